@@ -1,0 +1,1 @@
+"""Generative retrieval zoo."""

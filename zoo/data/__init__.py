@@ -1,0 +1,1 @@
+"""Collections: files, registered sets, batches."""

@@ -1,0 +1,1 @@
+"""Measures, comparisons, plots and tables."""

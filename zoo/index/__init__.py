@@ -1,0 +1,1 @@
+"""Which identifiers are legal, and exact retrieval baselines."""

@@ -1,0 +1,1 @@
+"""The one beam search and the automata that constrain it."""
