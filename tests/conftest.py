@@ -1,0 +1,21 @@
+"""Settings of every test: eight CPU devices, warnings are errors, rank promotion raises."""
+
+import os
+import pathlib
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def shared() -> pathlib.Path:
+    """Folder of public collections to check loaders and numbers on; a test that needs it skips where it is missing."""
+    folder = pathlib.Path(os.environ.get("ZOO_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no collections at {folder}; set ZOO_SHARED to the folder that holds data/search to run this test")
+    return folder

@@ -1,0 +1,265 @@
+"""T5 v1.1 encoder-decoder in linen, with its decoding cache as an argument and a result.
+
+Source: Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1, with the v1.1 changes: gated GELU (Shazeer 2020,
+arXiv 2002.05202) and an output head of its own. Pre-norm RMSNorm without bias, attention without 1/sqrt(d)
+(it stands in the initialiser), one table of relative position biases a stack.
+
+Deviations: source and identifiers have vocabularies of their own (an identifier is no text), so there are two
+embedding tables; the optional `embedding_scale` multiplies the source embeddings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+Cache = list[dict[str, jax.Array]]  # a decoder layer each: key, value f32[B, K, L, H, Dh]
+Memory = list[dict[str, jax.Array]]  # a decoder layer each: key, value [B, S, H, Dh], shared by all beams
+
+MASKED = -1e9  # added to attention logits of absent positions; finite, so a row without any position stays finite
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Sizes of an encoder-decoder."""
+
+    source_vocab: int  # token ids of the source, 0 = pad
+    target_vocab: int  # V, token ids of identifiers, 0 = pad, start and end
+    target_length: int  # L
+    width: int = 128  # D
+    heads: int = 4  # H
+    head_width: int = 32
+    hidden: int = 256  # of each of the two branches of the gated MLP
+    encoder_layers: int = 2
+    decoder_layers: int = 2
+    dropout: float = 0.1
+    buckets: int = 32  # relative position buckets
+    max_distance: int = 128  # distances from here on share the last bucket
+    dtype: str = "float32"  # of activations; parameters and logits are float32
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * scale, computed in float32."""
+
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
+        x = x.astype(jnp.float32)
+        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+        return (x * scale).astype(self.dtype)
+
+
+def relative_buckets(query: jax.Array, key: jax.Array, *, bidirectional: bool, buckets: int, max_distance: int) -> jax.Array:
+    """Bucket of each (query, key) distance, i32[Q, K]; T5's scheme: half exact, half logarithmic.
+
+    query, key: i32[Q], i32[K] positions.
+    """
+    distance = key[None, :] - query[:, None]
+    if bidirectional:
+        buckets //= 2
+        offset = jnp.where(distance > 0, buckets, 0)
+        distance = jnp.abs(distance)
+    else:
+        offset = 0
+        distance = jnp.maximum(-distance, 0)
+    exact = buckets // 2
+    ratio = jnp.log(jnp.maximum(distance, 1) / exact) / jnp.log(max_distance / exact)
+    coarse = jnp.minimum(exact + (ratio * (buckets - exact)).astype(jnp.int32), buckets - 1)
+    return offset + jnp.where(distance < exact, distance, coarse)
+
+
+class Attention(nn.Module):
+    """Multi-head attention in three parts, so that a caller may cache what does not change."""
+
+    shape: Shape
+
+    def setup(self) -> None:
+        s = self.shape
+        normal = nn.initializers.normal
+        heads = dict(features=(s.heads, s.head_width), use_bias=False, dtype=s.dtype)
+        self.query = nn.DenseGeneral(kernel_init=normal((s.width * s.head_width) ** -0.5), **heads)
+        self.key = nn.DenseGeneral(kernel_init=normal(s.width**-0.5), **heads)
+        self.value = nn.DenseGeneral(kernel_init=normal(s.width**-0.5), **heads)
+        self.out = nn.DenseGeneral(
+            s.width, axis=(-2, -1), use_bias=False, dtype=s.dtype, kernel_init=normal((s.heads * s.head_width) ** -0.5)
+        )
+        self.drop = nn.Dropout(s.dropout)
+
+    def keys_values(self, x: jax.Array) -> dict[str, jax.Array]:
+        """Keys and values [..., H, Dh] of x [..., D]."""
+        return {"key": self.key(x), "value": self.value(x)}
+
+    def __call__(self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool) -> jax.Array:
+        """Attention of x [B, Q, D] over memory [B, S, H, Dh] with bias broadcast to [B, H, Q, S] -> [B, Q, D]."""
+        logits = jnp.einsum("bqhd,bshd->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
+        weights = self.drop(jax.nn.softmax(logits), deterministic=not train).astype(x.dtype)
+        return self.out(jnp.einsum("bhqs,bshd->bqhd", weights, memory["value"]))
+
+    def extend(self, x: jax.Array, cache: dict[str, jax.Array], t: jax.Array, bias: jax.Array) -> tuple[jax.Array, dict]:
+        """One position of causal self-attention with a cache.
+
+        x: [B, K, D] at position t; cache: key, value [B, K, L, H, Dh]; bias: f32[H, 1, L], masked after t.
+        Returns [B, K, D] and the cache with position t written.
+        """
+        fresh = self.keys_values(x)
+        cache = {
+            name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name][:, :, None], t, axis=2) for name in cache
+        }
+        logits = jnp.einsum("bkhd,bklhd->bkhl", self.query(x), cache["key"]).astype(jnp.float32) + bias[:, 0]
+        weights = jax.nn.softmax(logits).astype(x.dtype)
+        return self.out(jnp.einsum("bkhl,bklhd->bkhd", weights, cache["value"])), cache
+
+
+class GatedMlp(nn.Module):
+    """(GELU(x W0) * x W1) W2."""
+
+    shape: Shape
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        s = self.shape
+        normal = nn.initializers.normal
+        gate = nn.Dense(s.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate")(x)
+        value = nn.Dense(s.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x)
+        hidden = nn.Dropout(s.dropout)(nn.gelu(gate, approximate=True) * value, deterministic=not train)
+        return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(s.hidden**-0.5), name="out")(hidden)
+
+
+class RelativeBias(nn.Module):
+    """f32[H, Q, K] added to the logits of every self-attention of a stack."""
+
+    shape: Shape
+    bidirectional: bool
+
+    @nn.compact
+    def __call__(self, query: jax.Array, key: jax.Array) -> jax.Array:
+        s = self.shape
+        table = self.param("table", nn.initializers.normal(0.1), (s.buckets, s.heads))
+        bucket = relative_buckets(
+            query, key, bidirectional=self.bidirectional, buckets=s.buckets, max_distance=s.max_distance
+        )
+        return jnp.moveaxis(table[bucket], -1, 0)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and MLP, each behind a norm and beside a residual."""
+
+    shape: Shape
+
+    def setup(self) -> None:
+        s = self.shape
+        self.attention_norm, self.attention = RMSNorm(s.dtype), Attention(s)
+        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s)
+        self.drop = nn.Dropout(s.dropout)
+
+    def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
+        y = self.attention_norm(x)
+        x = x + self.drop(self.attention(y, self.attention.keys_values(y), bias, train=train), deterministic=not train)
+        return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention over the encoded source, MLP."""
+
+    shape: Shape
+
+    def setup(self) -> None:
+        s = self.shape
+        self.self_norm, self.self_attention = RMSNorm(s.dtype), Attention(s)
+        self.cross_norm, self.cross_attention = RMSNorm(s.dtype), Attention(s)
+        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s)
+        self.drop = nn.Dropout(s.dropout)
+
+    def __call__(self, x: jax.Array, memory: dict, bias: jax.Array, memory_bias: jax.Array, *, train: bool) -> jax.Array:
+        y = self.self_norm(x)
+        attended = self.self_attention(y, self.self_attention.keys_values(y), bias, train=train)
+        return self._rest(x + self.drop(attended, deterministic=not train), memory, memory_bias, train=train)
+
+    def extend(self, x: jax.Array, cache: dict, memory: dict, t: jax.Array, bias: jax.Array, memory_bias: jax.Array):
+        attended, cache = self.self_attention.extend(self.self_norm(x), cache, t, bias)
+        return self._rest(x + attended, memory, memory_bias, train=False), cache
+
+    def _rest(self, x: jax.Array, memory: dict, memory_bias: jax.Array, *, train: bool) -> jax.Array:
+        attended = self.cross_attention(self.cross_norm(x), memory, memory_bias, train=train)
+        x = x + self.drop(attended, deterministic=not train)
+        return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
+
+
+class EncoderDecoder(nn.Module):
+    """T5 v1.1: `encode` a source, then `decode` whole identifiers or `step` through them."""
+
+    shape: Shape
+
+    def setup(self) -> None:
+        s = self.shape
+        embed = dict(features=s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(1.0))
+        self.source_embedding = nn.Embed(s.source_vocab, **embed)
+        self.target_embedding = nn.Embed(s.target_vocab, **embed)
+        self.encoder_bias = RelativeBias(s, bidirectional=True)
+        self.decoder_bias = RelativeBias(s, bidirectional=False)
+        self.encoder = [EncoderLayer(s) for _ in range(s.encoder_layers)]
+        self.decoder = [DecoderLayer(s) for _ in range(s.decoder_layers)]
+        self.encoder_norm, self.decoder_norm = RMSNorm(s.dtype), RMSNorm(s.dtype)
+        self.drop = nn.Dropout(s.dropout)
+        self.head = nn.Dense(
+            s.target_vocab, use_bias=False, dtype=jnp.float32, kernel_init=nn.initializers.normal(s.width**-0.5)
+        )
+
+    def __call__(self, source: jax.Array, target: jax.Array, *, train: bool = False) -> jax.Array:
+        """Logits f32[B, L, V] of each token of target i32[B, L] given source i32[B, S] and the tokens before it."""
+        return self.decode(target, self.memory(self.encode(source, train=train)), source, train=train)
+
+    def encode(self, source: jax.Array, *, train: bool = False) -> jax.Array:
+        """Encoded source [B, S, D] of source i32[B, S], 0 = pad."""
+        position = jnp.arange(source.shape[1])
+        bias = self.encoder_bias(position, position)[None] + _pad_bias(source)
+        x = self.drop(self.source_embedding(source), deterministic=not train)
+        for layer in self.encoder:
+            x = layer(x, bias, train=train)
+        return self.drop(self.encoder_norm(x), deterministic=not train)
+
+    def memory(self, encoded: jax.Array) -> Memory:
+        """Keys and values [B, S, H, Dh] of every decoder layer's attention over the encoded source [B, S, D]."""
+        return [layer.cross_attention.keys_values(encoded) for layer in self.decoder]
+
+    def decode(self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
+        """Teacher-forced logits f32[B, L, V] of target i32[B, L]; position i sees target[:, :i]."""
+        shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
+        position = jnp.arange(target.shape[1])
+        causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
+        bias = (self.decoder_bias(position, position) + causal)[None]
+        x = self.drop(self.target_embedding(shifted), deterministic=not train)
+        for layer, kept in zip(self.decoder, memory):
+            x = layer(x, kept, bias, _pad_bias(source), train=train)
+        return self._logits(self.drop(self.decoder_norm(x), deterministic=not train))
+
+    def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
+        """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
+        position = jnp.arange(self.shape.target_length)
+        past = jnp.where(position > t, MASKED, 0.0)
+        bias = self.decoder_bias(jnp.asarray(t)[None], position) + past
+        x = self.target_embedding(token)
+        extended = []
+        for layer, own, kept in zip(self.decoder, cache, memory):
+            x, own = layer.extend(x, own, kept, t, bias, _pad_bias(source))
+            extended.append(own)
+        return self._logits(self.decoder_norm(x)), extended
+
+    def _logits(self, x: jax.Array) -> jax.Array:
+        return self.head(x.astype(jnp.float32))
+
+
+def empty_cache(shape: Shape, batch: int, beams: int = 1) -> Cache:
+    """A cache for `step` that has seen nothing, leaves [B, K, L, H, Dh]."""
+    zeros = jnp.zeros((batch, beams, shape.target_length, shape.heads, shape.head_width), shape.dtype)
+    return [{"key": zeros, "value": zeros} for _ in range(shape.decoder_layers)]
+
+
+def _pad_bias(source: jax.Array) -> jax.Array:
+    """f32[B, 1, 1, S]: MASKED where source is pad."""
+    return jnp.where(source == 0, MASKED, 0.0)[:, None, None, :]

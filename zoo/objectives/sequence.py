@@ -1,0 +1,26 @@
+"""Objectives over identifier tokens."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.0) -> jax.Array:
+    """f32[B] -log p(identifier): token cross-entropies summed over an identifier and the one pad that ends it.
+
+    A token after the first pad does not count, so an identifier of full length L counts L tokens, a shorter one
+    its length plus one. With smoothing e the target distribution is (1 - e) one-hot + e uniform (Szegedy et al. 2016, sec. 7).
+
+    logits: f32[B, L, V]; target: i32[B, L], 0 = pad. O(B L V).
+    """
+    log_probability = jax.nn.log_softmax(logits)
+    chosen = jnp.take_along_axis(log_probability, target[..., None], axis=-1)[..., 0]
+    loss = -(1 - smoothing) * chosen - smoothing * log_probability.mean(axis=-1)
+    return jnp.sum(loss * counted(target), axis=-1)
+
+
+def counted(target: jax.Array) -> jax.Array:
+    """f32[B, L]: 1 for tokens of an identifier and the pad that ends it, 0 after."""
+    before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=1)
+    return (jnp.cumprod(before != 0, axis=-1)).astype(jnp.float32)
