@@ -1,0 +1,55 @@
+"""What a beam search needs to know about legal identifiers, and the automaton that allows everything.
+
+Instances: `Free` here, `zoo.index.trie.Trie`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Protocol
+
+import jax
+import jax.numpy as jnp
+
+from zoo.docids import docids
+
+OPEN, ENDED = 0, 1  # nodes of Free
+
+
+class Automaton(Protocol):
+    """A pytree of device arrays whose methods trace; depth t is static. Nodes are i32, of a meaning private to it."""
+
+    def start(self, batch: int) -> jax.Array:
+        """i32[B, 1] node of the empty prefix."""
+
+    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Children of nodes i32[B, K] of depth t given logits f32[B, K, V]: three [B, K, C_t], C_t static.
+
+        Score: the child's logit; -inf where there is no child; 0 for the PAD child of an identifier that has ended,
+        which is then the only child. Token. Node of depth t+1. Children stand in increasing order of token.
+        """
+
+    def leaf(self, length: int, node: jax.Array) -> jax.Array:
+        """i32[B, K] number of the identifier that a node of depth `length` completes, -1 = not known."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """No constraint: every token may follow every prefix until token 0 ends the identifier.
+
+    That 0 has the model's score; the zeros after it are PAD and cost nothing. Which document an identifier names, if
+    any, is a question for `docids.lookup`.
+    """
+
+    def start(self, batch: int) -> jax.Array:
+        return jnp.full((batch, 1), OPEN, jnp.int32)
+
+    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
+        ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
+        score = jnp.where(ended, jnp.where(token == docids.PAD, 0.0, -jnp.inf), logits)
+        return score, token, jnp.where(ended | (token == docids.PAD), ENDED, OPEN)
+
+    def leaf(self, length: int, node: jax.Array) -> jax.Array:
+        return jnp.full(node.shape, -1, jnp.int32)

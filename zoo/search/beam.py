@@ -1,0 +1,103 @@
+"""The one beam search. It knows a step closure and an automaton of legal identifiers, and nothing of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from zoo.docids import docids
+from zoo.search import automaton as automata
+
+BOS = 0  # the token that the first step is given
+NO_LEAF = -1
+
+Cache = Any  # a pytree with leaves [B, K, ...]
+Step = Callable[[int, jax.Array, Cache], tuple[jax.Array, Cache]]
+
+
+class Beams(NamedTuple):
+    """Answers to B queries, best first; where there are fewer than K: tokens PAD, score -inf, leaf NO_LEAF."""
+
+    token: jax.Array  # i32[B, K, L]
+    score: jax.Array  # f32[B, K] sum of log-probabilities
+    leaf: jax.Array  # i32[B, K] number of the identifier in the automaton, NO_LEAF where it knows none
+
+
+def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, width: int, length: int, renormalize: bool) -> Beams:
+    """Identifiers of highest probability among those that are legal, found level by level with `width` hypotheses.
+
+    At level t, K_t = min(width, K_{t-1} C_{t-1}) hypotheses are alive at most, K_0 = 1; the loop is unrolled, so the
+    shapes of each level are its own.
+
+    Ties go to the identifier that is lower in lexicographic order, also where the beam is cut: hypotheses stand in that
+    order between levels, and of equal ones the first is kept.
+
+    A hypothesis is dead once its score is -inf: its last step was not legal, had logit -inf, or has no probability because
+    a logit that its normaliser reads is NaN or +inf. The dead stay dead and are never answers.
+
+    Args:
+      step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache). t is a Python int; token is what was chosen at
+        level t-1, BOS at t = 0; K is K_t. A leaf of the cache keeps its shape but for K, or not, as the step likes.
+      cache: what step gets at t = 0, at least one leaf, leaves [B, 1, ...]. After each level the leaves are gathered to
+        [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a query share, such as
+        the encoder's output, belongs in the closure.
+      automaton: says which tokens may follow. Pass it to the jitted caller as an argument.
+      width: K, at least 1; may exceed the number of legal identifiers.
+      length: L, number of levels; of a trie, its length.
+      renormalize: False: log-softmax over the whole alphabet, of which the legal tokens are then read: the score is the
+        model's log-probability of the identifier. True: log-softmax over the legal tokens of each step: mass is moved to
+        siblings, and rankings differ (arXiv:2504.09935). PAD after the end of an identifier adds 0 either way.
+
+    Returns:
+      Beams of exactly `width` columns.
+    """
+    leaves = jax.tree.leaves(cache)
+    if not leaves or any(leaf.ndim < 2 or leaf.shape[1] != 1 for leaf in leaves):
+        raise ValueError(f"beam_search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}")
+    if width < 1 or length < 1:
+        raise ValueError(f"beam_search: expected width and length of at least 1, got {width} and {length}")
+
+    batch = leaves[0].shape[0]
+    node = automaton.start(batch)  # -> [B, K], as are token and score below
+    token = jnp.full((batch, 1), BOS, jnp.int32)
+    score = jnp.zeros((batch, 1), jnp.float32)
+    history = jnp.zeros((batch, 1, 0), jnp.int32)
+    for t in range(length):
+        logits, cache = step(t, token, cache)
+        gain, token, child = _expand(automaton, t, node, logits.astype(jnp.float32), renormalize)
+        num_children = gain.shape[2]
+        total, token, child = (x.reshape(batch, -1) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
+        _, best = jax.lax.top_k(total, min(width, total.shape[1]))  # of equal ones the first
+        best = jnp.sort(best, axis=1)  # back to lexicographic order
+        score, token, node = _gather((total, token, child), best)
+        cache, history = _gather((cache, history), best // num_children)
+        history = jnp.concatenate([history, token[..., None]], axis=2)
+
+    score, best = jax.lax.top_k(score, score.shape[1])
+    history, leaf = _gather((history, automaton.leaf(length, node)), best)
+    alive = score > -jnp.inf
+    beams = Beams(jnp.where(alive[..., None], history, docids.PAD), score, jnp.where(alive, leaf, NO_LEAF))
+    missing = width - score.shape[1]
+    return Beams(*(
+        jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
+        for x, fill in zip(beams, (docids.PAD, -jnp.inf, NO_LEAF))
+    ))
+
+
+def _expand(automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, renormalize: bool) -> tuple[jax.Array, ...]:
+    """Log-probability, token and node [B, K, C] of every child; no child has NaN."""
+    if renormalize:
+        score, token, child = automaton.expand(t, node, logits)
+        score = jax.nn.log_softmax(score, axis=-1)
+    else:
+        score, token, child = automaton.expand(t, node, jax.nn.log_softmax(logits, axis=-1))
+    return jnp.where(jnp.isnan(score), -jnp.inf, score), token, child
+
+
+def _gather(tree: Any, beam: jax.Array) -> Any:
+    """Leaves [B, K, ...] -> [B, K', ...] with the hypotheses beam i32[B, K']."""
+    pick = jax.vmap(lambda rows, index: rows.at[index].get(mode="promise_in_bounds"))
+    return jax.tree.map(lambda leaf: pick(leaf, beam), tree)
