@@ -51,9 +51,10 @@ def build(tokens: np.ndarray, alphabet: int | None = None) -> Docids:
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or 0 in tokens.shape or not np.issubdtype(tokens.dtype, np.integer):
         raise ValueError(f"docids: expected integers [N, L] with N, L >= 1, got {tokens.dtype} {list(tokens.shape)}")
-    alphabet = min(int(tokens.max()) + 1 if alphabet is None else alphabet, 2**31 - 1)
-    outside = ((tokens < 0) | (tokens >= alphabet)).any(axis=1)
-    _refuse(tokens, outside, f"has a token outside 0 .. alphabet-1 = {alphabet - 1}; renumber it or enlarge the alphabet")
+    alphabet = int(tokens.max() + 1 if alphabet is None else alphabet)
+    end = min(alphabet, 2**31 - 1)  # tokens are i32
+    outside = ((tokens < 0) | (tokens >= end)).any(axis=1)
+    _refuse(tokens, outside, f"has a token outside 0 .. {end - 1}; renumber it or enlarge the alphabet")
 
     ids = Docids(np.ascontiguousarray(tokens, np.int32), alphabet)
     _refuse(tokens, ids.lengths == 0, "is empty; give it a token")
