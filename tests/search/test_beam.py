@@ -1,0 +1,376 @@
+"""Beam search against brute force over all identifiers, and against a slow beam search in plain Python.
+
+The model under test is a table of logits with one row a prefix. The step knows the prefix of a hypothesis only through
+its cache, so a cache that is not reordered with the hypotheses gives other scores.
+"""
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings, strategies as st
+
+import jax
+import jax.numpy as jnp
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import automaton, beam
+
+ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
+PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
+WIDTHS = [1, 2, 3, 7, 12]  # the last two exceed or may exceed the number of identifiers
+MARGIN = 1e-4  # f32 sums of three logits of size 1 differ from f64 by less than 1e-5; closer calls are not drawn
+
+
+# The model.
+
+
+def row_of(prefix):
+    """Number of a prefix among all prefixes, short ones first."""
+    return sum(ALPHABET**t for t in range(len(prefix))) + sum(token * ALPHABET**i for i, token in enumerate(prefix[::-1]))
+
+
+def tabled_step(tables):
+    """step that reads tables f32[B, PREFIXES, V] at the prefix in the cache."""
+
+    def step(t, token, cache):
+        code, history = cache  # i32[B, K], i32[B, K, LENGTH]: two leaves of unequal rank
+        if t > 0:
+            code = code * ALPHABET + token
+            history = history.at[:, :, t - 1].set(token)
+        again = sum((history[:, :, i] * ALPHABET ** (t - 1 - i) for i in range(t)), jnp.zeros_like(code))
+        row = (code + again) // 2 + sum(ALPHABET**i for i in range(t))
+        return jnp.take_along_axis(tables, row[..., None], axis=1), (code, history)
+
+    return step
+
+
+def empty_cache(batch):
+    return jnp.zeros((batch, 1), jnp.int32), jnp.zeros((batch, 1, LENGTH), jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnames=("width", "renormalize"))
+def search(tables, legal, *, width, renormalize):
+    cache = empty_cache(len(tables))
+    return beam.beam_search(tabled_step(tables), cache, legal, width=width, length=LENGTH, renormalize=renormalize)
+
+
+def draw_tables(seed, dead_share=0.0):
+    """Normal logits f32[B, PREFIXES, V], a share of them -inf."""
+    rng = np.random.default_rng(seed)
+    tables = rng.normal(size=(BATCH, PREFIXES, ALPHABET)).astype(np.float32)
+    return np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
+
+
+# The oracles. `children(prefix)` lists the tokens that may follow, or None after the end of an identifier.
+
+
+def children_of(ids):
+    rows = ids.tokens.tolist()
+
+    def children(prefix):
+        tokens = sorted({row[len(prefix)] for row in rows if row[: len(prefix)] == list(prefix)})
+        return None if tokens == [0] else tokens
+
+    return children
+
+
+def free_children(prefix):
+    return None if 0 in prefix else list(range(ALPHABET))
+
+
+def continuations(table, children, prefix, renormalize):
+    """[(token, log-probability)] of every legal step after a prefix."""
+    tokens = children(prefix)
+    if tokens is None:
+        return [(0, 0.0)]
+    logits = np.asarray(table, np.float64)[row_of(prefix)]
+    mass = np.exp(logits[tokens] if renormalize else logits).sum()
+    return [(token, logits[token] - math.log(mass) if mass > 0 else -math.inf) for token in tokens]
+
+
+def brute_force(table, children, renormalize):
+    """{identifier: score} of everything legal and possible."""
+    scores = {(): 0.0}
+    for _ in range(LENGTH):
+        scores = {
+            (*prefix, token): score + gain
+            for prefix, score in scores.items()
+            for token, gain in continuations(table, children, prefix, renormalize)
+            if gain > -math.inf
+        }
+    return scores
+
+
+def slow_beam(table, children, renormalize, width, *, margin):
+    """[(identifier, score)] of a beam search over Python lists; ties to the lower identifier."""
+    hypotheses = [((), 0.0)]
+    for _ in range(LENGTH):
+        grown = [
+            ((*prefix, token), score + gain)
+            for prefix, score in hypotheses
+            for token, gain in continuations(table, children, prefix, renormalize)
+            if gain > -math.inf
+        ]
+        grown.sort(key=lambda hypothesis: (-hypothesis[1], hypothesis[0]))
+        if len(grown) > width and grown[width - 1][1] - grown[width][1] < margin:
+            reject()
+        hypotheses = grown[:width]
+    if any(a[1] - b[1] < margin for a, b in zip(hypotheses, hypotheses[1:])):
+        reject()
+    return hypotheses
+
+
+def answers(beams, query):
+    """[(identifier, score)] of a query; checks what must hold of every result."""
+    token, score, leaf = (np.asarray(field[query]) for field in beams)
+    alive = score > -np.inf
+    assert not np.isnan(score).any() and (np.diff(score[alive]) <= 0).all()
+    assert alive.tolist() == sorted(alive.tolist(), reverse=True)
+    assert (token[~alive] == docids.PAD).all() and (leaf[~alive] == beam.NO_LEAF).all()
+    found = [tuple(row) for row in token[alive].tolist()]
+    assert len(set(found)) == len(found)
+    return list(zip(found, score[alive].tolist()))
+
+
+def agree(found, expected, tolerance=1e-5):
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    np.testing.assert_allclose([score for _, score in found], [score for _, score in expected], atol=tolerance)
+
+
+# What is drawn.
+
+
+@st.composite
+def prefix_free_docids(draw):
+    """At most ROWS identifiers of unequal length."""
+    drawn = draw(st.lists(st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH), min_size=1, max_size=ROWS))
+    kept = []
+    for name in map(tuple, drawn):
+        if not any(a == b[: len(a)] for other in kept for a, b in ((name, other), (other, name))):
+            kept.append(name)
+    return docids.build(np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept]), ALPHABET)
+
+
+def of_one_shape(index):
+    """The same trie in arrays of one size, so that one compilation serves all that hypothesis draws."""
+
+    def fill(array, size):
+        return jnp.asarray(np.pad(np.asarray(array), (0, size - len(array)), mode="edge"))
+
+    return dataclasses.replace(
+        index,
+        children=tuple(fill(first, ROWS + 2) for first in index.children),
+        token=tuple(fill(token, ROWS + 1) for token in index.token),
+        document_start=fill(index.document_start, ROWS + 2),
+        documents=fill(index.documents, ROWS + 1),
+        fanout=(ALPHABET,) * LENGTH,
+    )
+
+
+seeds, dead_shares = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2, 0.6, 1.0])
+both = pytest.mark.parametrize("renormalize", [False, True])
+
+
+@both
+@given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
+@settings(deadline=None)
+def test_a_beam_as_wide_as_the_trie_equals_brute_force(renormalize, ids, seed, dead_share):
+    tables = draw_tables(seed, dead_share)
+    beams = search(tables, of_one_shape(trie.build(ids)), width=WIDTHS[-1], renormalize=renormalize)
+    for query in range(BATCH):
+        expected = brute_force(tables[query], children_of(ids), renormalize)
+        found = answers(beams, query)
+        assert {name for name, _ in found} == set(expected)
+        np.testing.assert_allclose([score for _, score in found], [expected[name] for name, _ in found], atol=1e-5)
+        ordered = sorted(map(tuple, ids.tokens.tolist()))
+        assert [ordered[leaf] for leaf in np.asarray(beams.leaf[query]) if leaf >= 0] == [name for name, _ in found]
+
+
+@both
+@pytest.mark.parametrize("width", WIDTHS)
+@given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
+@settings(deadline=None, max_examples=50)
+def test_a_narrow_beam_equals_a_slow_beam_search(width, renormalize, ids, seed, dead_share):
+    tables = draw_tables(seed, dead_share)
+    expected = [slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables]
+    beams = search(tables, of_one_shape(trie.build(ids)), width=width, renormalize=renormalize)
+    assert beams.token.shape == (BATCH, width, LENGTH)
+    for query in range(BATCH):
+        agree(answers(beams, query), expected[query])
+
+
+@both
+@pytest.mark.parametrize("width", [1, 5, 100])
+@given(seed=seeds, dead_share=dead_shares)
+@settings(deadline=None, max_examples=25)
+def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, renormalize, seed, dead_share):
+    tables = draw_tables(seed, dead_share)
+    expected = [slow_beam(table, free_children, renormalize, width, margin=MARGIN) for table in tables]
+    beams = search(tables, automaton.Free(), width=width, renormalize=renormalize)
+    assert (beams.leaf == beam.NO_LEAF).all()
+    for query in range(BATCH):
+        agree(answers(beams, query), expected[query])
+
+
+@given(ids=prefix_free_docids(), width=st.sampled_from(WIDTHS))
+@settings(deadline=None)
+def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(ids, width):
+    tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
+    beams = search(tables, of_one_shape(trie.build(ids)), width=width, renormalize=False)
+    agree(answers(beams, 0), slow_beam(tables[0], children_of(ids), False, width, margin=0.0))
+
+
+def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_identifier():
+    # [1, 1] = .25 * .5 and [2, 1] = .5 * .25 tie, and so do their steps in f32, all powers of two
+    tables = np.full((1, PREFIXES, ALPHABET), -np.inf, np.float32)
+    with np.errstate(divide="ignore"):
+        tables[0, row_of(())] = np.log([0.25, 0.25, 0.5, 0])
+        tables[0, row_of((1,))] = np.log([0.5, 0.5, 0, 0])
+        tables[0, row_of((2,))] = np.log([0.75, 0.25, 0, 0])
+    ids = docids.build(np.array([[2, 1, 0], [1, 1, 0]]), ALPHABET)
+    for width in (2, 3):
+        found = search(tables, trie.build(ids), width=width, renormalize=False)
+        assert found.score[0, 0] == found.score[0, 1]
+        assert found.leaf[0, :2].tolist() == [0, 1]
+
+
+def test_a_cache_that_is_not_reordered_is_noticed(monkeypatch):
+    ids = docids.build(np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET)
+    tables = draw_tables(5)
+
+    def find():
+        compiled = jax.jit(functools.partial(beam.beam_search, tabled_step(tables), width=4, length=LENGTH, renormalize=False))
+        return compiled(empty_cache(BATCH), trie.build(ids))
+
+    expected = [slow_beam(table, children_of(ids), False, 4, margin=MARGIN) for table in tables]
+    for query in range(BATCH):
+        agree(answers(find(), query), expected[query])
+
+    gather = beam._gather
+
+    def stale(tree, index):
+        if len(tree) == 2 and isinstance(tree[0], tuple):  # (cache, history): leave the cache where it was
+            where = jnp.broadcast_to(jnp.minimum(jnp.arange(index.shape[1]), tree[1].shape[1] - 1), index.shape)
+            return gather(tree[0], where), gather(tree[1], index)
+        return gather(tree, index)
+
+    monkeypatch.setattr(beam, "_gather", stale)
+    for query in range(BATCH):
+        with pytest.raises(AssertionError):
+            agree(answers(find(), query), expected[query])
+
+
+# Spec: P(11) = .1, P(12) = .4, P(21) = .3, P(22) = .2 over pairs, of which 12 is not in the corpus.
+PAIRS = docids.build(np.array([[1, 1], [2, 1], [2, 2]]))
+
+
+def pair_step(t, token, cache):
+    steps = jnp.log(jnp.array([[1e-38, 0.5, 0.5], [1e-38, 0.2, 0.8], [1e-38, 0.6, 0.4]]))
+    return steps[token], cache
+
+
+def find_pairs(renormalize):
+    find = jax.jit(functools.partial(beam.beam_search, pair_step, width=3, length=2, renormalize=renormalize))
+    beams = find(jnp.zeros((1, 1)), trie.build(PAIRS))
+    return {tuple(token): math.exp(score) for token, score in zip(beams.token[0].tolist(), beams.score[0].tolist())}
+
+
+def test_renormalising_changes_the_winner():
+    masked, renormalised = find_pairs(False), find_pairs(True)
+    assert masked == pytest.approx({(2, 1): 0.3, (2, 2): 0.2, (1, 1): 0.1}, rel=1e-5)
+    assert renormalised == pytest.approx({(1, 1): 0.5, (2, 1): 0.3, (2, 2): 0.2}, rel=1e-5)
+    assert next(iter(masked)) == (2, 1) and next(iter(renormalised)) == (1, 1)
+
+
+def test_renormalising_moves_the_first_step_by_the_divergence_worked_out_by_hand():
+    def first_step(found):
+        mass = [sum(p for name, p in found.items() if name[0] == token) for token in (1, 2)]
+        return np.array(mass) / sum(mass)
+
+    constrained, posterior = first_step(find_pairs(True)), first_step(find_pairs(False))
+    np.testing.assert_allclose(constrained, [1 / 2, 1 / 2], rtol=1e-5)
+    np.testing.assert_allclose(posterior, [1 / 6, 5 / 6], rtol=1e-5)
+    divergence = (constrained * np.log(constrained / posterior)).sum()  # (ln 3 + ln .6) / 2
+    assert divergence == pytest.approx(0.29389, abs=1e-5)
+
+
+@both
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, renormalize):
+    ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1]]), ALPHABET)
+    tables = draw_tables(0)
+    tables[0, row_of((1,)), 1] = poison
+    tables[1, row_of(())] = poison
+    beams = search(tables, trie.build(ids), width=4, renormalize=renormalize)
+    assert {name for name, _ in answers(beams, 0)} == {(2, 0, 0), (3, 1, 1)}
+    assert answers(beams, 1) == []
+
+
+@both
+def test_logits_after_the_end_of_an_identifier_are_not_read(renormalize):
+    ids = docids.build(np.array([[1, 0, 0], [2, 1, 0], [2, 2, 2]]), ALPHABET)
+    clean, poisoned = draw_tables(1), draw_tables(1)
+    for prefix in [(1,), (1, 0), (2, 1)]:
+        poisoned[:, row_of(prefix)] = np.nan
+    first, second = (search(tables, trie.build(ids), width=3, renormalize=renormalize) for tables in (clean, poisoned))
+    assert len(answers(first, 0)) == 3
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+
+
+def test_an_atomic_search_ranks_the_logits():
+    logits = np.random.default_rng(0).normal(size=(BATCH, 1, 5001)).astype(np.float32)
+
+    def step(t, token, cache):
+        assert (t, token.shape) == (0, (BATCH, 1))
+        return jnp.asarray(logits), cache
+
+    index = trie.build(docids.atomic(5000))
+    find = jax.jit(functools.partial(beam.beam_search, step, width=100, length=1, renormalize=True))
+    beams = find(jnp.zeros((BATCH, 1)), index)
+    assert (beams.leaf == np.argsort(-logits[:, 0, 1:], axis=1)[:, :100]).all()
+    assert (index.documents_of(beams.leaf)[..., 0] == beams.leaf).all()
+
+
+def test_search_traces_once_for_tries_of_one_shape():
+    traced = []
+
+    @functools.partial(jax.jit, static_argnames="width")
+    def find(tables, index, *, width):
+        def step(t, token, cache):
+            traced.append((t, token.shape))
+            return tabled_step(tables)(t, token, cache)
+
+        return beam.beam_search(step, empty_cache(BATCH), index, width=width, length=LENGTH, renormalize=False)
+
+    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 0], [3, 2, 0]]]):
+        index = trie.build(docids.build(np.array(names), ALPHABET))
+        assert len(answers(find(draw_tables(seed), index, width=5), 0)) == 2
+    assert traced == [(0, (BATCH, 1)), (1, (BATCH, 1)), (2, (BATCH, 2))]  # never more hypotheses than there can be
+
+
+def test_half_precision_logits_are_summed_in_single_precision():
+    def step(t, token, cache):
+        return jnp.zeros((1, token.shape[1], 4), jnp.bfloat16), cache
+
+    index = trie.build(docids.build(np.array([[1, 2, 3]])))
+    find = jax.jit(functools.partial(beam.beam_search, step, width=1, length=3, renormalize=False))
+    beams = find(jnp.zeros((1, 1)), index)
+    assert beams.score.dtype == jnp.float32 and beams.score.item() == pytest.approx(-3 * math.log(4), rel=1e-6)
+
+
+def test_bad_arguments_are_refused_before_tracing():
+    index = trie.build(PAIRS)
+    good = dict(width=2, length=2, renormalize=False)
+    for cache in ((), jnp.zeros((1, 2)), jnp.zeros(1)):
+        with pytest.raises(ValueError, match=r"expected a cache with leaves \[B, 1, ...\]"):
+            beam.beam_search(pair_step, cache, index, **good)
+    for change in ({"width": 0}, {"length": 0}):
+        with pytest.raises(ValueError, match="expected width and length of at least 1"):
+            beam.beam_search(pair_step, jnp.zeros((1, 1)), index, **good | change)
+    with pytest.raises(ValueError, match="expected length 2, the depth of the leaves, got 1"):
+        beam.beam_search(pair_step, jnp.zeros((1, 1)), index, **good | {"length": 1})
+    with pytest.raises(TypeError, match="renormalize"):
+        beam.beam_search(pair_step, jnp.zeros((1, 1)), index, width=2, length=2)
