@@ -32,7 +32,8 @@ def kmeans(vectors: np.ndarray, num_clusters: int, key: jax.Array, *, iterations
     """
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or num_clusters < 1:
-        raise ValueError(f"kmeans: expected vectors [N, D] and at least 1 cluster, got {list(vectors.shape)} and {num_clusters}")
+        got = f"{list(vectors.shape)} and {num_clusters}"
+        raise ValueError(f"kmeans: expected vectors [N, D] and at least 1 cluster, got {got}")
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         raise ValueError(f"kmeans: vector {int(np.flatnonzero(~finite)[0])} is not finite; drop or repair it")
@@ -93,7 +94,9 @@ def _split(vectors: np.ndarray, key: jax.Array, branching: int) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames="num_clusters")
-def _lloyd(vectors: jax.Array, count: int, key: jax.Array, iterations: int, *, num_clusters: int) -> tuple[jax.Array, jax.Array]:
+def _lloyd(
+    vectors: jax.Array, count: int, key: jax.Array, iterations: int, *, num_clusters: int
+) -> tuple[jax.Array, jax.Array]:
     """k-means of the first `count` of vectors [P, D] -> centroids [k, D], assignment i32[P]."""
     live = jnp.arange(len(vectors)) < count
 
@@ -114,7 +117,10 @@ def _lloyd(vectors: jax.Array, count: int, key: jax.Array, iterations: int, *, n
 
 
 def _seeds(vectors: jax.Array, live: jax.Array, count: int, key: jax.Array, num_clusters: int) -> jax.Array:
-    """k-means++: the first seed uniform, each next one with probability proportional to its distance^2 from the nearest seed."""
+    """k-means++: the first seed uniform, each next with probability proportional to its squared distance from the nearest.
+
+    "k-means++: the advantages of careful seeding", Arthur and Vassilvitskii, 2007, sec. 2.2.
+    """
     draws = jax.random.uniform(key, (num_clusters,))
     first = vectors[(draws[0] * count).astype(int)]
 

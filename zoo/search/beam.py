@@ -40,7 +40,7 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
 
     Args:
       step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache). t is a Python int; token is what was chosen at
-        level t-1, BOS at t = 0; K is K_t. A leaf of the cache keeps its shape but for K, or not, as the step likes.
+        level t-1, BOS at t = 0; K is K_t, so a step serves any K.
       cache: what step gets at t = 0, at least one leaf, leaves [B, 1, ...]. After each level the leaves are gathered to
         [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a query share, such as
         the encoder's output, belongs in the closure.
@@ -87,7 +87,9 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
     ))
 
 
-def _expand(automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, renormalize: bool) -> tuple[jax.Array, ...]:
+def _expand(
+    automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, renormalize: bool
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Log-probability, token and node [B, K, C] of every child; no child has NaN."""
     if renormalize:
         score, token, child = automaton.expand(t, node, logits)
