@@ -1,0 +1,68 @@
+"""The collections that have a name, and `load`, which takes a name or a folder."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from zoo import records
+from zoo.data import download, files, pydocs, toy
+
+_BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
+_BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
+
+
+class Entry(NamedTuple):
+    """A collection that can be had by name."""
+
+    load: Callable[[], records.Collection]
+    description: str  # one line
+    licence: str
+    address: str  # where it comes from; "" if it is made here
+    splits: str
+
+
+def beir(name: str, md5: str, address: str | None = None) -> records.Collection:
+    """A collection of the BEIR benchmark (Thakur et al. 2021), downloaded at the first call.
+
+    Documents without title and text, which arguana and fiqa have, are dropped with their judgements.
+    """
+    path = download.archive(address or f"{_BEIR}/{name}.zip", md5)
+    return files.read_beir(download.unzipped(path, name), empty="drop")
+
+
+def _beir_entry(name: str, md5: str, description: str, splits: str) -> Entry:
+    return Entry(functools.partial(beir, name, md5), description, _BEIR_LICENCE, f"{_BEIR}/{name}.zip", splits)
+
+
+CATALOG: dict[str, Entry] = {
+    "pydocs": Entry(
+        pydocs.build, "sentence of the Python documentation -> function, class or method; about 2,200", "PSF-2.0", "", "train, dev, test"
+    ),
+    "toy": Entry(toy.build, "200 synthetic documents, for tests", "Apache-2.0", "", "train, dev, test"),
+    # md5 checksums: the table in the README of github.com/beir-cellar/beir
+    "scifact": _beir_entry("scifact", "5f7d1de60b170fc8027bb7898e2efca1", "scientific claim -> abstract; 5,183", "train, test"),
+    "nfcorpus": _beir_entry("nfcorpus", "a89dba18a62ef92f7d323ec890a0d38d", "nutrition question -> medical abstract; 3,633", "train, dev, test"),
+    "fiqa": _beir_entry("fiqa", "17918ed23cd04fb15047f73e6c3bd9d9", "financial question -> forum answer; 57,638", "train, dev, test"),
+    "arguana": _beir_entry("arguana", "8ad3e3c2a5867cdced806d6503f29b99", "argument -> its best counter-argument; 8,674", "test"),
+    "scidocs": _beir_entry("scidocs", "38121350fc3a4d2f48850f6aff52e4a9", "paper title -> abstracts it cites; 25,657", "test"),
+}
+
+
+def load(name_or_path: str | os.PathLike) -> records.Collection:
+    """The collection of a registered name, else of a folder in the BEIR layout; `./toy` is the folder, `toy` the name.
+
+    Raises DataError listing the names if there is neither, and whatever the loader finds wrong.
+    """
+    name = os.fspath(name_or_path)
+    if name in CATALOG:
+        return CATALOG[name].load()
+    if pathlib.Path(name).exists():
+        return files.read_beir(name)
+    close = difflib.get_close_matches(name, CATALOG, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise records.DataError(f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl")

@@ -1,0 +1,87 @@
+"""Fetches public archives into a cache folder: once, checked, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import pathlib
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+
+from zoo import records
+from zoo.data import atomic
+
+_BLOCK = 1 << 20  # bytes read at a time
+_TIMEOUT = 30  # seconds without an answer
+
+
+def cache() -> pathlib.Path:
+    """Folder for downloads: $ZOO_CACHE, else generative-retrieval-zoo in $XDG_CACHE_HOME, else in ~/.cache."""
+    if os.environ.get("ZOO_CACHE"):
+        return pathlib.Path(os.environ["ZOO_CACHE"])
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "generative-retrieval-zoo"
+
+
+def archive(address: str, md5: str) -> pathlib.Path:
+    """The file at an address, from the cache if it is there, else downloaded with a progress bar.
+
+    md5: its checksum, 32 hex digits; a file in the cache is checked as well, so one placed there by hand will do.
+    Raises DataError naming the address and where to place the file by hand, or the two checksums.
+    """
+    path = cache() / pathlib.PurePosixPath(urllib.parse.urlsplit(address).path).name
+    if not path.exists():
+        _transfer(address, path)
+    found = _md5(path)
+    if found != md5:
+        raise records.DataError(f"{path}: expected md5 {md5}, got {found}; remove it, then download {address} again")
+    return path
+
+
+def unzipped(path: pathlib.Path, name: str) -> pathlib.Path:
+    """The folder `name` of a zip archive, unpacked beside it at the first call; other members are left out.
+
+    Raises DataError if the archive is broken or has no such folder.
+    """
+    folder = path.parent / name
+    if folder.is_dir() and any(folder.iterdir()):
+        return folder
+    try:
+        with zipfile.ZipFile(path) as members, atomic.folder(folder) as part:
+            wanted = [member for member in members.namelist() if member.startswith(f"{name}/") and not member.endswith("/")]
+            if not wanted:
+                raise records.DataError(f"{path}: expected a folder {name}/ in the archive, found none")
+            for member in wanted:
+                target = part / member.removeprefix(f"{name}/")
+                if ".." in target.parts or not target.is_relative_to(part):
+                    raise records.DataError(f"{path}: refused the member {member!r}, which points outside the archive's folder")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(members.read(member))
+    except zipfile.BadZipFile as error:
+        raise records.DataError(f"{path}: expected a whole zip archive: {error}; remove it and try again") from None
+    return folder
+
+
+def _transfer(address: str, path: pathlib.Path) -> None:
+    import tqdm
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(address, timeout=_TIMEOUT) as source, atomic.file(path, "wb") as out:
+            size = int(source.headers.get("Content-Length") or 0) or None
+            with tqdm.tqdm(total=size, unit="B", unit_scale=True, desc=f"downloading {path.name}", delay=2) as bar:
+                while block := source.read(_BLOCK):
+                    out.write(block)
+                    bar.update(len(block))
+                if size and bar.n < size:
+                    raise http.client.IncompleteRead(b"", size - bar.n)
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split())
+        raise records.DataError(f"cannot download {address} ({reason}); fetch it by other means and place it at {path}") from None
+
+
+def _md5(path: pathlib.Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
