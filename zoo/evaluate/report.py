@@ -1,0 +1,91 @@
+"""Tables of a comparison as plain text and Markdown, and one sentence that says who wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.evaluate import compare, measures
+
+
+def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT) -> str:
+    """The table in aligned columns, then the verdict and each pair's difference."""
+    rows = _rows(comparison, shown)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*lines, "", verdict(comparison), *_pairs(comparison), names(shown)])
+
+
+def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT) -> str:
+    """The same as a Markdown table; the best value of each measure is bold."""
+    header, *rows = _rows(comparison, shown)
+    best = {name: max(run.mean(name) for run in comparison.runs) for name in shown}
+    for run, row in zip(comparison.runs, rows):
+        for column, name in enumerate(shown, start=1):
+            if run.mean(name) == best[name]:
+                row[column] = f"**{row[column]}**"
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join([table, "", verdict(comparison), "", *(f"- {pair}" for pair in _pairs(comparison)), "", names(shown)])
+
+
+def verdict(comparison: compare.Comparison) -> str:
+    """Who wins, by how much, and whether the difference could be chance."""
+    first, measure = comparison.runs[0], measures.label(comparison.measure)
+    score = _decimal(first.mean(comparison.measure))
+    if len(comparison.runs) == 1:
+        return f"{first.name} reaches {measure} {score} on {comparison.num_queries} queries."
+    gap = comparison.differences[0]
+    if gap.mean == 0:
+        return f"{first.name} and {gap.worse} are level: {measure} {score} each on {comparison.num_queries} queries."
+    ahead = f"{measure} {score} against {_decimal(comparison.runs[1].mean(comparison.measure))} of {gap.worse}"
+    if gap.significant:
+        return f"{first.name} wins: {ahead} on {comparison.num_queries} queries ({_p(gap.p)})."
+    return f"No clear winner: {first.name} is ahead, {ahead} on {comparison.num_queries} queries, but this may be chance ({_p(gap.p)})."
+
+
+def names(shown: Sequence[str] = measures.DEFAULT) -> str:
+    """Which of ir-measures' measures stand behind the column titles."""
+    renamed = [f"{measures.label(name)} = {name}" for name in shown if measures.label(name) != name]
+    return f"ir-measures' names: {', '.join(renamed)}." if renamed else "Measures carry ir-measures' names."
+
+
+def _pairs(comparison: compare.Comparison) -> list[str]:
+    return [
+        f"{gap.better} - {gap.worse}: {measures.label(comparison.measure)} {gap.mean:+.3f}, 95 % interval [{gap.low:+.3f}, {gap.high:+.3f}], "
+        f"{_p(gap.p)}, {'significant' if gap.significant else 'not significant'} (paired randomisation test, Holm)"
+        for gap in comparison.differences
+    ]
+
+
+def _rows(comparison: compare.Comparison, shown: Sequence[str]) -> list[list[str]]:
+    invalid = any(run.invalid_share > 0 for run in comparison.runs)
+    header = ["system", *map(measures.label, shown), "fit (s)", "queries/s", *(["invalid"] if invalid else [])]
+    rows = [
+        [
+            run.name,
+            *(_decimal(run.mean(name)) for name in shown),
+            _number(run.seconds_to_fit),
+            _number(run.queries_per_second),
+            *([f"{100 * run.invalid_share:.1f} %"] if invalid else []),
+        ]
+        for run in comparison.runs
+    ]
+    return [header, *rows]
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _p(p: float) -> str:
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}"
