@@ -1,0 +1,70 @@
+"""Plots are saved whole, show every line, state the finding, and leave matplotlib's global state alone."""
+
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from zoo.evaluate import plots
+
+
+def curves():
+    k = np.arange(1, 101)
+    return {"dsi semantic": 1 - 0.7 / k**0.4, "bm25": 1 - 0.75 / k**0.3}
+
+
+def pixels(path):
+    import matplotlib.image
+
+    return matplotlib.image.imread(path)[..., :3]
+
+
+def has_colour(image, colour):
+    wanted = np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+    return (np.abs(image - wanted).max(axis=-1) < 0.02).sum() > 50
+
+
+def test_each_system_has_its_line_in_its_colour(tmp_path):
+    path = plots.hit_curves(curves(), tmp_path / "new" / "hits.png")
+    image = pixels(path)
+    assert image.shape == (600, 960, 3)
+    assert has_colour(image, plots.COLOURS[0]) and has_colour(image, plots.COLOURS[1])
+    assert not has_colour(image, plots.COLOURS[2])
+    assert [file.name for file in path.parent.iterdir()] == ["hits.png"]
+
+
+def test_the_title_is_the_finding():
+    assert plots._leader({"a": np.full(100, 0.5), "b": np.full(100, 0.25)}) == "a leads at Hit@10: 0.500 against 0.250 of b"
+    assert plots._leader({"a": np.full(5, 0.5), "b": np.full(100, 0.5)}) == "b and a are level at Hit@5: 0.500"
+    assert plots._leader({"a": np.full(100, 0.5)}) == "a finds a relevant document among its first 10 for 50% of queries"
+    assert plots._descent({"train": np.array([4.0, 0.5])}, "loss") == "train loss went from 4 to 0.5"
+
+
+def test_training_curves_draw_raw_values_and_their_mean(tmp_path):
+    steps = np.arange(0, 1000, 10)
+    loss = 4 * np.exp(-steps / 300) + 0.1 * np.random.default_rng(0).normal(size=len(steps))
+    image = pixels(plots.training_curves(steps, {"train": loss}, tmp_path / "loss.png"))
+    assert has_colour(image, plots.COLOURS[0]) and not has_colour(image, plots.COLOURS[1])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_runs_of_no_or_few_steps_can_be_drawn(tmp_path, count):
+    assert plots.training_curves(range(count), {"train": [1.0] * count}, tmp_path / "loss.png").exists()
+
+
+def test_the_running_mean_keeps_straight_lines_and_calms_noise():
+    line = np.linspace(3.0, 1.0, 101)
+    np.testing.assert_allclose(plots._running_mean(line)[2:-2], line[2:-2], atol=1e-12)  # windows of 5, whole but for the ends
+    noise = np.random.default_rng(0).normal(size=400)
+    assert plots._running_mean(noise)[50:-50].std() < 0.4  # windows of 21: 1 / sqrt(21) = .22
+
+
+def test_plots_are_drawn_in_a_thread_without_pyplot(tmp_path):
+    loaded = set(sys.modules)
+    drawn = []
+    worker = threading.Thread(target=lambda: drawn.append(plots.hit_curves(curves(), tmp_path / "a.png")))
+    worker.start()
+    worker.join()
+    assert drawn and drawn[0].exists()
+    assert "matplotlib.pyplot" not in set(sys.modules) - loaded
