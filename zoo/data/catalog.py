@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zoo import records
-from zoo.data import download, files, pydocs, toy
+from zoo.data import download, files, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
@@ -39,11 +39,17 @@ def _beir_entry(name: str, md5: str, description: str, splits: str) -> Entry:
     return Entry(functools.partial(beir, name, md5), description, _BEIR_LICENCE, f"{_BEIR}/{name}.zip", splits)
 
 
+def tldr_pages() -> records.Collection:
+    """The tldr-pages at one commit, downloaded at the first call; GitHub publishes no checksum for its archives."""
+    return tldr.read(download.archive(tldr.ADDRESS, None))
+
+
 CATALOG: dict[str, Entry] = {
     "pydocs": Entry(
         pydocs.build, "sentence of the Python documentation -> function, class or method; about 2,200", "PSF-2.0", "", "train, dev, test"
     ),
     "toy": Entry(toy.build, "200 synthetic documents, for tests", "Apache-2.0", "", "train, dev, test"),
+    "tldr": Entry(tldr_pages, "task in words -> shell command; about 6,800", "CC BY 4.0", tldr.ADDRESS, "train, dev, test"),
     # md5 checksums: the table in the README of github.com/beir-cellar/beir
     "scifact": _beir_entry("scifact", "5f7d1de60b170fc8027bb7898e2efca1", "scientific claim -> abstract; 5,183", "train, test"),
     "nfcorpus": _beir_entry("nfcorpus", "a89dba18a62ef92f7d323ec890a0d38d", "nutrition question -> medical abstract; 3,633", "train, dev, test"),

@@ -25,16 +25,19 @@ def cache() -> pathlib.Path:
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "generative-retrieval-zoo"
 
 
-def archive(address: str, md5: str) -> pathlib.Path:
+def archive(address: str, md5: str | None) -> pathlib.Path:
     """The file at an address, from the cache if it is there, else downloaded with a progress bar.
 
-    md5: its checksum, 32 hex digits; a file in the cache is checked as well, so one placed there by hand will do.
+    md5: its checksum, 32 hex digits; a file in the cache is checked as well, so one placed there by hand will do. None where
+      none is published: the checksum of the first download is then written beside the file (NAME.md5) and holds from there on.
     Raises DataError naming the address and where to place the file by hand, or the two checksums.
     """
     path = cache() / pathlib.PurePosixPath(urllib.parse.urlsplit(address).path).name
     if not path.exists():
         _transfer(address, path)
     found = _md5(path)
+    if md5 is None:
+        md5 = _recorded(path.with_name(path.name + ".md5"), found)
     if found != md5:
         raise records.DataError(f"{path}: expected md5 {md5}, got {found}; remove it, then download {address} again")
     return path
@@ -80,6 +83,14 @@ def _transfer(address: str, path: pathlib.Path) -> None:
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())
         raise records.DataError(f"cannot download {address} ({reason}); fetch it by other means and place it at {path}") from None
+
+
+def _recorded(path: pathlib.Path, found: str) -> str:
+    """The checksum in a file, which is written first if it is not there."""
+    if not path.exists():
+        with atomic.file(path) as out:
+            out.write(found + "\n")
+    return path.read_text().strip()
 
 
 def _md5(path: pathlib.Path) -> str:
