@@ -1,0 +1,68 @@
+"""The BM25 recipe indexes what it says, answers in the order of the scores, and gains from train queries."""
+
+import json
+
+import numpy as np
+import pytest
+
+from zoo import records
+from zoo.data import toy
+from zoo.evaluate import measures
+from zoo.index import lexical
+from zoo.recipes import bm25
+
+
+class Silent:
+    """A log that keeps nothing."""
+
+    def phase(self, name):
+        pass
+
+    def scalars(self, step, **values):
+        pass
+
+
+def hit_at_1(config, collection):
+    queries, qrels = collection.split("test")
+    state = bm25.fit(collection.without("test"), config, None, log=Silent())
+    return measures.evaluate(bm25.retrieve(config, state, queries, 10), qrels, ("Success@1",))["Success@1"]
+
+
+def test_words_of_their_own_are_found_at_once():
+    assert hit_at_1(bm25.Config(), toy.build(100)) == 1.0
+
+
+def test_the_ranking_is_that_of_the_index():
+    collection = toy.build(30)
+    queries, _ = collection.split("test")
+    config = bm25.Config(k1=1.2, b=0.75)
+    found = bm25.retrieve(config, bm25.fit(collection, config, None, log=Silent()), queries, 5)
+    documents, scores = lexical.search(lexical.build(collection.corpus.contents(), k1=1.2, b=0.75), queries.texts, 5)
+    np.testing.assert_array_equal(found.documents, documents)
+    np.testing.assert_array_equal(found.scores, scores)
+    assert found.corpus_ids == collection.corpus.ids and found.query_ids == queries.ids
+
+
+def test_expansion_finds_by_words_that_stand_in_train_queries_alone():
+    corpus = records.Corpus(("d0", "d1"), ("", ""), ("apple", "banana"))
+    queries = records.Queries(("q0", "q1"), ("round fruit", "long fruit"))
+    splits = {"train": records.Qrels({"q0": {"d0": 1}, "q1": {"d1": 2, "d0": 0}})}
+    collection = records.Collection("fruit", corpus, queries, splits)
+    for expand, expected in ((False, [-1, -1]), (True, [1, -1])):
+        config = bm25.Config(expand_with_queries=expand)
+        found = bm25.retrieve(config, bm25.fit(collection, config, None, log=Silent()), records.Queries.of("long"), 2)
+        np.testing.assert_array_equal(found.documents, [expected])
+
+
+def test_expansion_without_train_queries_is_refused():
+    corpus = records.Corpus(("d0",), ("",), ("apple",))
+    alone = records.Collection("alone", corpus, records.Queries((), ()), {})
+    with pytest.raises(records.DataError, match="no split 'train'"):
+        bm25.fit(alone, bm25.Config(expand_with_queries=True), None, log=Silent())
+
+
+def test_the_state_is_arrays_and_text():
+    state = bm25.fit(toy.build(5), bm25.Config(), None, log=Silent())
+    leaves = [state["corpus_ids"], *state["index"].values()]
+    assert {type(leaf) for leaf in leaves} == {str, np.ndarray}
+    assert json.loads(state["corpus_ids"]) == list(toy.build(5).corpus.ids)
