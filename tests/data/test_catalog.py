@@ -26,7 +26,11 @@ def archive(tmp_path, monkeypatch):
 def test_an_archive_is_downloaded_unpacked_and_read(archive, tmp_path):
     address, md5 = archive
     collection = catalog.beir("tiny", md5, address)
-    assert (collection.corpus, collection.queries, collection.qrels) == (toy.build(5).corpus, toy.build(5).queries, toy.build(5).qrels)
+    assert (collection.corpus, collection.queries, collection.qrels) == (
+        toy.build(5).corpus,
+        toy.build(5).queries,
+        toy.build(5).qrels,
+    )
     assert collection.name == "tiny"
     assert sorted(os.listdir(tmp_path / "cache")) == ["tiny", "tiny.zip"]
 

@@ -63,20 +63,35 @@ BROKEN = {
     "bad JSON": ({"corpus": CORPUS + '{"_id":"d3",'}, "corpus.jsonl:3: expected a JSON object, got bad JSON at column 13"),
     "not an object": ({"corpus": "[1]\n"}, "corpus.jsonl:1: expected a JSON object {...}, got '[1]'"),
     "deep": ({"corpus": "[" * 100_000}, "corpus.jsonl:1: expected a JSON object, got one that cannot be read"),
-    "long number": ({"corpus": '{"_id":' + "1" * 5000 + "}"}, "corpus.jsonl:1: expected a JSON object, got one that cannot be read"),
+    "long number": (
+        {"corpus": '{"_id":' + "1" * 5000 + "}"},
+        "corpus.jsonl:1: expected a JSON object, got one that cannot be read",
+    ),
     "missing id": ({"corpus": '{"id":"d1","text":"x"}'}, "corpus.jsonl:1: expected the key \"_id\", found 'id, text'"),
-    "number as id": ({"corpus": '{"_id":7,"text":"x"}'}, "corpus.jsonl:1: expected a string in \"_id\", got '7'; write it in quotes"),
+    "number as id": (
+        {"corpus": '{"_id":7,"text":"x"}'},
+        "corpus.jsonl:1: expected a string in \"_id\", got '7'; write it in quotes",
+    ),
     "blank id": ({"corpus": '{"_id":" ","text":"x"}'}, "corpus.jsonl:1: \"_id\" ' ' is empty or has white space"),
     "tab in id": ({"corpus": '{"_id":"a\\tb","text":"x"}'}, "corpus.jsonl:1: \"_id\" 'a\\tb' is empty or has"),
     "duplicate id": ({"corpus": CORPUS + CORPUS}, "corpus.jsonl:3: \"_id\" 'd1' stands already on line 1"),
     "no text": ({"corpus": '{"_id":"d1","title":"x"}'}, 'corpus.jsonl:1: expected the key "text"'),
     "number as text": ({"corpus": '{"_id":"d1","text":5}'}, "corpus.jsonl:1: expected a string in \"text\", got '5'"),
-    "list as title": ({"corpus": '{"_id":"d1","text":"x","title":[]}'}, "corpus.jsonl:1: expected a string in \"title\", got '[]'"),
+    "list as title": (
+        {"corpus": '{"_id":"d1","text":"x","title":[]}'},
+        "corpus.jsonl:1: expected a string in \"title\", got '[]'",
+    ),
     "half a character": ({"corpus": '{"_id":"d1","text":"\\ud800"}'}, 'corpus.jsonl:1: "text" holds half a character, \\ud800'),
-    "empty document": ({"corpus": CORPUS + '{"_id":"d3","title":" ","text":"\\n"}'}, "corpus.jsonl:3: expected \"title\" or \"text\" with"),
+    "empty document": (
+        {"corpus": CORPUS + '{"_id":"d3","title":" ","text":"\\n"}'},
+        'corpus.jsonl:3: expected "title" or "text" with',
+    ),
     "empty corpus": ({"corpus": ""}, "corpus.jsonl: expected at least one document, got an empty file"),
     "blank corpus": ({"corpus": "\n \n"}, "corpus.jsonl: expected at least one document, got an empty file"),
-    "Latin-1": ({"corpus": CORPUS.encode() + b'{"_id":"d3","text":"h\xf6he"}'}, "corpus.jsonl:3: expected UTF-8, got byte 0xf6 at byte 22 of the line"),
+    "Latin-1": (
+        {"corpus": CORPUS.encode() + b'{"_id":"d3","text":"h\xf6he"}'},
+        "corpus.jsonl:3: expected UTF-8, got byte 0xf6 at byte 22 of the line",
+    ),
     "UTF-16": ({"corpus": CORPUS.encode("utf-16")}, "corpus.jsonl:1: expected UTF-8, got byte 0x"),
     "missing corpus": ({"corpus": None}, "corpus.jsonl: expected a file of this name or with .gz, found neither"),
     "missing queries": ({"queries": None}, "has qrels/ but no queries.jsonl"),
@@ -89,9 +104,15 @@ BROKEN = {
     "fractional grade": ({"test": "q1\td1\t0.5\n"}, "qrels/test.tsv:1: expected an integer grade, got '0.5'"),
     "word as grade": ({"test": QRELS + "q1\td1\tgood\n"}, "qrels/test.tsv:5: expected an integer grade, got 'good'"),
     "huge grade": ({"test": QRELS + "q1\td1\t" + "9" * 30}, "qrels/test.tsv:5: expected an integer grade, got '999"),
-    "four columns": ({"test": "q1\t0\td1\t1\n"}, "qrels/test.tsv:1: expected 3 columns separated by tabs (query-id, corpus-id, score), got 4"),
+    "four columns": (
+        {"test": "q1\t0\td1\t1\n"},
+        "qrels/test.tsv:1: expected 3 columns separated by tabs (query-id, corpus-id, score), got 4",
+    ),
     "spaces for tabs": ({"test": "q1 d1 1\n"}, "qrels/test.tsv:1: expected 3 columns separated by tabs"),
-    "two grades": ({"test": QRELS + "q1\td1\t2\n"}, "qrels/test.tsv:5: query 'q1' and document 'd1' have grade 1 above and 2 here"),
+    "two grades": (
+        {"test": QRELS + "q1\td1\t2\n"},
+        "qrels/test.tsv:5: query 'q1' and document 'd1' have grade 1 above and 2 here",
+    ),
     "empty split": ({"dev": ""}, "qrels/dev.tsv: expected at least one query with a grade above 0, got none"),
     "header alone": ({"dev": "query-id\tcorpus-id\tscore\n"}, "qrels/dev.tsv: expected at least one query with a grade above 0"),
     "nothing relevant": ({"dev": "q1\td1\t0\n"}, "qrels/dev.tsv: expected at least one query with a grade above 0"),
@@ -135,7 +156,9 @@ def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path):
 
 
 def test_empty_documents_can_be_dropped_with_their_judgements(tmp_path):
-    folder = layout(tmp_path / "drop", corpus=CORPUS + '{"_id":"d3","text":""}\n', test=QRELS + "q1\td3\t1\n", dev="q1\td3\t1\nq2\td1\t1\n")
+    folder = layout(
+        tmp_path / "drop", corpus=CORPUS + '{"_id":"d3","text":""}\n', test=QRELS + "q1\td3\t1\n", dev="q1\td3\t1\nq2\td1\t1\n"
+    )
     collection = files.read_beir(folder, empty="drop")
     assert collection.corpus.ids == ("d1", "d2")
     assert collection.qrels["test"].grades["q1"] == {"d1": 1}
@@ -152,7 +175,12 @@ def test_cranfield_is_refused_for_its_empty_documents_and_read_without_them(shar
 
 # Any text that UTF-8 can hold; ids without the marks that tab-separated lines cannot hold.
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-IDS = st.lists(TEXT.map(lambda text: "x" + text.replace("\t", "").replace("\n", "").replace("\r", "") + "y"), min_size=1, max_size=4, unique=True)
+IDS = st.lists(
+    TEXT.map(lambda text: "x" + text.replace("\t", "").replace("\n", "").replace("\r", "") + "y"),
+    min_size=1,
+    max_size=4,
+    unique=True,
+)
 
 
 @hypothesis.given(IDS, IDS, st.data())

@@ -81,7 +81,10 @@ def test_known_objects_follow_the_protocol(collection):
 
 
 def test_a_fresh_process_with_another_hash_seed_builds_the_same(collection):
-    script = "import json; from zoo.data import pydocs; c = pydocs.build(); print(json.dumps([c.corpus.fingerprint(), c.queries.texts]))"
+    script = (
+        "import json; from zoo.data import pydocs; found = pydocs.build();"
+        "print(json.dumps([found.corpus.fingerprint(), found.queries.texts]))"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True, cwd="/")
     assert done.stderr == b""

@@ -54,7 +54,10 @@ def collection(tmp_path):
 def test_documents_are_the_english_pages_with_examples(collection):
     assert collection.corpus.ids == ("common/tar", "linux/help")
     assert collection.corpus.titles == ("tar", "help")
-    assert collection.corpus.texts[0] == "Archiving utility. || tar xf path/to/source.tar ; tar cf target ; tar --help ; tar tf source"
+    assert (
+        collection.corpus.texts[0]
+        == "Archiving utility. || tar xf path/to/source.tar ; tar cf target ; tar --help ; tar tf source"
+    )
 
 
 def test_queries_are_the_descriptions_of_one_page_alone(collection):

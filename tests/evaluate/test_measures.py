@@ -105,7 +105,9 @@ def test_equal_scores_keep_the_order_of_the_ranking():
 
 
 def test_the_share_of_invalid_answers_is_carried():
-    assert measures.evaluate(ranking([[0]], invalid_share=0.25), records.Qrels({"q0": {"d0": 1}}), ("R@1",))["invalid_share"] == 0.25
+    assert (
+        measures.evaluate(ranking([[0]], invalid_share=0.25), records.Qrels({"q0": {"d0": 1}}), ("R@1",))["invalid_share"] == 0.25
+    )
 
 
 def test_a_ranking_cut_too_short_is_refused_unless_the_corpus_is_as_small():

@@ -72,7 +72,9 @@ def refuse_occupied(path: str | os.PathLike) -> None:
     if path.is_dir():
         first = next(path.iterdir(), None)
         if first is not None:
-            raise records.DataError(f"{path}: expected no folder or an empty one, found {first.name} in it; remove it or name another")
+            raise records.DataError(
+                f"{path}: expected no folder or an empty one, found {first.name} in it; remove it or name another"
+            )
     elif path.exists() or path.is_symlink():
         raise records.DataError(f"{path}: expected no folder or an empty one, got a file; remove it or name another")
 

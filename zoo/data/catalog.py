@@ -46,14 +46,22 @@ def tldr_pages() -> records.Collection:
 
 CATALOG: dict[str, Entry] = {
     "pydocs": Entry(
-        pydocs.build, "sentence of the Python documentation -> function, class or method; about 2,200", "PSF-2.0", "", "train, dev, test"
+        pydocs.build,
+        "sentence of the Python documentation -> function, class or method; about 2,200",
+        "PSF-2.0",
+        "",
+        "train, dev, test",
     ),
     "toy": Entry(toy.build, "200 synthetic documents, for tests", "Apache-2.0", "", "train, dev, test"),
     "tldr": Entry(tldr_pages, "task in words -> shell command; about 6,800", "CC BY 4.0", tldr.ADDRESS, "train, dev, test"),
     # md5 checksums: the table in the README of github.com/beir-cellar/beir
     "scifact": _beir_entry("scifact", "5f7d1de60b170fc8027bb7898e2efca1", "scientific claim -> abstract; 5,183", "train, test"),
-    "nfcorpus": _beir_entry("nfcorpus", "a89dba18a62ef92f7d323ec890a0d38d", "nutrition question -> medical abstract; 3,633", "train, dev, test"),
-    "fiqa": _beir_entry("fiqa", "17918ed23cd04fb15047f73e6c3bd9d9", "financial question -> forum answer; 57,638", "train, dev, test"),
+    "nfcorpus": _beir_entry(
+        "nfcorpus", "a89dba18a62ef92f7d323ec890a0d38d", "nutrition question -> medical abstract; 3,633", "train, dev, test"
+    ),
+    "fiqa": _beir_entry(
+        "fiqa", "17918ed23cd04fb15047f73e6c3bd9d9", "financial question -> forum answer; 57,638", "train, dev, test"
+    ),
     "arguana": _beir_entry("arguana", "8ad3e3c2a5867cdced806d6503f29b99", "argument -> its best counter-argument; 8,674", "test"),
     "scidocs": _beir_entry("scidocs", "38121350fc3a4d2f48850f6aff52e4a9", "paper title -> abstracts it cites; 25,657", "test"),
 }
@@ -71,4 +79,6 @@ def load(name_or_path: str | os.PathLike) -> records.Collection:
         return files.read_beir(name)
     close = difflib.get_close_matches(name, CATALOG, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise records.DataError(f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl")
+    raise records.DataError(
+        f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl"
+    )

@@ -41,7 +41,9 @@ def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise records.DataError(f"{folder}: expected a folder with corpus.jsonl, {'got a file' if folder.exists() else 'found nothing'}")
+        raise records.DataError(
+            f"{folder}: expected a folder with corpus.jsonl, {'got a file' if folder.exists() else 'found nothing'}"
+        )
     corpus, dropped = _read_corpus(_present(folder / "corpus.jsonl"), empty)
     queries_path, qrels_folder = _found(folder / "queries.jsonl"), folder / "qrels"
     splits = _qrels_files(qrels_folder) if qrels_folder.is_dir() else {}
@@ -50,7 +52,9 @@ def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "
     if queries_path is None:
         raise records.DataError(f"{folder}: has qrels/ but no queries.jsonl; add it, or remove qrels/ to use the documents alone")
     if not splits:
-        raise records.DataError(f"{folder}: has queries.jsonl but no qrels/SPLIT.tsv; add qrels/test.tsv, or pass the queries by themselves")
+        raise records.DataError(
+            f"{folder}: has queries.jsonl but no qrels/SPLIT.tsv; add qrels/test.tsv, or pass the queries by themselves"
+        )
     queries = read_queries(queries_path)
     known_queries, known_documents = set(queries.ids), set(corpus.ids)
     qrels = {split: _read_qrels(path, known_queries, known_documents, dropped) for split, path in splits.items()}
@@ -85,7 +89,9 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
         raise records.DataError(f"{folder}: cannot write queries without judgements; add a split to qrels or drop the queries")
     for name in (*collection.corpus.ids, *collection.queries.ids):
         if _bad_id(name):
-            raise records.DataError(f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no tabs, no line breaks")
+            raise records.DataError(
+                f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no tabs, no line breaks"
+            )
     with atomic.folder(folder) as part, _unpaired_surrogates_named(folder):
         corpus = collection.corpus
         with open(part / "corpus.jsonl", "w", encoding="utf-8", newline="\n") as out:
@@ -113,7 +119,9 @@ def write_trec(ranking: records.Ranking, path: str | os.PathLike, tag: str) -> N
     """
     for name in (tag, *ranking.query_ids, *ranking.corpus_ids):
         if not name or name.split() != [name]:
-            raise records.DataError(f"{path}: a TREC run cannot hold {name!r}; ids and tag need at least one character and no white space")
+            raise records.DataError(
+                f"{path}: a TREC run cannot hold {name!r}; ids and tag need at least one character and no white space"
+            )
     with atomic.file(path) as out:
         for row, query in enumerate(ranking.query_ids):
             before = np.float32(np.inf)
@@ -140,7 +148,9 @@ def read_trec(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.R
         except ValueError:
             raise records.DataError(f"{where}: expected `query Q0 document rank score tag`, got {_short(text)}") from None
         if document not in rows:
-            raise records.DataError(f"{where}: document {document!r} is not in the corpus; use the corpus that the run was made on")
+            raise records.DataError(
+                f"{where}: document {document!r} is not in the corpus; use the corpus that the run was made on"
+            )
         if (query, document) in seen:
             raise records.DataError(f"{where}: document {document!r} is ranked twice for query {query!r}; remove one line")
         if not np.isfinite(entry[0]):
@@ -205,7 +215,9 @@ def _read_qrels(path: pathlib.Path, queries: set[str], documents: set[str], drop
         if is_first and not _is_number(grade):
             continue  # a header
         if not _GRADE.fullmatch(grade):
-            raise records.DataError(f"{where}: expected an integer grade, got {_short(grade)}; round it, or map it to 0, 1, 2, ...")
+            raise records.DataError(
+                f"{where}: expected an integer grade, got {_short(grade)}; round it, or map it to 0, 1, 2, ..."
+            )
         value = int(grade)
         if query not in queries:
             raise records.DataError(f"{where}: query {query!r} is not in queries.jsonl; add it there or remove this line")
@@ -215,9 +227,13 @@ def _read_qrels(path: pathlib.Path, queries: set[str], documents: set[str], drop
             raise records.DataError(f"{where}: document {document!r} is not in corpus.jsonl; add it there or remove this line")
         if grades.setdefault(query, {}).setdefault(document, value) != value:
             known = grades[query][document]
-            raise records.DataError(f"{where}: query {query!r} and document {document!r} have grade {known} above and {value} here; keep one")
+            raise records.DataError(
+                f"{where}: query {query!r} and document {document!r} have grade {known} above and {value} here; keep one"
+            )
     if not any(grade > 0 for judged in grades.values() for grade in judged.values()):
-        raise records.DataError(f"{path}: expected at least one query with a grade above 0, got none; add judgements or remove the file")
+        raise records.DataError(
+            f"{path}: expected at least one query with a grade above 0, got none; add judgements or remove the file"
+        )
     return records.Qrels(grades)
 
 
@@ -228,7 +244,9 @@ def _objects(path: pathlib.Path) -> Iterator[tuple[int, str, dict]]:
         try:
             value = json.loads(text)
         except json.JSONDecodeError as error:
-            raise records.DataError(f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}") from None
+            raise records.DataError(
+                f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}"
+            ) from None
         except (RecursionError, ValueError) as error:  # nested too deep, or a number with thousands of digits
             raise records.DataError(f"{where}: expected a JSON object, got one that cannot be read: {error}") from None
         if not isinstance(value, dict):
@@ -265,9 +283,13 @@ def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
     if not isinstance(name, str):
         raise records.DataError(f'{where}: expected a string in "_id", got {_short(json.dumps(name))}; write it in quotes')
     if _bad_id(name):
-        raise records.DataError(f'{where}: "_id" {name!r} is empty or has white space at an end, a tab or a line break; rename it')
+        raise records.DataError(
+            f'{where}: "_id" {name!r} is empty or has white space at an end, a tab or a line break; rename it'
+        )
     if name in ids:
-        raise records.DataError(f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be unique, rename or remove one')
+        raise records.DataError(
+            f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be unique, rename or remove one'
+        )
     _refuse_surrogates(name, "_id", where)
     ids[name] = line
     return name
@@ -288,7 +310,9 @@ def _refuse_surrogates(value: str, key: str, where: str) -> None:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         bad = f"\\u{ord(value[error.start]):04x}"
-        raise records.DataError(f'{where}: "{key}" holds half a character, {bad}; expected whole ones, write the surrogate pair') from None
+        raise records.DataError(
+            f'{where}: "{key}" holds half a character, {bad}; expected whole ones, write the surrogate pair'
+        ) from None
 
 
 @contextlib.contextmanager
@@ -297,13 +321,17 @@ def _unpaired_surrogates_named(folder: str | os.PathLike) -> Iterator[None]:
         yield
     except UnicodeEncodeError as error:
         text = _short(error.object)
-        raise records.DataError(f"{folder}: cannot write {text} as UTF-8: it holds half a character (an unpaired surrogate)") from None
+        raise records.DataError(
+            f"{folder}: cannot write {text} as UTF-8: it holds half a character (an unpaired surrogate)"
+        ) from None
 
 
 def _present(path: pathlib.Path) -> pathlib.Path:
     found = _found(path)
     if found is None:
-        raise records.DataError(f"{path}: expected a file of this name or with .gz, found neither; see the BEIR layout: corpus.jsonl is required")
+        raise records.DataError(
+            f"{path}: expected a file of this name or with .gz, found neither; see the BEIR layout: corpus.jsonl is required"
+        )
     return found
 
 

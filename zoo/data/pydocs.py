@@ -21,8 +21,8 @@ Measured on Python 3.11.7 (3.12.1; 3.13.0): 2,228 (2,227; 2,204) documents, each
 train queries on 1,624 of them, 93 (93; 94) dev queries; a document has 19 words in the median (90th percentile 74), a query 11;
 517 documents keep nothing but name and parameters. BM25 (Lucene, k1 .9, b .4, English stop words, Snowball stemmer) on
 the test queries: Hit@1 .295, Hit@10 .612 (.613; .617; .649 with k1 1.5, b .75), Hit@100 .835; with the train queries appended
-to their documents Hit@1 .360, Hit@10 .685 (.693; .700), Hit@100 .886. A linear softmax over documents on bags of word stems, trained for 12 s
-on parts and train queries, reaches Hit@10 .67: there is something to learn, and words alone do not settle it.
+to their documents Hit@1 .360, Hit@10 .685 (.693; .700), Hit@100 .886. A linear softmax over documents on bags of word stems,
+trained for 12 s on parts and train queries, reaches Hit@10 .67: there is something to learn, and words alone do not settle it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ DEV_EVERY = 5  # documents with two train queries or more, for each that gives o
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(`*\[]*[A-Z])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|no|resp|incl|Dr|St|Mr)|\b[A-Z])\.$")
 _SIGNATURE = re.compile(r"[A-Za-z_][\w.]*\(.*\)\s*(?:(?:->|=>|--|:).*)?$")  # f(x[, y]) -> z -- what it does
-_NOT_PROSE = re.compile(r"\s|>>>|\.\.\.|\.\.\s|:\w|[-*+]\s|\d+[.)]\s|\w+\(.*\)$")  # indented, doctest, directive, field, list item, call
+_NOT_PROSE = re.compile(
+    r"\s|>>>|\.\.\.|\.\.\s|:\w|[-*+]\s|\d+[.)]\s|\w+\(.*\)$"
+)  # indented, doctest, directive, field, list item, call
 _PLAIN_WORD = re.compile(r"[\"'(`*]*[A-Za-z]+(?:['/-][A-Za-z]+)*[\"')`*]*[.,;:!?]*")
 _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
@@ -67,7 +69,9 @@ def build(max_documents: int | None = None) -> records.Collection:
             if not any(normalised(query) in normalised(f"{name}\n{text}") for query in asked):
                 documents[name], queries[name] = text, asked
     if not documents:
-        raise records.DataError(f"pydocs: {sys.executable} has no docstrings; expected thousands; use a Python built with docstrings")
+        raise records.DataError(
+            f"pydocs: {sys.executable} has no docstrings; expected thousands; use a Python built with docstrings"
+        )
     kept = _spread(list(documents), max_documents)
     return _collection({name: documents[name] for name in kept}, {name: queries[name] for name in kept})
 

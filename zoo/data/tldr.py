@@ -43,7 +43,9 @@ def read(archive: pathlib.Path, *, seed: int = 0) -> records.Collection:
         raise records.DataError(f"{archive}: expected a zip archive of tldr-pages: {error}; remove it and try again") from None
     pages = {name: page for name, page in pages.items() if page is not None}
     if not pages:
-        raise records.DataError(f"{archive}: expected pages/PLATFORM/COMMAND.md in the archive, found none; get it from {ADDRESS}")
+        raise records.DataError(
+            f"{archive}: expected pages/PLATFORM/COMMAND.md in the archive, found none; get it from {ADDRESS}"
+        )
     pages_with = Counter(asked for _, _, examples in pages.values() for asked in {example.lower() for example in examples})
     rng = np.random.default_rng(seed)
     queries, splits = {}, {"train": {}, "dev": {}, "test": {}}

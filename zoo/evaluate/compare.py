@@ -86,7 +86,9 @@ def randomisation_test(gaps: np.ndarray, *, seed: int = 0, num_samples: int = NU
     return (1 + exceeding) / (1 + num_samples)
 
 
-def bootstrap_interval(gaps: np.ndarray, *, seed: int = 0, num_samples: int = NUM_SAMPLES, coverage: float = 0.95) -> tuple[float, float]:
+def bootstrap_interval(
+    gaps: np.ndarray, *, seed: int = 0, num_samples: int = NUM_SAMPLES, coverage: float = 0.95
+) -> tuple[float, float]:
     """Percentile interval of the mean of `gaps` f64[B] over queries drawn with replacement."""
     gaps = np.asarray(gaps, np.float64)
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
     Success@k  1 if a relevant document is among the first k (shown as Hit@k)
     RR@k       1 / rank of the first relevant document, 0 if it is not among the first k (its mean is shown as MRR@k)
-    nDCG@k     trec_eval's: gain = grade, discount log2(rank + 1); equal to the variant with gain 2^grade - 1 where grades are 0 and 1
+    nDCG@k     trec_eval's: gain = grade, discount log2(rank + 1); where grades are 0 and 1, equal to that with gain 2^grade - 1
     R@k        share of the relevant documents that are among the first k (shown as Recall@k)
 
 A document is relevant if its grade is above 0. The average is over the queries that the judgements name; one that the ranking
@@ -84,7 +84,9 @@ def _parsed(name: str):
         remedy = f"write {hint}@k" if hint else f"for example {', '.join(DEFAULT)}"
         raise records.DataError(f"measure {name!r}: ir-measures has no such name; {remedy}") from None
     if not ir_measures.DefaultPipeline.supports(measure):
-        raise records.DataError(f"measure {name!r}: no installed backend of ir-measures computes it; for example {', '.join(DEFAULT)}")
+        raise records.DataError(
+            f"measure {name!r}: no installed backend of ir-measures computes it; for example {', '.join(DEFAULT)}"
+        )
     return measure
 
 
@@ -92,7 +94,9 @@ def _refuse_shallow(name: str, measure, ranking: records.Ranking) -> None:
     """A ranking that was cut above the measure's depth would silently score too low."""
     depth, width = measure.params.get("cutoff"), ranking.documents.shape[1]
     if depth is not None and width < min(depth, len(ranking.corpus_ids)):
-        raise records.DataError(f"measure {name!r}: needs the first {depth} answers, the ranking holds {width}; retrieve with k={depth}")
+        raise records.DataError(
+            f"measure {name!r}: needs the first {depth} answers, the ranking holds {width}; retrieve with k={depth}"
+        )
 
 
 def _falling_scores(ranking: records.Ranking, row: int) -> dict[str, float]:
@@ -100,5 +104,7 @@ def _falling_scores(ranking: records.Ranking, row: int) -> dict[str, float]:
     answers = [document for document, _ in ranking.answers(row)]
     if len(set(answers)) != len(answers):
         twice = next(document for document in answers if answers.count(document) > 1)
-        raise ValueError(f"query {ranking.query_ids[row]!r}: document {twice!r} is ranked twice; rankings must hold a document once")
+        raise ValueError(
+            f"query {ranking.query_ids[row]!r}: document {twice!r} is ranked twice; rankings must hold a document once"
+        )
     return {document: float(len(answers) - rank) for rank, document in enumerate(answers)}

@@ -39,7 +39,12 @@ def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, tit
 
 
 def training_curves(
-    steps: Sequence[int], series: Mapping[str, Sequence[float]], path: str | os.PathLike, *, ylabel: str = "loss", title: str | None = None
+    steps: Sequence[int],
+    series: Mapping[str, Sequence[float]],
+    path: str | os.PathLike,
+    *,
+    ylabel: str = "loss",
+    title: str | None = None,
 ) -> pathlib.Path:
     """Saves values over training steps, one line a name, a running mean over the raw values; returns the path.
 

@@ -12,7 +12,9 @@ def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT
     rows = _rows(comparison, shown)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
         for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -44,7 +46,8 @@ def verdict(comparison: compare.Comparison) -> str:
     ahead = f"{measure} {score} against {_decimal(comparison.runs[1].mean(comparison.measure))} of {gap.worse}"
     if gap.significant:
         return f"{first.name} wins: {ahead} on {comparison.num_queries} queries ({_p(gap.p)})."
-    return f"No clear winner: {first.name} is ahead, {ahead} on {comparison.num_queries} queries, but this may be chance ({_p(gap.p)})."
+    chance = f"on {comparison.num_queries} queries, but this may be chance ({_p(gap.p)})"
+    return f"No clear winner: {first.name} is ahead, {ahead} {chance}."
 
 
 def names(shown: Sequence[str] = measures.DEFAULT) -> str:
@@ -54,8 +57,9 @@ def names(shown: Sequence[str] = measures.DEFAULT) -> str:
 
 
 def _pairs(comparison: compare.Comparison) -> list[str]:
+    measure = measures.label(comparison.measure)
     return [
-        f"{gap.better} - {gap.worse}: {measures.label(comparison.measure)} {gap.mean:+.3f}, 95 % interval [{gap.low:+.3f}, {gap.high:+.3f}], "
+        f"{gap.better} - {gap.worse}: {measure} {gap.mean:+.3f}, 95 % interval [{gap.low:+.3f}, {gap.high:+.3f}], "
         f"{_p(gap.p)}, {'significant' if gap.significant else 'not significant'} (paired randomisation test, Holm)"
         for gap in comparison.differences
     ]
