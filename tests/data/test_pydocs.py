@@ -137,6 +137,9 @@ def test_a_failing_interpreter_is_named_in_one_line(monkeypatch, tmp_path):
     with pytest.raises(records.DataError, match="no such thing") as caught:
         pydocs.build()
     assert "\n" not in str(caught.value)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "absent"))
+    with pytest.raises(records.DataError, match="cannot list the standard library"):
+        pydocs.build()
     monkeypatch.setattr(sys, "executable", "")
     with pytest.raises(records.DataError, match="sys.executable is empty"):
         pydocs.build()

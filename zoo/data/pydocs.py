@@ -91,7 +91,10 @@ def _objects() -> list[tuple[str, list[str], str]]:
     if not sys.executable:
         raise records.DataError("pydocs: sys.executable is empty; expected the path of the interpreter; run under python itself")
     command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", stdlib.__file__]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise records.DataError(f"pydocs: cannot list the standard library with {sys.executable}: {error}") from None
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise records.DataError(f"pydocs: listing the standard library with {' '.join(command)} failed: {last}")
