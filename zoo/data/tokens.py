@@ -1,0 +1,52 @@
+"""Sub-word tokens of text: byte-pair encoding trained on the collection at hand, kept as the JSON of `tokenizers`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+PAD, UNKNOWN = 0, 1
+SPECIAL = ("[pad]", "[unk]")
+
+
+def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> str:
+    """JSON of a tokenizer of at most `size` tokens: lower case without accents, split at blanks and punctuation, then BPE.
+
+    prompts: tokens of their own, numbered from 2; they stand for tasks and are never split.
+    The same texts give the same tokenizer.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=[*SPECIAL, *prompts], continuing_subword_prefix="##", show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer.to_str()
+
+
+def count(tokenizer: str) -> int:
+    """Number of tokens that a tokenizer knows."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(tokenizer).get_vocab_size()
+
+
+def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "") -> np.ndarray:
+    """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad.
+
+    A text without any token is one unknown token, so that no row is empty.
+    """
+    from tokenizers import Tokenizer
+
+    loaded = Tokenizer.from_str(tokenizer)
+    first = [loaded.token_to_id(prompt)] if prompt else []
+    loaded.enable_truncation(length)
+    rows = np.full((len(texts), length), PAD, np.int32)
+    for row, encoding in enumerate(loaded.encode_batch_fast(list(texts))):
+        ids = [*first, *(encoding.ids or [UNKNOWN])][:length]
+        rows[row, : len(ids)] = ids
+    return rows

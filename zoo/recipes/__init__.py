@@ -1,0 +1,76 @@
+"""The systems of the zoo: a literal table of names, and what a system is."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from zoo.records import DataError
+
+MODULES = {
+    "bm25": "zoo.recipes.bm25",
+    "dsi": "zoo.recipes.dsi",
+}
+SIZES = ("tiny", "small", "base", "paper")
+
+
+class Recipe(NamedTuple):
+    """A system of the literature as a pair of functions.
+
+    fit(collection, config, key, log) -> state: a nested dict whose leaves are arrays or str. The collection comes without
+    the split to be tested; what `log` offers is in `zoo.train.log`.
+    retrieve(config, state, queries, k) -> Ranking.
+    """
+
+    name: str
+    paper: str
+    presets: Mapping[str, Any]  # one frozen dataclass for each of SIZES
+    fit: Callable
+    retrieve: Callable
+    deviations: tuple[str, ...]  # from the paper, a sentence each
+
+
+def names() -> tuple[str, ...]:
+    """Names of all systems."""
+    return tuple(MODULES)
+
+
+def get(name: str) -> Recipe:
+    """The system of that name; DataError naming those that exist otherwise."""
+    if name not in MODULES:
+        raise DataError(f"no recipe {name!r}; expected one of: {', '.join(MODULES)}")
+    return importlib.import_module(MODULES[name]).RECIPE
+
+
+def configure(recipe: Recipe, size: str, options: Mapping[str, Any]) -> Any:
+    """The preset of a size with options replaced; values may be text, as they come from `--set key=value`.
+
+    Raises DataError for a size or key that does not exist (naming those that do) and a value of the wrong kind.
+    """
+    if size not in recipe.presets:
+        raise DataError(f"{recipe.name}: no size {size!r}; expected one of: {', '.join(recipe.presets)}")
+    config = recipe.presets[size]
+    known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    for key in options:
+        if key not in known:
+            raise DataError(f"{recipe.name}: no option {key!r}; expected one of: {', '.join(known)}")
+    return dataclasses.replace(config, **{key: _parse(recipe.name, key, value, known[key]) for key, value in options.items()})
+
+
+def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
+    """Value as the kind of the default: bool, int, float or str."""
+    kind = type(default)
+    if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, str) and kind is not bool:
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    raise DataError(f"{recipe}: option {key} expects {kind.__name__} (as {default!r}), got {value!r}")

@@ -1,0 +1,71 @@
+"""What a long job says of itself: a progress bar, scalars in JSONL and TensorBoard files, and their history in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 15.0  # between redraws on a terminal, and between lines in a file
+
+
+class Log:
+    """A log in memory, and in `folder` where one is given (log.jsonl, events.out.tfevents.*).
+
+    quiet: no progress bars and no lines on stderr.
+    """
+
+    def __init__(self, folder: str | os.PathLike | None = None, *, quiet: bool = False) -> None:
+        self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
+        self.quiet = quiet
+        self._phase = ""
+        self._file, self._board = None, None
+        if folder is not None:
+            from tensorboardX import SummaryWriter
+
+            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+            self._file = open(pathlib.Path(folder) / "log.jsonl", "a", encoding="utf-8")
+            self._board = SummaryWriter(str(folder), flush_secs=10)
+
+    def phase(self, name: str) -> None:
+        """Names what follows; scalars are filed under it."""
+        self._phase = name
+        if not self.quiet:
+            tqdm.write(f"- {name}", file=sys.stderr)
+
+    def scalars(self, step: int, **values: float) -> None:
+        """Numbers at a step of the current phase."""
+        row = {"phase": self._phase, "step": int(step)} | {name: float(value) for name, value in values.items()}
+        self.history.append(row)
+        if self._file is not None:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+            for name, value in values.items():
+                self._board.add_scalar(f"{self._phase}/{name}", float(value), int(step))
+
+    def progress(self, total: int, label: str, unit: str, start: int = 0) -> tqdm:
+        """A bar with rate and time left; on a file instead of a terminal, a line now and then."""
+        plain = not sys.stderr.isatty()
+        return tqdm(
+            total=total,
+            initial=start,
+            desc=label,
+            unit=f" {unit}",
+            disable=self.quiet,
+            mininterval=PLAIN_SECONDS if plain else TERMINAL_SECONDS,
+            maxinterval=PLAIN_SECONDS if plain else 10.0,
+            dynamic_ncols=not plain,
+            ascii=plain,
+            file=sys.stderr,
+        )
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        if self._file is not None:
+            self._file.close()
+            self._board.close()
+            self._file = self._board = None
