@@ -20,6 +20,8 @@ class Log:
     """
 
     def __init__(self, folder: str | os.PathLike | None = None, *, quiet: bool = False) -> None:
+        self.folder = None  # where training keeps its checkpoints, if it may
+        self.identity = ""  # of the run: its configuration and data
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
         self.quiet = quiet
         self._phase = ""

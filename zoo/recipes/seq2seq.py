@@ -1,0 +1,150 @@
+"""What systems share that generate an identifier with an encoder-decoder: fitting it to pairs, and answering with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import records
+from zoo.data import batches, tokens
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.nets import transformer
+from zoo.objectives import sequence
+from zoo.search import automaton, beam
+from zoo.train import loop, optimizers
+
+QUERY_BATCH = 64
+
+
+def pairs(collection: records.Collection, split: str = "train") -> tuple[list[str], list[int]]:
+    """Texts of a split's queries and the row of a relevant document each; none if there is no such split."""
+    if split not in collection.qrels:
+        return [], []
+    queries, qrels = collection.split(split)
+    texts, rows = dict(zip(queries.ids, queries.texts)), collection.corpus.rows()
+    found = [(texts[query], rows[document]) for query, document in qrels.pairs()]
+    return [text for text, _ in found], [row for _, row in found]
+
+
+def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: float) -> loop.Loss:
+    """Loss of batches {"source": i32[B, S], "target": i32[B, L]}: mean negative log-likelihood of the identifiers.
+
+    word_dropout: share of source tokens that are replaced by the unknown token.
+    """
+    net = transformer.EncoderDecoder(shape)
+
+    def loss(params, batch, key):
+        drop, hide = jax.random.split(key)
+        source, target = batch["source"], batch["target"]
+        if word_dropout:
+            hidden = jax.random.bernoulli(hide, word_dropout, source.shape) & (source != tokens.PAD)
+            source = jnp.where(hidden, tokens.UNKNOWN, source)
+        logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
+        value = sequence.cross_entropy(logits, target, smoothing=smoothing).mean()
+        exact = jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
+        return value, {"identifiers_right": exact}
+
+    return loss
+
+
+def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key: jax.Array, log, *, embeddings=None) -> dict:
+    """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`.
+
+    embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
+    """
+    draw, order, train_key = jax.random.split(key, 3)
+    net = transformer.EncoderDecoder(shape)
+    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
+    params = jax.jit(net.init)(draw, *blank)
+    if embeddings is not None:
+        params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
+    stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
+    steps = num_steps(config, sum(len(source.rows["target"]) for source in sources))
+    rate = optimizers.schedule(config.rate, steps=steps, warmup=config.warmup, decay=config.decay)
+    return loop.train(
+        likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout),
+        params,
+        stream,
+        optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0),
+        steps=steps,
+        key=train_key,
+        log=log,
+        folder=log.folder,
+        identity=log.identity,
+    )
+
+
+def num_steps(config, num_examples: int) -> int:
+    """config.steps if above 0, else as many as `config.epochs` passes over the examples take, within the limits."""
+    if config.steps > 0:
+        return config.steps
+    return int(np.clip(round(config.epochs * num_examples / config.batch), config.fewest_steps, config.most_steps))
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "width", "renormalize"))
+def generate(
+    params: dict, source: jax.Array, legal: automaton.Automaton, *, shape: transformer.Shape, width: int, renormalize: bool
+) -> beam.Beams:
+    """The `width` most probable identifiers for source i32[B, S]."""
+    net = transformer.EncoderDecoder(shape)
+    memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
+
+    def step(t, token, cache):
+        return net.apply(params, t, token, cache, memory, source, method="step")
+
+    cache = transformer.empty_cache(shape, source.shape[0])
+    return beam.beam_search(step, cache, legal, width=width, length=shape.target_length, renormalize=renormalize)
+
+
+def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: str = "") -> records.Ranking:
+    """Documents whose identifiers the model finds most probable.
+
+    state: "params", "shape" (JSON), "docids" ("tokens", "alphabet"), "tokenizer" and "corpus_ids" (JSON).
+    """
+    shape = transformer.Shape(**json.loads(state["shape"]))
+    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    free = config.decoding == "free"
+    legal = automaton.Free() if free else trie.build(ids)
+    sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
+    lengths = (sources != 0).sum(axis=1)
+    sizes = batches.length_classes(np.array([config.query_length]))
+    width = max(config.beam, k)
+    documents = np.full((len(queries), k), -1, np.int32)
+    scores = np.full((len(queries), k), -np.inf, np.float32)
+    invalid = generated = 0
+    order = np.argsort(lengths, kind="stable")
+    params = jax.device_put(state["params"])
+    for first in range(0, len(order), QUERY_BATCH):
+        rows = order[first : first + QUERY_BATCH]
+        padded = np.resize(rows, QUERY_BATCH)  # the last batch repeats its rows, so that one shape serves all
+        source = batches.pad_to_class(sources[padded], sizes)
+        beams = generate(params, jnp.asarray(source), legal, shape=shape, width=width, renormalize=config.renormalize)
+        found = docids.lookup(ids, np.asarray(beams.token)) if free else np.asarray(legal.documents_of(beams.leaf))[..., 0]
+        score = np.asarray(beams.score)
+        alive = np.isfinite(score)
+        found = np.where(alive, found, -1)
+        generated += int(alive[: len(rows)].sum())
+        invalid += int((alive & (found < 0))[: len(rows)].sum())
+        best = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
+        found, score = (np.take_along_axis(x, best, axis=1)[: len(rows)] for x in (found, score))
+        documents[rows], scores[rows] = found, np.where(found >= 0, score, -np.inf)
+    corpus_ids = tuple(json.loads(state["corpus_ids"]))
+    return records.Ranking(queries.ids, corpus_ids, documents, scores, invalid / max(generated, 1))
+
+
+def packed(params: dict, shape: transformer.Shape, ids: docids.Docids, tokenizer: str, corpus: records.Corpus) -> dict:
+    """The state that `retrieve` reads."""
+    return {
+        "params": params,
+        "shape": json.dumps(dataclasses.asdict(shape)),
+        "docids": {"tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)},
+        "tokenizer": tokenizer,
+        "corpus_ids": json.dumps(corpus.ids),
+    }
