@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 SMALLEST_LENGTH = 8  # of the length classes 8, 16, 32, ...
 RAREST_CLASS = 0.05  # a length class with a smaller share of the batches joins the next longer one
+ONE = 1 << 30  # shares are integers out of this, so that quotas are exact
 
 
 class Source(NamedTuple):
@@ -18,35 +20,71 @@ class Source(NamedTuple):
     weight: float  # share of the examples that are of this kind, relative to the other sources
 
 
-class Batches:
-    """An endless iterator of dicts of arrays [batch_size, ...], the same for the same seed.
+class Stream:
+    """The examples of one source that are of one length class, as an endless sequence of fresh permutations."""
 
-    Every epoch of a source is a fresh permutation of it. `position()` and `seek()` save and restore the place, so that a
-    run that was interrupted sees the batches it would have seen.
+    def __init__(self, rows: np.ndarray, *seed: int) -> None:
+        """rows: i64[n] of the joined arrays."""
+        self.rows, self._seed = rows, seed
+        self._order = -1, rows  # an epoch and its permutation, kept because the next batch goes on in it
+
+    def take(self, first: int, last: int) -> np.ndarray:
+        """i64[last - first] rows at these places of the sequence."""
+        taken = [self.rows[:0]]
+        while first < last:
+            epoch, place = divmod(first, len(self.rows))
+            taken.append(self._permuted(epoch)[place : place + last - first])
+            first += len(taken[-1])
+        return np.concatenate(taken)
+
+    def _permuted(self, epoch: int) -> np.ndarray:
+        kept, order = self._order
+        if kept != epoch:
+            order = np.random.default_rng([*self._seed, epoch]).permutation(self.rows)
+            self._order = epoch, order
+        return order
+
+
+class Batches:
+    """An endless iterator of dicts of arrays [batch_size / shards, ...], the same for the same seed.
+
+    A batch is of one length class, and its examples are of the sources in the ratio of their weights; in a class, counts stray
+    from that ratio by fewer examples than there are sources. Every epoch of a source is a fresh permutation of it. Batch
+    number i is a function of i and the seed, so that `position()` and `seek()` lose and repeat nothing, and each of several
+    processes can take its shard of the same batches.
     """
 
-    def __init__(self, sources: Sequence[Source], *, batch_size: int, seed: int) -> None:
+    def __init__(self, sources: Sequence[Source], *, batch_size: int, seed: int, shard: int = 0, shards: int = 1) -> None:
+        """Raises ValueError if no source has examples, their arrays differ in name or shape, or shards do not divide a batch."""
         sources = [source for source in sources if source.weight > 0 and len(source.rows["source"])]
         if not sources:
             raise ValueError("batches: expected at least one source with examples and weight above 0; got none")
-        self.rows = {name: np.concatenate([source.rows[name] for source in sources]) for name in sources[0].rows}
+        if batch_size % shards:
+            raise ValueError(f"batches: a batch of {batch_size} cannot be split over {shards} processes; choose a multiple")
+        self.rows = _joined(sources)
+        lengths = (self.rows["source"] != 0).sum(axis=1)
         sizes = [len(source.rows["source"]) for source in sources]
         owner = np.repeat(np.arange(len(sources)), sizes)
         total = sum(source.weight for source in sources)
-        self._share = np.array([s.weight / total / n for s, n in zip(sources, sizes)])[owner]  # of each row
-        self._owner = owner
-        self.lengths = length_classes((self.rows["source"] != 0).sum(axis=1), self._share)
-        self._iterator = iter(self._dataset(batch_size, seed))
+        share = np.array([s.weight / total / n for s, n in zip(sources, sizes)])[owner]  # of each row
+        self.lengths = length_classes(lengths, share)
+        kind = np.searchsorted(self.lengths, lengths)
+        kinds = np.unique(kind)
+        self._streams = {
+            k: [Stream(np.flatnonzero((kind == k) & (owner == o)), seed, int(k), int(o)) for o in np.unique(owner[kind == k])]
+            for k in kinds
+        }
+        self._kinds = kinds
+        self._kind_shares = _shares([share[kind == k].sum() for k in kinds])
+        self._shares = {k: _shares([share[stream.rows].sum() for stream in streams]) for k, streams in self._streams.items()}
+        self._batch_size, self._shard, self._shards = batch_size, shard, shards
+        self._iterator = self._dataset()
 
     def __iter__(self) -> Batches:
         return self
 
     def __next__(self) -> dict[str, np.ndarray]:
-        picked = next(self._iterator)
-        batch = {name: values[picked] for name, values in self.rows.items()}
-        longest = (batch["source"] != 0).sum(axis=1).max()
-        batch["source"] = batch["source"][:, : next(size for size in self.lengths if size >= longest)]
-        return batch
+        return next(self._iterator)
 
     def position(self) -> dict:
         """Where the iterator stands, as JSON-able values."""
@@ -56,26 +94,23 @@ class Batches:
         """Goes to where an iterator over the same sources stood."""
         self._iterator.set_state(position)
 
-    def _dataset(self, batch_size: int, seed: int):
-        """Rows i64[batch_size] of each batch: classes of length mixed by share, in each the sources by share."""
+    def batch(self, number: int) -> dict[str, np.ndarray]:
+        """The batch of that number, from 0."""
+        before, after = quotas(number, self._kind_shares), quotas(number + 1, self._kind_shares)
+        which = int(np.argmax(np.subtract(after, before)))
+        kind, turn = self._kinds[which], before[which]  # the turn-th batch of this class
+        shares = self._shares[kind]
+        firsts, lasts = (quotas(count * self._batch_size, shares) for count in (turn, turn + 1))
+        picked = np.concatenate([s.take(*ends) for s, *ends in zip(self._streams[kind], firsts, lasts)])
+        picked = picked[self._shard :: self._shards]
+        batch = {name: values[picked] for name, values in self.rows.items() if name != "source"}
+        return {"source": self.rows["source"][picked, : self.lengths[kind]], **batch}
+
+    def _dataset(self):
         import grain
 
-        longest = (self.rows["source"] != 0).sum(axis=1)
-        kind = np.searchsorted(self.lengths, longest)
-        classes, shares = [], []
-        for length in range(len(self.lengths)):
-            parts = [np.flatnonzero((kind == length) & (self._owner == owner)) for owner in range(self._owner.max() + 1)]
-            parts = [part for part in parts if len(part)]
-            weights = [float(self._share[part].sum()) for part in parts]
-            streams = [
-                grain.MapDataset.source(part).seed(seed + 1000 * length + number).shuffle().repeat()
-                for number, part in enumerate(parts)
-            ]
-            mixed = grain.MapDataset.mix(streams, [weight / sum(weights) for weight in weights])
-            classes.append(mixed.batch(batch_size))
-            shares.append(sum(weights))
-        mixed = grain.MapDataset.mix(classes, [share / sum(shares) for share in shares])
-        return mixed.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8))
+        numbers = grain.MapDataset.range(sys.maxsize)
+        return iter(numbers.map(self.batch).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)))
 
 
 def length_classes(lengths: np.ndarray, share: np.ndarray | None = None) -> tuple[int, ...]:
@@ -96,7 +131,40 @@ def length_classes(lengths: np.ndarray, share: np.ndarray | None = None) -> tupl
     return (*sizes, longest)
 
 
-def pad_to_class(rows: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
-    """Token rows i32[B, S] cut to the smallest of the sizes that holds them all."""
-    longest = int((rows != 0).sum(axis=1).max())
-    return rows[:, : next((size for size in sizes if size >= longest), rows.shape[1])]
+def quotas(count: int, shares: Sequence[int]) -> list[int]:
+    """How many of the first `count` items belong to each share (integers out of ONE); sums to count, never falls with it.
+
+    The first takes its share of all, rounded down, the next its share of what is left, and so on.
+    """
+    taken, left, whole = [], count, ONE
+    for share in shares[:-1]:
+        taken.append(left * share // whole)
+        left -= taken[-1]
+        whole -= share
+    return [*taken, left]
+
+
+def _shares(weights: Sequence[float]) -> list[int]:
+    """Weights as positive integers that sum to ONE."""
+    total = float(sum(weights))
+    cuts = [round(ONE * float(sum(weights[:end])) / total) for end in range(len(weights) + 1)]
+    return [max(last - first, 1) for first, last in zip(cuts, cuts[1:])]
+
+
+def _joined(sources: Sequence[Source]) -> dict[str, np.ndarray]:
+    """The arrays of all sources, one after the other; sources shorter than the longest are padded with 0."""
+    names = list(sources[0].rows)
+    longest = max(source.rows["source"].shape[1] for source in sources)
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for number, source in enumerate(sources):
+        sizes = {name: len(values) for name, values in source.rows.items()}
+        if list(source.rows) != names or len(set(sizes.values())) != 1:
+            raise ValueError(f"batches: source {number} has arrays {sizes}; expected {names}, all of one length")
+        for name, values in source.rows.items():
+            if name == "source":
+                values = np.pad(values, ((0, 0), (0, longest - values.shape[1])))
+            expected = sources[0].rows[name].shape[1:]
+            if name != "source" and values.shape[1:] != expected:
+                raise ValueError(f"batches: {name!r} of source {number} has rows {values.shape[1:]}, the first has {expected}")
+            parts[name].append(values)
+    return {name: np.concatenate(values) for name, values in parts.items()}
