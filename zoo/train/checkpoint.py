@@ -18,7 +18,10 @@ KEPT = 2  # checkpoints of a run
 
 
 class Keeper:
-    """Checkpoints of one training run in a folder, written in the background; the last KEPT are kept."""
+    """Checkpoints of one training run in a folder, written in the background; the last KEPT are kept.
+
+    A context; when it ends, all that was saved is on disk.
+    """
 
     def __init__(self, folder: pathlib.Path, identity: str) -> None:
         """identity: what the run is; checkpoints of another identity are refused by `restore`."""
@@ -27,8 +30,16 @@ class Keeper:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT))
 
+    def __enter__(self) -> Keeper:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._manager.close()
+
     def save(self, step: int, progress: Any, position: dict) -> None:
         """Starts to write; the arrays are copied before it returns, so the caller may donate them."""
+        if step == self._manager.latest_step():
+            return
         ocp = _orbax()
         about = {"identity": self._identity, "position": position}
         items = ocp.args.Composite(progress=ocp.args.StandardSave(progress), about=ocp.args.JsonSave(about))
@@ -38,24 +49,29 @@ class Keeper:
         """The last (progress, position) that was written whole, or None.
 
         like: a pytree of the same structure and shapes.
-        Raises DataError if the folder holds a run of another identity.
+        Raises DataError if the folder holds a run of another identity, or the checkpoint cannot be read.
         """
         ocp = _orbax()
         step = self._manager.latest_step()
         if step is None:
             return None
-        about = self._manager.restore(step, args=ocp.args.Composite(about=ocp.args.JsonRestore()))["about"]
+        about = self._read(step, about=ocp.args.JsonRestore())["about"]
         if about["identity"] != self._identity:
             raise DataError(
                 f"{self._folder}: holds training of another configuration or of other data, stopped at step {step}; "
                 "repeat the command it was started with, remove the folder, or name another with --out"
             )
-        found = self._manager.restore(step, args=ocp.args.Composite(progress=ocp.args.StandardRestore(like)))
-        return found["progress"], about["position"]
+        return self._read(step, progress=ocp.args.StandardRestore(like))["progress"], about["position"]
 
-    def wait(self) -> None:
-        """Returns when everything is on disk."""
-        self._manager.wait_until_finished()
+    def _read(self, step: int, **items: Any) -> Any:
+        try:
+            return self._manager.restore(step, args=_orbax().args.Composite(**items))
+        except Exception as error:  # Orbax, TensorStore and JSON raise of many kinds for a damaged file
+            others = [other for other in self._manager.all_steps() if other != step]
+            remedy = f"go on from step {max(others)}" if others else "start again"
+            raise DataError(
+                f"{self._folder / str(step)}: a damaged checkpoint ({type(error).__name__}); remove it to {remedy}"
+            ) from error
 
 
 def save_state(state: dict, folder: pathlib.Path) -> None:
@@ -75,7 +91,7 @@ def save_state(state: dict, folder: pathlib.Path) -> None:
         checkpointer.save(folder / ARRAYS, arrays)
         checkpointer.close()
     (folder / TEXTS).write_text(json.dumps(texts), encoding="utf-8")
-    digests = {str(path.relative_to(folder)): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    digests = {name: _digest(folder / name) for name in sorted(_files(folder))}
     (folder / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
 
@@ -87,7 +103,13 @@ def load_state(folder: pathlib.Path) -> dict:
     folder = pathlib.Path(folder).absolute()
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder}: expected a saved state with {MANIFEST}, found none; fit again or name another folder")
-    digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    try:
+        digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise DataError(f"{folder / MANIFEST}: not a manifest; copy the folder again or fit again") from None
+    foreign = sorted(_files(folder) - digests.keys() - {MANIFEST})
+    if foreign:
+        raise DataError(f"{folder / foreign[0]}: not in the manifest, so not of this state; remove it")
     for name, digest in digests.items():
         path = folder / name
         if not path.is_file():
@@ -133,6 +155,10 @@ def _leaves(tree: dict, prefix: str = ""):
             yield from _leaves(value, f"{prefix}{name}/")
         else:
             yield prefix + name, value
+
+
+def _files(folder: pathlib.Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
 def _digest(path: pathlib.Path) -> str:

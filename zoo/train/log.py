@@ -10,18 +10,20 @@ from typing import Any
 
 from tqdm import tqdm
 
+CHECKPOINTS = "training"  # folder within the log's
 TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 15.0  # between redraws on a terminal, and between lines in a file
 
 
 class Log:
-    """A log in memory, and in `folder` where one is given (log.jsonl, events.out.tfevents.*).
+    """A log in memory, and in `folder` where one is given (log.jsonl, events.out.tfevents.*, checkpoints of training).
 
     quiet: no progress bars and no lines on stderr.
+    identity: what the run is, its configuration and data; checkpoints of another identity are not gone on from.
     """
 
-    def __init__(self, folder: str | os.PathLike | None = None, *, quiet: bool = False) -> None:
-        self.folder = None  # where training keeps its checkpoints, if it may
-        self.identity = ""  # of the run: its configuration and data
+    def __init__(self, folder: str | os.PathLike | None = None, *, quiet: bool = False, identity: str = "") -> None:
+        self.checkpoints = None if folder is None else pathlib.Path(folder) / CHECKPOINTS
+        self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
         self.quiet = quiet
         self._phase = ""
@@ -30,7 +32,9 @@ class Log:
             from tensorboardX import SummaryWriter
 
             pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-            self._file = open(pathlib.Path(folder) / "log.jsonl", "a", encoding="utf-8")
+            path = pathlib.Path(folder) / "log.jsonl"
+            self.history = _rows(path)
+            self._file = open(path, "a", encoding="utf-8")
             self._board = SummaryWriter(str(folder), flush_secs=10)
 
     def phase(self, name: str) -> None:
@@ -48,6 +52,17 @@ class Log:
             self._file.flush()
             for name, value in values.items():
                 self._board.add_scalar(f"{self._phase}/{name}", float(value), int(step))
+
+    def rewind(self, step: int) -> None:
+        """Forgets the current phase's scalars after a step, which an interrupted run left and this one will log again."""
+        kept = [row for row in self.history if row["phase"] != self._phase or row["step"] <= step]
+        if len(kept) == len(self.history):
+            return
+        self.history = kept
+        if self._file is not None:
+            self._file.truncate(0)
+            self._file.writelines(json.dumps(row) + "\n" for row in kept)
+            self._file.flush()
 
     def progress(self, total: int, label: str, unit: str, start: int = 0) -> tqdm:
         """A bar with rate and time left; on a file instead of a terminal, a line now and then."""
@@ -71,3 +86,14 @@ class Log:
             self._file.close()
             self._board.close()
             self._file = self._board = None
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Rows of a log that an interrupted run left, without a last line that was cut off."""
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    if len(whole) < len(lines):
+        path.write_text("".join(whole), encoding="utf-8")
+    return [json.loads(line) for line in whole]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import pathlib
 import signal
 import threading
@@ -27,6 +28,7 @@ class Progress(NamedTuple):
     """All that a step changes."""
 
     step: jax.Array  # i32[] steps done
+    failed: jax.Array  # i32[] number, from 1, of the first step whose loss or gradient was not finite; 0 = none
     params: Any
     optimizer: Any  # optax state
 
@@ -47,6 +49,9 @@ def train(
     mesh: jax.sharding.Mesh | None = None,
     folder: pathlib.Path | None = None,
     identity: str = "",
+    seconds: float = math.inf,
+    evaluate: Callable[[Any], dict] | None = None,
+    evaluate_every: int = 1000,
 ) -> Any:
     """Parameters after `steps` steps of descent on the mean loss of the batches.
 
@@ -58,46 +63,60 @@ def train(
       folder: where checkpoints go and are resumed from; none are written if None. An interrupt (Ctrl-C, SIGTERM) saves
         before it raises Interrupted.
       identity: what the run is (its configuration and data); a checkpoint of another identity is refused.
+      seconds: training ends early after this long in this process; `log` shows at which step.
+      evaluate: scalars of the parameters for the log, every `evaluate_every` steps; must not keep the parameters.
 
     Raises:
-      FloatingPointError: the loss is not finite; names the step. Nothing is saved over the last good checkpoint.
+      FloatingPointError: a loss or gradient is not finite; names the step. Checkpoints are from before it.
+      DataError: `folder` holds a checkpoint of another identity, or one that cannot be read.
     """
-    progress = Progress(jnp.zeros((), jnp.int32), params, optimizer.init(params))
-    keeper = checkpoints.Keeper(folder, identity) if folder is not None else None
-    if keeper is not None and (found := keeper.restore(progress)) is not None:
-        progress, position = found
-        batches.seek(position)
-    place = _placement(mesh)
-    progress = jax.tree.map(lambda leaf: place(leaf, ()), progress)
+    progress = begin(params, optimizer)
+    place, split = _placement(mesh)
     step_fn = step_function(loss, optimizer, key)
-
-    done = int(progress.step)
-    every = max(1, steps // REPORTS)
-    pending: dict = {}
-    saved = time.monotonic()
-    with log.progress(steps, "train", "steps", start=done) as bar, _signals() as stop:
-        while done < steps and not stop.is_set():
-            batch = {name: place(jnp.asarray(rows), ("data",)) for name, rows in next(batches).items()}
-            progress, metrics = step_fn(progress, batch)
+    with contextlib.ExitStack() as stack:
+        keeper = None if folder is None else stack.enter_context(checkpoints.Keeper(folder, identity))
+        if keeper is not None and (found := keeper.restore(progress)) is not None:
+            progress, position = found
+            batches.seek(position)
+        progress = jax.tree.map(place, progress)
+        done = first = int(progress.step)
+        log.rewind(done)
+        bar = stack.enter_context(log.progress(steps, "train", "steps", start=done))
+        stop = stack.enter_context(_signals())
+        reports = _Reports(log, bar, done)
+        every = max(1, steps // REPORTS)
+        saved = time.monotonic()
+        end = saved + seconds
+        while done < steps and not stop.is_set() and time.monotonic() < end:
+            batch = next(batches)
+            progress, metrics = step_fn(progress, split(batch))
             done += 1
             bar.update()
-            if done % every == 0 or done == steps:
-                _report(pending, log, bar)  # the step before the last `every`: long finished, no wait
-                pending = {"step": done, **metrics}
-            if keeper is not None and done < steps and time.monotonic() - saved > SAVE_SECONDS:
+            reports.count(batch)
+            if done % every == 0:
+                reports.add(done, metrics)
+            if evaluate is not None and (done % evaluate_every == 0 or done == steps):
+                log.scalars(done, **evaluate(progress.params))
+            if keeper is not None and time.monotonic() - saved > SAVE_SECONDS and done < steps:
+                reports.flush()
+                _refuse_failed(progress.failed)
                 keeper.save(done, progress, batches.position())
                 saved = time.monotonic()
-        _report(pending, log, bar)
+        if done > first:
+            reports.add(done, metrics)
+        reports.flush()
         if stop.is_set():
             kept = "nothing is kept, because no folder was given"
             if keeper is not None:
                 keeper.save(done, progress, batches.position())
-                keeper.wait()
                 kept = f"all {done} steps are kept in {folder}; the same command goes on from there"
             raise Interrupted(f"stopped at step {done} of {steps}; {kept}")
-    if keeper is not None:
-        keeper.wait()
     return progress.params
+
+
+def begin(params: Any, optimizer: optax.GradientTransformation) -> Progress:
+    """Progress before the first step."""
+    return Progress(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), params, optimizer.init(params))
 
 
 def step_function(loss: Loss, optimizer: optax.GradientTransformation, key: jax.Array) -> Callable:
@@ -108,33 +127,60 @@ def step_function(loss: Loss, optimizer: optax.GradientTransformation, key: jax.
         (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(progress.params, batch, draw)
         updates, state = optimizer.update(gradient, progress.optimizer, progress.params)
         params = optax.apply_updates(progress.params, updates)
-        metrics = {"loss": value, "gradient_norm": optax.global_norm(gradient), **metrics}
-        return Progress(progress.step + 1, params, state), metrics
+        norm = optax.tree.norm(gradient)
+        fails = (progress.failed == 0) & ~(jnp.isfinite(value) & jnp.isfinite(norm))
+        failed = jnp.where(fails, progress.step + 1, progress.failed)
+        metrics = {"loss": value, "gradient_norm": norm, "failed": failed, **metrics}
+        return Progress(progress.step + 1, failed, params, state), metrics
 
     return jax.jit(step, donate_argnums=0)
 
 
-def _placement(mesh: jax.sharding.Mesh | None) -> Callable:
-    """place(array, axes) -> the array on the mesh, split by axes."""
+def _placement(mesh: jax.sharding.Mesh | None) -> tuple[Callable, Callable]:
+    """(place an array on all devices, split a batch of this process over them)."""
     if mesh is None:
-        return lambda array, axes: array
-
-    def place(array: jax.Array, axes: tuple) -> jax.Array:
-        return jax.device_put(array, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)))
-
-    return place
+        return jnp.asarray, lambda batch: jax.tree.map(jnp.asarray, batch)
+    whole, rows = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in ((), ("data",)))
+    place = lambda array: jax.device_put(array, whole)
+    return place, lambda batch: jax.tree.map(lambda array: jax.make_array_from_process_local_data(rows, array), batch)
 
 
-def _report(metrics: dict, log: logs.Log, bar) -> None:
-    if not metrics:
-        return
-    values = {name: float(value) for name, value in metrics.items() if name != "step"}
-    if not jnp.isfinite(values["loss"]):
+class _Reports:
+    """Scalars on their way to the log. They are read one report late, when they are long computed: nothing waits."""
+
+    def __init__(self, log: logs.Log, bar: Any, done: int) -> None:
+        self._log, self._bar = log, bar
+        self._pending: tuple[int, float, dict] | None = None
+        self._examples, self._since = 0, time.monotonic()
+
+    def count(self, batch: dict) -> None:
+        self._examples += len(next(iter(batch.values())))
+
+    def add(self, step: int, metrics: dict) -> None:
+        if self._pending is not None and self._pending[0] == step:
+            return
+        self.flush()
+        now = time.monotonic()
+        self._pending = step, self._examples / max(now - self._since, 1e-9), metrics
+        self._examples, self._since = 0, now
+
+    def flush(self) -> None:
+        if self._pending is None:
+            return
+        step, rate, metrics = self._pending
+        values = {name: float(value) for name, value in jax.device_get(metrics).items() if name != "failed"}
+        _refuse_failed(metrics["failed"])
+        self._log.scalars(step, **values, examples_per_second=rate)
+        self._bar.set_postfix_str(f"loss {values['loss']:.3f}, {rate:.0f} examples/s", refresh=False)
+        self._pending = None
+
+
+def _refuse_failed(failed: jax.Array) -> None:
+    if int(failed):
         raise FloatingPointError(
-            f"the loss is {values['loss']} at step {metrics['step']}; lower the learning rate or look at the data near it"
+            f"the loss or its gradient is not finite at step {int(failed)} (batch number {int(failed) - 1}); "
+            "lower the learning rate or look at the data of that batch"
         )
-    log.scalars(metrics["step"], **values)
-    bar.set_postfix_str(f"loss {values['loss']:.3f}", refresh=False)
 
 
 @contextlib.contextmanager

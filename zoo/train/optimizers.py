@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import optax
 
 DECAYS = ("constant", "linear", "cosine", "rsqrt")
@@ -20,7 +22,7 @@ def schedule(peak: float, *, steps: int, warmup: int, decay: str) -> optax.Sched
         "constant": optax.constant_schedule(peak),
         "linear": optax.linear_schedule(peak, 0.0, rest),
         "cosine": optax.cosine_decay_schedule(peak, rest),
-        "rsqrt": lambda step: peak * (max(warmup, 1) / (step + max(warmup, 1))) ** 0.5,
+        "rsqrt": lambda step: peak * jnp.sqrt(max(warmup, 1) / (jnp.maximum(step, 0) + max(warmup, 1))),
     }[decay]
     if warmup == 0:
         return after
@@ -38,6 +40,4 @@ def adafactor(rate: optax.Schedule, *, clip: float) -> optax.GradientTransformat
 
 
 def _matrices(params):
-    import jax
-
     return jax.tree.map(lambda leaf: leaf.ndim > 1, params)

@@ -1,0 +1,42 @@
+"""A small training run: `python resumed_run.py FOLDER` trains it, saving after every step; tests kill it on the way."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.data import batches
+from zoo.train import log, loop, optimizers
+
+STEPS = 40
+WIDTH = 16
+
+
+def stream():
+    random = np.random.default_rng(0)
+    rows = {"source": np.full((50, 4), 3, np.int32), "x": random.normal(size=(50, WIDTH)).astype(np.float32)}
+    return batches.Batches([batches.Source(rows, 1.0)], batch_size=8, seed=1)
+
+
+def loss(params, batch, key):
+    """Depends on every number of the parameters, the batch and the key."""
+    noise = jax.random.normal(key, batch["x"].shape)
+    error = jnp.tanh((batch["x"] + 0.1 * noise) @ params["inner"]) @ params["outer"] - batch["x"].sum(axis=1, keepdims=True)
+    return jnp.mean(error**2), {}
+
+
+def params():
+    inner, outer = jax.random.split(jax.random.key(0))
+    return {"inner": jax.random.normal(inner, (WIDTH, WIDTH)) * 0.1, "outer": jax.random.normal(outer, (WIDTH, 1))}
+
+
+def train(log, *, steps=STEPS, **options):
+    rate = optimizers.schedule(1e-2, steps=STEPS, warmup=5, decay="cosine")
+    optimizer = optimizers.adamw(rate, weight_decay=0.01, clip=1.0)
+    return loop.train(loss, params(), stream(), optimizer, steps=steps, key=jax.random.key(1), log=log, **options)
+
+
+if __name__ == "__main__":
+    loop.SAVE_SECONDS = 0.0
+    train(log.Log(sys.argv[1], quiet=True), folder=f"{sys.argv[1]}/training", identity="run")

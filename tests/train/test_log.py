@@ -1,0 +1,54 @@
+import contextlib
+import json
+
+from zoo.train import log as logs
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_scalars_are_in_memory_in_the_file_and_in_tensorboard(tmp_path):
+    with contextlib.closing(logs.Log(tmp_path, quiet=True)) as log:
+        log.phase("train")
+        log.scalars(3, loss=0.5, rate=2)
+    expected = [{"phase": "train", "step": 3, "loss": 0.5, "rate": 2.0}]
+    assert log.history == rows(tmp_path) == expected
+    events = b"".join(path.read_bytes() for path in tmp_path.glob("events.out.tfevents.*"))
+    assert b"train/loss" in events and b"train/rate" in events
+
+
+def test_a_log_without_a_folder_is_kept_in_memory_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = logs.Log(quiet=True)
+    log.scalars(1, loss=1.0)
+    log.close()
+    assert log.checkpoints is None and len(log.history) == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_log_goes_on_where_another_process_was_killed(tmp_path):
+    with contextlib.closing(logs.Log(tmp_path, quiet=True)) as log:
+        log.phase("identifiers")
+        log.scalars(9, error=1.0)
+        log.phase("train")
+        for step in (1, 2, 3):
+            log.scalars(step, loss=step)
+    with open(tmp_path / "log.jsonl", "a") as file:
+        file.write('{"phase": "train", "st')  # cut off
+    with contextlib.closing(logs.Log(tmp_path, quiet=True)) as log:
+        log.phase("train")
+        log.rewind(2)
+        log.scalars(3, loss=33)
+    assert [row["step"] for row in log.history] == [9, 1, 2, 3]
+    assert log.history == rows(tmp_path) and log.history[-1]["loss"] == 33
+
+
+def test_a_bar_in_a_file_is_a_few_lines_and_a_quiet_one_nothing(capsys):
+    with logs.Log().progress(10_000, "train", "steps") as bar:
+        for _ in range(10_000):
+            bar.update()
+    written = capsys.readouterr().err
+    assert "10000/10000" in written and len(written) < 500
+    with logs.Log(quiet=True).progress(10, "train", "steps") as bar:
+        bar.update(10)
+    assert capsys.readouterr().err == ""

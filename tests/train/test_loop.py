@@ -1,0 +1,189 @@
+import contextlib
+import importlib.util
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from zoo.records import DataError
+from zoo.train import log as logs
+from zoo.train import loop
+
+SCRIPT = pathlib.Path(__file__).with_name("resumed_run.py")
+spec = importlib.util.spec_from_file_location("resumed_run", SCRIPT)
+run = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(run)
+
+
+def quiet(folder=None):
+    return logs.Log(folder, quiet=True)
+
+
+def equal(first, second):
+    return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()), first, second)))
+
+
+class Given:
+    """A stream of the given batches, again and again."""
+
+    def __init__(self, *batches):
+        self.batches, self.number = batches, 0
+
+    def __next__(self):
+        self.number += 1
+        return self.batches[(self.number - 1) % len(self.batches)]
+
+    def position(self):
+        return {"number": self.number}
+
+    def seek(self, position):
+        self.number = position["number"]
+
+
+def mean_error(params, batch, key):
+    return jnp.mean((params["w"] - batch["x"]) ** 2), {}
+
+
+def descend(batches, **options):
+    settings = dict(steps=3, key=jax.random.key(0), log=quiet()) | options
+    return loop.train(mean_error, {"w": jnp.zeros(())}, batches, optax.sgd(0.25), **settings)
+
+
+def test_steps_of_descent_are_those_worked_by_hand():
+    batches = Given({"x": np.array([2.0, 4.0], np.float32)}, {"x": np.array([8.0, 8.0], np.float32)})
+    # w <- w - .25 * 2 (w - mean): 0 -> 1.5 -> 4.75 -> 3.875
+    assert descend(batches)["w"] == 3.875
+
+
+def test_a_step_traces_once_for_each_shape_of_batch():
+    shapes = []
+
+    def loss(params, batch, key):
+        shapes.append(batch["x"].shape)
+        return mean_error(params, batch, key)
+
+    batches = Given({"x": np.zeros(2, np.float32)}, {"x": np.zeros(4, np.float32)})
+    loop.train(loss, {"w": jnp.ones(())}, batches, optax.adam(1e-3), steps=9, key=jax.random.key(0), log=quiet())
+    assert shapes == [(2,), (4,)]
+
+
+def test_the_same_key_gives_the_same_parameters_and_every_step_another_draw():
+    assert equal(run.train(quiet()), run.train(quiet()))
+    draws = []
+
+    def loss(params, batch, key):
+        return params["w"] ** 2, {"draw": jax.random.uniform(key)}
+
+    log = quiet()
+    loop.train(loss, {"w": jnp.ones(())}, Given({"x": np.zeros(1)}), optax.sgd(0.1), steps=20, key=jax.random.key(3), log=log)
+    draws = {row["draw"] for row in log.history}
+    assert len(log.history) == len(draws) == 20
+
+
+def test_eight_devices_equal_one():
+    mesh = jax.make_mesh((8,), ("data",))
+    one, eight = run.train(quiet()), run.train(quiet(), mesh=mesh)
+    assert all(leaf.sharding.is_fully_replicated and len(leaf.devices()) == 8 for leaf in jax.tree.leaves(eight))
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight)):
+        np.testing.assert_allclose(a, b, atol=1e-5)  # sums in another order
+    assert not equal(run.params(), one)
+
+
+@pytest.mark.parametrize("mesh_after", [False, True])
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
+    whole = quiet()
+    expected = run.train(whole)
+
+    def interrupt(params):
+        signal.raise_signal(signal.SIGINT)
+        return {}
+
+    where = dict(folder=tmp_path / "training", identity="run")
+    with contextlib.closing(quiet(tmp_path)) as log:
+        with pytest.raises(loop.Interrupted, match=r"step 17 of 40; all 17 steps are kept in .*training; the same command"):
+            run.train(log, evaluate=interrupt, evaluate_every=17, **where)
+    with contextlib.closing(quiet(tmp_path)) as log:
+        got = run.train(log, mesh=jax.make_mesh((8,), ("data",)) if mesh_after else None, **where)
+    if mesh_after:
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), got, expected)
+    else:
+        assert equal(got, expected)
+        losses = lambda log: [(row["step"], row["loss"]) for row in log.history if "loss" in row]
+        assert losses(log) == losses(whole)
+
+
+def saved_step(folder):
+    return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
+    # seconds, because two processes start JAX
+    expected = run.train(quiet())
+    environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
+    for at_least in (3, 15):  # killed twice on the way
+        child = subprocess.Popen([sys.executable, str(SCRIPT), str(tmp_path)], env=environment)
+        while saved_step(tmp_path / "training") < at_least and child.poll() is None:
+            time.sleep(0.002)
+        assert child.poll() is None, "the run ended before it was killed"
+        child.kill()
+        child.wait()
+    with contextlib.closing(quiet(tmp_path)) as log:
+        got = run.train(log, folder=tmp_path / "training", identity="run")
+    assert equal(got, expected)
+    assert [row["step"] for row in log.history] == list(range(1, run.STEPS + 1))  # none lost, none twice
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    stop = lambda params: signal.raise_signal(signal.SIGTERM) or {}
+    with pytest.raises(loop.Interrupted):
+        run.train(quiet(), folder=tmp_path, identity="run", evaluate=stop, evaluate_every=2)
+    with pytest.raises(DataError, match="another configuration or of other data, stopped at step 2"):
+        run.train(quiet(), folder=tmp_path, identity="another")
+
+
+def test_an_interrupt_without_a_folder_says_that_nothing_is_kept():
+    stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
+    with pytest.raises(loop.Interrupted, match="step 2 of 40; nothing is kept"):
+        run.train(quiet(), evaluate=stop, evaluate_every=2)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
+    good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.nan], np.float32)}
+    batches = Given(*[good] * 6, bad, *[good] * 5000)
+    with pytest.raises(FloatingPointError, match=r"not finite at step 7 \(batch number 6\)"):
+        descend(batches, steps=4000, folder=tmp_path)
+    assert batches.number < 100  # it was seen long before the end
+    assert saved_step(tmp_path) == 0
+
+
+def test_a_gradient_that_is_not_finite_stops_too():
+    loss = lambda params, batch, key: (jnp.sqrt(params["w"]) * batch["x"].sum(), {})
+    with pytest.raises(FloatingPointError, match="not finite at step 1 "):
+        loop.train(
+            loss, {"w": jnp.zeros(())}, Given({"x": np.ones(1)}), optax.sgd(0.1), steps=2, key=jax.random.key(0), log=quiet()
+        )
+
+
+def test_training_ends_when_its_seconds_are_over():
+    log = quiet()
+    started = time.monotonic()
+    descend(Given({"x": np.ones(2, np.float32)}), steps=10**9, seconds=0.5, log=log)
+    assert time.monotonic() - started < 10  # a compilation and half a second
+    assert 0 < log.history[-1]["step"] < 10**9
+
+
+def test_evaluation_is_logged_at_its_steps():
+    log = quiet()
+    evaluate = lambda params: {"w": params["w"]}
+    descend(Given({"x": np.ones(2, np.float32)}), steps=7, evaluate=evaluate, evaluate_every=3, log=log)
+    rows = [(row["step"], row["w"]) for row in log.history if "w" in row]
+    assert rows == [(3, 1 - 0.5**3), (6, 1 - 0.5**6), (7, 1 - 0.5**7)]
