@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 PAD, UNKNOWN = 0, 1
 SPECIAL = ("[pad]", "[unk]")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> str:
@@ -26,6 +29,12 @@ def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> st
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer.to_str()
+
+
+def stemmed(texts: Sequence[str]) -> list[str]:
+    """Texts in lower case with English words cut to their Snowball stems, so that "joining" and "joins" are one word."""
+    stem = _stemmer()
+    return [_WORD.sub(lambda word: stem(word.group()), text.lower()) for text in texts]
 
 
 def count(tokenizer: str) -> int:
@@ -50,3 +59,17 @@ def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "
         ids = [*first, *(encoding.ids or [UNKNOWN])][:length]
         rows[row, : len(ids)] = ids
     return rows
+
+
+def whole(tokenizer: str, texts: Sequence[str]) -> list[np.ndarray]:
+    """Tokens i32[...] of each text, uncut."""
+    from tokenizers import Tokenizer
+
+    return [np.asarray(encoding.ids, np.int32) for encoding in Tokenizer.from_str(tokenizer).encode_batch_fast(list(texts))]
+
+
+@functools.cache
+def _stemmer():
+    import Stemmer
+
+    return Stemmer.Stemmer("english").stemWord

@@ -76,7 +76,7 @@ def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key
         steps=steps,
         key=train_key,
         log=log,
-        folder=log.folder,
+        folder=log.checkpoints,
         identity=log.identity,
     )
 
@@ -113,19 +113,15 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
     free = config.decoding == "free"
     legal = automaton.Free() if free else trie.build(ids)
     sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
-    lengths = (sources != 0).sum(axis=1)
-    sizes = batches.length_classes(np.array([config.query_length]))
     width = max(config.beam, k)
     documents = np.full((len(queries), k), -1, np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
     invalid = generated = 0
-    order = np.argsort(lengths, kind="stable")
     params = jax.device_put(state["params"])
-    for first in range(0, len(order), QUERY_BATCH):
-        rows = order[first : first + QUERY_BATCH]
-        padded = np.resize(rows, QUERY_BATCH)  # the last batch repeats its rows, so that one shape serves all
-        source = batches.pad_to_class(sources[padded], sizes)
-        beams = generate(params, jnp.asarray(source), legal, shape=shape, width=width, renormalize=config.renormalize)
+    for first in range(0, len(queries), QUERY_BATCH):
+        rows = np.arange(first, min(first + QUERY_BATCH, len(queries)))
+        source = jnp.asarray(sources[np.resize(rows, QUERY_BATCH)])  # the last batch repeats rows: one shape serves all
+        beams = generate(params, source, legal, shape=shape, width=width, renormalize=config.renormalize)
         found = docids.lookup(ids, np.asarray(beams.token)) if free else np.asarray(legal.documents_of(beams.leaf))[..., 0]
         score = np.asarray(beams.score)
         alive = np.isfinite(score)

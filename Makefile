@@ -1,0 +1,27 @@
+# `make demo` shows the zoo at work, `make test` tests it; both build .venv from pyproject.toml first.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+READY := .venv/ready
+TESTS ?=
+
+.PHONY: demo test test-fast readme clean
+
+demo: $(READY)
+	$(BIN)/python -m zoo demo --out demo
+
+test: $(READY)
+	$(BIN)/python -m pytest $(TESTS)
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not slow" $(TESTS)
+
+clean:
+	rm -rf .venv demo build *.egg-info
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: expected Python 3.11 or newer on the PATH; run make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "make: installing the packages of pyproject.toml into .venv (once, about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@

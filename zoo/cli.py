@@ -1,0 +1,241 @@
+"""The command line: `python -m zoo`, installed as `zoo`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from zoo import recipes, records, verbs
+
+BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code: 0, BAD_INPUT with one line on stderr, or INTERRUPTED."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except (records.DataError, FloatingPointError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough, as in `zoo retrieve ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt as error:
+        print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _list(parsed: argparse.Namespace) -> None:
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        print(f"{name:<8} {recipe.paper}\n{'':<8} sizes: {', '.join(recipe.presets)}")
+        if parsed.options:
+            for field in dataclasses.fields(recipe.presets["small"]):
+                values = ", ".join(f"{size} {getattr(preset, field.name)}" for size, preset in recipe.presets.items())
+                print(f"{'':<8}   {field.name}: {values}")
+
+
+def _data_list(parsed: argparse.Namespace) -> None:
+    from zoo.data import catalog
+
+    for name, entry in catalog.CATALOG.items():
+        print(f"{name:<9} {entry.description} [{entry.splits}]\n{'':<9} {entry.licence}; {entry.address or 'made on this machine'}")
+
+
+def _data_get(parsed: argparse.Namespace) -> None:
+    from zoo.data import atomic, catalog, files
+
+    atomic.refuse_occupied(parsed.out)
+    collection = catalog.load(parsed.name)
+    files.write_beir(collection, parsed.out)
+    splits = ", ".join(f"{len(qrels)} {split}" for split, qrels in collection.qrels.items())
+    print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
+
+
+def _fit(parsed: argparse.Namespace) -> None:
+    options = dict(_option(text) for text in parsed.set)
+    fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out)
+    about = fitted.about
+    print(
+        f"{parsed.out}: {fitted.name} fitted to {about['num_documents']} documents of {about['collection']} "
+        f"in {about['seconds']:.0f} s, {about['parameters']:,} parameters"
+    )
+
+
+def _retrieve(parsed: argparse.Namespace) -> None:
+    from zoo.data import atomic, files
+
+    queries = records.Queries.of(parsed.query) if parsed.query is not None else files.read_queries(parsed.queries)
+    if parsed.run_file:
+        _refuse_missing_parent(parsed.run_file)
+    fitted = verbs.load(parsed.folder)
+    ranking = verbs.retrieve(fitted, queries, parsed.k)
+    if parsed.run_file:
+        files.write_trec(ranking, parsed.run_file, tag=fitted.name)
+        print(f"{parsed.run_file}: answers to {len(ranking)} queries")
+        return
+    rows = fitted.documents.rows()
+    for number, query in enumerate(queries.texts):
+        print(query if number == 0 else f"\n{query}")
+        print("\n".join(shown(fitted, rows, ranking.answers(number))) or "  no answer")
+
+
+def shown(fitted: verbs.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]) -> list[str]:
+    """A line an answer: rank, score, id, and title or text."""
+    lines = []
+    for rank, (name, score) in enumerate(answers, start=1):
+        title, text = fitted.documents.titles[rows[name]], fitted.documents.texts[rows[name]]
+        about = " - ".join(part for part in (title if title != name else "", text[:90]) if part)
+        lines.append(f"{rank:3d}. {score:8.2f}  {name}  {about}".rstrip())
+    return lines
+
+
+def _evaluate(parsed: argparse.Namespace) -> None:
+    from zoo.data import atomic, files
+    from zoo.evaluate import compare, report
+
+    for path in filter(None, (parsed.json, parsed.run_file)):
+        _refuse_missing_parent(path)
+    fitted = verbs.load(parsed.folder)
+    result = verbs.evaluate(fitted, parsed.data, split=parsed.split)
+    print(report.text(compare.compare([_run(fitted, result, fitted.name)])))
+    if parsed.run_file:
+        files.write_trec(result.ranking, parsed.run_file, tag=fitted.name)
+    if parsed.json:
+        with atomic.file(parsed.json) as out:
+            json.dump(_summary(fitted, result), out, indent=1)
+
+
+def _summary(fitted: verbs.Fitted, result: verbs.Evaluation) -> dict:
+    """What `evaluate --json` writes."""
+    return {
+        "name": fitted.name,
+        "recipe": fitted.recipe,
+        "size": fitted.size,
+        "seed": fitted.seed,
+        "config": dataclasses.asdict(fitted.config),
+        "about": dict(fitted.about),
+        "split": result.split,
+        "num_queries": len(result.ranking),
+        "measures": dict(result.measures),
+        "queries_per_second": result.queries_per_second,
+    }
+
+
+def _compare(parsed: argparse.Namespace) -> None:
+    from zoo.data import catalog
+    from zoo.evaluate import compare, report
+
+    systems = [verbs.load(folder) for folder in parsed.folders]
+    collection = catalog.load(parsed.data)
+    names = [fitted.name for fitted in systems]
+    runs = []
+    for folder, fitted in zip(parsed.folders, systems):
+        name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
+        runs.append(_run(fitted, verbs.evaluate(fitted, collection, split=parsed.split), name))
+    comparison = compare.compare(runs, parsed.measure)
+    print(report.markdown(comparison) if parsed.markdown else report.text(comparison))
+
+
+def _run(fitted: verbs.Fitted, result: verbs.Evaluation, name: str):
+    from zoo.evaluate import compare
+
+    return compare.Run(name, result.per_query, fitted.about["seconds"], result.queries_per_second, result.ranking.invalid_share)
+
+
+def _demo(parsed: argparse.Namespace) -> None:
+    from zoo import demo
+
+    demo.run(parsed.out, seed=parsed.seed)
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise records.DataError(f"--set expects key=value, got {text!r}; `zoo list --options` shows the keys")
+    return key, value
+
+
+def _refuse_missing_parent(path: str) -> None:
+    """Before long work, as writing would find it only after."""
+    parent = pathlib.Path(path).parent
+    if not parent.is_dir():
+        raise records.DataError(f"{path}: expected the folder {parent} to exist; create it or name another place")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="zoo", description="Generative retrieval: fit a system, ask it, measure it.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(of, name: str, run, about: str, example: str) -> argparse.ArgumentParser:
+        added = of.add_parser(
+            name, help=about, description=about, epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        added.set_defaults(run=run)
+        return added
+
+    def data(of: argparse.ArgumentParser) -> None:
+        of.add_argument("--data", required=True, metavar="NAME|PATH", help="a name of `zoo data list`, or a folder in the BEIR layout")
+
+    def split(of: argparse.ArgumentParser) -> None:
+        of.add_argument("--split", default="test", help="qrels/SPLIT.tsv to measure on (default: test)")
+
+    added = command(commands, "list", _list, "the systems and their papers", "zoo list --options")
+    added.add_argument("--options", action="store_true", help="with every option and its value in each size")
+
+    datasets = commands.add_parser("data", help="collections that have a name").add_subparsers(required=True, metavar="COMMAND")
+    command(datasets, "list", _data_list, "names, contents, licences and addresses", "zoo data list")
+    added = command(datasets, "get", _data_get, "write a collection as a folder in the BEIR layout", "zoo data get pydocs --out pydocs")
+    added.add_argument("name", metavar="NAME")
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+
+    added = command(
+        commands, "fit", _fit, "fit a system to a collection; interrupted, the same command goes on",
+        "zoo fit dsi --data pydocs --size small --set steps=2000 --out runs/dsi",
+    )  # fmt: skip
+    added.add_argument("recipe", metavar="RECIPE", help=", ".join(recipes.names()))
+    data(added)
+    added.add_argument("--size", default="small", choices=recipes.SIZES, help="preset (default: small)")
+    added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace an option of the preset; may repeat")
+    added.add_argument("--seed", type=int, default=0)
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder, or one with the same fit unfinished")
+
+    added = command(commands, "retrieve", _retrieve, "ask a fitted system", 'zoo retrieve runs/dsi --query "join two paths" -k 5')
+    added.add_argument("folder", metavar="DIR")
+    asked = added.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--query", metavar="TEXT")
+    asked.add_argument("--queries", metavar="FILE.jsonl", help='lines {"_id": ..., "text": ...}')
+    added.add_argument("-k", type=int, default=10, help="answers to each query (default: 10)")
+    added.add_argument("--run", dest="run_file", metavar="FILE.trec", help="write a TREC run instead of printing")
+
+    added = command(
+        commands, "evaluate", _evaluate, "measure a fitted system on a split",
+        "zoo evaluate runs/dsi --data pydocs --split test --json dsi.json",
+    )  # fmt: skip
+    added.add_argument("folder", metavar="DIR")
+    data(added)
+    split(added)
+    added.add_argument("--json", metavar="FILE", help="write the measures with the configuration")
+    added.add_argument("--run", dest="run_file", metavar="FILE.trec", help="write the answers as a TREC run")
+
+    added = command(
+        commands, "compare", _compare, "one table of several fitted systems, with paired significance tests",
+        "zoo compare runs/bm25 runs/dsi --data pydocs",
+    )  # fmt: skip
+    added.add_argument("folders", nargs="+", metavar="DIR")
+    data(added)
+    split(added)
+    added.add_argument("--measure", default="nDCG@10", help="the measure that decides, by ir-measures' name (default: nDCG@10)")
+    added.add_argument("--markdown", action="store_true", help="print a Markdown table")
+
+    added = command(commands, "demo", _demo, "DSI against BM25 on the documentation of this Python", "zoo demo --out demo")
+    added.add_argument("--out", default="demo", metavar="DIR", help="where systems, tables and plots go (default: demo)")
+    added.add_argument("--seed", type=int, default=0)
+    return parser

@@ -1,0 +1,170 @@
+"""DSI: one encoder-decoder that holds a corpus in its weights and generates the identifier of the answer.
+
+Tay et al. 2022, "Transformer Memory as a Differentiable Search Index" (arXiv 2202.06991). Sec. 3.1: indexing, document
+tokens -> identifier (direct indexing, the first S tokens), and retrieval, query -> identifier, are mixed in one run and told
+apart by a prompt. Sec. 3.2: atomic, naive string and semantically structured identifiers. Sec. 3.3: cross-entropy, beam search.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import batches, generate, tokens
+from zoo.docids import cluster, docids, text, vectors
+from zoo.nets import sentences, transformer
+from zoo.recipes import seq2seq
+
+INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of DSI."""
+
+    identifiers: str = "semantic"  # semantic, naive or atomic
+    branching: int = 10  # k of the hierarchical clustering
+    leaf_size: int = 100  # c, the most documents of a leaf
+    vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
+    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
+    index_ratio: float = 1.0  # examples of indexing for each of retrieval
+    generated: int = 4  # queries made by rule from each document, 0 = none
+    generated_share: float = 0.3  # of the retrieval examples, where there are train queries too
+    vocabulary: int = 8000  # sub-words
+    stem: bool = True  # cut English words to their stems before they are split into sub-words
+    document_length: int = 32  # S of indexing
+    query_length: int = 32
+    width: int = 128
+    heads: int = 4
+    head_width: int = 32
+    encoder_hidden: int = 256
+    decoder_hidden: int = 4096
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    dropout: float = 0.0
+    word_dropout: float = 0.1
+    dtype: str = "float32"
+    batch: int = 128
+    steps: int = 0  # 0 = by epochs
+    epochs: float = 30.0
+    fewest_steps: int = 1500
+    most_steps: int = 1_000_000
+    rate: float = 3e-3  # peak learning rate
+    warmup: int = 100
+    decay: str = "linear"  # constant, linear, cosine or rsqrt
+    weight_decay: float = 0.01
+    smoothing: float = 0.0
+    beam: int = 100
+    decoding: str = "trie"  # trie, or free: as the paper, invalid identifiers are dropped and counted
+    renormalize: bool = False  # mask before the softmax of each step instead of after
+
+    def __post_init__(self) -> None:
+        _one_of("identifiers", self.identifiers, ("semantic", "naive", "atomic"))
+        _one_of("vectors", self.vectors, ("tfidf", "minilm"))
+        _one_of("decoding", self.decoding, ("trie", "free"))
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+    """Tokenizer, identifiers and the parameters of the encoder-decoder."""
+    name_key, train_key = jax.random.split(key)
+    queries, answers = seq2seq.pairs(collection)
+    made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
+    contents = collection.corpus.contents()
+
+    log.phase("tokens and vectors")
+    if config.stem:
+        contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
+    tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=(INDEX, RETRIEVE))
+    asked = list(contents)  # with the queries that are known to ask for it
+    for query, row in zip(queries, answers):
+        asked[row] += "\n" + query
+    embedded = vectors.tfidf_svd(
+        tokens.whole(tokenizer, asked), vocabulary=tokens.count(tokenizer), dim=config.width, seed=0
+    )
+
+    log.phase("identifiers")
+    ids = _identifiers(collection, config, name_key, embedded.documents, log)
+
+    log.phase("train")
+    encode = lambda texts, length, prompt: tokens.encode(tokenizer, texts, length=length, prompt=prompt)
+    retrieval_share = 1 / (1 + config.index_ratio)
+    made_share = (config.generated_share if queries else 1.0) if made else 0.0
+    sources = [
+        batches.Source(
+            {"source": source, "target": ids.tokens[np.asarray(rows, np.int64)]}, weight
+        )
+        for source, rows, weight in (
+            (encode(contents, config.document_length, INDEX), np.arange(len(contents)), 1 - retrieval_share),
+            (encode(queries, config.query_length, RETRIEVE), answers, retrieval_share * (1 - made_share)),
+            (encode(made, config.query_length, RETRIEVE), origins, retrieval_share * made_share),
+        )
+        if len(rows)
+    ]
+    shape = transformer.Shape(
+        source_vocab=tokens.count(tokenizer),
+        target_vocab=ids.alphabet,
+        target_length=ids.tokens.shape[1],
+        **{field: getattr(config, field) for field in SHAPE},
+    )
+    start = embedded.words / embedded.words.std() if config.vector_start else None
+    params = seq2seq.fit(sources, shape, config, train_key, log, embeddings=start)
+    return seq2seq.packed(params, shape, ids, tokenizer, collection.corpus)
+
+
+def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+    """Documents by the probability of their identifiers given the query."""
+    if config.stem:
+        queries = dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))
+    return seq2seq.retrieve(config, state, queries, k, prompt=RETRIEVE)
+
+
+def _identifiers(collection, config: Config, key: jax.Array, embedded: np.ndarray, log) -> docids.Docids:
+    if config.identifiers == "atomic":
+        return docids.atomic(len(embedded))
+    if config.identifiers == "naive":
+        return text.naive_string(len(embedded), key)
+    if config.vectors == "minilm":
+        embedded = sentences.encode(collection.corpus.contents(), log=log)
+    return docids.offset(cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size))
+
+
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise records.DataError(f"dsi: option {option} expects one of {', '.join(allowed)}, got {value!r}")
+
+
+SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")
+SMALL = Config()
+BASE = Config(
+    vocabulary=32_000, document_length=64, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
+    encoder_layers=12, decoder_layers=12, dropout=0.1, dtype="bfloat16", batch=256, rate=1e-3, warmup=2000, epochs=100.0,
+)  # fmt: skip
+
+RECIPE = recipes.Recipe(
+    name="dsi",
+    paper="Tay et al. 2022, Transformer Memory as a Differentiable Search Index, arXiv 2202.06991",
+    presets={
+        "tiny": Config(vocabulary=1000, width=64, heads=2, decoder_hidden=512, batch=64, fewest_steps=600, most_steps=600),
+        "small": SMALL,
+        "base": BASE,
+        "paper": dataclasses.replace(
+            BASE, vectors="minilm", vector_start=False, index_ratio=32.0, generated=0, document_length=32, word_dropout=0.0,
+            batch=128, steps=1_000_000, warmup=100_000, decay="rsqrt", decoding="free",
+        ),
+    },
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(
+        "trained from scratch: the paper starts from pretrained T5 weights and its 32,000-piece vocabulary",
+        "source and identifiers have vocabularies of their own; digits of semantic identifiers are position-specific tokens",
+        "the last digit of a semantic identifier is one token of up to c values; the paper writes that number in decimal digits",
+        "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has an 8-layer BERT",
+        "source embeddings start from the same SVD (vector_start)",
+        "queries made by rule join the retrieval task (generated); the paper has none, DSI-QG a trained generator",
+        "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
+        "small presets have a wide one-layer decoder and a narrow encoder, index_ratio 1 and word dropout",
+    ),
+)

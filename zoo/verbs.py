@@ -1,0 +1,270 @@
+"""The verbs that Python and the command line share: fit, retrieve, evaluate, save, load."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo import recipes, records
+from zoo.records import DataError
+
+RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
+DEPTH = 100  # answers that are evaluated
+SNIPPET = 160  # characters of a document kept to be shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A system that has learned a corpus."""
+
+    recipe: str
+    size: str
+    config: Any  # the recipe's Config
+    seed: int
+    state: Mapping[str, Any]  # what the recipe's `retrieve` reads
+    documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
+    about: Mapping[str, Any]  # collection, fingerprint of its corpus, seconds, parameters, versions
+    history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.recipe}-{self.config.identifiers}" if hasattr(self.config, "identifiers") else self.recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Answers to a split, and how good they are."""
+
+    split: str
+    ranking: records.Ranking  # DEPTH deep
+    measures: Mapping[str, float]  # ir-measures' name -> mean
+    per_query: Mapping[str, np.ndarray]  # ir-measures' name -> f64[B]
+    hit_curve: np.ndarray  # f64[DEPTH] Hit@1, Hit@2, ...
+    queries_per_second: float  # after compilation
+
+
+def fit(
+    recipe: str,
+    data: records.Collection | str | os.PathLike,
+    *,
+    size: str = "small",
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    out: str | os.PathLike | None = None,
+    quiet: bool = False,
+) -> Fitted:
+    """Fits a system to a collection, of which it sees everything but the test split.
+
+    Args:
+      recipe: a name of `recipes.names()`.
+      data: a collection, a registered name, or a folder in the BEIR layout.
+      size: tiny, small, base or paper.
+      options: replaced values of the size's preset, by name.
+      seed: decides everything random; the same seed on the same machine gives the same system.
+      out: folder for the result, its logs, and checkpoints while it trains. If a fit with the same arguments was
+        interrupted there, it goes on.
+      quiet: no progress bar.
+
+    Raises:
+      DataError: unknown names, unreadable data, or a folder that holds something else.
+    """
+    import jax
+
+    from zoo.train import log as logs
+
+    chosen = recipes.get(recipe)
+    config = recipes.configure(chosen, size, options or {})
+    run = {"recipe": recipe, "size": size, "seed": seed, "config": dataclasses.asdict(config)}
+    if out is not None:
+        _refuse_occupied(pathlib.Path(out))
+    collection = _collection(data)
+    run["data"] = _fingerprint(collection)
+    if out is not None:
+        _open_run(pathlib.Path(out), run)
+    log = logs.Log(out, quiet=quiet, identity=json.dumps(run, sort_keys=True))
+    started = time.monotonic()
+    try:
+        state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log)
+    finally:
+        log.close()
+    fitted = Fitted(
+        recipe=recipe,
+        size=size,
+        config=config,
+        seed=seed,
+        state=state,
+        documents=_shown(collection.corpus),
+        about={
+            "collection": collection.name,
+            "corpus": collection.corpus.fingerprint(),
+            "num_documents": len(collection.corpus),
+            "seconds": round(time.monotonic() - started, 2),
+            "parameters": int(sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))),
+            "device": jax.devices()[0].device_kind,
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+        },
+        history=tuple(log.history),
+    )
+    if out is not None:
+        save(fitted, out)
+        shutil.rmtree(pathlib.Path(out) / logs.CHECKPOINTS, ignore_errors=True)
+    return fitted
+
+
+def retrieve(fitted: Fitted, queries: records.Queries | Sequence[str] | str, k: int = 10) -> records.Ranking:
+    """The k best documents for each query, best first; fewer where the system finds fewer.
+
+    Raises DataError if k is below 1 or a query is empty.
+    """
+    if not isinstance(queries, records.Queries):
+        queries = records.Queries.of(queries)
+    if k < 1:
+        raise DataError(f"retrieve: expected k of at least 1, got {k}")
+    if not len(queries):
+        raise DataError("retrieve: expected at least one query, got none")
+    blank = next((name for name, text in zip(queries.ids, queries.texts) if not text.strip()), None)
+    if blank is not None:
+        raise DataError(f"retrieve: query {blank!r} is empty; expected some words")
+    return recipes.get(fitted.recipe).retrieve(fitted.config, fitted.state, queries, k)
+
+
+def evaluate(fitted: Fitted, data: records.Collection | str | os.PathLike, *, split: str = "test") -> Evaluation:
+    """Answers the queries of a split and measures the answers; a short first call keeps compilation out of the rate.
+
+    Raises DataError if the collection has no such split, or judges documents that the system has not learned.
+    """
+    from zoo.evaluate import measures
+
+    collection = _collection(data)
+    queries, qrels = collection.split(split)
+    known = set(fitted.documents.ids)
+    foreign = next((document for _, document in qrels.pairs() if document not in known), None)
+    if foreign is not None:
+        raise DataError(
+            f"{collection.name}: split {split!r} judges document {foreign!r}, which this system has not learned "
+            f"(it was fitted to {fitted.about['collection']}, {len(known)} documents); name that collection or fit to this one"
+        )
+    retrieve(fitted, records.Queries(queries.ids[:1], queries.texts[:1]), DEPTH)
+    started = time.monotonic()
+    ranking = retrieve(fitted, queries, DEPTH)
+    seconds = time.monotonic() - started
+    per_query = measures.per_query(ranking, qrels)
+    means = measures.evaluate(ranking, qrels)
+    return Evaluation(
+        split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), len(queries) / max(seconds, 1e-9)
+    )
+
+
+def save(fitted: Fitted, folder: str | os.PathLike) -> None:
+    """Writes a fitted system; `fit.json` comes last, so a folder with it is whole.
+
+    Raises DataError if the folder holds a fitted system or something else than a run's log.
+    """
+    from zoo.data import atomic
+    from zoo.train import checkpoint
+
+    folder = pathlib.Path(folder)
+    _refuse_occupied(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{STATE}*"):  # of a save that was cut off
+        shutil.rmtree(left)
+    part = folder / f"{STATE}.part"
+    checkpoint.save_state(dict(fitted.state), part)
+    part.rename(folder / STATE)
+    with atomic.file(folder / DOCUMENTS) as out:
+        for row in zip(*(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))):
+            out.write(json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n")
+    head = {"recipe": fitted.recipe, "size": fitted.size, "seed": fitted.seed, "config": dataclasses.asdict(fitted.config)}
+    with atomic.file(folder / FIT) as out:
+        json.dump(head | {"about": dict(fitted.about), "history": list(fitted.history)}, out, indent=1)
+
+
+def load(folder: str | os.PathLike) -> Fitted:
+    """The system that `save` or `fit(out=...)` wrote.
+
+    Raises DataError if there is none, if it is not finished, or if a file of it was changed.
+    """
+    from zoo.train import checkpoint
+
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one that `zoo fit --out` wrote")
+    if not (folder / FIT).is_file():
+        if (folder / RUN).is_file():
+            raise DataError(f"{folder}: the fit was not finished; repeat its command and it goes on where it stopped")
+        raise DataError(f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote")
+    try:
+        head = json.loads((folder / FIT).read_text(encoding="utf-8"))
+        recipe = recipes.get(head["recipe"])
+        config = recipes.configure(recipe, head["size"], head["config"])
+    except (ValueError, KeyError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{folder / FIT}: not what `zoo fit` writes ({error}); fit again") from None
+    state = checkpoint.load_state(folder / STATE)
+    with open(folder / DOCUMENTS, encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    documents = records.Corpus(*(tuple(row[column] for row in rows) for column in ("_id", "title", "text")))
+    return Fitted(
+        head["recipe"], head["size"], config, head["seed"], state, documents, head["about"], tuple(head["history"])
+    )
+
+
+def _collection(data: records.Collection | str | os.PathLike) -> records.Collection:
+    from zoo.data import catalog
+
+    return data if isinstance(data, records.Collection) else catalog.load(data)
+
+
+def _fingerprint(collection: records.Collection) -> str:
+    """Of all that a fit may see."""
+    seen = collection.without("test")
+    digest = hashlib.sha256(seen.corpus.fingerprint().encode())
+    digest.update(json.dumps([seen.queries.ids, seen.queries.texts]).encode())
+    digest.update(json.dumps({split: dict(qrels.grades) for split, qrels in seen.qrels.items()}).encode())
+    return digest.hexdigest()[:16]
+
+
+def _shown(corpus: records.Corpus) -> records.Corpus:
+    return records.Corpus(corpus.ids, corpus.titles, tuple(" ".join(text[: 2 * SNIPPET].split())[:SNIPPET] for text in corpus.texts))
+
+
+def _refuse_occupied(folder: pathlib.Path) -> None:
+    """A folder to write to is absent, empty, or holds a run that was not finished."""
+    if (folder / FIT).exists():
+        raise DataError(f"{folder}: holds a fitted system already; remove it or name another folder")
+    if folder.is_dir() and (folder / RUN).exists():
+        return
+    from zoo.data import atomic
+
+    atomic.refuse_occupied(folder)
+
+
+def _open_run(folder: pathlib.Path, run: Mapping[str, Any]) -> None:
+    """Notes what is being fitted in a folder; refuses to go on from another run."""
+    from zoo.data import atomic
+
+    with contextlib.suppress(FileNotFoundError):
+        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        changed = [name for name in run if before.get(name) != run[name]]
+        if changed:
+            raise DataError(
+                f"{folder}: holds an unfinished fit with another {' and '.join(changed)}; repeat its command, remove the folder, or name another"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic.file(folder / RUN) as out:
+        json.dump(run, out, indent=1)
