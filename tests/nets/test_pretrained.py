@@ -65,7 +65,8 @@ def tensors():
             "intermediate.dense": (hidden, d),
             "output.dense": (d, hidden),
         }.items():
-            shapes |= {f"encoder.layer.{layer}.{name}.weight": (outputs, inputs), f"encoder.layer.{layer}.{name}.bias": (outputs,)}
+            place = f"encoder.layer.{layer}.{name}"
+            shapes |= {f"{place}.weight": (outputs, inputs), f"{place}.bias": (outputs,)}
         for name in ("attention.output.LayerNorm", "output.LayerNorm"):
             shapes |= {f"encoder.layer.{layer}.{name}.weight": (d,), f"encoder.layer.{layer}.{name}.bias": (d,)}
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}

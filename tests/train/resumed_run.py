@@ -15,20 +15,22 @@ WIDTH = 16
 
 def stream():
     random = np.random.default_rng(0)
-    rows = {"source": np.full((50, 4), 3, np.int32), "x": random.normal(size=(50, WIDTH)).astype(np.float32)}
+    rows = {"source": random.integers(1, 10, (50, 4)).astype(np.int32), "x": random.normal(size=(50, WIDTH)).astype(np.float32)}
     return batches.Batches([batches.Source(rows, 1.0)], batch_size=8, seed=1)
 
 
 def loss(params, batch, key):
     """Depends on every number of the parameters, the batch and the key."""
     noise = jax.random.normal(key, batch["x"].shape)
-    error = jnp.tanh((batch["x"] + 0.1 * noise) @ params["inner"]) @ params["outer"] - batch["x"].sum(axis=1, keepdims=True)
+    hidden = (batch["x"] + 0.1 * noise) @ params["inner"] + params["table"][batch["source"]].mean(axis=1)
+    error = jnp.tanh(hidden) @ params["outer"] - batch["x"].sum(axis=1, keepdims=True)
     return jnp.mean(error**2), {}
 
 
 def params():
-    inner, outer = jax.random.split(jax.random.key(0))
-    return {"inner": jax.random.normal(inner, (WIDTH, WIDTH)) * 0.1, "outer": jax.random.normal(outer, (WIDTH, 1))}
+    shapes = {"table": (10, WIDTH), "inner": (WIDTH, WIDTH), "outer": (WIDTH, 1)}
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    return {name: 0.1 * jax.random.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items())}
 
 
 def train(log, *, steps=STEPS, **options):

@@ -34,7 +34,10 @@ def test_an_unknown_decay_is_refused():
         optimizers.schedule(1.0, steps=10, warmup=0, decay="step")
 
 
-@pytest.mark.parametrize("make", [lambda rate: optimizers.adamw(rate, weight_decay=0.0, clip=1.0), lambda rate: optimizers.adafactor(rate, clip=1.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [lambda rate: optimizers.adamw(rate, weight_decay=0.0, clip=1.0), lambda rate: optimizers.adafactor(rate, clip=1.0)],
+)
 def test_an_optimizer_finds_the_least_squares_solution(make):
     random = np.random.default_rng(0)
     inputs = jnp.asarray(random.normal(size=(64, 8)), jnp.float32)

@@ -140,6 +140,7 @@ def _placement(mesh: jax.sharding.Mesh | None) -> tuple[Callable, Callable]:
     """(place an array on all devices, split a batch of this process over them)."""
     if mesh is None:
         return jnp.asarray, lambda batch: jax.tree.map(jnp.asarray, batch)
+    mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)  # the compiler places what lies between, whatever the axes' types
     whole, rows = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in ((), ("data",)))
     place = lambda array: jax.device_put(array, whole)
     return place, lambda batch: jax.tree.map(lambda array: jax.make_array_from_process_local_data(rows, array), batch)
