@@ -6,6 +6,7 @@ import pytest
 from hypothesis import strategies as st
 
 from zoo.data import batches
+from zoo.records import DataError
 
 
 def source(lengths, weight, *, first=0, width=None):
@@ -43,6 +44,18 @@ def test_a_sought_position_goes_on_with_the_next_batch(stopped):
     resumed.seek(json.loads(json.dumps(part.position())))
     np.testing.assert_array_equal(targets(resumed, 12), expected)
     np.testing.assert_array_equal(targets(part, 12), expected)
+
+
+@pytest.mark.parametrize("change", ["rows", "weight", "seed", "batch_size"])
+def test_a_position_of_other_batches_is_refused(change):
+    lengths = np.arange(1, 60)
+    settings = {"batch_size": 8, "seed": 1}
+    position = batches.Batches([source(lengths, 1.0), source(lengths, 1.0)], **settings).position()
+    batches.Batches([source(lengths, 1.0), source(lengths, 1.0)], **settings).seek(position)
+    second = source(lengths[::-1] if change == "rows" else lengths, 2.0 if change == "weight" else 1.0)
+    settings |= {change: 4} if change in settings else {}
+    with pytest.raises(DataError, match="not those of the run to go on from"):
+        batches.Batches([source(lengths, 1.0), second], **settings).seek(position)
 
 
 def test_sources_are_mixed_in_the_ratio_of_their_weights():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from zoo.records import DataError
 
 SMALLEST_LENGTH = 8  # of the length classes 8, 16, 32, ...
 RAREST_CLASS = 0.05  # a length class with a smaller share of the batches joins the next longer one
@@ -78,6 +81,7 @@ class Batches:
         self._kind_shares = _shares([share[kind == k].sum() for k in kinds])
         self._shares = {k: _shares([share[stream.rows].sum() for stream in streams]) for k, streams in self._streams.items()}
         self._batch_size, self._shard, self._shards = batch_size, shard, shards
+        self._identity = _digest(self.rows, [s.weight for s in sources], sizes, batch_size, seed)
         self._iterator = self._dataset()
 
     def __iter__(self) -> Batches:
@@ -87,12 +91,20 @@ class Batches:
         return next(self._iterator)
 
     def position(self) -> dict:
-        """Where the iterator stands, as JSON-able values."""
-        return self._iterator.get_state()
+        """Where the iterator stands and over what, as JSON-able values."""
+        return {"place": self._iterator.get_state(), "batches": self._identity}
 
     def seek(self, position: dict) -> None:
-        """Goes to where an iterator over the same sources stood."""
-        self._iterator.set_state(position)
+        """Goes to where an iterator over the same sources stood.
+
+        Raises DataError if the position is one of other examples, or of other batches of them.
+        """
+        if position["batches"] != self._identity:
+            raise DataError(
+                "batches: the examples, their weights, the batch size or the seed are not those of the run to go on from; "
+                "what makes the examples must give the same each time; start again in another folder"
+            )
+        self._iterator.set_state(position["place"])
 
     def batch(self, number: int) -> dict[str, np.ndarray]:
         """The batch of that number, from 0."""
@@ -168,3 +180,12 @@ def _joined(sources: Sequence[Source]) -> dict[str, np.ndarray]:
                 raise ValueError(f"batches: {name!r} of source {number} has rows {values.shape[1:]}, the first has {expected}")
             parts[name].append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _digest(rows: Mapping[str, np.ndarray], *settings: object) -> str:
+    """First 16 hex digits of the SHA-256 of the arrays and settings that decide the batches."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for name, values in rows.items():
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(values))
+    return digest.hexdigest()[:16]
