@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,11 +25,18 @@ def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> st
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    # The trainer numbers the letters inside words in the order of a hash table and breaks ties between merges by number
+    # (huggingface/tokenizers issue 1794); given as special tokens they have fixed numbers, and are made ordinary again after.
+    letters = sorted(set().union(*map(tokenizer.normalizer.normalize_str, texts)))
+    inner = [f"##{c}" for c in letters if len(tokenizer.pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1]
+    special = [*SPECIAL, *prompts]
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=[*SPECIAL, *prompts], continuing_subword_prefix="##", show_progress=False
+        vocab_size=size, special_tokens=[*special, *inner], continuing_subword_prefix="##", show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer.to_str()
+    trained = json.loads(tokenizer.to_str())
+    trained["added_tokens"] = [token for token in trained["added_tokens"] if token["content"] in special]
+    return json.dumps(trained, ensure_ascii=False)
 
 
 def stemmed(texts: Sequence[str]) -> list[str]:

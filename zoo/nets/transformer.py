@@ -32,7 +32,8 @@ class Shape:
     width: int = 128  # D
     heads: int = 4  # H
     head_width: int = 32
-    hidden: int = 256  # of each of the two branches of the gated MLP
+    encoder_hidden: int = 256  # of each of the two branches of the gated MLP
+    decoder_hidden: int = 256
     encoder_layers: int = 2
     decoder_layers: int = 2
     dropout: float = 0.1
@@ -51,7 +52,7 @@ class RMSNorm(nn.Module):
         scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
         x = x.astype(jnp.float32)
         x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
-        return (x * scale).astype(self.dtype)
+        return (x * jnp.expand_dims(scale, range(x.ndim - 1))).astype(self.dtype)
 
 
 def relative_buckets(query: jax.Array, key: jax.Array, *, bidirectional: bool, buckets: int, max_distance: int) -> jax.Array:
@@ -110,7 +111,7 @@ class Attention(nn.Module):
         cache = {
             name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name][:, :, None], t, axis=2) for name in cache
         }
-        logits = jnp.einsum("bkhd,bklhd->bkhl", self.query(x), cache["key"]).astype(jnp.float32) + bias[:, 0]
+        logits = jnp.einsum("bkhd,bklhd->bkhl", self.query(x), cache["key"]).astype(jnp.float32) + bias[:, 0][None, None]
         weights = jax.nn.softmax(logits).astype(x.dtype)
         return self.out(jnp.einsum("bkhl,bklhd->bkhd", weights, cache["value"])), cache
 
@@ -119,15 +120,16 @@ class GatedMlp(nn.Module):
     """(GELU(x W0) * x W1) W2."""
 
     shape: Shape
+    hidden: int
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         s = self.shape
         normal = nn.initializers.normal
-        gate = nn.Dense(s.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate")(x)
-        value = nn.Dense(s.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x)
-        hidden = nn.Dropout(s.dropout)(nn.gelu(gate, approximate=True) * value, deterministic=not train)
-        return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(s.hidden**-0.5), name="out")(hidden)
+        gate = nn.Dense(self.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate")(x)
+        value = nn.Dense(self.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x)
+        x = nn.Dropout(s.dropout)(nn.gelu(gate, approximate=True) * value, deterministic=not train)
+        return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
 
 
 class RelativeBias(nn.Module):
@@ -154,7 +156,7 @@ class EncoderLayer(nn.Module):
     def setup(self) -> None:
         s = self.shape
         self.attention_norm, self.attention = RMSNorm(s.dtype), Attention(s)
-        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s)
+        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s, s.encoder_hidden)
         self.drop = nn.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
@@ -172,7 +174,7 @@ class DecoderLayer(nn.Module):
         s = self.shape
         self.self_norm, self.self_attention = RMSNorm(s.dtype), Attention(s)
         self.cross_norm, self.cross_attention = RMSNorm(s.dtype), Attention(s)
-        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s)
+        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s, s.decoder_hidden)
         self.drop = nn.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, memory: dict, bias: jax.Array, memory_bias: jax.Array, *, train: bool) -> jax.Array:
@@ -232,7 +234,7 @@ class EncoderDecoder(nn.Module):
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
         causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
-        bias = (self.decoder_bias(position, position) + causal)[None]
+        bias = (self.decoder_bias(position, position) + causal[None])[None]
         x = self.drop(self.target_embedding(shifted), deterministic=not train)
         for layer, kept in zip(self.decoder, memory):
             x = layer(x, kept, bias, _pad_bias(source), train=train)
@@ -241,7 +243,7 @@ class EncoderDecoder(nn.Module):
     def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
         """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
         position = jnp.arange(self.shape.target_length)
-        past = jnp.where(position > t, MASKED, 0.0)
+        past = jnp.where(position > t, MASKED, 0.0)[None, None]
         bias = self.decoder_bias(jnp.asarray(t)[None], position) + past
         x = self.target_embedding(token)
         extended = []
