@@ -1,0 +1,97 @@
+"""Sub-word tokens: what a trained tokenizer promises, on a small corpus of its own."""
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from zoo.data import tokens
+
+TEXTS = [
+    "join the path of a file to the path of a folder",
+    "joins paths, and joined files; nothing else is joined",
+    "the quick brown fox jumps over the lazy dog",
+    "Café naïve: 42 façades",
+]
+PROMPTS = ("[index]", "[retrieve]")
+SIZE = 150
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return tokens.train(TEXTS, size=SIZE, prompts=PROMPTS)
+
+
+def encoded(tokenizer, text, **options):
+    return tokens.encode(tokenizer, [text], **{"length": 12, **options})[0].tolist()
+
+
+def test_the_same_texts_give_the_same_tokenizer(tokenizer):
+    for texts in (TEXTS, TEXTS[::-1], TEXTS):  # a hash table with another seed each time numbers parts of words
+        assert tokens.train(texts, size=SIZE, prompts=PROMPTS) == tokenizer
+    assert tokens.train(TEXTS[:2], size=SIZE, prompts=PROMPTS) != tokenizer
+
+
+def test_a_tokenizer_knows_as_many_tokens_as_asked():
+    assert [tokens.count(tokens.train(TEXTS, size=size)) for size in (90, 120)] == [90, 120]
+
+
+def test_rows_are_whole_tokens_cut_and_padded(tokenizer):
+    whole = tokens.whole(tokenizer, TEXTS)
+    assert all(row.dtype == np.int32 and len(row) and row.min() > 0 for row in whole)
+    assert [len(row) for row in whole] != sorted(len(row) for row in whole)  # ragged, in the order of the texts
+    for length in (1, 3, 100):
+        rows = tokens.encode(tokenizer, TEXTS, length=length)
+        assert rows.shape == (len(TEXTS), length) and rows.dtype == np.int32
+        for row, all_of_it in zip(rows, whole):
+            kept = min(length, len(all_of_it))
+            np.testing.assert_array_equal(row[:kept], all_of_it[:kept])
+            assert not row[kept:].any()
+
+
+@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.given(text=st.text(alphabet="aefijnopst Éß日1.,[]_\n", max_size=30), length=st.integers(2, 8))
+def test_pads_stand_only_at_the_end_and_a_prompt_only_at_the_start(tokenizer, text, length):
+    plain, prompted = (encoded(tokenizer, text, length=length, prompt=prompt) for prompt in ("", "[retrieve]"))
+    size = len([token for token in plain if token != tokens.PAD])
+    assert size and not any(plain[size:])
+    assert prompted == [3, *plain][:length]
+
+
+def test_prompts_are_single_tokens_numbered_from_two(tokenizer):
+    assert encoded(tokenizer, "files", prompt="[index]")[0] == 2
+    assert encoded(tokenizer, "files", prompt="[retrieve]")[0] == 3
+    assert [row.tolist() for row in tokens.whole(tokenizer, PROMPTS)] == [[2], [3]]
+    unprompted = tokens.train(TEXTS, size=SIZE)  # control: elsewhere the same words are split
+    assert all(len(row) > 2 for row in tokens.whole(unprompted, PROMPTS))
+
+
+def test_no_row_is_empty(tokenizer):
+    assert encoded(tokenizer, "", length=3) == [tokens.UNKNOWN, 0, 0]
+    assert encoded(tokenizer, " \n ", length=3) == [tokens.UNKNOWN, 0, 0]
+    assert encoded(tokenizer, "", length=3, prompt="[index]") == [2, tokens.UNKNOWN, 0]
+    assert [len(row) for row in tokens.whole(tokenizer, ["", "file"])] == [0, 1]
+    assert tokens.encode(tokenizer, [], length=3).shape == (0, 3)
+
+
+def test_letters_never_seen_are_unknown_not_pads(tokenizer):
+    assert set(encoded(tokenizer, "日本", length=2)) == {tokens.UNKNOWN}
+
+
+def test_case_and_accents_do_not_matter(tokenizer):
+    assert encoded(tokenizer, "CAFÉ Naïve") == encoded(tokenizer, "cafe naive") != encoded(tokenizer, "cafe native")
+
+
+def test_punctuation_and_blanks_part_words(tokenizer):
+    assert encoded(tokenizer, "paths,files") == encoded(tokenizer, "paths ,\n  files") != encoded(tokenizer, "pathsfiles")
+
+
+def test_frequent_words_are_one_token(tokenizer):
+    # "the", "path" and "of" come most often; a word that never came is spelled out of parts
+    assert [len(row) for row in tokens.whole(tokenizer, ["the", "path", "of", "zebra"])][:3] == [1, 1, 1]
+    assert len(tokens.whole(tokenizer, ["zebra"])[0]) > 1
+
+
+def test_stems_join_the_forms_of_a_word():
+    assert tokens.stemmed(["Joining joins JOINED", "os.path.join(files_x, 3)", ""]) == ["join join join", "os.path.join(file_x, 3)", ""]
+    assert tokens.stemmed(["universe news"]) != tokens.stemmed(["universal new"])
