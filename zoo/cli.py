@@ -18,8 +18,11 @@ BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0, BAD_INPUT with one line on stderr, or INTERRUPTED."""
     parsed = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an answer may hold what the terminal cannot show
     try:
         parsed.run(parsed)
+        sys.stdout.flush()
     except (records.DataError, FloatingPointError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # the reader has seen enough, as in `zoo retrieve ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,7 +77,7 @@ def _retrieve(parsed: argparse.Namespace) -> None:
 
     queries = records.Queries.of(parsed.query) if parsed.query is not None else files.read_queries(parsed.queries)
     if parsed.run_file:
-        _refuse_missing_parent(parsed.run_file)
+        _refuse_unwritable(parsed.run_file)
     fitted = verbs.load(parsed.folder)
     ranking = verbs.retrieve(fitted, queries, parsed.k)
     if parsed.run_file:
@@ -102,7 +105,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     from zoo.evaluate import compare, report
 
     for path in filter(None, (parsed.json, parsed.run_file)):
-        _refuse_missing_parent(path)
+        _refuse_unwritable(path)
     fitted = verbs.load(parsed.folder)
     result = verbs.evaluate(fitted, parsed.data, split=parsed.split)
     print(report.text(compare.compare([_run(fitted, result, fitted.name)])))
@@ -163,15 +166,24 @@ def _option(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _refuse_missing_parent(path: str) -> None:
+def _refuse_unwritable(path: str) -> None:
     """Before long work, as writing would find it only after."""
     parent = pathlib.Path(path).parent
     if not parent.is_dir():
         raise records.DataError(f"{path}: expected the folder {parent} to exist; create it or name another place")
+    if pathlib.Path(path).is_dir():
+        raise records.DataError(f"{path}: expected the name of a file, got a folder; add a file name")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses in one line, without the usage before it."""
+
+    def error(self, message: str):
+        self.exit(BAD_INPUT, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="zoo", description="Generative retrieval: fit a system, ask it, measure it.")
+    parser = _Parser(prog="zoo", description="Generative retrieval: fit a system, ask it, measure it.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(of, name: str, run, about: str, example: str) -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ import pathlib
 import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from zoo import recipes, records
 from zoo.records import DataError
 
 RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
+MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
 DEPTH = 100  # answers that are evaluated
 SNIPPET = 160  # characters of a document kept to be shown
 
@@ -78,12 +79,15 @@ def fit(
       quiet: no progress bar.
 
     Raises:
-      DataError: unknown names, unreadable data, or a folder that holds something else.
+      DataError: unknown names, unreadable data, or a folder that holds something else. A folder that this call opened is
+        then as it was before.
     """
     import jax
 
     from zoo.train import log as logs
 
+    if not 0 <= seed < 2**32:
+        raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
     chosen = recipes.get(recipe)
     config = recipes.configure(chosen, size, options or {})
     run = {"recipe": recipe, "size": size, "seed": seed, "config": dataclasses.asdict(config)}
@@ -91,14 +95,13 @@ def fit(
         _refuse_occupied(pathlib.Path(out))
     collection = _collection(data)
     run["data"] = _fingerprint(collection)
-    if out is not None:
-        _open_run(pathlib.Path(out), run)
-    log = logs.Log(out, quiet=quiet, identity=json.dumps(run, sort_keys=True))
     started = time.monotonic()
-    try:
-        state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log)
-    finally:
-        log.close()
+    with _opened_run(out, run):
+        log = logs.Log(out, quiet=quiet, identity=json.dumps(run, sort_keys=True))
+        try:
+            state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log)
+        finally:
+            log.close()
     fitted = Fitted(
         recipe=recipe,
         size=size,
@@ -135,27 +138,27 @@ def retrieve(fitted: Fitted, queries: records.Queries | Sequence[str] | str, k: 
         raise DataError(f"retrieve: expected k of at least 1, got {k}")
     if not len(queries):
         raise DataError("retrieve: expected at least one query, got none")
-    blank = next((name for name, text in zip(queries.ids, queries.texts) if not text.strip()), None)
-    if blank is not None:
-        raise DataError(f"retrieve: query {blank!r} is empty; expected some words")
+    for name, text in zip(queries.ids, queries.texts):
+        if not text.strip():
+            raise DataError(f"retrieve: query {name!r} is empty; expected some words")
+        if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
+            raise DataError(f"retrieve: query {name!r} holds half a character (an unpaired surrogate); expected UTF-8")
     return recipes.get(fitted.recipe).retrieve(fitted.config, fitted.state, queries, k)
 
 
 def evaluate(fitted: Fitted, data: records.Collection | str | os.PathLike, *, split: str = "test") -> Evaluation:
     """Answers the queries of a split and measures the answers; a short first call keeps compilation out of the rate.
 
-    Raises DataError if the collection has no such split, or judges documents that the system has not learned.
+    Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
     """
     from zoo.evaluate import measures
 
     collection = _collection(data)
     queries, qrels = collection.split(split)
-    known = set(fitted.documents.ids)
-    foreign = next((document for _, document in qrels.pairs() if document not in known), None)
-    if foreign is not None:
+    if collection.corpus.fingerprint() != fitted.about["corpus"]:
         raise DataError(
-            f"{collection.name}: split {split!r} judges document {foreign!r}, which this system has not learned "
-            f"(it was fitted to {fitted.about['collection']}, {len(known)} documents); name that collection or fit to this one"
+            f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
+            f"{len(fitted.documents)} of {fitted.about['collection']}; name that collection or fit to this one"
         )
     retrieve(fitted, records.Queries(queries.ids[:1], queries.texts[:1]), DEPTH)
     started = time.monotonic()
@@ -188,8 +191,10 @@ def save(fitted: Fitted, folder: str | os.PathLike) -> None:
         for row in zip(*(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))):
             out.write(json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n")
     head = {"recipe": fitted.recipe, "size": fitted.size, "seed": fitted.seed, "config": dataclasses.asdict(fitted.config)}
+    head |= {"about": dict(fitted.about), "history": list(fitted.history)}
+    head["files"] = {name: _digest((folder / name).read_bytes()) for name in (DOCUMENTS, MANIFEST)}
     with atomic.file(folder / FIT) as out:
-        json.dump(head | {"about": dict(fitted.about), "history": list(fitted.history)}, out, indent=1)
+        json.dump(head | {"sha256": _digest(json.dumps(head).encode())}, out, indent=1)
 
 
 def load(folder: str | os.PathLike) -> Fitted:
@@ -208,9 +213,14 @@ def load(folder: str | os.PathLike) -> Fitted:
         raise DataError(f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote")
     try:
         head = json.loads((folder / FIT).read_text(encoding="utf-8"))
+        if head.pop("sha256") != _digest(json.dumps(head).encode()):
+            raise DataError(f"{folder / FIT}: changed since it was written; fit again with the options you want")
+        for name, digest in head["files"].items():
+            if not (folder / name).is_file() or _digest((folder / name).read_bytes()) != digest:
+                raise DataError(f"{folder / name}: missing or changed since it was written; copy the folder again or fit again")
         recipe = recipes.get(head["recipe"])
         config = recipes.configure(recipe, head["size"], head["config"])
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{folder / FIT}: not what `zoo fit` writes ({error}); fit again") from None
@@ -253,18 +263,45 @@ def _refuse_occupied(folder: pathlib.Path) -> None:
     atomic.refuse_occupied(folder)
 
 
-def _open_run(folder: pathlib.Path, run: Mapping[str, Any]) -> None:
-    """Notes what is being fitted in a folder; refuses to go on from another run."""
+@contextlib.contextmanager
+def _opened_run(out: str | os.PathLike | None, run: Mapping[str, Any]) -> Iterator[None]:
+    """Notes in a folder what is being fitted there; bad input then leaves no trace, but of a run that goes on nothing is lost.
+
+    Raises DataError if the folder holds another run.
+    """
+    if out is None or _goes_on(pathlib.Path(out), run):
+        yield
+        return
     from zoo.data import atomic
 
-    with contextlib.suppress(FileNotFoundError):
+    folder = pathlib.Path(out)
+    existed = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic.file(folder / RUN) as file:
+        json.dump(run, file, indent=1)
+    try:
+        yield
+    except DataError:
+        shutil.rmtree(folder)
+        if existed:
+            folder.mkdir()
+        raise
+
+
+def _goes_on(folder: pathlib.Path, run: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this run, unfinished; DataError if it holds another."""
+    if not (folder / RUN).exists():
+        return False
+    try:
         before = json.loads((folder / RUN).read_text(encoding="utf-8"))
         changed = [name for name in run if before.get(name) != run[name]]
-        if changed:
-            raise DataError(
-                f"{folder}: holds an unfinished fit with another {' and '.join(changed)}; repeat its command, remove the folder, or name another"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.file(folder / RUN) as out:
-        json.dump(run, out, indent=1)
+    except (ValueError, AttributeError):
+        raise DataError(f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another") from None
+    if changed:
+        what = " and ".join(changed)
+        raise DataError(f"{folder}: holds an unfinished fit with another {what}; repeat its command, remove the folder, or name another")
+    return True
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -34,7 +34,7 @@ def params():
 
 
 def train(log, *, steps=STEPS, **options):
-    rate = optimizers.schedule(1e-2, steps=STEPS, warmup=5, decay="cosine")
+    rate = optimizers.schedule(1e-2, warmup=5, decay="cosine")
     optimizer = optimizers.adamw(rate, weight_decay=0.01, clip=1.0)
     return loop.train(loss, params(), stream(), optimizer, steps=steps, key=jax.random.key(1), log=log, **options)
 

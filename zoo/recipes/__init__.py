@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -65,12 +67,10 @@ def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
     if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
         return value.lower() == "true"
     if isinstance(value, str) and kind is not bool:
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
-        return value
+        with contextlib.suppress(ValueError):
+            value = kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
+    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and not (kind is float and math.isnan(value)):
+        return value
     raise DataError(f"{recipe}: option {key} expects {kind.__name__} (as {default!r}), got {value!r}")

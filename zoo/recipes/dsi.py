@@ -8,6 +8,7 @@ apart by a prompt. Sec. 3.2: atomic, naive string and semantically structured id
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -17,8 +18,19 @@ from zoo.data import batches, generate, tokens
 from zoo.docids import cluster, docids, text, vectors
 from zoo.nets import sentences, transformer
 from zoo.recipes import seq2seq
+from zoo.train import optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
+SIZE, SHARE, AMOUNT = (1, math.inf), (0.0, 0.99), (0.0, math.inf)
+LIMITS = {  # of options: the least and the most
+    **dict.fromkeys(("leaf_size", "vocabulary", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
+    **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
+    **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
+    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), SHARE),
+    **dict.fromkeys(("index_ratio", "rate", "epochs", "weight_decay", "minutes"), AMOUNT),
+    **dict.fromkeys(("generated", "steps", "warmup"), (0, math.inf)),
+    "generated_share": (0.0, 1.0),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Config:
     epochs: float = 30.0
     fewest_steps: int = 1500
     most_steps: int = 1_000_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
     rate: float = 3e-3  # peak learning rate
     warmup: int = 100
     decay: str = "linear"  # constant, linear, cosine or rsqrt
@@ -65,6 +78,12 @@ class Config:
         _one_of("identifiers", self.identifiers, ("semantic", "naive", "atomic"))
         _one_of("vectors", self.vectors, ("tfidf", "minilm"))
         _one_of("decoding", self.decoding, ("trie", "free"))
+        _one_of("dtype", self.dtype, ("float32", "bfloat16"))
+        _one_of("decay", self.decay, optimizers.DECAYS)
+        for option, (least, most) in LIMITS.items():
+            value = getattr(self, option)
+            if not least <= value <= most:
+                raise records.DataError(f"dsi: option {option} expects {least} to {most}, got {value}")
 
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
@@ -101,8 +120,10 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
             (encode(queries, config.query_length, RETRIEVE), answers, retrieval_share * (1 - made_share)),
             (encode(made, config.query_length, RETRIEVE), origins, retrieval_share * made_share),
         )
-        if len(rows)
+        if len(rows) and weight > 0
     ]
+    if not sources:
+        raise records.DataError("dsi: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
     shape = transformer.Shape(
         source_vocab=tokens.count(tokenizer),
         target_vocab=ids.alphabet,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Sequence
 
 import jax
@@ -67,7 +68,7 @@ def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key
         params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
     stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
     steps = num_steps(config, sum(len(source.rows["target"]) for source in sources))
-    rate = optimizers.schedule(config.rate, steps=steps, warmup=config.warmup, decay=config.decay)
+    rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
         likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout),
         params,
@@ -78,6 +79,7 @@ def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key
         log=log,
         folder=log.checkpoints,
         identity=log.identity,
+        seconds=60 * config.minutes if config.minutes else math.inf,
     )
 
 
@@ -113,7 +115,7 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
     free = config.decoding == "free"
     legal = automaton.Free() if free else trie.build(ids)
     sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
-    width = max(config.beam, k)
+    width = max(config.beam, min(k, len(ids.tokens)))
     documents = np.full((len(queries), k), -1, np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
     invalid = generated = 0
@@ -130,7 +132,8 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
         invalid += int((alive & (found < 0))[: len(rows)].sum())
         best = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
         found, score = (np.take_along_axis(x, best, axis=1)[: len(rows)] for x in (found, score))
-        documents[rows], scores[rows] = found, np.where(found >= 0, score, -np.inf)
+        columns = slice(0, found.shape[1])
+        documents[rows, columns], scores[rows, columns] = found, np.where(found >= 0, score, -np.inf)
     corpus_ids = tuple(json.loads(state["corpus_ids"]))
     return records.Ranking(queries.ids, corpus_ids, documents, scores, invalid / max(generated, 1))
 

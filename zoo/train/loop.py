@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from zoo.train import checkpoint as checkpoints
@@ -63,7 +64,8 @@ def train(
       folder: where checkpoints go and are resumed from; none are written if None. An interrupt (Ctrl-C, SIGTERM) saves
         before it raises Interrupted.
       identity: what the run is (its configuration and data); a checkpoint of another identity is refused.
-      seconds: training ends early after this long in this process; `log` shows at which step.
+      seconds: training ends after this long, time before a resume counted, if that is before `steps`. The schedule of the
+        optimiser runs to its end either way; the number of steps, and so the result, then depends on the machine.
       evaluate: scalars of the parameters for the log, every `evaluate_every` steps; must not keep the parameters.
 
     Raises:
@@ -75,9 +77,11 @@ def train(
     step_fn = step_function(loss, optimizer, key)
     with contextlib.ExitStack() as stack:
         keeper = None if folder is None else stack.enter_context(checkpoints.Keeper(folder, identity))
+        started = time.monotonic()
         if keeper is not None and (found := keeper.restore(progress)) is not None:
-            progress, position = found
-            batches.seek(position)
+            progress, place_reached = found
+            batches.seek(place_reached["batches"])
+            started -= place_reached["seconds"]
         progress = jax.tree.map(place, progress)
         done = first = int(progress.step)
         log.rewind(done)
@@ -86,21 +90,23 @@ def train(
         reports = _Reports(log, bar, done)
         every = max(1, steps // REPORTS)
         saved = time.monotonic()
-        end = saved + seconds
-        while done < steps and not stop.is_set() and time.monotonic() < end:
+        fraction = _fraction(done, steps, started, seconds)
+        while fraction < 1 and not stop.is_set():
             batch = next(batches)
-            progress, metrics = step_fn(progress, split(batch))
+            progress, metrics = step_fn(progress, split(batch), np.float32(fraction))
             done += 1
             bar.update()
             reports.count(batch)
+            fraction = _fraction(done, steps, started, seconds)
             if done % every == 0:
                 reports.add(done, metrics)
-            if evaluate is not None and (done % evaluate_every == 0 or done == steps):
+                bar.total = min(steps, math.ceil(done / fraction))
+            if evaluate is not None and (done % evaluate_every == 0 or fraction >= 1):
                 log.scalars(done, **evaluate(progress.params))
-            if keeper is not None and time.monotonic() - saved > SAVE_SECONDS and done < steps:
+            if keeper is not None and time.monotonic() - saved > SAVE_SECONDS and fraction < 1:
                 reports.flush()
                 _refuse_failed(progress.failed)
-                keeper.save(done, progress, batches.position())
+                keeper.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
                 saved = time.monotonic()
         if done > first:
             reports.add(done, metrics)
@@ -108,7 +114,7 @@ def train(
         if stop.is_set():
             kept = "nothing is kept, because no folder was given"
             if keeper is not None:
-                keeper.save(done, progress, batches.position())
+                keeper.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
                 kept = f"all {done} steps are kept in {folder}; the same command goes on from there"
             raise Interrupted(f"stopped at step {done} of {steps}; {kept}")
     return progress.params
@@ -120,12 +126,18 @@ def begin(params: Any, optimizer: optax.GradientTransformation) -> Progress:
 
 
 def step_function(loss: Loss, optimizer: optax.GradientTransformation, key: jax.Array) -> Callable:
-    """The jitted (progress, batch) -> (progress, scalars); traces once for each shape of batch."""
+    """The jitted (progress, batch, fraction) -> (progress, scalars); traces once for each shape of batch.
 
-    def step(progress: Progress, batch: dict) -> tuple[Progress, dict]:
+    fraction: f32[], how much of the training is over; the optimiser gets it with the step.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def step(progress: Progress, batch: dict, fraction: jax.Array) -> tuple[Progress, dict]:
         draw = jax.random.fold_in(key, progress.step)
         (value, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(progress.params, batch, draw)
-        updates, state = optimizer.update(gradient, progress.optimizer, progress.params)
+        updates, state = optimizer.update(
+            gradient, progress.optimizer, progress.params, step=progress.step, fraction=fraction
+        )
         params = optax.apply_updates(progress.params, updates)
         norm = optax.tree.norm(gradient)
         fails = (progress.failed == 0) & ~(jnp.isfinite(value) & jnp.isfinite(norm))
@@ -134,6 +146,10 @@ def step_function(loss: Loss, optimizer: optax.GradientTransformation, key: jax.
         return Progress(progress.step + 1, failed, params, state), metrics
 
     return jax.jit(step, donate_argnums=0)
+
+
+def _fraction(done: int, steps: int, started: float, seconds: float) -> float:
+    return max(done / steps, (time.monotonic() - started) / seconds)
 
 
 def _placement(mesh: jax.sharding.Mesh | None) -> tuple[Callable, Callable]:

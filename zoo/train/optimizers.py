@@ -1,42 +1,64 @@
-"""Optimisers by name, with warm-up, decay and clipping."""
+"""Optimisers with warm-up, decay and clipping, whose learning rate follows the progress of the training."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import optax
 
+Rate = Callable[[jax.Array, jax.Array], jax.Array]  # (step i32[] from 0, fraction f32[] of the training that is over) -> f32[]
+
 DECAYS = ("constant", "linear", "cosine", "rsqrt")
 
 
-def schedule(peak: float, *, steps: int, warmup: int, decay: str) -> optax.Schedule:
-    """Learning rate by step: linear from 0 to `peak` over `warmup` steps, then the decay until `steps`.
+def schedule(peak: float, *, warmup: int, decay: str) -> Rate:
+    """Learning rate: peak * min(1, (step + 1) / warmup) * decay.
 
-    decay: constant; linear or cosine, to 0 at `steps`; rsqrt, peak sqrt(warmup / step).
+    decay: constant, 1; linear, 1 - fraction; cosine, (1 + cos(pi fraction)) / 2; rsqrt, sqrt(warmup / step) from `warmup` on.
+    The decay goes by the fraction, which the loop takes from steps or from time, so that training to a deadline ends at 0 too.
     """
     if decay not in DECAYS:
         raise ValueError(f"schedule: no decay {decay!r}; expected one of: {', '.join(DECAYS)}")
-    warmup = min(warmup, max(steps - 1, 0))
-    rest = max(steps - warmup, 1)
-    after = {
-        "constant": optax.constant_schedule(peak),
-        "linear": optax.linear_schedule(peak, 0.0, rest),
-        "cosine": optax.cosine_decay_schedule(peak, rest),
-        "rsqrt": lambda step: peak * jnp.sqrt(max(warmup, 1) / (jnp.maximum(step, 0) + max(warmup, 1))),
-    }[decay]
-    if warmup == 0:
-        return after
-    return optax.join_schedules([optax.linear_schedule(0.0, peak, warmup), after], [warmup])
+    warmup = max(warmup, 1)
+
+    def rate(step: jax.Array, fraction: jax.Array) -> jax.Array:
+        factor = {
+            "constant": lambda: jnp.ones(()),
+            "linear": lambda: 1 - fraction,
+            "cosine": lambda: (1 + jnp.cos(jnp.pi * fraction)) / 2,
+            "rsqrt": lambda: jnp.sqrt(warmup / jnp.maximum(step, warmup)),
+        }[decay]()
+        return peak * jnp.minimum(1.0, (step + 1) / warmup) * factor
+
+    return rate
 
 
-def adamw(rate: optax.Schedule, *, weight_decay: float, clip: float) -> optax.GradientTransformation:
+def adamw(rate: Rate, *, weight_decay: float, clip: float) -> optax.GradientTransformation:
     """AdamW (arXiv 1711.05101) with b2 = .98 and gradients clipped to a global norm of `clip`; vectors do not decay."""
-    return optax.chain(optax.clip_by_global_norm(clip), optax.adamw(rate, b2=0.98, weight_decay=weight_decay, mask=_matrices))
+    return optax.chain(
+        optax.clip_by_global_norm(clip),
+        optax.scale_by_adam(b2=0.98),
+        optax.add_decayed_weights(weight_decay, mask=_matrices),
+        _scale_by(rate),
+    )
 
 
-def adafactor(rate: optax.Schedule, *, clip: float) -> optax.GradientTransformation:
+def adafactor(rate: Rate, *, clip: float) -> optax.GradientTransformation:
     """Adafactor (arXiv 1804.04235) without relative steps, the optimiser of T5, gradients clipped to a global norm."""
-    return optax.chain(optax.clip_by_global_norm(clip), optax.adafactor(rate, multiply_by_parameter_scale=False))
+    factored = optax.adafactor(learning_rate=None, multiply_by_parameter_scale=False)
+    return optax.chain(optax.clip_by_global_norm(clip), factored, optax.scale(-1.0), _scale_by(rate))
+
+
+def _scale_by(rate: Rate) -> optax.GradientTransformationExtraArgs:
+    """Updates times -rate(step, fraction), which the loop tells."""
+
+    def update(updates, state, params=None, *, step, fraction, **others):
+        factor = -rate(step, fraction)
+        return jax.tree.map(lambda leaf: factor.astype(leaf.dtype) * leaf, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
 def _matrices(params):
