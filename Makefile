@@ -16,6 +16,9 @@ test: $(READY)
 test-fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow" $(TESTS)
 
+readme: demo
+	$(BIN)/python benchmarks/readme.py demo
+
 clean:
 	rm -rf .venv demo build *.egg-info
 

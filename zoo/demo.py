@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import sys
 
@@ -57,10 +58,16 @@ def run(out: str, *, seed: int = 0) -> None:
         plots.hit_curves(curves, folder / "hits.png"),
         plots.training_curves([row["step"] for row in history], {"DSI": [row["loss"] for row in history]}, folder / "training.png"),
     ]
-    with atomic.file(folder / "table.md") as table:
-        table.write(report.markdown(comparison) + "\n")
-    with atomic.file(folder / "results.json") as results:
-        json.dump({"corpus": collection.corpus.fingerprint(), "runs": {run.name: _numbers(run) for run in runs}}, results, indent=1)
+    table = report.markdown(comparison)
+    results = {
+        "table": table,
+        "runs": {run.name: _numbers(run) for run in runs},
+        "collection": {"documents": len(collection.corpus), "corpus": collection.corpus.fingerprint()},
+        "machine": _machine(generative),
+    }
+    for name, content in (("table.md", table + "\n"), ("results.json", json.dumps(results, indent=1) + "\n")):
+        with atomic.file(folder / name) as file:
+            file.write(content)
     print(f"plots: {', '.join(map(str, pictures))}")
     print(f"table: {folder / 'table.md'}; numbers: {folder / 'results.json'}")
     print(f'ask more: zoo retrieve {folder / _slug("DSI (semantic ids)")} --query "..."')
@@ -80,6 +87,11 @@ def _fitted(folder: pathlib.Path, collection: records.Collection, recipe: str, o
 def _numbers(run) -> dict:
     measures = {name: run.mean(name) for name in run.per_query}
     return measures | {"seconds_to_fit": run.seconds_to_fit, "queries_per_second": run.queries_per_second}
+
+
+def _machine(fitted: verbs.Fitted) -> str:
+    about = fitted.about
+    return f"{os.cpu_count()} cores, {about['device']}, Python {about['python']}, jax {about['jax']}"
 
 
 def _slug(name: str) -> str:

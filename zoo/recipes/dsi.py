@@ -27,7 +27,7 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
     **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
     **dict.fromkeys(("dropout", "word_dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("index_ratio", "rate", "epochs", "weight_decay", "minutes"), AMOUNT),
+    **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "minutes"), AMOUNT),
     **dict.fromkeys(("generated", "steps", "warmup"), (0, math.inf)),
     "generated_share": (0.0, 1.0),
 }
@@ -42,9 +42,9 @@ class Config:
     leaf_size: int = 100  # c, the most documents of a leaf
     vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
     vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
-    index_ratio: float = 1.0  # examples of indexing for each of retrieval
-    generated: int = 4  # queries made by rule from each document, 0 = none
-    generated_share: float = 0.3  # of the retrieval examples, where there are train queries too
+    index_ratio: float = 0.3  # examples of indexing for each of retrieval
+    generated: int = 16  # queries made by rule from each document, 0 = none
+    generated_share: float = 0.5  # of the retrieval examples, where there are train queries too
     vocabulary: int = 8000  # sub-words
     stem: bool = True  # cut English words to their stems before they are split into sub-words
     document_length: int = 32  # S of indexing
@@ -57,11 +57,11 @@ class Config:
     encoder_layers: int = 1
     decoder_layers: int = 1
     dropout: float = 0.0
-    word_dropout: float = 0.1
+    word_dropout: float = 0.3
     dtype: str = "float32"
     batch: int = 128
-    steps: int = 0  # 0 = by epochs
-    epochs: float = 30.0
+    steps: int = 0  # 0 = by visits
+    visits: float = 150.0  # examples that each document is shown in, on average
     fewest_steps: int = 1500
     most_steps: int = 1_000_000
     minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
@@ -69,7 +69,7 @@ class Config:
     warmup: int = 100
     decay: str = "linear"  # constant, linear, cosine or rsqrt
     weight_decay: float = 0.01
-    smoothing: float = 0.0
+    smoothing: float = 0.1
     beam: int = 100
     decoding: str = "trie"  # trie, or free: as the paper, invalid identifiers are dropped and counted
     renormalize: bool = False  # mask before the softmax of each step instead of after
@@ -131,7 +131,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
         **{field: getattr(config, field) for field in SHAPE},
     )
     start = embedded.words / embedded.words.std() if config.vector_start else None
-    params = seq2seq.fit(sources, shape, config, train_key, log, embeddings=start)
+    params = seq2seq.fit(sources, len(contents), shape, config, train_key, log, embeddings=start)
     return seq2seq.packed(params, shape, ids, tokenizer, collection.corpus)
 
 
@@ -161,7 +161,7 @@ SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "en
 SMALL = Config()
 BASE = Config(
     vocabulary=32_000, document_length=64, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
-    encoder_layers=12, decoder_layers=12, dropout=0.1, dtype="bfloat16", batch=256, rate=1e-3, warmup=2000, epochs=100.0,
+    encoder_layers=12, decoder_layers=12, dropout=0.1, dtype="bfloat16", batch=256, rate=1e-3, warmup=2000, visits=2000.0,
 )  # fmt: skip
 
 RECIPE = recipes.Recipe(

@@ -55,7 +55,9 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
     return loss
 
 
-def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key: jax.Array, log, *, embeddings=None) -> dict:
+def fit(
+    sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *, embeddings=None
+) -> dict:
     """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
@@ -67,7 +69,7 @@ def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key
     if embeddings is not None:
         params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
     stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
-    steps = num_steps(config, sum(len(source.rows["target"]) for source in sources))
+    steps = num_steps(config, num_documents)
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
         likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout),
@@ -83,11 +85,11 @@ def fit(sources: Sequence[batches.Source], shape: transformer.Shape, config, key
     )
 
 
-def num_steps(config, num_examples: int) -> int:
-    """config.steps if above 0, else as many as `config.epochs` passes over the examples take, within the limits."""
+def num_steps(config, num_documents: int) -> int:
+    """config.steps if above 0, else as many as show each document `config.visits` times on average, within the limits."""
     if config.steps > 0:
         return config.steps
-    return int(np.clip(round(config.epochs * num_examples / config.batch), config.fewest_steps, config.most_steps))
+    return int(np.clip(round(config.visits * num_documents / config.batch), config.fewest_steps, config.most_steps))
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "width", "renormalize"))
