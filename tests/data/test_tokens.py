@@ -61,9 +61,15 @@ def test_pads_stand_only_at_the_end_and_a_prompt_only_at_the_start(tokenizer, te
 def test_prompts_are_single_tokens_numbered_from_two(tokenizer):
     assert encoded(tokenizer, "files", prompt="[index]")[0] == 2
     assert encoded(tokenizer, "files", prompt="[retrieve]")[0] == 3
-    assert [row.tolist() for row in tokens.whole(tokenizer, PROMPTS)] == [[2], [3]]
-    unprompted = tokens.train(TEXTS, size=SIZE)  # control: elsewhere the same words are split
-    assert all(len(row) > 2 for row in tokens.whole(unprompted, PROMPTS))
+    with pytest.raises(ValueError, match="no prompt '\\[other\\]'"):
+        tokens.encode(tokenizer, ["files"], length=4, prompt="[other]")
+
+
+@pytest.mark.parametrize("text", ["[pad]", "a [pad] b", "[index] files", "[unk]"])
+def test_what_looks_like_a_special_token_in_a_text_is_text(tokenizer, text):
+    row = tokens.whole(tokenizer, [text])[0]
+    assert len(row) > 2 and not {tokens.PAD, 2, 3} & set(row.tolist())
+    assert tokens.encode(tokenizer, [text], length=16)[0, 0] != tokens.PAD
 
 
 def test_no_row_is_empty(tokenizer):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import functools
-import re
 import json
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,8 +16,9 @@ _WORD = re.compile(r"[^\W\d_]+")
 
 
 def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> str:
-    """JSON of a tokenizer of at most `size` tokens: lower case without accents, split at blanks and punctuation, then BPE.
+    """JSON of a tokenizer of about `size` tokens at most: lower case without accents, split at blanks and punctuation, then BPE.
 
+    Letters beyond the most frequent size / 4 are unknown.
     prompts: tokens of their own, numbered from 2; they stand for tasks and are never split.
     The same texts give the same tokenizer.
     """
@@ -27,12 +29,16 @@ def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> st
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     # The trainer numbers the letters inside words in the order of a hash table and breaks ties between merges by number
     # (huggingface/tokenizers issue 1794); given as special tokens they have fixed numbers, and are made ordinary again after.
-    letters = sorted(set().union(*map(tokenizer.normalizer.normalize_str, texts)))
+    counts = collections.Counter()
+    for text in texts:
+        counts.update(tokenizer.normalizer.normalize_str(text))
+    letters = sorted(counts, key=lambda letter: (-counts[letter], letter))[: max(size // 4, 1)]
     inner = [f"##{c}" for c in letters if len(tokenizer.pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1]
     special = [*SPECIAL, *prompts]
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=[*special, *inner], continuing_subword_prefix="##", show_progress=False
-    )
+        vocab_size=size, special_tokens=[*special, *inner], continuing_subword_prefix="##", show_progress=False,
+        limit_alphabet=len(letters),
+    )  # fmt: skip
     tokenizer.train_from_iterator(texts, trainer)
     trained = json.loads(tokenizer.to_str())
     trained["added_tokens"] = [token for token in trained["added_tokens"] if token["content"] in special]
@@ -47,20 +53,19 @@ def stemmed(texts: Sequence[str]) -> list[str]:
 
 def count(tokenizer: str) -> int:
     """Number of tokens that a tokenizer knows."""
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(tokenizer).get_vocab_size()
+    return _loaded(tokenizer).get_vocab_size()
 
 
 def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "") -> np.ndarray:
     """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad.
 
-    A text without any token is one unknown token, so that no row is empty.
+    A text without any token is one unknown token, so that no row is empty; "[pad]" in a text is five letters and marks.
+    Raises ValueError for a prompt that the tokenizer was not trained with.
     """
-    from tokenizers import Tokenizer
-
-    loaded = Tokenizer.from_str(tokenizer)
+    loaded = _loaded(tokenizer)
     first = [loaded.token_to_id(prompt)] if prompt else []
+    if None in first:
+        raise ValueError(f"encode: the tokenizer has no prompt {prompt!r}; name it in train(prompts=...)")
     loaded.enable_truncation(length)
     rows = np.full((len(texts), length), PAD, np.int32)
     for row, encoding in enumerate(loaded.encode_batch_fast(list(texts))):
@@ -71,9 +76,15 @@ def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "
 
 def whole(tokenizer: str, texts: Sequence[str]) -> list[np.ndarray]:
     """Tokens i32[...] of each text, uncut."""
+    return [np.asarray(encoding.ids, np.int32) for encoding in _loaded(tokenizer).encode_batch_fast(list(texts))]
+
+
+def _loaded(tokenizer: str):
     from tokenizers import Tokenizer
 
-    return [np.asarray(encoding.ids, np.int32) for encoding in Tokenizer.from_str(tokenizer).encode_batch_fast(list(texts))]
+    loaded = Tokenizer.from_str(tokenizer)
+    loaded.encode_special_tokens = True  # what looks like a special token in a text is text
+    return loaded
 
 
 @functools.cache
