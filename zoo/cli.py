@@ -66,9 +66,10 @@ def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
     fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out)
     about = fitted.about
+    parameters = f", {about['parameters']:,} parameters" if about["parameters"] else ""
     print(
         f"{parsed.out}: {fitted.name} fitted to {about['num_documents']} documents of {about['collection']} "
-        f"in {about['seconds']:.0f} s, {about['parameters']:,} parameters"
+        f"in {about['seconds']:.0f} s{parameters}"
     )
 
 
