@@ -1,0 +1,343 @@
+"""The contract of every recipe: a new system is tested by being listed. And what only DSI has."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+import zoo
+from zoo import recipes, records
+from zoo.data import toy
+from zoo.evaluate import measures
+
+# Enough for a difference to show; a recipe takes those that it has. One length class: one step to compile.
+QUICK = {"steps": 4, "batch": 8, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "beam": 20}
+SPREAD = 65  # queries: more than a generative recipe answers at a time
+
+every_recipe = pytest.mark.parametrize("name", recipes.names())
+
+
+def quick(name, collection, seed=0, **options):
+    """A fit of seconds, most of which is compilation: that is told not to optimise."""
+    preset = recipes.get(name).presets["tiny"]
+    options = {option: value for option, value in QUICK.items() if hasattr(preset, option)} | options
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
+def fingerprint(fitted):
+    """SHA-256 of every leaf of the state, by path."""
+    leaves = jax.tree.leaves_with_path(dict(fitted.state))
+    content = lambda leaf: leaf.encode() if isinstance(leaf, str) else np.asarray(leaf).tobytes()
+    return {jax.tree_util.keystr(path): hashlib.sha256(content(leaf)).hexdigest() for path, leaf in leaves}
+
+
+def check_ranking(ranking, queries, corpus, k):
+    """Every answer is a document, once; best first; what is missing is missing at the end, with score -inf."""
+    documents, scores = ranking.documents, ranking.scores
+    assert ranking.query_ids == queries.ids and ranking.corpus_ids == corpus.ids
+    assert documents.shape == scores.shape == (len(queries), k)
+    assert documents.dtype == np.int32 and scores.dtype == np.float32
+    assert documents.min(initial=0) >= -1 and documents.max(initial=0) < len(corpus)
+    assert (np.isneginf(scores) == (documents == -1)).all() and not np.isnan(scores).any()
+    for row, score in zip(documents, scores):
+        found = row[row >= 0]
+        assert len(set(found)) == len(found), "a document twice"
+        assert (row[: len(found)] >= 0).all(), "an answer after a gap"
+        assert (np.diff(score[: len(found)]) <= 0).all(), "scores that rise"
+
+
+@contextlib.contextmanager
+def compilations():
+    """Names of what JAX compiles while the block runs."""
+    names = []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            if "Compiling" in record.getMessage():
+                names.append(record.getMessage().split()[1])
+
+    logger, listener = logging.getLogger("jax"), Listener(logging.DEBUG)
+    logger.addHandler(listener)
+    try:
+        with jax.log_compiles():
+            yield names
+    finally:
+        logger.removeHandler(listener)
+
+
+@pytest.fixture(scope="module")
+def collection():
+    return toy.build(200)
+
+
+@pytest.fixture(scope="module")
+def memorised(collection):
+    """name -> the tiny preset fitted in full; each once in this module (DSI: half a minute)."""
+    kept = {}
+
+    def get(name):
+        if name not in kept:
+            kept[name] = zoo.fit(name, collection, size="tiny", quiet=True)
+        return kept[name]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def hurried(collection):
+    """name -> a quick fit; each once in this module."""
+    kept = {}
+
+    def get(name):
+        if name not in kept:
+            kept[name] = quick(name, collection)
+        return kept[name]
+
+    return get
+
+
+@pytest.mark.slow  # trains the tiny preset
+@every_recipe
+def test_it_memorises_200_documents(name, collection, memorised):
+    queries, qrels = collection.split("train")
+    found = measures.evaluate(zoo.retrieve(memorised(name), queries, 10), qrels, ("Success@1",))
+    assert found["Success@1"] >= 0.95
+
+
+@every_recipe
+def test_a_hurried_fit_has_not_memorised_what_only_training_can_teach(name, collection, hurried):
+    """The negative control of the test above: it is training that memorises."""
+    if not hasattr(hurried(name).config, "steps"):
+        pytest.skip(f"{name} does not train")
+    queries, qrels = collection.split("train")
+    found = measures.evaluate(zoo.retrieve(hurried(name), queries, 10), qrels, ("Success@1",))
+    assert found["Success@1"] < 0.5
+
+
+@every_recipe
+@pytest.mark.parametrize("k", (1, 10, 250))
+def test_answers_are_valid_unique_and_sorted(name, k, collection, hurried):
+    train, _ = collection.split("train")
+    asked = records.Queries(train.ids[:SPREAD], train.texts[:SPREAD])
+    check_ranking(zoo.retrieve(hurried(name), asked, k), asked, collection.corpus, k)
+
+
+@every_recipe
+@pytest.mark.parametrize("text", ("qwertz", "?", "Übergrößenträger 東京 🙂", "bab " * 500))
+def test_one_odd_query_gets_valid_answers_or_none(name, text, collection, hurried):
+    check_ranking(zoo.retrieve(hurried(name), text, 10), records.Queries.of(text), collection.corpus, 10)
+
+
+@every_recipe
+def test_an_answer_does_not_depend_on_the_other_queries(name, collection, hurried):
+    train, _ = collection.split("train")
+    texts = train.texts[:SPREAD]
+    together = zoo.retrieve(hurried(name), texts, 5)
+    for row in (0, SPREAD - 2, SPREAD - 1):
+        alone = zoo.retrieve(hurried(name), texts[row], 5)
+        np.testing.assert_array_equal(alone.documents[0], together.documents[row])
+        np.testing.assert_allclose(alone.scores[0], together.scores[row], rtol=1e-5)  # rounding of sums in another order
+
+
+@every_recipe
+def test_fewer_answers_are_the_first_of_more(name, collection, hurried):
+    train, _ = collection.split("train")
+    ten, three = (zoo.retrieve(hurried(name), train.texts[:5], k) for k in (10, 3))
+    np.testing.assert_array_equal(ten.documents[:, :3], three.documents)
+    np.testing.assert_array_equal(ten.scores[:, :3], three.scores)
+
+
+@every_recipe
+def test_other_queries_compile_nothing_new(name, collection, hurried):
+    queries, _ = collection.split("train")
+    zoo.retrieve(hurried(name), queries.texts[:3], 10)
+    with compilations() as compiled:
+        zoo.retrieve(hurried(name), queries.texts[3:5], 10)
+        zoo.retrieve(hurried(name), queries.texts[5 : 5 + SPREAD], 10)
+    assert compiled == []
+
+
+def test_compilations_are_seen():
+    with compilations() as compiled:
+        jax.jit(lambda x: x + 1)(np.arange(7))
+    assert len(compiled) == 1
+
+
+@every_recipe
+def test_the_same_seed_gives_the_same_system_whatever_the_test_split_holds(name, collection, hurried):
+    """The poison: other test queries and other judgements of them must change nothing."""
+    grades = {f"x{row}": {f"d{row}": 1} for row in range(200)}
+    texts = tuple(collection.queries.texts) + tuple(f"poison{row}" for row in range(200))
+    poisoned = dataclasses.replace(
+        collection,
+        queries=records.Queries((*collection.queries.ids, *grades), texts),
+        qrels={**collection.qrels, "test": records.Qrels(grades | {query: {"d0": 1} for query in collection.qrels["test"].grades})},
+    )
+    again = quick(name, poisoned)
+    assert fingerprint(again) == fingerprint(hurried(name))
+    queries, _ = collection.split("dev")
+    one, other = (zoo.retrieve(fitted, queries, 10) for fitted in (hurried(name), again))
+    np.testing.assert_array_equal(one.documents, other.documents)
+    np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@every_recipe
+def test_other_documents_or_another_seed_give_another_system(name, collection, hurried):
+    """The negative control of the test above."""
+    texts = (collection.corpus.texts[0] + " poison", *collection.corpus.texts[1:])
+    changed = dataclasses.replace(collection, corpus=dataclasses.replace(collection.corpus, texts=texts))
+    seed = 1 if hasattr(hurried(name).config, "steps") else 0
+    assert fingerprint(quick(name, changed if seed == 0 else collection, seed)) != fingerprint(hurried(name))
+
+
+@every_recipe
+def test_it_survives_being_saved_and_loaded(name, collection, hurried, tmp_path):
+    zoo.save(hurried(name), tmp_path / "system")
+    loaded = zoo.load(tmp_path / "system")
+    assert fingerprint(loaded) == fingerprint(hurried(name))
+    for field in ("recipe", "size", "config", "seed"):
+        assert getattr(loaded, field) == getattr(hurried(name), field)
+    assert loaded.documents.ids == collection.corpus.ids
+    queries, _ = collection.split("dev")
+    one, other = (zoo.retrieve(fitted, queries, 10) for fitted in (hurried(name), loaded))
+    np.testing.assert_array_equal(one.documents, other.documents)
+    np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@every_recipe
+def test_a_damaged_file_is_refused(name, hurried, tmp_path):
+    system = tmp_path / "system"
+    zoo.save(hurried(name), system)
+    for path in [path for path in system.rglob("*") if path.is_file()]:
+        whole = path.read_bytes()
+        for damaged in (whole[: len(whole) // 2], whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:] if len(whole) > 1 else b"xx", None):
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+            with pytest.raises(records.DataError) as refused:
+                zoo.load(system)
+            assert str(system) in str(refused.value) and "\n" not in str(refused.value)
+        path.write_bytes(whole)
+    zoo.load(system)
+
+
+@every_recipe
+def test_every_size_is_there_and_says_what_it_is(name):
+    recipe = recipes.get(name)
+    assert recipe.name == name and tuple(recipe.presets) == recipes.SIZES
+    for size, preset in recipe.presets.items():
+        assert dataclasses.is_dataclass(preset) and preset.__dataclass_params__.frozen
+        assert recipes.configure(recipe, size, {}) == preset
+        stored = json.loads(json.dumps(dataclasses.asdict(preset)))
+        assert recipes.configure(recipe, size, stored) == preset
+        text = {option: str(value) for option, value in stored.items()}
+        assert recipes.configure(recipe, size, text) == preset
+    assert any(year in recipe.paper for year in map(str, range(1970, 2100)))
+    assert recipe.deviations and all(isinstance(line, str) and len(line) > 20 for line in recipe.deviations)
+
+
+@every_recipe
+def test_options_that_do_not_exist_or_do_not_fit_are_refused(name):
+    recipe = recipes.get(name)
+    with pytest.raises(records.DataError, match="no option 'colour'; expected one of: .*"):
+        recipes.configure(recipe, "tiny", {"colour": "red"})
+    with pytest.raises(records.DataError, match="no size 'huge'; expected one of: tiny, small, base, paper"):
+        recipes.configure(recipe, "huge", {})
+    for option, value in dataclasses.asdict(recipe.presets["tiny"]).items():
+        if not isinstance(value, str):
+            for bad in ("red", "", None, [1], "nan"):
+                with pytest.raises(records.DataError, match=f"option {option} expects"):
+                    recipes.configure(recipe, "tiny", {option: bad})
+
+
+def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do():
+    with pytest.raises(records.DataError, match="no recipe 'dsl'; expected one of: bm25, dsi"):
+        recipes.get("dsl")
+
+
+@pytest.mark.parametrize(
+    "options",
+    (
+        {"identifiers": "roman"}, {"vectors": "bert"}, {"decoding": "greedy"}, {"dtype": "int8"}, {"decay": "sudden"},
+        {"batch": 0}, {"beam": 0}, {"width": -1}, {"word_dropout": 1.0}, {"rate": -1.0}, {"document_length": 1}, {"branching": 1},
+    ),
+)  # fmt: skip
+def test_dsi_refuses_values_that_mean_nothing(options):
+    (option,) = options
+    with pytest.raises(records.DataError, match=f"dsi: option {option} expects"):
+        recipes.configure(recipes.get("dsi"), "tiny", options)
+
+
+def test_dsi_without_anything_to_learn_from_is_refused(collection):
+    alone = dataclasses.replace(collection, queries=records.Queries((), ()), qrels={})
+    with pytest.raises(records.DataError, match="nothing to learn from"):
+        quick("dsi", alone, generated=0, index_ratio=0.0)
+
+
+@pytest.fixture(scope="module")
+def atomic(collection):
+    return quick("dsi", collection, identifiers="atomic")
+
+
+def test_dsi_answers_with_each_kind_of_identifier(collection, hurried, atomic):
+    queries, _ = collection.split("dev")
+    kinds = {"semantic": hurried("dsi"), "atomic": atomic, "naive": quick("dsi", collection, identifiers="naive")}
+    for identifiers, fitted in kinds.items():
+        assert fitted.name == f"dsi-{identifiers}"
+        named = np.asarray(fitted.state["docids"]["tokens"])
+        assert len(named) == 200 and (named.shape[1] == 1) == (identifiers == "atomic")
+        check_ranking(zoo.retrieve(fitted, queries, 10), queries, collection.corpus, 10)
+
+
+def test_free_decoding_counts_what_names_no_document(collection, hurried):
+    """With so little training most of the generated identifiers exist nowhere; a search of the trie makes none such."""
+    fitted = hurried("dsi")
+    free = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="free"))
+    queries, _ = collection.split("dev")
+    found = zoo.retrieve(free, queries, 10)
+    check_ranking(found, queries, collection.corpus, 10)
+    assert 0 < found.invalid_share <= 1
+    assert zoo.retrieve(fitted, queries, 10).invalid_share == 0
+
+
+def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomic):
+    """Atomic identifiers and a beam over the whole alphabet: the constraint then only removes PAD."""
+    fitted, free = (
+        dataclasses.replace(atomic, config=dataclasses.replace(atomic.config, beam=201, decoding=decoding))
+        for decoding in ("trie", "free")
+    )
+    queries, _ = collection.split("dev")
+    one, other = zoo.retrieve(fitted, queries, 200), zoo.retrieve(free, queries, 200)
+    np.testing.assert_array_equal(one.documents, other.documents)
+    np.testing.assert_array_equal(one.scores, other.scores)
+    assert other.invalid_share == pytest.approx(1 / 201)  # PAD alone names nothing
+
+
+def test_renormalising_moves_all_mass_to_documents(collection, hurried):
+    """Over all 200 documents the probabilities sum to 1 if every step is renormalised, else to less: mass is lost."""
+    fitted = hurried("dsi")
+    renormalised = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, renormalize=True))
+    queries, _ = collection.split("dev")
+    asked = records.Queries(queries.ids[:5], queries.texts[:5])
+    after, before = zoo.retrieve(renormalised, asked, 200), zoo.retrieve(fitted, asked, 200)
+    check_ranking(after, asked, collection.corpus, 200)
+    assert (after.documents >= 0).all()
+    np.testing.assert_allclose(np.exp(after.scores).sum(axis=1), 1, rtol=1e-4)  # of 200 float32 numbers
+    assert (np.exp(before.scores).sum(axis=1) < 0.99).all()
+
+
+def test_dsi_learns_documents_without_any_query(collection):
+    alone = records.Collection("alone", dataclasses.replace(collection.corpus), records.Queries((), ()), {})
+    check_ranking(zoo.retrieve(quick("dsi", alone), "bab", 3), records.Queries.of("bab"), alone.corpus, 3)
+
+
+def test_dsi_with_a_single_document_answers_with_it():
+    ranking = zoo.retrieve(quick("dsi", toy.build(1)), "anything", 3)
+    np.testing.assert_array_equal(ranking.documents, [[0, -1, -1]])
