@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -329,6 +331,18 @@ def test_a_reader_that_leaves_is_no_error(data, system):
     with running.stderr as err:
         assert err.read() == ""
     assert running.wait() == 0
+
+
+def test_an_interrupt_while_jax_compiles_ends_as_any_other(data, tmp_path):
+    """The compilation of the parameters' draw takes about two seconds, in which jaxlib once crashed the process that ended."""
+    one_device = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    running = process("fit", "dsi", "--data", data, "--size", "tiny", "--out", tmp_path / "out", env=one_device)
+    said = [line for line in iter(running.stderr.readline, "- train\n")]
+    time.sleep(1)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate()
+    assert said == ["- tokens and vectors\n", "- identifiers\n"]
+    assert running.returncode == 130 and err.splitlines()[-1].startswith("zoo: ") and "Traceback" not in err
 
 
 def test_a_terminal_of_ascii_shows_what_it_can(system):

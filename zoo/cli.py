@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import dataclasses
 import json
 import os
@@ -18,6 +20,7 @@ BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0, BAD_INPUT with one line on stderr, or INTERRUPTED."""
     parsed = _parser().parse_args(arguments)
+    _keep_freed_memory()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # an answer may hold what the terminal cannot show
     try:
@@ -30,9 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as error:
-        print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr)
+        print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr, flush=True)
+        if arguments is None:  # the end of this process, and jaxlib crashes in a tidy one if its compiler was interrupted
+            os._exit(INTERRUPTED)
         return INTERRUPTED
     return 0
+
+
+def _keep_freed_memory() -> None:
+    """Lets glibc reuse what was freed instead of giving it back to the system; must come before JAX starts its threads.
+
+    XLA on a CPU allocates its temporaries anew in each step: 150 MB of page faults a step of DSI `small`, a quarter of the
+    processor time (250 ms against 185 ms of both cores).
+    """
+    trim, mmap, arenas = -1, -3, -8  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX of malloc.h
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((trim, 2**31 - 1), (mmap, 2**31 - 1), (arenas, 1)):
+            mallopt(option, value)
 
 
 def _list(parsed: argparse.Namespace) -> None:
