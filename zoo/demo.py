@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 
-from zoo import cli, records, verbs
+from zoo import cli, recipes, records, verbs
 
 QUESTIONS = (
     "remove all whitespace at both ends of a string",
@@ -76,10 +76,11 @@ def run(out: str, *, seed: int = 0) -> None:
 def _fitted(folder: pathlib.Path, collection: records.Collection, recipe: str, options: dict, seed: int) -> verbs.Fitted:
     if (folder / verbs.FIT).exists():
         fitted = verbs.load(folder)
-        if fitted.about["corpus"] == collection.corpus.fingerprint() and fitted.seed == seed:
+        wanted = recipes.configure(recipes.get(recipe), fitted.size, options)
+        if fitted.about["corpus"] == collection.corpus.fingerprint() and (fitted.seed, fitted.config) == (seed, wanted):
             _say(f"{folder} holds a fit from before; remove the folder to fit again")
             return fitted
-        raise records.DataError(f"{folder}: fitted to another collection or with another seed; remove it or name another --out")
+        raise records.DataError(f"{folder}: fitted to another collection or with another seed or options; remove it or name another --out")
     _say(f"{recipe} learns the documents")
     return verbs.fit(recipe, collection, options=options, seed=seed, out=folder)
 
