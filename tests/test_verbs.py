@@ -67,6 +67,15 @@ def test_every_public_name_is_there():
         zoo.fti
 
 
+def test_the_verb_evaluate_outlives_the_package_of_its_name():
+    """`import zoo.evaluate.x` would set zoo.evaluate to the package, which cannot be called."""
+    order = "from zoo.evaluate import measures; import zoo.evaluate.compare; from zoo import evaluate; import zoo.evaluate.report"
+    modules_after(f"import zoo; {order}; assert zoo.evaluate is evaluate is zoo.verbs.evaluate and measures.DEFAULT")
+    collection = toy.build(5)
+    system = zoo.fit("bm25", collection, quiet=True)
+    assert zoo.evaluate(system, collection).measures == zoo.evaluate(system, collection).measures
+
+
 def test_the_measures_are_those_of_the_answers(collection, fitted):
     """Hit@1 and RR@10 counted here, from what `retrieve` answers."""
     queries, qrels = collection.split("test")
