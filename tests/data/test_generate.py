@@ -21,10 +21,18 @@ CORPUS = records.Corpus(
 )
 
 
+def terms(corpus, **options):
+    """Of each query of terms, the first of every three, its document's row and the terms."""
+    made = enumerate(zip(*generate.by_rules(corpus, **options)))
+    return [(row, query.split()) for number, (query, row) in made if number % options["per_document"] % 3 == 0]
+
+
 def spans(corpus, **options):
-    """Of each query its document's row, whether it names the title, and the words after it."""
+    """Of each sentence and span its document's row, whether it names the title, and the words after it."""
     found = []
-    for query, row in zip(*generate.by_rules(corpus, **options)):
+    for number, (query, row) in enumerate(zip(*generate.by_rules(corpus, **options))):
+        if number % options["per_document"] % 3 == 0:
+            continue  # terms
         title = corpus.titles[row]
         titled = bool(title and corpus.texts[row] and query.startswith(title + " "))
         found.append((row, titled, query.removeprefix(title).split() if titled else query.split()))
@@ -42,7 +50,7 @@ def test_every_document_gets_its_queries_in_order():
     assert generate.by_rules(CORPUS, per_document=0, seed=0) == ([], [])
 
 
-def test_a_query_is_a_span_of_words_of_its_document():
+def test_sentences_and_spans_are_words_in_a_row_of_their_document():
     for row, _, span in spans(CORPUS, per_document=40, seed=1):
         words = (CORPUS.texts[row] or CORPUS.titles[row]).split()
         assert holds(words, span)
@@ -51,25 +59,49 @@ def test_a_query_is_a_span_of_words_of_its_document():
         assert not any(holds(text.split(), span) for text in others)  # control: it tells documents apart
 
 
+def test_terms_are_different_words_of_their_document():
+    found = terms(CORPUS, per_document=60, seed=1)
+    for row, words in found:
+        known = set(generate._TERM.findall(f"{CORPUS.titles[row]}\n{CORPUS.texts[row]}".lower()))
+        assert set(words) <= known and len(set(words)) == len(words)
+        assert min(len(known), generate.SHORTEST) <= len(words) <= generate.MOST_TERMS
+    assert {len(words) for row, words in found if row == 0} == set(range(generate.SHORTEST, generate.MOST_TERMS + 1))
+    in_a_row = [holds(CORPUS.texts[0].lower().split(), words) for row, words in found if row == 0]
+    assert not all(in_a_row)  # control: they are no spans
+
+
+def test_the_first_term_is_drawn_by_its_tfidf_weight():
+    corpus = records.Corpus(("a", "b", "c"), ("", "", ""), ("rare rare other shared", "shared x", "unlike y"))
+    number = 3000
+    first = [words[0] for row, words in terms(corpus, per_document=3 * number, seed=2) if row == 0]
+    rare, shared = math.log(3), math.log(3 / 2)
+    weights = {"rare": 2 * rare, "other": rare, "shared": shared}
+    for term, weight in weights.items():
+        share = weight / sum(weights.values())
+        deviation = math.sqrt(share * (1 - share) / number)
+        assert abs(first.count(term) / number - share) < 4 * deviation
+        assert abs(first.count(term) / number - 1 / 3) > 4 * deviation  # control: not drawn evenly
+
+
 def test_sentences_and_spans_come_turn_about():
     first = CORPUS.texts[0].split(". ")
     sentences = [sentence.removesuffix(".").split() for sentence in first]
-    found = [[word.removesuffix(".") for word in span] for row, _, span in spans(CORPUS, per_document=60, seed=2) if row == 0]
+    found = [[word.removesuffix(".") for word in span] for row, _, span in spans(CORPUS, per_document=90, seed=2) if row == 0]
     assert all(span in sentences for span in found[::2])
     assert {tuple(span) for span in found[::2]} == {tuple(sentence) for sentence in sentences}
     assert sum(span in sentences for span in found[1::2]) < 10  # spans start and end anywhere
-    long = [span for row, _, span in spans(CORPUS, per_document=10, seed=2) if row == 5]
+    long = [span for row, _, span in spans(CORPUS, per_document=15, seed=2) if row == 5]
     assert all(len(span) == generate.LONGEST for span in long[::2])  # sentences of 40 words are cut
 
 
 def test_spans_reach_the_whole_document():
-    taken = {word for row, _, span in spans(CORPUS, per_document=400, seed=3) if row == 5 for word in span}
+    taken = {word for row, _, span in spans(CORPUS, per_document=1200, seed=3) if row == 5 for word in span}
     assert taken == set(CORPUS.texts[5].split())
 
 
 def test_the_title_stands_in_front_of_its_share_of_queries():
     number = 2000
-    found = spans(CORPUS, per_document=number, seed=4)
+    found = spans(CORPUS, per_document=3 * number // 2, seed=4)
     deviation = math.sqrt(generate.TITLE_SHARE * (1 - generate.TITLE_SHARE) / number)
     for wanted in (0, 5):
         share = sum(titled for row, titled, _ in found if row == wanted) / number
@@ -93,10 +125,12 @@ def test_queries_are_drawn_from_the_seed():
     assert other[1] == one[1]
 
 
-def test_adding_documents_changes_no_other_queries():
+def test_sentences_and_spans_change_with_no_other_document():
     def of_each(corpus):
-        queries, rows = generate.by_rules(corpus, per_document=6, seed=8)
-        return {name: [query for query, at in zip(queries, rows) if at == row] for row, name in enumerate(corpus.ids)}
+        found = {name: [] for name in corpus.ids}
+        for row, titled, span in spans(corpus, per_document=6, seed=8):
+            found[corpus.ids[row]].append((titled, span))
+        return found
 
     picked = [5, 0, 1]  # fewer, and in another order
     fewer = records.Corpus(*(tuple(column[row] for row in picked) for column in (CORPUS.ids, CORPUS.titles, CORPUS.texts)))
@@ -104,3 +138,9 @@ def test_adding_documents_changes_no_other_queries():
     assert of_each(fewer) == {name: everything[name] for name in fewer.ids}
     renamed = of_each(records.Corpus(("g", *CORPUS.ids[1:]), CORPUS.titles, CORPUS.texts))  # control: the id names the stream
     assert renamed["g"] != everything["a"]
+
+
+def test_a_document_of_blanks_gives_its_title_or_name():
+    corpus = records.Corpus(("a", "b"), ("Title", ""), (" ", "\n"))
+    queries, rows = generate.by_rules(corpus, per_document=6, seed=9)
+    assert set(zip(queries, rows)) == {("title", 0), ("Title", 0), ("b", 1)}
