@@ -15,3 +15,13 @@ def test_only_the_same_fit_is_taken_from_before(tmp_path, capsys):
     for other in ({"collection": toy.build(21)}, {"options": {}}, {"seed": 1}):
         with pytest.raises(records.DataError, match="fitted to another collection or with another seed or options"):
             demo._fitted(**arguments | other)
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+    (tmp_path / "hits.png").write_bytes(b"of an earlier demo")
+    demo._refuse_foreign(tmp_path)
+    demo._refuse_foreign(tmp_path / "new")
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(records.DataError, match="expected no folder or an empty one"):
+        demo.run(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hits.png", "thesis.tex"]

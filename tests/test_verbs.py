@@ -205,7 +205,7 @@ def test_a_system_of_an_unknown_recipe_or_a_changed_option_is_refused(fitted, tm
 
 def test_retrieve_refuses_what_it_cannot_answer(fitted):
     for queries, k, message in (
-        ("", 1, "query '0' is empty"), (["a", " \n"], 1, "query '1' is empty"), ("a", 0, "k of at least 1"), ([], 1, "at least one query"),
+        ("", 1, "the query is empty"), (["a", " \n"], 1, "query '1' is empty"), ("a", 0, "k of at least 1"), ([], 1, "at least one query"),
         ("half \ud83d", 1, "half a character"),
     ):  # fmt: skip
         with pytest.raises(records.DataError, match=message):

@@ -19,6 +19,7 @@ SYSTEMS = {  # name in the table -> recipe, options
     "BM25 + train queries": ("bm25", {"expand_with_queries": True}),
     "DSI (semantic ids)": ("dsi", {"minutes": 4.5}),
 }
+HITS, TRAINING, TABLE, RESULTS = "hits.png", "training.png", "table.md", "results.json"
 
 
 def run(out: str, *, seed: int = 0) -> None:
@@ -30,6 +31,7 @@ def run(out: str, *, seed: int = 0) -> None:
     from zoo.evaluate import compare, plots, report
 
     folder = pathlib.Path(out)
+    _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _say("the documentation of this Python becomes a search collection")
     collection = pydocs.build()
@@ -55,8 +57,8 @@ def run(out: str, *, seed: int = 0) -> None:
 
     history = [row for row in generative.history if "loss" in row]
     pictures = [
-        plots.hit_curves(curves, folder / "hits.png"),
-        plots.training_curves([row["step"] for row in history], {"DSI": [row["loss"] for row in history]}, folder / "training.png"),
+        plots.hit_curves(curves, folder / HITS),
+        plots.training_curves([row["step"] for row in history], {"DSI": [row["loss"] for row in history]}, folder / TRAINING),
     ]
     table = report.markdown(comparison)
     results = {
@@ -65,11 +67,11 @@ def run(out: str, *, seed: int = 0) -> None:
         "collection": {"documents": len(collection.corpus), "corpus": collection.corpus.fingerprint()},
         "machine": _machine(generative),
     }
-    for name, content in (("table.md", table + "\n"), ("results.json", json.dumps(results, indent=1) + "\n")):
+    for name, content in ((TABLE, table + "\n"), (RESULTS, json.dumps(results, indent=1) + "\n")):
         with atomic.file(folder / name) as file:
             file.write(content)
     print(f"plots: {', '.join(map(str, pictures))}")
-    print(f"table: {folder / 'table.md'}; numbers: {folder / 'results.json'}")
+    print(f"table: {folder / TABLE}; numbers: {folder / RESULTS}")
     print(f'ask more: zoo retrieve {folder / _slug("DSI (semantic ids)")} --query "..."')
 
 
@@ -83,6 +85,15 @@ def _fitted(folder: pathlib.Path, collection: records.Collection, recipe: str, o
         raise records.DataError(f"{folder}: fitted to another collection or with another seed or options; remove it or name another --out")
     _say(f"{recipe} learns the documents")
     return verbs.fit(recipe, collection, options=options, seed=seed, out=folder)
+
+
+def _refuse_foreign(folder: pathlib.Path) -> None:
+    """The folder is absent, empty, or holds nothing but what a demo writes."""
+    from zoo.data import atomic
+
+    ours = {HITS, TRAINING, TABLE, RESULTS, *map(_slug, SYSTEMS)}
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - ours:
+        atomic.refuse_occupied(folder)
 
 
 def _numbers(run) -> dict:

@@ -139,10 +139,11 @@ def retrieve(fitted: Fitted, queries: records.Queries | Sequence[str] | str, k: 
     if not len(queries):
         raise DataError("retrieve: expected at least one query, got none")
     for name, text in zip(queries.ids, queries.texts):
+        which = f"query {name!r}" if len(queries) > 1 else "the query"
         if not text.strip():
-            raise DataError(f"retrieve: query {name!r} is empty; expected some words")
+            raise DataError(f"retrieve: {which} is empty; expected some words")
         if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
-            raise DataError(f"retrieve: query {name!r} holds half a character (an unpaired surrogate); expected UTF-8")
+            raise DataError(f"retrieve: {which} holds half a character (an unpaired surrogate); expected UTF-8")
     return recipes.get(fitted.recipe).retrieve(fitted.config, fitted.state, queries, k)
 
 

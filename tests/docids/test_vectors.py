@@ -56,6 +56,10 @@ def test_an_empty_document_is_the_zero_vector():
     assert np.isfinite(found.words).all() and not found.documents[-1].any() and found.documents[:-1].any(axis=1).all()
 
 
+def test_no_texts_give_no_vectors():
+    assert vectors.embed([], np.ones((5, 3), np.float32)).shape == (0, 3)
+
+
 def test_the_same_seed_gives_the_same_vectors():
     first, again = (vectors.tfidf_svd(ROWS, vocabulary=7, dim=3, seed=5) for _ in range(2))
     np.testing.assert_array_equal(first.documents, again.documents)

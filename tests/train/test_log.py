@@ -49,6 +49,7 @@ def test_a_bar_in_a_file_is_a_few_lines_and_a_quiet_one_nothing(capsys):
             bar.update()
     written = capsys.readouterr().err
     assert "10000/10000" in written and len(written) < 500
+    assert "\r" not in written and written.endswith("\n") and all(written.splitlines())
     with logs.Log(quiet=True).progress(10, "train", "steps") as bar:
         bar.update(10)
     assert capsys.readouterr().err == ""

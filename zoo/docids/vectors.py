@@ -64,7 +64,7 @@ def _log_counts(rows: Sequence[np.ndarray], vocabulary: int):
     """Sparse f32[N, V]: 1 + ln of how often a token stands in a row, 0 where it does not."""
     import scipy.sparse
 
-    tokens = np.concatenate([np.asarray(row, np.int64) for row in rows])
+    tokens = np.concatenate([np.zeros(0, np.int64), *(np.asarray(row, np.int64) for row in rows)])
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < vocabulary:
         raise ValueError(f"vectors: expected tokens from 0 to {vocabulary - 1}, got {tokens.min()} to {tokens.max()}")
     document = np.repeat(np.arange(len(rows)), [len(row) for row in rows])

@@ -6,7 +6,7 @@ import json
 import os
 import pathlib
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -77,7 +77,7 @@ class Log:
             maxinterval=PLAIN_SECONDS if plain else 10.0,
             dynamic_ncols=not plain,
             ascii=plain,
-            file=sys.stderr,
+            file=_Lines(sys.stderr) if plain else sys.stderr,
         )
 
     def close(self) -> None:
@@ -86,6 +86,20 @@ class Log:
             self._file.close()
             self._board.close()
             self._file = self._board = None
+
+
+class _Lines:
+    """A stream that gets each state of a bar as a line, instead of over the one before."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if shown := text.strip():
+            self._stream.write(f"{shown}\n")
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
