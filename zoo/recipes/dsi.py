@@ -24,11 +24,11 @@ INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
 SIZE, SHARE, AMOUNT = (1, math.inf), (0.0, 0.99), (0.0, math.inf)
 LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("leaf_size", "vocabulary", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
-    **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
+    **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
     **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
     **dict.fromkeys(("dropout", "word_dropout", "smoothing"), SHARE),
     **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "minutes"), AMOUNT),
-    **dict.fromkeys(("generated", "steps", "warmup"), (0, math.inf)),
+    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), (0, math.inf)),
     "generated_share": (0.0, 1.0),
 }
 
@@ -54,14 +54,14 @@ class Config:
     head_width: int = 32
     encoder_hidden: int = 256
     decoder_hidden: int = 4096
-    encoder_layers: int = 1
+    encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
     decoder_layers: int = 1
     dropout: float = 0.0
-    word_dropout: float = 0.3
+    word_dropout: float = 0.5  # share of source tokens that are hidden in training
     dtype: str = "float32"
     batch: int = 128
     steps: int = 0  # 0 = by visits
-    visits: float = 150.0  # examples that each document is shown in, on average
+    visits: float = 250.0  # examples that each document is shown in, on average
     fewest_steps: int = 1500
     most_steps: int = 1_000_000
     minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
@@ -161,14 +161,16 @@ SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "en
 SMALL = Config()
 BASE = Config(
     vocabulary=32_000, document_length=64, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
-    encoder_layers=12, decoder_layers=12, dropout=0.1, dtype="bfloat16", batch=256, rate=1e-3, warmup=2000, visits=2000.0,
+    encoder_layers=12, decoder_layers=12, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=1e-3, warmup=2000, visits=2000.0,
 )  # fmt: skip
 
 RECIPE = recipes.Recipe(
     name="dsi",
     paper="Tay et al. 2022, Transformer Memory as a Differentiable Search Index, arXiv 2202.06991",
     presets={
-        "tiny": Config(vocabulary=1000, width=64, heads=2, decoder_hidden=512, batch=64, fewest_steps=600, most_steps=600),
+        "tiny": Config(
+            vocabulary=1000, width=64, heads=2, decoder_hidden=512, encoder_layers=1, word_dropout=0.3, batch=64, fewest_steps=600, most_steps=600
+        ),
         "small": SMALL,
         "base": BASE,
         "paper": dataclasses.replace(
@@ -186,6 +188,6 @@ RECIPE = recipes.Recipe(
         "source embeddings start from the same SVD (vector_start)",
         "queries made by rule join the retrieval task (generated); the paper has none, DSI-QG a trained generator",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
-        "small presets have a wide one-layer decoder and a narrow encoder, index_ratio 1 and word dropout",
+        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), index_ratio 0.3 and word dropout",
     ),
 )
