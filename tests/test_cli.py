@@ -223,8 +223,8 @@ def test_several_queries_are_printed_one_after_the_other(data, system, zoo_comma
 @pytest.mark.parametrize(
     ("arguments", "message"),
     (
-        (["--query", ""], "query '0' is empty"),
-        (["--query", "  \t"], "query '0' is empty"),
+        (["--query", ""], "the query is empty"),
+        (["--query", "  \t"], "the query is empty"),
         (["--query", "egg", "-k", "0"], "expected k of at least 1, got 0"),
         (["--query", "egg", "-k", "-3"], "expected k of at least 1"),
         (["--query", "egg", "-k", "many"], "invalid int value: 'many'"),

@@ -157,6 +157,8 @@ def _compare(parsed: argparse.Namespace) -> None:
 
     systems = [verbs.load(folder) for folder in parsed.folders]
     collection = catalog.load(parsed.data)
+    for fitted in systems:
+        verbs.refuse_other_corpus(fitted, collection)
     names = [fitted.name for fitted in systems]
     runs = []
     for folder, fitted in zip(parsed.folders, systems):

@@ -156,11 +156,7 @@ def evaluate(fitted: Fitted, data: records.Collection | str | os.PathLike, *, sp
 
     collection = _collection(data)
     queries, qrels = collection.split(split)
-    if collection.corpus.fingerprint() != fitted.about["corpus"]:
-        raise DataError(
-            f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
-            f"{len(fitted.documents)} of {fitted.about['collection']}; name that collection or fit to this one"
-        )
+    refuse_other_corpus(fitted, collection)
     retrieve(fitted, records.Queries(queries.ids[:1], queries.texts[:1]), DEPTH)
     started = time.monotonic()
     ranking = retrieve(fitted, queries, DEPTH)
@@ -170,6 +166,15 @@ def evaluate(fitted: Fitted, data: records.Collection | str | os.PathLike, *, sp
     return Evaluation(
         split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), len(queries) / max(seconds, 1e-9)
     )
+
+
+def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
+    """Raises DataError if the collection's documents are not those that the system has learned."""
+    if collection.corpus.fingerprint() != fitted.about["corpus"]:
+        raise DataError(
+            f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
+            f"{len(fitted.documents)} of {fitted.about['collection']}; name that collection or fit to this one"
+        )
 
 
 def save(fitted: Fitted, folder: str | os.PathLike) -> None:
