@@ -30,6 +30,7 @@ RENAMED = {"posixpath": "os.path", "genericpath": "os.path", "builtins": ""}  # 
 
 def main() -> None:
     """Writes [[name, [parameter, ...], documentation], ...] to standard output, sorted by name."""
+    sys.modules["readline"] = None  # pdb imports it from Python 3.13 on, if it is there
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         objects = documented()
