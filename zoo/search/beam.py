@@ -54,20 +54,15 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
     Returns:
       Beams of exactly `width` columns.
     """
-    leaves = jax.tree.leaves(cache)
-    if not leaves or any(leaf.ndim < 2 or leaf.shape[1] != 1 for leaf in leaves):
-        raise ValueError(f"beam_search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}")
-    if width < 1 or length < 1:
-        raise ValueError(f"beam_search: expected width and length of at least 1, got {width} and {length}")
-
-    batch = leaves[0].shape[0]
+    check(cache, width=width, length=length)
+    batch = jax.tree.leaves(cache)[0].shape[0]
     node = automaton.start(batch)  # -> [B, K], as are token and score below
     token = jnp.full((batch, 1), BOS, jnp.int32)
     score = jnp.zeros((batch, 1), jnp.float32)
     history = jnp.zeros((batch, 1, 0), jnp.int32)
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, token, child = _expand(automaton, t, node, logits.astype(jnp.float32), renormalize)
+        gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
         num_children = gain.shape[2]
         total, token, child = (x.reshape(batch, -1) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
         _, best = jax.lax.top_k(total, min(width, total.shape[1]))  # of equal ones the first
@@ -87,10 +82,20 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
     ))
 
 
-def _expand(
-    automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, renormalize: bool
+def check(cache: Cache, *, width: int, length: int) -> None:
+    """Raises ValueError for arguments that no search can start from."""
+    leaves = jax.tree.leaves(cache)
+    if not leaves or any(leaf.ndim < 2 or leaf.shape[1] != 1 for leaf in leaves):
+        raise ValueError(f"search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}")
+    if width < 1 or length < 1:
+        raise ValueError(f"search: expected width and length of at least 1, got {width} and {length}")
+
+
+def score_children(
+    automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, *, renormalize: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Log-probability, token and node [B, K, C] of every child; no child has NaN."""
+    """Log-probability f32, token and node [B, K, C] of every child of nodes i32[B, K] of depth t; no child has NaN."""
+    logits = logits.astype(jnp.float32)
     if renormalize:
         score, token, child = automaton.expand(t, node, logits)
         score = jax.nn.log_softmax(score, axis=-1)
