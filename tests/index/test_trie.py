@@ -113,6 +113,20 @@ def test_a_leaf_keeps_every_document_that_shares_its_identifier():
     assert index.documents_of(jnp.array([[2], [0]])).tolist() == [[expected[2]], [expected[0]]]
 
 
+counts = jax.jit(trie.Trie.counts, static_argnums=1)
+
+
+@given(prefix_free_docids(), st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=ROWS))
+@settings(deadline=None)
+def test_counts_are_of_documents_below_a_node_not_of_identifiers(ids, rows):
+    shared = docids.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)  # not built: several documents on a leaf
+    index = of_one_shape(trie.build(shared))
+    for t in range(LENGTH + 1):
+        prefixes, expected = np.unique(shared.tokens[:, :t], axis=0, return_counts=True)
+        found = counts(index, t, jnp.arange(ROWS, dtype=jnp.int32))  # rows after the last node: any value
+        assert found[: len(prefixes)].tolist() == expected.tolist()
+
+
 def test_an_atomic_trie_of_many_documents_is_one_level():
     index = trie.build(docids.atomic(100_000))
     assert index.fanout == (100_000,) and index.children[0].tolist() == [0, 100_000]

@@ -81,6 +81,16 @@ class Trie:
             raise ValueError(f"trie: expected length {self.length}, the depth of the leaves, got {length}; pass length=trie.length")
         return node
 
+    def counts(self, t: int, node: jax.Array) -> jax.Array:
+        """i32[...] number of documents below nodes i32[...] of depth t: of documents, not of identifiers.
+
+        The documents below a node are contiguous: L - t + 1 gathers find the first of this node and of the next.
+        """
+        first, end = node, node + 1
+        for start in (*self.children[t:], self.document_start):
+            first, end = start[first], start[end]
+        return end - first
+
     def documents_of(self, leaf: jax.Array) -> jax.Array:
         """i32[..., documents_per_leaf] rows of the documents of leaves i32[...]; -1 after the last and for leaf -1."""
         first, end = (self.document_start[leaf + i][..., None] for i in (0, 1))

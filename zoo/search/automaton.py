@@ -1,6 +1,6 @@
 """What a beam search needs to know about legal identifiers, and the automaton that allows everything.
 
-Instances: `Free` here, `zoo.index.trie.Trie`.
+Instances: `Free` here, `zoo.index.trie.Trie`, and those of `zoo.search.guided`, which wrap another.
 """
 
 from __future__ import annotations
@@ -31,6 +31,13 @@ class Automaton(Protocol):
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         """i32[B, K] number of the identifier that a node of depth `length` completes, -1 = not known."""
+
+
+class Counting(Automaton, Protocol):
+    """An automaton that knows how many documents lie below a prefix."""
+
+    def counts(self, t: int, node: jax.Array) -> jax.Array:
+        """i32[...] documents, not identifiers, below nodes i32[...] of depth t, 1 .. L; any value for a place without a child."""
 
 
 @jax.tree_util.register_dataclass
