@@ -1,0 +1,49 @@
+"""The front door names what runs, and its numbers are those of the recorded run."""
+
+import ast
+import importlib.util
+import json
+import pathlib
+import re
+
+import pytest
+
+from zoo import recipes
+
+ROOT = pathlib.Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
+readme = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(readme)
+
+
+def test_the_results_are_those_of_the_recorded_run():
+    results = json.loads(readme.RESULTS.read_text(encoding="utf-8"))
+    assert readme.replaced(TEXT, results) == TEXT
+    assert readme.PICTURE.stat().st_size > 10_000
+    changed = {**results, "table": results["table"].replace("BM25", "BM26")}
+    assert readme.replaced(TEXT, changed) != TEXT  # control
+
+
+def test_the_table_of_the_recorded_run_shows_its_numbers():
+    results = json.loads(readme.RESULTS.read_text(encoding="utf-8"))
+    for name, run in results["runs"].items():
+        (row,) = (line for line in results["table"].splitlines() if line.startswith(f"| {name} |"))
+        assert f"{run['Success@10']:.3f}".lstrip("0") in row.replace("*", "").replace("0.", "."), row
+
+
+def test_every_system_that_runs_is_listed_and_no_other():
+    listed = re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)
+    assert sorted(listed) == sorted(recipes.names())
+
+
+def test_the_python_example_is_short_and_parses():
+    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    ast.parse(example)
+    assert len([line for line in example.splitlines() if line.strip()]) <= 15
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?<![\w/.])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT)) - {"zoo/recipes/NAME.py"}))
+def test_every_path_that_is_named_exists(path):
+    assert (ROOT / path).exists()
