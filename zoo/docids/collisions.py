@@ -1,0 +1,183 @@
+"""Identifiers of codes: what happens where several documents have the same codes, and where documents are added later.
+
+Code c of a level is token c + 1. `collide` and `extend` take one of POLICIES:
+
+counter    a last token numbers the documents of the same codes 1, 2, ... in row order; it is there where nothing collides too
+           (TIGER, arXiv 2305.05065, sec. 3.1)
+sinkhorn   documents that agree in all but the last code share out the last codes among them, one each, at least total
+           distance; the Sinkhorn plan of that problem is rounded to an assignment (after LC-Rec, arXiv 2311.09049, sec. 3.1,
+           whose plan may leave duplicates)
+refuse     an error
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.docids import docids
+
+POLICIES = ("counter", "sinkhorn", "refuse")
+EPSILON, ROUNDS = 0.01, 100  # of the plan that is rounded; costs are scaled to 0 .. 1
+TIE = 1e-3  # of the cost taken off the plan before it is rounded, for rows that it gives the same
+SMALLEST_GROUP = 8  # groups are padded to 8, 16, 32, ... rows: one compilation each
+
+Costs = Callable[[np.ndarray], np.ndarray]  # rows i[G] -> f[G, C] cost of giving each its last code, as `quantize.distances`
+
+
+def collide(codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None) -> docids.Docids:
+    """Identifiers of N documents from their codes.
+
+    Args:
+      codes: i32[N, L] from 0 to num_codes - 1.
+      num_codes: C.
+      policy: one of POLICIES.
+      costs: of the last codes; needed by sinkhorn only.
+
+    Returns:
+      Docids of length L + 1 (counter) or L, with alphabet 1 + the larger of C and, under counter, the most that collide.
+
+    Raises:
+      ValueError: all of several documents have the same codes; documents collide under `refuse`; under `sinkhorn`, more than C
+        documents agree in all but the last code.
+    """
+    codes = np.asarray(codes)
+    if len(codes) > 1 and (codes == codes[0]).all():
+        raise ValueError(
+            f"collide: all {len(codes)} documents have the codes {codes[0].tolist()}: the tokenizer has collapsed; train it again "
+            "with k-means initialisation and restarts, or look at the vectors"
+        )
+    return extend(None, codes, num_codes=num_codes, policy=policy, costs=costs)
+
+
+def extend(
+    ids: docids.Docids | None, codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None
+) -> docids.Docids:
+    """The identifiers of `ids`, unchanged, and after them those of new documents with codes i32[M, L]; `ids` by the same policy.
+
+    Under counter the numbers of each group go on, so that adding documents in parts or at once is the same. Under sinkhorn the
+    new documents get last codes that no old one of their group has. `costs` is asked for rows from 0 to M - 1.
+    """
+    codes = np.asarray(codes)
+    _refuse_shape(ids, codes, num_codes, policy)
+    if policy == "counter":
+        known = np.zeros((0, codes.shape[1]), np.int64) if ids is None else ids.tokens[:, :-1] - 1
+        number = _numbers(np.concatenate([known, codes]))[len(known) :]
+        fresh = np.column_stack([codes, number])
+    elif policy == "sinkhorn":
+        if costs is None:
+            raise ValueError("collide: sinkhorn needs the costs of the last codes; pass costs=, or choose counter")
+        known = np.zeros((0, codes.shape[1]), np.int64) if ids is None else ids.tokens - 1
+        fresh = _shared_out(known, codes, num_codes, costs)
+    else:
+        fresh = codes
+        known = np.zeros((0, codes.shape[1]), np.int64) if ids is None else ids.tokens - 1
+        _refuse_duplicates(np.concatenate([known, codes]))
+    tokens = fresh + 1 if ids is None else np.concatenate([ids.tokens, fresh + 1])
+    return docids.build(tokens.astype(np.int32), int(max(num_codes, tokens.max())) + 1)
+
+
+@functools.partial(jax.jit, static_argnames="rounds")
+def sinkhorn(cost: jax.Array, rows: jax.Array, columns: jax.Array, *, epsilon: float, rounds: int) -> jax.Array:
+    """Plan P f32[G, C] with sums `rows` and `columns` that minimises <P, cost> - epsilon H(P) (Cuturi 2013, arXiv 1306.0895).
+
+    Computed on logarithms, so that a small epsilon does not underflow; the last half round makes the sums of rows exact.
+
+    cost: f32[G, C]; rows: f32[G], columns: f32[C], at least 0 and of one total, 0 = takes no part. O(rounds G C).
+    """
+    log_rows, log_columns = jnp.log(rows), jnp.log(columns)  # -inf where nothing is to be had
+
+    def balance(wanted, scores, axis):
+        total = jax.nn.logsumexp(scores, axis=axis)
+        return jnp.where(jnp.isfinite(wanted) & jnp.isfinite(total), wanted - total, -jnp.inf)
+
+    def round_(_, state):
+        f, g = state
+        g = balance(log_columns, f[:, None] - cost / epsilon, 0)
+        return balance(log_rows, g[None] - cost / epsilon, 1), g
+
+    f, g = jax.lax.fori_loop(0, rounds, round_, (jnp.where(rows > 0, 0.0, -jnp.inf), jnp.where(columns > 0, 0.0, -jnp.inf)))
+    return jnp.exp(f[:, None] + g[None] - cost / epsilon)
+
+
+def _numbers(codes: np.ndarray) -> np.ndarray:
+    """i64[N] how many earlier rows are the same."""
+    _, group = np.unique(codes, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    order = np.argsort(group, kind="stable")
+    first = np.searchsorted(group[order], group[order], side="left")
+    number = np.empty(len(codes), np.int64)
+    number[order] = np.arange(len(codes)) - first
+    return number
+
+
+def _shared_out(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
+    """Codes with the last of each row changed where needed, so that no row is another or a known one."""
+    together = np.concatenate([known, codes])
+    _, prefix = np.unique(together[:, :-1], axis=0, return_inverse=True)
+    prefix = prefix.reshape(-1)
+    new = len(known) + np.flatnonzero(np.isin(prefix[len(known) :], prefix[_duplicated(together)]))
+    shared = codes.copy()
+    order = new[np.argsort(prefix[new], kind="stable")]
+    for group in np.split(order, np.flatnonzero(np.diff(prefix[order])) + 1) if len(order) else ():
+        rows = group - len(known)
+        taken = known[prefix[: len(known)] == prefix[group[0]], -1]
+        free = np.setdiff1d(np.arange(num_codes), taken)
+        if len(rows) > len(free):
+            raise ValueError(
+                f"collide: {len(rows)} documents, from {int(rows[0])} on, begin with the codes {codes[rows[0], :-1].tolist()} and "
+                f"{len(free)} last codes are free; take more codes or levels, or policy counter"
+            )
+        shared[rows, -1] = free[_assigned(np.asarray(costs(rows))[:, free])]
+    return shared
+
+
+def _assigned(cost: np.ndarray) -> np.ndarray:
+    """i[G] a column for each row, no column twice: the Sinkhorn plan, rounded."""
+    from scipy import optimize
+
+    count, columns = cost.shape
+    size = SMALLEST_GROUP
+    while size < count + 1:
+        size *= 2
+    padded = np.zeros((size, columns), np.float32)
+    padded[:count] = (cost - cost.min()) / max(float(cost.max() - cost.min()), 1e-30)
+    mass = np.zeros(size, np.float32)
+    mass[:count], mass[count] = 1, columns - count  # a row more takes what is left over, at no cost
+    plan = sinkhorn(padded, mass, np.ones(columns, np.float32), epsilon=EPSILON, rounds=ROUNDS)
+    return optimize.linear_sum_assignment((np.asarray(plan) - TIE * padded)[:count], maximize=True)[1]
+
+
+def _duplicated(codes: np.ndarray) -> np.ndarray:
+    """Rows that are another row too."""
+    _, group, count = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    return np.flatnonzero(count[group.reshape(-1)] > 1)
+
+
+def _refuse_duplicates(codes: np.ndarray) -> None:
+    same = _duplicated(codes)
+    if len(same):
+        row = codes[same[0]]
+        other = same[1:][(codes[same[1:]] == row).all(axis=1)][0]
+        raise ValueError(
+            f"collide: documents {int(same[0])} and {int(other)} both have the codes {row.tolist()} ({len(same)} documents collide); "
+            "choose policy counter or sinkhorn, or more codes"
+        )
+
+
+def _refuse_shape(ids: docids.Docids | None, codes: np.ndarray, num_codes: int, policy: str) -> None:
+    if policy not in POLICIES:
+        raise ValueError(f"collide: no policy {policy!r}; expected one of: {', '.join(POLICIES)}")
+    if codes.ndim != 2 or 0 in codes.shape or not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"collide: expected codes i32[N, L] with N, L >= 1, got {codes.dtype} {list(codes.shape)}")
+    outside = ((codes < 0) | (codes >= num_codes)).any(axis=1)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise ValueError(f"collide: document {row} has the codes {codes[row].tolist()}; expected 0 to {num_codes - 1}")
+    length = codes.shape[1] + (policy == "counter")
+    if ids is not None and ids.tokens.shape[1] != length:
+        raise ValueError(f"extend: expected identifiers of length {length} for {policy}, got {ids.tokens.shape[1]}")

@@ -1,0 +1,270 @@
+"""Codes of vectors: residual and product k-means, random hyperplanes, random codes; and how well a table of codes is used.
+
+Codes are i32[N, L], row n the codes of vector n, each from 0 to C - 1. `zoo.docids.collisions` makes identifiers of them.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+ITERATIONS = 25  # of Lloyd at most, a level
+TOLERANCE = 1e-4  # Lloyd stops when an iteration takes off a smaller share of the error
+SEEDED = 16  # rows a code that k-means++ draws its seeds from
+BLOCK = 16384  # rows whose distances are held at once
+COLLAPSED_USAGE, COLLAPSED_PERPLEXITY = 0.5, 0.05  # below these shares of the codes that could be in use
+
+
+class Hyperplanes(NamedTuple):
+    """What `lsh` draws."""
+
+    normals: np.ndarray  # f32[L, bits, D] of unit length
+    origin: np.ndarray  # f32[D], a point of all of them
+
+
+class Stats(NamedTuple):
+    """How N rows of codes are spread."""
+
+    usage: np.ndarray  # f64[L] share of the codes of a level that some row has
+    perplexity: np.ndarray  # f64[L] exp of the entropy (nats) of a level's codes; from 1 to C
+    entropy: np.ndarray  # f64[L] bits of the first 1, 2, ..., L codes together; log2 N when every row is told apart
+    prefixes: np.ndarray  # i64[L] distinct beginnings of 1, 2, ..., L codes
+    colliding: float  # share of rows whose codes are also another row's
+    most_alike: int  # the most rows that have the same codes
+    collapsed: tuple[int, ...]  # levels, from 0, that use less than half of the codes they could, or nearly only a few
+
+
+def rq_kmeans(
+    vectors: np.ndarray, key: jax.Array, *, levels: int, codes: int, iterations: int = ITERATIONS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Residual k-means: level l clusters what the centroids of levels 0 .. l-1 leave of the vectors.
+
+    Each level: k-means++ seeds (Arthur and Vassilvitskii 2007) from SEEDED * C rows, then Lloyd; a code without rows moves to
+    the row that is farthest from its own. A code stays unused only where the residuals have fewer distinct values than codes.
+
+    Args:
+      vectors: f32[N, D], finite, not all equal.
+      key: the same key gives the same codes.
+      levels: L. codes: C of each level, at most N.
+
+    Returns:
+      codebooks f32[L, C, D] and codes i32[N, L], which `encode` gives for the same vectors. O(iterations N L C D).
+    """
+    vectors = _checked("rq_kmeans", vectors, levels=levels, codes=codes)
+    codebooks = []
+    residual = jnp.asarray(vectors)
+    for level in jax.random.split(key, levels):
+        shift = residual.mean(axis=0)  # distances lose fewer digits about the origin
+        codebooks.append(_kmeans(residual - shift[None], level, iterations, num_codes=codes) + shift[None])
+        residual = residual - codebooks[-1][encode(residual, codebooks[-1][None])[:, 0]]
+    codebooks = np.stack(jax.device_get(codebooks))
+    return codebooks, encode(vectors, codebooks)
+
+
+def product(
+    vectors: np.ndarray, key: jax.Array, *, levels: int, codes: int, iterations: int = ITERATIONS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Product quantisation (Jegou et al. 2011): level l clusters columns l D/L to (l+1) D/L - 1 of the vectors.
+
+    Its codebooks are those of a residual quantiser whose levels live in different columns, so `encode` and `decode` are the same.
+
+    Returns: codebooks f32[L, C, D], 0 outside a level's columns, and codes i32[N, L]. Else as `rq_kmeans`.
+    Raises ValueError if L does not divide D.
+    """
+    vectors = _checked("product", vectors, levels=levels, codes=codes)
+    dim = vectors.shape[1]
+    if dim % levels:
+        raise ValueError(f"product: {levels} levels do not divide {dim} columns; choose a divisor, or pad the vectors with zeros")
+    codebooks = np.zeros((levels, codes, dim), np.float32)
+    for level, draw in enumerate(jax.random.split(key, levels)):
+        columns = slice(level * dim // levels, (level + 1) * dim // levels)
+        mean = vectors[:, columns].mean(axis=0)
+        centroids = _kmeans(jnp.asarray(vectors[:, columns] - mean), draw, iterations, num_codes=codes)
+        codebooks[level, :, columns] = np.asarray(centroids) + mean
+    return codebooks, encode(vectors, codebooks)
+
+
+def lsh(vectors: np.ndarray, key: jax.Array, *, levels: int, bits: int) -> tuple[Hyperplanes, np.ndarray]:
+    """Codes i32[N, L] from 0 to 2^bits - 1: on which sides of random hyperplanes through the mean a vector lies.
+
+    Charikar 2002: two vectors at angle a (seen from the mean) share a bit with probability 1 - a / pi.
+    """
+    vectors = _checked("lsh", vectors, levels=levels, codes=1)
+    if not 1 <= bits <= 20:
+        raise ValueError(f"lsh: expected 1 to 20 bits a level, got {bits}")
+    normals = np.asarray(jax.random.normal(key, (levels, bits, vectors.shape[1])))
+    planes = Hyperplanes(normals / np.linalg.norm(normals, axis=-1, keepdims=True), vectors.mean(axis=0))
+    return planes, lsh_encode(vectors, planes)
+
+
+def lsh_encode(vectors: np.ndarray, planes: Hyperplanes) -> np.ndarray:
+    """Codes i32[N, L] of vectors f32[N, D]: bit b of code l is whether a vector lies on the positive side of normal [l, b]."""
+    side = np.einsum("nd,lbd->nlb", np.asarray(vectors, np.float32) - planes.origin, planes.normals) > 0
+    return (side << np.arange(side.shape[-1])).sum(axis=-1).astype(np.int32)
+
+
+def random(num_rows: int, key: jax.Array, *, levels: int, codes: int) -> np.ndarray:
+    """Independent uniform codes i32[N, L], identifiers without meaning: the control that the others must beat."""
+    return np.asarray(jax.random.randint(key, (num_rows, levels), 0, codes, jnp.int32))
+
+
+def encode(vectors: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
+    """Codes i32[N, L]: the nearest code of each level to what the levels before leave; the first of equally near ones.
+
+    vectors: f32[N, D]; codebooks: f32[L, C, D], of `rq_kmeans` or `product` or learned. Codebooks do not change: new
+    vectors get codes in the same space. O(N L C D).
+    """
+    codebooks = jnp.asarray(codebooks)
+    vectors = jnp.asarray(vectors, jnp.float32)
+    if vectors.ndim != 2 or codebooks.ndim != 3 or vectors.shape[1] != codebooks.shape[2]:
+        raise ValueError(
+            f"encode: expected vectors [N, D] and codebooks [L, C, D], got {list(vectors.shape)} and {list(codebooks.shape)}"
+        )
+    return np.asarray(_encode(vectors, codebooks))
+
+
+def decode(codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
+    """f32[N, D] sums of the chosen codes; codes i32[N, L], codebooks f32[L, C, D]."""
+    return np.asarray(codebooks)[np.arange(codes.shape[1]), codes].sum(axis=1)
+
+
+def distances(vectors: np.ndarray, codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
+    """f32[N, C] squared distances from every last code to what the earlier codes of each row leave of its vector."""
+    residual = vectors - decode(codes[:, :-1], codebooks[:-1])
+    last = np.asarray(codebooks[-1])
+    squares = (residual**2).sum(axis=1)[:, None] - 2 * residual @ last.T + (last**2).sum(axis=1)
+    return np.maximum(squares, 0)
+
+
+def relative_error(vectors: np.ndarray, approximations: np.ndarray) -> float:
+    """Sum of |x - y|^2 over the sum of |x - mean of x|^2: 0 if exact, 1 if no better than the mean."""
+    vectors = np.asarray(vectors, np.float64)
+    return float(((vectors - approximations) ** 2).sum() / ((vectors - vectors.mean(axis=0)) ** 2).sum())
+
+
+def stats(codes: np.ndarray, *, num_codes: int) -> Stats:
+    """How codes i32[N, L] from 0 to num_codes - 1 are spread; a tokenizer that says the same of everything is `collapsed`."""
+    codes = np.asarray(codes)
+    rows, levels = codes.shape
+    counts = np.stack([np.bincount(column, minlength=num_codes) for column in codes.T])
+    perplexity = np.array([2 ** _bits(level) for level in counts])
+    shared = [np.unique(codes[:, : level + 1], axis=0, return_counts=True)[1] for level in range(levels)]
+    usage = (counts > 0).mean(axis=1)
+    within = min(rows, num_codes)
+    low = ((counts > 0).sum(axis=1) < COLLAPSED_USAGE * within) | (perplexity < COLLAPSED_PERPLEXITY * within)
+    return Stats(
+        usage=usage,
+        perplexity=perplexity,
+        entropy=np.array([_bits(group) for group in shared]),
+        prefixes=np.array([len(group) for group in shared]),
+        colliding=float(shared[-1][shared[-1] > 1].sum() / rows),
+        most_alike=int(shared[-1].max()),
+        collapsed=tuple(int(level) for level in np.flatnonzero(low)),
+    )
+
+
+def _bits(counts: np.ndarray) -> float:
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+def _checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.ndarray:
+    vectors = np.asarray(vectors, np.float32)
+    if vectors.ndim != 2 or 0 in vectors.shape or levels < 1:
+        raise ValueError(f"{name}: expected vectors [N, D] and at least 1 level, got {list(vectors.shape)} and {levels}")
+    if not 1 <= codes <= len(vectors):
+        raise ValueError(f"{name}: expected from 1 to {len(vectors)} codes, one a vector at most, got {codes}")
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise ValueError(f"{name}: vector {int(np.flatnonzero(~finite)[0])} is not finite; drop or repair it")
+    if len(vectors) > 1 and (vectors == vectors[0]).all():
+        raise ValueError(f"{name}: all {len(vectors)} vectors are equal, so codes could tell nothing apart; look at what made them")
+    return vectors
+
+
+@jax.jit
+def _encode(vectors: jax.Array, codebooks: jax.Array) -> jax.Array:
+    def level(residual, codebook):
+        shift = codebook.mean(axis=0)
+        code, _ = _nearest(residual - shift[None], codebook - shift[None])
+        return residual - codebook[code], code
+
+    return jax.lax.scan(level, vectors, codebooks)[1].T
+
+
+@functools.partial(jax.jit, static_argnames="num_codes")
+def _kmeans(vectors: jax.Array, key: jax.Array, iterations: int, *, num_codes: int) -> jax.Array:
+    """f32[C, D] centroids of vectors [N, D]."""
+
+    def update(state):
+        i, centroids, code, distance, before = state
+        total, count = _sums(vectors, code, num_codes)
+        centroids = jnp.where(count[:, None] > 0, total / jnp.maximum(count, 1)[:, None], centroids)
+        centroids = jax.lax.cond((count == 0).any(), _refilled, lambda c, *_: c, centroids, count, vectors, distance)
+        code, after = _nearest(vectors, centroids)
+        return i + 1, centroids, code, after, distance.sum()
+
+    def goes_on(state):
+        i, _, _, distance, before = state
+        return (i < iterations) & ((i == 0) | (before - distance.sum() > TOLERANCE * before))
+
+    rows, seeds = jax.random.split(key)
+    seeded = jax.random.choice(rows, len(vectors), (min(SEEDED * num_codes, len(vectors)),), replace=False)
+    centroids = _seeds(vectors[seeded], seeds, num_codes)
+    return jax.lax.while_loop(goes_on, update, (0, centroids, *_nearest(vectors, centroids), jnp.inf))[1]
+
+
+def _refilled(centroids: jax.Array, count: jax.Array, vectors: jax.Array, distance: jax.Array) -> jax.Array:
+    """Codes without rows at the rows that are farthest from their own code, one each, where these are off it at all."""
+    empty = count == 0
+    far, row = jax.lax.top_k(distance, len(count))
+    rank = jnp.cumsum(empty) - 1
+    return jnp.where((empty & (far[rank] > 0))[:, None], vectors[row[rank]], centroids)
+
+
+def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Array, jax.Array]:
+    """Sum [C, D] and number [C] of each code's rows, added in an order that is always the same."""
+
+    def segments(vectors, code):  # in the order of the rows; 20 times as fast as the product on a CPU
+        return jax.ops.segment_sum(vectors, code, num_codes)
+
+    def contracted(vectors, code):  # an accelerator adds segments in the order in which they happen to come
+        member = (code[None] == jnp.arange(num_codes)[:, None]).astype(vectors.dtype)
+        return jnp.matmul(member, vectors, precision="highest")
+
+    total = jax.lax.platform_dependent(vectors, code, cpu=segments, default=contracted)
+    return total, jnp.bincount(code, length=num_codes)
+
+
+def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
+    """k-means++ seeds: each next with probability proportional to its squared distance from the nearest."""
+    draws = jax.random.uniform(key, (num_codes,))
+    squares = (vectors**2).sum(axis=1)
+
+    def add(state, draw):
+        distance, seed = state
+        distance = jnp.minimum(distance, jnp.maximum(squares - 2 * vectors @ seed + seed @ seed, 0))
+        below = jnp.cumsum(distance)
+        row = jnp.searchsorted(below, draw * below[-1], side="right")  # past the end where every distance is 0
+        seed = vectors[jnp.minimum(row, len(vectors) - 1)]
+        return (distance, seed), seed
+
+    first = vectors[(draws[0] * len(vectors)).astype(int)]
+    _, others = jax.lax.scan(add, (jnp.full(len(vectors), jnp.inf), first), draws[1:])
+    return jnp.concatenate([first[None], others])
+
+
+def _nearest(vectors: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """i32[N] argmin_c |x - c|^2 and f32[N] that distance, at least 0."""
+    squares = (centroids**2).sum(axis=1)
+
+    def row(x):
+        score = squares - 2 * jnp.matmul(centroids, x, precision="highest")
+        code = jnp.argmin(score)
+        return code.astype(jnp.int32), jnp.maximum(score[code] + x @ x, 0)
+
+    return jax.lax.map(row, vectors, batch_size=min(BLOCK, len(vectors)))
