@@ -22,15 +22,22 @@ SPREAD = 65  # queries: more than a generative recipe answers at a time
 every_recipe = pytest.mark.parametrize("name", recipes.names())
 
 
+@contextlib.contextmanager
+def quick_compilation():
+    """Compiles without optimising while the block runs."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
 def quick(name, collection, seed=0, **options):
     """A fit of seconds, most of which is compilation: that is told not to optimise."""
     preset = recipes.get(name).presets["tiny"]
     options = {option: value for option, value in QUICK.items() if hasattr(preset, option)} | options
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
+    with quick_compilation():
         return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def fingerprint(fitted):
@@ -320,10 +327,33 @@ def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomi
     assert other.invalid_share == pytest.approx(1 / 201)  # PAD alone names nothing
 
 
+def decoded(fitted, decoding, queries, k):
+    """(ranking, probabilities of its answers) by another decoder."""
+    other = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding=decoding))
+    with quick_compilation():
+        ranking = zoo.retrieve(other, queries, k)
+    check_ranking(ranking, queries, fitted.documents, k)
+    return ranking, np.exp(ranking.scores)
+
+
+def test_every_decoder_answers_by_name(collection, hurried):
+    """Those that are exact agree; those that move mass move all of it to documents. Seconds: four programs to compile."""
+    queries, _ = collection.split("dev")
+    asked = records.Queries(queries.ids[:5], queries.texts[:5])
+    one, other = (decoded(hurried("dsi"), decoding, asked, 5)[0] for decoding in ("best-first", "max-marginal"))
+    assert one.proven_share == other.proven_share == 1 and one.invalid_share == 0
+    np.testing.assert_array_equal(one.documents, other.documents)
+    np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
+    for decoding in ("counted", "lookahead"):
+        ranking, probability = decoded(hurried("dsi"), decoding, asked, 200)
+        np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-4)  # of 200 float32 numbers
+        assert ranking.proven_share == ranking.invalid_share == 0
+
+
 def test_renormalising_moves_all_mass_to_documents(collection, hurried):
     """Over all 200 documents the probabilities sum to 1 if every step is renormalised, else to less: mass is lost."""
     fitted = hurried("dsi")
-    renormalised = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, renormalize=True))
+    renormalised = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="renormalised"))
     queries, _ = collection.split("dev")
     asked = records.Queries(queries.ids[:5], queries.texts[:5])
     after, before = zoo.retrieve(renormalised, asked, 200), zoo.retrieve(fitted, asked, 200)

@@ -130,6 +130,7 @@ class Ranking:
     documents: np.ndarray  # i32[B, k] rows of the corpus, -1 = no answer; -1 only after the last answer
     scores: np.ndarray  # f32[B, k], descending, -inf where there is no answer
     invalid_share: float = 0.0  # share of generated identifiers that name no document (free decoding only)
+    proven_share: float = 0.0  # share of queries whose answers are proven the k best by the system's scores; of most decoders 0
 
     def __len__(self) -> int:
         return len(self.query_ids)

@@ -18,6 +18,7 @@ from zoo.data import batches, generate, tokens
 from zoo.docids import cluster, docids, text, vectors
 from zoo.nets import sentences, transformer
 from zoo.recipes import seq2seq
+from zoo.search import decoders
 from zoo.train import optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
@@ -71,13 +72,12 @@ class Config:
     weight_decay: float = 0.01
     smoothing: float = 0.1
     beam: int = 100
-    decoding: str = "trie"  # trie, or free: as the paper, invalid identifiers are dropped and counted
-    renormalize: bool = False  # mask before the softmax of each step instead of after
+    decoding: str = "trie"  # one of zoo.search.decoders; free: as the paper, invalid identifiers are dropped and counted
 
     def __post_init__(self) -> None:
         _one_of("identifiers", self.identifiers, ("semantic", "naive", "atomic"))
         _one_of("vectors", self.vectors, ("tfidf", "minilm"))
-        _one_of("decoding", self.decoding, ("trie", "free"))
+        _one_of("decoding", self.decoding, decoders.NAMES)
         _one_of("dtype", self.dtype, ("float32", "bfloat16"))
         _one_of("decay", self.decay, optimizers.DECAYS)
         for option, (least, most) in LIMITS.items():

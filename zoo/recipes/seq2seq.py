@@ -18,7 +18,7 @@ from zoo.docids import docids
 from zoo.index import trie
 from zoo.nets import transformer
 from zoo.objectives import sequence
-from zoo.search import automaton, beam
+from zoo.search import decoders
 from zoo.train import loop, optimizers
 
 QUERY_BATCH = 64
@@ -92,11 +92,11 @@ def num_steps(config, num_documents: int) -> int:
     return int(np.clip(round(config.visits * num_documents / config.batch), config.fewest_steps, config.most_steps))
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "width", "renormalize"))
+@functools.partial(jax.jit, static_argnames=("shape", "decoding", "k", "width"))
 def generate(
-    params: dict, source: jax.Array, legal: automaton.Automaton, *, shape: transformer.Shape, width: int, renormalize: bool
-) -> beam.Beams:
-    """The `width` most probable identifiers for source i32[B, S]."""
+    params: dict, source: jax.Array, legal, *, shape: transformer.Shape, decoding: str, k: int, width: int
+) -> decoders.Answers:
+    """Identifiers for source i32[B, S] by a decoder of `zoo.search.decoders`, to which `legal` belongs."""
     net = transformer.EncoderDecoder(shape)
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
 
@@ -104,7 +104,7 @@ def generate(
         return net.apply(params, t, token, cache, memory, source, method="step")
 
     cache = transformer.empty_cache(shape, source.shape[0])
-    return beam.beam_search(step, cache, legal, width=width, length=shape.target_length, renormalize=renormalize)
+    return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length)
 
 
 def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: str = "") -> records.Ranking:
@@ -114,22 +114,29 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
     """
     shape = transformer.Shape(**json.loads(state["shape"]))
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    free = config.decoding == "free"
-    legal = automaton.Free() if free else trie.build(ids)
+    index = trie.build(ids)
+    legal = decoders.constraint(config.decoding, index, ids)
     sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
-    width = max(config.beam, min(k, len(ids.tokens)))
+    wanted = min(k, len(ids))
+    width = max(config.beam, wanted)
+    cache = jax.eval_shape(lambda: transformer.empty_cache(shape, 1))
+    batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCH)
     documents = np.full((len(queries), k), -1, np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
-    invalid = generated = 0
+    invalid = generated = proven = 0
     params = jax.device_put(state["params"])
-    for first in range(0, len(queries), QUERY_BATCH):
-        rows = np.arange(first, min(first + QUERY_BATCH, len(queries)))
-        source = jnp.asarray(sources[np.resize(rows, QUERY_BATCH)])  # the last batch repeats rows: one shape serves all
-        beams = generate(params, source, legal, shape=shape, width=width, renormalize=config.renormalize)
-        found = docids.lookup(ids, np.asarray(beams.token)) if free else np.asarray(legal.documents_of(beams.leaf))[..., 0]
+    for first in range(0, len(queries), batch):
+        rows = np.arange(first, min(first + batch, len(queries)))
+        source = jnp.asarray(sources[np.resize(rows, batch)])  # the last batch repeats rows: one shape serves all
+        beams, sure = generate(params, source, legal, shape=shape, decoding=config.decoding, k=wanted, width=width)
+        if config.decoding == "free":
+            found = docids.lookup(ids, np.asarray(beams.token))
+        else:
+            found = np.asarray(index.documents_of(beams.leaf))[..., 0]
         score = np.asarray(beams.score)
         alive = np.isfinite(score)
         found = np.where(alive, found, -1)
+        proven += int(np.asarray(sure)[: len(rows)].sum())
         generated += int(alive[: len(rows)].sum())
         invalid += int((alive & (found < 0))[: len(rows)].sum())
         best = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
@@ -137,7 +144,7 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
         columns = slice(0, found.shape[1])
         documents[rows, columns], scores[rows, columns] = found, np.where(found >= 0, score, -np.inf)
     corpus_ids = tuple(json.loads(state["corpus_ids"]))
-    return records.Ranking(queries.ids, corpus_ids, documents, scores, invalid / max(generated, 1))
+    return records.Ranking(queries.ids, corpus_ids, documents, scores, invalid / max(generated, 1), proven / max(len(queries), 1))
 
 
 def packed(params: dict, shape: transformer.Shape, ids: docids.Docids, tokenizer: str, corpus: records.Corpus) -> dict:

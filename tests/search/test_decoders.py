@@ -1,0 +1,169 @@
+"""The decoders by name on one random model: what each promises, against brute force over all identifiers."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+
+import jax
+import jax.numpy as jnp
+from zoo import records
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import automaton, decoders, guided
+
+BATCH, LENGTH, ALPHABET, K, WIDTH = 40, 3, 6, 4, 4
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Most of the time here is compilation of small programs."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def step(t, token, cache):
+    """Logits of a hash of the path: cache f32[B, K] runs through the tokens."""
+    state = cache * 3.7 + token * 1.3 if t else cache
+    wave = jnp.arange(1, ALPHABET + 1, dtype=jnp.float32) * 12.9898
+    return 1.5 * jnp.sin(state[..., None] * wave[None, None] + t), state
+
+
+CACHE = jnp.linspace(0.1, 9.0, BATCH)[:, None]
+ALL = np.array(list(itertools.product(range(1, ALPHABET), repeat=LENGTH)))
+IDS = docids.build(np.random.default_rng(0).permutation(ALL)[:60], ALPHABET)  # just under half of all 125
+INDEX = trie.build(IDS)
+
+
+@functools.lru_cache(None)
+def answers(name, k=K, width=WIDTH):
+    legal = decoders.constraint(name, INDEX, IDS)
+    decode = functools.partial(decoders.decode, name, step, k=k, width=width, length=LENGTH)
+    found = jax.jit(lambda cache, legal: decode(cache, legal))(CACHE, legal)
+    assert not np.isnan(found.beams.score).any()
+    return found
+
+
+@functools.lru_cache(None)
+def brute_force(renormalize):
+    """f64[B, leaves] log-probability of every identifier."""
+    rows = IDS.tokens[IDS.order]
+    total = np.zeros((BATCH, len(rows)))
+    state = jnp.repeat(CACHE, len(rows), axis=1)
+    for t in range(LENGTH):
+        token = jnp.broadcast_to(jnp.asarray(rows[:, t - 1] if t else rows[:, 0] * 0)[None], state.shape)
+        logits, state = step(t, token, state)
+        logits = np.asarray(logits, np.float64)
+        if renormalize:
+            for i, row in enumerate(rows):
+                legal = np.unique(rows[(rows[:, :t] == row[:t]).all(axis=1), t])
+                logits[:, i, np.setdiff1d(np.arange(ALPHABET), legal)] = -np.inf
+        logits -= np.log(np.exp(logits).sum(axis=2, keepdims=True))
+        total += logits[:, np.arange(len(rows)), rows[:, t]]
+    return total
+
+
+def recall(found, scores):
+    true = np.argsort(-scores, axis=1)[:, :K]
+    return np.mean([len(set(row) & set(top)) / K for row, top in zip(np.asarray(found.beams.leaf)[:, :K].tolist(), true.tolist())])
+
+
+@pytest.mark.parametrize("name", [name for name in decoders.NAMES if name != "free"])
+def test_every_answer_exists_once_and_best_first(name):
+    token, score, leaf = map(np.asarray, answers(name).beams)
+    rows = IDS.tokens[IDS.order]
+    assert token.shape == (BATCH, K, LENGTH) and (rows[leaf] == token).all()
+    assert (np.diff(score, axis=1) <= 0).all() and all(len(set(row)) == K for row in leaf.tolist())
+
+
+@pytest.mark.parametrize("name", ["max-marginal", "best-first"])
+def test_exact_decoders_find_the_top_k_with_the_model_s_own_scores(name):
+    found, scores = answers(name), brute_force(False)
+    assert found.proven.all() and recall(found, scores) == 1
+    np.testing.assert_allclose(found.beams.score, np.take_along_axis(scores, np.asarray(found.beams.leaf), 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "renormalize"), [("trie", False), ("renormalised", True), ("lookahead", False)])
+def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, renormalize):
+    """The negative control of the test above. Exact marginals do not help: the beam still ranks sums."""
+    found = answers(name)
+    assert recall(found, brute_force(renormalize)) < 0.97 and not found.proven.any()
+
+
+@pytest.mark.parametrize(("name", "renormalize"), [("trie", False), ("renormalised", True)])
+def test_masking_before_or_after_the_softmax_is_in_the_name(name, renormalize):
+    beams = answers(name, width=60).beams
+    np.testing.assert_allclose(beams.score, np.take_along_axis(brute_force(renormalize), np.asarray(beams.leaf), 1), atol=1e-5)
+
+
+def test_lookahead_scores_are_the_posterior_given_the_corpus():
+    beams, scores = answers("lookahead", width=60).beams, brute_force(False)
+    posterior = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(beams.score, np.take_along_axis(posterior, np.asarray(beams.leaf), 1), atol=1e-4)
+
+
+def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_posterior():
+    scores = brute_force(False)
+    posterior = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+
+    def divergence(name):
+        beams = answers(name, width=60).beams
+        score, true = np.asarray(beams.score, float), np.take_along_axis(posterior, np.asarray(beams.leaf), 1)
+        assert np.exp(score).sum(axis=1) == pytest.approx(1, rel=1e-4)
+        return (np.exp(score) * (score - true)).sum(axis=1).mean()
+
+    assert divergence("lookahead") < 1e-6
+    assert divergence("counted") < 0.9 * divergence("renormalised")
+
+
+def test_all_scores_are_those_of_brute_force():
+    scores = decoders.all_scores(step, CACHE, INDEX, num_leaves=60, length=LENGTH)
+    np.testing.assert_allclose(scores, brute_force(False), atol=1e-5)
+
+
+def test_a_name_stands_for_its_constraint():
+    kinds = {name: type(decoders.constraint(name, INDEX, IDS)) for name in decoders.NAMES}
+    assert kinds == {
+        "trie": trie.Trie, "renormalised": trie.Trie, "best-first": trie.Trie, "counted": guided.Counted,
+        "lookahead": decoders.Enumerated, "max-marginal": decoders.Enumerated, "free": automaton.Free,
+    }  # fmt: skip
+
+
+def test_a_name_that_does_not_exist_is_refused_with_those_that_do():
+    refuses = pytest.raises(records.DataError, match="no decoding 'greedy'; expected one of: trie, renormalised, counted, lookahead, max-marg.*")
+    for call in (
+        lambda: decoders.require("greedy"),
+        lambda: decoders.constraint("greedy", INDEX, IDS),
+        lambda: decoders.decode("greedy", step, CACHE, INDEX, k=1, width=1, length=LENGTH),
+        lambda: decoders.queries_at_once("greedy", INDEX, CACHE, width=1, most=64),
+    ):
+        with refuses:
+            call()
+
+
+def test_a_batch_shrinks_until_its_prefixes_fit():
+    cache = jax.ShapeDtypeStruct((1, 1, 2**16), jnp.float32)  # 256 KiB a prefix
+    at_once = functools.partial(decoders.queries_at_once, index=INDEX, cache=cache, most=64)
+    assert at_once("trie", width=1000) == 64
+    assert at_once("best-first", width=10) == 17  # 2 GiB / (3 levels x 16 sweeps x 10 x 256 KiB)
+    assert at_once("max-marginal", width=10) == 64  # 5 x 5 x 5 prefixes at most, but 60 documents: 60 x 512 KiB
+    with pytest.raises(records.DataError, match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the beam"):
+        at_once("best-first", width=1000)
+    with pytest.raises(records.DataError, match="'lookahead' would take .* choose best-first"):
+        at_once("lookahead", width=1, cache=jax.ShapeDtypeStruct((1, 1, 2**24), jnp.float32))
+
+
+def test_each_decoder_is_traced_once_for_all_queries():
+    for name in decoders.NAMES:
+        traced = []
+
+        @jax.jit
+        def find(cache, legal, name=name, traced=traced):
+            traced.append(name)
+            return decoders.decode(name, step, cache, legal, k=2, width=2, length=LENGTH)
+
+        legal = decoders.constraint(name, INDEX, IDS)
+        one, other = find(CACHE, legal), find(CACHE + 1, legal)
+        assert traced == [name] and not np.array_equal(one.beams.score, other.beams.score)
