@@ -189,3 +189,27 @@ def test_evaluation_is_logged_at_its_steps():
     descend(Given({"x": np.ones(2, np.float32)}), steps=7, evaluate=evaluate, evaluate_every=3, log=log)
     rows = [(row["step"], row["w"]) for row in log.history if "w" in row]
     assert rows == [(3, 1 - 0.5**3), (6, 1 - 0.5**6), (7, 1 - 0.5**7)]
+
+
+def test_parameters_are_amended_at_their_steps_before_they_are_evaluated_but_not_after_the_last():
+    log = quiet()
+    amend = lambda params, done: {"w": params["w"] + 10 * done}
+    options = dict(amend=amend, amend_every=2, evaluate=lambda params: {"w": params["w"]}, evaluate_every=1, log=log)
+    assert descend(Given({"x": np.ones(2, np.float32)}), steps=4, **options)["w"] == 5.9375
+    # w <- (1 + w) / 2: .5; .75 + 20; 10.875; 5.9375, and amended after steps 2 alone, as 4 is the last
+    assert [row["w"] for row in log.history if "w" in row] == [0.5, 20.75, 10.875, 5.9375]
+
+
+def test_an_interrupted_run_with_amendments_goes_on_to_the_same_bits(tmp_path):
+    def amend(params, done):
+        row = jax.random.randint(jax.random.fold_in(jax.random.key(9), done), (), 0, 10)
+        return params | {"table": params["table"].at[row].set(0.3)}
+
+    expected = run.train(quiet(), amend=amend, amend_every=4)
+    assert not equal(expected, run.train(quiet()))
+    for stop_after in (12, 25):  # on a step of an amendment, and between two
+        stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
+        with pytest.raises(loop.Interrupted):
+            options = dict(evaluate=stop, evaluate_every=stop_after)
+            run.train(quiet(), folder=tmp_path, identity="run", amend=amend, amend_every=4, **options)
+    assert equal(expected, run.train(quiet(), folder=tmp_path, identity="run", amend=amend, amend_every=4))

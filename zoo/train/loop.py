@@ -53,6 +53,8 @@ def train(
     seconds: float = math.inf,
     evaluate: Callable[[Any], dict] | None = None,
     evaluate_every: int = 1000,
+    amend: Callable[[Any, int], Any] | None = None,
+    amend_every: int = 100,
 ) -> Any:
     """Parameters after `steps` steps of descent on the mean loss of the batches.
 
@@ -67,6 +69,8 @@ def train(
       seconds: training ends after this long, time before a resume counted, if that is before `steps`. The schedule of the
         optimiser runs to its end either way; the number of steps, and so the result, then depends on the machine.
       evaluate: scalars of the parameters for the log, every `evaluate_every` steps; must not keep the parameters.
+      amend: (parameters, steps done) -> the parameters to go on with, of the same shapes, every `amend_every` steps but not
+        after the last; what descent cannot do, as giving unused codes a new place. Pure, so that a resumed run does the same.
 
     Raises:
       FloatingPointError: a loss or gradient is not finite; names the step. Checkpoints are from before it.
@@ -98,6 +102,8 @@ def train(
             bar.update()
             reports.count(batch)
             fraction = _fraction(done, steps, started, seconds)
+            if amend is not None and done % amend_every == 0 and fraction < 1:
+                progress = progress._replace(params=jax.tree.map(place, amend(progress.params, done)))
             if done % every == 0:
                 reports.add(done, metrics)
                 bar.total = min(steps, math.ceil(done / fraction))
