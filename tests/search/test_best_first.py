@@ -270,6 +270,21 @@ def test_a_tie_that_is_found_late_goes_to_the_lower_identifier():
         assert found.beams.leaf[0].tolist() == expected and found.proven.all()
 
 
+def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_identifier():
+    """[1, 1, 1] = .25 * .5 and [2, 1, 1] = .5 * .25, all powers of two; the better prefix is not the lower one."""
+    tables = np.full((1, PREFIXES, ALPHABET), -np.inf, np.float32)
+    with np.errstate(divide="ignore"):
+        tables[0, row_of(())] = np.log([0.25, 0.25, 0.5, 0])
+        for prefix in ((1,), (2,)):
+            tables[0, row_of(prefix)] = np.log([0, 1, 0, 0])
+        tables[0, row_of((1, 1))] = np.log([0.5, 0.5, 0, 0])
+        tables[0, row_of((2, 1))] = np.log([0.75, 0.25, 0, 0])
+    ids = docids.build(np.array([[2, 1, 1], [1, 1, 1]]), ALPHABET)
+    for k, expected in ((1, [0]), (2, [0, 1])):
+        found = search(tables, trie.build(ids), k=k, width=2, renormalize=False)
+        assert found.beams.leaf[0].tolist() == expected and len(set(found.beams.score[0].tolist())) == 1
+
+
 @both
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, renormalize):
