@@ -44,7 +44,7 @@ class _Open(NamedTuple):
 
 class _State(NamedTuple):
     open: tuple[_Open, ...]  # L, by depth
-    pool: tuple[Any, ...]  # L, by depth: (cache, path i32[B, P, t]) after prefixes that were expanded
+    pool: tuple[Any, ...]  # L, by depth: (cache, path i32[B, P, t]) after prefixes that were expanded; the last is above the root
     best: beam.Beams  # k best identifiers so far, for `leaf` their nodes
     lost: jax.Array  # f32[B] best prefix that found no room to wait
     expanded: jax.Array  # i32[B]
@@ -105,57 +105,59 @@ def best_first(
     batch = jax.tree.leaves(cache)[0].shape[0]
     expand = functools.partial(beam.score_children, renormalize=renormalize)
     levels = _levels(step, cache, automaton, expand, width, length, sweeps, frontier)
-    root = cache, jnp.zeros((batch, 1, 0), jnp.int32)
-
-    def visit(t: int, state: _State) -> _State:
-        """Expands prefixes of depth t."""
-        level, floor = levels[t], state.best.score[:, -1:]
-        score, place = jax.lax.top_k(state.open[t].score, level.width)
-        _, token, node, parent = _pick(state.open[t], place)
-        waiting = jax.vmap(lambda row, index: row.at[index].set(-jnp.inf))(state.open[t].score, place)
-        score = jnp.where(score >= floor, score, -jnp.inf)  # the rest can hold no answer
-        above, paths = state.pool[t - 1] if t else root
-        path = _pick(paths, parent)
-        path = jnp.concatenate([path, token[..., None]], axis=2) if t else path
-        if 0 < t == length - 1:  # identifiers are about to be compared: in lexicographic order
-            (score, token, node, parent), path = _sorted(((score, token, node, parent), path), [path[..., i] for i in range(t)])
-
-        logits, kept = step(t, token, _pick(above, parent))
-        gain, child_token, child = expand(automaton, t, node, logits)
-        total = score[..., None] + gain  # -> [B, W, C]
-        total = jnp.where(total >= floor[..., None], total, -jnp.inf).reshape(batch, -1)
-        child_token, child = child_token.reshape(batch, -1), child.reshape(batch, -1)
-        expanded = state.expanded + (score > -jnp.inf).sum(axis=1)
-        opened = [*state.open]
-        opened[t] = state.open[t]._replace(score=waiting)
-        if t == length - 1:
-            best = _merge(state.best, total, child_token, child, path, level.num_children)
-            return state._replace(open=tuple(opened), best=best, expanded=expanded)
-
-        slot = state.sweep * level.width if level.kept > level.width else 0
-        pool = [*state.pool]
-        write = lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=1)
-        pool[t] = jax.tree.map(write, state.pool[t], (kept, path))
-        origin = slot + jnp.repeat(jnp.arange(level.width), level.num_children)
-        fresh = _Open(total, child_token, child, jnp.broadcast_to(origin, total.shape).astype(jnp.int32))
-        opened[t + 1], lost = _join(opened[t + 1], fresh)
-        return state._replace(open=tuple(opened), pool=tuple(pool), lost=jnp.maximum(state.lost, lost), expanded=expanded)
+    children = functools.partial(expand, automaton)
+    visits = [
+        functools.partial(_visit, step, children, t, level=level, last=t == length - 1) for t, level in enumerate(levels)
+    ]
 
     def sweep(state: _State) -> _State:
-        for t in range(length):
+        for t, visit in enumerate(visits):
             useful = _largest_useful(state, state.open[t].score.max(axis=1)) > -jnp.inf
-            state = jax.lax.cond(useful.any(), functools.partial(visit, t), lambda same: same, state)
+            state = jax.lax.cond(useful.any(), visit, lambda same: same, state)
         return state._replace(sweep=state.sweep + 1)
 
     def unfinished(state: _State) -> jax.Array:
         return (state.sweep < sweeps) & (_largest_useful(state, _largest_open(state)) > -jnp.inf).any()
 
-    state = jax.lax.while_loop(unfinished, sweep, _initial(automaton, levels, batch, k, length))
+    state = jax.lax.while_loop(unfinished, sweep, _initial(automaton, cache, levels, batch, k, length))
     token, score, node = state.best
     alive = score > -jnp.inf
     beams = beam.Beams(jnp.where(alive[..., None], token, docids.PAD), score, jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF))
     bound = _largest_useful(state, jnp.maximum(_largest_open(state), state.lost))
     return Found(beams, bound, state.expanded)
+
+
+def _visit(step: beam.Step, children: Callable, t: int, state: _State, *, level: _Level, last: bool) -> _State:
+    """Expands prefixes of depth t."""
+    floor = state.best.score[:, -1:]
+    score, place = jax.lax.top_k(state.open[t].score, level.width)
+    _, token, node, parent = _pick(state.open[t], place)
+    opened = [*state.open]
+    opened[t] = opened[t]._replace(score=jax.vmap(lambda row, index: row.at[index].set(-jnp.inf))(opened[t].score, place))
+    score = jnp.where(score >= floor, score, -jnp.inf)  # the rest can hold no answer
+    above, paths = state.pool[t - 1]
+    path = _pick(paths, parent)
+    path = jnp.concatenate([path, token[..., None]], axis=2) if t else path
+    if 0 < t and last:  # identifiers are about to be compared: in lexicographic order
+        (score, token, node, parent), path = _sorted(((score, token, node, parent), path), [path[..., i] for i in range(t)])
+
+    logits, kept = step(t, token, _pick(above, parent))
+    gain, child_token, child = children(t, node, logits)
+    total = score[..., None] + gain  # -> [B, W, C]
+    total = jnp.where(total >= floor[..., None], total, -jnp.inf)
+    total, child_token, child = (x.reshape(len(x), -1) for x in (total, child_token, child))
+    state = state._replace(expanded=state.expanded + (score > -jnp.inf).sum(axis=1))
+    if last:
+        best = _merge(state.best, total, child_token, child, path, level.num_children)
+        return state._replace(open=tuple(opened), best=best)
+
+    slot = state.sweep * level.width if level.kept > level.width else 0
+    write = lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=1)
+    pool = [*state.pool]
+    pool[t] = jax.tree.map(write, pool[t], (kept, path))
+    origin = jnp.broadcast_to(slot + jnp.repeat(jnp.arange(level.width), level.num_children), total.shape)
+    opened[t + 1], lost = _join(opened[t + 1], _Open(total, child_token, child, origin.astype(jnp.int32)))
+    return state._replace(open=tuple(opened), pool=tuple(pool), lost=jnp.maximum(state.lost, lost))
 
 
 def _levels(step, cache, automaton, expand: Callable, width: int, length: int, sweeps: int, frontier: int) -> list[_Level]:
@@ -174,7 +176,7 @@ def _levels(step, cache, automaton, expand: Callable, width: int, length: int, s
     return levels
 
 
-def _initial(automaton: automata.Automaton, levels: list[_Level], batch: int, k: int, length: int) -> _State:
+def _initial(automaton: automata.Automaton, cache: beam.Cache, levels: list[_Level], batch: int, k: int, length: int) -> _State:
     """Nothing found, the root waits."""
 
     def nothing(num: int) -> _Open:
@@ -187,7 +189,7 @@ def _initial(automaton: automata.Automaton, levels: list[_Level], batch: int, k:
     pool = [
         (jax.tree.map(blank(level.kept), level.cache), jnp.zeros((batch, level.kept, t), jnp.int32))
         for t, level in enumerate(levels[:-1])
-    ]
+    ] + [(cache, jnp.zeros((batch, 1, 0), jnp.int32))]
     best = beam.Beams(jnp.zeros((batch, k, length), jnp.int32), jnp.full((batch, k), -jnp.inf), jnp.zeros((batch, k), jnp.int32))
     waiting = (root, *(nothing(level.waiting) for level in levels[1:]))
     return _State(waiting, tuple(pool), best, jnp.full(batch, -jnp.inf), jnp.zeros(batch, jnp.int32), jnp.int32(0))

@@ -1,16 +1,19 @@
 """Decoders by name, for a model that is known step by step: what they rank by, what each fixes and what it does not.
 
-| name | ranks by | fixes | does not fix |
-|---|---|---|---|
-| `trie` | beam; log-softmax over the whole alphabet, then mask | identifiers that do not exist; scores stay the model's | a beam ranks prefixes by sums: half of the top k may fall (arXiv:2504.09935) |
-| `renormalised` | beam; mask, then log-softmax over children | mass lost to what does not exist | the same, and mass now goes to siblings whatever has survived below them: KL > 0 |
-| `counted` | beam; `guided.Counted`, model's probability x documents below | most of that KL | recall, which counts may lower. It takes the model to know nothing of the corpus: see there |
-| `lookahead` | beam; `guided.Lookahead` on the scores of all identifiers | all of that KL: scores are the posterior given the corpus | recall of the beam. Costs a score of every identifier |
-| `max-marginal` | beam; `guided.MaxMarginal` on the scores of all identifiers | recall: the exact top k | cost, as above |
-| `best-first` | `best_first`, the model's probability | recall: the exact top k, and says whether that is proven | a model whose scores are nearly uniform: everything must be opened |
-| `free` | beam; no constraint | nothing: the baseline of some papers | identifiers that do not exist |
+- `trie`: log-softmax over the whole alphabet, then mask. Fixes identifiers that do not exist; scores stay the model's. Not
+  recall: a beam ranks prefixes by sums, and half of the top k may fall (arXiv:2504.09935).
+- `renormalised`: mask, then log-softmax over children. Fixes the mass lost to what does not exist. Not recall; and the
+  mass goes to siblings whatever has survived below them: KL > 0.
+- `counted`: `guided.Counted`, the model's probability x documents below. Fixes most of that KL. Not recall, which counts may
+  lower. It takes the model to know nothing of the corpus; for one trained on just these documents it counts them twice.
+- `lookahead`: `guided.Lookahead` on the scores of all identifiers. Fixes all of that KL: scores are the posterior given the
+  corpus. Not recall of the beam. Costs a score of every identifier.
+- `max-marginal`: `guided.MaxMarginal` on the scores of all identifiers. Fixes recall: the exact top k. At the same cost.
+- `best-first`: `best_first`, blocks of `width` prefixes. Fixes recall: the exact top k, and says whether that is proven. Not
+  a model whose scores are nearly uniform: everything must be opened.
+- `free`: no constraint, fixes nothing: the baseline of some papers; identifiers may not exist.
 
-None makes a wrong model right: "top k" is by the model's own probability.
+All but best-first are beams. None makes a wrong model right: "top k" is by the model's own probability.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ Each wraps an automaton and is one: `beam_search` and `best_first` take it where
 probability of child c of a prefix, T_c the leaves below c, n_c = #(T_c and C) of them documents of the corpus C, r their
 relevance; a masked search has P(c) ~ w_c where n_c > 0, and the posterior is Q(c) ~ r(T_c and C) (arXiv:2504.09935).
 
-| automaton | score of a child | what it fixes | what it does not fix |
-|---|---|---|---|
-| `Counted` | log w_c n_c, over siblings | most of KL[P||Q], needing no table; all of it where r is uniform below each node | recall: counts add noise to marginals (theory: .69 -> .56 for a tail of CV 1, p = .05) |
-| `Lookahead` | log r(T_c and C), over siblings | KL[P||Q] = 0 at every step: samples and probabilities are exact | recall of a beam, which still ranks sums; it gains only if the corpus keeps a share p < CV^2 of the leaves |
-| `MaxMarginal` | that of the best leaf below | recall: a beam of width k finds the exact top k | marginals: its scores are no probabilities of prefixes |
+- `Counted`: log w_c n_c, normalised over siblings. Fixes most of KL[P||Q] and needs no table; all of it where r is uniform
+  below each node. Not recall: counts add noise to marginals (theory: .69 -> .56 for a tail of CV 1 and p = .05).
+- `Lookahead`: log r(T_c and C), normalised over siblings. Fixes KL[P||Q] = 0 at every step: samples and probabilities are
+  exact. Not recall of a beam, which still ranks sums: it gains only if the corpus keeps a share p < CV^2 of the leaves.
+- `MaxMarginal`: the best leaf below. Fixes recall: a beam of width k finds the exact top k. Not marginals: its scores are
+  no probabilities of prefixes.
 
 CV = standard deviation / mean of the relevance of the leaves that are not relevant.
 """
