@@ -54,7 +54,7 @@ def rq_kmeans(
     Returns:
       codebooks f32[L, C, D] and codes i32[N, L], which `encode` gives for the same vectors. O(iterations N L C D).
     """
-    vectors = _checked("rq_kmeans", vectors, levels=levels, codes=codes)
+    vectors = checked("rq_kmeans", vectors, levels=levels, codes=codes)
     codebooks = []
     residual = jnp.asarray(vectors)
     for level in jax.random.split(key, levels):
@@ -75,7 +75,7 @@ def product(
     Returns: codebooks f32[L, C, D], 0 outside a level's columns, and codes i32[N, L]. Else as `rq_kmeans`.
     Raises ValueError if L does not divide D.
     """
-    vectors = _checked("product", vectors, levels=levels, codes=codes)
+    vectors = checked("product", vectors, levels=levels, codes=codes)
     dim = vectors.shape[1]
     if dim % levels:
         raise ValueError(f"product: {levels} levels do not divide {dim} columns; choose a divisor, or pad the vectors with zeros")
@@ -93,7 +93,7 @@ def lsh(vectors: np.ndarray, key: jax.Array, *, levels: int, bits: int) -> tuple
 
     Charikar 2002: two vectors at angle a (seen from the mean) share a bit with probability 1 - a / pi.
     """
-    vectors = _checked("lsh", vectors, levels=levels, codes=1)
+    vectors = checked("lsh", vectors, levels=levels, codes=1)
     if not 1 <= bits <= 20:
         raise ValueError(f"lsh: expected 1 to 20 bits a level, got {bits}")
     normals = np.asarray(jax.random.normal(key, (levels, bits, vectors.shape[1])))
@@ -172,7 +172,8 @@ def _bits(counts: np.ndarray) -> float:
     return float(-(share * np.log2(share)).sum())
 
 
-def _checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.ndarray:
+def checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.ndarray:
+    """Vectors as f32[N, D]; ValueError, in the name of who asks, for what has no codes: too few, not finite, or all equal."""
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or levels < 1:
         raise ValueError(f"{name}: expected vectors [N, D] and at least 1 level, got {list(vectors.shape)} and {levels}")

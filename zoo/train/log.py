@@ -25,6 +25,7 @@ class Log:
         self.checkpoints = None if folder is None else pathlib.Path(folder) / CHECKPOINTS
         self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
+        self.warnings: list[str] = []
         self.quiet = quiet
         self._phase = ""
         self._file, self._board = None, None
@@ -52,6 +53,12 @@ class Log:
             self._file.flush()
             for name, value in values.items():
                 self._board.add_scalar(f"{self._phase}/{name}", float(value), int(step))
+
+    def warn(self, text: str) -> None:
+        """A line on stderr about what is likely wrong and what to do; also kept in `warnings`."""
+        self.warnings.append(text)
+        if not self.quiet:
+            tqdm.write(f"  warning: {text}", file=sys.stderr)
 
     def rewind(self, step: int) -> None:
         """Forgets the current phase's scalars after a step, which an interrupted run left and this one will log again."""

@@ -1,0 +1,199 @@
+"""RQ-VAE as a tokenizer of vectors: trained through the one loop, with codebooks that start from k-means and are kept in use.
+
+Not a system by itself: systems that name items by their content take the codes from here. TIGER (arXiv 2305.05065), sec. 3.1 and 4.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.data import batches
+from zoo.docids import quantize
+from zoo.nets import bottleneck
+from zoo.objectives import codes as objectives
+from zoo.train import loop, optimizers
+
+SEEN = 32768  # vectors at most that initialisation, restarts and evaluations look at
+BLOCK = 4096  # vectors that are encoded at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of the tokenizer."""
+
+    hidden: tuple[int, ...] = (512, 256, 128)
+    linear: bool = True  # a linear path beside each MLP, which starts from the principal directions
+    code_width: int = 192  # d; 32 in the paper, where nothing bounds the training
+    levels: int = 3
+    codes: int = 256
+    residual_grad: str = "pass"  # bottleneck.RESIDUAL_GRADS
+    estimator: str = "straight_through"  # bottleneck.ESTIMATORS
+    reduction: str = "sum"  # over features and levels: sum or mean
+    commitment: float = 0.25  # beta
+    batch: int = 1024
+    steps: int = 5000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit
+    rate: float = 1e-3
+    warmup: int = 100
+    decay: str = "cosine"
+    weight_decay: float = 1e-4
+    restart_every: int = 50  # steps; codes that no vector has then move to random residuals; 0 = never
+    evaluate_every: int = 500
+
+
+def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
+    """State of a tokenizer fitted to vectors f32[N, D]; what `encode`, `decode` and `latents` read.
+
+    At each evaluation the log gets, by level, the share of codes in use and their perplexity, the relative error and the share of
+    vectors that collide; a level that has collapsed is warned of.
+
+    Raises ValueError for vectors that no quantiser takes (see `quantize.rq_kmeans`).
+    """
+    vectors = quantize.checked("rqvae", vectors, levels=config.levels, codes=config.codes)
+    draw, seeds, order, train_key, restart_key, sample = jax.random.split(key, 6)
+    shape = bottleneck.Shape(width=vectors.shape[1], **{field: getattr(config, field) for field in SHAPE})
+    mean = vectors.mean(axis=0)
+    scale = np.float32(1 / np.sqrt(np.square(vectors - mean).mean()))
+    scaled = (vectors - mean) * scale
+    seen = jnp.asarray(scaled if len(scaled) <= SEEN else scaled[np.asarray(jax.random.permutation(sample, len(scaled))[:SEEN])])
+
+    params = _drawn(draw, shape=shape)
+    if shape.linear:
+        directions = _principal(scaled, shape.code_width)
+        params["params"]["inward"]["kernel"], params["params"]["outward"]["kernel"] = directions, directions.T
+    encoded = _apply(params, seen, shape=shape, method="encode")
+    params["params"]["codebooks"] = jnp.asarray(quantize.rq_kmeans(encoded, seeds, levels=shape.levels, codes=shape.codes)[0])
+
+    source = np.arange(1, len(scaled) + 1, dtype=np.int32)[:, None]
+    stream = batches.Batches(
+        [batches.Source({"source": source, "vector": scaled}, 1.0)],
+        batch_size=min(config.batch, len(scaled)),
+        seed=int(jax.random.randint(order, (), 0, 2**31 - 1)),
+    )
+    params = loop.train(
+        loss_function(shape, commitment=config.commitment, reduction=config.reduction),
+        params,
+        stream,
+        optimizers.adamw(
+            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0
+        ),
+        steps=config.steps,
+        key=train_key,
+        log=log,
+        folder=log.checkpoints,
+        identity=log.identity,
+        seconds=60 * config.minutes if config.minutes else math.inf,
+        evaluate=functools.partial(_report, seen=seen, shape=shape, log=log),
+        evaluate_every=config.evaluate_every,
+        amend=(lambda params, done: _restarted(params, seen, jax.random.fold_in(restart_key, done), shape=shape))
+        if config.restart_every
+        else None,
+        amend_every=config.restart_every,
+    )
+    return {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "mean": mean, "scale": scale}
+
+
+def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
+    """Codes i32[N, L] of vectors f32[N, D], those of the fit or new ones; the codebooks do not change."""
+    return np.asarray(_apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="quantize").codes)
+
+
+def latents(state: dict, vectors: np.ndarray) -> np.ndarray:
+    """f32[N, d] what the codebooks f32[L, C, d] of the state, `state["params"]["params"]["codebooks"]`, quantise."""
+    return np.asarray(_apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="encode"))
+
+
+def decode(state: dict, codes: np.ndarray) -> np.ndarray:
+    """f32[N, D] vectors that codes i32[N, L] stand for."""
+    output = quantize.decode(codes, state["params"]["params"]["codebooks"])
+    return np.asarray(_apply(state["params"], jnp.asarray(output), shape=_shape(state), method="decode")) / state["scale"] + state["mean"]
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _drawn(key: jax.Array, *, shape: bottleneck.Shape) -> dict:
+    """Parameters before anything is seen."""
+    return bottleneck.RqVae(shape).init(key, jnp.zeros((1, shape.width)))
+
+
+def loss_function(shape: bottleneck.Shape, *, commitment: float, reduction: str) -> loop.Loss:
+    """Loss of batches {"vector": f32[B, D]}."""
+    net = bottleneck.RqVae(shape)
+
+    def loss(params, batch, key):
+        decoded, quantized = net.apply(params, batch["vector"])
+        return objectives.rq_vae(
+            batch["vector"], decoded, quantized.inputs, quantized.chosen, commitment=commitment, reduction=reduction
+        )
+
+    return loss
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _restarted(params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottleneck.Shape) -> dict:
+    """Parameters with every code that none of the vectors [N, D] has moved to what a random vector leaves for its level."""
+    codebooks = params["params"]["codebooks"]
+    residual = bottleneck.RqVae(shape).apply(params, vectors, method="encode")
+    moved = []
+    for codebook, draw in zip(codebooks, jax.random.split(key, shape.levels)):
+        code = bottleneck.quantize(residual, codebook[None], residual_grad="stop", estimator="straight_through").codes[:, 0]
+        dead = jnp.bincount(code, length=shape.codes) == 0
+        rows = jax.random.permutation(draw, len(vectors))[: shape.codes]
+        moved.append(jnp.where(dead[:, None], residual[rows], codebook))
+        residual = residual - codebook[code]
+    return {"params": params["params"] | {"codebooks": jnp.stack(moved)}}
+
+
+def _report(params: dict, *, seen: jax.Array, shape: bottleneck.Shape, log: Any) -> dict[str, float]:
+    decoded, quantized = _apply(params, seen, shape=shape, method="__call__")
+    found = quantize.stats(np.asarray(quantized.codes), num_codes=shape.codes)
+    if found.collapsed:
+        which = ", ".join(
+            f"level {level + 1} uses {found.usage[level]:.0%} of its codes, perplexity {found.perplexity[level]:.1f}"
+            for level in found.collapsed
+        )
+        log.warn(f"the codes are collapsing: {which}; restart unused codes (restart_every), or lower the rate")
+    by_level = {f"usage_{level + 1}": share for level, share in enumerate(found.usage)}
+    by_level |= {f"perplexity_{level + 1}": value for level, value in enumerate(found.perplexity)}
+    error = quantize.relative_error(np.asarray(seen), np.asarray(decoded))
+    return by_level | {"relative_error": error, "colliding": found.colliding, "collapsed_levels": len(found.collapsed)}
+
+
+def _principal(vectors: np.ndarray, count: int) -> jax.Array:
+    """f32[D, d] orthonormal directions of most variance of centred vectors [N, D]; past the D-th, zeros."""
+    directions = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1][:, :count]
+    return jnp.asarray(np.pad(directions, ((0, 0), (0, count - directions.shape[1]))))
+
+
+def _apply(params: dict, rows: jax.Array, *, shape: bottleneck.Shape, method: str) -> Any:
+    """A method of the net over rows [N, ...], block by block."""
+    parts = []
+    for first in range(0, len(rows), BLOCK):
+        block = rows[first : first + BLOCK]
+        padded = jnp.pad(block, ((0, min(BLOCK, len(rows)) - len(block)), (0, 0)))
+        parts.append(jax.tree.map(lambda leaf: leaf[: len(block)], _block(params, padded, shape=shape, method=method)))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "method"))
+def _block(params: dict, rows: jax.Array, *, shape: bottleneck.Shape, method: str) -> Any:
+    return bottleneck.RqVae(shape).apply(params, rows, method=method)
+
+
+def _scaled(state: dict, vectors: np.ndarray) -> jax.Array:
+    return jnp.asarray((np.asarray(vectors, np.float32) - state["mean"]) * state["scale"])
+
+
+def _shape(state: dict) -> bottleneck.Shape:
+    about = json.loads(state["shape"])
+    return bottleneck.Shape(**about | {"hidden": tuple(about["hidden"])})
+
+
+SHAPE = ("hidden", "linear", "code_width", "levels", "codes", "residual_grad", "estimator")
