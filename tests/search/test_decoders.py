@@ -85,6 +85,10 @@ def test_exact_decoders_find_the_top_k_with_the_model_s_own_scores(name):
     np.testing.assert_allclose(found.beams.score, np.take_along_axis(scores, np.asarray(found.beams.leaf), 1), atol=1e-5)
 
 
+def test_a_beam_of_maxima_narrower_than_k_proves_nothing():
+    assert not answers("max-marginal", width=K - 1).proven.any()
+
+
 @pytest.mark.parametrize(("name", "renormalize"), [("trie", False), ("renormalised", True), ("lookahead", False)])
 def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, renormalize):
     """The negative control of the test above. Exact marginals do not help: the beam still ranks sums."""
@@ -148,7 +152,8 @@ def test_a_batch_shrinks_until_its_prefixes_fit():
     at_once = functools.partial(decoders.queries_at_once, index=INDEX, cache=cache, most=64)
     assert at_once("trie", width=1000) == 64
     assert at_once("best-first", width=10) == 17  # 2 GiB / (3 levels x 16 sweeps x 10 x 256 KiB)
-    assert at_once("max-marginal", width=10) == 64  # 5 x 5 x 5 prefixes at most, but 60 documents: 60 x 512 KiB
+    assert at_once("max-marginal", width=10) == 64  # 5 x 5 prefixes x 512 KiB
+    assert at_once("lookahead", width=10, index=trie.build(docids.atomic(10_000))) == 64  # 10,000 answers, but one prefix
     with pytest.raises(records.DataError, match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the beam"):
         at_once("best-first", width=1000)
     with pytest.raises(records.DataError, match="'lookahead' would take .* choose best-first"):

@@ -140,7 +140,7 @@ class MaxMarginal:
         legal, token, child = self.automaton.expand(t, node, jnp.zeros_like(logits))
         score = _read(self.best[t + 1], child)
         gain = score - _read(self.best[t], node)[..., None] if t else score  # the gains of a path sum to its last score
-        return jnp.where((legal > -jnp.inf) & (score > -jnp.inf), gain, -jnp.inf), token, child
+        return jnp.where(legal > -jnp.inf, gain, -jnp.inf), token, child
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         return self.automaton.leaf(length, node)
