@@ -114,9 +114,9 @@ def _columns(layout: levels.Layout, s: np.ndarray, weight: np.ndarray) -> list[t
         decay = np.exp(-s[:, None] * level.mass)
         masked = level.stay * decay  # E[e^(-s r_c alive); alive]
         log_share = weight @ (masked - alive)
-        one, more, _ = level.reduce(alive)
+        one, more, _ = level.reduce(level.bare, alive)
         alive = one + more
-        _, more_masked, others = level.reduce(masked, others=True)
+        _, more_masked, others = level.reduce(level.gone, masked, others=True)
         two = weight @ (more_masked - more)
         with_others = level.mass * ((weight * s) @ (decay * others))
         parts.append((two, log_share, with_others))

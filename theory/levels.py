@@ -41,6 +41,7 @@ class Level:
     mass: np.ndarray  # f64[n] r(T_v)
     stay: np.ndarray  # f64[n] P(alive); 0 for a node without mass, which the decoder never enters
     gone: np.ndarray  # f64[n] P(not alive); 1 for a node without mass
+    bare: np.ndarray  # f64[n] P(no leaf with relevance alive); unlike `gone` where a leaf without relevance may live on
     rounds: tuple[Round, ...]
     last: np.ndarray | None  # order of the joined items that is the level above's
     alone: np.ndarray  # f64[n] P(no sibling alive)
@@ -52,16 +53,16 @@ class Level:
             array = np.concatenate([left + right, single], axis=-1)
         return array if self.last is None else array[..., self.last]
 
-    def reduce(self, alive: np.ndarray, *, others: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def reduce(self, gone: np.ndarray, alive: np.ndarray, *, others: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Products over siblings of (gone + alive), apart by how many factors are `alive`.
 
-        alive: f64[J, n], E[e^(-s X_c); c alive]. All terms are positive: nothing cancels.
+        gone: f64[n]. alive: f64[J, n], such as E[e^(-s X_c); c alive]. All terms are positive: nothing cancels.
 
         Returns:
           exactly one alive f64[J, nodes above]; two or more f64[J, nodes above]; with `others`, for each child the
           product over its siblings less that of all being gone, f64[J, n], else None.
         """
-        gone, one, more, history = self.gone, alive, None, []
+        one, more, history = alive, None, []
         for step in self.rounds:
             g_left, g_right, g_single = step.split(gone)
             a_left, a_right, a_single = step.split(one if more is None else one + more)
@@ -124,7 +125,7 @@ class Layout:
         """E[e^(-s X_v); v alive] for the nodes v of depth m-1, f64[J, nodes], at s f64[J]."""
         level, s = self.levels[-1], s[:, None]
         if self.slots is None:
-            one, more, _ = level.reduce(level.stay * np.exp(-s * level.mass))
+            one, more, _ = level.reduce(level.gone, level.stay * np.exp(-s * level.mass))
             return one + more
         mass, stay, gone = (array.reshape(self.slots, -1) for array in (level.mass, level.stay, level.gone))
         result = np.empty((len(s), mass.shape[1]))
@@ -149,6 +150,7 @@ def layout(tree: worlds.Tree, keep: np.ndarray) -> Layout:
     is_full = all((fan == fan[0]).all() for fan in fans)
     with np.errstate(divide="ignore"):  # keep = 1
         log_gone = tree.sums(np.log1p(-keep))
+        log_bare = tree.sums(np.where(tree.relevance > 0, np.log1p(-keep), 0.0))
     order, built = np.zeros(1, np.int64), []
     for t, parent in enumerate(tree.parents):
         if is_full:
@@ -161,7 +163,7 @@ def layout(tree: worlds.Tree, keep: np.ndarray) -> Layout:
         mass = tree.masses[t + 1][order]
         stay = np.where(mass > 0, -np.expm1(log_gone[t + 1][order]), 0.0)
         gone = np.where(mass > 0, np.exp(log_gone[t + 1][order]), 1.0)
-        level = Level(parent, mass, stay, gone, rounds, last, np.ones(1))
+        level = Level(parent, mass, stay, gone, np.exp(log_bare[t + 1][order]), rounds, last, np.ones(1))
         built.append(dataclasses.replace(level, alone=level.product_of_others(gone)))
     lightest = tree.relevance[tree.relevance > 0].min()
     return Layout(tuple(built), float(-np.expm1(log_gone[0][0])), float(lightest), int(fans[-1][0]) if is_full else None)
