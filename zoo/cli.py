@@ -80,6 +80,38 @@ def _data_get(parsed: argparse.Namespace) -> None:
     print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
 
 
+def _docids_fit(parsed: argparse.Namespace) -> None:
+    from zoo.data import catalog
+    from zoo.recipes import identifiers, rqvae
+    from zoo.train import log as logs
+
+    training = rqvae.configured(dict(_option(text) for text in parsed.set))
+    config = identifiers.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
+    if parsed.vectors is not None:
+        vectors = identifiers.read_vectors(parsed.vectors)
+        names = [str(row) for row in range(len(vectors))]
+    else:
+        corpus = catalog.load(parsed.data).corpus
+        names, vectors = corpus.ids, identifiers.embed(corpus, parsed.embed, logs.Log())
+    state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed)
+    error = identifiers.relative_error(state, vectors)
+    print(identifiers.report(state) + ("" if error is None else f"\nrelative error {error:.3f}") + f"\n{parsed.out}: {config.kind} identifiers")
+
+
+def _docids_stats(parsed: argparse.Namespace) -> None:
+    from zoo.recipes import identifiers
+
+    state, about = identifiers.load(parsed.folder)
+    error = about["relative_error"]
+    print(f"{about['kind']}, collisions by {about['collisions']}" + ("" if error is None else f", relative error {error:.3f}"))
+    print(identifiers.report(state))
+    if parsed.categories:
+        from zoo.evaluate import plots
+
+        labels = identifiers.read_labels(parsed.categories, len(state["codes"]))
+        print(plots.code_tree(state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"))
+
+
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
     fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out)
@@ -228,6 +260,30 @@ def _parser() -> argparse.ArgumentParser:
     added = command(datasets, "get", _data_get, "write a collection as a folder in the BEIR layout", "zoo data get pydocs --out pydocs")
     added.add_argument("name", metavar="NAME")
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+
+    named = commands.add_parser("docids", help="identifiers alone").add_subparsers(required=True, metavar="COMMAND")
+    added = command(
+        named, "fit", _docids_fit, "make identifiers of documents or vectors; interrupted, the same command goes on",
+        "zoo docids fit rqvae --data pydocs --out runs/codes",
+    )  # fmt: skip
+    added.add_argument("kind", metavar="KIND", help="rqvae, rqkmeans, pq, lsh or random")
+    source = added.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", metavar="NAME|PATH", help="documents: a name of `zoo data list`, or a folder")
+    source.add_argument("--vectors", metavar="FILE.npy", help="or their vectors, floats [N, D]")
+    added.add_argument("--embed", default="tfidf", choices=("tfidf", "minilm"), help="vectors of documents (default: tfidf)")
+    added.add_argument("--levels", type=int, default=3, help="codes of an identifier (default: 3)")
+    added.add_argument("--codes", type=int, default=256, help="to choose from at each level (default: 256)")
+    added.add_argument("--collisions", default="counter", choices=("counter", "sinkhorn", "refuse"), help="default: counter")
+    added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace an option of rqvae; may repeat")
+    added.add_argument("--seed", type=int, default=0)
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder, or one with the same unfinished")
+    added = command(
+        named, "stats", _docids_stats, "how well codes are used, and a picture of their tree",
+        "zoo docids stats runs/codes --categories categories.txt",
+    )  # fmt: skip
+    added.add_argument("folder", metavar="DIR")
+    added.add_argument("--categories", metavar="FILE", help="a category a line, in the order of the documents, to colour the picture by")
+    added.add_argument("--plot", metavar="FILE.png", help="the picture (default: DIR/codes.png)")
 
     added = command(
         commands, "fit", _fit, "fit a system to a collection; interrupted, the same command goes on",

@@ -68,3 +68,21 @@ def test_plots_are_drawn_in_a_thread_without_pyplot(tmp_path):
     worker.join()
     assert drawn and drawn[0].exists()
     assert "matplotlib.pyplot" not in set(sys.modules) - loaded
+
+
+def test_nodes_of_a_code_tree_have_the_label_of_most_of_their_documents(tmp_path):
+    codes = np.array([[0, 0], [0, 0], [0, 1], [1, 0], [1, 0]])
+    label = np.array([0, 1, 1, 0, 0])
+    major, share = plots._majority(codes[:, :1], label, 2)
+    assert major.tolist() == [1, 1, 1, 0, 0] and share.tolist() == [2 / 3] * 3 + [1.0] * 2
+    major, share = plots._majority(codes, label, 2)
+    assert major.tolist() == [0, 0, 1, 0, 0] and share.tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]  # of equal shares the first
+    assert plots._agreement(codes, label) == "80% of documents have the most common label of their first code, 60% the most common of all"
+    path = plots.code_tree(codes, ["a", "b", "b", "a", "a"], tmp_path / "tree.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_rare_labels_of_a_code_tree_share_a_colour(tmp_path):
+    labels = [f"label {number}" for number in np.repeat(np.arange(12), np.arange(12, 0, -1))]
+    codes = np.arange(len(labels))[:, None] % 5
+    assert plots.code_tree(codes, labels, tmp_path / "tree.png", title="many").exists()

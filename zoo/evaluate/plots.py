@@ -1,4 +1,4 @@
-"""Plots in one style, saved as PNG: training curves and Hit@k curves, each with its finding as the title.
+"""Plots in one style, saved as PNG: training curves, Hit@k curves and code trees, each with its finding as the title.
 
 Only matplotlib's figure objects are used: no window, no global state, so a plot can be drawn from any thread or notebook.
 """
@@ -65,6 +65,48 @@ def training_curves(
     return _save(figure, axes, path, title or _descent(smooth, ylabel), legend="best" if len(series) > 1 else None)
 
 
+def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike, *, title: str | None = None) -> pathlib.Path:
+    """Saves the tree of codes as rows of nodes, the root's children on top; returns the path.
+
+    A document is a column, a node as wide as it has documents, coloured by the label that most of them have, the paler the
+    fewer they are. The last row has each document's own label. Nodes of one label stand together.
+
+    codes: i[N, L]; labels: N. title: the finding; by default how often documents of one first code have one label.
+    """
+    labels = np.asarray(labels, object)
+    names, counts = np.unique(labels.astype(str), return_counts=True)
+    shown = list(names[np.argsort(-counts, kind="stable")][: len(COLOURS) - 1])
+    label = np.array([shown.index(name) if name in shown else len(shown) for name in labels.astype(str)])
+    majorities = [_majority(codes[:, : level + 1], label, len(shown) + 1) for level in range(codes.shape[1])]
+    keys = [key for level, (major, _) in enumerate(majorities) for key in (major, codes[:, level])]
+    order = np.lexsort([label, *keys[::-1]])  # the last key, the first level's, sorts first
+    palette = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (*COLOURS[: len(shown)], "#999999")]) / 255
+    rows = [1 - share[:, None] * (1 - palette[major]) for major, share in majorities] + [palette[label]]
+    figure, axes = _figure("documents, in the order of the tree", "level of the code")
+    image = np.stack(rows)[:, order]
+    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, len(codes), len(rows) + 0.5, 0.5))
+    axes.grid(False)
+    axes.set_yticks(range(1, len(rows) + 1), [*map(str, range(1, len(rows))), "itself"])
+    for number, name in enumerate([*shown, "other"] if (label == len(shown)).any() else shown):
+        axes.plot([], [], "s", color=palette[number], label=name)
+    return _save(figure, axes, path, title or _agreement(codes, label), legend="outside")
+
+
+def _majority(prefixes: np.ndarray, label: np.ndarray, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row's node: the label that most of its rows have, i[N], and their share, f[N]."""
+    _, node = np.unique(prefixes, axis=0, return_inverse=True)
+    node = node.reshape(-1)
+    counts = np.zeros((node.max() + 1, num_labels))
+    np.add.at(counts, (node, label), 1)
+    return counts.argmax(axis=1)[node], (counts.max(axis=1) / counts.sum(axis=1))[node]
+
+
+def _agreement(codes: np.ndarray, label: np.ndarray) -> str:
+    share = _majority(codes[:, :1], label, label.max() + 1)[1].mean()
+    chance = np.bincount(label).max() / len(label)
+    return f"{share:.0%} of documents have the most common label of their first code, {chance:.0%} the most common of all"
+
+
 def _figure(xlabel: str, ylabel: str):
     import matplotlib.figure
     from matplotlib.backends import backend_agg
@@ -89,7 +131,9 @@ def _line(axes, x: np.ndarray, y: np.ndarray, name: str, number: int) -> None:
 
 def _save(figure, axes, path: str | os.PathLike, title: str, *, legend: str | None) -> pathlib.Path:
     axes.set_title(title, color=INK, fontsize=11, loc="left", wrap=True)
-    if legend:
+    if legend == "outside":
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
+    elif legend:
         axes.legend(loc=legend, frameon=False, labelcolor=INK)
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

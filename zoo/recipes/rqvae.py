@@ -9,16 +9,19 @@ import dataclasses
 import functools
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zoo import recipes
 from zoo.data import batches
 from zoo.docids import quantize
 from zoo.nets import bottleneck
 from zoo.objectives import codes as objectives
+from zoo.records import DataError
 from zoo.train import loop, optimizers
 
 SEEN = 32768  # vectors at most that initialisation, restarts and evaluations look at
@@ -39,7 +42,7 @@ class Config:
     reduction: str = "sum"  # over features and levels: sum or mean
     commitment: float = 0.25  # beta
     batch: int = 1024
-    steps: int = 5000
+    steps: int = 3000
     minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit
     rate: float = 1e-3
     warmup: int = 100
@@ -47,6 +50,34 @@ class Config:
     weight_decay: float = 1e-4
     restart_every: int = 50  # steps; codes that no vector has then move to random residuals; 0 = never
     evaluate_every: int = 500
+
+    def __post_init__(self) -> None:
+        for option, allowed in (
+            ("residual_grad", bottleneck.RESIDUAL_GRADS),
+            ("estimator", bottleneck.ESTIMATORS),
+            ("reduction", ("sum", "mean")),
+            ("decay", optimizers.DECAYS),
+        ):
+            if getattr(self, option) not in allowed:
+                raise DataError(f"rqvae: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+        for option in ("code_width", "levels", "codes", "batch", "steps", "evaluate_every"):
+            if getattr(self, option) < 1:
+                raise DataError(f"rqvae: option {option} expects 1 or more, got {getattr(self, option)}")
+        for option in ("rate", "minutes", "weight_decay", "commitment", "restart_every", "warmup"):
+            if not 0 <= getattr(self, option) < math.inf:
+                raise DataError(f"rqvae: option {option} expects 0 or more, got {getattr(self, option)}")
+
+
+def configured(options: Mapping[str, Any]) -> Config:
+    """The defaults with options replaced, values as text; `hidden` is widths with commas. DataError as `recipes.configure`."""
+    options = dict(options)
+    if isinstance(widths := options.pop("hidden", None), str):
+        try:
+            options["hidden"] = tuple(int(width) for width in widths.split(",") if width)
+        except ValueError:
+            raise DataError(f"rqvae: option hidden expects widths with commas, as 512,256, got {widths!r}") from None
+    preset = recipes.Recipe("rqvae", "", {"default": Config()}, fit, encode, ())
+    return recipes.configure(preset, "default", options)
 
 
 def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:

@@ -1,0 +1,187 @@
+"""Identifiers of every kind through one entry: valid, extended without renaming, refused when they collapse; and the commands."""
+
+import json
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from zoo import cli, records
+from zoo.data import files
+from zoo.docids import docids, quantize
+from zoo.recipes import identifiers, rqvae
+from zoo.records import DataError
+from zoo.train import log as logs
+
+TRAINING = rqvae.Config(hidden=(8,), code_width=6, batch=32, steps=6, evaluate_every=3, restart_every=2, warmup=1)
+VECTORS = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
+VECTORS[50:] = VECTORS[:10]  # ten pairs that only a policy can tell apart
+CODES, LEVELS = 8, 2
+
+
+def config(kind, policy="counter", codes=CODES):
+    return identifiers.Config(kind, LEVELS, codes, policy, TRAINING)
+
+
+def fitted(kind, policy="counter", vectors=VECTORS, codes=CODES):
+    return identifiers.fit(vectors, config(kind, policy, codes), jax.random.key(0), logs.Log(quiet=True))
+
+
+@pytest.mark.parametrize("kind", identifiers.KINDS)
+def test_every_kind_names_every_document(kind):
+    state = fitted(kind)
+    ids = identifiers.names(state)
+    docids.build(ids.tokens, ids.alphabet)  # checks them
+    assert ids.tokens.shape == (60, LEVELS + 1)
+    np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"])
+    if kind == "random":
+        with pytest.raises(DataError, match="random codes do not follow from vectors"):
+            identifiers.encode(state, VECTORS)
+        return
+    np.testing.assert_array_equal(identifiers.encode(state, VECTORS), state["codes"])
+    np.testing.assert_array_equal(ids.tokens[50:, :-1], ids.tokens[:10, :-1])
+    more = identifiers.extend(state, VECTORS[:5])
+    np.testing.assert_array_equal(more.tokens[:60], ids.tokens)
+    np.testing.assert_array_equal(more.tokens[60:, :-1], ids.tokens[:5, :-1])
+
+
+@pytest.mark.parametrize("kind", ["rqvae", "rqkmeans", "pq"])
+def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
+    state = fitted(kind, "sinkhorn", codes=20)  # room for a first code of a third of the documents
+    ids = identifiers.names(state)
+    assert ids.tokens.shape == (60, LEVELS) and ids.alphabet == 21
+    np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"][:, :-1])
+    moved = (ids.tokens[:, -1] - 1 != state["codes"][:, -1]).mean()
+    assert 0 < moved < 0.7
+    costs = identifiers._costs(kind, state["fitted"], VECTORS, state["codes"])(np.arange(60))
+    np.testing.assert_array_equal(costs.argmin(axis=1), state["codes"][:, -1])  # the nearest is what was chosen
+    chosen = costs[np.arange(60), ids.tokens[:, -1] - 1].mean()
+    assert chosen < costs.mean()
+
+
+def test_a_constant_tokenizer_and_constant_vectors_are_refused():
+    with pytest.raises(DataError, match="identifiers: rq_kmeans: all 60 vectors are equal"):
+        fitted("rqkmeans", vectors=np.ones((60, 6)))
+    with pytest.raises(DataError, match="the tokenizer has collapsed"):
+        identifiers.fit(VECTORS, identifiers.Config("rqkmeans", 1, 1), jax.random.key(0), logs.Log(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    (
+        (dict(kind="vq"), "option kind expects one of rqvae, rqkmeans, pq, lsh, random, got 'vq'"),
+        (dict(collisions="ignore"), "option collisions expects one of counter, sinkhorn, refuse"),
+        (dict(kind="lsh", codes=100), "lsh has a power of two codes, got 100; choose 128"),
+        (dict(kind="random", collisions="sinkhorn"), "random has no distances"),
+    ),
+)
+def test_options_that_do_not_go_together_are_refused(options, message):
+    with pytest.raises(DataError, match=message):
+        identifiers.Config(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    (
+        ({"reduction": "max"}, "option reduction expects one of sum, mean"),
+        ({"steps": "0"}, "option steps expects 1 or more"),
+        ({"rate": "-1"}, "option rate expects 0 or more"),
+        ({"hidden": "8,x"}, "expects widths with commas"),
+        ({"depth": "8"}, "rqvae: no option 'depth'"),
+    ),
+)
+def test_options_of_the_training_are_checked(options, message):
+    with pytest.raises(DataError, match=message):
+        rqvae.configured(options)
+    assert rqvae.configured({"hidden": "8,4", "linear": "false", "steps": "7"}) == rqvae.Config(hidden=(8, 4), linear=False, steps=7)
+
+
+def test_the_report_says_what_the_statistics_say():
+    state = {"about": json.dumps({"kind": "rqkmeans", "codes": 4}), "codes": np.array([[0, 1], [0, 1], [0, 2], [3, 0]])}
+    lines = identifiers.report(state).splitlines()
+    assert lines[1].split() == ["1", "0.500", "1.8", "2", "0.81"] and lines[2].split() == ["2", "0.750", "2.8", "3", "1.50"]
+    assert lines[3] == "4 documents (2.00 bits), 50.0% share their codes with another, at most 2 the same"
+    state["codes"] = np.repeat([[0, 1], [0, 2]], 50, axis=0)
+    assert identifiers.report(state | {"about": json.dumps({"kind": "pq", "codes": 32})}).endswith("collapsed: level 1, 2")
+
+
+@pytest.fixture
+def vectors_file(tmp_path):
+    np.save(tmp_path / "vectors.npy", VECTORS)
+    return tmp_path / "vectors.npy"
+
+
+def run(*arguments):
+    return cli.main(["docids", *map(str, arguments)])
+
+
+def test_commands_make_identifiers_of_vectors_and_show_them(vectors_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("fit", "rqkmeans", "--vectors", vectors_file, "--levels", 2, "--codes", 8, "--out", out) == 0
+    assert "60 documents" in capsys.readouterr().out
+    rows = [line.split("\t") for line in (out / "docids.tsv").read_text().splitlines()]
+    state, about = identifiers.load(out)
+    assert [name for name, _ in rows] == [str(row) for row in range(60)]
+    assert [[int(token) for token in ids.split()] for _, ids in rows] == state["tokens"].tolist()
+    assert about["relative_error"] == pytest.approx(quantize.relative_error(VECTORS, quantize.decode(state["codes"], state["fitted"]["codebooks"])))
+    (tmp_path / "labels.txt").write_text("".join(f"{'hot' if code else 'cold'}\n" for code in state["codes"][:, 0] % 2))
+    assert run("stats", out, "--categories", tmp_path / "labels.txt") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("rqkmeans, collisions by counter, relative error 0.") and "codes.png" in printed
+    assert (out / "codes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_commands_make_identifiers_of_documents(tmp_path, capsys):
+    words = "apple pear plum fig bread rice corn oats".split()
+    texts = tuple(f"{a} {b}" for a in words for b in words)
+    corpus = records.Corpus(tuple(f"d{row}" for row in range(64)), ("",) * 64, texts)
+    files.write_beir(records.Collection("food", corpus, records.Queries((), ()), {}), tmp_path / "food")
+    assert run("fit", "lsh", "--data", tmp_path / "food", "--codes", 4, "--out", tmp_path / "out") == 0
+    assert (tmp_path / "out" / "docids.tsv").read_text().startswith("d0\t")
+
+
+def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    np.save(tmp_path / "flat.npy", np.zeros(5))
+    (tmp_path / "text.npy").write_text("no array")
+    (tmp_path / "labels.txt").write_text("one\n")
+    small = ("--levels", 2, "--codes", 8)
+    for arguments, message in (
+        (("fit", "vq", "--vectors", vectors_file, "--out", out), "got 'vq'"),
+        (("fit", "pq", "--vectors", tmp_path / "flat.npy", "--out", out), r"expected floats [N, D]"),
+        (("fit", "pq", "--vectors", tmp_path / "text.npy", "--out", out), "not an array of numbers"),
+        (("fit", "pq", "--vectors", vectors_file, "--out", out), "one a vector at most, got 256"),
+        (("fit", "pq", "--vectors", vectors_file, *small, "--collisions", "refuse", "--out", out), "documents collide"),
+        (("stats", out), "expected identifiers with docids.json"),
+    ):
+        assert run(*arguments) == cli.BAD_INPUT
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("zoo: ") and message in error
+        assert not out.exists()
+    assert run("fit", "pq", "--vectors", vectors_file, *small, "--out", out) == 0
+    assert run("fit", "pq", "--vectors", vectors_file, *small, "--out", out) == cli.BAD_INPUT
+    assert "holds identifiers already" in capsys.readouterr().err
+    assert run("stats", out, "--categories", tmp_path / "labels.txt") == cli.BAD_INPUT
+    assert "expected 60 lines, a category for each document" in capsys.readouterr().err
+
+
+def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path, monkeypatch):
+    whole = identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "whole", quiet=True)
+    report = rqvae._report
+
+    def interrupting(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        return report(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rqvae, "_report", interrupting)
+        with pytest.raises(KeyboardInterrupt, match="stopped at step 3 of 6"):
+            identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
+    with pytest.raises(DataError, match="another configuration or of other data"):
+        identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", seed=1, quiet=True)
+    again = identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
+    np.testing.assert_array_equal(again["tokens"], whole["tokens"])
+    assert not (tmp_path / "parts" / logs.CHECKPOINTS).exists()
+    loaded, _ = identifiers.load(tmp_path / "parts")
+    np.testing.assert_array_equal(identifiers.encode(loaded, VECTORS), whole["codes"])

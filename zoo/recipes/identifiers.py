@@ -1,0 +1,230 @@
+"""Identifiers of documents by what their vectors say: one entry to all quantisers, for systems and for `zoo docids`.
+
+    rqvae      codes of a trained auto-encoder (zoo.recipes.rqvae), TIGER's
+    rqkmeans   residual k-means
+    pq         product quantisation
+    lsh        sides of random hyperplanes
+    random     independent of the vectors: the control
+
+A tokenizer is a nested dict of arrays and text, as the state of a system is, and can be a part of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from zoo import records
+from zoo.data import atomic, tokens
+from zoo.docids import collisions, docids, quantize, vectors as texts_vectors
+from zoo.nets import sentences
+from zoo.recipes import rqvae
+from zoo.records import DataError
+from zoo.train import checkpoint, log as logs
+
+KINDS = ("rqvae", "rqkmeans", "pq", "lsh", "random")
+EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
+STATE, TABLE, ABOUT = "state", "docids.tsv", "docids.json"  # of a folder that `make` wrote
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What identifiers are made of; `training` is read by rqvae alone, and its levels and codes are set from here."""
+
+    kind: str = "rqvae"  # of KINDS
+    levels: int = 3
+    codes: int = 256  # of each level; under lsh a power of two
+    collisions: str = "counter"  # of collisions.POLICIES
+    training: rqvae.Config = rqvae.Config()
+
+    def __post_init__(self) -> None:
+        for option, allowed in (("kind", KINDS), ("collisions", collisions.POLICIES)):
+            if getattr(self, option) not in allowed:
+                raise DataError(f"identifiers: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+        if self.kind == "lsh" and self.codes & (self.codes - 1):
+            raise DataError(f"identifiers: lsh has a power of two codes, got {self.codes}; choose {1 << (self.codes - 1).bit_length()}")
+        if self.collisions == "sinkhorn" and self.kind in ("lsh", "random"):
+            raise DataError(f"identifiers: {self.kind} has no distances to share out codes by; choose collisions counter or refuse")
+
+
+def embed(corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000) -> np.ndarray:
+    """Vectors f32[N, D] of documents; D is `dim` under tfidf, 384 under minilm."""
+    if how == "minilm":
+        return sentences.encode(corpus.contents(), log=log)
+    contents = tokens.stemmed(corpus.contents())
+    tokenizer = tokens.train(contents, size=vocabulary)
+    rows = tokens.whole(tokenizer, contents)
+    return texts_vectors.tfidf_svd(rows, vocabulary=tokens.count(tokenizer), dim=dim, seed=0).documents
+
+
+def read_vectors(path: str | os.PathLike) -> np.ndarray:
+    """f32[N, D] of a .npy file; DataError if it holds anything else."""
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        raise DataError(f"{path}: not an array of numbers in NumPy's format; write it with numpy.save") from None
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
+        got = f"{vectors.dtype} {list(vectors.shape)}" if isinstance(vectors, np.ndarray) else "several arrays"
+        raise DataError(f"{path}: expected floats [N, D], a vector a document, got {got}")
+    return vectors.astype(np.float32)
+
+
+def make(names_of: Sequence[str], vectors: np.ndarray, config: Config, out: str | os.PathLike, *, seed: int = 0, quiet: bool = False) -> dict:
+    """The tokenizer of `fit`, also written into a folder: state, a table of names and tokens, what it is, and the log.
+
+    names_of: N, what the documents are called by their owner. An interrupted rqvae goes on when the same is made again.
+    Raises DataError if the folder holds something else.
+    """
+    out = pathlib.Path(out)
+    if (out / ABOUT).exists():
+        raise DataError(f"{out}: holds identifiers already; remove it or name another folder")
+    if not (out / logs.CHECKPOINTS).is_dir():
+        atomic.refuse_occupied(out)
+    what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
+    log = logs.Log(out, quiet=quiet, identity=hashlib.sha256(what.encode()).hexdigest()[:16])
+    with contextlib.closing(log):
+        log.phase(config.kind)
+        try:
+            state = fit(vectors, config, jax.random.key(seed), log)
+        except DataError:
+            if not (out / logs.CHECKPOINTS).is_dir():
+                shutil.rmtree(out)
+            raise
+    shutil.rmtree(out / STATE, ignore_errors=True)
+    checkpoint.save_state(state, out / STATE)
+    with atomic.file(out / TABLE) as table:
+        table.writelines(f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n" for name, row in zip(names_of, state["tokens"]))
+    about = json.loads(state["about"]) | {"documents": len(vectors), "relative_error": relative_error(state, vectors), "seed": seed}
+    with atomic.file(out / ABOUT) as file:
+        json.dump(about, file, indent=1)
+    shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
+    return state
+
+
+def load(folder: str | os.PathLike) -> tuple[dict, dict]:
+    """The tokenizer that `make` wrote, and what it is; DataError if the folder does not hold one."""
+    folder = pathlib.Path(folder)
+    if not (folder / ABOUT).is_file():
+        raise DataError(f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids fit")
+    return checkpoint.load_state(folder / STATE), json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+
+
+def read_labels(path: str | os.PathLike, count: int) -> list[str]:
+    """A label a line, as many as there are documents."""
+    labels = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    if len(labels) != count:
+        raise DataError(f"{path}: expected {count} lines, a category for each document in their order, got {len(labels)}")
+    return labels
+
+
+def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
+    """Tokenizer of vectors f32[N, D]: {"about": JSON, "fitted": what encodes, "codes": i32[N, L], "tokens", "alphabet"}.
+
+    Raises DataError for vectors that cannot be told apart, and for collisions that the policy does not resolve.
+    """
+    try:
+        fitted, codes = _fitted(vectors, config, key, log)
+        ids = collisions.collide(codes, num_codes=config.codes, policy=config.collisions, costs=_costs(config.kind, fitted, vectors, codes))
+    except ValueError as error:
+        raise DataError(f"identifiers: {error}") from None
+    about = {"kind": config.kind, "levels": config.levels, "codes": config.codes, "collisions": config.collisions}
+    state = {"about": json.dumps(about), "codes": codes, "tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)}
+    return state | ({"fitted": fitted} if fitted else {})
+
+
+def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
+    """Codes i32[M, L] of new vectors f32[M, D], by codebooks that do not change. DataError under random, which reads none."""
+    kind = json.loads(state["about"])["kind"]
+    if kind == "random":
+        raise DataError("identifiers: random codes do not follow from vectors; draw new ones with quantize.random")
+    return _encoded(kind, state["fitted"], np.asarray(vectors, np.float32))
+
+
+def names(state: dict) -> docids.Docids:
+    """The identifiers of the documents that the tokenizer was fitted to."""
+    return docids.Docids(np.asarray(state["tokens"]), int(state["alphabet"]))
+
+
+def extend(state: dict, vectors: np.ndarray) -> docids.Docids:
+    """The identifiers of the fit, unchanged, and after them those of new documents with vectors f32[M, D]."""
+    about, codes = json.loads(state["about"]), encode(state, vectors)
+    costs = _costs(about["kind"], state["fitted"], vectors, codes)
+    try:
+        return collisions.extend(names(state), codes, num_codes=about["codes"], policy=about["collisions"], costs=costs)
+    except ValueError as error:
+        raise DataError(f"identifiers: {error}") from None
+
+
+def stats(state: dict) -> quantize.Stats:
+    """How the codes of the fit, before collisions were resolved, are spread."""
+    return quantize.stats(np.asarray(state["codes"]), num_codes=json.loads(state["about"])["codes"])
+
+
+def relative_error(state: dict, vectors: np.ndarray) -> float | None:
+    """Of what the codes of the fit say of its vectors f32[N, D]; None for codes that stand for no vector (lsh, random)."""
+    kind, codes = json.loads(state["about"])["kind"], np.asarray(state["codes"])
+    if kind in ("lsh", "random"):
+        return None
+    decoded = rqvae.decode(state["fitted"], codes) if kind == "rqvae" else quantize.decode(codes, state["fitted"]["codebooks"])
+    return quantize.relative_error(vectors, decoded)
+
+
+def report(state: dict) -> str:
+    """Statistics as a table, one line a level, and a line of what they come to."""
+    found = stats(state)
+    lines = ["level   usage  perplexity  prefixes  bits so far"]
+    for level, values in enumerate(zip(found.usage, found.perplexity, found.prefixes, found.entropy), start=1):
+        usage, perplexity, prefixes, bits = values
+        lines.append(f"{level:5d}  {usage:6.3f}  {perplexity:10.1f}  {prefixes:8,d}  {bits:11.2f}")
+    rows = len(state["codes"])
+    told_apart = np.log2(rows)
+    lines.append(
+        f"{rows:,} documents ({told_apart:.2f} bits), {found.colliding:.1%} share their codes with another, "
+        f"at most {found.most_alike} the same"
+    )
+    if found.collapsed:
+        lines.append(f"collapsed: level {', '.join(str(level + 1) for level in found.collapsed)}")
+    return "\n".join(lines)
+
+
+def _fitted(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> tuple[dict, np.ndarray]:
+    if config.kind == "rqvae":
+        state = rqvae.fit(vectors, dataclasses.replace(config.training, levels=config.levels, codes=config.codes), key, log)
+        return state, rqvae.encode(state, vectors)
+    if config.kind == "random":
+        return {}, quantize.random(len(vectors), key, levels=config.levels, codes=config.codes)
+    if config.kind == "lsh":
+        planes, codes = quantize.lsh(vectors, key, levels=config.levels, bits=config.codes.bit_length() - 1)
+        return planes._asdict(), codes
+    quantiser = {"rqkmeans": quantize.rq_kmeans, "pq": quantize.product}[config.kind]
+    codebooks, codes = quantiser(vectors, key, levels=config.levels, codes=config.codes)
+    return {"codebooks": codebooks}, codes
+
+
+def _encoded(kind: str, fitted: dict, vectors: np.ndarray) -> np.ndarray:
+    if kind == "rqvae":
+        return rqvae.encode(fitted, vectors)
+    if kind == "lsh":
+        return quantize.lsh_encode(vectors, quantize.Hyperplanes(**fitted))
+    return quantize.encode(vectors, fitted["codebooks"])
+
+
+def _costs(kind: str, fitted: dict, vectors: np.ndarray, codes: np.ndarray) -> collisions.Costs | None:
+    """Squared distances to the last codes, where the codes have a place."""
+    if kind in ("lsh", "random"):
+        return None
+    if kind == "rqvae":
+        vectors, codebooks = rqvae.latents(fitted, vectors), np.asarray(fitted["params"]["params"]["codebooks"])
+    else:
+        vectors, codebooks = np.asarray(vectors, np.float32), fitted["codebooks"]
+    return lambda rows: quantize.distances(vectors[rows], codes[rows], codebooks)
