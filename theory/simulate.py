@@ -1,0 +1,307 @@
+"""Monte Carlo of both theorems, with standard errors: jitted, streamed in blocks, memory O(N + block) for any number of draws.
+
+`kl` draws corpora and walks the tree; `recall` draws queries and searches with `zoo.search.beam.beam_search` on a real
+`zoo.index.trie.Trie`. With several devices each draws a share of its own. Keys are explicit: the same key, number of draws and number
+of devices give the same numbers. What is measured is defined in arXiv 2504.09935; the form of the measurement is derived here.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+
+from theory import worlds
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import beam, guided
+
+BLOCK_LEAVES = 2**20  # leaves drawn at a time on a device
+BLOCK_SCORES = 2**22  # branch scores drawn at a time on a device
+PATTERN = 2**16  # places at which the pattern of the last bit may start
+STREAMS = 2  # of draws; a single device that is a CPU works on them at once
+DECODERS = ("masked", "counted", "exact")
+
+
+class Estimate(NamedTuple):
+    """A mean over draws, its standard error, and the number of draws that count."""
+
+    mean: np.ndarray
+    stderr: np.ndarray
+    n: int
+
+
+# ---------------------------------------------------------------- KL of constrained decoding
+
+
+def kl(
+    relevance: np.ndarray,
+    branching: int,
+    depth: int,
+    corpora,
+    key: jax.Array,
+    *,
+    num_corpora: int,
+    decoder: str = "masked",
+    reverse: bool = False,
+) -> Estimate:
+    """KL of each decoding step over random corpora that are not empty, f64[m] in nats.
+
+    At a node, with S_c the share of the mass below child c that is in the corpus, f_c what the decoder knows of it (masked: whether
+    anything is left; counted: the share of the leaves; exact: S_c) and P(c) ~ r_c f_c: KL[P||Q] = log E_P[X] - E_P[log X] for
+    X = S / f (T1), and KL[Q||P] = E_P[X log X] / E_P[X] - log E_P[X]; nodes are weighed by the probability with which P reaches
+    them, or Q for the reverse.
+
+    Args:
+      relevance: f[N], N = branching**depth, any scale.
+      corpora: `worlds.Kept`, `FixedSize`, `BranchCorrelated` or `Heterogeneous`.
+      num_corpora: draws; rounded up to whole blocks on each device.
+      decoder: one of DECODERS.
+      reverse: KL[Q||P] instead.
+
+    Raises:
+      ValueError: for relevance, sizes or decoder as above.
+
+    Inf where an alive child has no relevance left but had some. Sums are in f32: relative error about 1e-5.
+    """
+    if decoder not in DECODERS:
+        raise ValueError(f"kl: expected a decoder of {', '.join(DECODERS)}, got {decoder!r}")
+    if num_corpora < 2:
+        raise ValueError(f"kl: expected num_corpora of at least 2 for a standard error, got {num_corpora}")
+    tree = worlds.full(branching, depth, relevance)
+    num_leaves = len(tree.relevance)
+    masses = [np.maximum(mass, np.finfo(np.float64).tiny) for mass in tree.masses]
+    weights = [jnp.asarray(tree.masses[t + 1] / np.repeat(masses[t], branching), jnp.float32) for t in range(depth)]
+    together = min(max(1, BLOCK_LEAVES // num_leaves), -(-num_corpora // _streams()))
+    walk = functools.partial(_steps, branching=branching, decoder=decoder, reverse=reverse)
+
+    def draw(key):
+        alive = _leaves(corpora, key, together, num_leaves)
+        return jax.vmap(lambda leaves: walk(leaves, weights))(alive) if together > 1 else walk(alive[0], weights)[None]
+
+    return _averaged(draw, key, together, num_corpora, depth)
+
+
+def _leaves(corpora, key: jax.Array, together: int, num_leaves: int) -> jax.Array:
+    """bool[together, num_leaves] of one block."""
+    if isinstance(corpora, worlds.Kept) and together * num_leaves >= BLOCK_LEAVES // 2 and num_leaves % 4 == 0 and corpora.keep >= 1 / 32:
+        return _kept_bytes(key, corpora.keep, together * num_leaves).reshape(together, num_leaves)
+    return jax.vmap(lambda key: corpora.draw(key, num_leaves))(jax.random.split(key, together))
+
+
+def _kept_bytes(key: jax.Array, keep: float, size: int) -> jax.Array:
+    """bool[size], each True with probability `keep`, at the cost of one random byte.
+
+    A byte below floor(256 p) says yes; one equal to it says yes where a fixed random pattern, of frequency 256 p - floor(256 p) and read
+    from a random place, is set. Each block so has exactly the law wanted; blocks share the pattern.
+    """
+    bits, place = jax.random.split(key)
+    words = jax.random.bits(bits, (size // 4,), jnp.uint32)
+    bytes_ = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(size)
+    whole = math.floor(256 * keep)
+    if whole == 256:
+        return jnp.ones(size, bool)
+    yes = bytes_ < jnp.uint8(whole)
+    rest = 256 * keep - whole
+    if rest < 1e-9:
+        return yes
+    pattern = jax.random.bernoulli(jax.random.key(0), rest, (size + PATTERN,))
+    first = jax.random.randint(place, (), 0, PATTERN)
+    return yes | ((bytes_ == jnp.uint8(whole)) & jax.lax.dynamic_slice(pattern, (first,), (size,)))
+
+
+def _steps(alive: jax.Array, weights: list[jax.Array], *, branching: int, decoder: str, reverse: bool) -> jax.Array:
+    """f32[m] KL of each step for one corpus bool[N]; NaN if it is empty. weights[t]: f32[b^(t+1)] r_c / r_v."""
+    depth = len(weights)
+    rows = lambda x: x.reshape(-1, branching)
+    share = {depth: alive}  # of mass; bool at the leaves
+    some = {depth: alive}
+    count = {depth: alive}  # share of leaves
+    for t in range(depth - 1, -1, -1):
+        below = rows(share[t + 1])
+        share[t] = jnp.where(below, rows(weights[t]), 0).sum(1) if t == depth - 1 else (below * rows(weights[t])).sum(1)
+        some[t] = rows(some[t + 1]).any(1)
+        if decoder == "counted":
+            count[t] = rows(count[t + 1]).mean(1, dtype=jnp.float32)
+    scale = jnp.maximum(share[0][0], 1e-30)  # X is centred, so that logs are of numbers near 1
+    reach = jnp.ones(1)
+    steps = []
+    for t in range(depth - 1):
+        seen = some[t + 1].astype(jnp.float32) if decoder == "masked" else (count if decoder == "counted" else share)[t + 1]
+        knows, left, prior = rows(seen), rows(share[t + 1]), rows(weights[t])
+        chosen = prior * knows
+        chosen = chosen / jnp.maximum(chosen.sum(1, keepdims=True), 1e-37)  # P(c|v)
+        y = left / jnp.where(knows > 0, knows, 1) / (scale if decoder == "masked" else 1) - 1
+        live = chosen > 0
+        mean = jnp.where(live, chosen * y, 0).sum(1)  # E_P[X] - 1
+        if reverse:
+            wanted = jnp.where(live, chosen * (1 + y), 0) / jnp.maximum(1 + mean, 1e-37)[:, None]
+            gap = jnp.where(wanted > 0, wanted * jnp.log1p(y), 0).sum(1) - jnp.log1p(mean)
+            onward = wanted
+        else:
+            gap = jnp.where(live, chosen * (y - jnp.log1p(y)), 0).sum(1) - (mean - jnp.log1p(mean))
+            onward = chosen
+        steps.append(jnp.where(reach > 0, reach * gap, 0).sum())
+        reach = (reach[:, None] * onward).reshape(-1)
+    return jnp.where(some[0][0], jnp.stack([*steps, jnp.zeros(())]), jnp.nan)
+
+
+# ---------------------------------------------------------------- recall of beam search
+
+
+def recall(world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries: int) -> Estimate:
+    """Share of the k relevant branches that a beam of `width` keeps, by `beam_search` on the trie of the b branches.
+
+    The step closure returns the world's standardised marginals, exact for any number of leaves a branch: n = 1e12 is one number. Later
+    steps only lose relevant leaves, so this is the recall that bounds them (T6), and that of two levels exactly when all leaves
+    of a kept branch fit into the second beam.
+    """
+    found = functools.partial(_found, world, width)
+    return _over_queries(lambda hits: hits.sum(-1) / world.relevant, found, world, key, num_queries)
+
+
+def precision(world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries: int) -> Estimate:
+    """Share of queries with a relevant branch in the beam, which bounds and for two levels equals precision@1 (T7)."""
+    found = functools.partial(_found, world, width)
+    return _over_queries(lambda hits: hits.any(-1).astype(jnp.float32), found, world, key, num_queries)
+
+
+def _found(world: worlds.SparseThick, width: int, key: jax.Array, index: trie.Trie, num_queries: int) -> jax.Array:
+    """bool[num_queries, K]: whether each branch of the beam holds a relevant leaf."""
+    marginal, holds = world.draw(key, num_queries)
+    logits = jnp.pad(marginal, [(0, 0), (1, 0)])[:, None]  # token 0 is PAD; ranks are those of the marginals themselves
+    step = lambda t, token, cache: (logits, cache)
+    found = beam.beam_search(step, jnp.zeros((num_queries, 1)), index, width=min(width, world.branching), length=1, renormalize=True)
+    return jnp.take_along_axis(holds, index.documents_of(found.leaf)[..., 0], axis=1)
+
+
+def _over_queries(measure, found, world: worlds.SparseThick, key: jax.Array, num_queries: int) -> Estimate:
+    if num_queries < 2:
+        raise ValueError(f"recall: expected num_queries of at least 2 for a standard error, got {num_queries}")
+    index = trie.build(docids.atomic(world.branching))
+    together = min(max(1, BLOCK_SCORES // world.branching), -(-num_queries // _streams()))
+    found = _averaged(lambda key: measure(found(key, index, together))[:, None], key, together, num_queries, 1)
+    return Estimate(found.mean[0], found.stderr[0], found.n)
+
+
+class Leafwise(NamedTuple):
+    """What `search_leaves` measures, over queries."""
+
+    recall: Estimate  # share of the k relevant leaves among the K answers
+    precision: Estimate  # whether the first answer is relevant
+
+
+def search_leaves(
+    world: worlds.SparseThick, depth: int, key: jax.Array, *, width: int, num_queries: int, marginal: str = "sum"
+) -> Leafwise:
+    """The whole search down a full tree, every leaf's score drawn.
+
+    Args:
+      world: of branching**(depth - 1) leaves a branch, with scores above 0.
+      depth: m of the tree.
+      width: K.
+      marginal: "sum": a step closure gives the log of the mass below each child, as a Bayes-optimal autoregressive model does;
+        "max": `guided.max_marginal`, with which a beam of k finds the exact top k.
+
+    Raises:
+      ValueError: another number of leaves, another marginal, or a score that is not positive in a search by sums.
+    """
+    b, num_leaves = world.branching, world.branching**depth
+    if world.leaves * b != num_leaves:
+        raise ValueError(f"search_leaves: expected {num_leaves // b} leaves a branch at depth {depth}, got {world.leaves}")
+    if marginal not in ("sum", "max"):
+        raise ValueError(f'search_leaves: expected marginal "sum" or "max", got {marginal!r}')
+    codes = np.stack(np.unravel_index(np.arange(num_leaves), (b,) * depth), axis=1).astype(np.int32) + 1
+    ids = docids.build(codes, alphabet=b + 1)
+    index, where = trie.build(ids), guided.nodes(ids)
+    together = min(max(1, BLOCK_SCORES // num_leaves), num_queries)
+    once = jax.jit(functools.partial(_searched, world, depth, width, marginal, together))
+    parts = [once(part, index, where) for part in jax.random.split(key, -(-num_queries // together))]
+    if marginal == "sum" and any(bool(negative) for _, negative in parts):
+        raise ValueError(f"search_leaves: a search by sums expects scores above 0, the {world.tail.name} tail gave one below; use gamma")
+    values = np.concatenate([np.asarray(found, np.float64) for found, _ in parts])
+    mean, stderr = values.mean(0), values.std(0, ddof=1) / math.sqrt(max(len(values), 2))
+    return Leafwise(*(Estimate(m, e, len(values)) for m, e in zip(mean, stderr)))
+
+
+def _searched(world, depth: int, width: int, marginal: str, together: int, key: jax.Array, index: trie.Trie, where: guided.Nodes):
+    """f32[together, 2] recall and precision@1, and whether a score was not positive."""
+    b = world.branching
+    score, place, leaf = jax.random.split(key, 3)
+    scores = world.tail.mean + world.tail.sd * world.tail.leaves(score, (together, b, world.leaves))
+    chosen = jnp.argsort(jax.random.uniform(place, (together, b)), axis=1)[:, : world.relevant]  # branches
+    row, which = jnp.arange(together)[:, None], jax.random.randint(leaf, chosen.shape, 0, world.leaves)
+    scores = scores.at[row, chosen, which].set(world.score).reshape(together, -1)
+    relevant = jnp.zeros(scores.shape, bool).at[row, chosen * world.leaves + which].set(True)
+    if marginal == "max":
+        legal = guided.max_marginal(index, where, scores)
+        step, cache = lambda t, token, cache: (jnp.zeros((*token.shape, b + 1)), cache), jnp.zeros((together, 1))
+    else:
+        logs = [jnp.log(scores.reshape(together, b ** (t + 1), -1).sum(-1)) for t in range(depth)]
+        legal, cache = index, jnp.zeros((together, 1), jnp.int32)  # cache: number of the node at depth t
+
+        def step(t, token, node):
+            node = node * b + token - 1 if t else node
+            child = node[..., None] * b + jnp.arange(b)[None, None]
+            logits = jnp.take_along_axis(logs[t], child.reshape(together, -1), axis=1).reshape(child.shape)
+            return jnp.pad(logits, [(0, 0), (0, 0), (1, 0)], constant_values=-jnp.inf), node
+
+    beams = beam.beam_search(step, cache, legal, width=width, length=depth, renormalize=False)
+    found = index.documents_of(beams.leaf)[..., 0]
+    hit = jnp.take_along_axis(relevant, jnp.maximum(found, 0), axis=1) & (found >= 0)
+    return jnp.stack([hit.sum(1) / world.relevant, hit[:, 0].astype(jnp.float32)], axis=1), (scores <= 0).any()
+
+
+# ---------------------------------------------------------------- draws in blocks on all devices
+
+
+def _streams() -> int:
+    return max(jax.device_count(), STREAMS)
+
+
+def _averaged(draw, key: jax.Array, together: int, wanted: int, size: int) -> Estimate:
+    """Mean and standard error of draw(key) -> f32[together, size] over blocks; rows with a NaN do not count.
+
+    Blocks are shared out to the devices; a single one, if it is a CPU, works on two streams of them at once.
+    """
+    keys = jax.random.split(key, (_streams(), -(-wanted // (together * _streams()))))
+
+    def stream(keys):  # -> count f32[], total and square f32[size] less the centre f32[size], which squares need to keep their digits
+        first = draw(keys[0])
+        centre = jnp.where(jnp.isfinite(first), first, 0).mean(0)
+
+        def sums(values):
+            counts = ~jnp.isnan(values).any(1, keepdims=True)
+            values = jnp.where(counts, values - centre[None], 0)
+            return counts.sum(dtype=jnp.float32), values.sum(0), (values**2).sum(0)
+
+        def add(total, key):
+            return tuple(a + b for a, b in zip(total, sums(draw(key)))), None
+
+        return *jax.lax.scan(add, sums(first), keys[1:])[0], centre
+
+    if jax.device_count() == 1:
+        run = jax.jit(stream).lower(keys[0]).compile()
+        with concurrent.futures.ThreadPoolExecutor(len(keys)) as pool:
+            parts = list(pool.map(lambda mine: jax.block_until_ready(run(mine)), list(keys)))
+        sums = [np.stack([np.asarray(part[i], np.float64) for part in parts]) for i in range(4)]
+    else:
+        mesh = jax.sharding.Mesh(np.array(jax.devices()), ("draws",))
+        spec = PartitionSpec("draws")
+        run = jax.jit(jax.shard_map(jax.vmap(stream), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False))
+        sums = [np.asarray(x, np.float64) for x in run(keys)]
+    count, total, square, centre = sums[0][:, None], *sums[1:]
+    n = count.sum()
+    if n < 2:
+        raise ValueError("simulate: fewer than two draws had a document in the corpus; draw more, or keep more")
+    means = centre + total / np.maximum(count, 1)
+    mean = (count * means).sum(0) / n
+    with np.errstate(invalid="ignore"):  # of an infinite mean
+        variance = (square - total**2 / np.maximum(count, 1) + count * (means - mean) ** 2).sum(0) / (n - 1)
+    return Estimate(mean, np.sqrt(np.maximum(variance, 0) / n), int(n))
