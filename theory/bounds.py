@@ -164,9 +164,8 @@ def heterogeneous_kl(relevance: np.ndarray, branching: int, depth: int, keep: np
     With pbar_i = E S_i and pbar its mean under w: 1/2 Var_w(pbar_i)/pbar^2 + sum of w (1-w) Var(S_i) / (2 pbar^2). The shift
     is not small when the probabilities differ much between branches; `expected_kl` takes the same keep and is exact.
     """
-    tree, keep = worlds.full(branching, depth, relevance), np.asarray(keep, np.float64)
-    if keep.shape != tree.relevance.shape or not ((keep > 0) & (keep <= 1)).all():
-        raise ValueError(f"heterogeneous_kl: expected keep in (0, 1] of shape [{len(tree.relevance)}], got {list(keep.shape)}")
+    tree = worlds.full(branching, depth, relevance)
+    keep = worlds.checked_keeps("heterogeneous_kl", keep, len(tree.relevance))
     if depth == 1:
         return 0.0
     share = tree.masses[1]

@@ -125,11 +125,7 @@ def _of_any_size(num_leaves: int, keep: float | np.ndarray):
     """Blocks (corpora, probabilities) of all corpora but the empty one."""
     if num_leaves > MOST_LEAVES:
         raise ValueError(f"enumerate_kl: expected at most {MOST_LEAVES} leaves, got {num_leaves}; use theory.expected_kl")
-    if np.ndim(keep) == 0:
-        keep = np.full(num_leaves, worlds.checked_keep("enumerate_kl", keep))
-    keep = np.asarray(keep, np.float64)
-    if keep.shape != (num_leaves,) or not ((keep > 0) & (keep <= 1)).all():
-        raise ValueError(f"enumerate_kl: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, got {keep.shape}")
+    keep = worlds.checked_keeps("enumerate_kl", keep, num_leaves)
     for lo in range(1, 2**num_leaves, BLOCK):
         number = np.arange(lo, min(lo + BLOCK, 2**num_leaves))
         corpora = (number[:, None] >> np.arange(num_leaves)) % 2 == 1

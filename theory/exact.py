@@ -27,7 +27,7 @@ LARGEST = 40.0  # s times the lightest leaf where the grid ends; e^-40 = 4e-18 i
 BLOCK = 2**19  # numbers in the largest array of a worker
 
 
-def expected_kl(relevance: np.ndarray, branching: int, depth: int, keep: float) -> np.ndarray:
+def expected_kl(relevance: np.ndarray, branching: int, depth: int, keep: float | np.ndarray) -> np.ndarray:
     """E[KL[P||Q] of step t | corpus not empty] for t = 1 .. m, in nats; T3, derived here.
 
     Step t sums P(v) KL_v over the nodes v at depth t-1 (chain rule), so the whole is the KL of sequences. The last step is 0.
@@ -48,14 +48,9 @@ def expected_kl(relevance: np.ndarray, branching: int, depth: int, keep: float) 
     return expected_kl_of(worlds.full(branching, depth, relevance), keep)
 
 
-def expected_kl_of(tree: worlds.Tree, keep: float) -> np.ndarray:
+def expected_kl_of(tree: worlds.Tree, keep: float | np.ndarray) -> np.ndarray:
     """`expected_kl` for a tree of any shape, f64[depth]; identifiers of unequal length take steps of 0 once they have ended."""
-    num_leaves = len(tree.relevance)
-    if np.ndim(keep) == 0:
-        keep = np.full(num_leaves, worlds.checked_keep("expected_kl", keep))
-    keep = np.asarray(keep, np.float64)
-    if keep.shape != (num_leaves,) or not ((keep > 0) & (keep <= 1)).all():
-        raise ValueError(f"expected_kl: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, got {keep.shape}")
+    keep = worlds.checked_keeps("expected_kl", keep, len(tree.relevance))
     steps = np.zeros(tree.depth)
     if tree.depth == 1 or (keep == 1).all():
         return steps

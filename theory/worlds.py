@@ -108,6 +108,20 @@ def checked_keep(where: str, keep: float) -> float:
     return float(keep)
 
 
+def checked_keeps(where: str, keep: float | np.ndarray, num_leaves: int) -> np.ndarray:
+    """f64[num_leaves] in (0, 1] from one number or one a leaf, or a ValueError in the name of the function `where`."""
+    if np.ndim(keep) == 0:
+        return np.full(num_leaves, checked_keep(where, keep))
+    keep = np.asarray(keep, np.float64)
+    if keep.shape != (num_leaves,):
+        raise ValueError(f"{where}: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, got {list(keep.shape)}")
+    bad = ~((keep > 0) & (keep <= 1))
+    if bad.any():
+        leaf = int(np.flatnonzero(bad)[0])
+        raise ValueError(f"{where}: expected keep for every leaf in (0, 1], got {keep[leaf]} at leaf {leaf}")
+    return keep
+
+
 def _sizes(where: str, branching: int, depth: int) -> int:
     if branching != int(branching) or depth != int(depth) or branching < 1 or depth < 1:
         raise ValueError(f"{where}: expected whole branching >= 1 and depth >= 1, got {branching} and {depth}")

@@ -98,6 +98,12 @@ def test_the_exact_decoder_costs_nothing_and_counting_suffices_within_uniform_no
         assert theory.enumerate_kl(np.ones(8), 2, 3, keep=keep)[:2].min() > 1e-6
 
 
+def test_counts_are_taken_as_shares_of_branches_of_unequal_size():
+    tree = worlds.Tree((np.zeros(2, int), np.array([0, 0, 0, 0, 0, 1, 1])), np.full(7, 1 / 7))
+    np.testing.assert_allclose(enumeration.enumerate_kl_of(tree, keep=0.4, decoder="counted"), 0, atol=1e-15)
+    assert enumeration.enumerate_kl_of(tree, keep=0.4)[0] > 0.01
+
+
 @QUICK
 @given(RELEVANCE, st.floats(1e-3, 0.999), DECODER, st.booleans())
 def test_random_size_is_the_binomial_mixture_of_fixed_sizes(relevance, keep, decoder, reverse):
@@ -133,7 +139,8 @@ def test_counting_never_hurts_the_uniform_within_branches_first_step(relevance, 
         ({}, "keep or size, one of them"),
         ({"keep": 0.5, "size": 2}, "keep or size, one of them"),
         ({"keep": 0}, r"\(0, 1\], got 0"),
-        ({"keep": np.full(8, 2.0)}, "one for each of 8 leaves"),
+        ({"keep": np.full(8, 2.0)}, "got 2.0 at leaf 0"),
+        ({"keep": np.full(7, 0.5)}, "one for each of 8 leaves"),
         ({"size": 0}, r"size in 1 .. 8, got 0"),
         ({"size": 9}, r"size in 1 .. 8, got 9"),
         ({"keep": 0.5, "decoder": "magic"}, "'magic'"),

@@ -75,6 +75,22 @@ def test_a_probability_of_its_own_for_every_leaf_is_exact_too(tree, keep):
     np.testing.assert_allclose(exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE)
 
 
+def test_a_leaf_that_surely_stays_saves_a_branch_with_barren_leaves():
+    parents = (np.array([0, 0]), np.array([0, 0, 1]), np.array([0, 0, 0, 1, 1, 1, 2]))
+    tree = worlds.Tree(parents, np.array([0, 0, 1, 1, 0, 0, 1]) / 3)
+    keep = np.array([1, 1, 1, 0.5, 1, 1, 1])
+    steps = exact.expected_kl_of(tree, keep)
+    assert np.isfinite(steps[0]) and steps[1] == np.inf
+    np.testing.assert_allclose(steps, enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE)
+
+
+def test_steps_after_an_infinite_one_count_barren_branches_as_alive():
+    relevance = np.array([1, 2, 3, 4, 5, 6, 0, 0])  # the last two may keep the second root branch alive
+    steps = theory.expected_kl(relevance, 2, 3, 0.4)
+    assert steps[0] == np.inf and 0 < steps[1] < np.inf
+    np.testing.assert_allclose(steps, theory.enumerate_kl(relevance, 2, 3, keep=0.4), **CLOSE)
+
+
 @pytest.mark.parametrize("keep", (1e-1, 1e-3, 1e-6, 1e-9, 1e-12))
 @pytest.mark.parametrize(("branching", "depth"), ((2, 3), (3, 2), (12, 1), (1, 5), (2, 4)))
 def test_small_shares_lose_no_digits(branching, depth, keep):
@@ -183,7 +199,7 @@ def test_wider_and_flatter_trees_cost_less_in_total_and_more_at_first():
     assert firsts == sorted(firsts)
 
 
-@pytest.mark.parametrize("keep", (0, -0.1, 1.5, np.nan, np.inf))
+@pytest.mark.parametrize("keep", (0, -0.1, 1.5, np.nan, np.inf, np.full(8, 1.5), np.zeros(8)))
 def test_a_share_outside_its_range_is_refused_in_one_line(keep):
     with pytest.raises(ValueError, match=r"expected_kl: expected keep.* in \(0, 1\], got [^\n]*$"):
         theory.expected_kl(np.ones(8), 2, 3, keep)
