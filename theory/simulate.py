@@ -81,11 +81,11 @@ def kl(
     together = min(max(1, BLOCK_LEAVES // num_leaves), -(-num_corpora // _streams()))
     walk = functools.partial(_steps, branching=branching, decoder=decoder, reverse=reverse)
 
-    def draw(key):
+    def draw(weights, key):
         alive = _leaves(corpora, key, together, num_leaves)
         return jax.vmap(lambda leaves: walk(leaves, weights))(alive) if together > 1 else walk(alive[0], weights)[None]
 
-    return _averaged(draw, key, together, num_corpora, depth)
+    return _averaged(draw, weights, key, together, num_corpora, depth)
 
 
 def _leaves(corpora, key: jax.Array, together: int, num_leaves: int) -> jax.Array:
@@ -186,8 +186,8 @@ def _over_queries(measure, found, world: worlds.SparseThick, key: jax.Array, num
         raise ValueError(f"recall: expected num_queries of at least 2 for a standard error, got {num_queries}")
     index = trie.build(docids.atomic(world.branching))
     together = min(max(1, BLOCK_SCORES // world.branching), -(-num_queries // _streams()))
-    found = _averaged(lambda key: measure(found(key, index, together))[:, None], key, together, num_queries, 1)
-    return Estimate(found.mean[0], found.stderr[0], found.n)
+    averaged = _averaged(lambda index, key: measure(found(key, index, together))[:, None], index, key, together, num_queries, 1)
+    return Estimate(averaged.mean[0], averaged.stderr[0], averaged.n)
 
 
 class Leafwise(NamedTuple):
@@ -265,15 +265,15 @@ def _streams() -> int:
     return max(jax.device_count(), STREAMS)
 
 
-def _averaged(draw, key: jax.Array, together: int, wanted: int, size: int) -> Estimate:
-    """Mean and standard error of draw(key) -> f32[together, size] over blocks; rows with a NaN do not count.
+def _averaged(draw, arrays, key: jax.Array, together: int, wanted: int, size: int) -> Estimate:
+    """Mean and standard error of draw(arrays, key) -> f32[together, size] over blocks; rows with a NaN do not count.
 
     Blocks are shared out to the devices; a single one, if it is a CPU, works on two streams of them at once.
     """
     keys = jax.random.split(key, (_streams(), -(-wanted // (together * _streams()))))
 
-    def stream(keys):  # -> count f32[], total and square f32[size] less the centre f32[size], which squares need to keep their digits
-        first = draw(keys[0])
+    def stream(arrays, keys):  # -> count f32[], total and square f32[size] less the centre f32[size], which squares need to keep their digits
+        first = draw(arrays, keys[0])
         centre = jnp.where(jnp.isfinite(first), first, 0).mean(0)
 
         def sums(values):
@@ -282,20 +282,20 @@ def _averaged(draw, key: jax.Array, together: int, wanted: int, size: int) -> Es
             return counts.sum(dtype=jnp.float32), values.sum(0), (values**2).sum(0)
 
         def add(total, key):
-            return tuple(a + b for a, b in zip(total, sums(draw(key)))), None
+            return tuple(a + b for a, b in zip(total, sums(draw(arrays, key)))), None
 
         return *jax.lax.scan(add, sums(first), keys[1:])[0], centre
 
     if jax.device_count() == 1:
-        run = jax.jit(stream).lower(keys[0]).compile()
+        run = jax.jit(stream).lower(arrays, keys[0]).compile()
         with concurrent.futures.ThreadPoolExecutor(len(keys)) as pool:
-            parts = list(pool.map(lambda mine: jax.block_until_ready(run(mine)), list(keys)))
+            parts = list(pool.map(lambda mine: jax.block_until_ready(run(arrays, mine)), list(keys)))
         sums = [np.stack([np.asarray(part[i], np.float64) for part in parts]) for i in range(4)]
     else:
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("draws",))
         spec = PartitionSpec("draws")
-        run = jax.jit(jax.shard_map(jax.vmap(stream), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False))
-        sums = [np.asarray(x, np.float64) for x in run(keys)]
+        run = jax.jit(jax.shard_map(jax.vmap(stream, (None, 0)), mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False))
+        sums = [np.asarray(x, np.float64) for x in run(arrays, keys)]
     count, total, square, centre = sums[0][:, None], *sums[1:]
     n = count.sum()
     if n < 2:
