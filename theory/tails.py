@@ -104,24 +104,27 @@ def _standard_gamma(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax
     """
     if alpha < 100:
         return (jax.random.gamma(key, alpha, shape) - alpha) / math.sqrt(alpha)
-    d = alpha - 1 / 3
-    c = 1 / (3 * math.sqrt(d))
 
     def again(carry):
-        key, x, done = carry
+        key, sums, done = carry
         key, normal, coin = jax.random.split(key, 3)
-        fresh = jax.random.normal(normal, shape)
-        y = c * fresh  # |y| < .25 here, so that the series below is exact to f32
-        series = -3 * y**4 * (1 / 4 - y * (1 / 5 - y * (1 / 6 - y * (1 / 7 - y * (1 / 8 - y / 9)))))
-        # series * d, as x^4 c^2 / 9 * (...): d itself may be 1e12
-        accept = jnp.log1p(-jax.random.uniform(coin, shape)) < series * d
-        return key, jnp.where(done, x, fresh), done | accept
+        fresh, log_accept = _proposal(jax.random.normal(normal, shape), alpha)
+        accept = jnp.log1p(-jax.random.uniform(coin, shape)) < log_accept
+        return key, jnp.where(done, sums, fresh), done | accept
 
     start = key, jnp.zeros(shape), jnp.zeros(shape, bool)
-    _, x, _ = jax.lax.while_loop(lambda carry: ~carry[2].all(), again, start)
+    return jax.lax.while_loop(lambda carry: ~carry[2].all(), again, start)[1]
+
+
+def _proposal(x: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
+    """For x normal and alpha >= 100: the standardised gamma value, and the log of the probability to keep it."""
+    d = alpha - 1 / 3
+    c = 1 / (3 * math.sqrt(d))
+    y = c * x  # |y| < .2 here, so that this series of 3 log1p(y) - 3 y + 1.5 y^2 - y^3 is exact to f32
+    series = -3 * y**4 * (1 / 4 - y * (1 / 5 - y * (1 / 6 - y * (1 / 7 - y * (1 / 8 - y / 9)))))
     # (d ((1 + c x)^3 - 1) - 1/3) / sqrt(alpha), with d c = sqrt(d) / 3
-    root = math.sqrt(d / alpha)
-    return root * (x + c * x**2 + c**2 * x**3 / 3) - 1 / (3 * math.sqrt(alpha))
+    value = math.sqrt(d / alpha) * (x + c * x**2 + c**2 * x**3 / 3) - 1 / (3 * math.sqrt(alpha))
+    return value, series * d
 
 
 def _above(where: str, name: str, value: float, bound: float) -> None:

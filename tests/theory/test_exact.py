@@ -85,10 +85,12 @@ def test_a_leaf_that_surely_stays_saves_a_branch_with_barren_leaves():
 
 
 def test_steps_after_an_infinite_one_count_barren_branches_as_alive():
-    relevance = np.array([1, 2, 3, 4, 5, 6, 0, 0])  # the last two may keep the second root branch alive
-    steps = theory.expected_kl(relevance, 2, 3, 0.4)
+    parents = (np.zeros(3, int), np.repeat(np.arange(3), 2), np.repeat(np.arange(6), 2))
+    relevance = np.array([1, 2, 3, 4, 5, 6, 0, 0, 9, 8, 7, 5])  # two barren leaves may keep the second root branch alive
+    tree = worlds.Tree(parents, relevance / 50)
+    steps = exact.expected_kl_of(tree, 0.4)
     assert steps[0] == np.inf and 0 < steps[1] < np.inf
-    np.testing.assert_allclose(steps, theory.enumerate_kl(relevance, 2, 3, keep=0.4), **CLOSE)
+    np.testing.assert_allclose(steps, enumeration.enumerate_kl_of(tree, keep=0.4), **CLOSE)
 
 
 @pytest.mark.parametrize("keep", (1e-1, 1e-3, 1e-6, 1e-9, 1e-12))

@@ -54,6 +54,17 @@ def test_gamma_sums_have_their_exact_law(num_leaves):
         assert stats.kstest(sums, stats.norm.cdf).pvalue < 1e-4  # negative control: not yet normal
 
 
+@pytest.mark.parametrize("alpha", (100.0, 300.0, 1e4))
+def test_proposals_kept_as_told_have_the_gamma_density(alpha):
+    # normal density times P(keep) = constant times gamma density of the value times its derivative
+    x = np.linspace(-5, 5, 1001)
+    value, log_keep = (np.asarray(array, float) for array in tails._proposal(x, alpha))
+    gamma = stats.gamma.logpdf(alpha + np.sqrt(alpha) * value, alpha) + np.log(np.gradient(value, x))
+    gap = (gamma - (stats.norm.logpdf(x) + log_keep))[1:-1]
+    assert np.ptp(gap) < 1e-4  # of the numerical derivative
+    assert (log_keep <= 0).all() and np.ptp(gap + log_keep[1:-1]) > 1e-4  # negative control: keep all
+
+
 def test_a_million_million_leaves_are_one_number_without_loss():
     for tail in (tails.gamma(1.0, 1.0), tails.gaussian(1.0, 1.0)):
         sums = np.asarray(tail.sums(KEY, 10**12, (10_000,)), float)

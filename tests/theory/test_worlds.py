@@ -65,7 +65,7 @@ def test_a_full_table_becomes_the_full_tree():
     np.testing.assert_allclose(found.relevance, expected.relevance, rtol=1e-12)
 
 
-@pytest.mark.parametrize("scale", (1e-300, 1.0, 1e300))
+@pytest.mark.parametrize("scale", (1e-300, 1.0, 4e307))
 def test_relevance_of_any_scale_is_normalised(scale):
     np.testing.assert_allclose(worlds.full(2, 2, np.array([1, 2, 3, 4]) * scale).relevance, [0.1, 0.2, 0.3, 0.4], rtol=1e-12)
 
@@ -131,6 +131,9 @@ def test_sparse_thick_worlds_have_their_marginals():
     assert abs(with_one.mean()) > 4 / np.sqrt(20_000)  # negative control
     # the relevant leaf takes the place of a tail leaf: 49 of 50 parts of the variance
     assert abs(with_one.var() / 0.98 - 1) < 0.045 and abs(without.var() - 1) < 0.035  # 4 standard errors
+    two = worlds.SparseThick(10, 4, 2, 9.0, tails.gamma(2.0, 2.0)).draw(KEY, 5000)
+    beside = np.asarray(two[0])[np.asarray(two[1])]  # one exponential leaf is left beside the relevant one
+    assert abs(beside.var() / 0.5 - 1) < 0.1 and abs(((beside - beside.mean()) ** 3).mean() / beside.std() ** 3 - 2) < 0.4
     one = worlds.SparseThick(4, 2, 1, 3.0, tails.gaussian(0.0, 1.0)).draw(KEY, 8)
     assert (np.asarray(one[0])[np.asarray(one[1])] == 3).all()
 
@@ -158,6 +161,7 @@ def test_sparse_thick_worlds_have_their_marginals():
         (lambda: worlds.Heterogeneous(np.array([0.5])).draw(KEY, 2), "expected 1 leaves"),
         (lambda: worlds.SparseThick(4, 5, 1, 1.0, tails.gaussian(0, 1)), "5 relevant, 4 branches"),
         (lambda: worlds.from_docids(docids.build([[1], [2]]), [1.0]), r"shape \[2\]"),
+        (lambda: worlds.from_docids(docids.Docids(np.array([[1], [2], [1]]), 3)), "two on one; append a tie-break"),
     ),
 )
 def test_parameters_out_of_range_are_refused_in_one_line(call, says):
