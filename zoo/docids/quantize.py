@@ -14,7 +14,8 @@ import numpy as np
 
 ITERATIONS = 25  # of Lloyd at most, a level
 TOLERANCE = 1e-4  # Lloyd stops when an iteration takes off a smaller share of the error
-SEEDED = 16  # rows a code that k-means++ draws its seeds from
+TRIALS = 8  # rows that k-means++ tries for each seed
+SEEDED = 64  # rows a code that k-means++ draws its seeds from
 BLOCK = 16384  # rows whose distances are held at once
 COLLAPSED_USAGE, COLLAPSED_PERPLEXITY = 0.5, 0.05  # below these shares of the codes that could be in use
 
@@ -43,8 +44,8 @@ def rq_kmeans(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Residual k-means: level l clusters what the centroids of levels 0 .. l-1 leave of the vectors.
 
-    Each level: k-means++ seeds (Arthur and Vassilvitskii 2007) from SEEDED * C rows, then Lloyd; a code without rows moves to
-    the row that is farthest from its own. A code stays unused only where the residuals have fewer distinct values than codes.
+    Each level: greedy k-means++ seeds (Arthur and Vassilvitskii 2007, sec. 7) from SEEDED * C rows, then Lloyd; a code without rows
+    moves to the row that is farthest from its own. A code stays unused only where the residuals have fewer distinct values than codes.
 
     Args:
       vectors: f32[N, D], finite, not all equal.
@@ -242,21 +243,27 @@ def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Arra
 
 
 def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
-    """k-means++ seeds: each next with probability proportional to its squared distance from the nearest."""
-    draws = jax.random.uniform(key, (num_codes,))
+    """Greedy k-means++ seeds: of TRIALS rows drawn in proportion to their squared distance from the nearest, the best is next."""
+    draws = jax.random.uniform(key, (num_codes, TRIALS))
     squares = (vectors**2).sum(axis=1)
 
-    def add(state, draw):
-        distance, seed = state
-        distance = jnp.minimum(distance, jnp.maximum(squares - 2 * vectors @ seed + seed @ seed, 0))
-        below = jnp.cumsum(distance)
-        row = jnp.searchsorted(below, draw * below[-1], side="right")  # past the end where every distance is 0
-        seed = vectors[jnp.minimum(row, len(vectors) - 1)]
-        return (distance, seed), seed
+    def nearer(distance, rows):
+        seeds = vectors[rows]  # -> [T, D]
+        found = squares[:, None] - 2 * vectors @ seeds.T + squares[rows][None]
+        return jnp.minimum(distance[:, None], jnp.maximum(found, 0))  # -> [N, T]
 
-    first = vectors[(draws[0] * len(vectors)).astype(int)]
-    _, others = jax.lax.scan(add, (jnp.full(len(vectors), jnp.inf), first), draws[1:])
-    return jnp.concatenate([first[None], others])
+    def add(distance, draw):
+        below = jnp.cumsum(distance)
+        rows = jnp.searchsorted(below, draw * below[-1], side="right")  # past the end where every distance is 0
+        rows = jnp.minimum(rows, len(vectors) - 1)
+        distances = nearer(distance, rows)
+        best = distances.sum(axis=0).argmin()
+        return distances[:, best], vectors[rows[best]]
+
+    row = (draws[0, :1] * len(vectors)).astype(int)
+    distance = nearer(jnp.full(len(vectors), jnp.inf), row)[:, 0]
+    _, others = jax.lax.scan(add, distance, draws[1:])
+    return jnp.concatenate([vectors[row], others])
 
 
 def _nearest(vectors: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.Array]:
