@@ -46,6 +46,12 @@ def test_codes_are_the_nearest_of_each_level_by_brute_force(seed, shift):
     np.testing.assert_array_equal(quantize.encode(vectors, codebooks), greedy(vectors, codebooks))
 
 
+def test_codes_far_from_the_origin_are_as_near_as_codes_about_it():
+    # squares of 3000 leave no digit of a distance near 1; numbers of that size are themselves rounded to 2e-4
+    vectors, codebooks = normal(0, 500) + np.float32(3000), np.stack([normal(1, CODES) + np.float32(3000), normal(2, CODES)])
+    assert (quantize.encode(vectors, codebooks) != greedy(vectors, codebooks)).mean() < 0.01
+
+
 @pytest.mark.parametrize("quantiser", [quantize.rq_kmeans, quantize.product])
 @given(seed=seeds)
 @settings(deadline=None, max_examples=10)
