@@ -56,11 +56,11 @@ def _keep_freed_memory() -> None:
 def _list(parsed: argparse.Namespace) -> None:
     for name in recipes.names():
         recipe = recipes.get(name)
-        print(f"{name:<8} {recipe.paper}\n{'':<8} sizes: {', '.join(recipe.presets)}")
+        print(f"{name:<10} {recipe.paper}\n{'':<10} sizes: {', '.join(recipe.presets)}")
         if parsed.options:
             for field in dataclasses.fields(recipe.presets["small"]):
                 values = ", ".join(f"{size} {getattr(preset, field.name)}" for size, preset in recipe.presets.items())
-                print(f"{'':<8}   {field.name}: {values}")
+                print(f"{'':<10}   {field.name}: {values}")
 
 
 def _data_list(parsed: argparse.Namespace) -> None:
@@ -71,10 +71,14 @@ def _data_list(parsed: argparse.Namespace) -> None:
 
 
 def _data_get(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, catalog, files
+    from zoo.data import atomic, catalog, files, histories
 
     atomic.refuse_occupied(parsed.out)
     collection = catalog.load(parsed.name)
+    if isinstance(collection, records.Interactions):
+        histories.write(collection, parsed.out)
+        print(f"{parsed.out}: {len(collection.corpus)} items, {len(collection.histories)} users, {len(collection.histories.items)} events")
+        return
     files.write_beir(collection, parsed.out)
     splits = ", ".join(f"{len(qrels)} {split}" for split, qrels in collection.qrels.items())
     print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
@@ -116,6 +120,9 @@ def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
     fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out)
     about = fitted.about
+    if "num_users" in about:
+        few = about["users_left_out"]
+        print(f"{about['num_users']:,} users" + (f"; {few:,} with fewer than 3 events left out" if few else ""))
     parameters = f", {about['parameters']:,} parameters" if about["parameters"] else ""
     print(
         f"{parsed.out}: {fitted.name} fitted to {about['num_documents']} documents of {about['collection']} "
@@ -126,17 +133,20 @@ def _fit(parsed: argparse.Namespace) -> None:
 def _retrieve(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic, files
 
-    queries = records.Queries.of(parsed.query) if parsed.query is not None else files.read_queries(parsed.queries)
+    queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
     if parsed.run_file:
         _refuse_unwritable(parsed.run_file)
     fitted = verbs.load(parsed.folder)
+    if parsed.history is not None:
+        queries = records.Histories.of(fitted.documents, [item.strip() for item in parsed.history.split(",")])
     ranking = verbs.retrieve(fitted, queries, parsed.k)
     if parsed.run_file:
         files.write_trec(ranking, parsed.run_file, tag=fitted.name)
         print(f"{parsed.run_file}: answers to {len(ranking)} queries")
         return
     rows = fitted.documents.rows()
-    for number, query in enumerate(queries.texts):
+    texts = queries.texts if isinstance(queries, records.Queries) else (parsed.history or parsed.query,)
+    for number, query in enumerate(texts):
         print(query if number == 0 else f"\n{query}")
         print("\n".join(shown(fitted, rows, ranking.answers(number))) or "  no answer")
 
@@ -159,12 +169,20 @@ def _evaluate(parsed: argparse.Namespace) -> None:
         _refuse_unwritable(path)
     fitted = verbs.load(parsed.folder)
     result = verbs.evaluate(fitted, parsed.data, split=parsed.split)
-    print(report.text(compare.compare([_run(fitted, result, fitted.name)])))
+    print(report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted)))
     if parsed.run_file:
         files.write_trec(result.ranking, parsed.run_file, tag=fitted.name)
     if parsed.json:
         with atomic.file(parsed.json) as out:
             json.dump(_summary(fitted, result), out, indent=1)
+
+
+def _shown_measures(fitted: verbs.Fitted) -> dict:
+    """What the tables of a system show: those of recommendation differ, and need a digit more."""
+    from zoo.evaluate import measures, recommend
+
+    history = recipes.get(fitted.recipe).asks == "history"
+    return {"shown": recommend.DEFAULT, "digits": 4} if history else {"shown": measures.DEFAULT}
 
 
 def _summary(fitted: verbs.Fitted, result: verbs.Evaluation) -> dict:
@@ -197,7 +215,8 @@ def _compare(parsed: argparse.Namespace) -> None:
         name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
         runs.append(_run(fitted, verbs.evaluate(fitted, collection, split=parsed.split), name))
     comparison = compare.compare(runs, parsed.measure)
-    print(report.markdown(comparison) if parsed.markdown else report.text(comparison))
+    table = report.markdown if parsed.markdown else report.text
+    print(table(comparison, **_shown_measures(systems[0])))
 
 
 def _run(fitted: verbs.Fitted, result: verbs.Evaluation, name: str):
@@ -247,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def data(of: argparse.ArgumentParser) -> None:
-        of.add_argument("--data", required=True, metavar="NAME|PATH", help="a name of `zoo data list`, or a folder in the BEIR layout")
+        of.add_argument("--data", required=True, metavar="NAME|PATH", help="a name of `zoo data list`, or a folder: BEIR's layout, or interactions")
 
     def split(of: argparse.ArgumentParser) -> None:
         of.add_argument("--split", default="test", help="qrels/SPLIT.tsv to measure on (default: test)")
@@ -301,6 +320,7 @@ def _parser() -> argparse.ArgumentParser:
     asked = added.add_mutually_exclusive_group(required=True)
     asked.add_argument("--query", metavar="TEXT")
     asked.add_argument("--queries", metavar="FILE.jsonl", help='lines {"_id": ..., "text": ...}')
+    asked.add_argument("--history", metavar="ITEM,ITEM,...", help="item ids, oldest first, for a system that recommends")
     added.add_argument("-k", type=int, default=10, help="answers to each query (default: 10)")
     added.add_argument("--run", dest="run_file", metavar="FILE.trec", help="write a TREC run instead of printing")
 

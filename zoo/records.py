@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -69,6 +70,83 @@ class Queries:
         texts = (texts,) if isinstance(texts, str) else tuple(texts)
         return cls(ids=tuple(str(row) for row in range(len(texts))), texts=texts)
 
+    def take(self, rows: Sequence[int]) -> Queries:
+        """The queries at these rows, in this order."""
+        return Queries(tuple(self.ids[row] for row in rows), tuple(self.texts[row] for row in rows))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Histories:
+    """What users did, oldest event first: the queries of recommendation."""
+
+    ids: tuple[str, ...]  # B unique, the users
+    items: np.ndarray  # i32[E] rows of the corpus, user after user
+    starts: np.ndarray  # i64[B + 1]; the events of user b are items[starts[b] : starts[b + 1]]
+
+    def __post_init__(self) -> None:
+        if len(self.starts) != len(self.ids) + 1 or self.starts[0] != 0 or self.starts[-1] != len(self.items):
+            raise DataError(
+                f"histories: expected {len(self.ids) + 1} starts from 0 to {len(self.items)}, got {len(self.starts)}: {self.starts}"
+            )
+        if (np.diff(self.starts) < 0).any():
+            raise DataError("histories: expected starts that never fall; sort the events by user")
+        _refuse_repeated("histories", self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Events of each user as i64[B]."""
+        return np.diff(self.starts)
+
+    @property
+    def users(self) -> np.ndarray:
+        """Row of the user of each event as i64[E]."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def history(self, row: int) -> np.ndarray:
+        """Events of user number `row` as i32[...], oldest first."""
+        return self.items[self.starts[row] : self.starts[row + 1]]
+
+    @classmethod
+    def of(cls, corpus: Corpus, histories: Sequence[Sequence[str]] | Sequence[str]) -> Histories:
+        """Histories numbered "0", "1", ... from lists of item ids (or one list).
+
+        Raises DataError naming an item that is not in the corpus.
+        """
+        lists = [list(one) for one in ([histories] if all(isinstance(item, str) for item in histories) else histories)]
+        rows = corpus.rows()
+        for number, one in enumerate(lists):
+            for item in one:
+                if item not in rows:
+                    known = ", ".join(corpus.ids[:3])
+                    raise DataError(f"history {number}: item {item!r} is not in the corpus; expected ids like {known}")
+        items = np.array([rows[item] for one in lists for item in one], np.int32)
+        return cls(tuple(map(str, range(len(lists)))), items, np.cumsum([0, *map(len, lists)], dtype=np.int64))
+
+    def take(self, rows: Sequence[int]) -> Histories:
+        """The histories at these rows, in this order."""
+        rows = np.asarray(rows, np.int64)
+        return _gathered(self, tuple(self.ids[row] for row in rows), self.starts[rows], self.lengths[rows])
+
+    def earlier(self, count: int) -> Histories:
+        """Each history without its last `count` events (all of them if there are fewer)."""
+        return _gathered(self, self.ids, self.starts[:-1], np.maximum(self.lengths - count, 0))
+
+    def latest(self, count: int) -> np.ndarray:
+        """The last `count` events of each user as i32[B, count], oldest first, -1 before the first."""
+        place = self.starts[1:, None] - count + np.arange(count)
+        inside = place >= self.starts[:-1, None]
+        items = self.items if len(self.items) else np.full(1, -1, np.int32)
+        return np.where(inside, items[np.where(inside, place, 0)], -1).astype(np.int32)
+
+    def fingerprint(self) -> str:
+        """First 16 hex digits of the SHA-256 of users and events."""
+        digest = hashlib.sha256("\x00".join(self.ids).encode("utf-8", "surrogatepass"))
+        digest.update(np.asarray(self.items, "<i4").tobytes() + np.asarray(self.starts, "<i8").tobytes())
+        return digest.hexdigest()[:16]
+
 
 @dataclasses.dataclass(frozen=True)
 class Qrels:
@@ -121,6 +199,59 @@ class Collection:
         return dataclasses.replace(self, queries=Queries(tuple(ids), tuple(texts)), qrels=qrels)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Interactions:
+    """Items with what users did to them; what `--data` names for a system that recommends.
+
+    A split asks for one event of each user, counted from the end, given all events before it: of leave-one-out, `test` is
+    the last event and `dev` the last but one. So the history of `test` ends with the event that `dev` asks for.
+    """
+
+    name: str
+    corpus: Corpus  # the items
+    histories: Histories  # every user's whole sequence, at least one event longer than any split asks for
+    held: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"dev": 2, "test": 1})  # split -> place from the end
+    left_out: int = 0  # users with too few events, who are not in `histories`
+
+    def __post_init__(self) -> None:
+        fewest = max(self.held.values(), default=0) + 1
+        short = np.flatnonzero(self.histories.lengths < fewest)
+        if len(short):
+            raise DataError(
+                f"{self.name}: user {self.histories.ids[short[0]]!r} has {self.histories.lengths[short[0]]} events; "
+                f"expected at least {fewest}, so that each split has a history; leave such users out"
+            )
+        items = self.histories.items
+        if len(items) and not 0 <= items.min() <= items.max() < len(self.corpus):
+            raise DataError(f"{self.name}: expected events to be rows from 0 to {len(self.corpus) - 1}, got {items.min()} to {items.max()}")
+
+    @functools.cached_property
+    def qrels(self) -> Mapping[str, Qrels]:
+        """Split -> the one item that each user is to be recommended."""
+        return {split: self._asked(place) for split, place in self.held.items()}
+
+    def _asked(self, place: int) -> Qrels:
+        targets = self.histories.items[self.histories.starts[1:] - place]
+        return Qrels({user: {self.corpus.ids[item]: 1} for user, item in zip(self.histories.ids, targets)})
+
+    def split(self, split: str) -> tuple[Histories, Qrels]:
+        """What came before the events that a split asks for, and those events.
+
+        Raises DataError naming the splits that exist when there is no such split.
+        """
+        if split not in self.held:
+            raise DataError(f"{self.name}: no split {split!r}; it has: {', '.join(sorted(self.held)) or 'none'}; name another with --split")
+        if not len(self.histories):
+            raise DataError(f"{self.name}: split {split!r} has no user; expected at least one")
+        return self.histories.earlier(self.held[split]), self.qrels[split]
+
+    def without(self, *splits: str) -> Interactions:
+        """The interactions without the events that these splits ask for, nor any that came after them."""
+        cut = max((self.held[split] for split in splits if split in self.held), default=0)
+        held = {split: place - cut for split, place in self.held.items() if place > cut}
+        return dataclasses.replace(self, histories=self.histories.earlier(cut), held=held)
+
+
 @dataclasses.dataclass(frozen=True)
 class Ranking:
     """Answers to B queries, best first, at most k each."""
@@ -146,6 +277,13 @@ class Ranking:
     def top(self, k: int) -> Ranking:
         """The first k answers of each query."""
         return dataclasses.replace(self, documents=self.documents[:, :k], scores=self.scores[:, :k])
+
+
+def _gathered(histories: Histories, ids: tuple[str, ...], firsts: np.ndarray, lengths: np.ndarray) -> Histories:
+    """Histories of `lengths` i64[B] events, from those at `firsts` i64[B] on."""
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    place = np.arange(starts[-1]) + np.repeat(firsts - starts[:-1], lengths)
+    return Histories(ids, histories.items[place], starts)
 
 
 def _refuse_repeated(what: str, ids: tuple[str, ...]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -58,7 +59,7 @@ class Evaluation:
 
 def fit(
     recipe: str,
-    data: records.Collection | str | os.PathLike,
+    data: records.Collection | records.Interactions | str | os.PathLike,
     *,
     size: str = "small",
     options: Mapping[str, Any] | None = None,
@@ -70,7 +71,7 @@ def fit(
 
     Args:
       recipe: a name of `recipes.names()`.
-      data: a collection, a registered name, or a folder in the BEIR layout.
+      data: a collection or interactions, a registered name, or a folder (in the BEIR layout, or with interactions).
       size: tiny, small, base or paper.
       options: replaced values of the size's preset, by name.
       seed: decides everything random; the same seed on the same machine gives the same system.
@@ -94,6 +95,7 @@ def fit(
     if out is not None:
         _refuse_occupied(pathlib.Path(out))
     collection = _collection(data)
+    _refuse_other_kind(chosen, collection)
     run["data"] = _fingerprint(collection)
     started = time.monotonic()
     with _opened_run(out, run):
@@ -113,6 +115,7 @@ def fit(
             "collection": collection.name,
             "corpus": collection.corpus.fingerprint(),
             "num_documents": len(collection.corpus),
+            **_counts(collection),
             "seconds": round(time.monotonic() - started, 2),
             "parameters": int(sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))),
             "device": jax.devices()[0].device_kind,
@@ -127,15 +130,26 @@ def fit(
     return fitted
 
 
-def retrieve(fitted: Fitted, queries: records.Queries | Sequence[str] | str, k: int = 10) -> records.Ranking:
+def retrieve(
+    fitted: Fitted, queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str, k: int = 10
+) -> records.Ranking:
     """The k best documents for each query, best first; fewer where the system finds fewer.
 
-    Raises DataError if k is below 1 or a query is empty.
+    queries: texts, or one; of a system that recommends, histories: lists of item ids, oldest first, or one list.
+    Raises DataError if k is below 1, a query is empty, or the system asks for the other kind.
     """
-    if not isinstance(queries, records.Queries):
-        queries = records.Queries.of(queries)
+    recipe = recipes.get(fitted.recipe)
     if k < 1:
         raise DataError(f"retrieve: expected k of at least 1, got {k}")
+    asked = _histories(fitted, queries) if recipe.asks == "history" else _texts(fitted, queries)
+    return recipe.retrieve(fitted.config, fitted.state, asked, k)
+
+
+def _texts(fitted: Fitted, queries: records.Queries | Sequence[str] | str) -> records.Queries:
+    if isinstance(queries, records.Histories):
+        raise DataError(f"retrieve: {fitted.recipe} asks for a text, got histories; pass a query, or use a system that recommends")
+    if not isinstance(queries, records.Queries):
+        queries = records.Queries.of(queries)
     if not len(queries):
         raise DataError("retrieve: expected at least one query, got none")
     for name, text in zip(queries.ids, queries.texts):
@@ -144,28 +158,56 @@ def retrieve(fitted: Fitted, queries: records.Queries | Sequence[str] | str, k: 
             raise DataError(f"retrieve: {which} is empty; expected some words")
         if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
             raise DataError(f"retrieve: {which} holds half a character (an unpaired surrogate); expected UTF-8")
-    return recipes.get(fitted.recipe).retrieve(fitted.config, fitted.state, queries, k)
+    return queries
 
 
-def evaluate(fitted: Fitted, data: records.Collection | str | os.PathLike, *, split: str = "test") -> Evaluation:
+def _histories(fitted: Fitted, queries: records.Histories | Sequence[Sequence[str]] | Sequence[str]) -> records.Histories:
+    if isinstance(queries, (records.Queries, str)):
+        raise DataError(f"retrieve: {fitted.recipe} asks for a history, got a text; pass a list of item ids (--history a,b,c)")
+    if not isinstance(queries, records.Histories):
+        queries = records.Histories.of(fitted.documents, queries)
+    if not len(queries) or not queries.lengths.all():
+        raise DataError("retrieve: expected a history of at least one item, got an empty one")
+    return queries
+
+
+def evaluate(
+    fitted: Fitted, data: records.Collection | records.Interactions | str | os.PathLike, *, split: str = "test"
+) -> Evaluation:
     """Answers the queries of a split and measures the answers; a short first call keeps compilation out of the rate.
 
     Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
     """
-    from zoo.evaluate import measures
+    from zoo.evaluate import measures, recommend
 
     collection = _collection(data)
+    recipe = recipes.get(fitted.recipe)
+    _refuse_other_kind(recipe, collection)
     queries, qrels = collection.split(split)
     refuse_other_corpus(fitted, collection)
-    retrieve(fitted, records.Queries(queries.ids[:1], queries.texts[:1]), DEPTH)
-    started = time.monotonic()
-    ranking = retrieve(fitted, queries, DEPTH)
-    seconds = time.monotonic() - started
-    per_query = measures.per_query(ranking, qrels)
-    means = measures.evaluate(ranking, qrels)
-    return Evaluation(
-        split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), len(queries) / max(seconds, 1e-9)
-    )
+    retrieve(fitted, queries.take([0]), DEPTH)
+    if recipe.asks == "text":
+        started = time.monotonic()
+        ranking = retrieve(fitted, queries, DEPTH)
+        seconds = time.monotonic() - started
+        per_query, means = measures.per_query(ranking, qrels), measures.evaluate(ranking, qrels)
+        curve = measures.hit_curve(ranking, qrels, DEPTH)
+    else:
+        from zoo.recipes import scoring
+
+        targets = recommend.targets(qrels, queries.ids, collection.corpus)
+        started = time.monotonic()
+        if recipe.score is None:
+            ranking = retrieve(fitted, queries, DEPTH)
+            places = recommend.places_in(ranking, targets)
+        else:
+            score = functools.partial(recipe.score, fitted.config, fitted.state)
+            ranking, places = scoring.placed(score, collection.corpus.ids, queries, targets, DEPTH)
+        seconds = time.monotonic() - started
+        per_query = recommend.per_query(places)
+        means = {name: float(values.mean()) for name, values in per_query.items()} | {measures.INVALID_SHARE: float(ranking.invalid_share)}
+        curve = recommend.hit_curve(places, DEPTH)
+    return Evaluation(split, ranking, means, per_query, curve, len(queries) / max(seconds, 1e-9))
 
 
 def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
@@ -239,16 +281,34 @@ def load(folder: str | os.PathLike) -> Fitted:
     )
 
 
-def _collection(data: records.Collection | str | os.PathLike) -> records.Collection:
+def _collection(data: records.Collection | records.Interactions | str | os.PathLike) -> records.Collection | records.Interactions:
     from zoo.data import catalog
 
-    return data if isinstance(data, records.Collection) else catalog.load(data)
+    return data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
 
 
-def _fingerprint(collection: records.Collection) -> str:
+def _refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | records.Interactions) -> None:
+    """Raises DataError if a system that recommends meets documents with queries, or the other way round."""
+    if recipe.asks == "history" and not isinstance(collection, records.Interactions):
+        raise DataError(f"{recipe.name} learns from histories, {collection.name} has queries; name data with interactions.csv")
+    if recipe.asks == "text" and isinstance(collection, records.Interactions):
+        raise DataError(f"{recipe.name} learns from queries, {collection.name} has histories; name data with corpus.jsonl, or a system that recommends")
+
+
+def _counts(collection: records.Collection | records.Interactions) -> dict[str, int]:
+    """Of interactions, the users; those left out had too few events."""
+    if isinstance(collection, records.Collection):
+        return {}
+    return {"num_users": len(collection.histories), "users_left_out": collection.left_out}
+
+
+def _fingerprint(collection: records.Collection | records.Interactions) -> str:
     """Of all that a fit may see."""
     seen = collection.without("test")
     digest = hashlib.sha256(seen.corpus.fingerprint().encode())
+    if isinstance(seen, records.Interactions):
+        digest.update(json.dumps([seen.histories.fingerprint(), dict(seen.held)]).encode())
+        return digest.hexdigest()[:16]
     digest.update(json.dumps([seen.queries.ids, seen.queries.texts]).encode())
     digest.update(json.dumps({split: dict(qrels.grades) for split, qrels in seen.qrels.items()}).encode())
     return digest.hexdigest()[:16]

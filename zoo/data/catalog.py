@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zoo import records
-from zoo.data import download, files, pydocs, tldr, toy
+from zoo.data import download, files, histories, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
@@ -19,7 +19,7 @@ _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
 class Entry(NamedTuple):
     """A collection that can be had by name."""
 
-    load: Callable[[], records.Collection]
+    load: Callable[[], records.Collection | records.Interactions]
     description: str  # one line
     licence: str
     address: str  # where it comes from; "" if it is made here
@@ -53,6 +53,7 @@ CATALOG: dict[str, Entry] = {
         "train, dev, test",
     ),
     "toy": Entry(toy.build, "200 synthetic documents, for tests", "Apache-2.0", "", "train, dev, test"),
+    "toy-walks": Entry(toy.interactions, "200 synthetic users of 40 items, for tests", "Apache-2.0", "", "dev, test"),
     "tldr": Entry(tldr_pages, "task in words -> shell command; about 6,800", "CC BY 4.0", tldr.ADDRESS, "train, dev, test"),
     # md5 checksums: the table in the README of github.com/beir-cellar/beir
     "scifact": _beir_entry("scifact", "5f7d1de60b170fc8027bb7898e2efca1", "scientific claim -> abstract; 5,183", "train, test"),
@@ -67,18 +68,22 @@ CATALOG: dict[str, Entry] = {
 }
 
 
-def load(name_or_path: str | os.PathLike) -> records.Collection:
-    """The collection of a registered name, else of a folder in the BEIR layout; `./toy` is the folder, `toy` the name.
+def load(name_or_path: str | os.PathLike) -> records.Collection | records.Interactions:
+    """The collection of a registered name, else of a folder; `./toy` is the folder, `toy` the name.
+
+    A folder is in the BEIR layout, or holds interactions as `zoo.data.histories` reads them.
 
     Raises DataError listing the names if there is neither, and whatever the loader finds wrong.
     """
     name = os.fspath(name_or_path)
     if name in CATALOG:
         return CATALOG[name].load()
+    if pathlib.Path(name).is_dir() and histories.holds_interactions(pathlib.Path(name)):
+        return histories.read(name)
     if pathlib.Path(name).exists():
         return files.read_beir(name)
     close = difflib.get_close_matches(name, CATALOG, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     raise records.DataError(
-        f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl"
+        f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl, or interactions.csv"
     )

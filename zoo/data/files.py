@@ -45,7 +45,7 @@ def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "
             f"{folder}: expected a folder with corpus.jsonl, {'got a file' if folder.exists() else 'found nothing'}"
         )
     corpus, dropped = _read_corpus(_present(folder / "corpus.jsonl"), empty)
-    queries_path, qrels_folder = _found(folder / "queries.jsonl"), folder / "qrels"
+    queries_path, qrels_folder = plain_or_zipped(folder / "queries.jsonl"), folder / "qrels"
     splits = _qrels_files(qrels_folder) if qrels_folder.is_dir() else {}
     if queries_path is None and not splits:
         return records.Collection(folder.resolve().name, corpus, records.Queries((), ()), {})
@@ -69,7 +69,7 @@ def read_queries(path: str | os.PathLike) -> records.Queries:
     path = pathlib.Path(path)
     ids: dict[str, int] = {}
     texts = []
-    for line, where, record in _objects(path):
+    for line, where, record in objects_of(path):
         _take_id(ids, record, line, where)
         texts.append(_string(record, "text", where))
         if not texts[-1].strip():
@@ -88,7 +88,7 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
     if len(collection.queries) and not collection.qrels:
         raise records.DataError(f"{folder}: cannot write queries without judgements; add a split to qrels or drop the queries")
     for name in (*collection.corpus.ids, *collection.queries.ids):
-        if _bad_id(name):
+        if is_bad_id(name):
             raise records.DataError(
                 f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no tabs, no line breaks"
             )
@@ -140,13 +140,13 @@ def read_trec(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.R
     rows = {name: row for row, name in enumerate(corpus_ids)}
     answers: dict[str, list[tuple[float, int, int]]] = {}
     seen = set()
-    for line, text in _lines(pathlib.Path(path)):
+    for line, text in lines_of(pathlib.Path(path)):
         cells, where = text.split(), f"{path}:{line}"
         try:
             query, _, document, rank, score, _ = cells
             entry = (-float(score), int(rank))
         except ValueError:
-            raise records.DataError(f"{where}: expected `query Q0 document rank score tag`, got {_short(text)}") from None
+            raise records.DataError(f"{where}: expected `query Q0 document rank score tag`, got {short(text)}") from None
         if document not in rows:
             raise records.DataError(
                 f"{where}: document {document!r} is not in the corpus; use the corpus that the run was made on"
@@ -170,7 +170,7 @@ def read_trec(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.R
 def _read_corpus(path: pathlib.Path, empty: str) -> tuple[records.Corpus, set[str]]:
     ids: dict[str, int] = {}
     titles, texts, dropped = [], [], set()
-    for line, where, record in _objects(path):
+    for line, where, record in objects_of(path):
         name = _take_id(ids, record, line, where)
         title = "" if record.get("title") is None else _string(record, "title", where)
         text = _string(record, "text", where)
@@ -205,18 +205,18 @@ def _qrels_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 def _read_qrels(path: pathlib.Path, queries: set[str], documents: set[str], dropped: set[str]) -> records.Qrels:
     grades: dict[str, dict[str, int]] = {}
     first = True
-    for line, text in _lines(path):
+    for line, text in lines_of(path):
         cells, where, is_first, first = text.split("\t"), f"{path}:{line}", first, False
         if len(cells) != 3:
             raise records.DataError(
-                f"{where}: expected 3 columns separated by tabs (query-id, corpus-id, score), got {len(cells)} in {_short(text)}"
+                f"{where}: expected 3 columns separated by tabs (query-id, corpus-id, score), got {len(cells)} in {short(text)}"
             )
         query, document, grade = (cell.strip() for cell in cells)
         if is_first and not _is_number(grade):
             continue  # a header
         if not _GRADE.fullmatch(grade):
             raise records.DataError(
-                f"{where}: expected an integer grade, got {_short(grade)}; round it, or map it to 0, 1, 2, ..."
+                f"{where}: expected an integer grade, got {short(grade)}; round it, or map it to 0, 1, 2, ..."
             )
         value = int(grade)
         if query not in queries:
@@ -237,9 +237,9 @@ def _read_qrels(path: pathlib.Path, queries: set[str], documents: set[str], drop
     return records.Qrels(grades)
 
 
-def _objects(path: pathlib.Path) -> Iterator[tuple[int, str, dict]]:
+def objects_of(path: pathlib.Path) -> Iterator[tuple[int, str, dict]]:
     """(line number, "file:line", object) of each line of a JSON-lines file that is not blank."""
-    for line, text in _lines(path):
+    for line, text in lines_of(path):
         where = f"{path}:{line}"
         try:
             value = json.loads(text)
@@ -250,11 +250,11 @@ def _objects(path: pathlib.Path) -> Iterator[tuple[int, str, dict]]:
         except (RecursionError, ValueError) as error:  # nested too deep, or a number with thousands of digits
             raise records.DataError(f"{where}: expected a JSON object, got one that cannot be read: {error}") from None
         if not isinstance(value, dict):
-            raise records.DataError(f"{where}: expected a JSON object {{...}}, got {_short(text)}")
+            raise records.DataError(f"{where}: expected a JSON object {{...}}, got {short(text)}")
         yield line, where, value
 
 
-def _lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+def lines_of(path: pathlib.Path) -> Iterator[tuple[int, str]]:
     """(number from 1, text without its line end) of each line of a UTF-8 file, plain or gzipped, that is not blank."""
     if path.is_dir() or not path.exists():
         raise records.DataError(f"{path}: expected a file, {'got a folder' if path.is_dir() else 'found nothing'}")
@@ -278,11 +278,11 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
 
 def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
     if "_id" not in record:
-        raise records.DataError(f'{where}: expected the key "_id", found {_short(", ".join(record)) if record else "no key"}')
+        raise records.DataError(f'{where}: expected the key "_id", found {short(", ".join(record)) if record else "no key"}')
     name = record["_id"]
     if not isinstance(name, str):
-        raise records.DataError(f'{where}: expected a string in "_id", got {_short(json.dumps(name))}; write it in quotes')
-    if _bad_id(name):
+        raise records.DataError(f'{where}: expected a string in "_id", got {short(json.dumps(name))}; write it in quotes')
+    if is_bad_id(name):
         raise records.DataError(
             f'{where}: "_id" {name!r} is empty or has white space at an end, a tab or a line break; rename it'
         )
@@ -297,10 +297,10 @@ def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
 
 def _string(record: dict, key: str, where: str) -> str:
     if key not in record:
-        raise records.DataError(f'{where}: expected the key "{key}", found {_short(", ".join(record))}')
+        raise records.DataError(f'{where}: expected the key "{key}", found {short(", ".join(record))}')
     value = record[key]
     if not isinstance(value, str):
-        raise records.DataError(f'{where}: expected a string in "{key}", got {_short(json.dumps(value))}')
+        raise records.DataError(f'{where}: expected a string in "{key}", got {short(json.dumps(value))}')
     _refuse_surrogates(value, key, where)
     return value
 
@@ -320,14 +320,14 @@ def _unpaired_surrogates_named(folder: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        text = _short(error.object)
+        text = short(error.object)
         raise records.DataError(
             f"{folder}: cannot write {text} as UTF-8: it holds half a character (an unpaired surrogate)"
         ) from None
 
 
 def _present(path: pathlib.Path) -> pathlib.Path:
-    found = _found(path)
+    found = plain_or_zipped(path)
     if found is None:
         raise records.DataError(
             f"{path}: expected a file of this name or with .gz, found neither; see the BEIR layout: corpus.jsonl is required"
@@ -335,14 +335,14 @@ def _present(path: pathlib.Path) -> pathlib.Path:
     return found
 
 
-def _found(path: pathlib.Path) -> pathlib.Path | None:
+def plain_or_zipped(path: pathlib.Path) -> pathlib.Path | None:
     zipped = path.with_name(path.name + ".gz")
     if path.exists() and zipped.exists():
         raise records.DataError(f"{path.parent}: has both {path.name} and {zipped.name}; remove one")
     return next((candidate for candidate in (path, zipped) if candidate.exists()), None)
 
 
-def _bad_id(name: str) -> bool:
+def is_bad_id(name: str) -> bool:
     return not name or name != name.strip() or any(mark in name for mark in "\t\n\r")
 
 
@@ -354,5 +354,5 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _short(text: str, limit: int = 60) -> str:
+def short(text: str, limit: int = 60) -> str:
     return repr(text if len(text) <= limit else text[:limit] + "...")

@@ -42,6 +42,30 @@ def build(num_documents: int = 200, *, seed: int = 0) -> records.Collection:
     )
 
 
+def interactions(num_items: int = 40, num_users: int = 200, *, seed: int = 0) -> records.Interactions:
+    """Users who walk a circle of items in a hidden order and now and then jump to an item, the more likely the more popular.
+
+    The next item of the circle follows with probability .8, else item number r is chosen with probability in proportion to
+    1 / (r + 1). So the last item tells most, popularity something. Histories have 6 to 12 events, items the titles of `build`.
+    """
+    rng = np.random.default_rng(seed)
+    circle = rng.permutation(num_items)
+    follows = np.empty(num_items, np.int64)
+    follows[circle] = np.roll(circle, -1)
+    jump = 1 / (1 + np.arange(num_items))
+    lengths = rng.integers(6, 13, num_users)
+    walks = np.empty((lengths.max(), num_users), np.int64)
+    walks[0] = rng.choice(num_items, num_users, p=jump / jump.sum())
+    for step in range(1, len(walks)):
+        jumps = rng.random(num_users) >= 0.8
+        walks[step] = np.where(jumps, rng.choice(num_items, num_users, p=jump / jump.sum()), follows[walks[step - 1]])
+    events = np.concatenate([walk[:length] for walk, length in zip(walks.T, lengths)]).astype(np.int32)
+    users = tuple(f"u{row}" for row in range(num_users))
+    histories = records.Histories(users, events, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+    corpus = build(num_items, seed=seed).corpus
+    return records.Interactions("toy-walks", corpus, histories)
+
+
 def _word(number: int) -> str:
     """The three-syllable word of a number below 343,000."""
     base = len(_SYLLABLES)

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from zoo.evaluate import compare, measures
 
 
-def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT) -> str:
+def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3) -> str:
     """The table in aligned columns, then the verdict and each pair's difference."""
-    rows = _rows(comparison, shown)
+    rows = _rows(comparison, shown, digits)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -18,12 +18,12 @@ def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT
         for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, "", verdict(comparison), *_pairs(comparison), names(shown)])
+    return "\n".join([*lines, "", verdict(comparison, digits=digits), *_pairs(comparison, digits), names(shown)])
 
 
-def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT) -> str:
+def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3) -> str:
     """The same as a Markdown table; the best value of each measure is bold."""
-    header, *rows = _rows(comparison, shown)
+    header, *rows = _rows(comparison, shown, digits)
     best = {name: max(run.mean(name) for run in comparison.runs) for name in shown}
     for run, row in zip(comparison.runs, rows):
         for column, name in enumerate(shown, start=1):
@@ -31,19 +31,19 @@ def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEF
                 row[column] = f"**{row[column]}**"
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return "\n".join([table, "", verdict(comparison), "", *(f"- {pair}" for pair in _pairs(comparison)), "", names(shown)])
+    return "\n".join([table, "", verdict(comparison, digits=digits), "", *(f"- {pair}" for pair in _pairs(comparison, digits)), "", names(shown)])
 
 
-def verdict(comparison: compare.Comparison) -> str:
+def verdict(comparison: compare.Comparison, *, digits: int = 3) -> str:
     """Who wins, by how much, and whether the difference could be chance."""
     first, measure = comparison.runs[0], measures.label(comparison.measure)
-    score = _decimal(first.mean(comparison.measure))
+    score = _decimal(first.mean(comparison.measure), digits)
     if len(comparison.runs) == 1:
         return f"{first.name} reaches {measure} {score} on {comparison.num_queries} queries."
     gap = comparison.differences[0]
     if gap.mean == 0:
         return f"{first.name} and {gap.worse} are level: {measure} {score} each on {comparison.num_queries} queries."
-    ahead = f"{measure} {score} against {_decimal(comparison.runs[1].mean(comparison.measure))} of {gap.worse}"
+    ahead = f"{measure} {score} against {_decimal(comparison.runs[1].mean(comparison.measure), digits)} of {gap.worse}"
     if gap.significant:
         return f"{first.name} wins: {ahead} on {comparison.num_queries} queries ({_p(gap.p)})."
     chance = f"on {comparison.num_queries} queries, but this may be chance ({_p(gap.p)})"
@@ -56,22 +56,22 @@ def names(shown: Sequence[str] = measures.DEFAULT) -> str:
     return f"ir-measures' names: {', '.join(renamed)}." if renamed else "Measures carry ir-measures' names."
 
 
-def _pairs(comparison: compare.Comparison) -> list[str]:
+def _pairs(comparison: compare.Comparison, digits: int) -> list[str]:
     measure = measures.label(comparison.measure)
     return [
-        f"{gap.better} - {gap.worse}: {measure} {gap.mean:+.3f}, 95 % interval [{gap.low:+.3f}, {gap.high:+.3f}], "
+        f"{gap.better} - {gap.worse}: {measure} {gap.mean:+.{digits}f}, 95 % interval [{gap.low:+.{digits}f}, {gap.high:+.{digits}f}], "
         f"{_p(gap.p)}, {'significant' if gap.significant else 'not significant'} (paired randomisation test, Holm)"
         for gap in comparison.differences
     ]
 
 
-def _rows(comparison: compare.Comparison, shown: Sequence[str]) -> list[list[str]]:
+def _rows(comparison: compare.Comparison, shown: Sequence[str], digits: int) -> list[list[str]]:
     invalid = any(run.invalid_share > 0 for run in comparison.runs)
     header = ["system", *map(measures.label, shown), "fit (s)", "queries/s", *(["invalid"] if invalid else [])]
     rows = [
         [
             run.name,
-            *(_decimal(run.mean(name)) for name in shown),
+            *(_decimal(run.mean(name), digits) for name in shown),
             _number(run.seconds_to_fit),
             _number(run.queries_per_second),
             *([f"{100 * run.invalid_share:.1f} %"] if invalid else []),
@@ -81,8 +81,8 @@ def _rows(comparison: compare.Comparison, shown: Sequence[str]) -> list[list[str
     return [header, *rows]
 
 
-def _decimal(value: float) -> str:
-    return f"{value:.3f}"
+def _decimal(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}"
 
 
 def _number(value: float | None) -> str:

@@ -14,6 +14,8 @@ from zoo.records import DataError
 MODULES = {
     "bm25": "zoo.recipes.bm25",
     "dsi": "zoo.recipes.dsi",
+    "popularity": "zoo.recipes.popularity",
+    "markov": "zoo.recipes.markov",
 }
 SIZES = ("tiny", "small", "base", "paper")
 
@@ -24,6 +26,10 @@ class Recipe(NamedTuple):
     fit(collection, config, key, log) -> state: a nested dict whose leaves are arrays or str. The collection comes without
     the split to be tested; what `log` offers is in `zoo.train.log`.
     retrieve(config, state, queries, k) -> Ranking.
+
+    A system that recommends asks "history": its collection is `records.Interactions`, its queries `records.Histories`. If it
+    gives every item a score, it may offer score(config, state, histories) -> float[B, N], -inf = never recommend; places of
+    items are then exact, ties and all.
     """
 
     name: str
@@ -32,6 +38,8 @@ class Recipe(NamedTuple):
     fit: Callable
     retrieve: Callable
     deviations: tuple[str, ...]  # from the paper, a sentence each
+    asks: str = "text"  # or "history"
+    score: Callable | None = None
 
 
 def names() -> tuple[str, ...]:

@@ -1,0 +1,119 @@
+"""Measures of recommendation: one item of each user is asked for, and every item of the corpus competes.
+
+What counts is the place of that item: how many items score above it, and how many score the same. Ties are resolved at the
+expected rank: with `above` items before and `tied` at its own score (itself among them), the item stands at
+
+    rank = above + (tied - 1) / 2                from 0, the mean over all orders of the tie
+
+and then   R@k = Success@k = [rank < k]   nDCG@k = [rank < k] / log2(rank + 2)   RR = 1 / (rank + 1)
+
+so a system gains nothing from how its ties happen to be sorted, and one that scores all items alike finds nothing. The rank
+may end in a half; one of k - 1/2, the tie of two items across the cut, counts as found. `expected` instead is the mean of
+the measure over all orders of the tie, in which that tie counts a half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo import records
+
+DEFAULT = ("R@5", "nDCG@5", "R@10", "nDCG@10", "R@20", "nDCG@20", "RR")  # ir-measures' names
+
+
+class Places(NamedTuple):
+    """Where the item that was asked for stands, by user."""
+
+    above: np.ndarray  # i64[B] items with a higher score
+    tied: np.ndarray  # i64[B] items with the same score, itself among them; 0 = it is no answer
+    num_items: int
+
+    def ranks(self) -> np.ndarray:
+        """Expected rank from 0 as f64[B]; inf where the item is no answer."""
+        return np.where(self.tied > 0, self.above + (self.tied - 1) / 2, np.inf)
+
+
+def targets(qrels: records.Qrels, users: Sequence[str], corpus: records.Corpus) -> np.ndarray:
+    """Row of the one item that each user is asked for, i32[B].
+
+    Raises DataError if a user has none, or several.
+    """
+    rows, found = corpus.rows(), np.empty(len(users), np.int32)
+    for number, user in enumerate(users):
+        items = [item for item, grade in qrels.grades.get(user, {}).items() if grade > 0]
+        if len(items) != 1:
+            raise records.DataError(f"user {user!r}: expected one item to recommend, got {len(items)}")
+        found[number] = rows[items[0]]
+    return found
+
+
+def places(scores: np.ndarray, targets: np.ndarray) -> Places:
+    """Places among the scores of all items, float[B, N], -inf = no answer; targets i32[B]."""
+    own = np.take_along_axis(scores, targets[:, None], axis=1)
+    if np.isnan(scores).any():
+        raise ValueError(f"scores of {int(np.isnan(scores).any(axis=1).sum())} users hold NaN; expected numbers or -inf")
+    tied = np.where(np.isneginf(own[:, 0]), 0, (scores == own).sum(axis=1))
+    return Places((scores > own).sum(axis=1), tied, scores.shape[1])
+
+
+def places_in(ranking: records.Ranking, targets: np.ndarray) -> Places:
+    """Places in a ranking: items of equal score are tied, an item that is not there is no answer.
+
+    A tie that the ranking's end cuts is taken to end there, so ask for more answers than the measures look at.
+    """
+    mine = (ranking.documents == targets[:, None]) & (ranking.documents >= 0)
+    own = np.where(mine, ranking.scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
+    found = mine.any(axis=1)
+    valid = ranking.documents >= 0
+    above, tied = (valid & (ranking.scores > own)).sum(axis=1), (valid & (ranking.scores == own)).sum(axis=1)
+    return Places(above, np.where(found, tied, 0), len(ranking.corpus_ids))
+
+
+def joined(parts: Sequence[Places]) -> Places:
+    """Places of one group of users after another."""
+    return Places(np.concatenate([part.above for part in parts]), np.concatenate([part.tied for part in parts]), parts[0].num_items)
+
+
+def per_query(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np.ndarray]:
+    """Each measure at the expected rank as f64[B]. Raises DataError for a measure that is none of R, Success, nDCG and RR."""
+    ranks, values = places.ranks(), {}
+    for name in measures:
+        kind, depth = _parsed(name)
+        values[name] = np.where(ranks < depth, _GAINS[kind](ranks), 0.0)
+    return values
+
+
+def expected(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np.ndarray]:
+    """Mean of each measure over all orders of the ties as f64[B]. Raises as `per_query`."""
+    values = {}
+    for name in measures:
+        kind, depth = _parsed(name)
+        gains = np.where(np.arange(places.num_items) < depth, _GAINS[kind](np.arange(places.num_items, dtype=np.float64)), 0.0)
+        total = np.concatenate([[0.0], np.cumsum(gains)])
+        end = np.minimum(places.above + places.tied, places.num_items)
+        values[name] = np.where(places.tied > 0, (total[end] - total[places.above]) / np.maximum(places.tied, 1), 0.0)
+    return values
+
+
+def hit_curve(places: Places, max_k: int = 100) -> np.ndarray:
+    """Success@k for k = 1 .. max_k as f64[max_k]."""
+    return (places.ranks()[:, None] < np.arange(1, max_k + 1)).mean(axis=0)
+
+
+_GAINS = {  # of a rank from 0
+    "R": np.ones_like,
+    "Success": np.ones_like,
+    "nDCG": lambda rank: 1 / np.log2(rank + 2),
+    "RR": lambda rank: 1 / (rank + 1),
+}
+
+
+def _parsed(name: str) -> tuple[str, float]:
+    """Kind and depth of a measure's name; without @k the depth is infinite."""
+    kind, at, depth = name.partition("@")
+    if kind not in _GAINS or (at and not (depth.isdecimal() and int(depth) > 0)):
+        raise records.DataError(f"measure {name!r}: recommendation has {', '.join(f'{one}@k' for one in _GAINS)}; for example {', '.join(DEFAULT)}")
+    return kind, int(depth) if at else np.inf

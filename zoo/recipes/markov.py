@@ -1,0 +1,99 @@
+"""A Markov chain of items: what followed the last item most often. No parameter is trained, and few systems beat it.
+
+score(j | history) = sum over the last `order` items i of count(i -> j) + .001 * share of j among all events
+
+where count(i -> j) is how often j came at most `window` events after i (or before it, if symmetric). The share only breaks ties.
+After Rendle, Freudenthaler and Schmidt-Thieme 2010, the maximum-likelihood chain that their model factorises.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+
+from zoo import recipes, records
+from zoo.recipes import popularity, scoring
+
+SHARE_WEIGHT = 0.001  # of popularity
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Nothing depends on the size of anything, so all presets are equal."""
+
+    order: int = 1  # last items of the history that vote, equally
+    window: int = 1  # events between two items that still count as a pair
+    symmetric: bool = False  # count each pair both ways
+    filter: bool = False  # never recommend what the user's history holds
+
+    def __post_init__(self) -> None:
+        for name in ("order", "window"):
+            if getattr(self, name) < 1:
+                raise records.DataError(f"markov: option {name} expects at least 1, got {getattr(self, name)}")
+
+
+def fit(collection: records.Interactions, config: Config, key, log) -> dict:
+    """Pairs counted before the events of `dev`, as a sparse matrix by rows; `key` is unused, nothing here is random."""
+    log.phase("count")
+    seen, num_items = collection.without("dev").histories, len(collection.corpus)
+    pairs = pair_counts(seen, num_items, config.window, config.symmetric)
+    return {
+        "starts": pairs.indptr.astype(np.int32),
+        "successors": pairs.indices.astype(np.int32),
+        "counts": pairs.data.astype(np.float32),
+        "popularity": popularity.counts(seen, num_items),
+        "corpus_ids": json.dumps(collection.corpus.ids),
+    }
+
+
+def pair_counts(histories: records.Histories, num_items: int, window: int, symmetric: bool, weight=lambda distance: 1.0):
+    """Sparse f64[N, N]: total weight(distance) of the events of j that come at most `window` events after one of i."""
+    from scipy import sparse
+
+    counts = sparse.csr_array((num_items, num_items))
+    for distance in range(1, min(window, int(histories.lengths.max(initial=1)) - 1) + 1):
+        first, second = histories.items[:-distance], histories.items[distance:]
+        same = histories.users[:-distance] == histories.users[distance:]
+        one = (np.full(same.sum(), float(weight(distance))), (first[same], second[same]))
+        counts = counts + sparse.coo_array(one, shape=counts.shape).tocsr()
+    counts = counts + counts.T if symmetric else counts
+    counts = counts.tocsr()
+    counts.sort_indices()
+    return counts
+
+
+def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
+    """Votes of the last items and the share of each item, f64[B, N]."""
+    from scipy import sparse
+
+    num_items, (users, place) = len(state["popularity"]), np.nonzero((latest := histories.latest(config.order)) >= 0)
+    voters = sparse.csr_array((np.ones(len(users)), (users, latest[users, place])), shape=(len(histories), num_items))
+    chain = sparse.csr_array(
+        tuple(np.asarray(state[name]) for name in ("counts", "successors", "starts")), shape=(num_items, num_items), dtype=np.float64
+    )
+    share = np.asarray(state["popularity"], np.float64)
+    scores = (voters @ chain).toarray() + SHARE_WEIGHT * share / max(share.sum(), 1.0)
+    return scoring.without_seen(scores, histories) if config.filter else scores
+
+
+def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+    """The k items with the most votes."""
+    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+
+
+RECIPE = recipes.Recipe(
+    name="markov",
+    paper="Rendle, Freudenthaler and Schmidt-Thieme 2010, Factorizing personalized Markov chains for next-basket recommendation",
+    presets={size: Config() for size in recipes.SIZES},
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(
+        "counts are not divided by those of the item they follow: with one voter the order is the same",
+        "the chain itself, neither factorised nor personal; popularity breaks its ties",
+    ),
+    asks="history",
+    score=score,
+)

@@ -1,0 +1,54 @@
+"""Popularity: the same items for everyone, those with the most events. What every system that recommends has to beat."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+
+from zoo import recipes, records
+from zoo.recipes import scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Nothing depends on the size of anything, so all presets are equal."""
+
+    filter: bool = False  # never recommend what the user's history holds
+
+
+def fit(collection: records.Interactions, config: Config, key, log) -> dict:
+    """Events of each item before those of `dev`; `key` is unused, nothing here is random."""
+    log.phase("count")
+    seen = collection.without("dev").histories
+    return {"counts": counts(seen, len(collection.corpus)), "corpus_ids": json.dumps(collection.corpus.ids)}
+
+
+def counts(histories: records.Histories, num_items: int) -> np.ndarray:
+    """Events of each item, i32[N]."""
+    return np.bincount(histories.items, minlength=num_items).astype(np.int32)
+
+
+def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
+    """Events of each item for every user, f64[B, N]."""
+    scores = np.tile(np.asarray(state["counts"], np.float64), (len(histories), 1))
+    return scoring.without_seen(scores, histories) if config.filter else scores
+
+
+def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+    """The k items with the most events."""
+    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+
+
+RECIPE = recipes.Recipe(
+    name="popularity",
+    paper="Cremonesi, Koren and Turrin 2010, Performance of recommender algorithms on top-N recommendation tasks",
+    presets={size: Config() for size in recipes.SIZES},
+    fit=fit,
+    retrieve=retrieve,
+    deviations=("seen items are recommended again unless filter is set; the paper ranks items that the user has not rated",),
+    asks="history",
+    score=score,
+)
