@@ -32,6 +32,11 @@ ALLOWED = {
     "zoo.__main__": {"zoo.cli"},
     "theory": {"theory", "zoo.docids", "zoo.index", "zoo.search", "zoo.evaluate", "zoo.records"},
 }
+EXCEPTIONS = {  # files that reach further than their package, and why
+    "theory/claims/multi_vector.py": {"zoo.nets"},  # its claim is about the decoder itself
+    "theory/explain.py": {"zoo.verbs"},  # reads what `zoo fit` wrote
+    **{f"theory/{name}.py": {"zoo.data"} for name in ("cli", "plots", "report")},  # write files whole or not at all
+}
 HEAVY = ("tensorflow", "tensorflow_datasets", "torch", "t5x", "seqio", "gin")  # zoo.data.tfds and zoo.launch may
 NAMELESS = ("utils", "util", "helpers", "helper", "common", "misc", "base", "tools", "core")  # names that name no idea
 MOST_LINES = 500
@@ -76,7 +81,7 @@ def test_a_package_imports_only_what_lies_below_it(package):
     files = files_of(package)
     assert files
     for file in files:
-        extra = imports_of(file.read_text()) - ALLOWED[package]
+        extra = imports_of(file.read_text()) - ALLOWED[package] - EXCEPTIONS.get(file.relative_to(ROOT).as_posix(), set())
         assert not extra, f"{file.relative_to(ROOT)} imports {sorted(extra)}; allowed: {sorted(ALLOWED[package])}"
 
 
@@ -113,7 +118,7 @@ def test_no_file_is_long_or_has_a_name_that_says_nothing():
 
 def test_package_files_hold_one_line_of_docstring():
     for file in sources():
-        if file.name == "__init__.py" and file.parent not in (ROOT / "zoo", ROOT / "zoo" / "recipes", ROOT / "theory"):
+        if file.name == "__init__.py" and file.parent not in (ROOT / "zoo", ROOT / "zoo" / "recipes", ROOT / "theory", ROOT / "theory" / "claims"):
             (only,) = ast.parse(file.read_text()).body
             assert ast.get_docstring(ast.parse(file.read_text())), f"{file.relative_to(ROOT)}: {ast.unparse(only)}"
 

@@ -137,15 +137,16 @@ def _steps(alive: jax.Array, weights: list[jax.Array], *, branching: int, decode
         knows, left, prior = rows(seen), rows(share[t + 1]), rows(weights[t])
         chosen = prior * knows
         chosen = chosen / jnp.maximum(chosen.sum(1, keepdims=True), 1e-37)  # P(c|v)
-        y = left / jnp.where(knows > 0, knows, 1) / (scale if decoder == "masked" else 1) - 1
+        x = left / jnp.where(knows > 0, knows, 1) / (scale if decoder == "masked" else 1)
+        y, log = x - 1, jnp.where(x < 0.5, jnp.log(x), jnp.log1p(x - 1))
         live = chosen > 0
         mean = jnp.where(live, chosen * y, 0).sum(1)  # E_P[X] - 1
         if reverse:
             wanted = jnp.where(live, chosen * (1 + y), 0) / jnp.maximum(1 + mean, 1e-37)[:, None]
-            gap = jnp.where(wanted > 0, wanted * jnp.log1p(y), 0).sum(1) - jnp.log1p(mean)
+            gap = jnp.where(wanted > 0, wanted * log, 0).sum(1) - jnp.log1p(mean)
             onward = wanted
         else:
-            gap = jnp.where(live, chosen * (y - jnp.log1p(y)), 0).sum(1) - (mean - jnp.log1p(mean))
+            gap = jnp.where(live, chosen * (y - log), 0).sum(1) - (mean - jnp.log1p(mean))
             onward = chosen
         steps.append(jnp.where(reach > 0, reach * gap, 0).sum())
         reach = (reach[:, None] * onward).reshape(-1)

@@ -41,6 +41,13 @@ def test_kl_of_every_decoder_equals_enumeration(decoder, reverse):
     assert found.n == pytest.approx((1 - 0.7**8) * 100_000, rel=0.1)  # empty corpora do not count
 
 
+def test_relevance_of_many_magnitudes_is_finite_and_right():
+    relevance = worlds.dirichlet(4, 2, concentration=0.1)
+    assert relevance.min() < 1e-12
+    found = simulate.kl(relevance, 4, 2, worlds.Kept(0.5), key(16), num_corpora=100_000)
+    assert distance(found, theory.expected_kl(relevance, 4, 2, 0.5)) < ERRORS
+
+
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.9])
 def test_kl_on_large_trees_equals_quadrature(keep):
     """Above BLOCK_LEAVES / 2 leaves a block, so leaves are drawn by bytes."""

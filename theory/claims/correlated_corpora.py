@@ -1,0 +1,61 @@
+"""Topical corpora, whose documents come in branches, have a cost that no tree size removes."""
+
+import numpy as np
+
+from theory import bounds, claims, simulate, worlds
+
+
+def predict(params):
+    return bounds.correlated_kl(claims.world(params), params["branching"], params["depth"], params["keep"], params["correlation"])
+
+
+def measure(key, params, n):
+    corpora = worlds.BranchCorrelated(params["keep"], params["correlation"], params["branching"])
+    found = simulate.kl(claims.world(params), params["branching"], params["depth"], corpora, key, num_corpora=n)
+    return simulate.Estimate(found.mean[0], found.stderr[0], found.n)
+
+
+def limits():
+    import jax
+
+    told = []
+    for correlation in (0.05, 0.2):
+        params = dict(relevance="uniform", branching=8, depth=3, keep=0.5, correlation=correlation)
+        told.append(f"{measure(jax.random.key(1), params, 2000).mean:.4f} against {predict(params):.4f} at rho = {correlation}")
+    return [f"the law is of second order: simulated {'; '.join(told)} (8 branches of 64, p = .5)"]
+
+
+def figure(axes, key, n):
+    """Cost of the first step over the size of branches, by correlation."""
+    sizes = 4 ** np.arange(1, 5)
+    for correlation in (0.0, 0.01, 0.05):
+        found = []
+        for depth in range(2, 6):
+            corpora = worlds.BranchCorrelated(0.5, correlation, 4)
+            found.append(simulate.kl(worlds.uniform(4, depth), 4, depth, corpora, key, num_corpora=n).mean[0])
+        axes.plot(sizes, found, marker="o", label=f"correlation {correlation:g}")
+        axes.axhline(0.375 * correlation, color="k", linewidth=0.6, linestyle=":")
+    axes.set(xlabel="leaves a branch, n", ylabel="E KL of the first step (nats)", xscale="log", yscale="log")
+    axes.legend()
+
+
+CLAIM = claims.Claim(
+    name="correlated_corpora",
+    title="Topical corpora have a floor of cost that no tree size removes",
+    statement="With inclusion correlated by rho within branches, E[KL_1] ~ (1-p)/(2p) sum w (1-w) [(1-rho) A + rho].",
+    source="derived here (second order)",
+    assumptions=("rho small", "p n >> 1"),
+    cases=(
+        dict(relevance="uniform", branching=8, depth=3, keep=0.5, correlation=0.0),
+        dict(relevance="uniform", branching=8, depth=3, keep=0.5, correlation=0.01),
+        dict(relevance="uniform", branching=8, depth=4, keep=0.7, correlation=0.02),
+    ),
+    predict=predict,
+    measure=measure,
+    control=lambda params: predict({**params, "correlation": 0.03 - params["correlation"]}),
+    tolerance=0.1,
+    n=8000,
+    quick=2000,
+    limits=limits,
+    figure=figure,
+)

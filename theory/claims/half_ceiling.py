@@ -1,0 +1,41 @@
+"""T9: how much signal breaks the ceiling of one half."""
+
+import theory
+from theory import claims
+from theory.claims import closed_forms
+
+
+def _case(params):
+    width = int(round(params["kappa"] * params["branches"]))
+    return dict(branches=params["branches"], relevant=width, width=width, snr=theory.half_threshold(params["kappa"]))
+
+
+def predict(params):
+    return 0.5
+
+
+def measure(key, params, n):
+    """Recall by beam search at the threshold."""
+    return closed_forms.measure(key, _case(params), n)
+
+
+def limits():
+    told = ", ".join(f"{theory.half_threshold(kappa):.3f} at k/b = {kappa}" for kappa in (0.5, 0.25, 0.1, 0.01, 0.001))
+    return [f"lambda* = {told}: for sparse k the ceiling holds even where each relevant document stands out"]
+
+
+CLAIM = claims.Claim(
+    name="half_ceiling",
+    title="Recall is at most one half exactly up to a signal of lambda*",
+    statement="With K = k, the limiting recall is <= 1/2 iff lambda <= lambda*(kappa) = Phi^-1(1 - kappa / (2 (1 - kappa))), kappa = k/b.",
+    source="T9, derived here",
+    assumptions=("b large", "Gaussian totals"),
+    cases=(dict(branches=400, kappa=0.5), dict(branches=400, kappa=0.25), dict(branches=1000, kappa=0.05)),
+    predict=predict,
+    measure=measure,
+    control=lambda params: theory.recall_limit(params["kappa"], theory.half_threshold(params["kappa"]) + 0.2, params["kappa"]),
+    tolerance=0.01,  # b is finite
+    n=1000,
+    quick=500,
+    limits=limits,
+)

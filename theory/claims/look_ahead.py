@@ -1,0 +1,86 @@
+"""Exact look-ahead costs nothing, through the beam search; a few levels of masked look-ahead help nothing."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from theory import claims, decoded
+from theory.claims import jensen_identity
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import beam, guided
+
+
+def predict(params):
+    return 0.0
+
+
+def _cost(params, law_of):
+    relevance, costs = claims.world(params), []
+    for kept in jensen_identity.corpora(params):
+        law, wanted = law_of(relevance, kept), relevance[kept] / relevance[kept].sum()
+        costs.append(np.sum(law * np.log(law / wanted)))
+    return np.mean(costs)
+
+
+def measure(key, params, n):
+    """KL of whole identifiers, of the law that `guided.lookahead` gives the beam search."""
+
+    def law_of(relevance, kept):
+        leaves = np.flatnonzero(kept)
+        codes = np.stack(np.unravel_index(leaves, (params["branching"],) * params["depth"]), axis=1).astype(np.int32) + 1
+        ids = docids.build(codes, alphabet=params["branching"] + 1)
+        index = trie.build(ids)
+        legal = guided.lookahead(index, guided.nodes(ids), jnp.log(jnp.asarray(relevance[kept], jnp.float32))[None])
+        found = _search(legal, alphabet=params["branching"] + 1, width=len(leaves), length=params["depth"])
+        law = np.zeros(len(leaves))
+        law[np.asarray(index.documents_of(found.leaf))[0, :, 0]] = np.exp(np.asarray(found.score[0], np.float64))
+        return law
+
+    return claims.exactly(_cost(params, law_of))
+
+
+@functools.partial(jax.jit, static_argnames=("alphabet", "width", "length"))
+def _search(legal, *, alphabet, width, length):
+    step = lambda t, token, cache: (jnp.zeros((*token.shape, alphabet)), cache)  # no model is read
+    return beam.beam_search(step, jnp.zeros((1, 1)), legal, width=width, length=length, renormalize=False)
+
+
+def control(params):
+    """The cost of masking."""
+    return _cost(params, lambda relevance, kept: decoded.law(relevance, params["branching"], params["depth"], kept))
+
+
+def limits():
+    """What masking sees when it looks h levels ahead: the mass of the nodes at that depth that are alive."""
+    b, m, keep = 4, 6, 0.1
+    relevance = np.asarray(jax.random.gamma(jax.random.key(0), 1.0, (b**m,)), np.float64)
+    relevance /= relevance.sum()
+    rng, told = np.random.default_rng(0), []
+    totals = np.zeros(m)
+    for _ in range(200):
+        kept = rng.random(b**m) < keep
+        left = (relevance * kept).reshape(b, -1).sum(1)
+        for h in range(1, m + 1):  # nodes at depth h
+            seen = relevance.reshape(b**h, -1).sum(1) * kept.reshape(b**h, -1).any(1)
+            model = seen.reshape(b, -1).sum(1) / seen.sum()
+            totals[h - 1] += np.sum(model * np.log(model / (left / left.sum()))) / 200
+    told = ", ".join(f"{total / totals[0]:.2f}" for total in totals)
+    return [f"first step of a 4^6 tree at p = .1 looking at nodes of depth 1 to 6, cost relative to depth 1: {told}; nothing is gained while p b^(m-h) > 3"]
+
+
+CLAIM = claims.Claim(
+    name="look_ahead",
+    title="Exact look-ahead removes the whole cost; masked look-ahead gains nothing until the leaves are near",
+    statement="P*(c|v) ~ r(T_c and C) gives KL = 0 at every step; the mass of alive nodes h levels below gives nothing while all are alive.",
+    source="derived here",
+    assumptions=("a score of every document is at hand",),
+    cases=jensen_identity.CLAIM.cases,
+    predict=predict,
+    measure=measure,
+    control=control,
+    tolerance=1e-6,
+    limits=limits,
+)

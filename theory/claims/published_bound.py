@@ -1,0 +1,79 @@
+"""The published form 0.05 E^2[A]/p: where it is a bound, and where it is not."""
+
+import numpy as np
+
+import theory
+from theory import bounds, claims, exact, worlds
+
+
+def predict(params):
+    return bounds.published_bound(claims.world(params), params["branching"], params["depth"], params["keep"])
+
+
+def measure(key, params, n):
+    return claims.exactly(theory.expected_kl(claims.world(params), params["branching"], params["depth"], params["keep"])[0])
+
+
+def limits():
+    counter = theory.expected_kl(worlds.zipf(2, 3), 2, 3, 0.1)[0], bounds.published_bound(worlds.zipf(2, 3), 2, 3, 0.1)
+    skewed = worlds.dirichlet(8, 3, concentration=0.2)
+    near_one = theory.expected_kl(skewed, 8, 3, 0.999)[0], bounds.published_bound(skewed, 8, 3, 0.999)
+    edges = ", ".join(f"p n^1.5 = {_edge(leaves) * leaves**1.5:.2f} at n = {leaves}" for leaves in (16, 64, 256))
+    return [
+        f"not a bound: two children, depth 3, r ~ 1/(d+1), p = 0.1: exact {counter[0]:.6f} < published {counter[1]:.4f}",
+        f"not a bound near p = 1, where a factor (1 - p) is missing: Dirichlet(0.2), p = .999: exact {near_one[0]:.6f} < {near_one[1]:.6f}",
+        f"uniform relevance, 32 branches of n leaves: it holds from {edges} on, the linear form 0.05 E[A]/p from p n = .69 on",
+    ]
+
+
+def _first(leaves, keep, branches=32):
+    """E KL of the first step for uniform relevance over branches of any size."""
+    parents = (np.zeros(branches, np.int64), np.repeat(np.arange(branches), leaves))
+    return exact.expected_kl_of(worlds.Tree(parents, np.full(branches * leaves, 1 / (branches * leaves))), keep)[0]
+
+
+def _edge(leaves):
+    """Smallest p from which 0.05 / (n^2 p) is below the exact value, by bisection of log p."""
+    low, high = np.log(1e-6), np.log(0.5)
+    for _ in range(30):
+        middle = (low + high) / 2
+        holds = _first(leaves, np.exp(middle)) >= 0.05 / leaves**2 / np.exp(middle)
+        low, high = (low, middle) if holds else (middle, high)
+    return float(np.exp(high))
+
+
+def figure(axes, key, n):
+    """Region map: exact over published, by branch size and p, uniform relevance within 32 branches."""
+    sizes, shares = 2 ** np.arange(1, 10), np.concatenate([np.geomspace(1e-4, 0.5, 22), 1 - np.geomspace(0.4, 1e-3, 14)])
+    ratio = np.array([[_first(size, p) / (0.05 / size**2 / p) for p in shares] for size in sizes])
+    steps = [0, 0.1, 0.5, 1, 2, 10, 100, np.inf]
+    shown = np.digitize(ratio, steps) - 1
+    image = axes.pcolormesh(np.arange(len(shares) + 1), np.arange(len(sizes) + 1), shown, cmap="PuOr", vmin=0, vmax=6)
+    axes.contour(np.arange(len(shares)) + 0.5, np.arange(len(sizes)) + 0.5, ratio, [1.0], colors="k")
+    places = [int(np.argmin(np.abs(shares - p))) for p in (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999)]
+    axes.set_xticks(np.array(places) + 0.5, [f"{shares[i]:.3g}" for i in places])
+    axes.set_yticks(np.arange(len(sizes)) + 0.5, [str(size) for size in sizes])
+    axes.set(xlabel="share of documents kept, p", ylabel="leaves a branch, n (E[A] = 1/n)")
+    bar = axes.figure.colorbar(image, ax=axes, ticks=np.arange(7))
+    bar.ax.set_yticklabels(["< 0.1", "0.1", "0.5", "1", "2", "10", "> 100"])
+    bar.set_label("exact / published (below 1: no bound)")
+
+
+CLAIM = claims.Claim(
+    name="published_bound",
+    title="The published bound holds inside a region, left of the line it does not",
+    statement="E[KL_1] >= 0.05 E^2[A]/p, for p <= 1/2, p n >= 6, no branch over 1/4 and no leaf over 0.4 p of its branch.",
+    source="form of arXiv 2504.09935 (slides); the conditions, under which it is proved, are ours (T5'')",
+    assumptions=("p <= 1/2", "p n >= 6", "max w <= 1/4", "max a <= 0.4 p"),
+    cases=(
+        dict(relevance="uniform", branching=8, depth=3, keep=0.2),
+        dict(relevance="uniform", branching=16, depth=3, keep=0.5),
+        dict(relevance="dirichlet", concentration=3.0, branching=8, depth=4, keep=0.3),
+    ),
+    predict=predict,
+    measure=measure,
+    control=lambda params: 0.05 / params["keep"],  # without the index of concentration
+    relation="at least",
+    limits=limits,
+    figure=figure,
+)

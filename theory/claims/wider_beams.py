@@ -1,0 +1,61 @@
+"""How much wider than k a beam must be."""
+
+import numpy as np
+
+import theory
+from theory import claims
+from theory.claims import closed_forms
+
+
+def predict(params):
+    return params["recall"]
+
+
+def _width(params):
+    kappa = params["relevant"] / params["branches"]
+    return int(np.ceil(theory.width_for_recall(kappa, params["snr"], params["recall"]) * params["branches"]))
+
+
+def measure(key, params, n):
+    """Recall by beam search of the width that the formula asks for."""
+    return closed_forms.measure(key, {**params, "width": _width(params)}, n)
+
+
+def limits():
+    told = ", ".join(f"{theory.width_for_recall(0.05, snr, 0.9) / 0.05:.1f} k at lambda = {snr}" for snr in (0.1, 1, 2, 3))
+    return [f"for recall .9 with k / b = .05: {told}"]
+
+
+def figure(axes, key, n):
+    """Recall over beam width, by signal."""
+    widths = np.arange(1, 101)
+    for snr in (0.0, 1.0, 2.0, 3.0):
+        axes.plot(widths, [theory.recall_exact(100, 5, int(width), snr) for width in widths], label=f"lambda = {snr:g}")
+        shown = np.array([5, 20, 50, 80])
+        found = [closed_forms.measure(key, dict(branches=100, relevant=5, width=int(width), snr=snr), n) for width in shown]
+        axes.errorbar(shown, [f.mean for f in found], [4 * f.stderr for f in found], fmt="k.")
+    axes.axvline(5, color="k", linewidth=0.6, linestyle=":")
+    axes.set(xlabel="beam width K (5 relevant in 100 branches)", ylabel="recall after the first step")
+    axes.legend()
+
+
+CLAIM = claims.Claim(
+    name="wider_beams",
+    title="A recall of nine tenths takes a beam many times k",
+    statement="K/b = kappa rho + (1 - kappa) Phi(z_rho - lambda) gives the recall rho in the limit.",
+    source="derived here; inverts T8",
+    assumptions=("b large", "Gaussian totals"),
+    cases=(
+        dict(branches=1000, relevant=50, snr=1.0, recall=0.9),
+        dict(branches=1000, relevant=50, snr=3.0, recall=0.9),
+        dict(branches=400, relevant=100, snr=2.0, recall=0.75),
+    ),
+    predict=predict,
+    measure=measure,
+    control=lambda params: predict(params) - 0.05,
+    tolerance=0.01,
+    n=1000,
+    quick=300,
+    limits=limits,
+    figure=figure,
+)

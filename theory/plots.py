@@ -1,0 +1,91 @@
+"""Figures of claims and of sweeps, in the style of `zoo.evaluate.plots`: each says its finding in its title."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+import jax
+import numpy as np
+
+from theory import claims
+from zoo.data import atomic
+from zoo.evaluate import plots
+
+SIZE = (7.2, 4.2)  # inches
+
+
+def of_claim(claim: claims.Claim, check: claims.Check, key: jax.Array, n: int) -> bytes:
+    """PNG of a claim: its own figure, or predictions beside what was measured. n: draws of a point."""
+    with _axes(claim.title) as (axes, picture):
+        if claim.figure is not None:
+            claim.figure(axes, key, n)
+        else:
+            _cases(axes, check)
+        return picture()
+
+
+def sweep(rows: Sequence[Mapping[str, float]], along: str, title: str, path: str | os.PathLike) -> None:
+    """Saves predicted and measured values over one parameter, a line for each setting of the others.
+
+    rows: {parameter: value, ..., "predicted": ., "measured": ., "stderr": .}.
+    """
+    others = [name for name in rows[0] if name not in (along, "step", "predicted", "measured", "stderr", "agrees")]
+    groups: dict[tuple, list] = {}
+    for row in rows:
+        groups.setdefault((tuple(row[name] for name in others), row.get("step", 0)), []).append(row)
+    with _axes(title) as (axes, picture):
+        for number, ((setting, step), members) in enumerate(groups.items()):
+            x = [row[along] for row in members]
+            colour = plots.COLOURS[number % len(plots.COLOURS)]
+            label = ", ".join([*(f"{name} = {value}" for name, value in zip(others, setting)), *([f"entry {step}"] if step else [])])
+            axes.plot(x, [row["predicted"] for row in members], color=colour, label=label or "predicted")
+            axes.errorbar(x, [row["measured"] for row in members], [4 * row["stderr"] for row in members], fmt=".", color=colour)
+        axes.set(xlabel=along, ylabel="predicted (line), measured with 4 s.e. (points)")
+        if len(groups) <= 10:
+            axes.legend()
+        content = picture()
+    with atomic.file(path, "wb") as out:
+        out.write(content)
+
+
+def _cases(axes, check: claims.Check) -> None:
+    predicted = np.concatenate([row.predicted for row in check.rows])
+    found = np.concatenate([np.atleast_1d(row.found.mean) for row in check.rows])
+    errors = np.concatenate([np.atleast_1d(row.found.stderr) for row in check.rows])
+    ends = min(predicted.min(), found.min()), max(predicted.max(), found.max())
+    axes.plot(ends, ends, color=plots.INK, linewidth=0.8)
+    axes.errorbar(predicted, found, claims.ERRORS * errors, fmt="o", markersize=4, alpha=0.8)
+    axes.set(xlabel=f"predicted (measured should be {check.claim.relation})", ylabel="measured, 4 s.e.")
+
+
+@contextlib.contextmanager
+def _axes(title: str) -> Iterator[tuple]:
+    """Axes to draw on, and a function that gives the PNG of what was drawn."""
+    import matplotlib
+    from matplotlib.backends import backend_agg
+    from matplotlib.figure import Figure
+
+    cycle = matplotlib.cycler(color=plots.COLOURS)
+    with matplotlib.rc_context({"axes.prop_cycle": cycle, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}):
+        figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
+        backend_agg.FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        axes.grid(color=plots.GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.set_title(_wrapped(title), loc="left", fontsize=11)
+
+        def picture() -> bytes:
+            out = io.BytesIO()
+            figure.savefig(out, format="png", dpi=110)
+            return out.getvalue()
+
+        yield axes, picture
+
+
+def _wrapped(text: str, width: int = 84) -> str:
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, width))
