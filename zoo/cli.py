@@ -163,13 +163,15 @@ def shown(fitted: verbs.Fitted, rows: dict[str, int], answers: Sequence[tuple[st
 
 def _evaluate(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic, files
-    from zoo.evaluate import compare, report
+    from zoo.evaluate import compare, exposure, report
 
     for path in filter(None, (parsed.json, parsed.run_file)):
         _refuse_unwritable(path)
     fitted = verbs.load(parsed.folder)
     result = verbs.evaluate(fitted, parsed.data, split=parsed.split)
     print(report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted)))
+    if "coverage@10" in result.measures:
+        print(exposure.sentence(result.measures))
     if parsed.run_file:
         files.write_trec(result.ranking, parsed.run_file, tag=fitted.name)
     if parsed.json:

@@ -178,7 +178,7 @@ def evaluate(
 
     Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
     """
-    from zoo.evaluate import measures, recommend
+    from zoo.evaluate import exposure, measures, recommend
 
     collection = _collection(data)
     recipe = recipes.get(fitted.recipe)
@@ -205,7 +205,9 @@ def evaluate(
             ranking, places = scoring.placed(score, collection.corpus.ids, queries, targets, DEPTH)
         seconds = time.monotonic() - started
         per_query = recommend.per_query(places)
-        means = {name: float(values.mean()) for name, values in per_query.items()} | {measures.INVALID_SHARE: float(ranking.invalid_share)}
+        means = {name: float(values.mean()) for name, values in per_query.items()}
+        counts = np.bincount(collection.without(*collection.held).histories.items, minlength=len(collection.corpus))
+        means |= {measures.INVALID_SHARE: float(ranking.invalid_share)} | exposure.summary(ranking, places, targets, counts)
         curve = recommend.hit_curve(places, DEPTH)
     return Evaluation(split, ranking, means, per_query, curve, len(queries) / max(seconds, 1e-9))
 

@@ -101,3 +101,41 @@ def test_what_cannot_be_measured_is_refused():
     corpus = records.Corpus(("a", "b"), ("", ""), ("", ""))
     with pytest.raises(records.DataError, match="user 'u': expected one item to recommend, got 2"):
         recommend.targets(records.Qrels({"u": {"a": 1, "b": 1}}), ("u",), corpus)
+
+
+def shared_identifiers(num_users=80, num_items=12, num_codes=5, seed=1):
+    """A ranking in which items of one identifier follow each other with one score, and the identifiers."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, num_codes, (num_items, 1))
+    by_code = rng.random((num_users, num_codes))
+    by_code[rng.random(by_code.shape) < 0.2] = -np.inf  # identifiers that were not generated
+    documents, scores = scoring.top(by_code[:, codes[:, 0]], num_items)
+    ranking = records.Ranking(tuple(map(str, range(num_users))), tuple(map(str, range(num_items))), documents, scores)
+    return ranking, codes, by_code, rng.integers(0, num_items, num_users)
+
+
+def test_identifiers_compete_with_identifiers():
+    ranking, codes, by_code, targets = shared_identifiers()
+    places = recommend.identifier_places(ranking, codes, targets)
+    used = np.isin(np.arange(by_code.shape[1]), codes)
+    wanted = [ranks_of(np.where(used, row, -np.inf)[used], np.flatnonzero(used).searchsorted(codes[target, 0])) for row, target in zip(by_code, targets)]
+    np.testing.assert_allclose(places.ranks(), [np.mean(ranks) if ranks else np.inf for ranks in wanted])
+
+
+def test_an_identifier_stands_no_lower_than_its_item():
+    for seed in range(20):
+        ranking, codes, _, targets = shared_identifiers(seed=seed)
+        identifiers, items = recommend.identifier_places(ranking, codes, targets), recommend.places_in(ranking, targets)
+        assert (identifiers.ranks() <= items.ranks()).all() and (identifiers.ranks() < items.ranks()).any()
+        unique = recommend.identifier_places(ranking, np.arange(12)[:, None], targets)
+        np.testing.assert_array_equal(unique.ranks(), items.ranks())
+
+
+def test_one_identifier_for_all_is_always_found_and_recommends_nothing():
+    documents = np.tile(np.arange(100, dtype=np.int32), (3, 1))
+    ranking = records.Ranking(tuple("uvw"), tuple(map(str, range(100))), documents, np.zeros((3, 100), np.float32))
+    codes, targets = np.ones((100, 3), int), np.array([0, 5, 99])
+    assert recommend.identifier_places(ranking, codes, targets).ranks().tolist() == [0, 0, 0]
+    assert recommend.per_query(recommend.places_in(ranking, targets), ("R@10",))["R@10"].max() == 0
+    with pytest.raises(ValueError, match="a row for each of 100 items, got 4"):
+        recommend.identifier_places(ranking, codes[:4], targets)

@@ -72,6 +72,32 @@ def places_in(ranking: records.Ranking, targets: np.ndarray) -> Places:
     return Places(above, np.where(found, tied, 0), len(ranking.corpus_ids))
 
 
+def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.ndarray) -> Places:
+    """Places of identifiers, where several items may share one: codes i[N, L], or the first levels of unique ones.
+
+    An identifier has the score of its best item in the ranking, and competes with identifiers. It stands at or above the
+    place of the item itself (`places_in`), far above if many items share it: of one identifier for all, always first. So
+    it tells how well identifiers are generated, and is no measure of recommendation. Report both.
+    Raises ValueError if there are not as many rows of codes as items.
+    """
+    if len(codes) != len(ranking.corpus_ids):
+        raise ValueError(f"codes: expected a row for each of {len(ranking.corpus_ids)} items, got {len(codes)}")
+    named = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+    valid = ranking.documents >= 0
+    groups = np.where(valid, named[ranking.documents], -1)  # [B, k]
+    order = np.argsort(groups, axis=1, kind="stable")
+    in_order = np.take_along_axis(groups, order, axis=1)
+    first = np.zeros_like(valid)
+    np.put_along_axis(first, order, np.diff(in_order, axis=1, prepend=-2) != 0, axis=1)  # of its identifier, so its best
+    best = records.Ranking(
+        ranking.query_ids,
+        tuple(map(str, range(named.max() + 1))),
+        np.where(first & valid, groups, -1),
+        np.where(first & valid, ranking.scores, -np.inf),
+    )
+    return places_in(best, named[targets])
+
+
 def joined(parts: Sequence[Places]) -> Places:
     """Places of one group of users after another."""
     return Places(np.concatenate([part.above for part in parts]), np.concatenate([part.tied for part in parts]), parts[0].num_items)

@@ -16,6 +16,7 @@ MODULES = {
     "dsi": "zoo.recipes.dsi",
     "popularity": "zoo.recipes.popularity",
     "markov": "zoo.recipes.markov",
+    "itemknn": "zoo.recipes.itemknn",
 }
 SIZES = ("tiny", "small", "base", "paper")
 

@@ -1,0 +1,95 @@
+"""The verbs and commands over histories: data in, items out."""
+
+import json
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import cli, records
+from zoo.data import histories, toy
+from zoo.evaluate import exposure, recommend
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """(folder of data, folder of a fitted Markov chain)."""
+    place = tmp_path_factory.mktemp("recommending")
+    assert cli.main(["data", "get", "toy-walks", "--out", str(place / "data")]) == 0
+    with open(place / "data" / "sequences.txt", "a") as out:
+        out.write("short d1 d2\n")
+    assert cli.main(["fit", "markov", "--data", str(place / "data"), "--out", str(place / "markov")]) == 0
+    return place / "data", place / "markov"
+
+
+def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
+    data, system = folders
+    assert cli.main(["evaluate", str(system), "--data", str(data), "--json", str(tmp_path / "out.json"), "--run", str(tmp_path / "out.trec")]) == 0
+    printed = capsys.readouterr().out
+    walks = histories.read(data)
+    fitted = zoo.load(system)
+    asked, qrels = walks.split("test")
+    targets = recommend.targets(qrels, asked.ids, walks.corpus)
+    places = recommend.places_in(zoo.retrieve(fitted, asked, 40), targets)  # all 40 items: no tie is cut
+    wanted = {name: values.mean() for name, values in recommend.per_query(places).items()}
+    stored = json.loads((tmp_path / "out.json").read_text())
+    assert stored["measures"] == pytest.approx(stored["measures"] | wanted)
+    assert all(f"{value:.4f}" in printed for value in wanted.values())
+    assert f"coverage@10 {exposure.coverage(zoo.retrieve(fitted, asked, 10)):.3f}" in printed
+    assert stored["about"]["num_users"] == 200 and stored["about"]["users_left_out"] == 1
+    assert len((tmp_path / "out.trec").read_text().splitlines()) == 200 * 40
+
+
+def test_fit_says_how_many_users_were_left_out(folders, capsys, tmp_path):
+    assert cli.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")]) == 0
+    assert "200 users; 1 with fewer than 3 events left out" in capsys.readouterr().out
+
+
+def test_retrieve_takes_a_history(folders, capsys):
+    data, system = folders
+    assert cli.main(["retrieve", str(system), "--history", "d3, d5", "-k", "2"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    ranking = zoo.retrieve(zoo.load(system), ["d3", "d5"], 2)
+    assert printed[0] == "d3, d5" and len(printed) == 3
+    assert [line.split()[2] for line in printed[1:]] == [name for name, _ in ranking.answers(0)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    (
+        (["--history", "d3,nothing"], "history 0: item 'nothing' is not in the corpus"),
+        (["--history", ""], "item '' is not in the corpus"),
+        (["--query", "d3"], "markov asks for a history, got a text"),
+        (["--history", "d3", "-k", "0"], "expected k of at least 1"),
+    ),
+)
+def test_what_is_no_history_is_refused_in_one_line(arguments, message, folders, capsys):
+    assert cli.main(["retrieve", str(folders[1]), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+
+
+def test_python_refuses_an_empty_history(folders):
+    fitted = zoo.load(folders[1])
+    for empty in ([], [[]], [["d1"], []]):
+        with pytest.raises(records.DataError, match="expected a history of at least one item"):
+            zoo.retrieve(fitted, empty, 3)
+
+
+def test_compare_pairs_systems_that_recommend(folders, capsys, tmp_path):
+    data, system = folders
+    assert cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "popularity")]) == 0
+    assert cli.main(["compare", str(tmp_path / "popularity"), str(system), "--data", str(data), "--markdown"]) == 0
+    assert "markov wins: nDCG@10" in capsys.readouterr().out
+
+
+def test_dev_is_asked_without_the_last_event(folders):
+    """Poisoned last events change what `test` measures and nothing of `dev`."""
+    walks = toy.interactions()
+    items = walks.histories.items.copy()
+    items[walks.histories.starts[1:] - 1] = 0
+    poisoned = records.Interactions("poisoned", walks.corpus, records.Histories(walks.histories.ids, items, walks.histories.starts))
+    fitted = zoo.fit("markov", walks, quiet=True)
+    for split, same in (("dev", True), ("test", False)):
+        one, other = (zoo.evaluate(fitted, given, split=split).per_query["RR"] for given in (walks, poisoned))
+        assert np.array_equal(one, other) == same

@@ -1,0 +1,71 @@
+"""What a system that recommends shows to all users together: how much of the corpus, how evenly, and whether it finds rare items."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo import records
+from zoo.evaluate import recommend
+
+BUCKETS = ("head", "middle", "tail", "new")
+
+
+def coverage(ranking: records.Ranking, k: int = 10) -> float:
+    """Share of the items that stand among the first k of at least one user."""
+    return float((shown(ranking, k) > 0).mean())
+
+
+def gini(ranking: records.Ranking, k: int = 10) -> float:
+    """Gini coefficient of how often each item stands among the first k: 0 if all equally often, near 1 if few take it all.
+
+        G = sum over i of (2 i - N - 1) x_i / (N sum x),   x sorted ascending, i from 1; of no answers at all 0
+    """
+    counts = np.sort(shown(ranking, k)).astype(np.float64)
+    num_items = len(counts)
+    return float(((2 * np.arange(1, num_items + 1) - num_items - 1) * counts).sum() / max(num_items * counts.sum(), 1.0))
+
+
+def shown(ranking: records.Ranking, k: int) -> np.ndarray:
+    """How many users have each item among their first k, i64[N]."""
+    first = ranking.documents[:, :k]
+    return np.bincount(first[first >= 0], minlength=len(ranking.corpus_ids))
+
+
+def buckets(counts: np.ndarray) -> np.ndarray:
+    """Bucket of each item as a number of BUCKETS, i64[N], from its events in what the system learned, i[N].
+
+    Items by falling popularity, equal ones by row: head are those before a third of all events is reached, middle those
+    before two thirds, tail the others, new those without any event.
+    """
+    order = np.argsort(-counts, kind="stable")
+    before = np.cumsum(counts[order]) - counts[order]  # events of more popular items
+    bucket = np.empty(len(counts), np.int64)
+    bucket[order] = np.minimum(3 * before // max(int(counts.sum()), 1), 2)
+    bucket[counts == 0] = BUCKETS.index("new")
+    return bucket
+
+
+def by_popularity(places: recommend.Places, targets: np.ndarray, counts: np.ndarray, measure: str = "R@10") -> dict[str, tuple[float, int]]:
+    """Bucket -> (mean of the measure over users whose item is in it, number of them); targets i32[B]."""
+    (values,) = recommend.per_query(places, (measure,)).values()
+    of_target = buckets(counts)[targets]
+    found = {}
+    for number, name in enumerate(BUCKETS):
+        inside = of_target == number
+        found[name] = (float(values[inside].mean()) if inside.any() else 0.0, int(inside.sum()))
+    return found
+
+
+def summary(ranking: records.Ranking, places: recommend.Places, targets: np.ndarray, counts: np.ndarray) -> dict[str, float]:
+    """Coverage@10, Gini@10, and of each bucket that has users its R@10 and their number, by name."""
+    values = {"coverage@10": coverage(ranking), "gini@10": gini(ranking)}
+    for name, (recall, users) in by_popularity(places, targets, counts).items():
+        if users:
+            values |= {f"R@10 {name}": recall, f"users {name}": float(users)}
+    return values
+
+
+def sentence(values: dict[str, float]) -> str:
+    """A line on what `summary` found."""
+    found = [f"{name} {values[f'R@10 {name}']:.4f} ({values[f'users {name}']:.0f} users)" for name in BUCKETS if f"users {name}" in values]
+    return f"coverage@10 {values['coverage@10']:.3f}, Gini@10 {values['gini@10']:.3f}; Recall@10 by popularity: {', '.join(found)}."

@@ -1,0 +1,119 @@
+"""Item-based nearest neighbours: recommend what is most similar to the last items of the history.
+
+score(j | history) = sum over the last `last` items i of decay^age(i) * s(i, j)          age 0 is the last event
+s(i, j) = c(i, j) / (sqrt(n(i) n(j)) + shrinkage), for the `neighbours` largest of i, else 0
+
+where n counts the events of an item, and c(i, j) the pairs of events of one user, each weighted 1 / distance if `window` is
+above 0 (pairs further apart do not count), else 1 whatever the distance.
+After Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms", sec. 4 (cosine, k neighbours of an item).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+
+from zoo import recipes, records
+from zoo.recipes import markov, popularity, scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Nothing depends on the size of anything, so all presets are equal."""
+
+    window: int = 5  # events between two items that still count as a pair, 0 = any number, unweighted
+    neighbours: int = 100  # kept of each item
+    shrinkage: float = 0.0  # added to the denominator, against items that are rare
+    last: int = 10  # items of the history that count
+    decay: float = 0.7  # of their weight with each event since
+    filter: bool = True  # never recommend what the user's history holds
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("window", 0, np.inf), ("neighbours", 1, np.inf), ("shrinkage", 0, np.inf), ("last", 1, np.inf), ("decay", 0, 1)):
+            if not least <= getattr(self, name) <= most:
+                bound = f"at least {least}" if most == np.inf else f"{least} to {most}"
+                raise records.DataError(f"itemknn: option {name} expects {bound}, got {getattr(self, name)}")
+
+
+def fit(collection: records.Interactions, config: Config, key, log) -> dict:
+    """The neighbours of each item before the events of `dev`; `key` is unused, nothing here is random."""
+    log.phase("neighbours")
+    seen, num_items = collection.without("dev").histories, len(collection.corpus)
+    pairs = markov.pair_counts(seen, num_items, config.window, True, lambda gap: 1 / gap) if config.window else together(seen, num_items)
+    similar = nearest(similarities(pairs, popularity.counts(seen, num_items), config.shrinkage), config.neighbours)
+    return {
+        "starts": similar.indptr.astype(np.int32),
+        "neighbours": similar.indices.astype(np.int32),
+        "similarities": similar.data.astype(np.float32),
+        "num_items": np.int32(num_items),
+        "corpus_ids": json.dumps(collection.corpus.ids),
+    }
+
+
+def together(histories: records.Histories, num_items: int):
+    """Sparse f64[N, N]: pairs of events of one user, whatever their distance."""
+    from scipy import sparse
+
+    events = (np.ones(len(histories.items)), (histories.users, histories.items))
+    by_user = sparse.coo_array(events, shape=(len(histories), num_items)).tocsr()
+    return (by_user.T @ by_user).tocsr()
+
+
+def similarities(pairs, counts: np.ndarray, shrinkage: float):
+    """Sparse f64[N, N] of cosines from sparse pairs and i32[N] events; of an item with itself none."""
+    pairs = pairs.tocoo()
+    rows, columns = pairs.coords
+    norms = np.sqrt(counts.astype(np.float64))
+    values = np.where(rows == columns, 0.0, pairs.data / (norms[rows] * norms[columns] + shrinkage))
+    pairs.data = values
+    similar = pairs.tocsr()
+    similar.eliminate_zeros()
+    return similar
+
+
+def nearest(similar, count: int):
+    """The `count` largest of each row of a sparse matrix, equal ones by column."""
+    from scipy import sparse
+
+    rows = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
+    order = np.lexsort((similar.indices, -similar.data, rows))
+    kept = np.sort(order[np.arange(len(rows)) - similar.indptr[rows] < count])
+    return sparse.coo_array((similar.data[kept], (rows[kept], similar.indices[kept])), shape=similar.shape).tocsr()
+
+
+def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
+    """Summed similarity to the last items, f64[B, N]; -inf for items that are similar to none of them."""
+    from scipy import sparse
+
+    num_items, latest = int(state["num_items"]), histories.latest(min(config.last, int(histories.lengths.max(initial=1))))
+    users, place = np.nonzero(latest >= 0)
+    weights = config.decay ** (latest.shape[1] - 1.0 - place)
+    voters = sparse.csr_array((weights, (users, latest[users, place])), shape=(len(histories), num_items))
+    parts = tuple(np.asarray(state[name]) for name in ("similarities", "neighbours", "starts"))
+    scores = (voters @ sparse.csr_array(parts, shape=(num_items, num_items), dtype=np.float64)).toarray()
+    scores[scores == 0] = -np.inf
+    return scoring.without_seen(scores, histories) if config.filter else scores
+
+
+def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+    """The k most similar items; fewer where fewer are similar."""
+    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+
+
+RECIPE = recipes.Recipe(
+    name="itemknn",
+    paper="Deshpande and Karypis 2004, Item-based top-N recommendation algorithms",
+    presets={size: Config() for size in recipes.SIZES},
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(
+        "pairs count by 1 / distance within a window and older items count less, as histories have an order; "
+        "window=0 decay=1 with a large `last` is the paper's",
+        "columns are not normalised to sum to one, nor rows of users to length one",
+    ),
+    asks="history",
+    score=score,
+)
