@@ -67,7 +67,7 @@ def _data_list(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
 
     for name, entry in catalog.CATALOG.items():
-        print(f"{name:<9} {entry.description} [{entry.splits}]\n{'':<9} {entry.licence}; {entry.address or 'made on this machine'}")
+        print(f"{name:<13} {entry.description} [{entry.splits}]\n{'':<13} {entry.licence}; {entry.address or 'made on this machine'}")
 
 
 def _data_get(parsed: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from zoo import records
-from zoo.data import download, files, histories, pydocs, tldr, toy
+from zoo.data import amazon, download, files, histories, movielens, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
@@ -39,6 +39,16 @@ def _beir_entry(name: str, md5: str, description: str, splits: str) -> Entry:
     return Entry(functools.partial(beir, name, md5), description, _BEIR_LICENCE, f"{_BEIR}/{name}.zip", splits)
 
 
+def _films_entry(name: str, description: str) -> Entry:
+    load = functools.partial(movielens.load, name)
+    return Entry(load, description, movielens.LICENCE, movielens.ARCHIVES[name].address, "dev, test")
+
+
+def _products_entry(name: str, description: str) -> Entry:
+    address = f"{amazon.ADDRESS}/reviews_{amazon.CATEGORIES[name]}_5.json.gz"
+    return Entry(functools.partial(amazon.load, name), description, amazon.LICENCE, address, "dev, test")
+
+
 def tldr_pages() -> records.Collection:
     """The tldr-pages at one commit, downloaded at the first call; GitHub publishes no checksum for its archives."""
     return tldr.read(download.archive(tldr.ADDRESS, None))
@@ -64,6 +74,11 @@ CATALOG: dict[str, Entry] = {
         "fiqa", "17918ed23cd04fb15047f73e6c3bd9d9", "financial question -> forum answer; 57,638", "train, dev, test"
     ),
     "arguana": _beir_entry("arguana", "8ad3e3c2a5867cdced806d6503f29b99", "argument -> its best counter-argument; 8,674", "test"),
+    "ml-100k": _films_entry("ml-100k", "films rated -> next film; 943 users, 1,682 films, 100,000 ratings"),
+    "ml-1m": _films_entry("ml-1m", "films rated -> next film; 6,040 users, 3,706 films, 1,000,209 ratings"),
+    "amazon-beauty": _products_entry("amazon-beauty", "products reviewed -> next one; 22,363 users, 12,101 products, 198,502 reviews"),
+    "amazon-sports": _products_entry("amazon-sports", "products reviewed -> next one; 35,598 users, 18,357 products, 296,337 reviews"),
+    "amazon-toys": _products_entry("amazon-toys", "products reviewed -> next one; 19,412 users, 11,924 products, 167,597 reviews"),
     "scidocs": _beir_entry("scidocs", "38121350fc3a4d2f48850f6aff52e4a9", "paper title -> abstracts it cites; 25,657", "test"),
 }
 

@@ -125,6 +125,11 @@ def write(interactions: records.Interactions, folder: str | os.PathLike) -> None
                 out.write(" ".join([user, *(corpus.ids[item] for item in histories.history(row))]) + "\n")
 
 
+def described(row: Mapping) -> str:
+    """Text of an item from those of DESCRIBED_BY that it has."""
+    return "; ".join(f"{key}: {_flat(row[key])}" for key in DESCRIBED_BY if row.get(key))
+
+
 def _event_files(folder: pathlib.Path) -> list[pathlib.Path]:
     found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     return [path for path in found if _plain(path) in ("interactions.csv", "sequences.txt") or _plain(path).endswith(".inter")]
@@ -216,7 +221,7 @@ def _read_items(folder: pathlib.Path) -> records.Corpus | None:
             raise records.DataError(f"{path}:{line}: item {name!r} stands already on line {lines[name]}; ids must be unique, remove one")
         lines[name] = line
         titles.append(next((_flat(row[key]) for key in _TITLES if row.get(key)), ""))
-        texts.append(_flat(row["text"]) if "text" in row else _described(row))
+        texts.append(_flat(row["text"]) if "text" in row else described(row))
     if not lines:
         raise records.DataError(f"{path}: expected at least one item, got an empty file")
     return records.Corpus(tuple(lines), tuple(titles), tuple(texts))
@@ -230,10 +235,6 @@ def _item_id(row: Mapping, where: str) -> str:
     if not isinstance(name, str) or files.is_bad_id(name):
         raise records.DataError(f'{where}: expected a word or a whole number in "{key}", got {files.short(json.dumps(row[key]))}')
     return name
-
-
-def _described(row: Mapping) -> str:
-    return "; ".join(f"{key}: {_flat(row[key])}" for key in DESCRIBED_BY if row.get(key))
 
 
 def _flat(value) -> str:

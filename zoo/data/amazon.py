@@ -1,0 +1,61 @@
+"""Amazon reviews of 2014, the 5-core of a category: who reviewed which product, on what day. McAuley et al. 2015.
+
+Every review counts as an event, whatever its stars; products are those with a review. Time is in days: events of one day keep
+the order of the file. Titles, brands and categories come from the category's file of metadata, which is large (Beauty 100 MB)
+and written as Python literals; a product that it lacks has no text.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import pathlib
+import re
+
+import numpy as np
+
+from zoo import records
+from zoo.data import download, files, histories
+
+LICENCE = "research use; the owner states no terms of redistribution"
+ADDRESS = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
+CATEGORIES = {"amazon-beauty": "Beauty", "amazon-sports": "Sports_and_Outdoors", "amazon-toys": "Toys_and_Games"}
+_ASIN = re.compile(r"'asin': '([^']+)'")
+
+
+def load(name: str, address: str = ADDRESS) -> records.Interactions:
+    """The interactions of a name of CATEGORIES, downloaded at the first call; the source publishes no checksums.
+
+    Raises DataError if a file cannot be had (naming where to place it by hand), has changed, or is broken.
+    """
+    category = CATEGORIES[name]
+    reviews = download.archive(f"{address}/reviews_{category}_5.json.gz", None)
+    products = download.archive(f"{address}/meta_{category}.json.gz", None)
+    users, items, times = histories.Column(), histories.Column(), []
+    for line, where, review in files.objects_of(reviews):
+        user, item, time = (review.get(key) for key in ("reviewerID", "asin", "unixReviewTime"))
+        if not isinstance(user, str) or not isinstance(item, str) or not isinstance(time, int):
+            raise records.DataError(f"{where}: expected reviewerID, asin and unixReviewTime, found {files.short(', '.join(review))}")
+        users.add(user, line)
+        items.add(item, line)
+        times.append(time)
+    described = _described(products, items.where)
+    pairs = [described.get(item, ("", "")) for item in items.where]
+    corpus = records.Corpus(tuple(items.where), tuple(title for title, _ in pairs), tuple(text for _, text in pairs))
+    return histories.gathered(name, corpus, users, items, np.array(times, np.float64), reviews)
+
+
+def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
+    """Product -> (title, text) of those wanted."""
+    found = {}
+    for line, text in files.lines_of(path):
+        named = _ASIN.search(text)
+        if named is None or named[1] not in wanted:
+            continue
+        try:
+            product = ast.literal_eval(text)
+            title = product.get("title", "")
+        except (ValueError, SyntaxError, AttributeError) as error:
+            raise records.DataError(f"{path}:{line}: expected a Python dict, got {files.short(text)} ({type(error).__name__})") from None
+        found[named[1]] = html.unescape(title), html.unescape(histories.described(product))
+    return found

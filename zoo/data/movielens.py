@@ -1,0 +1,80 @@
+"""MovieLens: who rated which film, and when. Harper and Konstan 2015, "The MovieLens datasets: history and context".
+
+Every rating counts as an event, whatever its stars. Films that nobody rated are left out. Half of the neighbouring events of
+a user have one time stamp (in 100k): they keep the order of the archive's file, and results depend on that.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo import records
+from zoo.data import download, files, histories
+
+LICENCE = "non-commercial research, not to be redistributed (GroupLens, README of the archive)"
+GENRES = (  # of 100k, in the order of its columns; of 1M by name
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
+    "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
+)  # fmt: skip
+_YEAR = re.compile(r"(.*\S)\s*\(([0-9]{4})\)\s*")
+
+
+class Archive(NamedTuple):
+    """Where a size comes from and what its files look like."""
+
+    address: str
+    md5: str  # published beside the archive, as ADDRESS.md5
+    ratings: str  # a line each: user, item, stars, seconds
+    films: str  # a line each: item, title (year), ...
+    separators: tuple[str, str]  # of ratings and of films
+
+
+ARCHIVES = {
+    "ml-100k": Archive(
+        "https://files.grouplens.org/datasets/movielens/ml-100k.zip", "0e33842e24a9c977be4e0107933c0723", "u.data", "u.item", ("\t", "|")
+    ),
+    "ml-1m": Archive(
+        "https://files.grouplens.org/datasets/movielens/ml-1m.zip", "c4d9eecfca2ab87c1945afe126590906", "ratings.dat", "movies.dat", ("::", "::")
+    ),
+}  # fmt: skip
+
+
+def load(name: str, archive: Archive | None = None) -> records.Interactions:
+    """The interactions of ml-100k or ml-1m, downloaded at the first call.
+
+    Raises DataError if the archive cannot be had (naming where to place it by hand), differs, or is broken.
+    """
+    archive = archive or ARCHIVES[name]
+    folder = download.unzipped(download.archive(archive.address, archive.md5), name)
+    users, items, times = histories.Column(), histories.Column(), []
+    for line, text in files.lines_of(folder / archive.ratings):
+        cells = text.split(archive.separators[0])
+        if len(cells) != 4 or not cells[3].strip().isdecimal():
+            raise records.DataError(f"{folder / archive.ratings}:{line}: expected user, item, stars and seconds, got {files.short(text)}; unpack the archive again")
+        users.add(cells[0], line)
+        items.add(cells[1], line)
+        times.append(int(cells[3]))
+    films = _films(folder / archive.films, archive.separators[1])
+    kept = [film for film in films if film in items.where]
+    corpus = records.Corpus(tuple(kept), *(tuple(films[film][part] for film in kept) for part in (0, 1)))
+    return histories.gathered(name, corpus, users, items, np.array(times, np.float64), folder / archive.ratings)
+
+
+def _films(path: pathlib.Path, separator: str) -> dict[str, tuple[str, str]]:
+    """Item -> (title, text), in file order; these files are in Latin-1."""
+    films = {}
+    for line, text in enumerate(path.read_text(encoding="latin-1").splitlines() if path.exists() else (), start=1):
+        cells = text.split(separator)
+        if len(cells) not in (3, 5 + len(GENRES)):
+            raise records.DataError(f"{path}:{line}: expected a film, got {files.short(text)}; unpack the archive again")
+        named = _YEAR.fullmatch(cells[1])
+        title, year = named.groups() if named else (cells[1].strip(), "")
+        genres = cells[2].split("|") if len(cells) == 3 else [genre for genre, flag in zip(GENRES, cells[5:]) if flag == "1"]
+        films[cells[0]] = title, histories.described({"genres": genres, "year": year})
+    if not films:
+        raise records.DataError(f"{path}: expected the films of the archive, found none; unpack the archive again")
+    return films
