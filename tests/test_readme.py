@@ -16,6 +16,9 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
 readme = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(readme)
+spec = importlib.util.spec_from_file_location("recommend", ROOT / "benchmarks" / "recommend.py")
+recommend = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(recommend)
 
 
 def test_the_results_are_those_of_the_recorded_run():
@@ -31,6 +34,13 @@ def test_the_table_of_the_recorded_run_shows_its_numbers():
     for name, run in results["runs"].items():
         (row,) = (line for line in results["table"].splitlines() if line.startswith(f"| {name} |"))
         assert f"{run['Success@10']:.3f}".lstrip("0") in row.replace("*", "").replace("0.", "."), row
+
+
+def test_the_rows_of_recommendation_are_those_of_the_recorded_run():
+    results = json.loads(recommend.RESULTS.read_text(encoding="utf-8"))
+    assert recommend.replaced(TEXT, results) == TEXT
+    next(iter(results["data"].values()))["runs"]["popularity"]["R@10"] += 0.1
+    assert recommend.replaced(TEXT, results) != TEXT  # control
 
 
 def test_every_system_that_runs_is_listed_and_no_other():

@@ -25,6 +25,8 @@ _HOME = {
     "Queries": "zoo.records",
     "Qrels": "zoo.records",
     "Collection": "zoo.records",
+    "Histories": "zoo.records",
+    "Interactions": "zoo.records",
     "Ranking": "zoo.records",
     "DataError": "zoo.records",
     "Docids": "zoo.docids.docids",

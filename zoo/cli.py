@@ -77,7 +77,8 @@ def _data_get(parsed: argparse.Namespace) -> None:
     collection = catalog.load(parsed.name)
     if isinstance(collection, records.Interactions):
         histories.write(collection, parsed.out)
-        print(f"{parsed.out}: {len(collection.corpus)} items, {len(collection.histories)} users, {len(collection.histories.items)} events")
+        events = len(collection.histories.items)
+        print(f"{parsed.out}: {len(collection.corpus)} items, {len(collection.histories)} users, {events} events")
         return
     files.write_beir(collection, parsed.out)
     splits = ", ".join(f"{len(qrels)} {split}" for split, qrels in collection.qrels.items())

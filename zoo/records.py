@@ -115,7 +115,10 @@ class Histories:
 
         Raises DataError naming an item that is not in the corpus.
         """
-        lists = [list(one) for one in ([histories] if all(isinstance(item, str) for item in histories) else histories)]
+        words = [isinstance(one, str) for one in histories]
+        if any(words) and not all(words):
+            raise DataError("histories: expected item ids or lists of item ids, got some of both; put each history in a list")
+        lists = [list(one) for one in ([histories] if all(words) else histories)]
         rows = corpus.rows()
         for number, one in enumerate(lists):
             for item in one:

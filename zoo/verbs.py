@@ -178,38 +178,46 @@ def evaluate(
 
     Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
     """
-    from zoo.evaluate import exposure, measures, recommend
-
     collection = _collection(data)
     recipe = recipes.get(fitted.recipe)
     _refuse_other_kind(recipe, collection)
     queries, qrels = collection.split(split)
     refuse_other_corpus(fitted, collection)
     retrieve(fitted, queries.take([0]), DEPTH)
-    if recipe.asks == "text":
-        started = time.monotonic()
-        ranking = retrieve(fitted, queries, DEPTH)
-        seconds = time.monotonic() - started
-        per_query, means = measures.per_query(ranking, qrels), measures.evaluate(ranking, qrels)
-        curve = measures.hit_curve(ranking, qrels, DEPTH)
-    else:
-        from zoo.recipes import scoring
+    return (_recommended if recipe.asks == "history" else _answered)(fitted, collection, queries, qrels, split)
 
-        targets = recommend.targets(qrels, queries.ids, collection.corpus)
-        started = time.monotonic()
-        if recipe.score is None:
-            ranking = retrieve(fitted, queries, DEPTH)
-            places = recommend.places_in(ranking, targets)
-        else:
-            score = functools.partial(recipe.score, fitted.config, fitted.state)
-            ranking, places = scoring.placed(score, collection.corpus.ids, queries, targets, DEPTH)
-        seconds = time.monotonic() - started
-        per_query = recommend.per_query(places)
-        means = {name: float(values.mean()) for name, values in per_query.items()}
-        counts = np.bincount(collection.without(*collection.held).histories.items, minlength=len(collection.corpus))
-        means |= {measures.INVALID_SHARE: float(ranking.invalid_share)} | exposure.summary(ranking, places, targets, counts)
-        curve = recommend.hit_curve(places, DEPTH)
-    return Evaluation(split, ranking, means, per_query, curve, len(queries) / max(seconds, 1e-9))
+
+def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str) -> Evaluation:
+    """How good the documents are that texts are answered with."""
+    from zoo.evaluate import measures
+
+    started = time.monotonic()
+    ranking = retrieve(fitted, queries, DEPTH)
+    rate = len(queries) / max(time.monotonic() - started, 1e-9)
+    per_query, means = measures.per_query(ranking, qrels), measures.evaluate(ranking, qrels)
+    return Evaluation(split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), rate)
+
+
+def _recommended(fitted, collection, histories: records.Histories, qrels: records.Qrels, split: str) -> Evaluation:
+    """How good the items are that histories are answered with; exact among all items if the system scores them all."""
+    from zoo.evaluate import exposure, measures, recommend
+    from zoo.recipes import scoring
+
+    score = recipes.get(fitted.recipe).score
+    targets = recommend.targets(qrels, histories.ids, collection.corpus)
+    started = time.monotonic()
+    if score is None:
+        ranking = retrieve(fitted, histories, DEPTH)
+        places = recommend.places_in(ranking, targets)
+    else:
+        scores_of = functools.partial(score, fitted.config, fitted.state)
+        ranking, places = scoring.placed(scores_of, collection.corpus.ids, histories, targets, DEPTH)
+    rate = len(histories) / max(time.monotonic() - started, 1e-9)
+    per_query = recommend.per_query(places)
+    means = {name: float(values.mean()) for name, values in per_query.items()} | {measures.INVALID_SHARE: float(ranking.invalid_share)}
+    learned = collection.without(*collection.held).histories.items
+    means |= exposure.summary(ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)))
+    return Evaluation(split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate)
 
 
 def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
@@ -294,7 +302,8 @@ def _refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | 
     if recipe.asks == "history" and not isinstance(collection, records.Interactions):
         raise DataError(f"{recipe.name} learns from histories, {collection.name} has queries; name data with interactions.csv")
     if recipe.asks == "text" and isinstance(collection, records.Interactions):
-        raise DataError(f"{recipe.name} learns from queries, {collection.name} has histories; name data with corpus.jsonl, or a system that recommends")
+        remedy = "name data with corpus.jsonl, or a system that recommends"
+        raise DataError(f"{recipe.name} learns from queries, {collection.name} has histories; {remedy}")
 
 
 def _counts(collection: records.Collection | records.Interactions) -> dict[str, int]:

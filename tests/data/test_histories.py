@@ -110,7 +110,7 @@ def test_leave_one_out_by_hand(tmp_path):
     assert fit.split("dev")[1].grades == qrels.grades
     for train in (fit.without("dev"), read.without("dev"), read.without("dev", "test")):
         assert sequences(train) == {"u": ["a", "b"], "v": ["d"]} and not train.held
-    assert read.without("other") .histories.fingerprint() == read.histories.fingerprint()
+    assert read.without("other").histories.fingerprint() == read.histories.fingerprint()
     with pytest.raises(records.DataError, match="no split 'train'; it has: dev, test"):
         read.split("train")
 
@@ -121,6 +121,8 @@ def test_histories_that_cannot_be_split_or_name_no_item_are_refused():
         records.Interactions("x", corpus, records.Histories.of(corpus, [["d0"] * 3, ["d0"] * 2]))
     with pytest.raises(records.DataError, match="history 1: item 'd9' is not in the corpus"):
         records.Histories.of(corpus, [["d0"], ["d9"]])
+    with pytest.raises(records.DataError, match="got some of both"):
+        records.Histories.of(corpus, ["d0", ["d1"]])
     with pytest.raises(records.DataError, match="rows from 0 to 2, got 0 to 7"):
         records.Interactions("x", corpus, records.Histories(("u",), np.array([0, 7, 1], np.int32), np.array([0, 3])))
     with pytest.raises(records.DataError, match="expected 2 starts from 0 to 3"):

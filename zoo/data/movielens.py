@@ -54,7 +54,8 @@ def load(name: str, archive: Archive | None = None) -> records.Interactions:
     for line, text in files.lines_of(folder / archive.ratings):
         cells = text.split(archive.separators[0])
         if len(cells) != 4 or not cells[3].strip().isdecimal():
-            raise records.DataError(f"{folder / archive.ratings}:{line}: expected user, item, stars and seconds, got {files.short(text)}; unpack the archive again")
+            where = f"{folder / archive.ratings}:{line}"
+            raise records.DataError(f"{where}: expected user, item, stars and seconds, got {files.short(text)}; unpack the archive again")
         users.add(cells[0], line)
         items.add(cells[1], line)
         times.append(int(cells[3]))

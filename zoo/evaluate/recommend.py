@@ -9,7 +9,8 @@ and then   R@k = Success@k = [rank < k]   nDCG@k = [rank < k] / log2(rank + 2)  
 
 so a system gains nothing from how its ties happen to be sorted, and one that scores all items alike finds nothing. The rank
 may end in a half; one of k - 1/2, the tie of two items across the cut, counts as found. `expected` instead is the mean of
-the measure over all orders of the tie, in which that tie counts a half.
+the measure over all orders of the tie, in which that tie counts a half. Of a Markov chain on Amazon Beauty, which ties a lot,
+they say R@5 .0507 and .0504, R@10 .0661 and .0659.
 """
 
 from __future__ import annotations
@@ -141,5 +142,6 @@ def _parsed(name: str) -> tuple[str, float]:
     """Kind and depth of a measure's name; without @k the depth is infinite."""
     kind, at, depth = name.partition("@")
     if kind not in _GAINS or (at and not (depth.isdecimal() and int(depth) > 0)):
-        raise records.DataError(f"measure {name!r}: recommendation has {', '.join(f'{one}@k' for one in _GAINS)}; for example {', '.join(DEFAULT)}")
+        known = ", ".join(f"{one}@k" for one in _GAINS)
+        raise records.DataError(f"measure {name!r}: recommendation has {known}; for example {', '.join(DEFAULT)}")
     return kind, int(depth) if at else np.inf

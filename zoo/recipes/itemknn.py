@@ -32,7 +32,9 @@ class Config:
     filter: bool = True  # never recommend what the user's history holds
 
     def __post_init__(self) -> None:
-        for name, least, most in (("window", 0, np.inf), ("neighbours", 1, np.inf), ("shrinkage", 0, np.inf), ("last", 1, np.inf), ("decay", 0, 1)):
+        least_of = {"window": 0, "neighbours": 1, "shrinkage": 0, "last": 1, "decay": 0}
+        for name, least in least_of.items():
+            most = 1 if name == "decay" else np.inf
             if not least <= getattr(self, name) <= most:
                 bound = f"at least {least}" if most == np.inf else f"{least} to {most}"
                 raise records.DataError(f"itemknn: option {name} expects {bound}, got {getattr(self, name)}")
