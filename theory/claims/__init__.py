@@ -116,8 +116,8 @@ def _slack(claim: Claim, predicted: np.ndarray, found: Estimate) -> np.ndarray:
 
 def _holds(claim: Claim, predicted: np.ndarray, found: Estimate) -> bool:
     mean = np.atleast_1d(found.mean)
-    same = mean == predicted  # infinities too
-    gap = np.where(same, 0, mean - np.where(same, mean, predicted))
+    with np.errstate(invalid="ignore"):  # of equal infinities
+        gap = np.where(mean == predicted, 0, mean - predicted)
     slack = _slack(claim, np.where(np.isfinite(predicted), predicted, 0), found)
     if claim.relation == "at least":
         return bool((gap >= -slack).all())

@@ -49,10 +49,10 @@ def figure(axes, key, n):
     """Cost of the three decoders over p."""
     tree, shares = (8, 3), np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
     relevance = worlds.dirichlet(*tree, concentration=1.0)
-    for decoder, dash in (("masked", "-"), ("counted", "--"), ("exact", "-.")):
-        found = [simulate.kl(relevance, *tree, worlds.Kept(p), key, num_corpora=n, decoder=decoder) for p in shares]
-        label = {"masked": "mask and renormalise", "counted": "with counts", "exact": "exact look-ahead"}[decoder]
-        axes.plot(shares, [f.mean.sum() for f in found], dash, marker=".", label=label)
+    found = [simulate.kl(relevance, *tree, worlds.Kept(p), key, num_corpora=n, decoder="counted") for p in shares]
+    axes.plot(shares, [theory.expected_kl(relevance, *tree, p).sum() for p in shares], marker=".", label="mask and renormalise (exact)")
+    axes.plot(shares, [f.mean.sum() for f in found], "--", marker=".", label="with counts (simulation)")
+    axes.axhline(0, color="k", linewidth=0.8, label="exact look-ahead")
     axes.set(xlabel="share of documents kept, p", ylabel="E KL of the sequence (nats)")
     axes.legend()
 

@@ -1,5 +1,7 @@
 """T9: how much signal breaks the ceiling of one half."""
 
+import numpy as np
+
 import theory
 from theory import claims
 from theory.claims import closed_forms
@@ -24,6 +26,20 @@ def limits():
     return [f"lambda* = {told}: for sparse k the ceiling holds even where each relevant document stands out"]
 
 
+def figure(axes, key, n):
+    """The threshold over the share of relevant branches, and measured recall of one half on it."""
+    shares = np.geomspace(1e-3, 0.66, 60)
+    axes.plot(shares, [theory.half_threshold(share) for share in shares], label="lambda*: recall is 1/2")
+    axes.fill_between(shares, [theory.half_threshold(share) for share in shares], -1.5, alpha=0.15, label="recall below 1/2")
+    for case in CLAIM.cases:
+        found = measure(key, case, n)
+        place = case["kappa"], theory.half_threshold(case["kappa"])
+        axes.plot(*place, "k.")
+        axes.annotate(f"{found.mean:.3f}", place, textcoords="offset points", xytext=(6, 4), fontsize=9)
+    axes.set(xlabel="relevant branches k / b (numbers: recall by beam search)", ylabel="signal, lambda", xscale="log", ylim=(-1.5, 3.5))
+    axes.legend()
+
+
 CLAIM = claims.Claim(
     name="half_ceiling",
     title="Recall is at most one half exactly up to a signal of lambda*",
@@ -38,4 +54,5 @@ CLAIM = claims.Claim(
     n=1000,
     quick=500,
     limits=limits,
+    figure=figure,
 )

@@ -53,22 +53,37 @@ def control(params):
     return _cost(params, lambda relevance, kept: decoded.law(relevance, params["branching"], params["depth"], kept))
 
 
-def limits():
-    """What masking sees when it looks h levels ahead: the mass of the nodes at that depth that are alive."""
-    b, m, keep = 4, 6, 0.1
-    relevance = np.asarray(jax.random.gamma(jax.random.key(0), 1.0, (b**m,)), np.float64)
+B, M, KEEP = 4, 6, 0.1  # the tree in which masked look-ahead is tried
+
+
+def _masked(corpora):
+    """f64[M] mean cost of the first step over corpora when the masses of the alive nodes at depth 1 .. M are looked at."""
+    relevance = np.asarray(jax.random.gamma(jax.random.key(0), 1.0, (B**M,)), np.float64)
     relevance /= relevance.sum()
-    rng, told = np.random.default_rng(0), []
-    totals = np.zeros(m)
-    for _ in range(200):
-        kept = rng.random(b**m) < keep
-        left = (relevance * kept).reshape(b, -1).sum(1)
-        for h in range(1, m + 1):  # nodes at depth h
-            seen = relevance.reshape(b**h, -1).sum(1) * kept.reshape(b**h, -1).any(1)
-            model = seen.reshape(b, -1).sum(1) / seen.sum()
-            totals[h - 1] += np.sum(model * np.log(model / (left / left.sum()))) / 200
+    rng, totals = np.random.default_rng(0), np.zeros(M)
+    for _ in range(corpora):
+        kept = rng.random(B**M) < KEEP
+        left = (relevance * kept).reshape(B, -1).sum(1)
+        for h in range(1, M + 1):
+            seen = relevance.reshape(B**h, -1).sum(1) * kept.reshape(B**h, -1).any(1)
+            model = seen.reshape(B, -1).sum(1) / seen.sum()
+            totals[h - 1] += np.sum(model * np.log(model / (left / left.sum()))) / corpora
+    return totals
+
+
+def limits():
+    totals = _masked(200)
     told = ", ".join(f"{total / totals[0]:.2f}" for total in totals)
     return [f"first step of a 4^6 tree at p = .1 looking at nodes of depth 1 to 6, cost relative to depth 1: {told}; nothing is gained while p b^(m-h) > 3"]
+
+
+def figure(axes, key, n):
+    """Cost of the first step over the depth that masking looks at."""
+    totals, depth = _masked(200), np.arange(1, M + 1)
+    axes.bar(depth, totals / totals[0])
+    for h, total in zip(depth, totals):
+        axes.annotate(f"p b^(m-h) = {KEEP * B ** (M - h):.3g}", (h, total / totals[0]), ha="center", va="bottom", fontsize=8)
+    axes.set(xlabel="depth h of the nodes that masking looks at (6: the leaves, exact)", ylabel="cost of the first step, relative", ylim=(0, 1.15))
 
 
 CLAIM = claims.Claim(
@@ -83,4 +98,5 @@ CLAIM = claims.Claim(
     control=control,
     tolerance=1e-6,
     limits=limits,
+    figure=figure,
 )
