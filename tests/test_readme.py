@@ -8,7 +8,9 @@ import re
 
 import pytest
 
+from theory import claims
 from zoo import recipes
+from zoo.search import decoders
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,15 +45,29 @@ def test_the_rows_of_recommendation_are_those_of_the_recorded_run():
     assert recommend.replaced(TEXT, results) != TEXT  # control
 
 
+def named_in(section):
+    """First cells, in code type, of the tables of a section."""
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## )", TEXT, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)
+
+
 def test_every_system_that_runs_is_listed_and_no_other():
-    listed = re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE)
-    assert sorted(listed) == sorted(recipes.names())
+    assert sorted(named_in("Systems and results")) == sorted(recipes.names())
 
 
-def test_the_python_example_is_short_and_parses():
-    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    ast.parse(example)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 15
+def test_every_decoder_is_listed_and_no_other():
+    assert sorted(named_in("Decoders")) == sorted(decoders.NAMES)
+
+
+def test_the_python_example_is_short_and_all_parse():
+    examples = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    for example in examples:
+        ast.parse(example)
+    assert len([line for line in examples[0].splitlines() if line.strip()]) <= 15
+
+
+def test_the_number_of_claims_is_right():
+    assert len(claims.names()) == 20 and "checks twenty claims" in TEXT
 
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"(?<![\w/.])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT)) - {"zoo/recipes/NAME.py"}))
