@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, records
+from zoo import cli, recipes, records
 from zoo.data import histories, toy
 from zoo.evaluate import exposure, recommend
 
@@ -93,3 +93,43 @@ def test_dev_is_asked_without_the_last_event(folders):
     for split, same in (("dev", True), ("test", False)):
         one, other = (zoo.evaluate(fitted, given, split=split).per_query["RR"] for given in (walks, poisoned))
         assert np.array_equal(one, other) == same
+
+
+def test_a_system_without_scores_of_all_items_is_measured_by_its_ranking(monkeypatch):
+    """Popularity counts are exact in float32 and 40 items fit in the ranking, so both ways see the same ties."""
+    walks = toy.interactions()
+    fitted = zoo.fit("popularity", walks, quiet=True)
+    by_scores = zoo.evaluate(fitted, walks)
+    ranked_only = recipes.get("popularity")._replace(score=None)
+    monkeypatch.setattr(recipes, "get", lambda name: ranked_only)
+    by_ranking = zoo.evaluate(fitted, walks)
+    for name, values in by_scores.per_query.items():
+        np.testing.assert_array_equal(values, by_ranking.per_query[name])
+    np.testing.assert_array_equal(by_scores.ranking.documents, by_ranking.ranking.documents)
+    assert by_scores.measures == by_ranking.measures
+    np.testing.assert_array_equal(by_scores.hit_curve, by_ranking.hit_curve)
+
+
+def test_popularity_counts_what_came_before_dev():
+    walks = toy.interactions()
+    fitted = zoo.fit("popularity", walks, quiet=True)
+    counts = np.zeros(40, int)
+    for row in range(len(walks.histories)):
+        for item in walks.histories.history(row)[:-2]:
+            counts[item] += 1
+    ranking = zoo.retrieve(fitted, ["d0"], 40)
+    np.testing.assert_array_equal(ranking.documents[0], np.argsort(-counts, kind="stable"))
+    np.testing.assert_array_equal(ranking.scores[0], np.sort(counts)[::-1])
+
+
+def test_a_run_is_another_if_a_fit_would_see_another_event(tmp_path):
+    """run.json decides whether a fit goes on: the last event of a user is hidden from it, the first is not."""
+    walks, noted = toy.interactions(), {}
+    for name, place in (("same", None), ("first", 0), ("last", walks.histories.starts[1] - 1)):
+        items = walks.histories.items.copy()
+        if place is not None:
+            items[place] = (items[place] + 1) % 40
+        given = records.Interactions("toy", walks.corpus, records.Histories(walks.histories.ids, items, walks.histories.starts))
+        zoo.fit("popularity", given, out=tmp_path / name, quiet=True)
+        noted[name] = json.loads((tmp_path / name / "run.json").read_text())["data"]
+    assert noted["same"] == noted["last"] != noted["first"]

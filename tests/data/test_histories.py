@@ -140,7 +140,7 @@ def test_taking_rows_takes_their_events():
 
 
 def test_markov_gives_its_known_numbers_on_amazon_beauty(shared):
-    """Recall and nDCG at 5 and 10 as two other programs count them, from the same files. Three seconds: 22,363 users."""
+    """Recall and nDCG at 5 and 10 as two other programs count them, from the same files. Seconds: 22,363 users."""
     place = shared / "data" / "rec" / "amazon2014_beauty"
     if not place.is_dir():
         pytest.skip(f"no interactions at {place}; set ZOO_SHARED to the folder that holds data/rec to run this test")
