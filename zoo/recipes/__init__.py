@@ -14,6 +14,7 @@ from zoo.records import DataError
 MODULES = {
     "bm25": "zoo.recipes.bm25",
     "dsi": "zoo.recipes.dsi",
+    "tiger": "zoo.recipes.tiger",
     "popularity": "zoo.recipes.popularity",
     "markov": "zoo.recipes.markov",
     "itemknn": "zoo.recipes.itemknn",

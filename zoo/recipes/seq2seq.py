@@ -108,25 +108,30 @@ def generate(
 
 
 def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: str = "") -> records.Ranking:
-    """Documents whose identifiers the model finds most probable.
+    """Documents whose identifiers the model finds most probable for texts.
 
     state: "params", "shape" (JSON), "docids" ("tokens", "alphabet"), "tokenizer" and "corpus_ids" (JSON).
     """
+    sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
+    return search(config, state, sources, queries.ids, k)
+
+
+def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: int) -> records.Ranking:
+    """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names."""
     shape = transformer.Shape(**json.loads(state["shape"]))
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
     legal = decoders.constraint(config.decoding, index, ids)
-    sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
     wanted = min(k, len(ids))
     width = max(config.beam, wanted)
     cache = jax.eval_shape(lambda: transformer.empty_cache(shape, 1))
     batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCH)
-    documents = np.full((len(queries), k), -1, np.int32)
-    scores = np.full((len(queries), k), -np.inf, np.float32)
+    documents = np.full((len(names), k), -1, np.int32)
+    scores = np.full((len(names), k), -np.inf, np.float32)
     invalid = generated = proven = 0
     params = jax.device_put(state["params"])
-    for first in range(0, len(queries), batch):
-        rows = np.arange(first, min(first + batch, len(queries)))
+    for first in range(0, len(names), batch):
+        rows = np.arange(first, min(first + batch, len(names)))
         source = jnp.asarray(sources[np.resize(rows, batch)])  # the last batch repeats rows: one shape serves all
         beams, sure = generate(params, source, legal, shape=shape, decoding=config.decoding, k=wanted, width=width)
         if config.decoding == "free":
@@ -144,7 +149,14 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
         columns = slice(0, found.shape[1])
         documents[rows, columns], scores[rows, columns] = found, np.where(found >= 0, score, -np.inf)
     corpus_ids = tuple(json.loads(state["corpus_ids"]))
-    return records.Ranking(queries.ids, corpus_ids, documents, scores, invalid / max(generated, 1), proven / max(len(queries), 1))
+    return records.Ranking(tuple(names), corpus_ids, documents, scores, invalid / max(generated, 1), proven / max(len(names), 1))
+
+
+def widened(ranking: records.Ranking, k: int) -> records.Ranking:
+    """The ranking with k columns, the new ones without answers."""
+    missing = [(0, 0), (0, k - ranking.documents.shape[1])]
+    documents = np.pad(ranking.documents, missing, constant_values=-1)
+    return dataclasses.replace(ranking, documents=documents, scores=np.pad(ranking.scores, missing, constant_values=-np.inf))
 
 
 def packed(params: dict, shape: transformer.Shape, ids: docids.Docids, tokenizer: str, corpus: records.Corpus) -> dict:

@@ -1,0 +1,69 @@
+"""TIGER reads histories as codes, oldest first, and learns from every prefix that comes before dev and test."""
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import recipes, records
+from zoo.data import toy
+from zoo.docids import docids
+from zoo.recipes import tiger
+
+HISTORIES = records.Histories(("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.int32), np.array([0, 4, 5, 6]))
+
+
+def test_every_event_but_the_first_is_a_target_after_those_before_it():
+    before, following = tiger.prefixes(HISTORIES, 2)
+    np.testing.assert_array_equal(following, [6, 7, 8])
+    np.testing.assert_array_equal(before, [[-1, 5], [5, 6], [6, 7]])
+    before, _ = tiger.prefixes(HISTORIES, 9)
+    np.testing.assert_array_equal(before[-1], [-1] * 6 + [5, 6, 7])  # never another user's events
+
+
+def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
+    ids = docids.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
+    found = tiger.read(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
+    np.testing.assert_array_equal(found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9])
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3}, quiet=True)
+
+
+def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
+    import dataclasses
+
+    history = [f"d{row}" for row in range(0, 40, 2)]
+    plain = zoo.retrieve(fitted, history, 40).answers(0)
+    assert len(plain) == 40
+    filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter=True))
+    found = zoo.retrieve(filtered, history, 40).answers(0)
+    assert [name for name, _ in found] == [name for name, _ in plain if name not in history]
+    assert zoo.retrieve(filtered, history, 3).documents.shape == (1, 3)
+
+
+def test_the_events_of_dev_are_not_learned_from():
+    walks = toy.interactions()
+    other = walks.histories.items.copy()
+    last = walks.histories.starts[1:] - 2  # dev
+    other[last] = (other[last] + 7) % 40
+    changed = records.Interactions(walks.name, walks.corpus, records.Histories(walks.histories.ids, other, walks.histories.starts))
+    one, two = (zoo.fit("tiger", data, size="tiny", options={"steps": 3}, quiet=True) for data in (walks, changed))
+    for left, right in zip(_leaves(one), _leaves(two)):
+        np.testing.assert_array_equal(left, right)
+
+
+def _leaves(fitted):
+    import jax
+
+    return jax.tree.leaves(fitted.state["params"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"identifiers": "semantic"}, "expects one of rqvae"), ({"decoding": "nope"}, "no decoding 'nope'"), ({"codes": 1}, "codes expects 2")],
+)
+def test_bad_options_are_refused_by_name(options, message):
+    with pytest.raises(records.DataError, match=message):
+        recipes.configure(recipes.get("tiger"), "tiny", options)

@@ -1,0 +1,171 @@
+"""TIGER: an encoder-decoder that reads the identifiers of what a user did and generates the identifier of what comes next.
+
+Rajput et al. 2023, "Recommender Systems with Generative Retrieval" (arXiv 2305.05065). Sec. 3.1: item texts -> vectors -> codes of a
+residual quantiser, a counter after them where several items share their codes. Sec. 3.2: a history is the codes of its items, oldest
+first; every prefix of a history is an example; beam search.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import jax
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import batches
+from zoo.docids import docids
+from zoo.nets import transformer
+from zoo.recipes import identifiers, rqvae, seq2seq
+from zoo.search import decoders
+from zoo.train import optimizers
+
+SIZE, SHARE = (1, math.inf), (0.0, 0.99)
+LIMITS = {  # of options: the least and the most
+    **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
+    **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
+    **dict.fromkeys(("dropout", "smoothing"), SHARE),
+    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup"), (0.0, math.inf)),
+    "codes": (2, math.inf),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of TIGER."""
+
+    identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh or random
+    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD) or minilm
+    levels: int = 3
+    codes: int = 256  # of each level
+    history: int = 20  # latest items that are read
+    width: int = 64
+    heads: int = 2
+    head_width: int = 32
+    encoder_hidden: int = 128
+    decoder_hidden: int = 128
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    dropout: float = 0.1
+    word_dropout: float = 0.0
+    dtype: str = "float32"
+    batch: int = 256
+    steps: int = 0  # 0 = by visits
+    visits: float = 40.0  # times that each example is shown, on average
+    fewest_steps: int = 1000
+    most_steps: int = 1_000_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
+    rate: float = 2e-3  # peak learning rate
+    warmup: int = 500
+    decay: str = "cosine"  # constant, linear, cosine or rsqrt
+    weight_decay: float = 0.035
+    smoothing: float = 0.0
+    beam: int = 50
+    decoding: str = "trie"  # a decoder of zoo.search.decoders
+    filter: bool = False  # never recommend what the user's history holds
+
+    def __post_init__(self) -> None:
+        for option, allowed in (("identifiers", identifiers.KINDS), ("vectors", identifiers.EMBEDDINGS), ("decay", optimizers.DECAYS), ("dtype", ("float32", "bfloat16"))):  # fmt: skip
+            if getattr(self, option) not in allowed:
+                raise records.DataError(f"tiger: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+        decoders.require(self.decoding)
+        for option, (least, most) in LIMITS.items():
+            if not least <= getattr(self, option) <= most:
+                raise records.DataError(f"tiger: option {option} expects {least} to {most}, got {getattr(self, option)}")
+
+
+def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
+    """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
+    name_key, train_key = jax.random.split(key)
+    log.phase("identifiers")
+    vectors = identifiers.embed(collection.corpus, config.vectors, log)
+    named = identifiers.Config(kind=config.identifiers, levels=config.levels, codes=config.codes, training=rqvae.Config())
+    made = identifiers.fit(vectors, named, name_key, log)
+    ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
+
+    log.phase("train")
+    before, following = prefixes(collection.without("dev").histories, config.history)
+    if not len(following):
+        raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
+    shape = transformer.Shape(
+        source_vocab=ids.alphabet, target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
+        **{field: getattr(config, field) for field in SHAPE},
+    )  # fmt: skip
+    examples = batches.Source({"source": read(ids, before), "target": ids.tokens[following]}, 1.0)
+    params = seq2seq.fit([examples], len(following), shape, config, train_key, log)
+    return seq2seq.packed(params, shape, ids, "", collection.corpus)
+
+
+def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+    """Items by the probability of their identifiers given the identifiers of the history."""
+    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    seen = int(histories.lengths.max(initial=0)) if config.filter else 0
+    found = seq2seq.search(config, state, read(ids, histories.latest(config.history)), histories.ids, min(k + seen, len(ids)))
+    if not config.filter:
+        return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
+    taken = np.zeros((len(histories), len(ids) + 1), bool)  # the last column is that of no item
+    taken[histories.users, histories.items] = True
+    again = np.take_along_axis(taken, found.documents, axis=1)
+    documents = np.where(again, -1, found.documents)
+    order = np.argsort(documents < 0, axis=1, kind="stable")[:, :k]
+    documents = np.take_along_axis(documents, order, axis=1)
+    scores = np.where(documents < 0, -np.inf, np.take_along_axis(found.scores, order, axis=1))
+    return seq2seq.widened(dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k)
+
+
+def prefixes(histories: records.Histories, longest: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every event but the first of each user as i32[n], and the at most `longest` events before it as i32[n, longest], -1 = none.
+
+    The events before stand oldest first and end in the last column.
+    """
+    place = np.arange(len(histories.items))
+    first = histories.starts[histories.users]
+    target = place[place > first]
+    window = target[:, None] - longest + np.arange(longest)
+    inside = window >= first[target][:, None]
+    return np.where(inside, histories.items[np.maximum(window, 0)], -1).astype(np.int32), histories.items[target]
+
+
+def read(ids: docids.Docids, items: np.ndarray) -> np.ndarray:
+    """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first without gaps, padded behind."""
+    num_users, longest = items.shape
+    tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], docids.PAD).reshape(num_users, -1)
+    order = np.argsort(tokens == docids.PAD, axis=1, kind="stable")
+    return np.take_along_axis(tokens, order, axis=1).astype(np.int32)
+
+
+SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")
+BASE = Config(
+    identifiers="rqvae", vectors="minilm", width=128, heads=6, head_width=64, encoder_hidden=1024, decoder_hidden=1024, encoder_layers=4,
+    decoder_layers=4, dropout=0.2, dtype="bfloat16", rate=3e-4, warmup=10_000, visits=150.0,
+)  # fmt: skip
+
+RECIPE = recipes.Recipe(
+    name="tiger",
+    paper="Rajput et al. 2023, Recommender Systems with Generative Retrieval, arXiv 2305.05065",
+    presets={
+        "tiny": Config(
+            levels=2, codes=8, history=2, width=32, encoder_hidden=64, decoder_hidden=64, dropout=0.0, batch=64, fewest_steps=600, most_steps=600,
+            rate=5e-3, warmup=50,
+        ),
+        "small": Config(),
+        "base": BASE,
+        "paper": dataclasses.replace(
+            BASE, dropout=0.1, rate=0.01, warmup=10_000, decay="rsqrt", weight_decay=0.0, steps=200_000, decoding="free", dtype="float32"
+        ),
+    },
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(
+        "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
+        "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.recipes.rqvae lists",
+        "tokens are position-specific and have one output head; no user tokens",
+        "gated MLPs (T5 v1.1); the paper's are of the first T5",
+        "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
+        "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
+        "training ends after its steps: no early stopping on dev",
+    ),
+    asks="history",
+)
