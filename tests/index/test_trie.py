@@ -1,6 +1,5 @@
 """The CSR trie against a trie of Python dictionaries."""
 
-import dataclasses
 
 import numpy as np
 import pytest
@@ -9,9 +8,16 @@ from hypothesis import given, settings, strategies as st
 import jax
 import jax.numpy as jnp
 from zoo.docids import docids
-from zoo.index import trie
+from zoo.index import levels, trie
 
 ROWS, LENGTH, ALPHABET = 8, 3, 4
+
+FORMS = {  # by most children of a light node, of 3: no heavy ones, some, and as many as can be
+    "light": levels.Form(ALPHABET, ALPHABET, False, 0, 1, "uint8"),
+    "split": levels.Form(ALPHABET, 2, True, 0, 1, "uint8"),
+    "heavy": levels.Form(ALPHABET, 1, True, 0, 1, "uint8"),
+}
+every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
 @st.composite
@@ -35,20 +41,9 @@ def nested(ids):
     return root
 
 
-def of_one_shape(index):
-    """The same trie in arrays of one size, so that one compilation serves all that hypothesis draws."""
-
-    def fill(array, size):
-        return jnp.asarray(np.pad(np.asarray(array), (0, size - len(array)), mode="edge"))
-
-    return dataclasses.replace(
-        index,
-        children=tuple(fill(first, ROWS + 2) for first in index.children),
-        token=tuple(fill(token, ROWS + 1) for token in index.token),
-        document_start=fill(index.document_start, ROWS + 2),
-        documents=fill(index.documents, ROWS + 1),
-        fanout=(ALPHABET,) * LENGTH,
-    )
+def build(ids, form=FORMS["light"]):
+    """A trie of which every level has this form, so that one compilation serves all that hypothesis draws."""
+    return trie.build(ids, forms=(form,) * LENGTH, documents_per_leaf=ROWS)
 
 
 expand = jax.jit(trie.Trie.expand, static_argnums=1)
@@ -62,10 +57,11 @@ def children(index, t, node):
     return [row for row in zip(token, score, child) if row[1] > -np.inf]
 
 
+@every_form
 @given(prefix_free_docids())
 @settings(deadline=None)
-def test_children_of_every_node_equal_those_of_a_dictionary_trie(ids):
-    index = of_one_shape(trie.build(ids))
+def test_children_of_every_node_equal_those_of_a_dictionary_trie(form, ids):
+    index = build(ids, form)
     level = [(trie.ROOT, nested(ids))]
     for t in range(LENGTH):
         below = []
@@ -79,10 +75,11 @@ def test_children_of_every_node_equal_those_of_a_dictionary_trie(ids):
         level = below
 
 
+@every_form
 @given(prefix_free_docids())
 @settings(deadline=None)
-def test_paths_from_root_to_leaf_are_the_identifiers_and_nothing_else(ids):
-    index = of_one_shape(trie.build(ids))
+def test_paths_from_root_to_leaf_are_the_identifiers_and_nothing_else(form, ids):
+    index = build(ids, form)
     paths = {trie.ROOT: ()}
     for t in range(LENGTH):
         paths = {child: (*path, token) for node, path in paths.items() for token, _, child in children(index, t, node)}
@@ -99,15 +96,15 @@ def test_paths_from_root_to_leaf_are_the_identifiers_and_nothing_else(ids):
 def test_fanout_is_the_largest_number_of_children_of_a_level(ids):
     level, index = [nested(ids)], trie.build(ids)
     for t in range(LENGTH):
-        assert index.fanout[t] == max(map(len, level))
+        assert index.fanout[t] == max(map(len, level))  # up to 3 children: each number is a class
         level = [below for node in level for below in node.values()]
-        assert len(index.token[t]) == len(level)
+        assert np.asarray(index.levels[t].token)[len(level) :].tolist() == [0] * (64 - len(level))
 
 
 def test_a_leaf_keeps_every_document_that_shares_its_identifier():
     shared = docids.Docids(np.array([[2, 1], [1, 3], [2, 1], [1, 3], [1, 1], [2, 1]], np.int32), 4)  # not built: not unique
     index = trie.build(shared)
-    assert index.documents_per_leaf == 3 and len(index.token[1]) == 3
+    assert index.documents_per_leaf == 3
     expected = [[4, -1, -1], [1, 3, -1], [0, 2, 5], [-1, -1, -1]]
     assert index.documents_of(jnp.array([0, 1, 2, -1])).tolist() == expected
     assert index.documents_of(jnp.array([[2], [0]])).tolist() == [[expected[2]], [expected[0]]]
@@ -116,11 +113,12 @@ def test_a_leaf_keeps_every_document_that_shares_its_identifier():
 counts = jax.jit(trie.Trie.counts, static_argnums=1)
 
 
+@every_form
 @given(prefix_free_docids(), st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=ROWS))
 @settings(deadline=None)
-def test_counts_are_of_documents_below_a_node_not_of_identifiers(ids, rows):
+def test_counts_are_of_documents_below_a_node_not_of_identifiers(form, ids, rows):
     shared = docids.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)  # not built: several documents on a leaf
-    index = of_one_shape(trie.build(shared))
+    index = build(shared, form)
     for t in range(LENGTH + 1):
         prefixes, expected = np.unique(shared.tokens[:, :t], axis=0, return_counts=True)
         found = counts(index, t, jnp.arange(ROWS, dtype=jnp.int32))  # rows after the last node: any value
@@ -129,8 +127,9 @@ def test_counts_are_of_documents_below_a_node_not_of_identifiers(ids, rows):
 
 def test_an_atomic_trie_of_many_documents_is_one_level():
     index = trie.build(docids.atomic(100_000))
-    assert index.fanout == (100_000,) and index.children[0].tolist() == [0, 100_000]
-    assert index.documents.tolist() == list(range(100_000))
+    assert index.fanout == (100_000,) and index.levels[0].first(jnp.arange(2)).tolist() == [0, 100_000]
+    assert index.documents[:100_000].tolist() == list(range(100_000))
+    assert index.counts(0, jnp.array([0])).item() == 100_000
 
 
 def test_expand_refuses_logits_narrower_than_the_alphabet():

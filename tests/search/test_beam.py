@@ -4,7 +4,6 @@ The model under test is a table of logits with one row a prefix. The step knows 
 its cache, so a cache that is not reordered with the hypotheses gives other scores.
 """
 
-import dataclasses
 import functools
 import math
 
@@ -15,7 +14,7 @@ from hypothesis import given, reject, settings, strategies as st
 import jax
 import jax.numpy as jnp
 from zoo.docids import docids
-from zoo.index import trie
+from zoo.index import levels, trie
 from zoo.search import automaton, beam
 
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
@@ -142,6 +141,13 @@ def agree(found, expected, tolerance=1e-5):
 
 # What is drawn.
 
+FORMS = {  # by most children of a light node, of 3: no heavy ones, some, and as many as can be
+    "light": levels.Form(ALPHABET, ALPHABET, False, 0, 1, "uint8"),
+    "split": levels.Form(ALPHABET, 2, True, 0, 1, "uint8"),
+    "heavy": levels.Form(ALPHABET, 1, True, 0, 1, "uint8"),
+}
+every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+
 
 @st.composite
 def prefix_free_docids(draw):
@@ -154,32 +160,22 @@ def prefix_free_docids(draw):
     return docids.build(np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept]), ALPHABET)
 
 
-def of_one_shape(index):
-    """The same trie in arrays of one size, so that one compilation serves all that hypothesis draws."""
-
-    def fill(array, size):
-        return jnp.asarray(np.pad(np.asarray(array), (0, size - len(array)), mode="edge"))
-
-    return dataclasses.replace(
-        index,
-        children=tuple(fill(first, ROWS + 2) for first in index.children),
-        token=tuple(fill(token, ROWS + 1) for token in index.token),
-        document_start=fill(index.document_start, ROWS + 2),
-        documents=fill(index.documents, ROWS + 1),
-        fanout=(ALPHABET,) * LENGTH,
-    )
+def build(ids, form=FORMS["light"]):
+    """A trie of which every level has this form, so that one compilation serves all that hypothesis draws."""
+    return trie.build(ids, forms=(form,) * LENGTH)
 
 
 seeds, dead_shares = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2, 0.6, 1.0])
 both = pytest.mark.parametrize("renormalize", [False, True])
 
 
+@every_form
 @both
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(deadline=None)
-def test_a_beam_as_wide_as_the_trie_equals_brute_force(renormalize, ids, seed, dead_share):
+def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
-    beams = search(tables, of_one_shape(trie.build(ids)), width=WIDTHS[-1], renormalize=renormalize)
+    beams = search(tables, build(ids, form), width=WIDTHS[-1], renormalize=renormalize)
     for query in range(BATCH):
         expected = brute_force(tables[query], children_of(ids), renormalize)
         found = answers(beams, query)
@@ -189,14 +185,15 @@ def test_a_beam_as_wide_as_the_trie_equals_brute_force(renormalize, ids, seed, d
         assert [ordered[leaf] for leaf in np.asarray(beams.leaf[query]) if leaf >= 0] == [name for name, _ in found]
 
 
+@every_form
 @both
 @pytest.mark.parametrize("width", WIDTHS)
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(deadline=None, max_examples=50)
-def test_a_narrow_beam_equals_a_slow_beam_search(width, renormalize, ids, seed, dead_share):
+def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     expected = [slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables]
-    beams = search(tables, of_one_shape(trie.build(ids)), width=width, renormalize=renormalize)
+    beams = search(tables, build(ids, form), width=width, renormalize=renormalize)
     assert beams.token.shape == (BATCH, width, LENGTH)
     for query in range(BATCH):
         agree(answers(beams, query), expected[query])
@@ -215,11 +212,12 @@ def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, renorma
         agree(answers(beams, query), expected[query])
 
 
+@every_form
 @given(ids=prefix_free_docids(), width=st.sampled_from(WIDTHS))
 @settings(deadline=None)
-def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(ids, width):
+def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(form, ids, width):
     tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
-    beams = search(tables, of_one_shape(trie.build(ids)), width=width, renormalize=False)
+    beams = search(tables, build(ids, form), width=width, renormalize=False)
     agree(answers(beams, 0), slow_beam(tables[0], children_of(ids), False, width, margin=0.0))
 
 
@@ -345,7 +343,7 @@ def test_search_traces_once_for_tries_of_one_shape():
 
         return beam.beam_search(step, empty_cache(BATCH), index, width=width, length=LENGTH, renormalize=False)
 
-    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 0], [3, 2, 0]]]):
+    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 2], [3, 2, 2]]]):
         index = trie.build(docids.build(np.array(names), ALPHABET))
         assert len(answers(find(draw_tables(seed), index, width=5), 0)) == 2
     assert traced == [(0, (BATCH, 1)), (1, (BATCH, 1)), (2, (BATCH, 2))]  # never more hypotheses than there can be

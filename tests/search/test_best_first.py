@@ -3,7 +3,6 @@
 The model is a table of logits with one row a prefix; the step knows the prefix of a hypothesis only through its cache.
 """
 
-import dataclasses
 import functools
 import math
 
@@ -14,7 +13,7 @@ from hypothesis import example, given, settings, strategies as st
 import jax
 import jax.numpy as jnp
 from zoo.docids import docids
-from zoo.index import trie
+from zoo.index import levels, trie
 from zoo.search import automaton, beam, best_first
 
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
@@ -146,20 +145,11 @@ def prefix_free_docids(draw):
     return docids.build(np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept]), ALPHABET)
 
 
-def of_one_shape(index):
-    """The same trie in arrays of one size, so that one compilation serves all that hypothesis draws."""
+FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")  # of all levels: one compilation
 
-    def fill(array, size):
-        return jnp.asarray(np.pad(np.asarray(array), (0, size - len(array)), mode="edge"))
 
-    return dataclasses.replace(
-        index,
-        children=tuple(fill(first, ROWS + 2) for first in index.children),
-        token=tuple(fill(token, ROWS + 1) for token in index.token),
-        document_start=fill(index.document_start, ROWS + 2),
-        documents=fill(index.documents, ROWS + 1),
-        fanout=(ALPHABET,) * LENGTH,
-    )
+def build(ids):
+    return trie.build(ids, forms=(FORM,) * LENGTH)
 
 
 seeds, dead_shares = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2, 0.6, 1.0])
@@ -172,7 +162,7 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 @settings(deadline=None, max_examples=50)
 def test_the_top_k_equal_those_of_brute_force_and_are_proven(k, width, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
-    found = search(tables, of_one_shape(trie.build(ids)), k=k, width=width, renormalize=renormalize)
+    found = search(tables, build(ids), k=k, width=width, renormalize=renormalize)
     assert found.proven.all()
     ordered = sorted(map(tuple, ids.tokens.tolist()))
     for query in range(BATCH):
@@ -201,7 +191,7 @@ def test_the_top_k_of_a_free_search_equal_those_of_brute_force(k, width, seed, d
 @settings(deadline=None, max_examples=40)
 def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(sweeps, frontier, ids, seed, dead_share):
     tables, k = draw_tables(seed, dead_share), 3
-    legal = of_one_shape(trie.build(ids))
+    legal = build(ids)
     found = search(tables, legal, k=k, width=1, renormalize=False, sweeps=sweeps, frontier=frontier)
     for query in range(BATCH):
         expected = whole(brute_force(tables[query], children_of(ids), False))
@@ -232,10 +222,11 @@ def test_a_search_that_ends_early_says_so():
 @given(ids=prefix_free_docids(), seed=seeds)
 @settings(deadline=None, max_examples=30)
 def test_the_first_sweep_is_a_beam_search(ids, seed):
-    tables, legal = draw_tables(seed), of_one_shape(trie.build(ids))
+    tables, legal = draw_tables(seed), build(ids)
     one = search(tables, legal, k=2, width=2, renormalize=False, sweeps=1).beams
     other = narrow_beam(tables, legal)
-    jax.tree.map(np.testing.assert_array_equal, one, other)
+    assert (one.token == other.token).all() and (one.leaf == other.leaf).all()
+    np.testing.assert_allclose(one.score, other.score, rtol=1e-6)  # a trie that chooses subtracts in another order: a unit in the last place
 
 
 @jax.jit
@@ -249,7 +240,7 @@ def narrow_beam(tables, legal):
 @settings(deadline=None, max_examples=30)
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(k, width, ids):
     tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
-    found = search(tables, of_one_shape(trie.build(ids)), k=k, width=width, renormalize=False)
+    found = search(tables, build(ids), k=k, width=width, renormalize=False)
     by_length = sorted((np.count_nonzero(row), *row) for row in ids.tokens.tolist())
     assert found.proven.all()
     assert [name for name, _ in answers(found, 0)] == [row[1:] for row in by_length[:k]]
@@ -318,7 +309,7 @@ def test_search_traces_twice_a_level_for_tries_of_one_shape():
 
         return best_first.best_first(step, empty_cache(BATCH), index, k=2, width=width, length=LENGTH, renormalize=False)
 
-    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 0], [3, 2, 0]]]):
+    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 2], [3, 2, 2]]]):
         found = find(draw_tables(seed), trie.build(docids.build(np.array(names), ALPHABET)), width=5)
         assert len(answers(found, 0)) == 2
     assert sorted(traced) == [(t, (BATCH, w)) for t, w in ((0, 1), (0, 1), (1, 1), (1, 1), (2, 2), (2, 2))]  # shapes, then values

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 import jax
 import jax.numpy as jnp
 from zoo.docids import docids
-from zoo.index import trie
+from zoo.index import levels, trie
 from zoo.search import automaton, beam, best_first, guided
 
 ROWS, LENGTH, ALPHABET = 8, 3, 4
@@ -83,21 +83,11 @@ def tuples(ids):
     return [tuple(row) for row in ids.tokens.tolist()]
 
 
-def of_one_shape(index):
-    """The same trie in arrays of one size, so that one compilation serves all that hypothesis draws."""
+FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")  # of all levels: one compilation
 
-    def fill(array, size):
-        return jnp.asarray(np.pad(np.asarray(array), (0, size - len(array)), mode="edge"))
 
-    return dataclasses.replace(
-        index,
-        children=tuple(fill(first, ROWS + 2) for first in index.children),
-        token=tuple(fill(token, ROWS + 1) for token in index.token),
-        document_start=fill(index.document_start, ROWS + 2),
-        documents=fill(index.documents, ROWS + 1),
-        fanout=(ALPHABET,) * LENGTH,
-        documents_per_leaf=ROWS,
-    )
+def build(ids):
+    return trie.build(ids, forms=(FORM,) * LENGTH, documents_per_leaf=ROWS)
 
 
 def filled(tables):
@@ -121,11 +111,11 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(renormalize, drawn, seed, dead_share):
     _, ids = drawn
     logits = draw_logits(seed, dead_share)
-    found = search(logits, guided.counted(of_one_shape(trie.build(ids))), renormalize=renormalize)
+    found = search(logits, guided.counted(build(ids)), renormalize=renormalize)
     weigh = lambda child, below: (1.0 if child[-1] == 0 else math.exp(logits[len(child) - 1, child[-1]])) * len(below)
     expected = walk(tuples(ids), weigh)
     assert probabilities(found) == pytest.approx(expected, rel=1e-4)  # of products of three f32 softmaxes
-    top = exact_search(logits, guided.counted(of_one_shape(trie.build(ids))), k=3, width=2)
+    top = exact_search(logits, guided.counted(build(ids)), k=3, width=2)
     assert top.proven.all()
     best = sorted(expected.values(), reverse=True)[:3]
     assert sorted(probabilities(top.beams).values(), reverse=True) == pytest.approx(best, rel=1e-4)
@@ -138,7 +128,7 @@ def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone
     _, trained = drawn
     kept = docids.Docids(np.delete(trained.tokens, gone, axis=0) if 0 < gone < len(trained) else trained.tokens, ALPHABET)
     capacity = guided.capacities(kept, trained)
-    legal = guided.counted(of_one_shape(trie.build(kept)), tuple(jnp.pad(c, (0, ROWS + 1 - len(c))) for c in capacity))
+    legal = guided.counted(build(kept), tuple(jnp.pad(c, (0, ROWS + 1 - len(c))) for c in capacity))
     logits = draw_logits(seed)
     found = probabilities(search(logits, legal))
 
@@ -148,7 +138,7 @@ def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone
 
     assert found == pytest.approx(walk(tuples(kept), weigh), rel=1e-4)
     if len(kept) == len(trained):  # nothing has gone: the renormalised model
-        assert found == pytest.approx(probabilities(search(logits, of_one_shape(trie.build(kept)), renormalize=True)), rel=1e-4)
+        assert found == pytest.approx(probabilities(search(logits, build(kept), renormalize=True)), rel=1e-4)
 
 
 def test_a_document_that_was_not_trained_on_has_no_capacity():
@@ -166,7 +156,7 @@ def tables(drawn, seed, gone_share):
     _, ids = drawn
     rng = np.random.default_rng(seed)
     scores = rng.permutation(ROWS)[None, : len(ids)].astype(np.float32) / 2 - 500  # exp would underflow; no two are close
-    return np.where(rng.random(scores.shape) < gone_share, -np.inf, scores), of_one_shape(trie.build(ids)), guided.nodes(ids), ids
+    return np.where(rng.random(scores.shape) < gone_share, -np.inf, scores), build(ids), guided.nodes(ids), ids
 
 
 def sums(scores, ids, reduce):
@@ -260,15 +250,15 @@ def tree_search(logits, legal):
 
 
 def masked(ids, _):
-    return of_one_shape(trie.build(ids))
+    return build(ids)
 
 
 def corrected(ids, _):
-    return guided.counted(of_one_shape(trie.build(ids)))
+    return guided.counted(build(ids))
 
 
 def looked_ahead(ids, log_relevance):
-    legal = guided.lookahead(of_one_shape(trie.build(ids)), guided.nodes(ids), jnp.asarray(log_relevance[None], jnp.float32))
+    legal = guided.lookahead(build(ids), guided.nodes(ids), jnp.asarray(log_relevance[None], jnp.float32))
     return dataclasses.replace(legal, mass=filled(legal.mass))
 
 

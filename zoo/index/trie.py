@@ -1,9 +1,11 @@
-"""The trie of legal identifiers: a CSR index built on the host with numpy and walked under jit.
+"""The trie of legal identifiers: built on the host with numpy, walked under jit.
 
-Nodes of one depth are numbered in the lexicographic order of their prefixes. The children of node n at depth t are
-then the contiguous nodes children[t][n] .. children[t][n+1]-1 of depth t+1, so the next state is computed and never
-stored: `children` and `token` of each level are the whole index. Identifiers shorter than L go on as a chain of PAD children; all
-leaves are at depth L and leaf number = lexicographic rank of the identifier.
+A tuple of `levels.Level` is the whole index: nodes of one depth are numbered in the lexicographic order of their prefixes, so
+that states are computed and not stored. Identifiers shorter than L go on as a chain of PAD children; all leaves are at depth L
+and leaf number = lexicographic rank of the identifier, so the documents below any node are contiguous.
+
+Bytes an item: about 4 to name the document, b a level for tokens of b = 1 or 2 bytes, and 1 to 2 a level that is no chain;
+1e6 x 4 x 256: 7, 1e6 x 4 x 2,048: 12.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import docids
+from zoo.index import levels, winners
 
 ROOT = 0  # the one node at depth 0
 
@@ -28,28 +31,34 @@ def _static(**kwargs):
 class Trie:
     """A pytree: pass it to a jitted function as an argument; as a closure it would become a constant of the program.
 
-    M_t nodes at depth t, M_0 = 1, M_L leaves.
+    M_t nodes at depth t, M_0 = 1, M_L leaves. Arrays are padded to classes of sizes (`levels.size_class`): a changed catalogue
+    of the same classes does not recompile.
     """
 
-    children: tuple[jax.Array, ...]  # L of i32[M_t + 1]: first child of each node of depth t, and M_{t+1}
-    token: tuple[jax.Array, ...]  # L of i32[M_{t+1}]: token on the edge into each node of depth t+1
-    document_start: jax.Array  # i32[M_L + 1]: first place in `documents` of each leaf
+    levels: tuple[levels.Level, ...]  # L
+    document_start: jax.Array  # i32[M_L + 1]: first place in `documents` of each leaf; [0] where each leaf has one document
     documents: jax.Array  # i32[N]: rows of the documents, leaf by leaf
-    fanout: tuple[int, ...] = _static()  # L of C_t: most children of a node of depth t
+    masks: tuple[winners.Mask, ...] | None  # L, what a filter leaves (`zoo.index.growth`); None = everything
+    allowed: jax.Array | None  # u32[G, N / 32] bits of `documents` that a filter leaves, G = 1 or B
     alphabet: int = _static()  # V
     documents_per_leaf: int = _static()  # most documents of a leaf, 1 for Docids that are unique
 
     @property
     def length(self) -> int:
         """L, the depth of every leaf."""
-        return len(self.token)
+        return len(self.levels)
+
+    @property
+    def fanout(self) -> tuple[int, ...]:
+        """L of C_t: places for children in what `expand` returns at depth t."""
+        return tuple(level.form.widest for level in self.levels)
 
     def start(self, batch: int) -> jax.Array:
         """i32[B, 1], the root for every query."""
         return jnp.full((batch, 1), ROOT, jnp.int32)
 
     def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Logit, token and node of every child. Cost O(B K C_t) whatever V is.
+        """Logit, token and node of every child. Cost O(B K C_t) whatever V is; `choose` costs less where C_t is large.
 
         Args:
           t: depth of the nodes, static.
@@ -61,19 +70,16 @@ class Trie:
           C_t of them; 0 for the PAD child of an identifier that has ended, which is forced and says nothing.
           i32[B, K, C_t] tokens and i32[B, K, C_t] nodes of depth t+1, arbitrary where the logit is -inf.
         """
-        if logits.shape[-1] < self.alphabet:
-            raise ValueError(
-                f"trie: expected logits over {self.alphabet} tokens or more, got {logits.shape[-1]}; "
-                "size the output layer by the alphabet of the docids"
-            )
-        children, tokens = self.children[t], self.token[t]
-        first, end = children[node][..., None], children[node + 1][..., None]
-        place = first + jax.lax.broadcasted_iota(jnp.int32, (*node.shape, self.fanout[t]), 2)  # -> [B, K, C]
-        child = jnp.minimum(place, len(tokens) - 1)
-        token = tokens[child]
-        score = jnp.take_along_axis(logits, token, axis=-1, mode="promise_in_bounds")
-        score = jnp.where(token == docids.PAD, 0.0, score)
-        return jnp.where(place < end, score, -jnp.inf), token, child
+        self._check(logits)
+        child, token, real = winners.children(self.levels[t], node, self.fanout[t], self._mask(t))
+        return winners.logits_of(logits, token, real), token, child
+
+    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+        """The `width` best children of nodes i32[B, K] with scores f32[B, K], given logits f32[B, K, V]; see `automaton.Choosing`."""
+        self._check(logits)
+        return winners.best(
+            self.levels[t], node, score, logits, width=width, renormalize=renormalize, mask=self._mask(t)
+        )
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         """i32[...] number of the identifier that ends in a node of depth `length`, which must be L."""
@@ -82,48 +88,101 @@ class Trie:
         return node
 
     def counts(self, t: int, node: jax.Array) -> jax.Array:
-        """i32[...] number of documents below nodes i32[...] of depth t: of documents, not of identifiers.
+        """i32[...] number of documents below nodes i32[...] of depth t: of documents, not of identifiers, nor of allowed ones.
 
         The documents below a node are contiguous: L - t + 1 gathers find the first of this node and of the next.
         """
         first, end = node, node + 1
-        for start in (*self.children[t:], self.document_start):
-            first, end = start[first], start[end]
-        return end - first
+        for level in self.levels[t:]:
+            first, end = level.first(first), level.first(end)
+        return self._first_document(end) - self._first_document(first)
 
     def documents_of(self, leaf: jax.Array) -> jax.Array:
         """i32[..., documents_per_leaf] rows of the documents of leaves i32[...]; -1 after the last and for leaf -1."""
-        first, end = (self.document_start[leaf + i][..., None] for i in (0, 1))
+        first, end = (self._first_document(leaf + i)[..., None] for i in (0, 1))
         place = first + jax.lax.broadcasted_iota(jnp.int32, (*leaf.shape, self.documents_per_leaf), leaf.ndim)
         real = (leaf >= 0)[..., None] & (place < end)
-        return jnp.where(real, self.documents[jnp.minimum(place, len(self.documents) - 1)], -1)
+        return jnp.where(real, self.documents[jnp.clip(place, 0, len(self.documents) - 1)], -1)
+
+    def _first_document(self, leaf: jax.Array) -> jax.Array:
+        return leaf if self.documents_per_leaf == 1 else self.document_start[leaf]
+
+    def _mask(self, t: int) -> winners.Mask | None:
+        return None if self.masks is None else self.masks[t]
+
+    def _check(self, logits: jax.Array) -> None:
+        if logits.shape[-1] < self.alphabet:
+            raise ValueError(
+                f"trie: expected logits over {self.alphabet} tokens or more, got {logits.shape[-1]}; "
+                "size the output layer by the alphabet of the docids"
+            )
 
 
-def build(ids: docids.Docids) -> Trie:
-    """Trie of the identifiers. Host cost: a sort and L passes over N rows."""
-    rows = ids.tokens[ids.order]
-    opens = np.ones(rows.shape, bool)  # opens[i, t]: row i is the first with its first t+1 tokens
-    opens[1:] = np.logical_or.accumulate(rows[1:] != rows[:-1], axis=1)
+def build(
+    ids: docids.Docids, *, like: Trie | None = None, forms: tuple[levels.Form, ...] | None = None, documents_per_leaf: int = 1
+) -> Trie:
+    """Trie of the identifiers, on the device. Host cost: a sort and L passes over N rows.
 
-    children, tokens = [], []
-    node, num_nodes = np.full(len(rows), ROOT), 1  # of each row at depth t
-    for t in range(rows.shape[1]):
-        first = np.flatnonzero(opens[:, t])  # sorted row that opens each node of depth t+1
-        children.append(_starts(node[first], num_nodes))
-        tokens.append(jnp.asarray(rows[first, t]))
-        node, num_nodes = np.cumsum(opens[:, t]) - 1, len(first)
-    document_start = _starts(node, num_nodes)
+    like: an earlier trie whose forms and array sizes are taken over where they suffice, so that this one meets the programs
+    compiled for it. forms: of the levels; by default the cheapest to search. documents_per_leaf: least room for documents of one
+    identifier.
+    """
+    parts = sorted_nodes(ids.tokens, ids.order)
+    host = assemble(*parts, ids.order, ids.alphabet, like=like, forms=forms, documents_per_leaf=documents_per_leaf)
+    return jax.tree.map(jnp.asarray, host)
+
+
+def sorted_nodes(tokens: np.ndarray, order: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """(number of children i[M_t], token into each child i[M_{t+1}]) of L levels, and number of documents i[M_L] of each leaf.
+
+    tokens: i32[N, L]; order: their lexicographic order.
+    """
+    num_rows, length = tokens.shape
+    opens = np.zeros(num_rows, bool)  # row i of the sorted is the first with its first t+1 tokens
+    opens[0] = True
+    above = np.zeros(1, np.int64)  # sorted rows that open the nodes of depth t
+    counts, edges = [], []
+    for t in range(length):
+        column = tokens[:, t][order]
+        opens[1:] |= column[1:] != column[:-1]
+        first = np.flatnonzero(opens)
+        counts.append(np.diff(np.searchsorted(first, above), append=len(first)))
+        edges.append(column[first])
+        above = first
+    return counts, edges, np.diff(above, append=num_rows)
+
+
+def assemble(
+    counts: list[np.ndarray],
+    edges: list[np.ndarray],
+    num_documents: np.ndarray,
+    documents: np.ndarray,
+    alphabet: int,
+    *,
+    like: Trie | None = None,
+    forms: tuple[levels.Form, ...] | None = None,
+    documents_per_leaf: int = 1,
+) -> Trie:
+    """A trie on the host, of numpy arrays, from what `sorted_nodes` returns and the documents leaf by leaf. Others: as `build`."""
+    models = [None] * len(counts) if like is None else like.levels
+    if forms is None:
+        forms = [
+            levels.form_of(count, edge, alphabet) if model is None or levels.misfit(count, edge, model.form) else model.form
+            for count, edge, model in zip(counts, edges, models, strict=True)
+        ]
+    room = [0, 0] if like is None else [len(like.document_start) - 1, len(like.documents)]
+    most = max(documents_per_leaf, int(num_documents.max()), 1 if like is None else like.documents_per_leaf)
+    start = np.zeros(0, np.int32)
+    if most > 1:
+        ends = np.cumsum(num_documents)
+        start = np.full(levels.size_class(len(ends), room[0]) + 1, ends[-1], np.int32)
+        start[0], start[1 : len(ends) + 1] = 0, ends
     return Trie(
-        children=tuple(jnp.asarray(first) for first in children),
-        token=tuple(tokens),
-        document_start=jnp.asarray(document_start),
-        documents=jnp.asarray(ids.order, jnp.int32),
-        fanout=tuple(int(np.diff(first).max()) for first in children),
-        alphabet=ids.alphabet,
-        documents_per_leaf=int(np.diff(document_start).max()),
+        levels=tuple(levels.encode(*level) for level in zip(counts, edges, forms, models, strict=True)),
+        document_start=start,
+        documents=levels.padded(documents.astype(np.int32), levels.size_class(len(documents), room[1])),
+        masks=None,
+        allowed=None,
+        alphabet=alphabet,
+        documents_per_leaf=most,
     )
-
-
-def _starts(owner: np.ndarray, num_owners: int) -> np.ndarray:
-    """i32[num_owners + 1] first place of each owner in a sorted list of owners."""
-    return np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=num_owners))]).astype(np.int32)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import docids
+from zoo.index import winners
 
 OPEN, ENDED = 0, 1  # nodes of Free
 
@@ -31,6 +32,17 @@ class Automaton(Protocol):
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         """i32[B, K] number of the identifier that a node of depth `length` completes, -1 = not known."""
+
+
+class Choosing(Automaton, Protocol):
+    """An automaton that finds the best children itself, without a score for all of them. A search that ranks all asks it."""
+
+    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+        """The `width` children of nodes i32[B, K] of largest score f32[B, K] + log-probability, given logits f32[B, K, V].
+
+        Exactly what `beam.best_children` finds in what `expand` returns: of equal ones the first, nodes in the order of their
+        prefixes before and after. No two alive nodes of a query are the same.
+        """
 
 
 class Counting(Automaton, Protocol):
@@ -57,6 +69,16 @@ class Free:
         ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
         score = jnp.where(ended, jnp.where(token == docids.PAD, 0.0, -jnp.inf), logits)
         return score, token, jnp.where(ended | (token == docids.PAD), ENDED, OPEN)
+
+    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+        # all is legal: the same with `renormalize`
+        alphabet = logits.shape[2]
+        only = jnp.where(jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == docids.PAD, 0.0, -jnp.inf)
+        logits = jnp.where((node == ENDED)[..., None], only, logits)
+        total, place = winners.best_of_all(score, logits, width=width)
+        parent, token = place // alphabet, place % alphabet
+        ended = (winners.pick(node, parent) == ENDED) | (token == docids.PAD)
+        return winners.Winners(total, token, jnp.where(ended, ENDED, OPEN), parent)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         return jnp.full(node.shape, -1, jnp.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import docids
+from zoo.index import topk, winners
 from zoo.search import automaton as automata
 
 BOS = 0  # the token that the first step is given
@@ -60,19 +62,16 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
     token = jnp.full((batch, 1), BOS, jnp.int32)
     score = jnp.zeros((batch, 1), jnp.float32)
     history = jnp.zeros((batch, 1, 0), jnp.int32)
+    choose = automaton.choose if hasattr(automaton, "choose") else functools.partial(best_children, automaton)
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
-        num_children = gain.shape[2]
-        total, token, child = (x.reshape(batch, -1) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
-        _, best = jax.lax.top_k(total, min(width, total.shape[1]))  # of equal ones the first
-        best = jnp.sort(best, axis=1)  # back to lexicographic order
-        score, token, node = _gather((total, token, child), best)
-        cache, history = _gather((cache, history), best // num_children)
+        score, token, node, parent = choose(t, node, score, logits.astype(jnp.float32), width=width, renormalize=renormalize)
+        if parent is not None:
+            cache, history = _gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
 
-    score, best = jax.lax.top_k(score, score.shape[1])
-    history, leaf = _gather((history, automaton.leaf(length, node)), best)
+    score, place = jax.lax.top_k(score, score.shape[1])
+    history, leaf = _gather((history, automaton.leaf(length, node)), place)
     alive = score > -jnp.inf
     beams = Beams(jnp.where(alive[..., None], history, docids.PAD), score, jnp.where(alive, leaf, NO_LEAF))
     missing = width - score.shape[1]
@@ -89,6 +88,18 @@ def check(cache: Cache, *, width: int, length: int) -> None:
         raise ValueError(f"search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}")
     if width < 1 or length < 1:
         raise ValueError(f"search: expected width and length of at least 1, got {width} and {length}")
+
+
+def best_children(
+    automaton: automata.Automaton, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool
+) -> winners.Winners:
+    """What `Choosing.choose` returns, of all the children that an automaton expands to."""
+    gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
+    num_children = gain.shape[2]
+    total, token, child = (x.reshape(len(node), -1) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
+    _, place = topk.top_k(total, min(width, total.shape[1]))  # of equal ones the first
+    place = jnp.sort(place, axis=1)  # back to lexicographic order
+    return winners.Winners(*_gather((total, token, child), place), place // num_children)
 
 
 def score_children(

@@ -1,0 +1,222 @@
+"""Time and memory of beam search over a trie, without a network: random logits, so that only the constraint is measured.
+
+    python benchmarks/decode_trie.py --items 1e6 --alphabet 256 2048 --length 4 --beam 50 --batch 8 32 --plot decode_trie.png
+
+Every cell times, in turns within one process, on the same logits:
+
+- plain: no constraint, log-softmax and one `lax.top_k` over beam x alphabet a level;
+- two-stage: the same by `winners.best_of_all`, exact, with nothing of that size written: the honest baseline;
+- dense: a mask over the alphabet: CSR rows gathered at the level's largest fan-out and scattered to beam x alphabet, as in
+  "Vectorizing the Trie" (STATIC, YouTube 2026), our own straightforward version of it;
+- ours: `Trie`.
+
+Printed are ours and dense / plain and ours / two-stage, medians of rounds, and bytes an item and seconds of the build.
+The answers of ours and dense are compared before any is timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import itertools
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.docids import docids
+from zoo.index import trie, winners
+from zoo.search import beam
+
+COLUMNS = ("items", "alphabet", "length", "codes", "beam", "batch")
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Unconstrained:
+    """Everything is legal; the best are found by `select`(score f32[B, K], logits f32[B, K, V], width)."""
+
+    select: callable = dataclasses.field(metadata={"static": True})
+
+    def start(self, batch):
+        return jnp.zeros((batch, 1), jnp.int32)
+
+    def choose(self, t, node, score, logits, *, width, renormalize):
+        total, place = self.select(score, logits, width=min(width, node.shape[1] * logits.shape[2]))
+        token, parent = place % logits.shape[2], place // logits.shape[2]
+        return winners.Winners(total, token, token, parent)
+
+    def leaf(self, length, node):
+        return node
+
+
+def plain(score, logits, *, width):
+    """One `lax.top_k` over beam x alphabet."""
+    total = (score[..., None] + jax.nn.log_softmax(logits, axis=-1)).reshape(len(score), -1)
+    total, place = jax.lax.top_k(total, width)
+    place, total = jax.lax.sort((place, total), dimension=1, num_keys=1)
+    return total, place
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """Legal tokens as a mask over beam x alphabet; children numbered as in `Trie`."""
+
+    first: tuple[jax.Array, ...]  # L of i32[M_t + 1]
+    token: tuple[jax.Array, ...]  # L of i32[M_{t+1}]
+    fanout: tuple[int, ...] = dataclasses.field(metadata={"static": True})
+
+    def start(self, batch):
+        return jnp.zeros((batch, 1), jnp.int32)
+
+    def choose(self, t, node, score, logits, *, width, renormalize):
+        first, end = self.first[t][node][..., None], self.first[t][node + 1][..., None]
+        place = first + jax.lax.broadcasted_iota(jnp.int32, (*node.shape, self.fanout[t]), 2)  # -> [B, K, C]
+        token = jnp.where(place < end, self.token[t].at[place].get(mode="clip"), logits.shape[2])
+        scatter = jax.vmap(jax.vmap(lambda to, where, what: to.at[where].set(what, mode="drop")))
+        child = scatter(jnp.full(logits.shape, -1, jnp.int32), token, place)  # -> [B, K, V]
+        total = score[..., None] + jnp.where(child >= 0, jax.nn.log_softmax(logits, axis=-1), -jnp.inf)
+        total, place = jax.lax.top_k(total.reshape(len(node), -1), min(width, node.shape[1] * logits.shape[2]))
+        place, total = jax.lax.sort((place, total), dimension=1, num_keys=1)
+        child = jnp.maximum(winners.pick(child.reshape(len(node), -1), place), 0)
+        return winners.Winners(total, place % logits.shape[2], child, place // logits.shape[2])
+
+    def leaf(self, length, node):
+        return node
+
+
+def draw(num_items: int, alphabet: int, length: int, law: str, seed: int = 0) -> docids.Docids:
+    """Distinct identifiers of codes 1 .. alphabet, drawn uniformly or with probability ~ 1 / code, each position by itself."""
+    rng = np.random.default_rng(seed)
+    weight = 1 / np.arange(1, alphabet + 1) if law == "zipf" else np.ones(alphabet)
+    bound = np.cumsum(weight / weight.sum())[:-1]
+    bits = int(alphabet).bit_length()
+    keys = np.zeros(0, np.uint64)
+    while len(keys) < num_items:
+        drawn = np.zeros(num_items + num_items // 4, np.uint64)
+        halves = np.zeros(len(drawn), np.uint64)
+        for t in range(length):  # as many positions as fit one word are distinct already; the rest make collisions rarer still
+            code = np.searchsorted(bound, rng.random(len(drawn), np.float32), side="right").astype(np.uint64)
+            if (t + 1) * bits <= 64:
+                drawn = drawn << np.uint64(bits) | code
+            else:
+                halves = halves << np.uint64(bits) | code
+        del halves
+        keys = np.unique(np.concatenate([keys, drawn]))
+    keys = rng.permutation(keys)[:num_items]
+    fit = min(length, 64 // bits)
+    tokens = np.empty((num_items, length), np.int32)
+    for t in range(fit):
+        tokens[:, t] = (keys >> np.uint64(bits * (fit - 1 - t))) & np.uint64(2**bits - 1)
+    for t in range(fit, length):
+        tokens[:, t] = np.searchsorted(bound, rng.random(num_items, np.float32), side="right")
+    return docids.Docids(tokens + 1, alphabet + 1)
+
+
+def dense_of(index: trie.Trie) -> Dense:
+    """The same nodes without levels' forms: starts and tokens as i32."""
+    first, token, num_nodes = [], [], 1
+    for level in index.levels:
+        starts = np.asarray(jax.jit(level.first)(jnp.arange(num_nodes + 1)))
+        num_nodes = int(starts[-1])
+        first.append(jnp.asarray(starts))
+        token.append(jnp.asarray(np.asarray(level.token[:num_nodes]).astype(np.int32) + level.form.low))
+    return Dense(tuple(first), tuple(token), tuple(int(np.diff(s).max()) for s in first))
+
+
+@functools.partial(jax.jit, static_argnames="width")
+def search(tables, legal, *, width):
+    """Beams by tables, L of f32[B, K, V], of logits that do not depend on the prefix but on the place in the beam."""
+
+    def step(t, token, cache):
+        return tables[t][:, : token.shape[1]], cache
+
+    cache = jnp.zeros((len(tables[0]), 1))
+    return beam.beam_search(step, cache, legal, width=width, length=len(tables), renormalize=False)
+
+
+def seconds(finds: dict, rounds: int) -> dict[str, float]:
+    """Median seconds of each of the functions, called in turns."""
+    taken = {name: [] for name in finds}
+    for find in finds.values():
+        jax.block_until_ready(find())
+    for _ in range(rounds):
+        for name, find in finds.items():
+            begin = time.perf_counter()
+            jax.block_until_ready(find())
+            taken[name].append(time.perf_counter() - begin)
+    return {name: float(np.median(each)) for name, each in taken.items()}
+
+
+def num_bytes(index: trie.Trie) -> tuple[int, int]:
+    """Bytes of the arrays of a trie: of its levels, and of all."""
+    size = lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+    return size(index.levels), size(index)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=float, nargs="+", default=[1e6])
+    parser.add_argument("--alphabet", type=int, nargs="+", default=[256, 2048])
+    parser.add_argument("--length", type=int, nargs="+", default=[4])
+    parser.add_argument("--codes", nargs="+", choices=["uniform", "zipf"], default=["uniform", "zipf"])
+    parser.add_argument("--beam", type=int, nargs="+", default=[50])
+    parser.add_argument("--batch", type=int, nargs="+", default=[8, 32])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--no-dense", action="store_true", help="leave out the dense mask, by far the slowest")
+    parser.add_argument("--plot", metavar="FILE.png")
+    options = parser.parse_args()
+
+    print(f"{'items':>9} {'V':>5} {'L':>2} {'codes':>7} | {'build s':>7} {'B/item':>6} {'all':>6} | {'beam':>4} {'batch':>5} |"
+          f" {'us/query':>8} {'/plain':>6} {'/two-st':>7} {'dense/plain':>11}", flush=True)
+    rows = []
+    for num_items, alphabet, length, law in itertools.product(map(int, options.items), options.alphabet, options.length, options.codes):
+        ids = draw(num_items, alphabet, length, law)
+        begin = time.perf_counter()
+        index = jax.block_until_ready(trie.build(ids))
+        built = time.perf_counter() - begin
+        inner, whole = (size / num_items for size in num_bytes(index))
+        mask = None if options.no_dense else dense_of(index)
+        for width, batch in itertools.product(options.beam, options.batch):
+            draws = np.random.default_rng(1).normal(size=(length, batch, width, alphabet + 1)).astype(np.float32)
+            tables = (jnp.asarray(draws[0, :, :1]), *map(jnp.asarray, draws[1:]))
+            legal = {"ours": index, "plain": Unconstrained(plain), "two-stage": Unconstrained(winners.best_of_all)}
+            legal |= {} if mask is None else {"dense": mask}
+            finds = {name: functools.partial(search, tables, automaton, width=width) for name, automaton in legal.items()}
+            if mask is not None:
+                found, expected = finds["ours"](), finds["dense"]()
+                np.testing.assert_array_equal(found.leaf, expected.leaf)
+                np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
+            taken = seconds(finds, options.rounds)
+            ratio = lambda name, to: taken[name] / taken[to] if name in taken else float("nan")
+            row = (taken["ours"] / batch * 1e6, ratio("ours", "plain"), ratio("ours", "two-stage"), ratio("dense", "plain"))
+            print(f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | {built:7.2f} {inner:6.2f} {whole:6.2f} | {width:4d} {batch:5d} |"
+                  f" {row[0]:8.0f} {row[1]:6.2f} {row[2]:7.2f} {row[3]:11.2f}", flush=True)
+            rows.append(((num_items, alphabet, length, law, width, batch), row))
+    if options.plot:
+        plot(rows, options.plot)
+
+
+def plot(rows, file: str) -> None:
+    """Bars of ours and dense / plain, a group for each cell."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(2 + 0.5 * len(rows), 4), layout="constrained")
+    place = np.arange(len(rows))
+    for i, (column, name) in enumerate([(1, "ours / plain"), (2, "ours / two-stage"), (3, "dense / plain")]):
+        axes.bar(place + (i - 1) * 0.28, [row[column] for _, row in rows], 0.28, label=name)
+    axes.axhline(1, color="black", linewidth=0.8)
+    axes.set_xticks(place, ["{0:.0e} {2}x{1} {3}\nbeam {4}, batch {5}".format(*cell) for cell, _ in rows], rotation=60, ha="right", fontsize=7)
+    axes.set_ylabel("time of the search loop, ratio")
+    axes.legend()
+    figure.savefig(file, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

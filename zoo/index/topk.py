@@ -1,0 +1,47 @@
+"""The k largest of a long row, in two stages: exact, ties included, and several times faster than one `top_k` on CPU."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+
+def top_k(score: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """Values f32[B, k] and places i32[B, k] of the largest of f32[B, N], as `lax.top_k`: of equal ones the first place.
+
+    The row is cut into chunks of c consecutive places, c about sqrt(N / k). Only the k chunks of largest maxima, of equal
+    ones the first, can hold an answer: a place outside has k better ones, the maxima of those chunks. So N + N/c + k c
+    comparisons, of which XLA sorts only the last two. Rows too short to gain are left to `lax.top_k`. Scores may be
+    -inf, not NaN.
+    """
+    batch, length = score.shape
+    chunk = chunk_of(length, k)
+    if chunk == 1:
+        return jax.lax.top_k(score, k)
+    num_chunks = -(-length // chunk)
+    padded = jnp.pad(score, [(0, 0), (0, num_chunks * chunk - length)], constant_values=-jnp.inf)
+    chunks = padded.reshape(batch, num_chunks, chunk)
+    kept = jnp.sort(jax.lax.top_k(chunks.max(axis=2), k)[1], axis=1)  # in order, so that the first of equal places is found first
+    inside = jnp.take_along_axis(chunks, kept[..., None], axis=1, mode="promise_in_bounds")  # -> [B, k, c]
+    value, place = jax.lax.top_k(inside.reshape(batch, -1), k)
+    chunk_index = jnp.take_along_axis(kept, place // chunk, axis=1, mode="promise_in_bounds")
+    return value, chunk_index * chunk + place % chunk
+
+
+def chunk_of(length: int, k: int) -> int:
+    """Places of a chunk, a power of two; 1 where two stages gain nothing."""
+    chunk = 1
+    while (2 * chunk) ** 2 * k <= 2 * length:
+        chunk *= 2
+    return chunk if chunk >= 4 and length // chunk >= k else 1
+
+
+def ordered(value: jax.Array) -> jax.Array:
+    """i32 that compare as f32 do; NaN above inf. XLA reduces a maximum of integers in vectors, of masked floats not always."""
+    bits = jax.lax.bitcast_convert_type(value, jnp.int32)
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+def unordered(bits: jax.Array) -> jax.Array:
+    """The f32 of which `ordered` made these."""
+    return jax.lax.bitcast_convert_type(bits ^ ((bits >> 31) & 0x7FFFFFFF), jnp.float32)

@@ -1,0 +1,233 @@
+"""The best children of the hypotheses of a beam, read off a level of a trie without a score for every token.
+
+What is computed is the top `width` of score + log-probability over all children, of equal ones the first in lexicographic order;
+what is read differs by the form of the level. A light level gathers C logits a hypothesis. A split level reads logits once in
+vectors, keeps of each 32 tokens the largest that is a child, does the same for the children of each light node, and looks
+inside the `width` best of these chunks only: exact, see `topk.top_k`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from zoo.docids import docids
+from zoo.index import levels, topk
+
+BLOCK = levels.BLOCK
+
+
+class Winners(NamedTuple):
+    """W = min(width, places for children) of them in lexicographic order; score -inf = none, the rest then arbitrary."""
+
+    score: jax.Array  # f32[B, W]
+    token: jax.Array  # i32[B, W]
+    node: jax.Array  # i32[B, W] of the next depth
+    parent: jax.Array | None  # i32[B, W] hypothesis that each continues; None = each its own, W = K
+
+
+class Mask(NamedTuple):
+    """Which edges of a level a filter leaves, see `zoo.index.growth`; G = 1 or B; a field is None where it forbids nothing."""
+
+    child: jax.Array | None  # u32[G, M' / 32] bit of each child
+    rows: jax.Array | None  # u32[G, H, w] what is left of the rows of heavy nodes
+    gone: jax.Array | None  # i32[B, E] children without an allowed document below, each once; -1 = none
+
+
+def best(
+    level: levels.Level, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool, mask: Mask | None = None
+) -> Winners:
+    """The best children of nodes i32[B, K] with scores f32[B, K] so far. Cost: module docstring; never a top-k over K V."""
+    find = _best_of_split if level.form.heavy else _best_of_light
+    return find(level, node, score, logits, width, renormalize, mask)
+
+
+def children(
+    level: levels.Level, node: jax.Array, num_places: int, mask: Mask | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The first `num_places` children i32[B, K, C] of nodes i32[B, K], their tokens, and whether they exist and are allowed."""
+    first, end = level.first(node)[..., None], level.first(node + 1)[..., None]
+    offset = jax.lax.broadcasted_iota(jnp.int32, (*node.shape, num_places), 2)
+    real = first + offset < end
+    child = jnp.minimum(first + offset, len(level.token) - 1)
+    if mask is not None and mask.child is not None:
+        real &= bit_of(mask.child, child)
+    if mask is not None and mask.gone is not None:
+        gone = _gone(level, node, mask.gone, -(-num_places // BLOCK), lambda child, parent_first: child - parent_first)
+        real &= ~_bits(gone).reshape(*node.shape, -1)[..., :num_places]
+    return child, level.tokens(child), real
+
+
+def bit_of(words: jax.Array, index: jax.Array) -> jax.Array:
+    """bool[B, ...] bits i32[B, ...] of u32[G, n], G = 1 or B."""
+    read = lambda row, place: (row[place // BLOCK] >> (place % BLOCK).astype(jnp.uint32)) & 1 == 1
+    return read(words[0], index) if len(words) == 1 else jax.vmap(read)(words, index)
+
+
+def logits_of(logits: jax.Array, token: jax.Array, real: jax.Array) -> jax.Array:
+    """f32[B, K, C] logits of tokens i32[B, K, C], -inf where not real; 0 for PAD, which says nothing after an identifier has ended."""
+    value = jnp.take_along_axis(logits, token, axis=-1, mode="promise_in_bounds")
+    return jnp.where(real, jnp.where(token == docids.PAD, 0.0, value), -jnp.inf)
+
+
+def pick(rows: jax.Array, place: jax.Array) -> jax.Array:
+    """[B, K, ...] -> [B, W, ...] at places i32[B, W]."""
+    return jax.vmap(lambda row, index: row.at[index].get(mode="promise_in_bounds"))(rows, place)
+
+
+def best_of_all(score: jax.Array, logits: jax.Array, *, width: int) -> tuple[jax.Array, jax.Array]:
+    """The `width` largest of score f32[B, K] + log-softmax of logits f32[B, K, V], and their places i32 in [0, K V), in order of place.
+
+    As `lax.top_k` over K V, of equal ones the first, but nothing of that size is written: the loop without a constraint.
+    """
+    batch, _, alphabet = logits.shape
+    normaliser = jax.nn.logsumexp(logits, axis=-1)
+    chunks = _chunked(logits, 0, -(-alphabet // BLOCK), fill=-jnp.inf)
+    largest = topk.unordered(topk.ordered(chunks).max(axis=3))
+    bound = _total(score[..., None], largest, normaliser[..., None])
+    num_chunks = bound.shape[2]
+    bound = bound.reshape(batch, -1)
+    chunk = jnp.sort(topk.top_k(bound, min(width, bound.shape[1]))[1], axis=1)  # -> [B, Q]
+    parent = chunk // num_chunks
+    token = (chunk % num_chunks)[..., None] * BLOCK + jax.lax.broadcasted_iota(jnp.int32, (*chunk.shape, BLOCK), 2)
+    value = jnp.where(token < alphabet, _read(logits, parent, token), -jnp.inf)
+    total = _total(pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None]).reshape(batch, -1)
+    place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)
+    return pick(total, place), pick((parent[..., None] * alphabet + token).reshape(batch, -1), place)
+
+
+def _best_of_light(level, node, score, logits, width, renormalize, mask) -> Winners:
+    num_places = level.form.light
+    child, token, real = children(level, node, num_places, mask)
+    value = logits_of(logits, token, real)
+    normaliser = jax.nn.logsumexp(value if renormalize else logits, axis=-1)
+    total = _total(score[..., None], value, normaliser[..., None], token)
+    if num_places == 1:
+        return Winners(total[..., 0], token[..., 0], child[..., 0], None)
+    total, token, child = (x.reshape(len(node), -1) for x in (total, token, child))
+    if total.shape[1] <= width:  # all stay
+        return Winners(total, token, child, jax.lax.broadcasted_iota(jnp.int32, total.shape, 1) // num_places)
+    place = jnp.sort(topk.top_k(total, width)[1], axis=1)  # back to lexicographic order
+    return Winners(pick(total, place), pick(token, place), pick(child, place), place // num_places)
+
+
+def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winners:
+    batch, beams = node.shape
+    words = _rows(level, node, mask)  # -> [B, K, w]
+    bound = _largest_of_words(level, logits, words)
+    normaliser = _normaliser_of_words(level, logits, words) if renormalize else jax.nn.logsumexp(logits, axis=-1)
+    own = -(-level.form.light // BLOCK)  # chunks that hold the children of a light node, before the words of a heavy one
+    if own:
+        heavy, _ = level.row(node)
+        _, token, real = children(level, node, own * BLOCK, mask)
+        real &= ~heavy[..., None]
+        value = logits_of(logits, token, real)
+        if renormalize:
+            normaliser = jnp.where(heavy, normaliser, jax.nn.logsumexp(value, axis=-1))
+    bound = _total(score[..., None], bound, normaliser[..., None])
+    if own:
+        total = _total(score[..., None], value, normaliser[..., None], token)
+        bound = jnp.concatenate([total.reshape(batch, beams, own, BLOCK).max(axis=-1), bound], axis=-1)
+        words = jnp.concatenate([_packed(real), words], axis=-1)
+    num_chunks = bound.shape[2]
+    bound, words = bound.reshape(batch, -1), words.reshape(batch, -1)
+    chunk = jnp.sort(topk.top_k(bound, min(width, bound.shape[1]))[1], axis=1)  # -> [B, Q]
+
+    parent, word = chunk // num_chunks, chunk % num_chunks - own
+    first = pick(level.first(node), parent)[..., None]
+    inside = jax.lax.broadcasted_iota(jnp.int32, (*chunk.shape, BLOCK), 2)  # -> [B, Q, 32]
+    token = word[..., None] * BLOCK + inside
+    place = jnp.clip(first + token + own * BLOCK, 0, len(level.token) - 1)  # of a light node
+    token += level.form.low
+    if own:
+        token = jnp.where(word[..., None] < 0, level.tokens(place), token)
+    value = jnp.where(token == docids.PAD, 0.0, _read(logits, parent, token))
+    value = jnp.where(_bits(pick(words, chunk)).reshape(token.shape), value, -jnp.inf)
+    total = _total(pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None], token).reshape(batch, -1)
+    place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)  # -> [B, W]
+
+    parent, word, inside = pick(parent, place // BLOCK), pick(word, place // BLOCK), place % BLOCK
+    rank = _rank(level, pick(node, parent), word, inside)
+    offset = jnp.where(word < 0, (word + own) * BLOCK + inside, rank)
+    child = jnp.minimum(pick(level.first(node), parent) + offset, len(level.token) - 1)
+    return Winners(pick(total, place), pick(token.reshape(batch, -1), place), child, parent)
+
+
+def _total(score, value, normaliser, token=None):
+    """score + log-probability; -inf where the normaliser is not finite: a logit that it reads is NaN or +inf, or all are -inf."""
+    forced = False if token is None else token == docids.PAD
+    gain = jnp.where(forced, 0.0, value - normaliser)
+    return jnp.where((value > -jnp.inf) & (forced | jnp.isfinite(normaliser)), score + gain, -jnp.inf)
+
+
+def _rank(level, node, word, bit):
+    """i32[B, W] children of heavy nodes i32[B, W] before bit i32[B, W] of a word."""
+    row = level.rows[level.row(node)[1]]  # -> [B, W, w], of all children, allowed or not: nodes are counted by them
+    index = jax.lax.broadcasted_iota(jnp.int32, row.shape, 2)
+    here = (jnp.uint32(1) << bit.astype(jnp.uint32)) - 1
+    below = jnp.where(index < word[..., None], row, jnp.where(index == word[..., None], row & here[..., None], 0))
+    return jax.lax.population_count(below).astype(jnp.int32).sum(axis=2)
+
+
+def _rows(level, node, mask):
+    """u32[B, K, w] the allowed children of heavy nodes i32[B, K]; 0 for light ones."""
+    heavy, row = level.row(node)
+    rows = level.rows[None] if mask is None or mask.rows is None else mask.rows
+    words = rows[0][row] if len(rows) == 1 else jax.vmap(lambda rows, index: rows[index])(rows, row)
+    if mask is not None and mask.gone is not None:
+        words &= ~_gone(level, node, mask.gone, words.shape[2], lambda child, _: level.tokens(child) - level.form.low)
+    return jnp.where(heavy[..., None], words, 0)
+
+
+def _gone(level, node, gone, num_words, bit_of_child):
+    """u32[B, K, num_words] bits bit_of_child(child, first child) of the children `gone` i32[B, E] of nodes i32[B, K]."""
+    first, end = level.first(node)[:, None], level.first(node + 1)[:, None]
+    owned = (first <= gone[..., None]) & (gone[..., None] < end)  # -> [B, E, K]; a node stands in a beam once
+    parent = jnp.argmax(owned, axis=2)
+    bit = bit_of_child(jnp.maximum(gone, 0), pick(first[:, 0], parent))
+    word = jnp.where(owned.any(axis=2) & (bit < num_words * BLOCK), bit // BLOCK, num_words)
+    value = jnp.uint32(1) << (bit % BLOCK).astype(jnp.uint32)
+    blank = jnp.zeros((*node.shape, num_words), jnp.uint32)
+    return jax.vmap(lambda to, k, w, v: to.at[k, w].add(v, mode="drop"))(blank, parent, word, value)
+
+
+def _bits(words):
+    """bool[..., 32] of u32[...]."""
+    return (words[..., None] >> jax.lax.broadcasted_iota(jnp.uint32, (*words.shape, BLOCK), words.ndim)) & 1 == 1
+
+
+def _packed(bits):
+    """u32[B, K, C / 32] of bool[B, K, C]."""
+    bits = bits.reshape(*bits.shape[:2], -1, BLOCK)
+    return (bits.astype(jnp.uint32) << jax.lax.broadcasted_iota(jnp.uint32, bits.shape, 3)).sum(axis=3, dtype=jnp.uint32)
+
+
+def _read(logits, parent, token):
+    """f32[B, Q, 32] logits of tokens i32[B, Q, 32] after hypotheses i32[B, Q]."""
+    read = jax.vmap(lambda rows, row, column: rows.at[row[:, None], column].get(mode="clip"))
+    return read(logits, parent, token)
+
+
+def _chunked(logits, low, num_words, fill):
+    """f32[B, K, num_words, 32] the logits of tokens from `low`."""
+    span = num_words * BLOCK
+    logits = logits[..., low : low + span]
+    logits = jnp.pad(logits, [(0, 0), (0, 0), (0, span - logits.shape[2])], constant_values=fill)
+    return logits.reshape(*logits.shape[:2], num_words, BLOCK)
+
+
+def _in_words(level, logits):
+    return _chunked(logits, level.form.low, level.form.words, fill=0)
+
+
+def _largest_of_words(level, logits, words):
+    """f32[B, K, w] largest logit of each 32 tokens among those whose bit is set, -inf where none is."""
+    least = topk.ordered(jnp.float32(-jnp.inf))
+    return topk.unordered(jnp.where(_bits(words), topk.ordered(_in_words(level, logits)), least).max(axis=3))
+
+
+def _normaliser_of_words(level, logits, words):
+    """f32[B, K] log-sum-exp of the logits whose bit is set."""
+    return jax.nn.logsumexp(jnp.where(_bits(words), _in_words(level, logits), -jnp.inf), axis=(2, 3))
