@@ -120,3 +120,12 @@ def test_naive_strings_are_decided_by_the_key():
     assert (first == again).all() and (first != other).any()
     numbers = [int("".join(str(t - 1) for t in row if 0 < t < text.END)) for row in first.tolist()]
     assert numbers != sorted(numbers) == list(range(500))
+
+
+@pytest.mark.parametrize("most", [9, 2**16 - 1, 2**16 + 5, 2**31 - 2])
+def test_the_order_is_lexicographic_and_equal_rows_stay_in_order(most):
+    tokens = np.random.default_rng(0).choice([1, 2, most // 2, most - 1, most], (400, 3)).astype(np.int32)
+    order = docids.Docids(tokens, most + 1).order
+    rows = [(*tokens[row].tolist(), row) for row in order]
+    assert rows == sorted(rows)
+    assert len({row[:3] for row in rows}) < len(rows)  # some are equal

@@ -76,6 +76,16 @@ class Level:
         """i32[...] tokens into children i32[...]."""
         return self.token[child].astype(jnp.int32) + self.form.low
 
+    def find(self, node: jax.Array, token: jax.Array) -> jax.Array:
+        """i32[...] child of nodes i32[...] on tokens i32[...], -1 = none. O(log C) gathers."""
+        low, end = self.first(node), self.first(node + 1)
+        high, last = end, len(self.token) - 1
+        for _ in range(self.form.widest.bit_length()):
+            middle = (low + high) // 2
+            below = (low < high) & (self.tokens(jnp.minimum(middle, last)) < token)
+            low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, jnp.minimum(middle, high))
+        return jnp.where((low < end) & (self.tokens(jnp.minimum(low, last)) == token), low, -1)
+
 
 def form_of(num_children: np.ndarray, token: np.ndarray, alphabet: int) -> Form:
     """Form of a level, given the children i[M] of each node and the tokens i[M'] into them: the cheapest to search.
@@ -142,17 +152,27 @@ def encode(num_children: np.ndarray, token: np.ndarray, form: Form, like: Level 
         words = np.packbits(bit, bitorder="little").view("<u4").astype(np.uint32)
         rank[1:] = np.cumsum(bit.reshape(-1, BLOCK).sum(axis=1))[:-1]
         num_rows = max(int(is_heavy.sum()), room[2], 1) if form.words > 1024 else size_class(int(is_heavy.sum()), room[2])
-        rows = _rows(first, token, np.flatnonzero(is_heavy), num_rows, form.words)
+        rows = rows_of(first, token, np.flatnonzero(is_heavy), num_rows, form.words)
     return Level(base, offset, words, rank, token, rows, form)
 
 
-def _rows(first: np.ndarray, token: np.ndarray, heavy: np.ndarray, num_rows: int, words: int) -> np.ndarray:
-    """u32[num_rows, words] bits of the children of the heavy nodes."""
+def first_children(level: Level, num_nodes: int) -> np.ndarray:
+    """i64[num_nodes + 1] first child of every node, on the host; the last is the number of children of all."""
+    if level.form.chain:
+        return np.arange(num_nodes + 1)
+    node = np.arange(num_nodes + 1)
+    return np.asarray(level.base).astype(np.int64)[node // BLOCK] + np.asarray(level.offset)[: num_nodes + 1]
+
+
+def rows_of(
+    first: np.ndarray, token: np.ndarray, heavy: np.ndarray, num_rows: int, words: int, *, alive: np.ndarray | None = None
+) -> np.ndarray:
+    """u32[num_rows, words] bits of the children of the heavy nodes; of those alive, bool[M'], if given."""
     bits = np.zeros((num_rows, words * BLOCK), bool)
     count = first[heavy + 1] - first[heavy]
     row = np.repeat(np.arange(len(heavy)), count)
     child = np.arange(len(row)) + np.repeat(first[heavy] - (np.cumsum(count) - count), count)
-    bits[row, token[child]] = True
+    bits[row, token[child]] = True if alive is None else alive[child]
     return np.packbits(bits, axis=1, bitorder="little").view("<u4").astype(np.uint32)
 
 

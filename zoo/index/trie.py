@@ -11,6 +11,7 @@ Bytes an item: about 4 to name the document, b a level for tokens of b = 1 or 2 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,15 @@ def _static(**kwargs):
     return dataclasses.field(metadata={"static": True}, **kwargs)
 
 
+class Filter(NamedTuple):
+    """What `zoo.index.filters` leaves of a trie; G = 1 for all queries or B, one each; a field is None where it forbids nothing."""
+
+    masks: tuple[winners.Mask, ...]  # L
+    allowed: jax.Array | None  # u32[G, N / 32 + 1] bit of each place of `Trie.documents`
+    before: jax.Array | None  # i32[G, N / 32 + 1] places allowed before each word of them
+    excluded: jax.Array | None  # i32[B, E] rows of documents, -1 = none
+
+
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trie:
@@ -38,8 +48,7 @@ class Trie:
     levels: tuple[levels.Level, ...]  # L
     document_start: jax.Array  # i32[M_L + 1]: first place in `documents` of each leaf; [0] where each leaf has one document
     documents: jax.Array  # i32[N]: rows of the documents, leaf by leaf
-    masks: tuple[winners.Mask, ...] | None  # L, what a filter leaves (`zoo.index.growth`); None = everything
-    allowed: jax.Array | None  # u32[G, N / 32] bits of `documents` that a filter leaves, G = 1 or B
+    filter: Filter | None  # what may be answered; None = everything
     alphabet: int = _static()  # V
     documents_per_leaf: int = _static()  # most documents of a leaf, 1 for Docids that are unique
 
@@ -92,23 +101,46 @@ class Trie:
 
         The documents below a node are contiguous: L - t + 1 gathers find the first of this node and of the next.
         """
+        first, end = self.places(t, node)
+        return end - first
+
+    def places(self, t: int, node: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """First place i32[...] in `documents` below nodes i32[...] of depth t, and the place after the last."""
         first, end = node, node + 1
         for level in self.levels[t:]:
             first, end = level.first(first), level.first(end)
-        return self._first_document(end) - self._first_document(first)
+        return self._first_document(first), self._first_document(end)
+
+    def walk(self, tokens: jax.Array) -> jax.Array:
+        """i32[..., L] node of depth 1 .. L that each prefix of tokens i32[..., L] reaches, -1 = none. O(L log C) gathers a row."""
+        node, nodes = jnp.zeros(tokens.shape[:-1], jnp.int32), []
+        for t, level in enumerate(self.levels):
+            child = level.find(jnp.maximum(node, 0), tokens[..., t])
+            node = jnp.where(node < 0, -1, child)
+            nodes.append(node)
+        return jnp.stack(nodes, axis=-1)
 
     def documents_of(self, leaf: jax.Array) -> jax.Array:
-        """i32[..., documents_per_leaf] rows of the documents of leaves i32[...]; -1 after the last and for leaf -1."""
+        """i32[..., documents_per_leaf] rows of the documents of leaves i32[...]; -1 after the last and for leaf -1.
+
+        With a filter the leaves are [B, K], and -1 stands for what it forbids as well.
+        """
         first, end = (self._first_document(leaf + i)[..., None] for i in (0, 1))
         place = first + jax.lax.broadcasted_iota(jnp.int32, (*leaf.shape, self.documents_per_leaf), leaf.ndim)
         real = (leaf >= 0)[..., None] & (place < end)
-        return jnp.where(real, self.documents[jnp.clip(place, 0, len(self.documents) - 1)], -1)
+        place = jnp.clip(place, 0, len(self.documents) - 1)
+        document = self.documents[place]
+        if self.filter is not None and self.filter.allowed is not None:
+            real &= winners.bit_of(self.filter.allowed, place)
+        if self.filter is not None and self.filter.excluded is not None:
+            real &= (document[..., None] != self.filter.excluded[:, None, None]).all(axis=-1)
+        return jnp.where(real, document, -1)
 
     def _first_document(self, leaf: jax.Array) -> jax.Array:
         return leaf if self.documents_per_leaf == 1 else self.document_start[leaf]
 
     def _mask(self, t: int) -> winners.Mask | None:
-        return None if self.masks is None else self.masks[t]
+        return None if self.filter is None else self.filter.masks[t]
 
     def _check(self, logits: jax.Array) -> None:
         if logits.shape[-1] < self.alphabet:
@@ -181,8 +213,7 @@ def assemble(
         levels=tuple(levels.encode(*level) for level in zip(counts, edges, forms, models, strict=True)),
         document_start=start,
         documents=levels.padded(documents.astype(np.int32), levels.size_class(len(documents), room[1])),
-        masks=None,
-        allowed=None,
+        filter=None,
         alphabet=alphabet,
         documents_per_leaf=most,
     )

@@ -29,9 +29,9 @@ class Winners(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """Which edges of a level a filter leaves, see `zoo.index.growth`; G = 1 or B; a field is None where it forbids nothing."""
+    """Which edges of a level a filter leaves, see `zoo.index.filters`; G = 1 or B; a field is None where it forbids nothing."""
 
-    child: jax.Array | None  # u32[G, M' / 32] bit of each child
+    child: jax.Array | None  # u32[G, M' / 32 + 1] bit of each child
     rows: jax.Array | None  # u32[G, H, w] what is left of the rows of heavy nodes
     gone: jax.Array | None  # i32[B, E] children without an allowed document below, each once; -1 = none
 
@@ -184,13 +184,14 @@ def _rows(level, node, mask):
 def _gone(level, node, gone, num_words, bit_of_child):
     """u32[B, K, num_words] bits bit_of_child(child, first child) of the children `gone` i32[B, E] of nodes i32[B, K]."""
     first, end = level.first(node)[:, None], level.first(node + 1)[:, None]
-    owned = (first <= gone[..., None]) & (gone[..., None] < end)  # -> [B, E, K]; a node stands in a beam once
-    parent = jnp.argmax(owned, axis=2)
+    owned = (first <= gone[..., None]) & (gone[..., None] < end)  # -> [B, E, K]
+    parent = jnp.argmax(owned, axis=2)  # the first hypothesis at that node; a dead one may stand there too
     bit = bit_of_child(jnp.maximum(gone, 0), pick(first[:, 0], parent))
     word = jnp.where(owned.any(axis=2) & (bit < num_words * BLOCK), bit // BLOCK, num_words)
     value = jnp.uint32(1) << (bit % BLOCK).astype(jnp.uint32)
     blank = jnp.zeros((*node.shape, num_words), jnp.uint32)
-    return jax.vmap(lambda to, k, w, v: to.at[k, w].add(v, mode="drop"))(blank, parent, word, value)
+    bits = jax.vmap(lambda to, k, w, v: to.at[k, w].add(v, mode="drop"))(blank, parent, word, value)
+    return pick(bits, jnp.argmax(node[..., None] == node[:, None], axis=2))  # all at a node as the first of them
 
 
 def _bits(words):

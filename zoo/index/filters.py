@@ -1,0 +1,129 @@
+"""What of a trie may be answered: for all queries or for each its own, without building another trie.
+
+`keep` takes what is allowed, as bits, and serves conditions that leave any share of the documents, such as "in stock". `without`
+takes a few documents a query that are not, such as what a user has seen; it costs nothing that grows with the trie. Both may be
+combined, `without` last. A prefix below which nothing is allowed is no longer a prefix, so a search wastes no hypothesis on it and
+its answers equal those of a trie built from the allowed documents alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.index import levels, trie, winners
+
+BLOCK = levels.BLOCK
+
+
+def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
+    """The trie of which only allowed documents are answered. Host cost: L passes over N bits a row of `allowed`.
+
+    allowed: bool[N'] for all queries or bool[B, N'] for each, by row of the document; N' above the largest row.
+    Bytes on the device: about N / 8 a level and row of `allowed`, more where levels have rows of bits.
+    """
+    allowed = np.atleast_2d(np.asarray(allowed))
+    documents = np.asarray(index.documents)
+    starts, num_nodes = [], 1
+    for level in index.levels:
+        starts.append(levels.first_children(level, num_nodes))
+        num_nodes = int(starts[-1][-1])
+    first = np.arange(num_nodes + 1) if index.documents_per_leaf == 1 else np.asarray(index.document_start)[: num_nodes + 1]
+    documents = documents[: first[-1]]
+    if allowed.dtype != bool or allowed.ndim != 2 or allowed.shape[1] <= documents.max():
+        raise ValueError(
+            f"filters: expected bool [N] or [B, N] with N above {documents.max()}, the largest row of a document, "
+            f"got {allowed.dtype} {list(allowed.shape)}"
+        )
+    places = allowed[:, documents]
+    alive = np.logical_or.reduceat(places, first[:-1], axis=1)
+    masks = []
+    for level, start in zip(reversed(index.levels), reversed(starts), strict=True):
+        masks.append(_mask(level, start, alive))
+        alive = np.logical_or.reduceat(alive, start[:-1], axis=1)
+    bits = _packed(places, len(index.documents))
+    found = trie.Filter(tuple(masks[::-1]), bits, _counted_before(places, bits.shape[1]), None)
+    return dataclasses.replace(index, filter=jax.tree.map(jnp.asarray, found))
+
+
+def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
+    """The trie of which some documents of each query are not answered. Traces; cost O(E L log C + E^2 L) a query.
+
+    tokens: i32[B, E, L] identifiers of the documents; rows: i32[B, E] their rows, -1 = none. Repetitions count once; what is not
+    in the trie, or not allowed by `keep`, changes nothing.
+    """
+    if rows.ndim != 2 or tokens.shape != (*rows.shape, index.length):
+        raise ValueError(
+            f"filters: expected tokens [B, E, {index.length}] and rows [B, E] of documents, got {list(tokens.shape)} and {list(rows.shape)}"
+        )
+    base = index.filter or trie.Filter((winners.Mask(None, None, None),) * index.length, None, None, None)
+    if base.excluded is not None:
+        raise ValueError("filters: documents are excluded from this trie already; exclude all of them at once")
+    num_excluded = rows.shape[1]
+    earlier = jnp.tril(jnp.ones((num_excluded, num_excluded), bool), -1)[None]  # place j stands before place i
+    nodes = index.walk(tokens)  # -> [B, E, L]
+    real = (rows >= 0) & (nodes[..., -1] >= 0) & ~((rows[:, None] == rows[..., None]) & earlier).any(axis=2)
+    if base.allowed is not None:
+        real &= _is_allowed(index, base, nodes[..., -1], rows)
+    masks = []
+    for t, mask in enumerate(base.masks):
+        node = nodes[..., t]
+        same = (node[:, None] == node[..., None]) & real[:, None] & real[..., None]  # -> [B, E, E]
+        gone = real & (same.sum(axis=2) == _num_allowed(index, base, t + 1, jnp.maximum(node, 0))) & ~(same & earlier).any(axis=2)
+        masks.append(mask._replace(gone=jnp.where(gone, node, -1)))
+    return dataclasses.replace(index, filter=base._replace(masks=tuple(masks), excluded=rows))
+
+
+def _num_allowed(index, base, t, node):
+    """i32[B, E] documents below nodes i32[B, E] of depth t that `keep` leaves."""
+    first, end = index.places(t, node)
+    return end - first if base.allowed is None else _before(base, end) - _before(base, first)
+
+
+def _before(base, place):
+    """i32[B, E] places allowed before places i32[B, E]."""
+
+    def count(words, before, place):
+        below = words[place // BLOCK] & ((jnp.uint32(1) << (place % BLOCK).astype(jnp.uint32)) - 1)
+        return before[place // BLOCK] + jax.lax.population_count(below).astype(jnp.int32)
+
+    return count(base.allowed[0], base.before[0], place) if len(base.allowed) == 1 else jax.vmap(count)(base.allowed, base.before, place)
+
+
+def _is_allowed(index, base, leaf, rows):
+    """bool[B, E] whether `keep` leaves documents i32[B, E] of leaves i32[B, E]."""
+    place = index.places(index.length, jnp.maximum(leaf, 0))[0][..., None]
+    next_places = jax.lax.broadcasted_iota(jnp.int32, (*rows.shape, index.documents_per_leaf), 2)
+    place = jnp.minimum(place + next_places, len(index.documents) - 1)
+    return (winners.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(axis=2)
+
+
+def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> winners.Mask:
+    """Of a level whose children are alive as bool[G, M']."""
+    rows = None
+    if level.form.heavy:
+        heavy = np.flatnonzero(np.diff(start) > level.form.light)
+        token = np.asarray(level.token)
+        rows = np.stack([levels.rows_of(start, token, heavy, len(level.rows), level.form.words, alive=each) for each in alive])
+    return winners.Mask(_packed(alive, len(level.token)), rows, None)
+
+
+def _counted_before(bits: np.ndarray, words: int) -> np.ndarray:
+    """i32[G, words] bits set before each word of bool[G, n]."""
+    counts = np.zeros((len(bits), words * BLOCK), np.int32)
+    counts[:, : bits.shape[1]] = bits
+    counts = counts.reshape(len(bits), words, BLOCK).sum(axis=2)
+    return (np.cumsum(counts, axis=1) - counts).astype(np.int32)
+
+
+def _packed(bits: np.ndarray, size: int) -> np.ndarray:
+    """u32[G, size / 32 + 1] of bool[G, n], n at most size."""
+    words = size // BLOCK + 1  # the place after the last has a word too
+    padded = np.zeros((len(bits), words * BLOCK), bool)
+    padded[:, : bits.shape[1]] = bits
+    return np.packbits(padded, axis=1, bitorder="little").view("<u4").astype(np.uint32)
+
+

@@ -1,0 +1,105 @@
+"""A trie on disk, memory-mapped, and spread over the devices of a mesh."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.index import levels, trie
+
+FORMAT = 1  # of the files; another is refused
+FIELDS = ("base", "offset", "heavy", "rank", "token", "rows")
+
+
+def save(index: trie.Trie, folder: str | os.PathLike) -> None:
+    """Writes a folder: one `.npy` an array and `trie.json`. All of it or, if interrupted, none. Filters are not saved.
+
+    Raises FileExistsError if the folder exists.
+    """
+    folder = pathlib.Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"store: {folder} exists; choose another folder or remove it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        np.save(partial / "document_start.npy", np.asarray(index.document_start))
+        np.save(partial / "documents.npy", np.asarray(index.documents))
+        for t, level in enumerate(index.levels):
+            for field in FIELDS:
+                np.save(partial / f"{t}.{field}.npy", np.asarray(getattr(level, field)))
+        about = {
+            "format": FORMAT,
+            "alphabet": index.alphabet,
+            "documents_per_leaf": index.documents_per_leaf,
+            "forms": [level.form._asdict() for level in index.levels],
+        }
+        (partial / "trie.json").write_text(json.dumps(about, indent=1))
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
+    """The trie that `save` wrote, on the device; mapped: on the host, read from disk where it is touched, for `shard` or to inspect.
+
+    Raises ValueError, naming the file, for a folder that is none of `save`'s or has a damaged file.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        about = json.loads((folder / "trie.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"store: {folder} holds no trie: {error}; expected a folder that `store.save` wrote") from error
+    if about.get("format") != FORMAT:
+        raise ValueError(f"store: {folder} has format {about.get('format')!r}, expected {FORMAT}; build the trie again")
+
+    def read(name: str) -> np.ndarray:
+        file = folder / f"{name}.npy"
+        try:
+            array = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ValueError(f"store: {file} cannot be read: {error}; build the trie again") from error
+        return array if mapped else jnp.asarray(array)
+
+    parts = tuple(
+        levels.Level(*(read(f"{t}.{field}") for field in FIELDS), levels.Form(**form)) for t, form in enumerate(about["forms"])
+    )
+    return trie.Trie(
+        levels=parts,
+        document_start=read("document_start"),
+        documents=read("documents"),
+        filter=None,
+        alphabet=about["alphabet"],
+        documents_per_leaf=about["documents_per_leaf"],
+    )
+
+
+def shard(index: trie.Trie, mesh: jax.sharding.Mesh, axis: str) -> trie.Trie:
+    """The trie with every array cut along its first axis over a mesh axis: each of n devices holds about 1 / n of it.
+
+    Look-ups are compiled to a gather of what a device holds and a sum over devices; answers are the same. For a trie that
+    outgrows a device: on one that does not, copies are faster. Arrays are padded to multiples of n; an array shorter than
+    that is copied to all.
+    """
+    if axis not in mesh.axis_names:
+        raise ValueError(f"store: expected one of the mesh's axes {', '.join(mesh.axis_names)}, got {axis!r}")
+    parts = mesh.shape[axis]
+    mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)  # axes that the compiler may use as it sees fit
+
+    def spread(array):
+        array = np.asarray(array)
+        spec = jax.sharding.PartitionSpec(axis if len(array) >= parts else None)
+        missing = -len(array) % parts if len(array) >= parts else 0
+        padded = np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) if missing else array
+        return jax.device_put(padded, jax.sharding.NamedSharding(mesh, spec))
+
+    if index.filter is not None:
+        raise ValueError("store: expected a trie without a filter; shard it first and filter the result")
+    return jax.tree.map(spread, index)
