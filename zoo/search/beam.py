@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -56,6 +56,51 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
     Returns:
       Beams of exactly `width` columns.
     """
+    *_, last = _levels(step, cache, automaton, width=width, length=length, renormalize=renormalize)
+    return answers(automaton, last, width=width)
+
+
+class Prefixes(NamedTuple):
+    """Hypotheses of B queries at depth t, best first; the dead have score -inf, the rest of theirs is arbitrary."""
+
+    token: jax.Array  # i32[B, K, t]
+    score: jax.Array  # f32[B, K] sum of log-probabilities
+    node: jax.Array  # i32[B, K, ...] of the automaton
+
+
+def beam_prefixes(
+    step: Step, cache: Cache, automaton: automata.Automaton, *, width: int, length: int, renormalize: bool
+) -> tuple[Prefixes, ...]:
+    """What `beam_search` keeps at each depth 1 .. length, in this order: L of Prefixes with K_t columns.
+
+    Where every prefix of an identifier is one, as for n-grams, these are the partial hypotheses that SEAL scores documents by
+    (arXiv:2204.10628, sec. 3.2). Arguments as of `beam_search`.
+    """
+    found = _levels(step, cache, automaton, width=width, length=length, renormalize=renormalize)
+    return tuple(best_first(prefixes) for prefixes in found)
+
+
+def answers(automaton: automata.Automaton, last: Prefixes, *, width: int) -> Beams:
+    """Beams of the hypotheses at the last depth, in any order."""
+    last = best_first(last)
+    alive = last.score > -jnp.inf
+    leaf = automaton.leaf(last.token.shape[2], last.node)
+    beams = Beams(jnp.where(alive[..., None], last.token, docids.PAD), last.score, jnp.where(alive, leaf, NO_LEAF))
+    missing = width - last.score.shape[1]
+    return Beams(*(
+        jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
+        for x, fill in zip(beams, (docids.PAD, -jnp.inf, NO_LEAF))
+    ))
+
+
+def best_first(prefixes: Prefixes) -> Prefixes:
+    """The same, of highest score first; of equal ones in the order that they stand in."""
+    score, place = jax.lax.top_k(prefixes.score, prefixes.score.shape[1])
+    token, node = gather((prefixes.token, prefixes.node), place)
+    return Prefixes(token, score, node)
+
+
+def _levels(step, cache, automaton, *, width, length, renormalize) -> Iterator[Prefixes]:
     check(cache, width=width, length=length)
     batch = jax.tree.leaves(cache)[0].shape[0]
     node = automaton.start(batch)  # -> [B, K], as are token and score below
@@ -67,18 +112,9 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
         logits, cache = step(t, token, cache)
         score, token, node, parent = choose(t, node, score, logits.astype(jnp.float32), width=width, renormalize=renormalize)
         if parent is not None:
-            cache, history = _gather((cache, history), parent)
+            cache, history = gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
-
-    score, place = jax.lax.top_k(score, score.shape[1])
-    history, leaf = _gather((history, automaton.leaf(length, node)), place)
-    alive = score > -jnp.inf
-    beams = Beams(jnp.where(alive[..., None], history, docids.PAD), score, jnp.where(alive, leaf, NO_LEAF))
-    missing = width - score.shape[1]
-    return Beams(*(
-        jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
-        for x, fill in zip(beams, (docids.PAD, -jnp.inf, NO_LEAF))
-    ))
+        yield Prefixes(history, score, node)
 
 
 def check(cache: Cache, *, width: int, length: int) -> None:
@@ -99,7 +135,7 @@ def best_children(
     total, token, child = (x.reshape(len(node), -1) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
     _, place = topk.top_k(total, min(width, total.shape[1]))  # of equal ones the first
     place = jnp.sort(place, axis=1)  # back to lexicographic order
-    return winners.Winners(*_gather((total, token, child), place), place // num_children)
+    return winners.Winners(*gather((total, token, child), place), place // num_children)
 
 
 def score_children(
@@ -115,7 +151,7 @@ def score_children(
     return jnp.where(jnp.isnan(score), -jnp.inf, score), token, child
 
 
-def _gather(tree: Any, beam: jax.Array) -> Any:
+def gather(tree: Any, beam: jax.Array) -> Any:
     """Leaves [B, K, ...] -> [B, K', ...] with the hypotheses beam i32[B, K']."""
     pick = jax.vmap(lambda rows, index: rows.at[index].get(mode="promise_in_bounds"))
     return jax.tree.map(lambda leaf: pick(leaf, beam), tree)

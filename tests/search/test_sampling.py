@@ -1,0 +1,190 @@
+"""Draws against the distribution that they are drawn from, enumerated; every statistic has a control that it rejects."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import jax
+import jax.numpy as jnp
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import beam, diverse, sampling
+
+IDS = docids.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 1, 3], [2, 3, 1], [3, 0, 0]]), 4)
+LENGTH, ALPHABET, MANY = 3, 4, 20_000
+INDEX = trie.build(IDS)
+TABLES = np.random.default_rng(0).normal(size=(LENGTH, ALPHABET, ALPHABET)).astype(np.float32)  # of the last token
+
+
+def step(t, token, cache):
+    return jnp.asarray(TABLES[t])[token], cache
+
+
+def cache_of(batch):
+    return jnp.zeros((batch, 1))
+
+
+def log_probabilities(temperature=1.0, renormalize=True, alive=range(len(IDS))):
+    """f64[N] of the identifiers: of the decoder that masks and renormalises, or of the model."""
+    rows = [tuple(row) for row in IDS.tokens.tolist()]
+    found = []
+    for row in rows:
+        total, before = 0.0, 0
+        for t, token in enumerate(row):
+            over = sorted({rows[a][t] for a in alive if rows[a][:t] == row[:t]})
+            if over == [0] or not over:
+                break
+            logits = TABLES[t, before].astype(np.float64) / temperature
+            total += logits[token] - np.logaddexp.reduce(logits[over] if renormalize else logits)
+            before = token
+        found.append(total)
+    return np.array(found)
+
+
+def rows_of(beams):
+    return np.asarray(INDEX.documents_of(beams.leaf))[..., 0]
+
+
+def chi_square(counts, expected):
+    """Standard deviations by which a chi-square statistic exceeds its mean."""
+    statistic = ((counts - expected) ** 2 / expected).sum()
+    return (statistic - (len(counts) - 1)) / np.sqrt(2 * (len(counts) - 1))
+
+
+FAR = 6.0  # standard deviations: a right sampler exceeds it once in many millions; the keys are fixed
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+def test_draws_have_the_distribution_of_the_decoder(temperature):
+    draw = jax.jit(functools.partial(sampling.sample, step, num=4, length=LENGTH, renormalize=False))
+    beams = draw(cache_of(MANY // 4), INDEX, jax.random.key(0), temperature=temperature)
+    counts = np.bincount(rows_of(beams).ravel(), minlength=len(IDS))
+    assert abs(chi_square(counts, MANY * np.exp(log_probabilities(temperature)))) < FAR
+    assert chi_square(counts, MANY * np.exp(log_probabilities(temperature * 1.2))) > FAR  # the control
+    np.testing.assert_allclose(beams.score, log_probabilities(renormalize=False)[rows_of(beams)], rtol=1e-5)  # f32 sums
+
+
+def test_temperature_zero_is_greedy():
+    beams = sampling.sample(step, cache_of(2), INDEX, jax.random.key(0), num=3, length=LENGTH, temperature=0.0, renormalize=True)
+    greedy = beam.beam_search(step, cache_of(2), INDEX, width=1, length=LENGTH, renormalize=True)
+    assert (beams.token == greedy.token).all() and (beams.leaf == greedy.leaf).all()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_draws_without_replacement_have_the_law_of_an_urn(temperature):
+    draw = jax.jit(functools.partial(sampling.sample_distinct, step, width=3, length=LENGTH, temperature=temperature, renormalize=False))
+    beams, perturbed = draw(cache_of(MANY), INDEX, jax.random.key(1))
+    rows, p = rows_of(beams), np.exp(log_probabilities(temperature))
+    triples = list(itertools.permutations(range(len(IDS)), 3))
+    urn = np.array([p[a] * p[b] / (1 - p[a]) * p[c] / (1 - p[a] - p[b]) for a, b, c in triples])
+    where = {triple: i for i, triple in enumerate(triples)}
+    counts = np.bincount([where[tuple(row)] for row in rows.tolist()], minlength=len(triples))
+    assert abs(chi_square(counts, MANY * urn)) < FAR
+    independent = np.array([p[a] * p[b] * p[c] for a, b, c in triples])
+    assert chi_square(counts, MANY * independent / independent.sum()) > FAR  # the control: thrice with replacement, if different
+    assert (np.diff(perturbed, axis=1) <= 0).all()
+    np.testing.assert_allclose(beams.score, log_probabilities(renormalize=False)[rows], rtol=1e-5)  # f32 sums
+
+
+def test_drawing_everything_without_replacement_draws_each_once():
+    beams, perturbed = sampling.sample_distinct(step, cache_of(50), INDEX, jax.random.key(2), width=9, length=LENGTH, renormalize=True)
+    assert (np.sort(rows_of(beams)[:, :6], axis=1) == np.arange(6)).all()
+    assert (beams.leaf[:, 6:] == beam.NO_LEAF).all() and (perturbed[:, 6:] == -np.inf).all() and (beams.token[:, 6:] == 0).all()
+
+
+def test_annealed_draws_have_the_law_of_deletion():
+    """After a draw, probabilities are those of the decoder over what is left: not the urn's, which keeps the marginals."""
+    temperature = jnp.array([1.0, 1.5])
+    draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False))
+    rows = rows_of(draw(cache_of(MANY), INDEX, jax.random.key(3), temperature=temperature))
+    first = np.exp(log_probabilities(1.0))
+    pairs = list(itertools.permutations(range(len(IDS)), 2))
+    law = []
+    for a, b in pairs:
+        alive = [row for row in range(len(IDS)) if row != a]
+        law.append(first[a] * np.exp(log_probabilities(1.5, alive=alive))[b])
+    where = {pair: i for i, pair in enumerate(pairs)}
+    counts = np.bincount([where[tuple(row)] for row in rows.tolist()], minlength=len(pairs))
+    assert abs(chi_square(counts, MANY * np.array(law))) < FAR
+    urn = np.array([first[a] * first[b] / (1 - first[a]) for a, b in pairs])
+    assert chi_square(counts, MANY * urn) > FAR  # the control
+
+
+def test_annealing_finds_every_identifier_once_and_the_greedy_one_first():
+    schedule = sampling.rising(8)
+    beams = sampling.reverse_anneal(step, cache_of(20), INDEX, jax.random.key(4), temperature=schedule, length=LENGTH, renormalize=False)
+    rows = rows_of(beams)
+    assert (np.sort(rows[:, :6], axis=1) == np.arange(6)).all() and (beams.leaf[:, 6:] == beam.NO_LEAF).all()
+    greedy = beam.beam_search(step, cache_of(1), INDEX, width=1, length=LENGTH, renormalize=True)
+    assert (rows[:, 0] == rows_of(greedy)[0, 0]).all()
+
+
+def test_temperatures_rise_as_published():
+    published = {0: 0, 1: 0.0413, 5: 0.2229, 10: 0.4742, 20: 0.9483, 50: 1.4633}
+    schedule = np.asarray(sampling.rising(100))
+    np.testing.assert_allclose(schedule[list(published)], list(published.values()), atol=5e-5)  # four digits
+
+
+def test_draws_repeat_with_their_key_and_trace_once():
+    traced = []
+
+    @jax.jit
+    def draw(index, key):
+        traced.append(None)
+        return sampling.sample_distinct(step, cache_of(3), index, key, width=4, length=LENGTH, renormalize=True)
+
+    one, same, other = (draw(INDEX, jax.random.key(seed)) for seed in (0, 0, 1))
+    jax.tree.map(np.testing.assert_array_equal, one, same)
+    assert not np.array_equal(one[1], other[1]) and len(traced) == 1
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_a_single_group_is_the_beam_search(seed):
+    tables = jnp.asarray(np.random.default_rng(seed).normal(size=TABLES.shape), jnp.float32)
+    ours, plain = _diverse(tables, groups=1, penalty=3.0), _plain(tables)
+    np.testing.assert_array_equal(ours.leaf, plain.leaf)
+    np.testing.assert_allclose(ours.score, plain.score, rtol=1e-6)  # f32 sums in another order
+
+
+@functools.partial(jax.jit, static_argnames=("groups", "penalty"))
+def _diverse(tables, *, groups, penalty):
+    read = lambda t, token, cache: (tables[t][token], cache)
+    return diverse.diverse_beam_search(read, cache_of(1), INDEX, width=4, groups=groups, penalty=penalty, length=LENGTH, renormalize=False)
+
+
+@jax.jit
+def _plain(tables):
+    read = lambda t, token, cache: (tables[t][token], cache)
+    return beam.beam_search(read, cache_of(1), INDEX, width=4, length=LENGTH, renormalize=False)
+
+
+def test_groups_move_apart_as_the_penalty_grows():
+    firsts = []
+    for penalty in (0.0, 100.0):
+        beams = _diverse(jnp.asarray(TABLES), groups=4, penalty=penalty)
+        alive = np.asarray(beams.score[0]) > -np.inf
+        rows = rows_of(beams)[0][alive]
+        assert len(set(rows)) == len(rows)  # an identifier is answered once
+        np.testing.assert_allclose(beams.score[0][alive], log_probabilities(renormalize=False)[rows], rtol=1e-5)  # no penalty in it
+        firsts.append(len(set(np.asarray(beams.token[0, :, 0])[alive])))
+    assert firsts == [1, 3]  # four greedy beams agree; apart they take all three first tokens, the fourth meets one of them
+
+
+def test_groups_that_do_not_divide_the_beam_are_refused():
+    with pytest.raises(ValueError, match="groups that divide width 4 .* got 3 and 1.0"):
+        diverse.diverse_beam_search(step, cache_of(1), INDEX, width=4, groups=3, penalty=1.0, length=LENGTH, renormalize=False)
+
+
+def test_prefixes_are_the_beam_of_each_depth():
+    found = beam.beam_prefixes(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False)
+    assert [prefixes.token.shape for prefixes in found] == [(1, 3, 1), (1, 3, 2), (1, 3, 3)]
+    for t, prefixes in enumerate(found):
+        cut = docids.Docids(np.unique(IDS.tokens[:, : t + 1], axis=0), ALPHABET)
+        shorter = beam.beam_search(step, cache_of(1), trie.build(cut), width=3, length=t + 1, renormalize=False)
+        np.testing.assert_array_equal(prefixes.token, shorter.token)
+        np.testing.assert_array_equal(prefixes.score, shorter.score)
+    np.testing.assert_array_equal(found[-1].node, beam.beam_search(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False).leaf)

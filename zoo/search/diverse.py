@@ -1,0 +1,66 @@
+"""Diverse beam search: groups of hypotheses that are discouraged from each other's tokens."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from zoo.search import automaton as automata
+from zoo.search import beam
+
+
+def diverse_beam_search(
+    step: beam.Step,
+    cache: beam.Cache,
+    automaton: automata.Automaton,
+    *,
+    width: int,
+    groups: int,
+    penalty: float,
+    length: int,
+    renormalize: bool,
+) -> beam.Beams:
+    """Identifiers found by `groups` beams of width / groups that take turns at each level (Vijayakumar et al. 2016, arXiv:1610.02424).
+
+    A beam ranks children by score - penalty x the hypotheses of earlier beams that took the same token at this level (their
+    Hamming diversity, eq. 4 and alg. 1); a sum of these is carried along. With one group or penalty 0 every beam is `beam_search`.
+    In a trie beams may meet in one identifier: it is answered once, so that answers may be fewer than width.
+
+    Args:
+      penalty: lambda, at least 0, in nats. Others: as for `beam.beam_search`; groups must divide width.
+
+    Returns:
+      Beams of `width` columns, by log-probability of the model, without the penalties.
+    """
+    beam.check(cache, width=width, length=length)
+    if groups < 1 or width % groups or penalty < 0:
+        raise ValueError(f"diverse: expected groups that divide width {width} and a penalty of at least 0, got {groups} and {penalty}")
+    each = width // groups
+    batch = jax.tree.leaves(cache)[0].shape[0]
+    lane = jnp.zeros((batch, groups), jnp.int32)
+    node, cache = beam.gather((automaton.start(batch), cache), lane)  # -> [B, G K, ...] with K = 1
+    token, history = jnp.full((batch, groups), beam.BOS), jnp.zeros((batch, groups, 0), jnp.int32)
+    score = key = jnp.zeros((batch, groups))
+    for t in range(length):
+        logits, cache = step(t, token, cache)
+        gain, tokens, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
+        score, key = score[..., None] + gain, key[..., None] + gain  # -> [B, G K, C]
+        here, num_children = token.shape[1] // groups, gain.shape[2]
+        used = jnp.zeros((batch, logits.shape[2]))
+        kept = []
+        for group in range(groups):
+            rows = slice(group * here, (group + 1) * here)
+            flat = lambda x: x[:, rows].reshape(batch, -1)
+            crowd = jnp.take_along_axis(used, jnp.maximum(flat(tokens), 0), axis=1)
+            ranked = flat(key) - penalty * crowd
+            ranked, place = jax.lax.top_k(ranked, min(each, here * num_children))
+            chosen = beam.gather((flat(tokens), flat(children), flat(score)), place)
+            parent = place // num_children + group * here
+            kept.append((*chosen, ranked, parent))
+            used = jax.vmap(lambda to, where, alive: to.at[where].add(alive))(used, chosen[0], (ranked > -jnp.inf).astype(used.dtype))
+        token, node, score, key, parent = (jnp.concatenate(x, axis=1) for x in zip(*kept))
+        cache, history = beam.gather((cache, history), parent)
+        history = jnp.concatenate([history, token[..., None]], axis=2)
+    same = (history[:, :, None] == history[:, None]).all(axis=3) & (score[:, None] > -jnp.inf)
+    again = (same & jnp.tril(jnp.ones(same.shape[1:], bool), -1)[None]).any(axis=2)
+    return beam.answers(automaton, beam.Prefixes(history, jnp.where(again, -jnp.inf, score), node), width=width)
