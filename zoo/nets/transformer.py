@@ -11,6 +11,7 @@ embedding tables; the optional `embedding_scale` multiplies the source embedding
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +41,13 @@ class Shape:
     buckets: int = 32  # relative position buckets
     max_distance: int = 128  # distances from here on share the last bucket
     dtype: str = "float32"  # of activations; parameters and logits are float32
+    last_tokens: tuple[int, ...] = ()  # of each position, whose tokens follow the last of the position before; () = any anywhere
+
+    @classmethod
+    def of(cls, text: str) -> Shape:
+        """The shape that `dataclasses.asdict` and JSON made this text of."""
+        fields = json.loads(text)
+        return cls(**fields | {"last_tokens": tuple(fields.get("last_tokens", ()))})
 
 
 class RMSNorm(nn.Module):
@@ -238,7 +246,7 @@ class EncoderDecoder(nn.Module):
         x = self.drop(self.target_embedding(shifted), deterministic=not train)
         for layer, kept in zip(self.decoder, memory):
             x = layer(x, kept, bias, _pad_bias(source), train=train)
-        return self._logits(self.drop(self.decoder_norm(x), deterministic=not train))
+        return self._logits(self.drop(self.decoder_norm(x), deterministic=not train), position)
 
     def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
         """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
@@ -250,10 +258,17 @@ class EncoderDecoder(nn.Module):
         for layer, own, kept in zip(self.decoder, cache, memory):
             x, own = layer.extend(x, own, kept, t, bias, _pad_bias(source))
             extended.append(own)
-        return self._logits(self.decoder_norm(x)), extended
+        return self._logits(self.decoder_norm(x), jnp.asarray(t)[None]), extended
 
-    def _logits(self, x: jax.Array) -> jax.Array:
-        return self.head(x.astype(jnp.float32))
+    def _logits(self, x: jax.Array, position: jax.Array) -> jax.Array:
+        """f32[B, Q, V] of x [B, Q, D] at positions i32[Q], or [1] for all; -inf for tokens of other positions: a head for each."""
+        logits = self.head(x.astype(jnp.float32))
+        if not self.shape.last_tokens:
+            return logits
+        ends = jnp.asarray((0, *self.shape.last_tokens))
+        token = jax.lax.broadcasted_iota(jnp.int32, (len(position), self.shape.target_vocab), 1)
+        own = (token == 0) | ((token > ends[position][:, None]) & (token <= ends[position + 1][:, None]))
+        return jnp.where(own[None], logits, -jnp.inf)
 
 
 def empty_cache(shape: Shape, batch: int, beams: int = 1) -> Cache:

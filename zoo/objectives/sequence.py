@@ -10,13 +10,18 @@ def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.
     """f32[B] -log p(identifier): token cross-entropies summed over an identifier and the one pad that ends it.
 
     A token after the first pad does not count, so an identifier of full length L counts L tokens, a shorter one
-    its length plus one. With smoothing e the target distribution is (1 - e) one-hot + e uniform (Szegedy et al. 2016, sec. 7).
+    its length plus one. With smoothing e the target distribution is (1 - e) one-hot + e uniform (Szegedy et al. 2016, sec. 7)
+    over the tokens whose logit is not -inf.
 
     logits: f32[B, L, V]; target: i32[B, L], 0 = pad. O(B L V).
     """
     log_probability = jax.nn.log_softmax(logits)
     chosen = jnp.take_along_axis(log_probability, target[..., None], axis=-1)[..., 0]
-    loss = -(1 - smoothing) * chosen - smoothing * log_probability.mean(axis=-1)
+    loss = -chosen
+    if smoothing:
+        possible = logits > -jnp.inf
+        even = jnp.where(possible, log_probability, 0.0).sum(axis=-1) / possible.sum(axis=-1)
+        loss = (1 - smoothing) * loss - smoothing * even
     return jnp.sum(loss * counted(target), axis=-1)
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,8 @@ from zoo.objectives import sequence
 from zoo.search import decoders
 from zoo.train import loop, optimizers
 
-QUERY_BATCH = 64
+QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
+MANY = 8  # batches of queries that are worth a compilation for each class of lengths
 
 
 def pairs(collection: records.Collection, split: str = "train") -> tuple[list[str], list[int]]:
@@ -118,21 +119,20 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
 
 def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: int) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names."""
-    shape = transformer.Shape(**json.loads(state["shape"]))
+    shape = transformer.Shape.of(state["shape"])
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
     legal = decoders.constraint(config.decoding, index, ids)
     wanted = min(k, len(ids))
     width = max(config.beam, wanted)
     cache = jax.eval_shape(lambda: transformer.empty_cache(shape, 1))
-    batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCH)
+    batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCHES[-1])
     documents = np.full((len(names), k), -1, np.int32)
     scores = np.full((len(names), k), -np.inf, np.float32)
     invalid = generated = proven = 0
     params = jax.device_put(state["params"])
-    for first in range(0, len(names), batch):
-        rows = np.arange(first, min(first + batch, len(names)))
-        source = jnp.asarray(sources[np.resize(rows, batch)])  # the last batch repeats rows: one shape serves all
+    for rows, length, size in _query_batches(sources, batch):
+        source = jnp.asarray(sources[np.resize(rows, size), :length])  # the last batch repeats rows: one shape serves all
         beams, sure = generate(params, source, legal, shape=shape, decoding=config.decoding, k=wanted, width=width)
         if config.decoding == "free":
             found = docids.lookup(ids, np.asarray(beams.token))
@@ -146,10 +146,26 @@ def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: in
         invalid += int((alive & (found < 0))[: len(rows)].sum())
         best = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
         found, score = (np.take_along_axis(x, best, axis=1)[: len(rows)] for x in (found, score))
-        columns = slice(0, found.shape[1])
-        documents[rows, columns], scores[rows, columns] = found, np.where(found >= 0, score, -np.inf)
+        place = rows[:, None], np.arange(found.shape[1])[None]
+        documents[place], scores[place] = found, np.where(found >= 0, score, -np.inf)
     corpus_ids = tuple(json.loads(state["corpus_ids"]))
     return records.Ranking(tuple(names), corpus_ids, documents, scores, invalid / max(generated, 1), proven / max(len(names), 1))
+
+
+def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    """(rows, length that they are cut to, size that they are filled to): sources i32[B, S] in batches of few shapes.
+
+    Few queries go in one batch of the least of QUERY_BATCHES. Many are grouped by the class of their length, padding being
+    most of what a model would read.
+    """
+    lengths = (sources != tokens.PAD).sum(axis=1)
+    classes = np.array(batches.length_classes(lengths) if len(sources) >= MANY * most else (sources.shape[1],))
+    kind = np.searchsorted(classes, lengths)
+    size = next((size for size in QUERY_BATCHES if len(sources) <= size <= most), most)
+    for which in np.unique(kind):
+        rows = np.flatnonzero(kind == which)
+        for first in range(0, len(rows), size):
+            yield rows[first : first + size], int(classes[which]), size
 
 
 def widened(ranking: records.Ranking, k: int) -> records.Ranking:

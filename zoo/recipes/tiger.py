@@ -91,6 +91,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
         raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
     shape = transformer.Shape(
         source_vocab=ids.alphabet, target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
+        last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
         **{field: getattr(config, field) for field in SHAPE},
     )  # fmt: skip
     examples = batches.Source({"source": read(ids, before), "target": ids.tokens[following]}, 1.0)
@@ -161,7 +162,7 @@ RECIPE = recipes.Recipe(
     deviations=(
         "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
         "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.recipes.rqvae lists",
-        "tokens are position-specific and have one output head; no user tokens",
+        "tokens are position-specific and so are output heads; no user tokens",
         "gated MLPs (T5 v1.1); the paper's are of the first T5",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
