@@ -133,3 +133,42 @@ def test_a_run_is_another_if_a_fit_would_see_another_event(tmp_path):
         zoo.fit("popularity", given, out=tmp_path / name, quiet=True)
         noted[name] = json.loads((tmp_path / name / "run.json").read_text())["data"]
     assert noted["same"] == noted["last"] != noted["first"]
+
+
+@pytest.fixture(scope="module")
+def generative(folders):
+    """A TIGER of few steps, whose codes many items share: 4 codes once, for 40 items."""
+    options = {"levels": 1, "codes": 4, "fewest_steps": 20, "most_steps": 20}
+    return zoo.fit("tiger", folders[0], size="tiny", options=options, out=folders[0].parent / "tiger", quiet=True)
+
+
+def test_items_and_identifiers_are_measured_side_by_side(generative, folders, capsys):
+    """Against `identifier_places` by the codes that stand before the counter; 4 identifiers are always among the first 5."""
+    result = zoo.evaluate(generative, folders[0], split="dev")
+    asked, qrels = histories.read(folders[0]).split("dev")
+    targets = recommend.targets(qrels, asked.ids, generative.documents)
+    codes = np.asarray(generative.state["docids"]["tokens"])[:, :1]
+    assert len(np.unique(codes)) == 4
+    wanted = recommend.per_query(recommend.identifier_places(zoo.retrieve(generative, asked, 100), codes, targets))
+    for name, values in result.by_identifier.items():
+        np.testing.assert_array_equal(values, wanted[name])
+        assert result.measures[f"{name} by identifier"] == values.mean() >= result.measures[name]
+    assert result.measures["R@5 by identifier"] == 1 > result.measures["R@5"]
+    tiger, markov = str(folders[0].parent / "tiger"), str(folders[1])
+    for command in (["evaluate", tiger], ["compare", tiger, markov]):
+        assert cli.main([*command, "--data", str(folders[0]), "--split", "dev"]) == 0
+        assert f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}" in capsys.readouterr().out
+
+
+def test_a_system_without_identifiers_has_no_measures_of_them(folders, capsys):
+    result = zoo.evaluate(zoo.load(folders[1]), folders[0])
+    assert not result.by_identifier and not [name for name in result.measures if "identifier" in name]
+    assert cli.main(["evaluate", str(folders[1]), "--data", str(folders[0])]) == 0
+    assert "identifier" not in capsys.readouterr().out
+
+
+def test_a_system_remembers_where_its_data_lies_and_what_it_was_warned_of(folders):
+    fitted = zoo.load(folders[1])
+    assert fitted.about["source"] == str(folders[0].resolve()) and fitted.about["warnings"] == []
+    assert zoo.fit("popularity", "toy-walks", quiet=True).about["source"] == "toy-walks"
+    assert zoo.fit("popularity", toy.interactions(), quiet=True).about["source"] == ""

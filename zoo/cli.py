@@ -164,7 +164,7 @@ def shown(fitted: verbs.Fitted, rows: dict[str, int], answers: Sequence[tuple[st
 
 def _evaluate(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic, files
-    from zoo.evaluate import compare, exposure, report
+    from zoo.evaluate import compare, exposure, recommend, report
 
     for path in filter(None, (parsed.json, parsed.run_file)):
         _refuse_unwritable(path)
@@ -173,6 +173,8 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     print(report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted)))
     if "coverage@10" in result.measures:
         print(exposure.sentence(result.measures))
+    if result.by_identifier:
+        print(recommend.sentence_by_identifier(result.measures))
     if parsed.run_file:
         files.write_trec(result.ranking, parsed.run_file, tag=fitted.name)
     if parsed.json:
@@ -206,20 +208,23 @@ def _summary(fitted: verbs.Fitted, result: verbs.Evaluation) -> dict:
 
 def _compare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
-    from zoo.evaluate import compare, report
+    from zoo.evaluate import compare, recommend, report
 
     systems = [verbs.load(folder) for folder in parsed.folders]
     collection = catalog.load(parsed.data)
     for fitted in systems:
         verbs.refuse_other_corpus(fitted, collection)
     names = [fitted.name for fitted in systems]
-    runs = []
+    runs, asides = [], []
     for folder, fitted in zip(parsed.folders, systems):
         name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
-        runs.append(_run(fitted, verbs.evaluate(fitted, collection, split=parsed.split), name))
+        result = verbs.evaluate(fitted, collection, split=parsed.split)
+        runs.append(_run(fitted, result, name))
+        if result.by_identifier:
+            asides.append(f"{name} {recommend.sentence_by_identifier(result.measures)}")
     comparison = compare.compare(runs, parsed.measure)
     table = report.markdown if parsed.markdown else report.text
-    print(table(comparison, **_shown_measures(systems[0])))
+    print("\n".join([table(comparison, **_shown_measures(systems[0])), *asides]))
 
 
 def _run(fitted: verbs.Fitted, result: verbs.Evaluation, name: str):

@@ -36,7 +36,7 @@ class Fitted:
     seed: int
     state: Mapping[str, Any]  # what the recipe's `retrieve` reads
     documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
-    about: Mapping[str, Any]  # collection, fingerprint of its corpus, seconds, parameters, versions
+    about: Mapping[str, Any]  # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
     history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
 
     @property
@@ -55,6 +55,7 @@ class Evaluation:
     per_query: Mapping[str, np.ndarray]  # ir-measures' name -> f64[B]
     hit_curve: np.ndarray  # f64[DEPTH] Hit@1, Hit@2, ...
     queries_per_second: float  # after compilation
+    by_identifier: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # as per_query, of identifiers; empty if it has none
 
 
 def fit(
@@ -113,6 +114,7 @@ def fit(
         documents=_shown(collection.corpus),
         about={
             "collection": collection.name,
+            "source": _source(data),
             "corpus": collection.corpus.fingerprint(),
             "num_documents": len(collection.corpus),
             **_counts(collection),
@@ -121,6 +123,7 @@ def fit(
             "device": jax.devices()[0].device_kind,
             "python": platform.python_version(),
             "jax": jax.__version__,
+            "warnings": list(log.warnings),
         },
         history=tuple(log.history),
     )
@@ -201,7 +204,7 @@ def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels
 def _recommended(fitted, collection, histories: records.Histories, qrels: records.Qrels, split: str) -> Evaluation:
     """How good the items are that histories are answered with; exact among all items if the system scores them all."""
     from zoo.evaluate import exposure, measures, recommend
-    from zoo.recipes import scoring
+    from zoo.recipes import identifiers, scoring
 
     score = recipes.get(fitted.recipe).score
     targets = recommend.targets(qrels, histories.ids, collection.corpus)
@@ -213,11 +216,13 @@ def _recommended(fitted, collection, histories: records.Histories, qrels: record
         scores_of = functools.partial(score, fitted.config, fitted.state)
         ranking, places = scoring.placed(scores_of, collection.corpus.ids, histories, targets, DEPTH)
     rate = len(histories) / max(time.monotonic() - started, 1e-9)
-    per_query = recommend.per_query(places)
+    per_query, codes = recommend.per_query(places), identifiers.codes_of(fitted.config, fitted.state)
+    by_identifier = {} if codes is None else recommend.per_query(recommend.identifier_places(ranking, codes, targets))
     means = {name: float(values.mean()) for name, values in per_query.items()} | {measures.INVALID_SHARE: float(ranking.invalid_share)}
+    means |= {name + recommend.BY_IDENTIFIER: float(values.mean()) for name, values in by_identifier.items()}
     learned = collection.without(*collection.held).histories.items
     means |= exposure.summary(ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)))
-    return Evaluation(split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate)
+    return Evaluation(split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate, by_identifier)
 
 
 def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
@@ -295,6 +300,15 @@ def _collection(data: records.Collection | records.Interactions | str | os.PathL
     from zoo.data import catalog
 
     return data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
+
+
+def _source(data: records.Collection | records.Interactions | str | os.PathLike) -> str:
+    """Where to find the data again: a registered name or a whole path; "" if it came from memory."""
+    from zoo.data import catalog
+
+    if isinstance(data, (records.Collection, records.Interactions)):
+        return ""
+    return os.fspath(data) if os.fspath(data) in catalog.CATALOG else str(pathlib.Path(data).resolve())
 
 
 def _refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | records.Interactions) -> None:

@@ -15,7 +15,7 @@ they say R@5 .0507 and .0504, R@10 .0661 and .0659.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from zoo import records
 
 DEFAULT = ("R@5", "nDCG@5", "R@10", "nDCG@10", "R@20", "nDCG@20", "RR")  # ir-measures' names
+BY_IDENTIFIER = " by identifier"  # after the name of a measure of `identifier_places`
 
 
 class Places(NamedTuple):
@@ -97,6 +98,12 @@ def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.n
         np.where(first & valid, ranking.scores, -np.inf),
     )
     return places_in(best, named[targets])
+
+
+def sentence_by_identifier(values: Mapping[str, float]) -> str:
+    """A line on the measures of identifiers, which are beside those of items and in no place comparable with them."""
+    found = ", ".join(f"{name.removesuffix(BY_IDENTIFIER)} {value:.4f}" for name, value in values.items() if name.endswith(BY_IDENTIFIER))
+    return f"by identifier, items of the same codes counting as one: {found}."
 
 
 def joined(parts: Sequence[Places]) -> Places:

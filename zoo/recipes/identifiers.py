@@ -170,6 +170,14 @@ def stats(state: dict) -> quantize.Stats:
     return quantize.stats(np.asarray(state["codes"]), num_codes=json.loads(state["about"])["codes"])
 
 
+def codes_of(config: Any, state: dict) -> np.ndarray | None:
+    """What a fitted system's identifiers say of the content, i[N, levels]: without the counter of collisions; None if it has none."""
+    if "docids" not in state:
+        return None
+    tokens = np.asarray(state["docids"]["tokens"])
+    return tokens[:, : getattr(config, "levels", tokens.shape[1])]
+
+
 def relative_error(state: dict, vectors: np.ndarray) -> float | None:
     """Of what the codes of the fit say of its vectors f32[N, D]; None for codes that stand for no vector (lsh, random)."""
     kind, codes = json.loads(state["about"])["kind"], np.asarray(state["codes"])
