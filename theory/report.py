@@ -15,6 +15,7 @@ import numpy as np
 
 from theory import claims, plots
 from zoo.data import atomic
+from zoo.evaluate import page
 
 PAGE = "theory.html"
 PARTS = {  # first claim of each part -> its heading and what it is about
@@ -32,15 +33,6 @@ PARTS = {  # first claim of each part -> its heading and what it is about
     "wider_beams": ("Ways out of the ceiling", "A wider beam pays for recall. Ranking by the best leaf gets it for nothing, if that leaf is known."),
     "concentration": ("Both at once", "The two effects pull in opposite directions; and a decoder is close to a multi-vector scorer, but not one."),
 }
-STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --line: #ccc; --good: #00734f; --bad: #b03a00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181b; --line: #444; --good: #4cc38a; --bad: #ff8b5c; } }
-body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-size: .82rem; width: 100%; display: block; overflow-x: auto; }
-td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
-img { width: 100%; height: auto; border-radius: 4px; } .pass { color: var(--good); font-weight: 600; } .fail { color: var(--bad); font-weight: 600; }
-.small { font-size: .85rem; opacity: .85; } h2 { margin-top: 3rem; border-top: 2px solid var(--line); padding-top: 1rem; } h3 { margin-top: 2.2rem; }
-"""
 
 
 def write(folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (), quick: bool = True) -> tuple[pathlib.Path, bool]:
@@ -64,9 +56,9 @@ def write(folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (
         sections.append(_section(check, plots.of_claim(claim, check, jax.random.fold_in(key, 1000), claim.quick)))
         summary.append(f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td><td>{_verdict(check.passed)}</td></tr>')
     seconds = time.monotonic() - started
-    page = f"""<!doctype html>
+    text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Constrained decoding: theory, measured</title><style>{STYLE}</style></head><body>
+<title>Constrained decoding: theory, measured</title><style>{page.STYLE}</style></head><body>
 <h1>Constrained decoding: theory, measured</h1>
 <p>The theorems of “Constrained Auto-Regressive Decoding Constrains Generative Retrieval” (Wu et al., SIGIR 2025, arXiv 2504.09935),
 re-derived, sharpened, and checked through the beam search and the trie that retrieve. Each claim names its source, predicts numbers, measures them,
@@ -77,7 +69,7 @@ and rejects a wrong prediction; its limits are measured too. All logarithms are 
 <code>python -m theory check NAME</code> repeats one.</p></body></html>
 """
     with atomic.file(path) as out:
-        out.write(page)
+        out.write(text)
     return path, passed
 
 
