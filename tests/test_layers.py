@@ -27,7 +27,9 @@ ALLOWED = {
     "zoo.evaluate": {"zoo.evaluate", "zoo.data", "zoo.records"},
     "zoo.recipes": {"zoo.recipes", *BELOW_RECIPES},
     "zoo.verbs": BELOW_CLI - {"zoo.verbs"},
-    "zoo.cli": BELOW_CLI | {"zoo.demo"},
+    "zoo.run_sections": BELOW_CLI,
+    "zoo.run_report": BELOW_CLI | {"zoo.run_sections"},
+    "zoo.cli": BELOW_CLI | {"zoo.demo", "zoo.run_report"},
     "zoo.demo": BELOW_CLI | {"zoo.cli"},
     "zoo.__main__": {"zoo.cli"},
     "theory": {"theory", "zoo.docids", "zoo.index", "zoo.search", "zoo.evaluate", "zoo.records"},
@@ -67,7 +69,7 @@ def top_levels_of(source):
 def files_of(package):
     """The files that a row of the table is about."""
     place = ROOT / package.replace(".", "/")
-    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.verbs", "zoo.cli", "zoo.demo"):
+    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.verbs", "zoo.run_sections", "zoo.run_report", "zoo.cli", "zoo.demo"):
         return [place / "__init__.py"] if place.is_dir() else [place.with_suffix(".py")]
     return sorted(place.rglob("*.py"))
 

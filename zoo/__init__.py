@@ -19,6 +19,7 @@ _HOME = {
     "evaluate": "zoo.verbs",
     "save": "zoo.verbs",
     "load": "zoo.verbs",
+    "report": "zoo.run_report",
     "Fitted": "zoo.verbs",
     "Evaluation": "zoo.verbs",
     "Corpus": "zoo.records",

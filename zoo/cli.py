@@ -233,6 +233,12 @@ def _run(fitted: verbs.Fitted, result: verbs.Evaluation, name: str):
     return compare.Run(name, result.per_query, fitted.about["seconds"], result.queries_per_second, result.ranking.invalid_share)
 
 
+def _report(parsed: argparse.Namespace) -> None:
+    from zoo import run_report
+
+    print(run_report.report(parsed.folder, parsed.data, out=parsed.out, split=parsed.split))
+
+
 def _demo(parsed: argparse.Namespace) -> None:
     from zoo import demo
 
@@ -351,6 +357,15 @@ def _parser() -> argparse.ArgumentParser:
     split(added)
     added.add_argument("--measure", default="nDCG@10", help="the measure that decides, by ir-measures' name (default: nDCG@10)")
     added.add_argument("--markdown", action="store_true", help="print a Markdown table")
+
+    added = command(
+        commands, "report", _report, "one HTML page of a fitted system: training, identifiers, results beside baselines, answers",
+        "zoo report runs/tiger --split test --out tiger.html",
+    )  # fmt: skip
+    added.add_argument("folder", metavar="DIR")
+    added.add_argument("--data", metavar="NAME|PATH", help="what it was fitted to (default: where it was then)")
+    added.add_argument("--split", help="to measure on; test only if you say so (default: dev)")
+    added.add_argument("--out", metavar="FILE.html", help="the page (default: DIR/report.html)")
 
     added = command(commands, "demo", _demo, "DSI against BM25 on the documentation of this Python", "zoo demo --out demo")
     added.add_argument("--out", default="demo", metavar="DIR", help="where systems, tables and plots go (default: demo)")

@@ -96,7 +96,7 @@ def fit(
     if out is not None:
         _refuse_occupied(pathlib.Path(out))
     collection = _collection(data)
-    _refuse_other_kind(chosen, collection)
+    refuse_other_kind(chosen, collection)
     run["data"] = _fingerprint(collection)
     started = time.monotonic()
     with _opened_run(out, run):
@@ -183,7 +183,7 @@ def evaluate(
     """
     collection = _collection(data)
     recipe = recipes.get(fitted.recipe)
-    _refuse_other_kind(recipe, collection)
+    refuse_other_kind(recipe, collection)
     queries, qrels = collection.split(split)
     refuse_other_corpus(fitted, collection)
     retrieve(fitted, queries.take([0]), DEPTH)
@@ -311,7 +311,7 @@ def _source(data: records.Collection | records.Interactions | str | os.PathLike)
     return os.fspath(data) if os.fspath(data) in catalog.CATALOG else str(pathlib.Path(data).resolve())
 
 
-def _refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | records.Interactions) -> None:
+def refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | records.Interactions) -> None:
     """Raises DataError if a system that recommends meets documents with queries, or the other way round."""
     if recipe.asks == "history" and not isinstance(collection, records.Interactions):
         raise DataError(f"{recipe.name} learns from histories, {collection.name} has queries; name data with interactions.csv")

@@ -73,9 +73,9 @@ def test_plots_are_drawn_in_a_thread_without_pyplot(tmp_path):
 def test_nodes_of_a_code_tree_have_the_label_of_most_of_their_documents(tmp_path):
     codes = np.array([[0, 0], [0, 0], [0, 1], [1, 0], [1, 0]])
     label = np.array([0, 1, 1, 0, 0])
-    major, share = plots._majority(codes[:, :1], label, 2)
+    major, share = plots._majority(codes[:, :1], label)
     assert major.tolist() == [1, 1, 1, 0, 0] and share.tolist() == [2 / 3] * 3 + [1.0] * 2
-    major, share = plots._majority(codes, label, 2)
+    major, share = plots._majority(codes, label)
     assert major.tolist() == [0, 0, 1, 0, 0] and share.tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]  # of equal shares the first
     assert plots._agreement(codes, label) == "80% of documents have the most common label of their first code, 60% the most common of all"
     path = plots.code_tree(codes, ["a", "b", "b", "a", "a"], tmp_path / "tree.png")
@@ -83,6 +83,35 @@ def test_nodes_of_a_code_tree_have_the_label_of_most_of_their_documents(tmp_path
 
 
 def test_rare_labels_of_a_code_tree_share_a_colour(tmp_path):
-    labels = [f"label {number}" for number in np.repeat(np.arange(12), np.arange(12, 0, -1))]
+    labels = [f"label {number}" for number in np.repeat(np.arange(14), np.arange(14, 0, -1))]
     codes = np.arange(len(labels))[:, None] % 5
-    assert plots.code_tree(codes, labels, tmp_path / "tree.png", title="many").exists()
+    grey = lambda image: (np.abs(image - 0.6).max(axis=-1) < 0.02).sum() > 1000  # more than the edges of letters
+    assert grey(pixels(plots.code_tree(codes, labels, tmp_path / "tree.png", title="many")))
+    assert not grey(pixels(plots.code_tree(codes, [min(label, "label 4") for label in labels], tmp_path / "few.png", title="few")))
+
+
+def test_labels_beyond_the_colours_still_differ():
+    """Each document of a label of its own, under one code: most have not the most common label, though all would be `other`."""
+    assert plots._agreement(np.zeros((20, 1), int), np.arange(20)).startswith("5% of documents")
+
+
+@pytest.mark.parametrize("name", ("$x_{$", "_hidden", "\u4e2d\u6587", "x" * 99))
+def test_any_label_can_be_drawn(name, tmp_path):
+    plots.code_tree(np.array([[0], [1]]), [name, "b"], tmp_path / "tree.png")
+    plots.intervals([(name, 0.1, 0.0, 0.2)], tmp_path / "gaps.png", xlabel="difference", title="one")
+
+
+def test_intervals_have_the_colour_of_what_they_say(tmp_path):
+    better, worse, open_ = ("b", 0.2, 0.1, 0.3), ("w", -0.2, -0.3, -0.1), ("o", 0.0, -0.1, 0.1)
+    for rows, seen in (((better, open_), (True, False)), ((worse,), (False, True)), ((better, worse), (True, True))):
+        image = pixels(plots.intervals(rows, tmp_path / "gaps.png", xlabel="difference", title="gaps"))
+        assert (has_colour(image, plots.COLOURS[2]), has_colour(image, plots.COLOURS[1])) == seen
+
+
+def test_scalars_with_numbers_share_a_panel_and_rows_may_lack_some(tmp_path):
+    rows = [{"phase": "p", "step": step, "loss": 1.0 / step, **({"usage_1": 0.5, "usage_2": 0.9} if step % 2 else {})} for step in range(1, 41)]
+    image = pixels(plots.scalars(rows, tmp_path / "scalars.png", title="both"))
+    alone = pixels(plots.scalars([{"step": 1, "loss": 2.0}], tmp_path / "one.png", title="one"))
+    assert has_colour(image, plots.COLOURS[0]) and has_colour(image, plots.COLOURS[1])  # the second line of the second panel
+    assert has_colour(alone, plots.COLOURS[0]) and not has_colour(alone, plots.COLOURS[1])
+    assert image.shape == alone.shape  # two panels side by side are one row, as one is

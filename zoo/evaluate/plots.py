@@ -1,4 +1,4 @@
-"""Plots in one style, saved as PNG: training curves, Hit@k curves and code trees, each with its finding as the title.
+"""Plots in one style, saved as PNG: training curves, Hit@k curves, intervals and code trees, each with its finding as the title.
 
 Only matplotlib's figure objects are used: no window, no global state, so a plot can be drawn from any thread or notebook.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from zoo.data import atomic
 # Okabe and Ito's palette, told apart with any kind of colour vision, and dashes for print without colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
+TREE_COLOURS = (*COLOURS[:6], "#004C78", "#8F3F00", "#006B4E", "#8A4E6E", "#9E6D00", "#2A7CA8")  # and their darker shades
 INK, GRID = "#333333", "#DDDDDD"
 
 
@@ -25,7 +27,7 @@ def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, tit
     curves: system -> f64[max_k] with Hit@1, Hit@2, ... (`measures.hit_curve`).
     title: the finding; by default who leads at k = 10 (or at the last k).
     """
-    figure, axes = _figure("answers looked at, k", "queries with a relevant answer (Hit@k)")
+    figure, (axes,) = _figure("answers looked at, k", "queries with a relevant answer (Hit@k)")
     for number, (name, values) in enumerate(curves.items()):
         _line(axes, np.arange(1, len(values) + 1), values, name, number)
     last = max(map(len, curves.values()))
@@ -51,7 +53,7 @@ def training_curves(
     series: name -> values, as many as steps. title: the finding; by default from where to where the first series went.
     """
     steps = np.asarray(steps)
-    figure, axes = _figure("training step", ylabel)
+    figure, (axes,) = _figure("training step", ylabel)
     smooth = {name: _running_mean(np.asarray(values, np.float64)) for name, values in series.items()}
     for number, (name, values) in enumerate(series.items()):
         if len(steps) > 20:
@@ -65,6 +67,51 @@ def training_curves(
     return _save(figure, axes, path, title or _descent(smooth, ylabel), legend="best" if len(series) > 1 else None)
 
 
+def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, title: str) -> pathlib.Path:
+    """Saves everything that was logged in a phase, a panel a scalar; `usage_1`, `usage_2`, ... share one; returns the path.
+
+    rows: {"step": ..., name: value, ...}, as `zoo.train.log` keeps them; a row need not have every name.
+    """
+    panels: dict[str, list[str]] = {}
+    for name in dict.fromkeys(name for row in rows for name in row if name not in ("step", "phase")):
+        panels.setdefault(name.rstrip("0123456789").rstrip("_") if name[-1:].isdigit() else name, []).append(name)
+    ordered = sorted(panels, key=lambda panel: "loss" not in panel)  # the losses first
+    wide = 2 if len(panels) in (2, 4) else min(3, max(len(panels), 1))
+    tall = -(-len(panels) // wide)
+    figure, grid = _figure(None, None, size=(9.6, 2.4 * max(tall, 1) + 0.4), shape=(max(tall, 1), wide))
+    for axes, panel in zip(grid, ordered):
+        for number, name in enumerate(panels[panel]):
+            kept = [row for row in rows if name in row]
+            steps, values = np.array([row["step"] for row in kept]), np.array([row[name] for row in kept], np.float64)
+            if len(steps) > 20:
+                axes.plot(steps, values, color=COLOURS[number % len(COLOURS)], linewidth=0.8, alpha=0.3)
+            _line(axes, steps, _running_mean(values), name, number)
+            if len(steps) == 1:
+                axes.plot(steps, values, "o", color=COLOURS[number % len(COLOURS)])
+        axes.set_title(panel.replace("_", " "), color=INK, fontsize=9, loc="left")
+        axes.tick_params(labelsize=8)
+        axes.set_xlabel("step", color=INK, fontsize=8)
+        if len(panels[panel]) > 1:
+            axes.legend(frameon=False, labelcolor=INK, fontsize=7)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    return _write(figure, path, title)
+
+
+def intervals(rows: Sequence[tuple[str, float, float, float]], path: str | os.PathLike, *, xlabel: str, title: str) -> pathlib.Path:
+    """Saves means with their intervals as points and bars beside a line at 0; returns the path. rows: (name, mean, low, high), top first."""
+    figure, (axes,) = _figure(xlabel, None, size=(6.4, 1.1 + 0.45 * len(rows)))
+    axes.axvline(0, color=INK, linewidth=1)
+    for place, (_, mean, low, high) in enumerate(rows):
+        colour = COLOURS[2] if low > 0 else COLOURS[1] if high < 0 else "#888888"
+        axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
+        axes.plot(mean, place, "o", color=colour, markersize=8)
+    axes.locator_params(axis="x", nbins=6)
+    axes.set_yticks(range(len(rows)), [_plain(name) for name, *_ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    return _save(figure, axes, path, title, legend=None)
+
+
 def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike, *, title: str | None = None) -> pathlib.Path:
     """Saves the tree of codes as rows of nodes, the root's children on top; returns the path.
 
@@ -74,55 +121,60 @@ def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike,
     codes: i[N, L]; labels: N. title: the finding; by default how often documents of one first code have one label.
     """
     labels = np.asarray(labels, object)
-    names, counts = np.unique(labels.astype(str), return_counts=True)
-    shown = list(names[np.argsort(-counts, kind="stable")][: len(COLOURS) - 1])
-    label = np.array([shown.index(name) if name in shown else len(shown) for name in labels.astype(str)])
-    majorities = [_majority(codes[:, : level + 1], label, len(shown) + 1) for level in range(codes.shape[1])]
+    names, row_name, counts = np.unique(labels.astype(str), return_inverse=True, return_counts=True)
+    by_count = np.argsort(-counts, kind="stable")
+    label = np.argsort(by_count)[row_name]  # 0 = the most common
+    shown = [str(name) for name in names[by_count[: len(TREE_COLOURS)]]]
+    majorities = [_majority(codes[:, : level + 1], label) for level in range(codes.shape[1])]
     keys = [key for level, (major, _) in enumerate(majorities) for key in (major, codes[:, level])]
     order = np.lexsort([label, *keys[::-1]])  # the last key, the first level's, sorts first
-    palette = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (*COLOURS[: len(shown)], "#999999")]) / 255
-    rows = [1 - share[:, None] * (1 - palette[major]) for major, share in majorities] + [palette[label]]
-    figure, axes = _figure("documents, in the order of the tree", "level of the code")
+    palette = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (*TREE_COLOURS[: len(shown)], "#999999")]) / 255
+    coloured = lambda of: palette[np.minimum(of, len(shown))]
+    rows = [1 - share[:, None] * (1 - coloured(major)) for major, share in majorities] + [coloured(label)]
+    figure, (axes,) = _figure("documents, in the order of the tree", "level of the code")
     image = np.stack(rows)[:, order]
     axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, len(codes), len(rows) + 0.5, 0.5))
     axes.grid(False)
     axes.set_yticks(range(1, len(rows) + 1), [*map(str, range(1, len(rows))), "itself"])
-    for number, name in enumerate([*shown, "other"] if (label == len(shown)).any() else shown):
-        axes.plot([], [], "s", color=palette[number], label=name)
+    for number, name in enumerate([*shown, "other"] if len(names) > len(shown) else shown):
+        axes.plot([], [], "s", color=palette[number], label=_plain(name))
     return _save(figure, axes, path, title or _agreement(codes, label), legend="outside")
 
 
-def _majority(prefixes: np.ndarray, label: np.ndarray, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row's node: the label that most of its rows have, i[N], and their share, f[N]."""
+def _majority(prefixes: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each row's node: the label that most of its rows have, i[N], and their share, f[N]; of equal shares the lowest."""
     _, node = np.unique(prefixes, axis=0, return_inverse=True)
     node = node.reshape(-1)
-    counts = np.zeros((node.max() + 1, num_labels))
-    np.add.at(counts, (node, label), 1)
-    return counts.argmax(axis=1)[node], (counts.max(axis=1) / counts.sum(axis=1))[node]
+    (nodes, labels), counts = np.unique(np.stack([node, label]), axis=1, return_counts=True)
+    order = np.lexsort([labels, -counts, nodes])
+    first = order[np.searchsorted(nodes[order], np.arange(node.max() + 1))]
+    return labels[first][node], (counts[first] / np.bincount(node))[node]
 
 
 def _agreement(codes: np.ndarray, label: np.ndarray) -> str:
-    share = _majority(codes[:, :1], label, label.max() + 1)[1].mean()
+    share = _majority(codes[:, :1], label)[1].mean()
     chance = np.bincount(label).max() / len(label)
     return f"{share:.0%} of documents have the most common label of their first code, {chance:.0%} the most common of all"
 
 
-def _figure(xlabel: str, ylabel: str):
+def _figure(xlabel: str | None, ylabel: str | None, *, size: tuple[float, float] = (6.4, 4.0), shape: tuple[int, int] = (1, 1)):
+    """A figure and its axes, row by row."""
     import matplotlib.figure
     from matplotlib.backends import backend_agg
 
-    figure = matplotlib.figure.Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=size, dpi=150, layout="constrained")
     backend_agg.FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_xlabel(xlabel, color=INK)
-    axes.set_ylabel(ylabel, color=INK)
-    axes.tick_params(colors=INK, length=3)
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-    return figure, axes
+    grid = list(figure.subplots(*shape, squeeze=False).flat)
+    for axes in grid:
+        axes.set_xlabel(xlabel or "", color=INK)
+        axes.set_ylabel(ylabel or "", color=INK)
+        axes.tick_params(colors=INK, length=3)
+        axes.grid(color=GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        for side, spine in axes.spines.items():
+            spine.set_visible(side in ("left", "bottom"))
+            spine.set_color(INK)
+    return figure, grid
 
 
 def _line(axes, x: np.ndarray, y: np.ndarray, name: str, number: int) -> None:
@@ -135,11 +187,24 @@ def _save(figure, axes, path: str | os.PathLike, title: str, *, legend: str | No
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
     elif legend:
         axes.legend(loc=legend, frameon=False, labelcolor=INK)
+    return _write(figure, path)
+
+
+def _write(figure, path: str | os.PathLike, title: str = "") -> pathlib.Path:
+    if title:
+        figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic.file(path, "wb") as out:
+    with atomic.file(path, "wb") as out, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a script without a font is drawn as boxes
         figure.savefig(out, format="png", facecolor="white")
     return path
+
+
+def _plain(text: str, most: int = 32) -> str:
+    """A label as it stands: no mathematics between dollars, not hidden for beginning with an underscore, not too long."""
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def _leader(curves: Mapping[str, np.ndarray]) -> str:

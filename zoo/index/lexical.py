@@ -11,6 +11,7 @@ digits or underscores in lower case, without bm25s's English stop words, cut by 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,8 +30,7 @@ def build(texts: Sequence[str], *, k1: float = K1, b: float = B, progress: bool 
     num_documents i32[], and JSON texts: words (V) and settings.
     Raises DataError if k1 or b is out of range, there is no text, or no text has a word.
     """
-    import bm25s
-
+    bm25s = _bm25s()
     if not (k1 >= 0 and 0 <= b <= 1):
         raise records.DataError(f"BM25: expected k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
     tokens = words_of(texts, progress=progress)
@@ -82,9 +82,9 @@ def words_of(texts: Sequence[str], *, progress: bool = False) -> list[list[str]]
     >>> words_of(["Joining the paths"])
     [['join', 'path']]
     """
-    import bm25s
     import Stemmer
 
+    bm25s = _bm25s()
     tokens = bm25s.tokenize(
         list(texts),
         token_pattern=WORDS["pattern"],
@@ -104,3 +104,11 @@ def _best(scores: np.ndarray, k: int) -> np.ndarray:
         kth = np.partition(scores[found], len(found) - k)[len(found) - k]
         found = found[scores[found] >= kth]
     return found[np.argsort(-scores[found], kind="stable")[:k]]
+
+
+def _bm25s():
+    """bm25s without its running commentary, which would come out wherever another package has set up logging; imported late."""
+    import bm25s
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    return bm25s

@@ -178,6 +178,12 @@ def codes_of(config: Any, state: dict) -> np.ndarray | None:
     return tokens[:, : getattr(config, "levels", tokens.shape[1])]
 
 
+def spread(codes: np.ndarray, num_codes: int | None = None) -> quantize.Stats:
+    """As `stats`, of codes i[N, L] whose numbers need not begin at 0; num_codes: as many as the fullest level has, where None."""
+    numbered = np.stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in codes.T], axis=1)
+    return quantize.stats(numbered, num_codes=num_codes or int(numbered.max()) + 1)
+
+
 def relative_error(state: dict, vectors: np.ndarray) -> float | None:
     """Of what the codes of the fit say of its vectors f32[N, D]; None for codes that stand for no vector (lsh, random)."""
     kind, codes = json.loads(state["about"])["kind"], np.asarray(state["codes"])

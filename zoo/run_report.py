@@ -1,0 +1,100 @@
+"""`report`: one HTML page of a fitted system: what it is, how it trained, what it is worth beside baselines, ten answers in words."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shlex
+
+from zoo import recipes, records, run_sections, verbs
+from zoo.evaluate import page
+from zoo.records import DataError
+
+PAGE, SPLIT = "report.html", "dev"
+BASELINES = {  # what a system asks -> (what it is called, recipe, options) of its rivals
+    "history": (("popularity", "popularity", {}), ("Markov chain", "markov", {}), ("Markov, unseen items", "markov", {"filter": True})),
+    "text": (("BM25", "bm25", {}), ("BM25 + train queries", "bm25", {"expand_with_queries": True})),
+}  # fmt: skip
+
+
+def report(
+    folder: str | os.PathLike,
+    data: records.Collection | records.Interactions | str | os.PathLike | None = None,
+    *,
+    out: str | os.PathLike | None = None,
+    split: str | None = None,
+    quiet: bool = False,
+) -> pathlib.Path:
+    """Writes a page of the system that `fit(out=folder)` wrote, and returns its path.
+
+    The page needs nothing but itself. Baselines of BASELINES are fitted on the spot and measured in the same evaluator.
+
+    Args:
+      data: what it was fitted to; by default where it was then.
+      out: the file; by default PAGE in the folder.
+      split: to measure on; by default dev. The test split is measured only where it is named.
+
+    Raises:
+      DataError: the folder holds no fitted system, its data is gone or another, or there is no such split.
+    """
+    from zoo.data import atomic
+    from zoo.train import log as logs
+
+    fitted = verbs.load(folder)
+    collection = _data_of(fitted, folder, data)
+    split = split or SPLIT
+    if split not in collection.qrels:
+        have = ", ".join(sorted(collection.qrels)) or "none"
+        raise DataError(f"{collection.name}: no split {split!r} to report on; it has: {have}; name one of them with --split")
+    log = logs.Log(quiet=quiet)
+    path = pathlib.Path(folder) / PAGE if out is None else pathlib.Path(out)
+    with atomic.file(path) as file:  # refuses a bad place before the work begins
+        log.phase(f"measure {fitted.name} on {split}")
+        systems = [run_sections.Measured(fitted.name, fitted, verbs.evaluate(fitted, collection, split=split))]
+        for name, recipe, options in _baselines(fitted, collection):
+            log.phase(f"fit and measure {name}")
+            rival = verbs.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
+            systems.append(run_sections.Measured(name, rival, verbs.evaluate(rival, collection, split=split)))
+        log.phase("write")
+        named = ["--data", os.fspath(data)] if isinstance(data, (str, os.PathLike)) else []
+        again = shlex.join(["zoo", "report", os.fspath(folder), *named, "--split", split])
+        file.write(_page(fitted, collection, systems, again))
+    return path
+
+
+def _baselines(fitted: verbs.Fitted, collection: records.Collection | records.Interactions) -> list[tuple[str, str, dict]]:
+    """Those of BASELINES that are not the system itself, and for which there is data."""
+    rivals = []
+    for name, recipe, options in BASELINES[recipes.get(fitted.recipe).asks]:
+        same = (recipe, recipes.configure(recipes.get(recipe), fitted.size, options)) == (fitted.recipe, fitted.config)
+        if not same and ("train" in collection.qrels or not options.get("expand_with_queries")):
+            rivals.append((name, recipe, options))
+    return rivals
+
+
+def _page(fitted: verbs.Fitted, collection: records.Collection | records.Interactions, systems: list[run_sections.Measured], again: str) -> str:
+    return page.page(
+        f"{fitted.name} on {collection.name}",
+        page.element("p", run_sections.verdict(systems), class_="lead"),
+        run_sections.about(fitted),
+        run_sections.data(fitted, collection),
+        run_sections.training(fitted),
+        run_sections.identifiers(fitted, collection.corpus),
+        run_sections.results(systems),
+        run_sections.examples(systems[0], collection),
+        page.element("p", page.element("code", again), " writes this page again.", class_="small"),
+    )
+
+
+def _data_of(fitted: verbs.Fitted, folder: str | os.PathLike, data) -> records.Collection | records.Interactions:
+    """What the system was fitted to; DataError, with the remedy, where that is gone or has changed."""
+    from zoo.data import catalog
+
+    if data is None:
+        data = fitted.about.get("source") or fitted.about["collection"]
+        if data not in catalog.CATALOG and not pathlib.Path(data).exists():
+            raise DataError(f"{folder}: its data {data} is not there any more; say where it is now with --data")
+    collection = data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
+    verbs.refuse_other_kind(recipes.get(fitted.recipe), collection)
+    verbs.refuse_other_corpus(fitted, collection)
+    return collection
