@@ -18,6 +18,7 @@ NUM_EXAMPLES, EXAMPLES_SEED = 10, 0
 NUM_ANSWERS, NUM_EVENTS, NUM_JUDGED = 10, 8, 5  # shown of an example
 DECIDES = "nDCG@10"
 DIFFERENCES = {"history": (DECIDES, "R@10"), "text": (DECIDES, "Success@1")}
+HOW = "Interval: 95 % paired bootstrap. p: paired randomisation test, Holm's correction."
 TREE_LEVELS = 2
 
 
@@ -52,7 +53,8 @@ def about(fitted: verbs.Fitted) -> page.Html:
     recipe = recipes.get(fitted.recipe)
     config, preset = dataclasses.asdict(fitted.config), dataclasses.asdict(recipe.presets[fitted.size])
     changed = [(name, str(value), str(preset[name])) for name, value in config.items() if value != preset[name]]
-    options = page.table(("option", "here", f"in {fitted.size}"), changed) if changed else page.element("p", f"All options are those of {fitted.size}.")
+    same = page.element("p", f"All options are those of {fitted.size}.")
+    options = page.table(("option", "here", f"in {fitted.size}"), changed) if changed else same
     every = page.element("details", page.element("summary", "All options"), page.pairs(config))
     return page.section(
         "What it is",
@@ -170,14 +172,16 @@ def _card(heading: str, left: list, ranking: records.Ranking, row: int, qrels: r
     wanted = [name for name, grade in qrels.grades[ranking.query_ids[row]].items() if grade > 0]
     answers = ranking.answers(row)
     place = {name: rank for rank, (name, _) in enumerate(answers, start=1)}
-    below = [page.element("h4", "asked for"), page.items([[_titled(corpus, rows[name]), _place(place.get(name), len(answers))] for name in wanted[:NUM_JUDGED]])]
+    judged = [[_titled(corpus, rows[name]), _place(place.get(name), len(answers))] for name in wanted[:NUM_JUDGED]]
+    below = [page.element("h4", "asked for"), page.items(judged)]
     more = page.element("p", f"and {len(wanted) - NUM_JUDGED} more", class_="small") if len(wanted) > NUM_JUDGED else []
     lines = []
     for name, _ in answers[:NUM_ANSWERS]:
         title = _titled(corpus, rows[name])
         lines.append(page.element("span", "✓ ", title, class_="pass") if name in wanted else title)
     right = [page.element("h4", "answers"), page.items(lines, ordered=True) if lines else page.element("p", "none")]
-    return page.element("div", page.element("h3", heading), page.element("div", page.element("div", left, below, more), page.element("div", right), class_="pair"), class_="card")
+    both = page.element("div", page.element("div", left, below, more), page.element("div", right), class_="pair")
+    return page.element("div", page.element("h3", heading), both, class_="card")
 
 
 def _place(rank: int | None, depth: int) -> page.Html:
@@ -213,7 +217,7 @@ def _differences(systems: Sequence[Measured]) -> list:
     draw = functools.partial(plots.intervals, shown, xlabel=f"difference in {label}, 95 % intervals", title=title)
     return [
         page.element("h3", "Differences"),
-        page.element("p", f"{own.name} minus each baseline, query by query. Interval: 95 % paired bootstrap. p: paired randomisation test, Holm's correction."),
+        page.element("p", f"{own.name} minus each baseline, query by query. {HOW}"),
         _figure(draw, "differences with intervals"),
         page.table(("measure", "minus", "difference", "interval", "p"), rows),
     ]
@@ -229,7 +233,8 @@ def _by_identifier(own: Measured, shown: Sequence[str], digits: int) -> list:
         "generated, and is no measure of recommendation: one identifier for all items would always be found. Only the row of items can be set "
         "beside other systems."
     )
-    return [page.element("h3", "Items and identifiers"), page.table(("counted by", *map(measures.label, shown)), [items, named]), page.element("p", told, class_="small")]
+    both = page.table(("counted by", *map(measures.label, shown)), [items, named])
+    return [page.element("h3", "Items and identifiers"), both, page.element("p", told, class_="small")]
 
 
 def _exposure(systems: Sequence[Measured]) -> list:
@@ -267,8 +272,9 @@ def _tree(codes: np.ndarray, corpus: records.Corpus) -> list:
         return [page.element("p", "Every document is a code of its own: there is no tree to draw.")]
     labels, where = categories.of(corpus)
     told = (
-        f"The first {min(TREE_LEVELS, codes.shape[1])} levels of the tree of codes, the root's children on top. A node is as wide as it has documents, and has the "
-        f"colour of the most common category among them ({where}), the paler the fewer they are; the last row is each document's own category."
+        f"The first {min(TREE_LEVELS, codes.shape[1])} levels of the tree of codes, the root's children on top. A node is as wide as it has "
+        f"documents, and has the colour of the most common category among them ({where}), the paler the fewer they are; the last row is each "
+        "document's own category."
     )
     return [_figure(functools.partial(plots.code_tree, codes[:, :TREE_LEVELS], labels), "tree of codes"), page.element("p", told, class_="small")]
 

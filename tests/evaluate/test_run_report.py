@@ -26,8 +26,8 @@ def runs(tmp_path_factory):
     texts = tuple(f"genres: {NASTY if row % 3 else '_hidden'}, x" for row in range(40))
     corpus = records.Corpus(walks.corpus.ids, tuple(f"{NASTY} {title}" for title in walks.corpus.titles), texts)
     histories.write(dataclasses.replace(walks, corpus=corpus), place / "data")
-    options = {**FEW, "levels": 2, "codes": 4}
-    assert cli.main(["fit", "tiger", "--size", "tiny", *(f"--set={key}={value}" for key, value in options.items()), "--data", str(place / "data"), "--out", str(place / "tiger")]) == 0
+    options = [f"--set={key}={value}" for key, value in {**FEW, "levels": 2, "codes": 4}.items()]
+    assert cli.main(["fit", "tiger", "--size", "tiny", *options, "--data", str(place / "data"), "--out", str(place / "tiger")]) == 0
     assert cli.main(["report", str(place / "tiger"), "--out", str(place / "page.html")]) == 0
     return place / "data", place / "tiger", (place / "page.html").read_text(encoding="utf-8")
 
@@ -66,7 +66,8 @@ def test_titles_are_text(reader, runs):
 def test_numbers_are_those_of_evaluate(runs):
     data, folder, source = runs
     own = zoo.evaluate(zoo.load(folder), data, split="dev")
-    rivals = {name: zoo.evaluate(zoo.fit(recipe, data, options=options, quiet=True), data, split="dev") for name, recipe, options in run_report.BASELINES["history"]}
+    baselines = {name: zoo.fit(recipe, data, options=options, quiet=True) for name, recipe, options in run_report.BASELINES["history"]}
+    rivals = {name: zoo.evaluate(fitted, data, split="dev") for name, fitted in baselines.items()}
     header, *rows = rows_of(source, "Results on dev")
     assert header == ["system", *map(measures.label, recommend.DEFAULT)]
     assert [row[0] for row in rows] == ["tiger-rqkmeans", *rivals]
@@ -109,7 +110,8 @@ def test_identifier_statistics_are_those_of_the_codes(runs):
         counts = np.unique(codes[:, level], return_counts=True)[1]
         share = counts / counts.sum()
         prefixes = len({tuple(code) for code in codes[:, : level + 1].tolist()})
-        assert row[:6] == [str(level + 1), str(len(counts)), "4", f"{len(counts) / 4:.3f}", f"{np.exp(-(share * np.log(share)).sum()):.1f}", str(prefixes)]
+        perplexity = np.exp(-(share * np.log(share)).sum())
+        assert row[:6] == [str(level + 1), str(len(counts)), "4", f"{len(counts) / 4:.3f}", f"{perplexity:.1f}", str(prefixes)]
     times = np.unique(codes, axis=0, return_counts=True)[1]
     assert f"{times[times > 1].sum() / 40:.1%} share their codes with another, at most {times.max()} the same" in source
 
@@ -122,7 +124,7 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     chosen = sorted(np.random.default_rng(0).choice(200, 10, replace=False))
     assert [text for text in read.texts if text.startswith("User ")] == [f"User u{row}" for row in chosen]
     _, qrels = walks.split("dev")
-    hits = [user for user, row in ((f"u{row}", row) for row in chosen) if set(dict(system.result.ranking.answers(row)[:10])) & set(qrels.grades[user])]
+    hits = [row for row in chosen if set(dict(system.result.ranking.answers(row)[:10])) & set(qrels.grades[f"u{row}"])]
     assert 0 < len(hits) == read.texts.count("✓ ")
     (history, _), first = walks.split("dev"), int(chosen[0])
     told = "".join(read.texts)

@@ -100,7 +100,8 @@ def page(title: str, *parts: Any) -> str:
         element("title", title),
         element("style", Html(STYLE)),
     )
-    return "<!doctype html>\n" + element("html", head, "\n", element("body", element("h1", title), [[part, "\n"] for part in parts]), lang="en") + "\n"
+    body = element("body", element("h1", title), [[part, "\n"] for part in parts])
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
 def short(text: str, most: int = 90) -> str:
