@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import docids
-from zoo.index import levels, topk
+from zoo.index import levels, projection, topk
 
 BLOCK = levels.BLOCK
 
@@ -40,7 +40,10 @@ def best(
     level: levels.Level, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool, mask: Mask | None = None
 ) -> Winners:
     """The best children of nodes i32[B, K] with scores f32[B, K] so far. Cost: module docstring; never a top-k over K V."""
-    find = _best_of_split if level.form.heavy else _best_of_light
+    wide = isinstance(logits, projection.Projection) and logits.num_blocks(level.form.words * BLOCK) > 1
+    find = _best_of_wide if level.form.heavy and wide else _best_of_split if level.form.heavy else _best_of_light
+    if find is _best_of_split:
+        logits = projection.dense(logits)
     return find(level, node, score, logits, width, renormalize, mask)
 
 
@@ -68,7 +71,10 @@ def bit_of(words: jax.Array, index: jax.Array) -> jax.Array:
 
 def logits_of(logits: jax.Array, token: jax.Array, real: jax.Array) -> jax.Array:
     """f32[B, K, C] logits of tokens i32[B, K, C], -inf where not real; 0 for PAD, which says nothing after an identifier has ended."""
-    value = jnp.take_along_axis(logits, token, axis=-1, mode="promise_in_bounds")
+    if isinstance(logits, projection.Projection):
+        value = logits.read(token)
+    else:
+        value = jnp.take_along_axis(logits, token, axis=-1, mode="promise_in_bounds")
     return jnp.where(real, jnp.where(token == docids.PAD, 0.0, value), -jnp.inf)
 
 
@@ -102,7 +108,7 @@ def _best_of_light(level, node, score, logits, width, renormalize, mask) -> Winn
     num_places = level.form.light
     child, token, real = children(level, node, num_places, mask)
     value = logits_of(logits, token, real)
-    normaliser = jax.nn.logsumexp(value if renormalize else logits, axis=-1)
+    normaliser = jax.nn.logsumexp(value, axis=-1) if renormalize else projection.normaliser(logits)
     total = _total(score[..., None], value, normaliser[..., None], token)
     if num_places == 1:
         return Winners(total[..., 0], token[..., 0], child[..., 0], None)
@@ -153,6 +159,39 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
     offset = jnp.where(word < 0, (word + own) * BLOCK + inside, rank)
     child = jnp.minimum(pick(level.first(node), parent) + offset, len(level.token) - 1)
     return Winners(pick(total, place), pick(token.reshape(batch, -1), place), child, parent)
+
+
+def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winners:
+    """As `_best_of_split`, of logits that are computed block by block; of equal scores at the cut those of lower tokens are kept."""
+    batch, beams = node.shape
+    words = _rows(level, node, mask)
+    low, span = level.form.low, level.form.words * BLOCK
+    heavy, _ = level.row(node)
+    child, token, real = children(level, node, max(level.form.light, 1), mask)
+    value = logits_of(logits, token, real & ~heavy[..., None])
+
+    def legal(tokens):  # -> [B, K, T] of tokens i32[T]
+        place = tokens - low
+        return (jnp.take(words, place // BLOCK, axis=2) >> (place % BLOCK).astype(jnp.uint32)[None, None]) & 1 == 1
+
+    if renormalize:
+        normaliser = jnp.where(heavy, logits.normaliser(low, span, legal), jax.nn.logsumexp(value, axis=-1))
+    else:
+        normaliser = logits.normaliser()
+    offset = jnp.where(jnp.isfinite(normaliser), score - normaliser, -jnp.inf)
+    gain = _total(score[..., None], value, normaliser[..., None], token)
+    total, chosen = logits.largest(low, span, legal, offset, width)
+    parent = chosen // span
+    found = Winners(total, chosen % span + low, jnp.zeros_like(chosen), parent)
+    flat = lambda x: x.reshape(batch, -1)
+    light_parent = jnp.broadcast_to(jax.lax.broadcasted_iota(jnp.int32, gain.shape, 1), gain.shape)
+    found = Winners(*(jnp.concatenate([a, flat(b)], axis=1) for a, b in zip(found, (gain, token, child, light_parent))))
+    place = topk.top_k(found.score, min(width, found.score.shape[1]))[1]
+    total, token, _, parent = (pick(x, place) for x in found)
+    order = jnp.lexsort((token, parent), axis=1)  # back to lexicographic order
+    total, token, parent = (pick(x, order) for x in (total, token, parent))
+    child = jnp.maximum(level.find(pick(node, parent), token), 0)
+    return Winners(total, token, child, parent)
 
 
 def _total(score, value, normaliser, token=None):

@@ -250,6 +250,11 @@ class EncoderDecoder(nn.Module):
 
     def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
         """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
+        x, extended = self.extend(t, token, cache, memory, source)
+        return self._logits(x, jnp.asarray(t)[None]), extended
+
+    def extend(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
+        """As `step`, but what the head is to read, [B, K, D], in place of the logits."""
         position = jnp.arange(self.shape.target_length)
         past = jnp.where(position > t, MASKED, 0.0)[None, None]
         bias = self.decoder_bias(jnp.asarray(t)[None], position) + past
@@ -258,7 +263,7 @@ class EncoderDecoder(nn.Module):
         for layer, own, kept in zip(self.decoder, cache, memory):
             x, own = layer.extend(x, own, kept, t, bias, _pad_bias(source))
             extended.append(own)
-        return self._logits(self.decoder_norm(x), jnp.asarray(t)[None]), extended
+        return self.decoder_norm(x), extended
 
     def _logits(self, x: jax.Array, position: jax.Array) -> jax.Array:
         """f32[B, Q, V] of x [B, Q, D] at positions i32[Q], or [1] for all; -inf for tokens of other positions: a head for each."""

@@ -15,13 +15,14 @@ import numpy as np
 from zoo import records
 from zoo.data import batches, tokens
 from zoo.docids import docids
-from zoo.index import trie
+from zoo.index import projection, trie
 from zoo.nets import transformer
 from zoo.objectives import sequence
 from zoo.search import decoders
 from zoo.train import loop, optimizers
 
 QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
+WIDE = 2048  # alphabets from here on have their logits computed where they are read
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
 
 
@@ -102,7 +103,10 @@ def generate(
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
 
     def step(t, token, cache):
-        return net.apply(params, t, token, cache, memory, source, method="step")
+        if shape.target_vocab < WIDE or shape.last_tokens:
+            return net.apply(params, t, token, cache, memory, source, method="step")
+        hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
+        return projection.Projection(hidden.astype(jnp.float32), params["params"]["head"]["kernel"]), cache
 
     cache = transformer.empty_cache(shape, source.shape[0])
     return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import docids
-from zoo.index import winners
+from zoo.index import projection, winners
 
 OPEN, ENDED = 0, 1  # nodes of Free
 
@@ -72,6 +72,7 @@ class Free:
 
     def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
         # all is legal: the same with `renormalize`
+        logits = projection.dense(logits)
         alphabet = logits.shape[2]
         only = jnp.where(jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == docids.PAD, 0.0, -jnp.inf)
         logits = jnp.where((node == ENDED)[..., None], only, logits)

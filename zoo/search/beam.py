@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import docids
-from zoo.index import topk, winners
+from zoo.index import projection, topk, winners
 from zoo.search import automaton as automata
 
 BOS = 0  # the token that the first step is given
@@ -41,7 +41,7 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
     a logit that its normaliser reads is NaN or +inf. The dead stay dead and are never answers.
 
     Args:
-      step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache). t is a Python int; token is what was chosen at
+      step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache); the logits may be a `projection.Projection`. t is a Python int; token is what was chosen at
         level t-1, BOS at t = 0; K is K_t, so a step serves any K.
       cache: what step gets at t = 0, at least one leaf, leaves [B, 1, ...]. After each level the leaves are gathered to
         [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a query share, such as
@@ -110,7 +110,7 @@ def _levels(step, cache, automaton, *, width, length, renormalize) -> Iterator[P
     choose = automaton.choose if hasattr(automaton, "choose") else functools.partial(best_children, automaton)
     for t in range(length):
         logits, cache = step(t, token, cache)
-        score, token, node, parent = choose(t, node, score, logits.astype(jnp.float32), width=width, renormalize=renormalize)
+        score, token, node, parent = choose(t, node, score, projection.single(logits), width=width, renormalize=renormalize)
         if parent is not None:
             cache, history = gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
@@ -142,7 +142,7 @@ def score_children(
     automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, *, renormalize: bool
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Log-probability f32, token and node [B, K, C] of every child of nodes i32[B, K] of depth t; no child has NaN."""
-    logits = logits.astype(jnp.float32)
+    logits = projection.dense(logits).astype(jnp.float32)
     if renormalize:
         score, token, child = automaton.expand(t, node, logits)
         score = jax.nn.log_softmax(score, axis=-1)
