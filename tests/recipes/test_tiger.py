@@ -67,3 +67,31 @@ def _leaves(fitted):
 def test_bad_options_are_refused_by_name(options, message):
     with pytest.raises(records.DataError, match=message):
         recipes.configure(recipes.get("tiger"), "tiny", options)
+
+
+def test_the_parameters_kept_are_the_best_that_were_judged():
+    options = {"judged": 60, "judge_every": 40, "steps": 200, "patience": 0}
+    found = zoo.fit("tiger", toy.interactions(), size="tiny", options=options, quiet=True)
+    judged = {row["step"]: row["judged"] for row in found.history if "judged" in row}
+    assert list(judged) == [40, 80, 120, 160, 200]
+    best = max(judged, key=judged.get)  # the first of the best
+    shorter = zoo.fit("tiger", toy.interactions(), size="tiny", options=options | {"patience": 1}, quiet=True)
+    stopped = [row["step"] for row in shorter.history if "judged" in row][-1]
+    falls = [step for step in judged if step > 40 and judged[step] <= max(judged[s] for s in judged if s < step)]
+    assert stopped == (falls[0] if falls else 200)
+    if best == 200:
+        last = zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 200}, quiet=True)
+        for left, right in zip(_leaves(found), _leaves(last)):
+            np.testing.assert_array_equal(left, right)
+
+
+def test_neighbours_in_histories_change_identifiers_and_dev_is_not_among_them(fitted):
+    walks = toy.interactions()
+    near = zoo.fit("tiger", walks, size="tiny", options={"steps": 3, "neighbours": 1.0}, quiet=True)
+    assert not np.array_equal(near.state["docids"]["tokens"], fitted.state["docids"]["tokens"])
+    other = walks.histories.items.copy()
+    last = walks.histories.starts[1:] - 2  # dev
+    other[last] = (other[last] + 7) % 40
+    changed = records.Interactions(walks.name, walks.corpus, records.Histories(walks.histories.ids, other, walks.histories.starts))
+    again = zoo.fit("tiger", changed, size="tiny", options={"steps": 3, "neighbours": 1.0}, quiet=True)
+    np.testing.assert_array_equal(near.state["docids"]["tokens"], again.state["docids"]["tokens"])

@@ -1,4 +1,4 @@
-"""Vectors of documents from the words they hold: TF-IDF weights, reduced by a truncated SVD."""
+"""Vectors of documents from the words they hold, or of items from what stands near them; reduced by a truncated SVD."""
 
 from __future__ import annotations
 
@@ -49,6 +49,39 @@ def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: in
     words = np.zeros((vocabulary, dim), np.float32)
     words[:, :rank] = components.T * idf[:, None]
     return Vectors(embed(rows, words), words)
+
+
+def cooccurrence_svd(items: np.ndarray, starts: np.ndarray, *, num_items: int, window: int, dim: int, seed: int) -> np.ndarray:
+    """f32[num_items, dim] of unit length: what stands near an item in sequences; zeros for an item without a neighbour.
+
+    c_ij = sum over places of i and j in one sequence at distance d <= window of 1 / d; the matrix of positive pointwise mutual
+    information max(0, ln(c_ij C / (c_i c_j))) (Levy and Goldberg 2014), with the largest of each row on the diagonal so that
+    neighbours are near each other and not only their neighbours, = U S V', of which item i has U_i sqrt(S).
+
+    items: i[E] sequences one after another; starts: i[B + 1] where each begins. O(E window) pairs and the SVD.
+    """
+    import scipy.sparse
+    from sklearn.utils import extmath
+
+    sequence = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    pairs = scipy.sparse.csr_array((num_items, num_items), dtype=np.float64)
+    for distance in range(1, window + 1):
+        together = sequence[distance:] == sequence[:-distance]
+        first, second = items[:-distance][together], items[distance:][together]
+        counts = scipy.sparse.coo_array((np.full(len(first), 1 / distance), (first, second)), shape=pairs.shape)
+        pairs = pairs + counts.tocsr() + counts.T.tocsr()
+    pairs = pairs.tocoo()
+    vectors = np.zeros((num_items, dim), np.float32)
+    if not pairs.nnz:
+        return vectors
+    total = np.asarray(pairs.sum(axis=1)).reshape(-1)
+    information = np.maximum(np.log(pairs.data * total.sum() / (total[pairs.row] * total[pairs.col])), 0)
+    matrix = scipy.sparse.coo_array((information.astype(np.float32), (pairs.row, pairs.col)), shape=pairs.shape).tocsr()
+    matrix = matrix + scipy.sparse.diags_array(matrix.max(axis=1).toarray()).tocsr()
+    rank = min(dim, num_items)
+    left, strength, _ = extmath.randomized_svd(matrix, rank, n_iter=POWER_ITERATIONS, random_state=seed)
+    vectors[:, :rank] = left * np.sqrt(strength)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
 
 
 def embed(rows: Sequence[np.ndarray], words: np.ndarray) -> np.ndarray:

@@ -58,11 +58,12 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
 
 
 def fit(
-    sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *, embeddings=None
+    sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *, embeddings=None, judge=None
 ) -> dict:
     """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
+    judge: a `zoo.train.best.Judge` of the parameters; the last ones are kept if None.
     """
     draw, order, train_key = jax.random.split(key, 3)
     net = transformer.EncoderDecoder(shape)
@@ -84,6 +85,7 @@ def fit(
         folder=log.checkpoints,
         identity=log.identity,
         seconds=60 * config.minutes if config.minutes else math.inf,
+        judge=judge,
     )
 
 

@@ -17,17 +17,20 @@ import numpy as np
 from zoo import recipes, records
 from zoo.data import batches
 from zoo.docids import docids
+from zoo.docids import vectors as texts
 from zoo.nets import transformer
 from zoo.recipes import identifiers, rqvae, seq2seq
 from zoo.search import decoders
-from zoo.train import optimizers
+from zoo.train import best, optimizers
 
+WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
+JUDGED_BEAM = 10
 SIZE, SHARE = (1, math.inf), (0.0, 0.99)
 LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
-    **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
+    **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam", "judge_every"), SIZE),
     **dict.fromkeys(("dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup"), (0.0, math.inf)),
+    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged"), (0.0, math.inf)),
     "codes": (2, math.inf),
 }
 
@@ -38,6 +41,7 @@ class Config:
 
     identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh or random
     vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD) or minilm
+    neighbours: float = 0.0  # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
     levels: int = 3
     codes: int = 256  # of each level
     history: int = 20  # latest items that are read
@@ -62,6 +66,9 @@ class Config:
     decay: str = "cosine"  # constant, linear, cosine or rsqrt
     weight_decay: float = 0.035
     smoothing: float = 0.0
+    judged: int = 1000  # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
+    judge_every: int = 500  # steps
+    patience: int = 0  # judgements without a better one that end training, 0 = none do
     beam: int = 50
     decoding: str = "trie"  # a decoder of zoo.search.decoders
     filter: bool = False  # never recommend what the user's history holds
@@ -80,13 +87,17 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
     name_key, train_key = jax.random.split(key)
     log.phase("identifiers")
+    learned = collection.without("dev").histories
     vectors = identifiers.embed(collection.corpus, config.vectors, log)
+    if config.neighbours:
+        near = texts.cooccurrence_svd(learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0)
+        vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
     named = identifiers.Config(kind=config.identifiers, levels=config.levels, codes=config.codes, training=rqvae.Config())
     made = identifiers.fit(vectors, named, name_key, log)
     ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
 
     log.phase("train")
-    before, following = prefixes(collection.without("dev").histories, config.history)
+    before, following = prefixes(learned, config.history)
     if not len(following):
         raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
     shape = transformer.Shape(
@@ -95,8 +106,23 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
         **{field: getattr(config, field) for field in SHAPE},
     )  # fmt: skip
     examples = batches.Source({"source": read(ids, before), "target": ids.tokens[following]}, 1.0)
-    params = seq2seq.fit([examples], len(following), shape, config, train_key, log)
-    return seq2seq.packed(params, shape, ids, "", collection.corpus)
+    pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus)
+    judge = _judge(collection, config, pack) if config.judged and "dev" in collection.qrels else None
+    return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
+
+
+def _judge(collection: records.Interactions, config: Config, pack) -> best.Judge:
+    """Recall@10 of the item that follows, of users evenly spread over dev."""
+    users, wanted = collection.split("dev")
+    users = users.take(np.unique(np.linspace(0, len(users) - 1, config.judged).astype(int)))
+    rows = collection.corpus.rows()
+    right = np.array([[rows[item] for item in wanted.grades[user]][0] for user in users.ids])
+    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie")
+
+    def recall(params) -> float:
+        return float((retrieve(quick, pack(params), users, 10).documents == right[:, None]).any(axis=1).mean())
+
+    return best.Judge(recall, every=config.judge_every, patience=config.patience)
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
@@ -149,7 +175,7 @@ RECIPE = recipes.Recipe(
     presets={
         "tiny": Config(
             levels=2, codes=8, history=2, width=32, encoder_hidden=64, decoder_hidden=64, dropout=0.0, batch=64, fewest_steps=600, most_steps=600,
-            rate=5e-3, warmup=50,
+            rate=5e-3, warmup=50, judged=0,
         ),
         "small": Config(),
         "base": BASE,
@@ -166,7 +192,7 @@ RECIPE = recipes.Recipe(
         "gated MLPs (T5 v1.1); the paper's are of the first T5",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
-        "training ends after its steps: no early stopping on dev",
+        "the parameters kept are those of best Recall@10 on a sample of dev, judged while training; patience=N ends it early",
     ),
     asks="history",
 )

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from zoo.train import best as bests
 from zoo.train import checkpoint as checkpoints
 from zoo.train import log as logs
 
@@ -32,6 +33,7 @@ class Progress(NamedTuple):
     failed: jax.Array  # i32[] number, from 1, of the first step whose loss or gradient was not finite; 0 = none
     params: Any
     optimizer: Any  # optax state
+    best: Any = None  # best.Best, None where nobody judges
 
 
 class Interrupted(KeyboardInterrupt):
@@ -55,8 +57,9 @@ def train(
     evaluate_every: int = 1000,
     amend: Callable[[Any, int], Any] | None = None,
     amend_every: int = 100,
+    judge: bests.Judge | None = None,
 ) -> Any:
-    """Parameters after `steps` steps of descent on the mean loss of the batches.
+    """Parameters after `steps` steps of descent on the mean loss of the batches; with a judge, the best of those that it saw.
 
     Args:
       loss: pure; the key it gets is folded with the step, so a resumed run draws what an uninterrupted one would.
@@ -71,12 +74,13 @@ def train(
       evaluate: scalars of the parameters for the log, every `evaluate_every` steps; must not keep the parameters.
       amend: (parameters, steps done) -> the parameters to go on with, of the same shapes, every `amend_every` steps but not
         after the last; what descent cannot do, as giving unused codes a new place. Pure, so that a resumed run does the same.
+      judge: see `best.Judge`; its scores go to the log as "judged".
 
     Raises:
       FloatingPointError: a loss or gradient is not finite; names the step. Checkpoints are from before it.
       DataError: `folder` holds a checkpoint of another identity, or one that cannot be read.
     """
-    progress = begin(params, optimizer)
+    progress = begin(params, optimizer, judged=judge is not None)
     place, split = _placement(mesh)
     step_fn = step_function(loss, optimizer, key)
     with contextlib.ExitStack() as stack:
@@ -95,6 +99,8 @@ def train(
         every = max(1, steps // REPORTS)
         saved = time.monotonic()
         fraction = _fraction(done, steps, started, seconds)
+        if judge is not None and judge.hopeless(progress.best, done):
+            fraction = 1.0
         while fraction < 1 and not stop.is_set():
             batch = next(batches)
             progress, metrics = step_fn(progress, split(batch), np.float32(fraction))
@@ -109,6 +115,11 @@ def train(
                 bar.total = min(steps, math.ceil(done / fraction))
             if evaluate is not None and (done % evaluate_every == 0 or fraction >= 1):
                 log.scalars(done, **evaluate(progress.params))
+            if judge is not None and (judge.due(done) or fraction >= 1):
+                score = float(judge.score(progress.params))
+                log.scalars(done, judged=score)
+                progress = progress._replace(best=jax.tree.map(place, bests.better(progress.best, progress.params, score, done)))
+                fraction = 1.0 if judge.hopeless(progress.best, done) else fraction
             if keeper is not None and time.monotonic() - saved > SAVE_SECONDS and fraction < 1:
                 reports.flush()
                 _refuse_failed(progress.failed)
@@ -123,12 +134,13 @@ def train(
                 keeper.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
                 kept = f"all {done} steps are kept in {folder}; the same command goes on from there"
             raise Interrupted(f"stopped at step {done} of {steps}; {kept}")
-    return progress.params
+    return progress.params if judge is None else progress.best.params
 
 
-def begin(params: Any, optimizer: optax.GradientTransformation) -> Progress:
+def begin(params: Any, optimizer: optax.GradientTransformation, *, judged: bool = False) -> Progress:
     """Progress before the first step."""
-    return Progress(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), params, optimizer.init(params))
+    best = bests.nothing(params) if judged else None
+    return Progress(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), params, optimizer.init(params), best)
 
 
 def step_function(loss: Loss, optimizer: optax.GradientTransformation, key: jax.Array) -> Callable:
@@ -149,7 +161,7 @@ def step_function(loss: Loss, optimizer: optax.GradientTransformation, key: jax.
         fails = (progress.failed == 0) & ~(jnp.isfinite(value) & jnp.isfinite(norm))
         failed = jnp.where(fails, progress.step + 1, progress.failed)
         metrics = {"loss": value, "gradient_norm": norm, "failed": failed, **metrics}
-        return Progress(progress.step + 1, failed, params, state), metrics
+        return Progress(progress.step + 1, failed, params, state, progress.best), metrics
 
     return jax.jit(step, donate_argnums=0)
 

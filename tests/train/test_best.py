@@ -1,0 +1,86 @@
+"""The parameters that training returns when somebody judges them."""
+
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from zoo.train import best, loop
+from zoo.train import log as logs
+
+
+class Steps:
+    """A stream of equal batches."""
+
+    number = 0
+
+    def __next__(self):
+        self.number += 1
+        return {"x": np.zeros(1, np.float32)}
+
+    def position(self):
+        return {"number": self.number}
+
+    def seek(self, position):
+        self.number = position["number"]
+
+
+def climb(judge, steps, **options):
+    """w grows by one a step."""
+    log = logs.Log(None, quiet=True)
+    loss = lambda params, batch, key: (-params["w"], {})
+    settings = dict(steps=steps, key=jax.random.key(0), log=log, judge=judge) | options
+    return float(loop.train(loss, {"w": jnp.zeros(())}, Steps(), optax.sgd(1.0), **settings)["w"]), log
+
+
+def peak_at(place):
+    return lambda params: -abs(float(params["w"]) - place)
+
+
+def judged(log):
+    return {row["step"]: row["judged"] for row in log.history if "judged" in row}
+
+
+def test_the_best_of_the_judged_is_returned_and_not_the_last():
+    found, log = climb(best.Judge(peak_at(7.0), every=3, patience=0), steps=13)
+    assert found == 6  # judged at 3, 6, 9, 12 and 13; 6 is nearest to 7
+    assert judged(log) == {3: -4.0, 6: -1.0, 9: -2.0, 12: -5.0, 13: -6.0}
+
+
+def test_of_equally_good_ones_the_first_is_returned():
+    assert climb(best.Judge(lambda params: 1.0, every=2, patience=0), steps=8)[0] == 2
+
+
+def test_training_ends_when_patience_does():
+    found, log = climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000)
+    assert found == 6 and list(judged(log)) == [3, 6, 9, 12]
+
+
+def test_the_last_step_is_judged_too():
+    assert climb(best.Judge(peak_at(100.0), every=3, patience=1), steps=10)[0] == 10
+
+
+@pytest.mark.parametrize("stop_at", [4, 7, 8])
+def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
+    whole, log = climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000)
+
+    class Stopped(Steps):
+        def __next__(self):
+            if self.number + 1 == stop_at:
+                signal.raise_signal(signal.SIGINT)
+            return super().__next__()
+
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "Steps", Stopped)
+        with pytest.raises(loop.Interrupted):
+            climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path)
+    again, log = climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path)
+    assert again == whole == 6
+    assert max(judged(log)) == 12
+
+
+def test_a_score_that_is_not_a_number_is_never_the_best():
+    assert climb(best.Judge(lambda params: float("nan") if params["w"] > 2 else 0.0, every=2, patience=0), steps=6)[0] == 2
