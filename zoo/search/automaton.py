@@ -1,6 +1,6 @@
 """What a beam search needs to know about legal identifiers, and the automaton that allows everything.
 
-Instances: `Free` here, `zoo.index.trie.Trie`, and those of `zoo.search.guided`, which wrap another.
+Instances: `Free` here, `zoo.index.trie.Trie`, `zoo.index.fm.FMIndex`, and those of `zoo.search.guided`, which wrap another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ OPEN, ENDED = 0, 1  # nodes of Free
 
 
 class Automaton(Protocol):
-    """A pytree of device arrays whose methods trace; depth t is static. Nodes are i32, of a meaning private to it."""
+    """A pytree of device arrays whose methods trace; depth t is static. Nodes are i32, of a meaning private to it.
+
+    Nodes of `zoo.index.fm.FMIndex` are pairs i32[B, K, 2]: `beam` serves them too, `best_first` and `guided` do not.
+    """
 
     def start(self, batch: int) -> jax.Array:
         """i32[B, 1] node of the empty prefix."""

@@ -132,7 +132,7 @@ def best_children(
     """What `Choosing.choose` returns, of all the children that an automaton expands to."""
     gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
     num_children = gain.shape[2]
-    total, token, child = (x.reshape(len(node), -1) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
+    total, token, child = (x.reshape(len(node), -1, *x.shape[3:]) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
     _, place = topk.top_k(total, min(width, total.shape[1]))  # of equal ones the first
     place = jnp.sort(place, axis=1)  # back to lexicographic order
     return winners.Winners(*gather((total, token, child), place), place // num_children)

@@ -1,0 +1,207 @@
+"""An FM-index over the tokens of a corpus: every n-gram of a document is an identifier (SEAL, arXiv 2204.10628, sec. 3).
+
+The index holds the documents reversed, each closed by a separator. An n-gram read backwards is the beginning of some suffixes of
+that text, which are neighbours once sorted: the n-gram is a range of rows. The token before each of these suffixes, the last
+column of the Burrows-Wheeler matrix, is the token after that occurrence of the n-gram; so to append a token is one step of
+backward search (Ferragina and Manzini 2005), two walks down a wavelet matrix (`zoo.index.wavelet`).
+
+A node is a range of rows, i32[2]: lo and the row after the last; its width counts the occurrences. Separators are 0, as PAD is,
+and never legal: no n-gram crosses into another document, and one at the end of its document has no child.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import records
+from zoo.docids import docids
+from zoo.index import continuations, levels, suffixes, wavelet, winners
+
+TESTED = 64
+SAMPLED = 8  # every so many places of a document one is kept
+
+
+class Occurrences(NamedTuple):
+    """Where an n-gram stands; -1 after the last occurrence."""
+
+    document: jax.Array  # i32[..., most] row, as often as the n-gram occurs in it
+    end: jax.Array  # i32[..., most] place in the document of the token after the n-gram
+
+
+def _static(**kwargs):
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
+class FMIndex:
+    """A pytree: pass it to a jitted function as an argument. Arrays are padded to classes of sizes (`levels.size_class`)."""
+
+    column: wavelet.Wavelet  # the token after each row's n-gram, 0 = the document ends
+    marked: jax.Array  # u32[R, wavelet.ROW] rows of which the place is kept
+    place: jax.Array  # i32[n / SAMPLED] of the marked rows, in the reversed text
+    starts: jax.Array  # i32[N + 1] place of each document in the reversed text; padded with n
+    size: jax.Array  # i32[] n, tokens and separators
+    alphabet: int = _static()  # V
+    tested: int = _static()  # most tokens of a wide node that `choose` tries before it looks at all
+
+    def start(self, batch: int) -> jax.Array:
+        """i32[B, 1, 2], the empty n-gram for every query: all rows."""
+        return jnp.broadcast_to(jnp.stack([jnp.zeros_like(self.size), self.size]), (batch, 1, 2))
+
+    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Logit f32[B, K, V'], token and node i32[B, K, V', 2] of each token; -inf where the n-gram with it does not occur.
+
+        Exact, for logits f32[B, K, V'], V' >= V. Cost: 2 V gathers a node, and memory of B K V' nodes; `choose` does without.
+        """
+        self._check(logits)
+        token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
+        child = self.children(node)
+        child = jnp.pad(child, [(0, 0)] * 2 + [(0, logits.shape[2] - self.alphabet), (0, 0)])
+        return jnp.where(child[..., 0] < child[..., 1], logits, -jnp.inf), token, child
+
+    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+        """The `width` best children of nodes i32[B, K, 2], exactly those of `beam.best_children`; see `automaton.Choosing`.
+
+        Cost: `continuations.best`; it tries `tested` tokens a node first. With `renormalize` the mass of all children is needed,
+        which is 2 V gathers a node.
+        """
+        self._check(logits)
+        gain = jax.nn.log_softmax(logits, axis=-1)[..., : self.alphabet]
+        never = jnp.isnan(gain) | (jax.lax.broadcasted_iota(jnp.int32, gain.shape, 2) == docids.PAD)
+        gain = jnp.where(never, -jnp.inf, gain)
+        if renormalize:
+            flat = lambda x: x.reshape(-1, x.shape[-1])
+            gain = jax.lax.map(lambda pair: self._renormalized(*pair), (flat(node), flat(gain))).reshape(gain.shape)
+        total, token, parent = continuations.best(self.column, node, score, gain, width=width, tested=self.tested)
+        return winners.Winners(total, token, self.extend(winners.pick(node, parent), token), parent)
+
+    def leaf(self, length: int, node: jax.Array) -> jax.Array:
+        """i32[...] first row of an n-gram, -1 if it does not occur; n-grams of one length have different ones."""
+        return jnp.where(node[..., 0] < node[..., 1], node[..., 0], -1)
+
+    def extend(self, node: jax.Array, token: jax.Array) -> jax.Array:
+        """i32[..., 2] nodes i32[..., 2] with tokens i32[...] appended; empty, lo = hi, where that does not occur."""
+        known = (token > docids.PAD) & (token < self.alphabet)
+        child = self.column.follow(jnp.where(known, token, 0)[..., None], node)
+        return jnp.where(known[..., None], child, 0)
+
+    def children(self, node: jax.Array) -> jax.Array:
+        """i32[..., V, 2] nodes i32[..., 2] with every token appended; empty where that does not occur, as for token 0."""
+        child = jnp.moveaxis(self.column.follow_all(node)[..., : self.alphabet], -2, -1)
+        return child.at[..., docids.PAD, :].set(0)
+
+    @jax.jit
+    def find(self, tokens: jax.Array) -> jax.Array:
+        """i32[..., 2] nodes of n-grams i32[..., L]; PAD after the end of a shorter one. No tokens: all rows."""
+        tokens = jnp.asarray(tokens)
+        node = jnp.broadcast_to(self.start(1)[0, 0], (*tokens.shape[:-1], 2))
+        append = lambda node, token: (jnp.where((token == docids.PAD)[..., None], node, self.extend(node, token)), None)
+        return jax.lax.scan(append, node, jnp.moveaxis(tokens, -1, 0))[0]
+
+    def count(self, tokens: jax.Array) -> jax.Array:
+        """i32[...] occurrences of n-grams i32[..., L], PAD after the end of a shorter one."""
+        node = self.find(tokens)
+        return node[..., 1] - node[..., 0]
+
+    @functools.partial(jax.jit, static_argnames="most")
+    def locate(self, node: jax.Array, *, most: int) -> Occurrences:
+        """The first `most` occurrences of n-grams, in the order of their rows, which is none of the corpus.
+
+        node: i32[..., 2]. Cost: up to SAMPLED - 1 steps of D gathers an occurrence.
+        """
+        row = node[..., :1] + jax.lax.broadcasted_iota(jnp.int32, (*node.shape[:-1], most), node.ndim - 1)
+        real = row < node[..., 1:]
+
+        def step(_, state):
+            row, steps = state
+            _, kept = wavelet.rank(self.marked, row)
+            _, before = self.column.read(row)
+            return jnp.where(kept == 1, row, before), steps + 1 - kept
+
+        row, steps = jax.lax.fori_loop(0, SAMPLED - 1, step, (jnp.where(real, row, 0), jnp.zeros_like(row)))
+        place = self.place[wavelet.rank(self.marked, row)[0]] + steps
+        document = jnp.searchsorted(self.starts, place, side="right").astype(jnp.int32) - 1
+        end = self.starts[document + 1] - 1 - place  # the text is reversed
+        return Occurrences(jnp.where(real, document, -1), jnp.where(real, end, -1))
+
+    def _renormalized(self, node: jax.Array, gain: jax.Array) -> jax.Array:
+        """f32[V] gains over the children of one node alone."""
+        gain = jax.nn.log_softmax(jnp.where(continuations.can_follow(self.column, node, self.alphabet), gain, -jnp.inf))
+        return jnp.where(jnp.isnan(gain), -jnp.inf, gain)
+
+    def _check(self, logits: jax.Array) -> None:
+        if logits.shape[-1] < self.alphabet:
+            raise ValueError(
+                f"fm: expected logits over {self.alphabet} tokens or more, got {logits.shape[-1]}; "
+                "size the output layer by the alphabet of the corpus"
+            )
+
+
+def join(documents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens i32[n] of documents one after another and where each starts, i64[N + 1], as `build` takes them."""
+    starts = np.cumsum([0, *map(len, documents)], dtype=np.int64)
+    return np.concatenate([np.zeros(0, np.int32), *(np.asarray(one, np.int32) for one in documents)]), starts
+
+
+def build(tokens: np.ndarray, starts: np.ndarray, *, alphabet: int, tested: int = TESTED) -> FMIndex:
+    """FM-index of N documents, on the device. Host cost: `suffixes.suffix_array` and a pass for each bit of a token.
+
+    Bytes a token: log2(V) / 7 in the wavelet matrix, 4 / SAMPLED and 1 / 7 to locate; 2.8 for V = 2^15, and 4 a document.
+
+    Args:
+      tokens: i[n] from 1 to alphabet - 1, document after document; n + N below 2^31.
+      starts: i64[N + 1]; the tokens of document d are tokens[starts[d] : starts[d + 1]], none for an empty document.
+      alphabet: V; logits of a search have at least as many places.
+      tested: tokens of a wide node that a search tries first; answers do not depend on it.
+
+    Raises:
+      DataError: naming the document of a token that is none.
+    """
+    tokens, starts = np.asarray(tokens), np.asarray(starts, np.int64)
+    _refuse(tokens, starts, alphabet)
+    document = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    closed = starts + np.arange(len(starts))  # starts in the text with separators
+    size = int(closed[-1])
+    text = np.zeros(size, np.int32)
+    text[closed[document + 1] - 2 - (np.arange(len(tokens)) - starts[document])] = tokens
+    del document
+    array = suffixes.suffix_array(text, alphabet)
+    column = wavelet.build(text[array - 1], alphabet)
+    lengths = np.diff(closed)
+    inside = np.arange(size) - np.repeat(closed[:-1], lengths)
+    kept = (inside % SAMPLED == 0)[array]
+    place = array[kept]
+    host = FMIndex(
+        column=column,
+        marked=wavelet.pack(kept),
+        place=levels.padded(place, levels.size_class(len(place))),
+        starts=np.append(closed, np.full(levels.size_class(len(closed)) - len(closed), size)).astype(np.int32),
+        size=np.int32(size),
+        alphabet=alphabet,
+        tested=tested,
+    )
+    return jax.tree.map(jnp.asarray, host)
+
+
+def _refuse(tokens: np.ndarray, starts: np.ndarray, alphabet: int) -> None:
+    if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
+        raise records.DataError(f"fm: expected integer tokens [n], got {tokens.dtype} {list(tokens.shape)}; join the documents with fm.join")
+    if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(tokens) or (np.diff(starts) < 0).any():
+        raise records.DataError(f"fm: expected starts of one document or more that rise from 0 to {len(tokens)}, got {starts}")
+    if len(tokens) + len(starts) > 2**31 - 1:
+        raise records.DataError(f"fm: {len(tokens)} tokens in {len(starts) - 1} documents are over 2^31; index the corpus in parts")
+    bad = np.flatnonzero((tokens <= docids.PAD) | (tokens >= alphabet))
+    if len(bad):
+        document = int(np.searchsorted(starts, bad[0], side="right")) - 1
+        raise records.DataError(
+            f"fm: document {document} has the token {int(tokens[bad[0]])} at place {int(bad[0] - starts[document])}; expected tokens from "
+            f"1 to {alphabet - 1}, 0 closes documents; renumber them or enlarge the alphabet"
+        )
