@@ -72,9 +72,12 @@ def can_follow(column: wavelet.Wavelet, node: jax.Array, alphabet: int) -> jax.A
 
 def _tried(column, node, score, gain, width: int, most: int) -> Found:
     batch, beams, alphabet = gain.shape
-    value, token = (x.reshape(batch, beams, most) for x in topk.top_k(gain.reshape(-1, alphabet), most))
     low, high = node[..., :1], node[..., 1:]
     narrow = high - low <= 2 * most  # -> [B, K, 1]
+    nothing = jnp.zeros((batch * beams, most)), jnp.zeros((batch * beams, most), jnp.int32)
+    rows = gain.reshape(-1, alphabet)
+    top = jax.lax.cond(narrow.all(), lambda: nothing, lambda: tuple(topk.top_k(rows, most)))  # all are narrow from a few tokens on
+    value, token = (x.reshape(batch, beams, most) for x in top)
     row = low + jax.lax.broadcasted_iota(jnp.int32, (batch, beams, 2 * most), 2)
     ends = jnp.concatenate([jnp.broadcast_to(end, token.shape) for end in (low, high)], axis=2)
     place = jnp.where(narrow, jnp.minimum(row, high), ends)  # a row after the last is a place too
