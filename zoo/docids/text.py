@@ -1,13 +1,31 @@
-"""Identifiers that are text."""
+"""Identifiers that are text: numbers as strings, titles and URLs in sub-words, keywords in one order or in any.
+
+Sub-word tokens come from a function `encode`, such as `functools.partial(zoo.data.tokens.whole, tokenizer)`; `alphabet` is then
+`tokens.count(tokenizer)`. An identifier may begin another, so each is closed by a token of its own kind, END = `alphabet`: no text
+has it. Documents of the same text are told apart by one of POLICIES:
+
+counter    the k-th of them in row order is closed by token END + k - 1 instead, so identifiers get no longer
+refuse     an error
+"""
 
 from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from zoo import records
 from zoo.docids import docids
 
-END = 11  # closes a string shorter than the longest, which may begin another
+END = 11  # of `naive_string`: closes a string shorter than the longest, which may begin another
+POLICIES = ("counter", "refuse")
+MOST_TERMS = 4  # of a keyword set: all 24 orders of each are identifiers
+
+Encode = Callable[[Sequence[str]], Sequence[np.ndarray]]  # N texts -> N of i[...] tokens, 1 or more
 
 
 def naive_string(num_documents: int, key: jax.Array) -> docids.Docids:
@@ -24,3 +42,134 @@ def naive_string(num_documents: int, key: jax.Array) -> docids.Docids:
     place = digits - 1 - np.arange(width)  # power of ten that stands at each position, negative after the end
     token = 1 + numbers // 10 ** np.maximum(place, 0) % 10
     return docids.build(np.select([place >= 0, place == -1], [token, END], docids.PAD), END + 1)
+
+
+def titles(texts: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str) -> docids.Docids:
+    """Sub-words of each title and a closing token, GENRE's identifiers (arXiv 2010.00904, sec. 3). Arguments and rules: `spell`.
+
+    Raises DataError naming the row of a title that is empty.
+    """
+    _refuse_empty("title", texts, "name it by the beginning of its text, [title or text ...], which is cut")
+    return spell(encode(texts), alphabet=alphabet, length=length, duplicates=duplicates)
+
+
+def urls(
+    addresses: Sequence[str], titles: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str
+) -> docids.Docids:
+    """Sub-words of `url_text` of each document and a closing token: Ultron's (arXiv 2208.09257, sec. 3). Arguments and rules: `spell`.
+
+    titles: "" where a document has none. Raises DataError naming the row of an address of which nothing is left.
+    """
+    texts = [url_text(address, title) for address, title in zip(addresses, titles, strict=True)]
+    _refuse_empty("address", texts, "expected one with a host, such as https://example.org/page")
+    return spell(encode(texts), alphabet=alphabet, length=length, duplicates=duplicates)
+
+
+def url_text(address: str, title: str = "") -> str:
+    """Words of a URL in Ultron's order: what is specific first.
+
+    Lower case, without scheme, query, suffix of the file, digits and punctuation; the segments of the path from the last to the
+    first, then the host. A title of more than two words stands for the path.
+
+    >>> url_text("https://www.example.org/animals/big-cats_2.html")
+    'big cats animals www example org'
+    """
+    bare = re.sub(r"^[a-z][a-z0-9+.-]*://", "", address.strip().lower())
+    host, *path = re.split(r"[?#]", bare, maxsplit=1)[0].split("/")
+    if path:
+        path[-1] = re.sub(r"\.\w+$", "", path[-1])
+    content = [title.lower()] if len(title.split()) > 2 else path[::-1]
+    return " ".join(re.findall(r"[^\W\d_]+", " ".join([*content, host])))
+
+
+def spell(tokens: Sequence[np.ndarray], *, alphabet: int, length: int, duplicates: str) -> docids.Docids:
+    """Docids of N texts: their first length - 1 tokens, then a closing token; see the module's docstring.
+
+    Texts that agree in their first length - 1 tokens have the same identifier, which `duplicates` settles.
+
+    Args:
+      tokens: N of i[...], at least one each, from 1 to alphabet - 1.
+      alphabet: tokens of the texts, 0 among them; the identifiers have as many more as the most that are the same.
+      length: L, 2 or more.
+      duplicates: one of POLICIES.
+
+    Raises:
+      DataError: naming the row of a text without tokens or with one out of range, or two rows that are the same under `refuse`.
+    """
+    if length < 2:
+        raise records.DataError(f"text identifiers: expected a length of 2 or more, a token and the one that closes, got {length}")
+    rows = np.full((len(tokens), length), docids.PAD, np.int32)
+    for row, one in enumerate(map(np.asarray, tokens)):
+        if not len(one):
+            raise records.DataError(f"text identifiers: the text of row {row} has no token; give it one with a letter or digit")
+        if one.min() < 1 or one.max() >= alphabet:
+            raise records.DataError(
+                f"text identifiers: row {row} has tokens from {one.min()} to {one.max()}; expected 1 to {alphabet - 1}: "
+                "pass the alphabet of the tokenizer"
+            )
+        rows[row, : min(len(one), length - 1)] = one[: length - 1]
+    return _closed(rows, alphabet, duplicates)
+
+
+class Keywords(NamedTuple):
+    """Documents named by words, each a token: words[t - 1] is token t, END = len(words) + 1."""
+
+    ids: docids.Docids  # M identifiers, as many as documents or, in any order, more
+    document: np.ndarray  # i32[M] row of the document of each; a leaf of the trie is a row of `ids`, this maps it on
+    words: tuple[str, ...]
+
+
+def keywords(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords:
+    """Each document's words in the order given, then a closing token. Raises as `spell`."""
+    words = tuple(sorted(set(itertools.chain.from_iterable(terms))))
+    number = {word: 1 + t for t, word in enumerate(words)}
+    rows = [np.array([number[word] for word in one], np.int32) for one in terms]
+    length = 1 + max(map(len, rows), default=1)
+    ids = spell(rows, alphabet=len(words) + 1, length=max(length, 2), duplicates=duplicates)
+    return Keywords(ids, np.arange(len(rows), dtype=np.int32), words)
+
+
+def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords:
+    """Each document's set of words in every order: all permutations are its identifiers (TSGen, arXiv 2305.13859, sec. 3).
+
+    At most n! rows for n words. Documents of the same set are closed by their number in every order.
+
+    Raises DataError naming the row of a set of more than MOST_TERMS words or with a word twice, and as `spell`.
+    """
+    for row, one in enumerate(terms):
+        if len(one) > MOST_TERMS or len(set(one)) < len(one):
+            raise records.DataError(f"keyword sets: row {row} is {list(one)}; expected at most {MOST_TERMS} words, each once")
+    named = keywords([sorted(one) for one in terms], duplicates=duplicates)
+    rows, document = [], []
+    for row, (tokens, length) in enumerate(zip(named.ids.tokens, named.ids.lengths)):
+        for order in itertools.permutations(tokens[: length - 1]):
+            rows.append([*order, tokens[length - 1], *tokens[length:]])
+            document.append(row)
+    return Keywords(docids.build(np.array(rows), named.ids.alphabet), np.array(document, np.int32), named.words)
+
+
+def _closed(rows: np.ndarray, end: int, duplicates: str) -> docids.Docids:
+    """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among the same rows."""
+    if duplicates not in POLICIES:
+        raise records.DataError(f"text identifiers: no policy {duplicates!r} for duplicates; expected one of: {', '.join(POLICIES)}")
+    _, group = np.unique(rows, axis=0, return_inverse=True)
+    order = np.argsort(group.reshape(-1), kind="stable")
+    group = group.reshape(-1)[order]
+    number = np.empty(len(rows), np.int32)
+    number[order] = np.arange(len(rows)) - np.searchsorted(group, group)
+    again = np.flatnonzero(number)
+    if duplicates == "refuse" and len(again):
+        first = int(np.flatnonzero((rows == rows[again[0]]).all(axis=1))[0])
+        raise records.DataError(
+            f"text identifiers: rows {first} and {int(again[0])} are both {[int(t) for t in rows[again[0]] if t]} ({len(again)} rows repeat "
+            "an earlier one); choose duplicates='counter', or a greater length where they were cut"
+        )
+    rows = rows.copy()
+    rows[np.arange(len(rows)), np.count_nonzero(rows, axis=1)] = end + number
+    return docids.build(rows, int(end + 1 + number.max(initial=0)))
+
+
+def _refuse_empty(what: str, texts: Sequence[str], remedy: str) -> None:
+    for row, one in enumerate(texts):
+        if not one.strip():
+            raise records.DataError(f"text identifiers: the {what} of row {row} is empty; {remedy}")
