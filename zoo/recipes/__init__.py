@@ -18,6 +18,8 @@ MODULES = {
     "popularity": "zoo.recipes.popularity",
     "markov": "zoo.recipes.markov",
     "itemknn": "zoo.recipes.itemknn",
+    "gru4rec": "zoo.recipes.gru4rec",
+    "sasrec": "zoo.recipes.sasrec",
 }
 SIZES = ("tiny", "small", "base", "paper")
 

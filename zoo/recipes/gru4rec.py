@@ -1,0 +1,86 @@
+"""GRU4Rec: a recurrent network over the items of a history; the next item is the one whose embedding the last state is nearest to.
+
+Hidasi et al. 2016, "Session-based Recommendations with Recurrent Neural Networks" (arXiv 1511.06939); the loss bpr-max is of Hidasi and
+Karatzoglou 2018 (arXiv 1706.03847), eq. 10. Cross-entropy over all items is the default here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+
+from zoo import recipes, records
+from zoo.nets import recurrent, transformer
+from zoo.recipes import sequential
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of GRU4Rec."""
+
+    loss: str = "ce"  # over all items; bce: one drawn item against the right one; bpr-max
+    negatives: int = 1  # drawn for each target, under bce and bpr-max
+    history: int = 20  # latest items that are read
+    width: int = 64
+    layers: int = 1
+    dropout: float = 0.3
+    dtype: str = "float32"
+    batch: int = 128
+    steps: int = 0  # 0 = by visits
+    visits: float = 60.0  # times that each history is shown, on average
+    fewest_steps: int = 1000
+    most_steps: int = 1_000_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
+    rate: float = 1e-3  # peak learning rate
+    warmup: int = 200
+    decay: str = "cosine"  # constant, linear, cosine or rsqrt
+    weight_decay: float = 0.01
+    judged: int = 2000  # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
+    judge_every: int = 500  # steps
+    patience: int = 6  # judgements without a better one that end training, 0 = none do
+    filter: bool = False  # never recommend what the user's history holds
+
+    def __post_init__(self) -> None:
+        sequential.check("gru4rec", self)
+
+
+def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
+    """The fitted network."""
+    shape = transformer.Shape(
+        source_vocab=len(collection.corpus) + 1, target_vocab=1, target_length=1, width=config.width, encoder_layers=config.layers,
+        dropout=config.dropout, dtype=config.dtype,
+    )  # fmt: skip
+    return sequential.fit(recurrent.RecurrentItems, collection, config, shape, key, log)
+
+
+def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
+    """f32[B, N] of every item as the next."""
+    return sequential.score(recurrent.RecurrentItems, config, state, histories)
+
+
+TINY = Config(width=32, dropout=0.0, history=4, batch=32, fewest_steps=400, most_steps=400, rate=5e-3, warmup=20, judged=0)
+
+RECIPE = recipes.Recipe(
+    name="gru4rec",
+    paper="Hidasi et al. 2016, Session-based Recommendations with Recurrent Neural Networks, arXiv 1511.06939",
+    presets={
+        "tiny": TINY,
+        "small": Config(),
+        "base": Config(width=128, history=50, batch=256, visits=200.0),
+        "paper": Config(loss="bpr-max", negatives=512, width=100, history=50, dropout=0.2, visits=200.0, weight_decay=0.0, decay="constant", warmup=0),
+    },
+    fit=fit,
+    retrieve=functools.partial(sequential.retrieve, recurrent.RecurrentItems),
+    deviations=(
+        "loss=ce, the default, is cross-entropy over all items; the papers' losses compare with items of the batch and drawn ones",
+        "negatives of bpr-max are drawn uniformly for each target; the paper draws by popularity to a power and shares them in a batch",
+        "items read and items scored share one table, and histories are learned whole, not event by event with state carried over batches",
+        "AdamW; the papers have Adagrad",
+        "the parameters kept are those of best Recall@10 on a sample of dev",
+    ),
+    asks="history",
+    score=score,
+)

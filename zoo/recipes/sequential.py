@@ -1,0 +1,155 @@
+"""What systems share that read a history item by item and score every item as the next: training, judging and answering."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import records
+from zoo.data import batches
+from zoo.nets import transformer
+from zoo.objectives import ranking
+from zoo.recipes import scoring
+from zoo.train import best, loop, optimizers
+
+USERS = 256  # scored together
+LOSSES = ("ce", "bce", "bpr-max")
+SIZE = (1, math.inf)
+LIMITS = {  # of options: the least and the most
+    **dict.fromkeys(("history", "width", "layers", "batch", "negatives", "judge_every", "fewest_steps", "most_steps"), SIZE),
+    **dict.fromkeys(("steps", "visits", "rate", "warmup", "weight_decay", "minutes", "judged", "patience"), (0.0, math.inf)),
+    "dropout": (0.0, 0.99),
+}
+
+
+def check(system: str, config: Any) -> None:
+    """Raises DataError for options that no network can have."""
+    for option, allowed in (("loss", LOSSES), ("decay", optimizers.DECAYS), ("dtype", ("float32", "bfloat16"))):
+        if getattr(config, option) not in allowed:
+            raise records.DataError(f"{system}: option {option} expects one of {', '.join(allowed)}, got {getattr(config, option)!r}")
+    for option, (least, most) in LIMITS.items():
+        if not least <= getattr(config, option) <= most:
+            raise records.DataError(f"{system}: option {option} expects {least} to {most}, got {getattr(config, option)}")
+
+
+def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]:
+    """"source" and "target" i32[n, longest]: events and those after them, item n as n + 1, 0 = pad behind.
+
+    Every event but a user's first is a target once. A user of more than longest + 1 events has several rows: the last reads the latest
+    `longest`, and so on backwards.
+    """
+    sources, targets = [], []
+    for user in range(len(histories)):
+        events = histories.history(user) + 1
+        for end in range(len(events), 1, -longest):
+            first = max(end - longest - 1, 0)
+            sources.append(events[first : end - 1])
+            targets.append(events[first + 1 : end])
+    pad = lambda rows: np.array([np.pad(row, (0, longest - len(row))) for row in rows], np.int32).reshape(-1, longest)
+    return {"source": pad(sources), "target": pad(targets)}
+
+
+def read(histories: records.Histories, longest: int) -> np.ndarray:
+    """i32[B, longest] latest events, oldest first, item n as n + 1, 0 = pad behind."""
+    latest = histories.latest(longest) + 1
+    return np.take_along_axis(latest, np.argsort(latest == 0, axis=1, kind="stable"), axis=1).astype(np.int32)
+
+
+def loss_of(net: Any, config: Any) -> loop.Loss:
+    """Mean loss over the targets of a batch, by config.loss of LOSSES; bce and bpr-max draw config.negatives items uniformly."""
+    num_items = net.shape.source_vocab - 1
+
+    def loss(params, batch, key):
+        drop, draw = jax.random.split(key)
+        source = batch["source"]
+        target = batch["target"][:, : source.shape[1]]
+        counted = target > 0
+        hidden = net.apply(params, source, train=True, rngs={"dropout": drop})
+        if config.loss == "ce":
+            value = ranking.softmax(net.apply(params, hidden, method="scores"), jnp.maximum(target - 1, 0))
+        else:
+            wrong = jax.random.randint(draw, (*target.shape, config.negatives), 1, num_items + 1)
+            wrong = jnp.where(wrong == target[..., None], wrong % num_items + 1, wrong)
+            candidates = jnp.concatenate([jnp.maximum(target, 1)[..., None], wrong], axis=-1)
+            scores = net.apply(params, hidden, candidates, method="scores_of")
+            value = {"bce": ranking.binary, "bpr-max": ranking.bpr_max}[config.loss](scores[..., 0], scores[..., 1:])
+        return (value * counted).sum() / jnp.maximum(counted.sum(), 1), {}
+
+    return loss
+
+
+def fit(make: Callable, collection: records.Interactions, config: Any, shape: transformer.Shape, key: jax.Array, log: Any) -> dict:
+    """The state of a fitted network make(shape); the events of dev are not learned from, but judge which parameters are kept."""
+    log.phase("train")
+    net = make(shape)
+    draw, order, train_key = jax.random.split(key, 3)
+    rows = windows(collection.without("dev").histories, config.history)
+    if not len(rows["source"]):
+        raise records.DataError("no user has two events before those of dev and test; nothing to learn from")
+    params = jax.jit(net.init)(draw, jnp.zeros((1, 1), jnp.int32))
+    stream = batches.Batches([batches.Source(rows, 1.0)], batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
+    steps = config.steps or int(np.clip(round(config.visits * len(rows["source"]) / config.batch), config.fewest_steps, config.most_steps))
+    pack = lambda params: {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "corpus_ids": json.dumps(collection.corpus.ids)}
+    params = loop.train(
+        loss_of(net, config),
+        params,
+        stream,
+        optimizers.adamw(optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0),
+        steps=steps,
+        key=train_key,
+        log=log,
+        folder=log.checkpoints,
+        identity=log.identity,
+        seconds=60 * config.minutes if config.minutes else math.inf,
+        judge=_judge(make, collection, config, pack),
+    )
+    return pack(params)
+
+
+def _judge(make, collection, config, pack) -> best.Judge | None:
+    """Recall@10 of the item that follows, of users evenly spread over dev."""
+    if not config.judged or "dev" not in collection.qrels:
+        return None
+    users, wanted = collection.split("dev")
+    users = users.take(np.unique(np.linspace(0, len(users) - 1, int(config.judged)).astype(int)))
+    rows = collection.corpus.rows()
+    right = np.array([[rows[item] for item in wanted.grades[user]][0] for user in users.ids])
+
+    def recall(params) -> float:
+        return float((retrieve(make, config, pack(params), users, 10).documents == right[:, None]).any(axis=1).mean())
+
+    return best.Judge(recall, every=config.judge_every, patience=int(config.patience))
+
+
+@functools.partial(jax.jit, static_argnames="net")
+def all_scores(params: dict, items: jax.Array, net: Any) -> jax.Array:
+    """f32[B, N] of histories i32[B, S], 0 = pad behind: from the state of the last item."""
+    hidden = net.apply(params, items)
+    last = jnp.maximum((items > 0).sum(axis=1) - 1, 0)
+    return net.apply(params, jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0], method="scores")
+
+
+def score(make: Callable, config: Any, state: dict, histories: records.Histories) -> np.ndarray:
+    """f32[B, N] of every item as the next."""
+    net = make(transformer.Shape.of(state["shape"]))
+    items = read(histories, config.history)
+    found = []
+    for first in range(0, len(items), USERS):
+        rows = np.arange(first, min(first + USERS, len(items)))
+        size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))
+        found.append(np.asarray(all_scores(state["params"], jnp.asarray(items[np.resize(rows, size)]), net))[: len(rows)])
+    scores = np.concatenate(found) if found else np.zeros((0, net.shape.source_vocab - 1), np.float32)
+    return scoring.without_seen(scores, histories) if config.filter else scores
+
+
+def retrieve(make: Callable, config: Any, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+    """The k items of highest score."""
+    return scoring.ranking(functools.partial(score, make, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
