@@ -37,10 +37,23 @@ def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
     history = [f"d{row}" for row in range(0, 40, 2)]
     plain = zoo.retrieve(fitted, history, 40).answers(0)
     assert len(plain) == 40
+    for decoding in ("trie", "max-marginal"):  # one leaves out as it searches, the other afterwards
+        filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter=True, decoding=decoding, beam=100))
+        found = zoo.retrieve(filtered, history, 40).answers(0)
+        assert [name for name, _ in found] == [name for name, _ in plain if name not in history]
+        assert zoo.retrieve(filtered, history, 3).documents.shape == (1, 3)
+
+
+def test_a_filter_leaves_out_what_each_user_has_seen(fitted):
+    import dataclasses
+
+    walks = toy.interactions()
+    asked, _ = walks.split("test")
     filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter=True))
-    found = zoo.retrieve(filtered, history, 40).answers(0)
-    assert [name for name, _ in found] == [name for name, _ in plain if name not in history]
-    assert zoo.retrieve(filtered, history, 3).documents.shape == (1, 3)
+    plain, found = (zoo.retrieve(system, asked, 40) for system in (fitted, filtered))
+    for row in range(0, len(asked), 17):
+        seen = {walks.corpus.ids[item] for item in asked.history(row)}
+        assert [name for name, _ in found.answers(row)] == [name for name, _ in plain.answers(row) if name not in seen]
 
 
 def test_the_events_of_dev_are_not_learned_from():

@@ -15,13 +15,14 @@ import numpy as np
 from zoo import records
 from zoo.data import batches, tokens
 from zoo.docids import docids
-from zoo.index import projection, trie
+from zoo.index import filters, levels, projection, trie
 from zoo.nets import transformer
 from zoo.objectives import sequence
 from zoo.search import decoders
 from zoo.train import loop, optimizers
 
 QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
+FILTERED = "trie", "renormalised"  # decoders that leave out documents of each query as they search
 WIDE = 2048  # alphabets from here on have their logits computed where they are read
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
 
@@ -123,8 +124,11 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
     return search(config, state, sources, queries.ids, k)
 
 
-def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: int) -> records.Ranking:
-    """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names."""
+def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: int, *, excluded: np.ndarray | None = None) -> records.Ranking:
+    """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
+
+    excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; by decoders of FILTERED only.
+    """
     shape = transformer.Shape.of(state["shape"])
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
@@ -139,11 +143,12 @@ def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: in
     params = jax.device_put(state["params"])
     for rows, length, size in _query_batches(sources, batch):
         source = jnp.asarray(sources[np.resize(rows, size), :length])  # the last batch repeats rows: one shape serves all
-        beams, sure = generate(params, source, legal, shape=shape, decoding=config.decoding, k=wanted, width=width)
+        allowed = legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
+        beams, sure = generate(params, source, allowed, shape=shape, decoding=config.decoding, k=wanted, width=width)
         if config.decoding == "free":
             found = docids.lookup(ids, np.asarray(beams.token))
         else:
-            found = np.asarray(index.documents_of(beams.leaf))[..., 0]
+            found = np.asarray(index.documents_of(beams.leaf))[..., 0]  # a leaf that is excluded is not reached
         score = np.asarray(beams.score)
         alive = np.isfinite(score)
         found = np.where(alive, found, -1)
@@ -156,6 +161,13 @@ def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: in
         documents[place], scores[place] = found, np.where(found >= 0, score, -np.inf)
     corpus_ids = tuple(json.loads(state["corpus_ids"]))
     return records.Ranking(tuple(names), corpus_ids, documents, scores, invalid / max(generated, 1), proven / max(len(names), 1))
+
+
+def _without(legal: trie.Trie, ids: docids.Docids, rows: np.ndarray) -> trie.Trie:
+    return _exclude(legal, ids.tokens[np.maximum(rows, 0)], rows)
+
+
+_exclude = jax.jit(filters.without)
 
 
 def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, int, int]]:
@@ -172,6 +184,14 @@ def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray,
         rows = np.flatnonzero(kind == which)
         for first in range(0, len(rows), size):
             yield rows[first : first + size], int(classes[which]), size
+
+
+def padded(histories: records.Histories) -> np.ndarray:
+    """i32[B, E] items of each history, -1 behind; E is the longest, rounded up so that few programs serve all."""
+    size = levels.width_class(max(int(histories.lengths.max(initial=1)), 1))
+    rows = np.full((len(histories), size), -1, np.int32)
+    rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = histories.items
+    return rows
 
 
 def widened(ranking: records.Ranking, k: int) -> records.Ranking:

@@ -33,6 +33,13 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged"), (0.0, math.inf)),
     "codes": (2, math.inf),
 }
+ONE_OF = {
+    "identifiers": identifiers.KINDS,
+    "vectors": identifiers.EMBEDDINGS,
+    "collisions": ("counter", "sinkhorn"),
+    "decay": optimizers.DECAYS,
+    "dtype": ("float32", "bfloat16"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Config:
     neighbours: float = 0.0  # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
     levels: int = 3
     codes: int = 256  # of each level
+    collisions: str = "counter"  # of items of the same codes: counter (the paper's), or sinkhorn, which shares out last codes
     history: int = 20  # latest items that are read
     width: int = 64
     heads: int = 2
@@ -74,7 +82,7 @@ class Config:
     filter: bool = False  # never recommend what the user's history holds
 
     def __post_init__(self) -> None:
-        for option, allowed in (("identifiers", identifiers.KINDS), ("vectors", identifiers.EMBEDDINGS), ("decay", optimizers.DECAYS), ("dtype", ("float32", "bfloat16"))):  # fmt: skip
+        for option, allowed in ONE_OF.items():
             if getattr(self, option) not in allowed:
                 raise records.DataError(f"tiger: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
         decoders.require(self.decoding)
@@ -92,7 +100,9 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     if config.neighbours:
         near = texts.cooccurrence_svd(learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0)
         vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
-    named = identifiers.Config(kind=config.identifiers, levels=config.levels, codes=config.codes, training=rqvae.Config())
+    named = identifiers.Config(
+        kind=config.identifiers, levels=config.levels, codes=config.codes, collisions=config.collisions, training=rqvae.Config()
+    )
     made = identifiers.fit(vectors, named, name_key, log)
     ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
 
@@ -128,10 +138,13 @@ def _judge(collection: records.Interactions, config: Config, pack) -> best.Judge
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """Items by the probability of their identifiers given the identifiers of the history."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    seen = int(histories.lengths.max(initial=0)) if config.filter else 0
-    found = seq2seq.search(config, state, read(ids, histories.latest(config.history)), histories.ids, min(k + seen, len(ids)))
-    if not config.filter:
+    sources = read(ids, histories.latest(config.history))
+    if not config.filter or config.decoding in seq2seq.FILTERED:
+        excluded = seq2seq.padded(histories) if config.filter else None
+        found = seq2seq.search(config, state, sources, histories.ids, min(k, len(ids)), excluded=excluded)
         return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
+    seen = int(histories.lengths.max(initial=0))
+    found = seq2seq.search(config, state, sources, histories.ids, min(k + seen, len(ids)))
     taken = np.zeros((len(histories), len(ids) + 1), bool)  # the last column is that of no item
     taken[histories.users, histories.items] = True
     again = np.take_along_axis(taken, found.documents, axis=1)
