@@ -46,3 +46,13 @@ def test_recall_by_popularity_averages_to_recall():
     assert total == pytest.approx(recommend.per_query(places, ("R@10",))["R@10"].mean())
     values = exposure.summary(ranking(*[[0, 1]] * 50, num_items=12), places, targets, counts)
     assert f"new {found['new'][0]:.4f} ({found['new'][1]} users)" in exposure.sentence(values)
+
+
+def test_entropy_of_categories_is_that_worked_by_hand():
+    documents = np.array([[0, 1, 2, 3], [0, 1, 0, 1], [4, -1, -1, -1], [-1, -1, -1, -1]], np.int32)
+    found = records.Ranking(("a", "b", "c", "d"), tuple("vwxyz"), documents, np.zeros((4, 4), np.float32))
+    categories = ["soap", "soap", "comb", "oil", "oil"]
+    first = 0.5 * np.log(2) + 2 * 0.25 * np.log(4)
+    assert exposure.entropy(found, categories, 4) == pytest.approx(first / 4)
+    assert exposure.entropy(found, categories, 2) == 0
+    assert exposure.entropy(found, list("abcde"), 2) == pytest.approx((np.log(2) + np.log(2)) / 4)

@@ -108,3 +108,24 @@ def test_neighbours_in_histories_change_identifiers_and_dev_is_not_among_them(fi
     changed = records.Interactions(walks.name, walks.corpus, records.Histories(walks.histories.ids, other, walks.histories.starts))
     again = zoo.fit("tiger", changed, size="tiny", options={"steps": 3, "neighbours": 1.0}, quiet=True)
     np.testing.assert_array_equal(near.state["docids"]["tokens"], again.state["docids"]["tokens"])
+
+
+def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
+    import dataclasses
+
+    walks = toy.interactions()
+    asked, _ = walks.split("test")
+    at = lambda t: dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, temperature=t, filter=True, beam=1))
+    seen = {}
+    for temperature in (0.01, 1.0, 100.0):
+        found = zoo.retrieve(at(temperature), asked, 5)
+        assert all(len({name for name, _ in found.answers(row)}) == 5 for row in range(len(asked)))
+        assert not any(set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked)))
+        assert (np.diff(found.scores, axis=1) <= 0).all()
+        seen[temperature] = found.documents
+    greedy = zoo.retrieve(at(0.0), asked, 1).documents[:, 0]
+    agree = {temperature: (documents[:, 0] == greedy).mean() for temperature, documents in seen.items()}
+    assert agree[0.01] > 0.8 > 0.3 > agree[100.0]  # at 100 the first of about 36 items is as good as any
+    np.testing.assert_array_equal(seen[1.0], zoo.retrieve(at(1.0), asked, 5).documents)
+    with pytest.raises(records.DataError, match="temperature expects decoding=trie or renormalised, got free"):
+        tiger.Config(temperature=1.0, decoding="free")

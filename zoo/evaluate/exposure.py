@@ -25,6 +25,20 @@ def gini(ranking: records.Ranking, k: int = 10) -> float:
     return float(((2 * np.arange(1, num_items + 1) - num_items - 1) * counts).sum() / max(num_items * counts.sum(), 1.0))
 
 
+def entropy(ranking: records.Ranking, categories: list[str], k: int = 10) -> float:
+    """Entropy@K: mean over users of the entropy, in nats, of the categories of their first k answers; 0 if all are of one.
+
+    categories: of each item, in the order of the corpus. TIGER, sec. 4.4 (arXiv 2305.05065).
+    """
+    kinds = np.unique(categories, return_inverse=True)[1].reshape(-1)
+    first = ranking.documents[:, :k]
+    users, places = np.nonzero(first >= 0)
+    counts = np.zeros((len(first), kinds.max() + 1))
+    np.add.at(counts, (users, kinds[first[users, places]]), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return float(-(share * np.log(np.where(share > 0, share, 1))).sum(axis=1).mean())
+
+
 def shown(ranking: records.Ranking, k: int) -> np.ndarray:
     """How many users have each item among their first k, i64[N]."""
     first = ranking.documents[:, :k]

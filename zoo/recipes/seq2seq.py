@@ -18,7 +18,7 @@ from zoo.docids import docids
 from zoo.index import filters, levels, projection, trie
 from zoo.nets import transformer
 from zoo.objectives import sequence
-from zoo.search import decoders
+from zoo.search import decoders, sampling
 from zoo.train import loop, optimizers
 
 QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
@@ -102,6 +102,22 @@ def generate(
     params: dict, source: jax.Array, legal, *, shape: transformer.Shape, decoding: str, k: int, width: int
 ) -> decoders.Answers:
     """Identifiers for source i32[B, S] by a decoder of `zoo.search.decoders`, to which `legal` belongs."""
+    step, cache = _steps(params, source, shape)
+    return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length)
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "k"))
+def draw(params: dict, source: jax.Array, legal, key: jax.Array, *, shape: transformer.Shape, temperature: float, k: int) -> decoders.Answers:
+    """k identifiers for source i32[B, S], drawn without replacement; scores are perturbed log-probabilities."""
+    step, cache = _steps(params, source, shape)
+    beams, perturbed = sampling.sample_distinct(
+        step, cache, legal, key, width=k, length=shape.target_length, temperature=temperature, renormalize=True
+    )
+    return decoders.Answers(beams._replace(score=perturbed), jnp.zeros(len(source), bool))
+
+
+def _steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
+    """(step, cache) of a search for source i32[B, S]; what is known of the source is not tiled over hypotheses."""
     net = transformer.EncoderDecoder(shape)
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
 
@@ -111,8 +127,7 @@ def generate(
         hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
         return projection.Projection(hidden.astype(jnp.float32), params["params"]["head"]["kernel"]), cache
 
-    cache = transformer.empty_cache(shape, source.shape[0])
-    return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length)
+    return step, transformer.empty_cache(shape, source.shape[0])
 
 
 def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: str = "") -> records.Ranking:
@@ -124,10 +139,14 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
     return search(config, state, sources, queries.ids, k)
 
 
-def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: int, *, excluded: np.ndarray | None = None) -> records.Ranking:
+def search(
+    config, state: dict, sources: np.ndarray, names: Sequence[str], k: int, *, excluded: np.ndarray | None = None, temperature: float = 0.0
+) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
 
     excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; by decoders of FILTERED only.
+    temperature: above 0, answers are drawn without replacement at this temperature from what `config.decoding`, one of FILTERED,
+    allows, in this order; scores are then the perturbed log-probabilities. The same queries give the same draws.
     """
     shape = transformer.Shape.of(state["shape"])
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
@@ -144,7 +163,11 @@ def search(config, state: dict, sources: np.ndarray, names: Sequence[str], k: in
     for rows, length, size in _query_batches(sources, batch):
         source = jnp.asarray(sources[np.resize(rows, size), :length])  # the last batch repeats rows: one shape serves all
         allowed = legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
-        beams, sure = generate(params, source, allowed, shape=shape, decoding=config.decoding, k=wanted, width=width)
+        if temperature:
+            key = jax.random.fold_in(jax.random.key(0), int(rows[0]))
+            beams, sure = draw(params, source, allowed, key, shape=shape, temperature=temperature, k=wanted)
+        else:
+            beams, sure = generate(params, source, allowed, shape=shape, decoding=config.decoding, k=wanted, width=width)
         if config.decoding == "free":
             found = docids.lookup(ids, np.asarray(beams.token))
         else:

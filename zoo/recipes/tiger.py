@@ -30,7 +30,7 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
     **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam", "judge_every"), SIZE),
     **dict.fromkeys(("dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged"), (0.0, math.inf)),
+    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "temperature"), (0.0, math.inf)),
     "codes": (2, math.inf),
 }
 ONE_OF = {
@@ -79,6 +79,7 @@ class Config:
     patience: int = 0  # judgements without a better one that end training, 0 = none do
     beam: int = 50
     decoding: str = "trie"  # a decoder of zoo.search.decoders
+    temperature: float = 0.0  # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
     filter: bool = False  # never recommend what the user's history holds
 
     def __post_init__(self) -> None:
@@ -86,6 +87,9 @@ class Config:
             if getattr(self, option) not in allowed:
                 raise records.DataError(f"tiger: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
         decoders.require(self.decoding)
+        if self.temperature and self.decoding not in seq2seq.FILTERED:
+            allowed = " or ".join(seq2seq.FILTERED)
+            raise records.DataError(f"tiger: option temperature expects decoding={allowed}, got {self.decoding}")
         for option, (least, most) in LIMITS.items():
             if not least <= getattr(self, option) <= most:
                 raise records.DataError(f"tiger: option {option} expects {least} to {most}, got {getattr(self, option)}")
@@ -127,7 +131,7 @@ def _judge(collection: records.Interactions, config: Config, pack) -> best.Judge
     users = users.take(np.unique(np.linspace(0, len(users) - 1, config.judged).astype(int)))
     rows = collection.corpus.rows()
     right = np.array([[rows[item] for item in wanted.grades[user]][0] for user in users.ids])
-    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie")
+    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0)
 
     def recall(params) -> float:
         return float((retrieve(quick, pack(params), users, 10).documents == right[:, None]).any(axis=1).mean())
@@ -141,7 +145,8 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     sources = read(ids, histories.latest(config.history))
     if not config.filter or config.decoding in seq2seq.FILTERED:
         excluded = seq2seq.padded(histories) if config.filter else None
-        found = seq2seq.search(config, state, sources, histories.ids, min(k, len(ids)), excluded=excluded)
+        count = min(k, len(ids))
+        found = seq2seq.search(config, state, sources, histories.ids, count, excluded=excluded, temperature=config.temperature)
         return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
     seen = int(histories.lengths.max(initial=0))
     found = seq2seq.search(config, state, sources, histories.ids, min(k + seen, len(ids)))
@@ -190,7 +195,7 @@ RECIPE = recipes.Recipe(
             levels=2, codes=8, history=2, width=32, encoder_hidden=64, decoder_hidden=64, dropout=0.0, batch=64, fewest_steps=600, most_steps=600,
             rate=5e-3, warmup=50, judged=0,
         ),
-        "small": Config(),
+        "small": Config(neighbours=1.0, collisions="sinkhorn"),
         "base": BASE,
         "paper": dataclasses.replace(
             BASE, dropout=0.1, rate=0.01, warmup=10_000, decay="rsqrt", weight_decay=0.0, steps=200_000, decoding="free", dtype="float32"
@@ -201,6 +206,7 @@ RECIPE = recipes.Recipe(
     deviations=(
         "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
         "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.recipes.rqvae lists",
+        "small names items by their neighbours in histories as well as by their texts, and shares out last codes in place of a counter",
         "tokens are position-specific and so are output heads; no user tokens",
         "gated MLPs (T5 v1.1); the paper's are of the first T5",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
