@@ -13,10 +13,11 @@ HISTORIES = records.Histories(("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.i
 
 
 def test_every_event_but_the_first_is_a_target_after_those_before_it():
-    before, following = tiger.prefixes(HISTORIES, 2)
+    before, following, users = tiger.prefixes(HISTORIES, 2)
+    np.testing.assert_array_equal(users, [0, 0, 0, 1][: len(users)])
     np.testing.assert_array_equal(following, [6, 7, 8])
     np.testing.assert_array_equal(before, [[-1, 5], [5, 6], [6, 7]])
-    before, _ = tiger.prefixes(HISTORIES, 9)
+    before, _, _ = tiger.prefixes(HISTORIES, 9)
     np.testing.assert_array_equal(before[-1], [-1] * 6 + [5, 6, 7])  # never another user's events
 
 
@@ -38,7 +39,7 @@ def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
     plain = zoo.retrieve(fitted, history, 40).answers(0)
     assert len(plain) == 40
     for decoding in ("trie", "max-marginal"):  # one leaves out as it searches, the other afterwards
-        filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter=True, decoding=decoding, beam=100))
+        filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter="yes", decoding=decoding, beam=100))
         found = zoo.retrieve(filtered, history, 40).answers(0)
         assert [name for name, _ in found] == [name for name, _ in plain if name not in history]
         assert zoo.retrieve(filtered, history, 3).documents.shape == (1, 3)
@@ -49,7 +50,7 @@ def test_a_filter_leaves_out_what_each_user_has_seen(fitted):
 
     walks = toy.interactions()
     asked, _ = walks.split("test")
-    filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter=True))
+    filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter="yes"))
     plain, found = (zoo.retrieve(system, asked, 40) for system in (fitted, filtered))
     for row in range(0, len(asked), 17):
         seen = {walks.corpus.ids[item] for item in asked.history(row)}
@@ -115,7 +116,7 @@ def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
 
     walks = toy.interactions()
     asked, _ = walks.split("test")
-    at = lambda t: dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, temperature=t, filter=True, beam=1))
+    at = lambda t: dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, temperature=t, filter="yes", beam=1))
     seen = {}
     for temperature in (0.01, 1.0, 100.0):
         found = zoo.retrieve(at(temperature), asked, 5)
@@ -129,3 +130,33 @@ def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
     np.testing.assert_array_equal(seen[1.0], zoo.retrieve(at(1.0), asked, 5).documents)
     with pytest.raises(records.DataError, match="temperature expects decoding=trie or renormalised, got free"):
         tiger.Config(temperature=1.0, decoding="free")
+
+
+def test_a_user_token_stands_in_front_and_belongs_to_the_name():
+    walks = toy.interactions()
+    fitted = zoo.fit("tiger", walks, size="tiny", options={"steps": 3, "user_tokens": 50}, quiet=True)
+    plain = int(fitted.state["docids"]["alphabet"])
+    assert fitted.state["params"]["params"]["source_embedding"]["embedding"].shape[0] == plain + 50
+    asked, _ = walks.split("test")
+    found = zoo.retrieve(fitted, asked, 5)
+    renamed = records.Histories(tuple(f"{name}!" for name in asked.ids), asked.items, asked.starts)
+    other = zoo.retrieve(fitted, renamed, 5)
+    assert (found.scores != other.scores).any(axis=1).mean() > 0.8  # one in fifty keeps its token
+    sources = tiger._after_users(np.zeros((2, 3), np.int32), ("a", "b"), 9, tiger.Config(user_tokens=50))
+    assert sources.shape == (2, 4) and ((sources[:, 0] >= 9) & (sources[:, 0] < 59)).all() and sources[0, 0] != sources[1, 0]
+
+
+def test_what_was_seen_is_left_out_where_nobody_takes_an_item_twice():
+    assert not tiger._repeats(HISTORIES)
+    again = records.Histories(("a", "b"), np.array([5, 6, 1, 5, 1], np.int32), np.array([0, 3, 5]))  # twice, by two users
+    assert not tiger._repeats(again)
+    assert tiger._repeats(records.Histories(("a",), np.array([5, 6, 5], np.int32), np.array([0, 3])))
+    once = np.concatenate([np.random.default_rng(user).permutation(40)[:8] for user in range(60)]).astype(np.int32)
+    walks = toy.interactions()
+    unique = records.Interactions("once", walks.corpus, records.Histories(tuple(map(str, range(60))), once, np.arange(0, 481, 8)))
+    for data, left_out in ((unique, True), (walks, False)):
+        fitted = zoo.fit("tiger", data, size="tiny", options={"steps": 3}, quiet=True)
+        asked, _ = data.split("test")
+        found = zoo.retrieve(fitted, asked, 40)
+        answered = [set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked))]
+        assert not any(answered) if left_out else all(answered)

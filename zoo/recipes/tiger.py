@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import zlib
 
 import jax
 import numpy as np
@@ -30,7 +31,7 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
     **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam", "judge_every"), SIZE),
     **dict.fromkeys(("dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "temperature"), (0.0, math.inf)),
+    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "temperature", "user_tokens"), (0.0, math.inf)),
     "codes": (2, math.inf),
 }
 ONE_OF = {
@@ -39,6 +40,7 @@ ONE_OF = {
     "collisions": ("counter", "sinkhorn"),
     "decay": optimizers.DECAYS,
     "dtype": ("float32", "bfloat16"),
+    "filter": ("auto", "yes", "no"),
 }
 
 
@@ -52,6 +54,7 @@ class Config:
     levels: int = 3
     codes: int = 256  # of each level
     collisions: str = "counter"  # of items of the same codes: counter (the paper's), or sinkhorn, which shares out last codes
+    user_tokens: int = 0  # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has 2,000)
     history: int = 20  # latest items that are read
     width: int = 64
     heads: int = 2
@@ -80,7 +83,7 @@ class Config:
     beam: int = 50
     decoding: str = "trie"  # a decoder of zoo.search.decoders
     temperature: float = 0.0  # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
-    filter: bool = False  # never recommend what the user's history holds
+    filter: str = "auto"  # yes: never recommend what the user's history holds; auto: if no user took an item twice in training; no
 
     def __post_init__(self) -> None:
         for option, allowed in ONE_OF.items():
@@ -111,16 +114,18 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
 
     log.phase("train")
-    before, following = prefixes(learned, config.history)
+    before, following, users = prefixes(learned, config.history)
     if not len(following):
         raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
     shape = transformer.Shape(
-        source_vocab=ids.alphabet, target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
+        source_vocab=ids.alphabet + int(config.user_tokens), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
         last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
         **{field: getattr(config, field) for field in SHAPE},
     )  # fmt: skip
-    examples = batches.Source({"source": read(ids, before), "target": ids.tokens[following]}, 1.0)
-    pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus)
+    sources = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
+    examples = batches.Source({"source": sources, "target": ids.tokens[following]}, 1.0)
+    repeats = np.asarray(_repeats(learned))
+    pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | {"repeats": repeats}
     judge = _judge(collection, config, pack) if config.judged and "dev" in collection.qrels else None
     return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
 
@@ -142,9 +147,10 @@ def _judge(collection: records.Interactions, config: Config, pack) -> best.Judge
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """Items by the probability of their identifiers given the identifiers of the history."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    sources = read(ids, histories.latest(config.history))
-    if not config.filter or config.decoding in seq2seq.FILTERED:
-        excluded = seq2seq.padded(histories) if config.filter else None
+    sources = _after_users(read(ids, histories.latest(config.history)), histories.ids, ids.alphabet, config)
+    leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
+    if not leave_out or config.decoding in seq2seq.FILTERED:
+        excluded = seq2seq.padded(histories) if leave_out else None
         count = min(k, len(ids))
         found = seq2seq.search(config, state, sources, histories.ids, count, excluded=excluded, temperature=config.temperature)
         return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
@@ -160,17 +166,32 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     return seq2seq.widened(dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k)
 
 
-def prefixes(histories: records.Histories, longest: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every event but the first of each user as i32[n], and the at most `longest` events before it as i32[n, longest], -1 = none.
+def _repeats(histories: records.Histories) -> bool:
+    """Whether any user took an item twice."""
+    pairs = histories.users * (int(histories.items.max(initial=0)) + 1) + histories.items
+    return len(np.unique(pairs)) < len(pairs)
 
-    The events before stand oldest first and end in the last column.
+
+def _after_users(sources: np.ndarray, names, alphabet: int, config: Config) -> np.ndarray:
+    """Sources i32[B, S] behind the token of each user, by a hash of the name (sec. 3.2.1); as they are without user tokens."""
+    if not config.user_tokens:
+        return sources
+    users = [alphabet + zlib.crc32(name.encode("utf-8", "surrogatepass")) % int(config.user_tokens) for name in names]
+    return np.concatenate([np.array(users, np.int32).reshape(-1, 1), sources], axis=1)
+
+
+def prefixes(histories: records.Histories, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Events before each target i32[n, longest], -1 = none; targets i32[n], every event but the first of a user; their users i64[n].
+
+    At most `longest` events before. They stand oldest first and end in the last column.
     """
     place = np.arange(len(histories.items))
     first = histories.starts[histories.users]
     target = place[place > first]
     window = target[:, None] - longest + np.arange(longest)
     inside = window >= first[target][:, None]
-    return np.where(inside, histories.items[np.maximum(window, 0)], -1).astype(np.int32), histories.items[target]
+    before = np.where(inside, histories.items[np.maximum(window, 0)], -1).astype(np.int32)
+    return before, histories.items[target], histories.users[target]
 
 
 def read(ids: docids.Docids, items: np.ndarray) -> np.ndarray:
@@ -207,10 +228,11 @@ RECIPE = recipes.Recipe(
         "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
         "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.recipes.rqvae lists",
         "small names items by their neighbours in histories as well as by their texts, and shares out last codes in place of a counter",
-        "tokens are position-specific and so are output heads; no user tokens",
+        "tokens are position-specific and so are output heads; no user tokens unless user_tokens=2000",
         "gated MLPs (T5 v1.1); the paper's are of the first T5",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
+        "items of the history are left out where no user took an item twice in training (filter=auto); the paper's may come again",
         "the parameters kept are those of best Recall@10 on a sample of dev, judged while training; patience=N ends it early",
     ),
     asks="history",
