@@ -43,8 +43,7 @@ def assert_same(one, other):
     np.testing.assert_allclose(one.score, other.score, rtol=1e-5)  # sums in another order
 
 
-@pytest.mark.parametrize("renormalize", [False, True])
-@pytest.mark.parametrize("skewed", [False, True])
+@pytest.mark.parametrize(("skewed", "renormalize"), [(False, False), (True, True), (True, False)])
 def test_reading_what_is_needed_changes_no_answer(skewed, renormalize):
     ids = wide(skewed=skewed)
     forms = [levels.Form(ids.alphabet - 1, light, light < 4000, 1, -(-(ids.alphabet - 1) // 32), "int32") for light in (1, 20)]
@@ -58,7 +57,7 @@ def test_reading_what_is_needed_changes_no_answer(skewed, renormalize):
 
 
 @pytest.mark.parametrize("renormalize", [False, True])
-@pytest.mark.parametrize("num", [100, 8192, 20_011])
+@pytest.mark.parametrize("num", [8192, 20_011])
 def test_atomic_identifiers_are_the_largest_inner_products(num, renormalize):
     index, (hidden, kernels) = trie.build(docids.atomic(num)), draw(1, num + 1)
     found = find(index, hidden, kernels, lazy=True, length=1, renormalize=renormalize)

@@ -61,7 +61,7 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return sequential.score(recurrent.RecurrentItems, config, state, histories)
 
 
-TINY = Config(width=32, dropout=0.0, history=4, batch=32, fewest_steps=400, most_steps=400, rate=5e-3, warmup=20, judged=0)
+TINY = Config(width=32, dropout=0.0, history=4, batch=32, fewest_steps=200, most_steps=200, rate=1e-2, warmup=20, judged=0)
 
 RECIPE = recipes.Recipe(
     name="gru4rec",

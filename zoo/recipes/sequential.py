@@ -17,8 +17,8 @@ from zoo import records
 from zoo.data import batches
 from zoo.nets import transformer
 from zoo.objectives import ranking
-from zoo.recipes import scoring
-from zoo.train import best, loop, optimizers
+from zoo.recipes import judging, scoring
+from zoo.train import loop, optimizers
 
 USERS = 256  # scored together
 LOSSES = ("ce", "bce", "bpr-max")
@@ -98,6 +98,8 @@ def fit(make: Callable, collection: records.Interactions, config: Any, shape: tr
     stream = batches.Batches([batches.Source(rows, 1.0)], batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
     steps = config.steps or int(np.clip(round(config.visits * len(rows["source"]) / config.batch), config.fewest_steps, config.most_steps))
     pack = lambda params: {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "corpus_ids": json.dumps(collection.corpus.ids)}
+    answer = lambda params, users: retrieve(make, config, pack(params), users, 10)
+    judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
     params = loop.train(
         loss_of(net, config),
         params,
@@ -109,24 +111,9 @@ def fit(make: Callable, collection: records.Interactions, config: Any, shape: tr
         folder=log.checkpoints,
         identity=log.identity,
         seconds=60 * config.minutes if config.minutes else math.inf,
-        judge=_judge(make, collection, config, pack),
+        judge=judge,
     )
     return pack(params)
-
-
-def _judge(make, collection, config, pack) -> best.Judge | None:
-    """Recall@10 of the item that follows, of users evenly spread over dev."""
-    if not config.judged or "dev" not in collection.qrels:
-        return None
-    users, wanted = collection.split("dev")
-    users = users.take(np.unique(np.linspace(0, len(users) - 1, int(config.judged)).astype(int)))
-    rows = collection.corpus.rows()
-    right = np.array([[rows[item] for item in wanted.grades[user]][0] for user in users.ids])
-
-    def recall(params) -> float:
-        return float((retrieve(make, config, pack(params), users, 10).documents == right[:, None]).any(axis=1).mean())
-
-    return best.Judge(recall, every=config.judge_every, patience=int(config.patience))
 
 
 @functools.partial(jax.jit, static_argnames="net")

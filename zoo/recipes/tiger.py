@@ -20,9 +20,9 @@ from zoo.data import batches
 from zoo.docids import docids
 from zoo.docids import vectors as texts
 from zoo.nets import transformer
-from zoo.recipes import identifiers, rqvae, seq2seq
+from zoo.recipes import identifiers, judging, rqvae, seq2seq
 from zoo.search import decoders
-from zoo.train import best, optimizers
+from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 JUDGED_BEAM = 10
@@ -126,22 +126,10 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     examples = batches.Source({"source": sources, "target": ids.tokens[following]}, 1.0)
     repeats = np.asarray(_repeats(learned))
     pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | {"repeats": repeats}
-    judge = _judge(collection, config, pack) if config.judged and "dev" in collection.qrels else None
-    return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
-
-
-def _judge(collection: records.Interactions, config: Config, pack) -> best.Judge:
-    """Recall@10 of the item that follows, of users evenly spread over dev."""
-    users, wanted = collection.split("dev")
-    users = users.take(np.unique(np.linspace(0, len(users) - 1, config.judged).astype(int)))
-    rows = collection.corpus.rows()
-    right = np.array([[rows[item] for item in wanted.grades[user]][0] for user in users.ids])
     quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0)
-
-    def recall(params) -> float:
-        return float((retrieve(quick, pack(params), users, 10).documents == right[:, None]).any(axis=1).mean())
-
-    return best.Judge(recall, every=config.judge_every, patience=config.patience)
+    answer = lambda params, users: retrieve(quick, pack(params), users, 10)
+    judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
+    return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
