@@ -16,6 +16,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs():
+    """Drop a file's compiled programs after it: each maps memory, and Linux ends a process at 65,530 maps."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
     """Folder of public collections to check loaders and numbers on; a test that needs it skips where it is missing."""
