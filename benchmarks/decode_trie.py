@@ -201,21 +201,35 @@ def main() -> None:
 
 
 def plot(rows, file: str) -> None:
-    """Bars of ours and dense / plain, a group for each cell."""
+    """A panel for each alphabet, length and law of the codes; beams and batches along it, a colour for each number of items."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(2 + 0.5 * len(rows), 4), layout="constrained")
-    place = np.arange(len(rows))
-    for i, (column, name) in enumerate([(1, "ours / plain"), (2, "ours / two-stage"), (3, "dense / plain")]):
-        axes.bar(place + (i - 1) * 0.28, [row[column] for _, row in rows], 0.28, label=name)
-    axes.axhline(1, color="black", linewidth=0.8)
-    axes.set_xticks(place, ["{0:.0e} {2}x{1} {3}\nbeam {4}, batch {5}".format(*cell) for cell, _ in rows], rotation=60, ha="right", fontsize=7)
-    axes.set_ylabel("time of the search loop, ratio")
-    axes.legend()
-    figure.savefig(file, dpi=150)
+    panels, sizes, places = (sorted({part(cell) for cell, _ in rows}) for part in (lambda c: c[1:4], lambda c: c[0], lambda c: c[4:]))
+    across = min(len(panels), max(len({length for _, length, _ in panels}), 2))
+    down = -(-len(panels) // across)
+    figure, axes = plt.subplots(down, across, figsize=(1 + 4 * across, 1 + 2.6 * down), layout="constrained", sharey=True, squeeze=False)
+    kinds = [(1, "o", "ours / plain"), (2, "_", "ours / two-stage"), (3, "x", "dense mask / plain")]
+    for panel, axis in zip(panels, axes.flat):
+        for (column, marker, kind), (i, size) in itertools.product(kinds, enumerate(sizes)):
+            cells = [(places.index(cell[4:]), row[column]) for cell, row in rows if cell[0] == size and cell[1:4] == panel]
+            shift = (i - (len(sizes) - 1) / 2) * 0.25
+            axis.scatter([x + shift for x, _ in cells], [y for _, y in cells], marker=marker, color=f"C{i}", s=28, label=f"{kind}, {size:.0e} items")
+        axis.axhline(1, color="0.4", linewidth=0.8)
+        axis.set(yscale="log", title="{} codes, {} a document, {}".format(*panel))
+        axis.set_xticks(range(len(places)), [f"{beam} x {batch}" for beam, batch in places], rotation=60)
+        axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+        axis.set_yticks([0.1, 0.2, 0.5, 1, 2, 5])
+        axis.minorticks_off()
+    for axis in axes[-1]:
+        axis.set_xlabel("beam x batch")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("time of the loop, ratio")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(kinds), fontsize=8)
+    figure.savefig(file, dpi=130)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
