@@ -42,7 +42,17 @@ def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
 
 def test_fit_says_how_many_users_were_left_out(folders, capsys, tmp_path):
     assert cli.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")]) == 0
-    assert "200 users; 1 with fewer than 3 events left out" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "200 users (1 left out for fewer than 3 events)" in said and "at the time of another" not in said
+
+
+def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "interactions.csv").write_text("user_id,item_id,timestamp,rating\nu,a,1,5\nu,b,2,1\nu,a,2,3\nv,c,9,4\nv,b,8,4\nv,c,7,2\n")
+    assert cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "new")]) == 0
+    said = capsys.readouterr().out
+    assert "2 users, 6 events; 2 at the time of another of their user, in the order of the file; 2 of an item that their user had before" in said
 
 
 def test_retrieve_takes_a_history(folders, capsys):

@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zoo import recipes, records, verbs
 
@@ -122,13 +122,23 @@ def _fit(parsed: argparse.Namespace) -> None:
     fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out)
     about = fitted.about
     if "num_users" in about:
-        few = about["users_left_out"]
-        print(f"{about['num_users']:,} users" + (f"; {few:,} with fewer than 3 events left out" if few else ""))
+        print(_counted(about))
     parameters = f", {about['parameters']:,} parameters" if about["parameters"] else ""
     print(
         f"{parsed.out}: {fitted.name} fitted to {about['num_documents']} documents of {about['collection']} "
         f"in {about['seconds']:.0f} s{parameters}"
     )
+
+
+def _counted(about: Mapping) -> str:
+    """A line on the users and events that a system was fitted to."""
+    events = [
+        (about["tied_events"], "at the time of another of their user, in the order of the file"),
+        (about["repeated_events"], "of an item that their user had before"),
+    ]
+    left_out = f" ({about['users_left_out']:,} left out for fewer than 3 events)" if about["users_left_out"] else ""
+    notes = "".join(f"; {count:,} {what}" for count, what in events if count)
+    return f"{about['num_users']:,} users{left_out}, {about['num_events']:,} events{notes}"
 
 
 def _retrieve(parsed: argparse.Namespace) -> None:

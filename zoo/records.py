@@ -215,6 +215,7 @@ class Interactions:
     histories: Histories  # every user's whole sequence, at least one event longer than any split asks for
     held: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"dev": 2, "test": 1})  # split -> place from the end
     left_out: int = 0  # users with too few events, who are not in `histories`
+    tied: int = 0  # events that share their time with another of their user: their order is that of the file
 
     def __post_init__(self) -> None:
         fewest = max(self.held.values(), default=0) + 1
@@ -227,6 +228,12 @@ class Interactions:
         items = self.histories.items
         if len(items) and not 0 <= items.min() <= items.max() < len(self.corpus):
             raise DataError(f"{self.name}: expected events to be rows from 0 to {len(self.corpus) - 1}, got {items.min()} to {items.max()}")
+
+    @property
+    def repeated(self) -> int:
+        """Events of an item that their user had before."""
+        pairs = self.histories.users * max(len(self.corpus), 1) + self.histories.items
+        return len(pairs) - len(np.unique(pairs))
 
     @functools.cached_property
     def qrels(self) -> Mapping[str, Qrels]:

@@ -289,7 +289,8 @@ def _sizes(collection: records.Collection | records.Interactions) -> dict[str, s
     if isinstance(collection, records.Interactions):
         lengths, left_out = collection.histories.lengths, collection.left_out
         users = f"{len(lengths):,}" + (f", and {left_out:,} with fewer than 3 events left out" if left_out else "")
-        events = f"{lengths.sum():,}; of a user {np.median(lengths):.0f} (median), {lengths.min()} to {lengths.max()}"
+        events = f"{lengths.sum():,}; of a user {np.median(lengths):.0f} (median), {lengths.min()} to {lengths.max()}; "
+        events += f"{collection.tied:,} at the time of another of their user, {collection.repeated:,} repeated"
         return {"items": f"{len(collection.corpus):,}", "users": users, "events": events}
     splits = ", ".join(f"{len(qrels):,} {split}" for split, qrels in collection.qrels.items())
     return {"documents": f"{len(collection.corpus):,}", "queries": splits}

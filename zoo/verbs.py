@@ -321,10 +321,11 @@ def refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | r
 
 
 def _counts(collection: records.Collection | records.Interactions) -> dict[str, int]:
-    """Of interactions, the users; those left out had too few events."""
+    """Of interactions, the users, and what the rules of `zoo.data.histories` were applied to."""
     if isinstance(collection, records.Collection):
         return {}
-    return {"num_users": len(collection.histories), "users_left_out": collection.left_out}
+    users = {"num_users": len(collection.histories), "users_left_out": collection.left_out}
+    return users | {"num_events": len(collection.histories.items), "tied_events": collection.tied, "repeated_events": collection.repeated}
 
 
 def _fingerprint(collection: records.Collection | records.Interactions) -> str:

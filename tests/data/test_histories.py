@@ -3,8 +3,10 @@
 import gzip
 import json
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import zoo
 from zoo import records
@@ -55,6 +57,32 @@ def test_the_three_layouts_say_the_same(tmp_path):
     assert len({one.histories.fingerprint() for one in read}) == 1
     assert read[0].corpus.texts == ("genres: x", "", "genres: z")
     assert [one.left_out for one in read] == [1, 1, 1]
+
+
+def test_every_column_of_text_describes_an_item_and_no_other_does(tmp_path):
+    row = {"item_id": "a", "title": "A", "colour": "deep red", "price": 3.5, "sku": "00-17", "url": "https://shop/a", "seen": "1e3"}
+    row |= {"brand": "B", "tags": ["x", "y"], "sizes": [1, 2], "box": {"w": 1}, "gone": None, "note": " ", "mixed": ["x", 2]}
+    text = "brand: B; colour: deep red; tags: x, y"
+    for name, lines in (("jsonl", [row]), ("csv", [["item_id", "title", "colour", "price", "url", "brand"], ["a", "A", "deep red", "3.5", "www.x", "B"]])):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sequences.txt").write_text("u a a a\n")
+        as_text = "".join(json.dumps(line) + "\n" if name == "jsonl" else ",".join(line) + "\n" for line in lines)
+        (tmp_path / name / f"items.{name}").write_text(as_text)
+        assert histories.read(tmp_path / name).corpus.texts == (text if name == "jsonl" else "brand: B; colour: deep red",)
+
+
+@hypothesis.given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 3)), min_size=12, max_size=12))
+def test_tied_and_repeated_events_are_counted(events):
+    users, items = histories.Column(), histories.Column()
+    kept = [event for event in events if sum(event[0] == other[0] for other in events) >= histories.FEWEST]
+    hypothesis.assume(kept)
+    for line, (user, item, _) in enumerate(events):
+        users.add(str(user), line)
+        items.add(str(item), line)
+    corpus = records.Corpus(("0", "1", "2"), ("", "", ""), ("", "", ""))
+    read = histories.gathered("name", corpus, users, items, np.array([float(time) for *_, time in events]), "path")
+    assert read.repeated == len(kept) - len({event[:2] for event in kept})
+    assert read.tied == sum(sum((user, time) == (other, when) for other, _, when in kept) > 1 for user, _, time in kept)
 
 
 def test_what_is_written_is_read_back(tmp_path):

