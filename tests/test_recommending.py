@@ -55,6 +55,32 @@ def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
     assert "2 users, 6 events; 2 at the time of another of their user, in the order of the file; 2 of an item that their user had before" in said
 
 
+def test_data_with_new_items_is_written(folders, capsys, tmp_path):
+    assert cli.main(["data", "cold", str(folders[0]), "--share", "0.2", "--out", str(tmp_path / "cold")]) == 0
+    assert "40 items" in capsys.readouterr().out
+    found = histories.read(tmp_path / "cold")
+    learned = np.bincount(found.without("test").histories.items, minlength=40)
+    assert found.corpus.ids == histories.read(folders[0]).corpus.ids and 0 < (learned == 0).sum() <= 8
+    assert cli.main(["data", "cold", "toy", "--out", str(tmp_path / "other")]) == 2
+    assert "has queries" in capsys.readouterr().err and not (tmp_path / "other").exists()
+
+
+def test_options_of_answering_change_without_a_new_fit(folders, capsys, tmp_path):
+    data, system = folders
+    printed = []
+    for options in ([], ["--set", "filter=true"]):
+        assert cli.main(["retrieve", str(system), "--history", "d3,d5", "-k", "40", *options]) == 0
+        printed.append(capsys.readouterr().out)
+    assert "  d3 " in printed[0] and "  d3 " not in printed[1]
+    assert cli.main(["evaluate", str(system), "--data", str(data), "--set", "window=3"]) == 2
+    assert "settled when the system was fitted" in capsys.readouterr().err
+    (tmp_path / "kinds.txt").write_text("".join(f"kind{row % 2}\n" for row in range(40)))
+    assert cli.main(["evaluate", str(system), "--data", str(data), "--set", "filter=true", "--categories", str(tmp_path / "kinds.txt")]) == 0
+    said = capsys.readouterr().out
+    spread = exposure.entropy(zoo.retrieve(zoo.adjusted(zoo.load(system), {"filter": True}), histories.read(data).split("test")[0], 10), [f"{row % 2}" for row in range(40)])
+    assert f"Entropy@10 {spread:.3f}" in said
+
+
 def test_retrieve_takes_a_history(folders, capsys):
     data, system = folders
     assert cli.main(["retrieve", str(system), "--history", "d3, d5", "-k", "2"]) == 0

@@ -15,6 +15,7 @@ del evaluate
 
 _HOME = {
     "fit": "zoo.verbs",
+    "adjusted": "zoo.verbs",
     "retrieve": "zoo.verbs",
     "evaluate": "zoo.verbs",
     "save": "zoo.verbs",

@@ -71,18 +71,34 @@ def _data_list(parsed: argparse.Namespace) -> None:
 
 
 def _data_get(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, catalog, files, histories
+    from zoo.data import atomic, catalog, files
 
     atomic.refuse_occupied(parsed.out)
     collection = catalog.load(parsed.name)
     if isinstance(collection, records.Interactions):
-        histories.write(collection, parsed.out)
-        events = len(collection.histories.items)
-        print(f"{parsed.out}: {len(collection.corpus)} items, {len(collection.histories)} users, {events} events")
+        print(_written(collection, parsed.out))
         return
     files.write_beir(collection, parsed.out)
     splits = ", ".join(f"{len(qrels)} {split}" for split, qrels in collection.qrels.items())
     print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
+
+
+def _data_cold(parsed: argparse.Namespace) -> None:
+    from zoo.data import atomic, catalog, cold
+
+    atomic.refuse_occupied(parsed.out)
+    collection = catalog.load(parsed.name)
+    if not isinstance(collection, records.Interactions):
+        raise records.DataError(f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv")
+    hidden = cold.hide(collection, parsed.share, parsed.seed)
+    print(f"{_written(hidden, parsed.out)}; {hidden.left_out - collection.left_out} users left out")
+
+
+def _written(collection: records.Interactions, out: str) -> str:
+    from zoo.data import histories
+
+    histories.write(collection, out)
+    return f"{out}: {len(collection.corpus)} items, {len(collection.histories)} users, {len(collection.histories.items)} events"
 
 
 def _docids_fit(parsed: argparse.Namespace) -> None:
@@ -147,7 +163,7 @@ def _retrieve(parsed: argparse.Namespace) -> None:
     queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
     if parsed.run_file:
         _refuse_unwritable(parsed.run_file)
-    fitted = verbs.load(parsed.folder)
+    fitted = _loaded(parsed)
     if parsed.history is not None:
         queries = records.Histories.of(fitted.documents, [item.strip() for item in parsed.history.split(",")])
     ranking = verbs.retrieve(fitted, queries, parsed.k)
@@ -160,6 +176,11 @@ def _retrieve(parsed: argparse.Namespace) -> None:
     for number, query in enumerate(texts):
         print(query if number == 0 else f"\n{query}")
         print("\n".join(shown(fitted, rows, ranking.answers(number))) or "  no answer")
+
+
+def _loaded(parsed: argparse.Namespace) -> verbs.Fitted:
+    """The system of a folder, with the options that it is to answer by."""
+    return verbs.adjusted(verbs.load(parsed.folder), dict(_option(text) for text in parsed.set))
 
 
 def shown(fitted: verbs.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]) -> list[str]:
@@ -178,8 +199,13 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
     for path in filter(None, (parsed.json, parsed.run_file)):
         _refuse_unwritable(path)
-    fitted = verbs.load(parsed.folder)
-    result = verbs.evaluate(fitted, parsed.data, split=parsed.split)
+    fitted = _loaded(parsed)
+    categories = None
+    if parsed.categories:
+        from zoo.recipes import identifiers
+
+        categories = identifiers.read_labels(parsed.categories, len(fitted.documents))
+    result = verbs.evaluate(fitted, parsed.data, split=parsed.split, categories=categories)
     print(report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted)))
     if "coverage@10" in result.measures:
         print(exposure.sentence(result.measures))
@@ -295,6 +321,10 @@ def _parser() -> argparse.ArgumentParser:
     def split(of: argparse.ArgumentParser) -> None:
         of.add_argument("--split", default="test", help="qrels/SPLIT.tsv to measure on (default: test)")
 
+    def answering(of: argparse.ArgumentParser) -> None:
+        about = "replace an option that answering alone reads (beam, temperature, ...); may repeat"
+        of.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=about)
+
     added = command(commands, "list", _list, "the systems and their papers", "zoo list --options")
     added.add_argument("--options", action="store_true", help="with every option and its value in each size")
 
@@ -302,6 +332,14 @@ def _parser() -> argparse.ArgumentParser:
     command(datasets, "list", _data_list, "names, contents, licences and addresses", "zoo data list")
     added = command(datasets, "get", _data_get, "write a collection as a folder in the BEIR layout", "zoo data get pydocs --out pydocs")
     added.add_argument("name", metavar="NAME")
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    added = command(
+        datasets, "cold", _data_cold, "write interactions in which some of the items to be predicted are new",
+        "zoo data cold ml-100k --out ml-100k-cold",
+    )  # fmt: skip
+    added.add_argument("name", metavar="NAME|PATH")
+    added.add_argument("--share", type=float, default=0.05, help="of the items that test asks for (default: 0.05)")
+    added.add_argument("--seed", type=int, default=0)
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
 
     named = commands.add_parser("docids", help="identifiers alone").add_subparsers(required=True, metavar="COMMAND")
@@ -346,6 +384,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--queries", metavar="FILE.jsonl", help='lines {"_id": ..., "text": ...}')
     asked.add_argument("--history", metavar="ITEM,ITEM,...", help="item ids, oldest first, for a system that recommends")
     added.add_argument("-k", type=int, default=10, help="answers to each query (default: 10)")
+    answering(added)
     added.add_argument("--run", dest="run_file", metavar="FILE.trec", help="write a TREC run instead of printing")
 
     added = command(
@@ -355,6 +394,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("folder", metavar="DIR")
     data(added)
     split(added)
+    answering(added)
+    added.add_argument("--categories", metavar="FILE", help="a category a line, in the order of the items, for Entropy@10 (default: what they say)")
     added.add_argument("--json", metavar="FILE", help="write the measures with the configuration")
     added.add_argument("--run", dest="run_file", metavar="FILE.trec", help="write the answers as a TREC run")
 

@@ -133,6 +133,20 @@ def fit(
     return fitted
 
 
+def adjusted(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
+    """The system with other options of answering, such as the width of the beam; those that it was fitted with stay.
+
+    Raises DataError for an option that does not exist, is not read when answering, or has a value of the wrong kind.
+    """
+    recipe = recipes.get(fitted.recipe)
+    config = recipes.configure(recipe._replace(presets={fitted.size: fitted.config}), fitted.size, options)
+    for key in options:
+        if key not in recipe.answering:
+            allowed = f"expected one of: {', '.join(recipe.answering)}" if recipe.answering else "none of this system's may"
+            raise DataError(f"{fitted.recipe}: option {key} was settled when the system was fitted, and may not change now; {allowed}")
+    return dataclasses.replace(fitted, config=config)
+
+
 def retrieve(
     fitted: Fitted, queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str, k: int = 10
 ) -> records.Ranking:
@@ -175,10 +189,15 @@ def _histories(fitted: Fitted, queries: records.Histories | Sequence[Sequence[st
 
 
 def evaluate(
-    fitted: Fitted, data: records.Collection | records.Interactions | str | os.PathLike, *, split: str = "test"
+    fitted: Fitted,
+    data: records.Collection | records.Interactions | str | os.PathLike,
+    *,
+    split: str = "test",
+    categories: Sequence[str] | None = None,
 ) -> Evaluation:
     """Answers the queries of a split and measures the answers; a short first call keeps compilation out of the rate.
 
+    categories: of each item, for the entropy of those that are recommended; read from the items' texts, if they name some, by default.
     Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
     """
     collection = _collection(data)
@@ -187,7 +206,20 @@ def evaluate(
     queries, qrels = collection.split(split)
     refuse_other_corpus(fitted, collection)
     retrieve(fitted, queries.take([0]), DEPTH)
-    return (_recommended if recipe.asks == "history" else _answered)(fitted, collection, queries, qrels, split)
+    if recipe.asks == "history":
+        return _recommended(fitted, collection, queries, qrels, split, _categories(collection.corpus, categories))
+    return _answered(fitted, collection, queries, qrels, split)
+
+
+def _categories(corpus: records.Corpus, given: Sequence[str] | None) -> list[str] | None:
+    from zoo.data import categories
+
+    if given is None:
+        found, where = categories.of(corpus)
+        return found if where.startswith(categories.FIELDS) else None
+    if len(given) != len(corpus):
+        raise DataError(f"categories: expected one for each of {len(corpus)} items, got {len(given)}")
+    return list(given)
 
 
 def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str) -> Evaluation:
@@ -201,7 +233,7 @@ def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels
     return Evaluation(split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), rate)
 
 
-def _recommended(fitted, collection, histories: records.Histories, qrels: records.Qrels, split: str) -> Evaluation:
+def _recommended(fitted, collection, histories: records.Histories, qrels: records.Qrels, split: str, categories: list[str] | None) -> Evaluation:
     """How good the items are that histories are answered with; exact among all items if the system scores them all."""
     from zoo.evaluate import exposure, measures, recommend
     from zoo.recipes import identifiers, scoring
@@ -221,7 +253,7 @@ def _recommended(fitted, collection, histories: records.Histories, qrels: record
     means = {name: float(values.mean()) for name, values in per_query.items()} | {measures.INVALID_SHARE: float(ranking.invalid_share)}
     means |= {name + recommend.BY_IDENTIFIER: float(values.mean()) for name, values in by_identifier.items()}
     learned = collection.without(*collection.held).histories.items
-    means |= exposure.summary(ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)))
+    means |= exposure.summary(ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)), categories)
     return Evaluation(split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate, by_identifier)
 
 

@@ -70,9 +70,13 @@ def by_popularity(places: recommend.Places, targets: np.ndarray, counts: np.ndar
     return found
 
 
-def summary(ranking: records.Ranking, places: recommend.Places, targets: np.ndarray, counts: np.ndarray) -> dict[str, float]:
-    """Coverage@10, Gini@10, and of each bucket that has users its R@10 and their number, by name."""
+def summary(
+    ranking: records.Ranking, places: recommend.Places, targets: np.ndarray, counts: np.ndarray, categories: list[str] | None = None
+) -> dict[str, float]:
+    """Coverage@10, Gini@10, Entropy@10 if items have categories, and of each bucket that has users its R@10 and their number, by name."""
     values = {"coverage@10": coverage(ranking), "gini@10": gini(ranking)}
+    if categories is not None:
+        values["entropy@10"] = entropy(ranking, categories)
     for name, (recall, users) in by_popularity(places, targets, counts).items():
         if users:
             values |= {f"R@10 {name}": recall, f"users {name}": float(users)}
@@ -82,4 +86,5 @@ def summary(ranking: records.Ranking, places: recommend.Places, targets: np.ndar
 def sentence(values: dict[str, float]) -> str:
     """A line on what `summary` found."""
     found = [f"{name} {values[f'R@10 {name}']:.4f} ({values[f'users {name}']:.0f} users)" for name in BUCKETS if f"users {name}" in values]
-    return f"coverage@10 {values['coverage@10']:.3f}, Gini@10 {values['gini@10']:.3f}; Recall@10 by popularity: {', '.join(found)}."
+    spread = f", Entropy@10 {values['entropy@10']:.3f}" if "entropy@10" in values else ""
+    return f"coverage@10 {values['coverage@10']:.3f}, Gini@10 {values['gini@10']:.3f}{spread}; Recall@10 by popularity: {', '.join(found)}."

@@ -18,6 +18,7 @@ MODULES = {
     "popularity": "zoo.recipes.popularity",
     "markov": "zoo.recipes.markov",
     "itemknn": "zoo.recipes.itemknn",
+    "semanticknn": "zoo.recipes.semanticknn",
     "gru4rec": "zoo.recipes.gru4rec",
     "sasrec": "zoo.recipes.sasrec",
 }
@@ -44,6 +45,7 @@ class Recipe(NamedTuple):
     deviations: tuple[str, ...]  # from the paper, a sentence each
     asks: str = "text"  # or "history"
     score: Callable | None = None
+    answering: tuple[str, ...] = ()  # options that `retrieve` alone reads, so that they may change after fitting
 
 
 def names() -> tuple[str, ...]:

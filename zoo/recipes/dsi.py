@@ -190,4 +190,5 @@ RECIPE = recipes.Recipe(
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), index_ratio 0.3 and word dropout",
     ),
+    answering=("beam", "decoding"),
 )

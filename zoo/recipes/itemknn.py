@@ -117,5 +117,6 @@ RECIPE = recipes.Recipe(
         "columns are not normalised to sum to one, nor rows of users to length one",
     ),
     asks="history",
+    answering=("last", "decay", "filter"),
     score=score,
 )

@@ -95,5 +95,6 @@ RECIPE = recipes.Recipe(
         "the chain itself, neither factorised nor personal; popularity breaks its ties",
     ),
     asks="history",
+    answering=("order", "filter"),
     score=score,
 )

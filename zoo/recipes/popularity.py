@@ -50,5 +50,6 @@ RECIPE = recipes.Recipe(
     retrieve=retrieve,
     deviations=("seen items are recommended again unless filter is set; the paper ranks items that the user has not rated",),
     asks="history",
+    answering=("filter",),
     score=score,
 )

@@ -85,5 +85,6 @@ RECIPE = recipes.Recipe(
         "the parameters kept are those of best Recall@10 on a sample of dev",
     ),
     asks="history",
+    answering=("filter",),
     score=score,
 )

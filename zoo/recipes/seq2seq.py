@@ -140,18 +140,27 @@ def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: s
 
 
 def search(
-    config, state: dict, sources: np.ndarray, names: Sequence[str], k: int, *, excluded: np.ndarray | None = None, temperature: float = 0.0
+    config,
+    state: dict,
+    sources: np.ndarray,
+    names: Sequence[str],
+    k: int,
+    *,
+    excluded: np.ndarray | None = None,
+    allowed: np.ndarray | None = None,
+    temperature: float = 0.0,
 ) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
 
-    excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; by decoders of FILTERED only.
+    excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; allowed: bool[N] documents that are answers
+    to any; both by decoders of FILTERED only.
     temperature: above 0, answers are drawn without replacement at this temperature from what `config.decoding`, one of FILTERED,
     allows, in this order; scores are then the perturbed log-probabilities. The same queries give the same draws.
     """
     shape = transformer.Shape.of(state["shape"])
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
-    legal = decoders.constraint(config.decoding, index, ids)
+    legal = decoders.constraint(config.decoding, index if allowed is None else filters.keep(index, allowed), ids)
     wanted = min(k, len(ids))
     width = max(config.beam, wanted)
     cache = jax.eval_shape(lambda: transformer.empty_cache(shape, 1))
@@ -162,12 +171,12 @@ def search(
     params = jax.device_put(state["params"])
     for rows, length, size in _query_batches(sources, batch):
         source = jnp.asarray(sources[np.resize(rows, size), :length])  # the last batch repeats rows: one shape serves all
-        allowed = legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
+        answers = legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
         if temperature:
             key = jax.random.fold_in(jax.random.key(0), int(rows[0]))
-            beams, sure = draw(params, source, allowed, key, shape=shape, temperature=temperature, k=wanted)
+            beams, sure = draw(params, source, answers, key, shape=shape, temperature=temperature, k=wanted)
         else:
-            beams, sure = generate(params, source, allowed, shape=shape, decoding=config.decoding, k=wanted, width=width)
+            beams, sure = generate(params, source, answers, shape=shape, decoding=config.decoding, k=wanted, width=width)
         if config.decoding == "free":
             found = docids.lookup(ids, np.asarray(beams.token))
         else:

@@ -20,7 +20,7 @@ from zoo.data import batches
 from zoo.docids import docids
 from zoo.docids import vectors as texts
 from zoo.nets import transformer
-from zoo.recipes import identifiers, judging, rqvae, seq2seq
+from zoo.recipes import coldstart, identifiers, judging, popularity, rqvae, seq2seq
 from zoo.search import decoders
 from zoo.train import optimizers
 
@@ -33,6 +33,7 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("dropout", "smoothing"), SHARE),
     **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "temperature", "user_tokens"), (0.0, math.inf)),
     "codes": (2, math.inf),
+    "new_items": (-1.0, 1.0),
 }
 ONE_OF = {
     "identifiers": identifiers.KINDS,
@@ -83,6 +84,7 @@ class Config:
     beam: int = 50
     decoding: str = "trie"  # a decoder of zoo.search.decoders
     temperature: float = 0.0  # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
+    new_items: float = -1.0  # most of the answers' share for items that nobody took in training, found by their codes; -1 = as any item
     filter: str = "auto"  # yes: never recommend what the user's history holds; auto: if no user took an item twice in training; no
 
     def __post_init__(self) -> None:
@@ -93,6 +95,9 @@ class Config:
         if self.temperature and self.decoding not in seq2seq.FILTERED:
             allowed = " or ".join(seq2seq.FILTERED)
             raise records.DataError(f"tiger: option temperature expects decoding={allowed}, got {self.decoding}")
+        if self.new_items >= 0 and self.decoding not in seq2seq.FILTERED:
+            allowed = " or ".join(seq2seq.FILTERED)
+            raise records.DataError(f"tiger: option new_items expects decoding={allowed}, got {self.decoding}")
         for option, (least, most) in LIMITS.items():
             if not least <= getattr(self, option) <= most:
                 raise records.DataError(f"tiger: option {option} expects {least} to {most}, got {getattr(self, option)}")
@@ -124,9 +129,9 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     )  # fmt: skip
     sources = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
     examples = batches.Source({"source": sources, "target": ids.tokens[following]}, 1.0)
-    repeats = np.asarray(_repeats(learned))
-    pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | {"repeats": repeats}
-    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0)
+    known = {"repeats": np.asarray(_repeats(learned)), "seen": popularity.counts(learned, len(collection.corpus)) > 0}
+    pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
+    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
     return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
@@ -139,8 +144,13 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
     if not leave_out or config.decoding in seq2seq.FILTERED:
         excluded = seq2seq.padded(histories) if leave_out else None
-        count = min(k, len(ids))
-        found = seq2seq.search(config, state, sources, histories.ids, count, excluded=excluded, temperature=config.temperature)
+        seen = np.asarray(state["seen"]) if config.new_items >= 0 else None
+        allowed = None if seen is None or seen.all() else seen
+        found = seq2seq.search(
+            config, state, sources, histories.ids, min(k, len(ids)), excluded=excluded, allowed=allowed, temperature=config.temperature
+        )
+        if allowed is not None:
+            found = coldstart.mixed(found, ids.tokens, ~seen, config.new_items, k, excluded=excluded)
         return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
     seen = int(histories.lengths.max(initial=0))
     found = seq2seq.search(config, state, sources, histories.ids, min(k + seen, len(ids)))
@@ -224,4 +234,5 @@ RECIPE = recipes.Recipe(
         "the parameters kept are those of best Recall@10 on a sample of dev, judged while training; patience=N ends it early",
     ),
     asks="history",
+    answering=("beam", "decoding", "temperature", "new_items", "filter"),
 )

@@ -1,0 +1,69 @@
+"""Semantic nearest neighbours: recommend what reads like the last items of the history. Knows no item better for being popular.
+
+score(j | history) = sum over the last `last` items i of decay^age(i) * cos(x_i, x_j)          age 0 is the last event
+
+where x are vectors of item texts. The row that TIGER's answers to new items are compared with (arXiv 2305.05065, sec. 4.3).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+
+import numpy as np
+
+from zoo import recipes, records
+from zoo.recipes import identifiers, scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Nothing is trained, so presets differ in the vectors alone."""
+
+    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD) or minilm
+    last: int = 1  # items of the history that count
+    decay: float = 0.7  # of their weight with each event since
+    filter: bool = True  # never recommend what the user's history holds
+
+    def __post_init__(self) -> None:
+        if self.vectors not in identifiers.EMBEDDINGS:
+            raise records.DataError(f"semanticknn: option vectors expects one of {', '.join(identifiers.EMBEDDINGS)}, got {self.vectors!r}")
+        if self.last < 1 or not 0 <= self.decay <= 1:
+            raise records.DataError(f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}")
+
+
+def fit(collection: records.Interactions, config: Config, key, log) -> dict:
+    """The vectors of the items; `key` is unused, nothing here is random."""
+    log.phase("vectors")
+    vectors = identifiers.embed(collection.corpus, config.vectors, log)
+    return {"vectors": vectors.astype(np.float32), "corpus_ids": json.dumps(collection.corpus.ids)}
+
+
+def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
+    """Summed cosines to the last items, f32[B, N]."""
+    vectors = np.asarray(state["vectors"])
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
+    latest = histories.latest(config.last)
+    weights = np.where(latest >= 0, config.decay ** (latest.shape[1] - 1.0 - np.arange(latest.shape[1])), 0).astype(np.float32)
+    asked = np.einsum("bh,bhd->bd", weights, vectors[np.maximum(latest, 0)])
+    scores = asked @ vectors.T
+    return scoring.without_seen(scores, histories) if config.filter else scores
+
+
+def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+    """The k items that read most alike."""
+    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+
+
+RECIPE = recipes.Recipe(
+    name="semanticknn",
+    paper="the baseline Semantic-KNN of Rajput et al. 2023, Recommender Systems with Generative Retrieval, arXiv 2305.05065",
+    presets={size: Config(vectors="minilm" if size in ("base", "paper") else "tfidf") for size in recipes.SIZES},
+    fit=fit,
+    retrieve=retrieve,
+    deviations=("the paper does not say which items of a history are searched for; the last one is the default",),
+    asks="history",
+    answering=("last", "decay", "filter"),
+    score=score,
+)
