@@ -188,8 +188,10 @@ def main() -> None:
             finds = {name: functools.partial(search, tables, automaton, width=width) for name, automaton in legal.items()}
             if mask is not None:
                 found, expected = finds["ours"](), finds["dense"]()
-                np.testing.assert_array_equal(found.leaf, expected.leaf)
                 np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
+                other = np.asarray(found.leaf != expected.leaf)  # only where scores are equal up to rounding
+                np.testing.assert_allclose(np.asarray(found.score)[other], np.asarray(expected.score)[other], rtol=1e-6)
+                assert other.mean() < 0.01
             taken = seconds(finds, options.rounds)
             ratio = lambda name, to: taken[name] / taken[to] if name in taken else float("nan")
             row = (taken["ours"] / batch * 1e6, ratio("ours", "plain"), ratio("ours", "two-stage"), ratio("dense", "plain"))

@@ -1,11 +1,13 @@
-"""Measures the systems that need no training on interactions: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
+"""Measures the systems that recommend: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
 
-With `--keep`, also writes results/recommend.json and the README's table from it. A row a system, all users, all items
-compete, history = all events before the last, ties at the expected rank.
+With `--trained FOLDER`, those that are trained too, each fitted once and kept there (on Beauty about an hour in all on two cores). With
+`--keep`, also writes results/recommend.json and the README's table from it; rows that are not measured stay as they are. A row a
+system, all users, all items compete, history = all events before the last, ties at the expected rank.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import pathlib
@@ -20,29 +22,43 @@ SYSTEMS = (  # name, recipe, options
     ("Markov chain", "markov", {}),
     ("Markov chain, seen items left out", "markov", {"filter": True}),
     ("item neighbours, seen items left out", "itemknn", {}),
+    ("like the last item, seen items left out", "semanticknn", {}),
+)
+TRAINED = (
+    ("GRU4Rec", "gru4rec", {"filter": True}),
+    ("SASRec, binary cross-entropy", "sasrec", {"loss": "bce", "filter": True}),
+    ("SASRec", "sasrec", {"filter": True}),
+    ("TIGER", "tiger", {}),
 )
 
 
-def measure(data: str) -> dict:
-    """Sizes of the data and measures of each system."""
+def measure(data: str, folder: str | None) -> dict:
+    """Sizes of the data and measures of each system; those that are trained only if there is a folder to keep them."""
     import zoo
     from zoo.data import catalog
 
     interactions = catalog.load(data)
     runs = {}
-    for name, recipe, options in SYSTEMS:
-        fitted = zoo.fit(recipe, interactions, options=options, quiet=True)
+    for name, recipe, options in SYSTEMS + (TRAINED if folder else ()):
+        out = None
+        if folder and (name, recipe, options) in TRAINED:
+            out = pathlib.Path(folder) / f"{interactions.name}-{'-'.join([recipe, *map(str, options.values())])}"
+        if out and (out / "fit.json").exists():
+            fitted = zoo.load(out)
+        else:
+            fitted = zoo.fit(recipe, interactions if out is None else data, options=options, quiet=out is None, out=out)
         found = zoo.evaluate(fitted, interactions).measures
         runs[name] = {measure: round(found[measure], 4) for measure in SHOWN} | {"seconds": round(fitted.about["seconds"], 1)}
+        print(name, runs[name], flush=True)
     return {"users": len(interactions.histories), "items": len(interactions.corpus), "events": len(interactions.histories.items), "runs": runs}
 
 
 def table(results: dict) -> str:
     """Markdown of the measured data."""
-    lines = ["| data | system | Recall@5 | nDCG@5 | Recall@10 | nDCG@10 |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    lines = ["| data | system | Recall@5 | nDCG@5 | Recall@10 | nDCG@10 | fit (s) |", "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     for name, data in results["data"].items():
         for system, run in data["runs"].items():
-            lines.append(f"| {name} | {system} | {' | '.join(f'{run[measure]:.4f}' for measure in SHOWN)} |")
+            lines.append(f"| {name} | {system} | {' | '.join(f'{run[measure]:.4f}' for measure in SHOWN)} | {run['seconds']:,.0f} |")
     sizes = "; ".join(f"{name} {data['users']:,} users, {data['items']:,} items" for name, data in results["data"].items())
     return "\n".join([*lines, "", f"{sizes}. Measured on {results['machine']}."])
 
@@ -54,10 +70,19 @@ def replaced(readme: str, results: dict) -> str:
 
 
 def main(*arguments: str) -> None:
-    names = [argument for argument in arguments if argument != "--keep"]
-    results = {"machine": f"{len(os.sched_getaffinity(0))} cores", "data": {pathlib.Path(name).name: measure(name) for name in names}}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", nargs="+", metavar="NAME|PATH")
+    parser.add_argument("--trained", metavar="FOLDER", help="also the systems that are trained; they are kept there")
+    parser.add_argument("--keep", action="store_true", help="write results/recommend.json and the README's table")
+    parsed = parser.parse_args(arguments)
+    results = {"machine": f"{len(os.sched_getaffinity(0))} cores", "data": {}}
+    known = json.loads(RESULTS.read_text(encoding="utf-8"))["data"] if RESULTS.exists() else {}
+    for name in parsed.data:
+        found = measure(name, parsed.trained)
+        results["data"][pathlib.Path(name).name] = found | {"runs": known.get(pathlib.Path(name).name, {}).get("runs", {}) | found["runs"]}
     print(table(results))
-    if "--keep" in arguments:
+    if parsed.keep:
+        results["data"] = known | results["data"]
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         README.write_text(replaced(README.read_text(encoding="utf-8"), results), encoding="utf-8")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from zoo.docids import collisions, docids
+from zoo.docids import collisions, docids, quantize
 
 CODES, LEVELS, ROWS = 8, 2, 12
 tables = st.lists(st.tuples(*[st.integers(0, 2)] * LEVELS), min_size=ROWS, max_size=ROWS).map(np.array)
@@ -17,7 +17,7 @@ seeds = st.integers(0, 2**31 - 1)
 
 def drawn_costs(seed):
     table = np.random.default_rng(seed).random((ROWS, CODES)).astype(np.float32)
-    return table, lambda rows: table[rows]
+    return table, lambda rows, codes: table[rows]
 
 
 def counted(codes):
@@ -59,11 +59,10 @@ def test_three_equal_documents_are_told_apart_in_order():
 def test_sharing_out_keeps_all_but_the_last_code_and_whoever_does_not_collide(codes, seed):
     table, costs = drawn_costs(seed)
     prefixes = codes[:, 0].tolist()
-    if max(map(prefixes.count, prefixes)) > CODES:
-        with pytest.raises(ValueError, match=r"begin with the codes .* 8 last codes are free"):
-            collisions.collide(codes, num_codes=CODES, policy="sinkhorn", costs=costs)
-        return
     ids = collisions.collide(codes, num_codes=CODES, policy="sinkhorn", costs=costs)
+    if max(map(prefixes.count, prefixes)) > CODES:
+        assert len(np.unique(ids.tokens, axis=0)) == ROWS
+        return
     np.testing.assert_array_equal(ids.tokens[:, :-1], codes[:, :-1] + 1)
     assert len(np.unique(ids.tokens, axis=0)) == ROWS and ids.alphabet == CODES + 1
     rows = list(map(tuple, codes.tolist()))
@@ -71,6 +70,28 @@ def test_sharing_out_keeps_all_but_the_last_code_and_whoever_does_not_collide(co
         group = [other for other in rows if other[0] == rows[row][0]]
         if len(set(group)) == len(group):
             assert tuple(ids.tokens[row] - 1) == rows[row]
+
+
+@given(seed=seeds, rows=st.integers(20, 27), old=st.integers(0, 20))
+@settings(deadline=None, max_examples=40)
+def test_where_codes_run_out_few_move_and_to_the_nearest_with_room(seed, rows, old):
+    """27 identifiers of 3 codes at 3 levels, for nearly as many documents that all begin with few codes."""
+    random = np.random.default_rng(seed)
+    codebooks = random.normal(size=(3, 3, 2)) * np.array([9, 3, 1])[:, None, None]
+    vectors = codebooks[0, 0] + random.normal(size=(rows, 2))
+    codes = quantize.encode(vectors.astype(np.float32), codebooks.astype(np.float32))
+    costs = lambda of: lambda which, begun: quantize.distances(vectors[of][which], begun, codebooks[: begun.shape[1]])
+    if (codes == codes[0]).all():
+        return
+    ids = collisions.collide(codes, num_codes=3, policy="sinkhorn", costs=costs(slice(None)))
+    assert len(np.unique(ids.tokens, axis=0)) == rows and ids.alphabet == 4
+    stayed = (ids.tokens[:, 0] - 1 == codes[:, 0]).sum()
+    assert stayed >= min(9, np.bincount(codes[:, 0]).max())  # the fullest code keeps as many as it can name
+    if old and not (codes[:old] == codes[0]).all():
+        first = collisions.collide(codes[:old], num_codes=3, policy="sinkhorn", costs=costs(slice(old)))
+        both = collisions.extend(first, codes[old:], num_codes=3, policy="sinkhorn", costs=costs(slice(old, None))) if old < rows else first
+        np.testing.assert_array_equal(both.tokens[:old], first.tokens)
+        assert len(np.unique(both.tokens, axis=0)) == rows
 
 
 @given(seed=seeds, count=st.integers(2, 4))
@@ -125,14 +146,14 @@ def test_new_documents_get_last_codes_that_no_old_one_has():
 def test_unique_codes_pass_every_policy():
     codes = np.array([[0, 1], [1, 0], [0, 2]])
     for policy in ("refuse", "sinkhorn"):
-        ids = collisions.collide(codes, num_codes=4, policy=policy, costs=lambda rows: np.zeros((len(rows), 4)))
+        ids = collisions.collide(codes, num_codes=4, policy=policy, costs=lambda rows, codes: np.zeros((len(rows), 4)))
         np.testing.assert_array_equal(ids.tokens, codes + 1)
 
 
 @pytest.mark.parametrize("policy", collisions.POLICIES)
 def test_a_constant_tokenizer_is_refused(policy):
     with pytest.raises(ValueError, match=r"all 5 documents have the codes \[3, 1\]: the tokenizer has collapsed"):
-        collisions.collide(np.array([[3, 1]] * 5), num_codes=4, policy=policy, costs=lambda rows: np.zeros((len(rows), 4)))
+        collisions.collide(np.array([[3, 1]] * 5), num_codes=4, policy=policy, costs=lambda rows, codes: np.zeros((len(rows), 4)))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +165,7 @@ def test_a_constant_tokenizer_is_refused(policy):
         ([[0, 1], [-1, 0]], {}, r"document 1 has the codes \[-1, 0\]"),
         ([0, 1], {}, r"expected codes i32\[N, L\]"),
         ([[0, 1], [1, 1]], {"policy": "sinkhorn"}, "sinkhorn needs the costs"),
+        ([[0, 1], [1, 1], [0, 0], [1, 0], [1, 1]], {"policy": "sinkhorn", "num_codes": 2, "costs": len}, r"5 documents and 2\^2 identifiers; take more"),
     ),
 )  # fmt: skip
 def test_what_cannot_be_resolved_is_refused(codes, options, message):
@@ -154,7 +176,7 @@ def test_what_cannot_be_resolved_is_refused(codes, options, message):
 def test_identifiers_of_another_length_are_not_extended():
     ids = collisions.collide(np.array([[0, 1], [1, 1]]), num_codes=4, policy="counter")
     with pytest.raises(ValueError, match="expected identifiers of length 2 for sinkhorn, got 3"):
-        collisions.extend(ids, np.array([[0, 1]]), num_codes=4, policy="sinkhorn", costs=lambda rows: np.zeros((1, 4)))
+        collisions.extend(ids, np.array([[0, 1]]), num_codes=4, policy="sinkhorn", costs=lambda rows, codes: np.zeros((1, 4)))
 
 
 def test_plans_trace_once_for_groups_of_one_size_class():

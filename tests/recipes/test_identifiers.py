@@ -54,7 +54,7 @@ def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
     np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"][:, :-1])
     moved = (ids.tokens[:, -1] - 1 != state["codes"][:, -1]).mean()
     assert 0 < moved < 0.7
-    costs = identifiers._costs(kind, state["fitted"], VECTORS, state["codes"])(np.arange(60))
+    costs = identifiers._costs(kind, state["fitted"], VECTORS)(np.arange(60), state["codes"])
     np.testing.assert_array_equal(costs.argmin(axis=1), state["codes"][:, -1])  # the nearest is what was chosen
     chosen = costs[np.arange(60), ids.tokens[:, -1] - 1].mean()
     assert chosen < costs.mean()

@@ -160,3 +160,22 @@ def test_what_was_seen_is_left_out_where_nobody_takes_an_item_twice():
         found = zoo.retrieve(fitted, asked, 40)
         answered = [set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked))]
         assert not any(answered) if left_out else all(answered)
+
+
+def test_items_without_text_are_named_by_their_neighbours_or_refused():
+    import dataclasses
+
+    walks = toy.interactions()
+    blank = ("",) * 40
+    nameless = dataclasses.replace(walks, corpus=records.Corpus(walks.corpus.ids, blank, blank))
+    with pytest.raises(records.DataError, match=r"the texts of the 40 items tell nothing apart; set neighbours=1 .* or identifiers=random"):
+        zoo.fit("tiger", nameless, size="tiny", options={"steps": 3}, quiet=True)
+    for options in ({"neighbours": 1.0}, {"identifiers": "random"}):
+        fitted = zoo.fit("tiger", nameless, size="tiny", options={"steps": 3} | options, quiet=True)
+        assert len(zoo.retrieve(fitted, ["d3"], 5).answers(0)) == 5
+
+
+def test_a_small_catalogue_has_fewer_codes():
+    fitted = zoo.fit("tiger", toy.interactions(), size="small", options={"steps": 3, "judged": 0, "levels": 2}, quiet=True)
+    assert np.asarray(fitted.state["docids"]["tokens"])[:, 0].max() <= 40 // tiger.FEWEST_OF
+    zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3, "codes": 256, "identifiers": "lsh"}, quiet=True)  # 8: a power of two

@@ -6,7 +6,8 @@ counter    a last token numbers the documents of the same codes 1, 2, ... in row
            (TIGER, arXiv 2305.05065, sec. 3.1)
 sinkhorn   documents that agree in all but the last code share out the last codes among them, one each, at least total
            distance; the Sinkhorn plan of that problem is rounded to an assignment (after LC-Rec, arXiv 2311.09049, sec. 3.1,
-           whose plan may leave duplicates)
+           whose plan may leave duplicates). Where more than C agree, those that fit worst first move to the nearest earlier
+           code that has room
 refuse     an error
 """
 
@@ -26,7 +27,7 @@ EPSILON, ROUNDS = 0.01, 100  # of the plan that is rounded; costs are scaled to 
 TIE = 1e-3  # of the cost taken off the plan before it is rounded, for rows that it gives the same
 SMALLEST_GROUP = 8  # groups are padded to 8, 16, 32, ... rows: one compilation each
 
-Costs = Callable[[np.ndarray], np.ndarray]  # rows i[G] -> f[G, C] cost of giving each its last code, as `quantize.distances`
+Costs = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows i[G], codes i[G, t + 1] -> f[G, C] of each code in the last place
 
 
 def collide(codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None) -> docids.Docids:
@@ -36,14 +37,14 @@ def collide(codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | No
       codes: i32[N, L] from 0 to num_codes - 1.
       num_codes: C.
       policy: one of POLICIES.
-      costs: of the last codes; needed by sinkhorn only.
+      costs: as `quantize.distances`, of the codes of a level after those before it; needed by sinkhorn only.
 
     Returns:
       Docids of length L + 1 (counter) or L, with alphabet 1 + the larger of C and, under counter, the most that collide.
 
     Raises:
-      ValueError: all of several documents have the same codes; documents collide under `refuse`; under `sinkhorn`, more than C
-        documents agree in all but the last code.
+      ValueError: all of several documents have the same codes; documents collide under `refuse`; under `sinkhorn`, there are
+        more documents than identifiers.
     """
     codes = np.asarray(codes)
     if len(codes) > 1 and (codes == codes[0]).all():
@@ -115,8 +116,34 @@ def _numbers(codes: np.ndarray) -> np.ndarray:
     return number
 
 
+def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
+    """Codes of which no more begin alike than there are ways to go on: rows beyond move to codes with room, level by level."""
+    length = codes.shape[1]
+    if len(known) + len(codes) > num_codes**length:
+        found = f"{len(known) + len(codes)} documents and {num_codes}^{length} identifiers"
+        raise ValueError(f"collide: {found}; take more codes or levels, or policy counter")
+    moved = codes.copy()
+    for level in range(length - 1):
+        capacity = num_codes ** (length - 1 - level)
+        prefixes, count = np.unique(np.concatenate([known, moved])[:, : level + 1], axis=0, return_counts=True)
+        for full in prefixes[count > capacity]:
+            together = np.concatenate([known, moved])
+            siblings = (together[:, :level] == full[:level]).all(axis=1)
+            room = capacity - np.bincount(together[siblings, level], minlength=num_codes)
+            rows = np.flatnonzero((moved[:, : level + 1] == full).all(axis=1))
+            cost = np.asarray(costs(rows, moved[rows, : level + 1]))
+            worst = np.argsort(-cost[:, full[level]], kind="stable")[: -room[full[level]]]
+            for place in worst:
+                moved[rows[place], level] = code = np.where(room > 0, cost[place], np.inf).argmin()
+                room[code] -= 1
+            for deeper in range(level + 1, length):  # the nearest after the new one
+                moved[rows[worst], deeper] = np.asarray(costs(rows[worst], moved[rows[worst], : deeper + 1])).argmin(axis=1)
+    return moved
+
+
 def _shared_out(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
-    """Codes with the last of each row changed where needed, so that no row is another or a known one."""
+    """Codes changed where needed, of each row the last if that will do, so that no row is another or a known one."""
+    codes = _with_room(known, codes, num_codes, costs)
     together = np.concatenate([known, codes])
     _, prefix = np.unique(together[:, :-1], axis=0, return_inverse=True)
     prefix = prefix.reshape(-1)
@@ -127,12 +154,7 @@ def _shared_out(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Cos
         rows = group - len(known)
         taken = known[prefix[: len(known)] == prefix[group[0]], -1]
         free = np.setdiff1d(np.arange(num_codes), taken)
-        if len(rows) > len(free):
-            raise ValueError(
-                f"collide: {len(rows)} documents, from {int(rows[0])} on, begin with the codes {codes[rows[0], :-1].tolist()} and "
-                f"{len(free)} last codes are free; take more codes or levels, or policy counter"
-            )
-        shared[rows, -1] = free[_assigned(np.asarray(costs(rows))[:, free])]
+        shared[rows, -1] = free[_assigned(np.asarray(costs(rows, codes[rows]))[:, free])]
     return shared
 
 

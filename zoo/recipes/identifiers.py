@@ -134,7 +134,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     """
     try:
         fitted, codes = _fitted(vectors, config, key, log)
-        ids = collisions.collide(codes, num_codes=config.codes, policy=config.collisions, costs=_costs(config.kind, fitted, vectors, codes))
+        ids = collisions.collide(codes, num_codes=config.codes, policy=config.collisions, costs=_costs(config.kind, fitted, vectors))
     except ValueError as error:
         raise DataError(f"identifiers: {error}") from None
     about = {"kind": config.kind, "levels": config.levels, "codes": config.codes, "collisions": config.collisions}
@@ -158,7 +158,7 @@ def names(state: dict) -> docids.Docids:
 def extend(state: dict, vectors: np.ndarray) -> docids.Docids:
     """The identifiers of the fit, unchanged, and after them those of new documents with vectors f32[M, D]."""
     about, codes = json.loads(state["about"]), encode(state, vectors)
-    costs = _costs(about["kind"], state["fitted"], vectors, codes)
+    costs = _costs(about["kind"], state["fitted"], vectors)
     try:
         return collisions.extend(names(state), codes, num_codes=about["codes"], policy=about["collisions"], costs=costs)
     except ValueError as error:
@@ -233,12 +233,12 @@ def _encoded(kind: str, fitted: dict, vectors: np.ndarray) -> np.ndarray:
     return quantize.encode(vectors, fitted["codebooks"])
 
 
-def _costs(kind: str, fitted: dict, vectors: np.ndarray, codes: np.ndarray) -> collisions.Costs | None:
-    """Squared distances to the last codes, where the codes have a place."""
+def _costs(kind: str, fitted: dict, vectors: np.ndarray) -> collisions.Costs | None:
+    """Squared distances to the codes of a level, where the codes have a place."""
     if kind in ("lsh", "random"):
         return None
     if kind == "rqvae":
         vectors, codebooks = rqvae.latents(fitted, vectors), np.asarray(fitted["params"]["params"]["codebooks"])
     else:
         vectors, codebooks = np.asarray(vectors, np.float32), fitted["codebooks"]
-    return lambda rows: quantize.distances(vectors[rows], codes[rows], codebooks)
+    return lambda rows, codes: quantize.distances(vectors[rows], codes, codebooks[: codes.shape[1]])

@@ -26,6 +26,7 @@ from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 JUDGED_BEAM = 10
+FEWEST_OF = 4  # items a code, on average
 SIZE, SHARE = (1, math.inf), (0.0, 0.99)
 LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
@@ -53,7 +54,7 @@ class Config:
     vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD) or minilm
     neighbours: float = 0.0  # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
     levels: int = 3
-    codes: int = 256  # of each level
+    codes: int = 256  # of each level, and at most one for FEWEST_OF items
     collisions: str = "counter"  # of items of the same codes: counter (the paper's), or sinkhorn, which shares out last codes
     user_tokens: int = 0  # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has 2,000)
     history: int = 20  # latest items that are read
@@ -112,8 +113,13 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     if config.neighbours:
         near = texts.cooccurrence_svd(learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0)
         vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
+    if config.identifiers != "random" and (vectors == vectors[0]).all():
+        remedy = "set neighbours=1 to name them by what users take near them, or identifiers=random"
+        raise records.DataError(f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}")
+    most = max(2, len(vectors) // FEWEST_OF)
+    codes = min(config.codes, 1 << (most.bit_length() - 1) if config.identifiers == "lsh" else most)
     named = identifiers.Config(
-        kind=config.identifiers, levels=config.levels, codes=config.codes, collisions=config.collisions, training=rqvae.Config()
+        kind=config.identifiers, levels=config.levels, codes=codes, collisions=config.collisions, training=rqvae.Config()
     )
     made = identifiers.fit(vectors, named, name_key, log)
     ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))

@@ -1,0 +1,59 @@
+"""Is a beam enough? The answers of a fitted TIGER's beam beside those of scoring every identifier.
+
+    zoo fit tiger --data amazon-beauty --out runs/tiger
+    python benchmarks/recommend_exact.py runs/tiger amazon-beauty
+
+Prints the share of users whose first k answers are the exact ones, in order; of answers that are among the exact k; and the
+seconds of both. Answers whose scores are equal up to rounding may change places.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+import zoo
+from zoo import records
+from zoo.data import catalog
+
+ROUNDING = 1e-4  # of a log-probability: sums of float32 in another order
+
+
+def agreement(found: records.Ranking, exact: records.Ranking) -> tuple[float, float]:
+    """Share of users with the exact answers, and of answers that are exact."""
+    ours, true = (np.where(ranking.documents < 0, -np.inf, ranking.scores) for ranking in (found, exact))
+    same = (found.documents == exact.documents) | (np.abs(np.where(np.isfinite(ours), ours, 0) - np.where(np.isfinite(true), true, 0)) < ROUNDING)
+    among = [np.isin(mine, theirs) for mine, theirs in zip(found.documents, exact.documents)]
+    return float(same.all(axis=1).mean()), float((np.array(among) | same).mean())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", metavar="DIR", help="of a fitted tiger")
+    parser.add_argument("data", metavar="NAME|PATH")
+    parser.add_argument("--users", type=int, default=500)
+    parser.add_argument("--beam", type=int, nargs="+", default=[10, 20, 50, 100])
+    parser.add_argument("-k", type=int, default=10)
+    options = parser.parse_args()
+    fitted = zoo.load(options.folder)
+    histories, _ = catalog.load(options.data).split("test")
+    some = histories.take(np.random.default_rng(0).permutation(len(histories))[: options.users])
+
+    def timed(**changes):
+        begin = time.perf_counter()
+        ranking = zoo.retrieve(zoo.adjusted(fitted, changes), some, options.k)
+        return ranking, time.perf_counter() - begin
+
+    exact, seconds = timed(decoding="max-marginal")
+    print(f"{len(some)} users, {len(fitted.documents):,} items; all scored in {seconds:.1f} s")
+    for beam in options.beam:
+        timed(beam=beam)
+        found, taken = timed(beam=beam)
+        whole, each = agreement(found, exact)
+        print(f"beam {beam:4d}: the exact {options.k} for {whole:.2%} of users, {each:.2%} of answers exact, {taken:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
