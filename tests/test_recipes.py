@@ -216,13 +216,14 @@ def poisoned(given):
 
 
 def changed(given):
-    """The same but for one document, or for the first event of a user."""
-    if isinstance(given, records.Interactions):
-        items = given.histories.items.copy()
-        items[0] = (items[0] + 1) % len(given.corpus)
-        return dataclasses.replace(given, histories=dataclasses.replace(given.histories, items=items))
+    """The same but for one document and, where there are histories, the first event."""
     texts = (given.corpus.texts[0] + " poison", *given.corpus.texts[1:])
-    return dataclasses.replace(given, corpus=dataclasses.replace(given.corpus, texts=texts))
+    given = dataclasses.replace(given, corpus=dataclasses.replace(given.corpus, texts=texts))
+    if not isinstance(given, records.Interactions):
+        return given
+    items = given.histories.items.copy()
+    items[0] = (items[0] + 1) % len(given.corpus)
+    return dataclasses.replace(given, histories=dataclasses.replace(given.histories, items=items))
 
 
 @every_recipe
