@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,6 +49,14 @@ class Shape:
         """The shape that `dataclasses.asdict` and JSON made this text of."""
         fields = json.loads(text)
         return cls(**fields | {"last_tokens": tuple(fields.get("last_tokens", ()))})
+
+    def net(self) -> nn.Module:
+        """The network of this shape. A network with another head has a shape of its own kind, which answers `net` and `empty_cache`."""
+        return EncoderDecoder(self)
+
+    def empty_cache(self, batch: int) -> Any:
+        """What the first `step` of `net` is given, leaves [B, 1, ...]."""
+        return empty_cache(self, batch)
 
 
 class RMSNorm(nn.Module):
@@ -239,6 +248,10 @@ class EncoderDecoder(nn.Module):
 
     def decode(self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
         """Teacher-forced logits f32[B, L, V] of target i32[B, L]; position i sees target[:, :i]."""
+        return self._logits(self.states(target, memory, source, train=train), jnp.arange(target.shape[1]))
+
+    def states(self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
+        """As `decode`, but what the head is to read, [B, L, D], in place of the logits."""
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
         causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
@@ -246,7 +259,7 @@ class EncoderDecoder(nn.Module):
         x = self.drop(self.target_embedding(shifted), deterministic=not train)
         for layer, kept in zip(self.decoder, memory):
             x = layer(x, kept, bias, _pad_bias(source), train=train)
-        return self._logits(self.drop(self.decoder_norm(x), deterministic=not train), position)
+        return self.drop(self.decoder_norm(x), deterministic=not train)
 
     def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
         """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""

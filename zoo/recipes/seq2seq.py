@@ -42,7 +42,7 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
 
     word_dropout: share of source tokens that are replaced by the unknown token.
     """
-    net = transformer.EncoderDecoder(shape)
+    net = shape.net()
 
     def loss(params, batch, key):
         drop, hide = jax.random.split(key)
@@ -59,15 +59,17 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
 
 
 def fit(
-    sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *, embeddings=None, judge=None
-) -> dict:
+    sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *,
+    embeddings=None, judge=None, loss: loop.Loss | None = None,
+) -> dict:  # fmt: skip
     """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
     judge: a `zoo.train.best.Judge` of the parameters; the last ones are kept if None.
+    loss: of batches; `likelihood` if None.
     """
     draw, order, train_key = jax.random.split(key, 3)
-    net = transformer.EncoderDecoder(shape)
+    net = shape.net()
     blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
     params = jax.jit(net.init)(draw, *blank)
     if embeddings is not None:
@@ -76,7 +78,7 @@ def fit(
     steps = num_steps(config, num_documents)
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
-        likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout),
+        loss or likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout),
         params,
         stream,
         optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0),
@@ -118,7 +120,7 @@ def draw(params: dict, source: jax.Array, legal, key: jax.Array, *, shape: trans
 
 def _steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
     """(step, cache) of a search for source i32[B, S]; what is known of the source is not tiled over hypotheses."""
-    net = transformer.EncoderDecoder(shape)
+    net = shape.net()
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
 
     def step(t, token, cache):
@@ -127,16 +129,18 @@ def _steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
         hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
         return projection.Projection(hidden.astype(jnp.float32), params["params"]["head"]["kernel"]), cache
 
-    return step, transformer.empty_cache(shape, source.shape[0])
+    return step, shape.empty_cache(source.shape[0])
 
 
-def retrieve(config, state: dict, queries: records.Queries, k: int, *, prompt: str = "") -> records.Ranking:
-    """Documents whose identifiers the model finds most probable for texts.
+def retrieve(
+    config, state: dict, queries: records.Queries, k: int, *, prompt: str = "", kind: type[transformer.Shape] = transformer.Shape
+) -> records.Ranking:
+    """Documents whose identifiers the model finds most probable for texts; `kind` as in `search`.
 
     state: "params", "shape" (JSON), "docids" ("tokens", "alphabet"), "tokenizer" and "corpus_ids" (JSON).
     """
     sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
-    return search(config, state, sources, queries.ids, k)
+    return search(config, state, sources, queries.ids, k, kind=kind)
 
 
 def search(
@@ -149,6 +153,7 @@ def search(
     excluded: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
     temperature: float = 0.0,
+    kind: type[transformer.Shape] = transformer.Shape,
 ) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
 
@@ -156,14 +161,15 @@ def search(
     to any; both by decoders of FILTERED only.
     temperature: above 0, answers are drawn without replacement at this temperature from what `config.decoding`, one of FILTERED,
     allows, in this order; scores are then the perturbed log-probabilities. The same queries give the same draws.
+    kind: of the shape that the state holds; it says which network has the parameters.
     """
-    shape = transformer.Shape.of(state["shape"])
+    shape = kind.of(state["shape"])
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
     legal = decoders.constraint(config.decoding, index if allowed is None else filters.keep(index, allowed), ids)
     wanted = min(k, len(ids))
     width = max(config.beam, wanted)
-    cache = jax.eval_shape(lambda: transformer.empty_cache(shape, 1))
+    cache = jax.eval_shape(lambda: shape.empty_cache(1))
     batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCHES[-1])
     documents = np.full((len(names), k), -1, np.int32)
     scores = np.full((len(names), k), -np.inf, np.float32)
