@@ -1,5 +1,7 @@
 """TIGER reads histories as codes, oldest first, and learns from every prefix that comes before dev and test."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ import zoo
 from zoo import recipes, records
 from zoo.data import toy
 from zoo.docids import docids
-from zoo.recipes import tiger
+from zoo.recipes import rqvae, tiger
+from zoo.train import loop
 
 HISTORIES = records.Histories(("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.int32), np.array([0, 4, 5, 6]))
 
@@ -179,3 +182,13 @@ def test_a_small_catalogue_has_fewer_codes():
     fitted = zoo.fit("tiger", toy.interactions(), size="small", options={"steps": 3, "judged": 0, "levels": 2}, quiet=True)
     assert np.asarray(fitted.state["docids"]["tokens"])[:, 0].max() <= 40 // tiger.FEWEST_OF
     zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3, "codes": 256, "identifiers": "lsh"}, quiet=True)  # 8: a power of two
+
+
+def test_identifiers_that_are_trained_leave_the_training_that_follows_alone(tmp_path, monkeypatch):
+    quick = functools.partial(rqvae.Config, hidden=(8,), code_width=8, batch=32, steps=4, restart_every=0, evaluate_every=9)
+    monkeypatch.setattr(rqvae, "Config", quick)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # so that both have checkpoints
+    fitted = zoo.fit("tiger", toy.interactions(), size="tiny", options={"identifiers": "rqvae", "steps": 3}, out=tmp_path / "run", quiet=True)
+    assert [row["step"] for row in fitted.history if "loss" in row] == [1, 2, 3, 4, 1, 2, 3]
+    assert {row["phase"] for row in fitted.history} == {"identifiers", "train"}
+    assert not (tmp_path / "run" / "training").exists()

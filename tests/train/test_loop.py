@@ -122,6 +122,27 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
         assert losses(log) == losses(whole)
 
 
+def test_a_run_of_two_trainings_is_interrupted_in_either_and_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    def both(folder, stop_in=None):
+        with contextlib.closing(logs.Log(folder, quiet=True, identity="run")) as log:
+            for phase, steps in (("make, first", 5), ("train", 7)):
+                log.phase(phase)
+                stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
+                options = dict(evaluate=stop, evaluate_every=3) if phase == stop_in else {}
+                found = run.train(log, steps=steps, folder=log.checkpoints, identity=log.identity, **options)
+            return found, [(row["phase"], row["step"], row["loss"]) for row in log.history if "loss" in row]
+
+    expected, losses = both(tmp_path / "whole")
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    for phase, steps in (("make, first", 5), ("train", 7)):
+        with pytest.raises(loop.Interrupted, match=f"step 3 of {steps}"):
+            both(tmp_path / "parts", stop_in=phase)
+    found, again = both(tmp_path / "parts")
+    assert equal(found, expected) and again == losses
+    ended = both(tmp_path / "parts", stop_in="train")  # nothing is left to interrupt
+    assert equal(ended[0], expected) and ended[1] == losses
+
+
 def saved_step(folder):
     return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import sys
 from typing import Any, TextIO
 
@@ -22,7 +23,7 @@ class Log:
     """
 
     def __init__(self, folder: str | os.PathLike | None = None, *, quiet: bool = False, identity: str = "") -> None:
-        self.checkpoints = None if folder is None else pathlib.Path(folder) / CHECKPOINTS
+        self._checkpoints = None if folder is None else pathlib.Path(folder) / CHECKPOINTS
         self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
         self.warnings: list[str] = []
@@ -38,8 +39,13 @@ class Log:
             self._file = open(path, "a", encoding="utf-8")
             self._board = SummaryWriter(str(folder), flush_secs=10)
 
+    @property
+    def checkpoints(self) -> pathlib.Path | None:
+        """Where the training of the current phase keeps its checkpoints, so that none goes on from those of another; None without a folder."""
+        return None if self._checkpoints is None else self._checkpoints / re.sub(r"\W+", "-", self._phase)
+
     def phase(self, name: str) -> None:
-        """Names what follows; scalars are filed under it."""
+        """Names what follows; scalars and checkpoints are filed under it. A run that trains twice has two phases."""
         self._phase = name
         if not self.quiet:
             tqdm.write(f"- {name}", file=sys.stderr)

@@ -128,6 +128,8 @@ def train(
         if done > first:
             reports.add(done, metrics)
         reports.flush()
+        if keeper is not None and done > first and not stop.is_set():  # what follows may be interrupted too
+            keeper.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
         if stop.is_set():
             kept = "nothing is kept, because no folder was given"
             if keeper is not None:
@@ -186,15 +188,17 @@ class _Reports:
     def __init__(self, log: logs.Log, bar: Any, done: int) -> None:
         self._log, self._bar = log, bar
         self._pending: tuple[int, float, dict] | None = None
+        self._last = done
         self._examples, self._since = 0, time.monotonic()
 
     def count(self, batch: dict) -> None:
         self._examples += len(next(iter(batch.values())))
 
     def add(self, step: int, metrics: dict) -> None:
-        if self._pending is not None and self._pending[0] == step:
+        if step == self._last:
             return
         self.flush()
+        self._last = step
         now = time.monotonic()
         self._pending = step, self._examples / max(now - self._since, 1e-9), metrics
         self._examples, self._since = 0, now
