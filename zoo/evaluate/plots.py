@@ -9,6 +9,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, tit
     curves: system -> f64[max_k] with Hit@1, Hit@2, ... (`measures.hit_curve`).
     title: the finding; by default who leads at k = 10 (or at the last k).
     """
-    figure, (axes,) = _figure("answers looked at, k", "queries with a relevant answer (Hit@k)")
+    drawn, (axes,) = figure("answers looked at, k", "queries with a relevant answer (Hit@k)")
     for number, (name, values) in enumerate(curves.items()):
         _line(axes, np.arange(1, len(values) + 1), values, name, number)
     last = max(map(len, curves.values()))
@@ -37,7 +38,7 @@ def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, tit
     axes.set_xticks([], minor=True)
     axes.set_xlim(1, max(last, 2))
     axes.set_ylim(0, 1)
-    return _save(figure, axes, path, title or _leader(curves), legend="lower right" if len(curves) > 1 else None)
+    return save(drawn, axes, path, title or _leader(curves), legend="lower right" if len(curves) > 1 else None)
 
 
 def training_curves(
@@ -53,7 +54,7 @@ def training_curves(
     series: name -> values, as many as steps. title: the finding; by default from where to where the first series went.
     """
     steps = np.asarray(steps)
-    figure, (axes,) = _figure("training step", ylabel)
+    drawn, (axes,) = figure("training step", ylabel)
     smooth = {name: _running_mean(np.asarray(values, np.float64)) for name, values in series.items()}
     for number, (name, values) in enumerate(series.items()):
         if len(steps) > 20:
@@ -64,7 +65,7 @@ def training_curves(
         finite = np.concatenate([np.asarray(values, np.float64) for values in series.values()])
         if (finite[np.isfinite(finite)] >= 0).all():
             axes.set_ylim(bottom=0)
-    return _save(figure, axes, path, title or _descent(smooth, ylabel), legend="best" if len(series) > 1 else None)
+    return save(drawn, axes, path, title or _descent(smooth, ylabel), legend="best" if len(series) > 1 else None)
 
 
 def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, title: str) -> pathlib.Path:
@@ -78,7 +79,7 @@ def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, tit
     ordered = sorted(panels, key=lambda panel: "loss" not in panel)  # the losses first
     wide = 2 if len(panels) in (2, 4) else min(3, max(len(panels), 1))
     tall = -(-len(panels) // wide)
-    figure, grid = _figure(None, None, size=(9.6, 2.4 * max(tall, 1) + 0.4), shape=(max(tall, 1), wide))
+    drawn, grid = figure(None, None, size=(9.6, 2.4 * max(tall, 1) + 0.4), shape=(max(tall, 1), wide))
     for axes, panel in zip(grid, ordered):
         for number, name in enumerate(panels[panel]):
             kept = [row for row in rows if name in row]
@@ -95,21 +96,21 @@ def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, tit
             axes.legend(frameon=False, labelcolor=INK, fontsize=7)
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    return _write(figure, path, title)
+    return write(drawn, path, title)
 
 
 def intervals(rows: Sequence[tuple[str, float, float, float]], path: str | os.PathLike, *, xlabel: str, title: str) -> pathlib.Path:
     """Saves means with their intervals as points and bars beside a line at 0; returns the path. rows: (name, mean, low, high), top first."""
-    figure, (axes,) = _figure(xlabel, None, size=(6.4, 1.1 + 0.45 * len(rows)))
+    drawn, (axes,) = figure(xlabel, None, size=(6.4, 1.1 + 0.45 * len(rows)))
     axes.axvline(0, color=INK, linewidth=1)
     for place, (_, mean, low, high) in enumerate(rows):
         colour = COLOURS[2] if low > 0 else COLOURS[1] if high < 0 else "#888888"
         axes.plot([low, high], [place, place], color=colour, linewidth=3, solid_capstyle="round")
         axes.plot(mean, place, "o", color=colour, markersize=8)
     axes.locator_params(axis="x", nbins=6)
-    axes.set_yticks(range(len(rows)), [_plain(name) for name, *_ in rows])
+    axes.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    return _save(figure, axes, path, title, legend=None)
+    return save(drawn, axes, path, title, legend=None)
 
 
 def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike, *, title: str | None = None) -> pathlib.Path:
@@ -120,25 +121,42 @@ def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike,
 
     codes: i[N, L]; labels: N. title: the finding; by default how often documents of one first code have one label.
     """
+    found = majorities(codes, labels)
+    rows = found.colours
+    drawn, (axes,) = figure("documents, in the order of the tree", "level of the code")
+    image = np.stack(rows)[:, found.order]
+    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, len(codes), len(rows) + 0.5, 0.5))
+    axes.grid(False)
+    axes.set_yticks(range(1, len(rows) + 1), [*map(str, range(1, len(rows))), "itself"])
+    for name, colour in found.legend:
+        axes.plot([], [], "s", color=colour, label=plain(name))
+    return save(drawn, axes, path, title or found.finding, legend="outside")
+
+
+class Majorities(NamedTuple):
+    """A tree of codes, coloured by labels."""
+
+    order: np.ndarray  # i[N] documents as the tree has them, nodes of one label together
+    colours: list[np.ndarray]  # of each level f[N, 3]: colour of each document's node; the last is of each document's own label
+    legend: list[tuple[str, np.ndarray]]  # label and its colour, the most common first
+    finding: str  # how often documents of one first code have one label
+
+
+def majorities(codes: np.ndarray, labels: Sequence[str]) -> Majorities:
+    """Colours of the nodes of codes i[N, L] by the label that most of their documents have, the paler the fewer they are."""
     labels = np.asarray(labels, object)
     names, row_name, counts = np.unique(labels.astype(str), return_inverse=True, return_counts=True)
     by_count = np.argsort(-counts, kind="stable")
     label = np.argsort(by_count)[row_name]  # 0 = the most common
     shown = [str(name) for name in names[by_count[: len(TREE_COLOURS)]]]
-    majorities = [_majority(codes[:, : level + 1], label) for level in range(codes.shape[1])]
-    keys = [key for level, (major, _) in enumerate(majorities) for key in (major, codes[:, level])]
+    levels = [_majority(codes[:, : level + 1], label) for level in range(codes.shape[1])]
+    keys = [key for level, (major, _) in enumerate(levels) for key in (major, codes[:, level])]
     order = np.lexsort([label, *keys[::-1]])  # the last key, the first level's, sorts first
     palette = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (*TREE_COLOURS[: len(shown)], "#999999")]) / 255
     coloured = lambda of: palette[np.minimum(of, len(shown))]
-    rows = [1 - share[:, None] * (1 - coloured(major)) for major, share in majorities] + [coloured(label)]
-    figure, (axes,) = _figure("documents, in the order of the tree", "level of the code")
-    image = np.stack(rows)[:, order]
-    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, len(codes), len(rows) + 0.5, 0.5))
-    axes.grid(False)
-    axes.set_yticks(range(1, len(rows) + 1), [*map(str, range(1, len(rows))), "itself"])
-    for number, name in enumerate([*shown, "other"] if len(names) > len(shown) else shown):
-        axes.plot([], [], "s", color=palette[number], label=_plain(name))
-    return _save(figure, axes, path, title or _agreement(codes, label), legend="outside")
+    colours = [1 - share[:, None] * (1 - coloured(major)) for major, share in levels] + [coloured(label)]
+    legend = list(zip([*shown, "other"] if len(names) > len(shown) else shown, palette))
+    return Majorities(order, colours, legend, _agreement(codes, label))
 
 
 def _majority(prefixes: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,14 +175,14 @@ def _agreement(codes: np.ndarray, label: np.ndarray) -> str:
     return f"{share:.0%} of documents have the most common label of their first code, {chance:.0%} the most common of all"
 
 
-def _figure(xlabel: str | None, ylabel: str | None, *, size: tuple[float, float] = (6.4, 4.0), shape: tuple[int, int] = (1, 1)):
+def figure(xlabel: str | None, ylabel: str | None, *, size: tuple[float, float] = (6.4, 4.0), shape: tuple[int, int] = (1, 1)):
     """A figure and its axes, row by row."""
     import matplotlib.figure
     from matplotlib.backends import backend_agg
 
-    figure = matplotlib.figure.Figure(figsize=size, dpi=150, layout="constrained")
-    backend_agg.FigureCanvasAgg(figure)
-    grid = list(figure.subplots(*shape, squeeze=False).flat)
+    drawn = matplotlib.figure.Figure(figsize=size, dpi=150, layout="constrained")
+    backend_agg.FigureCanvasAgg(drawn)
+    grid = list(drawn.subplots(*shape, squeeze=False).flat)
     for axes in grid:
         axes.set_xlabel(xlabel or "", color=INK)
         axes.set_ylabel(ylabel or "", color=INK)
@@ -174,34 +192,36 @@ def _figure(xlabel: str | None, ylabel: str | None, *, size: tuple[float, float]
         for side, spine in axes.spines.items():
             spine.set_visible(side in ("left", "bottom"))
             spine.set_color(INK)
-    return figure, grid
+    return drawn, grid
 
 
 def _line(axes, x: np.ndarray, y: np.ndarray, name: str, number: int) -> None:
     axes.plot(x, y, label=name, color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number % len(DASHES)], linewidth=2)
 
 
-def _save(figure, axes, path: str | os.PathLike, title: str, *, legend: str | None) -> pathlib.Path:
+def save(drawn, axes, path: str | os.PathLike, title: str, *, legend: str | None) -> pathlib.Path:
+    """Saves a figure of one panel with its title and legend; returns the path."""
     axes.set_title(title, color=INK, fontsize=11, loc="left", wrap=True)
     if legend == "outside":
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
     elif legend:
         axes.legend(loc=legend, frameon=False, labelcolor=INK)
-    return _write(figure, path)
+    return write(drawn, path)
 
 
-def _write(figure, path: str | os.PathLike, title: str = "") -> pathlib.Path:
+def write(drawn, path: str | os.PathLike, title: str = "") -> pathlib.Path:
+    """Saves a figure as PNG, whole or not at all, with a title over its panels; returns the path."""
     if title:
-        figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
+        drawn.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.file(path, "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a script without a font is drawn as boxes
-        figure.savefig(out, format="png", facecolor="white")
+        drawn.savefig(out, format="png", facecolor="white")
     return path
 
 
-def _plain(text: str, most: int = 32) -> str:
+def plain(text: str, most: int = 32) -> str:
     """A label as it stands: no mathematics between dollars, not hidden for beginning with an underscore, not too long."""
     text = text if len(text) <= most else text[: most - 1] + "…"
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
