@@ -17,16 +17,17 @@ SHAPE = transformer.Shape(
     source_vocab=13, target_vocab=9, target_length=L, width=16, heads=2, head_width=4, encoder_hidden=12, decoder_hidden=20,
     encoder_layers=2, decoder_layers=2, buckets=8, max_distance=6,
 )  # fmt: skip
+FIRST = dataclasses.replace(SHAPE, target_vocab=13, mlp="relu", tied=True, shared=True)  # the first T5
 BFLOAT = dataclasses.replace(SHAPE, dtype="bfloat16")
 LENGTHS = (S, 4, 1)  # of the sources
 CLOSE = dict(rtol=1e-4, atol=1e-4)  # float32 sums in another order, through four layers, over logits of size 1 to 10
 
 
 @functools.cache
-def params():
+def params(shape=SHAPE):
     """Random weights; the norms' scales too, which start at 1, so that a scale left out is seen."""
     pairs = jnp.ones((1, S), jnp.int32), jnp.ones((1, L), jnp.int32)
-    wanted = jax.eval_shape(transformer.EncoderDecoder(SHAPE).init, jax.random.key(0), *pairs)
+    wanted = jax.eval_shape(transformer.EncoderDecoder(shape).init, jax.random.key(0), *pairs)
     random = np.random.default_rng(0)
 
     def draw(path, leaf):
@@ -78,8 +79,8 @@ def before(target, t):
     return target[:, :, t - 1] if t else jnp.zeros(target.shape[:2], jnp.int32)
 
 
-def reference(tree, source, target):
-    """f64[L, V] logits of one identifier i[L] given one source i[S] without pads: T5 v1.1 written out."""
+def reference(tree, source, target, shape=SHAPE):
+    """f64[L, V] logits of one identifier i[L] given one source i[S] without pads: both families of T5 written out."""
     weights = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree["params"])
 
     def norm(p, x):
@@ -98,6 +99,8 @@ def reference(tree, source, target):
         return out
 
     def mlp(p, x):
+        if shape.mlp == "relu":
+            return np.maximum(x @ p["value"]["kernel"], 0) @ p["out"]["kernel"]
         gate = x @ p["gate"]["kernel"]
         gate = gate / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
         return gate * (x @ p["value"]["kernel"]) @ p["out"]["kernel"]
@@ -110,7 +113,8 @@ def reference(tree, source, target):
         x = x + attend(p["attention"], y, y, biases)
         x = x + mlp(p["mlp"], norm(p["mlp_norm"], x))
     encoded = norm(weights["encoder_norm"], x)
-    x = weights["target_embedding"]["embedding"][[0, *target[:-1]]]
+    words = weights["source_embedding" if shape.shared else "target_embedding"]["embedding"]
+    x = words[[0, *target[:-1]]]
     biases = bias(weights["decoder_bias"]["table"], len(target), len(target), False)
     for number in range(SHAPE.decoder_layers):
         p = weights[f"decoder_{number}"]
@@ -118,7 +122,8 @@ def reference(tree, source, target):
         x = x + attend(p["self_attention"], y, y, biases, causal=True)
         x = x + attend(p["cross_attention"], norm(p["cross_norm"], x), encoded, np.zeros((len(target), len(source), SHAPE.heads)))
         x = x + mlp(p["mlp"], norm(p["mlp_norm"], x))
-    return norm(weights["decoder_norm"], x) @ weights["head"]["kernel"]
+    head = words.T / math.sqrt(shape.width) if shape.tied else weights["head"]["kernel"]
+    return norm(weights["decoder_norm"], x) @ head
 
 
 def bucket_of(distance, bidirectional, buckets, max_distance):
@@ -141,13 +146,32 @@ def bucket_of(distance, bidirectional, buckets, max_distance):
     return first + exact + max(reached)
 
 
-def test_the_network_is_t5_written_out_in_numpy():
+@pytest.mark.parametrize("shape", [SHAPE, FIRST], ids=["v1.1", "first"])
+def test_the_network_is_t5_written_out_in_numpy(shape):
     source, target = case()
-    got = teacher_forced(params(), source, target)
+    got = teacher_forced(params(shape), source, target, shape)
     for row, length in enumerate(LENGTHS):
         for beam in (0, 2):
-            expected = reference(params(), np.asarray(source[row, :length]), np.asarray(target[row, beam]))
+            expected = reference(params(shape), np.asarray(source[row, :length]), np.asarray(target[row, beam]), shape)
             np.testing.assert_allclose(got[row, beam], expected, **CLOSE)
+
+
+def test_the_first_t5_steps_as_it_is_taught_and_its_head_is_its_table():
+    source, target = case()
+    expected = teacher_forced(params(FIRST), source, target, FIRST)
+    memory, cache = remembered(params(FIRST), source, FIRST), transformer.empty_cache(FIRST, B, K)
+    for t in range(L):
+        logits, cache = step(params(FIRST), t, before(target, t), cache, memory, source, shape=FIRST)
+        np.testing.assert_allclose(logits, expected[:, :, t], **CLOSE)
+    assert set(params(FIRST)["params"]) == set(params()["params"]) - {"head", "target_embedding"}
+    hidden, _ = transformer.EncoderDecoder(FIRST).apply(
+        params(FIRST), L - 1, before(target, L - 1), cache, memory, source, method="extend"
+    )
+    np.testing.assert_allclose(hidden @ transformer.output_kernel(params(FIRST), FIRST), expected[:, :, L - 1], **CLOSE)
+    with pytest.raises(ValueError, match="13 source and 9 target"):
+        dataclasses.replace(FIRST, target_vocab=9)
+    with pytest.raises(ValueError, match="mlp expects one of gelu, relu, got 'silu'"):
+        dataclasses.replace(FIRST, mlp="silu")
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
@@ -279,6 +303,8 @@ def test_parameters_of_the_base_shape_are_those_of_t5():
     encoder_layer = 4 * d * inner + 3 * d * hidden + 2 * d
     decoder_layer = 8 * d * inner + 3 * d * hidden + 3 * d
     assert count == words * d + 2 * ids * d + 12 * (encoder_layer + decoder_layer) + 2 * 32 * 12 + 2 * d
+    one_table = dataclasses.replace(shape, target_vocab=words, encoder_hidden=3072, decoder_hidden=3072, mlp="relu", tied=True, shared=True)
+    assert _count(one_table) == 222_903_552  # the published size of the first T5 base
     # with T5's words as identifiers too, and less the table that T5 shares: the published size of T5 v1.1 base
     assert _count(dataclasses.replace(shape, target_vocab=words)) - words * d == 247_577_856
 

@@ -1,11 +1,12 @@
-"""T5 v1.1 encoder-decoder in linen, with its decoding cache as an argument and a result.
+"""T5 encoder-decoder in linen, with its decoding cache as an argument and a result.
 
-Source: Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1, with the v1.1 changes: gated GELU (Shazeer 2020,
-arXiv 2002.05202) and an output head of its own. Pre-norm RMSNorm without bias, attention without 1/sqrt(d)
-(it stands in the initialiser), one table of relative position biases a stack.
+Source: Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1, in both its families: T5 v1.1 with gated GELU (Shazeer 2020,
+arXiv 2002.05202) and an output head of its own, the default, and the first T5 with ReLU (`mlp="relu"`) and the table of target
+embeddings for a head (`tied`). Pre-norm RMSNorm without bias, attention without 1/sqrt(d) (it stands in the initialiser), one
+table of relative position biases a stack. `zoo.nets.t5_weights` reads published weights.
 
 Deviations: source and identifiers have vocabularies of their own (an identifier is no text), so there are two
-embedding tables; the optional `embedding_scale` multiplies the source embeddings.
+embedding tables; with `shared` there is one, as in T5.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from flax import linen as nn
 Cache = list[dict[str, jax.Array]]  # a decoder layer each: key, value f32[B, K, L, H, Dh]
 Memory = list[dict[str, jax.Array]]  # a decoder layer each: key, value [B, S, H, Dh], shared by all beams
 
+MLPS = "gelu", "relu"  # gated GELU of T5 v1.1; plain ReLU of the first T5
 MASKED = -1e9  # added to attention logits of absent positions; finite, so a row without any position stays finite
 
 
@@ -43,6 +45,15 @@ class Shape:
     max_distance: int = 128  # distances from here on share the last bucket
     dtype: str = "float32"  # of activations; parameters and logits are float32
     last_tokens: tuple[int, ...] = ()  # of each position, whose tokens follow the last of the position before; () = any anywhere
+    mlp: str = "gelu"  # one of MLPS
+    tied: bool = False  # the head is the table of target embeddings, its input scaled by D^-0.5
+    shared: bool = False  # source and target have one vocabulary and one table, that of the source
+
+    def __post_init__(self) -> None:
+        if self.mlp not in MLPS:
+            raise ValueError(f"shape: mlp expects one of {', '.join(MLPS)}, got {self.mlp!r}")
+        if self.shared and self.source_vocab != self.target_vocab:
+            raise ValueError(f"shape: a shared table expects one vocabulary, got {self.source_vocab} source and {self.target_vocab} target tokens")
 
     @classmethod
     def of(cls, text: str) -> Shape:
@@ -149,6 +160,26 @@ class GatedMlp(nn.Module):
         return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
 
 
+class ReluMlp(nn.Module):
+    """ReLU(x W0) W2."""
+
+    shape: Shape
+    hidden: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        s = self.shape
+        normal = nn.initializers.normal
+        x = nn.relu(nn.Dense(self.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x))
+        x = nn.Dropout(s.dropout)(x, deterministic=not train)
+        return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
+
+
+def mlp_of(shape: Shape, hidden: int) -> GatedMlp | ReluMlp:
+    """The MLP of the shape's family."""
+    return {"gelu": GatedMlp, "relu": ReluMlp}[shape.mlp](shape, hidden)
+
+
 class RelativeBias(nn.Module):
     """f32[H, Q, K] added to the logits of every self-attention of a stack."""
 
@@ -173,7 +204,7 @@ class EncoderLayer(nn.Module):
     def setup(self) -> None:
         s = self.shape
         self.attention_norm, self.attention = RMSNorm(s.dtype), Attention(s)
-        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s, s.encoder_hidden)
+        self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.encoder_hidden)
         self.drop = nn.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
@@ -191,7 +222,7 @@ class DecoderLayer(nn.Module):
         s = self.shape
         self.self_norm, self.self_attention = RMSNorm(s.dtype), Attention(s)
         self.cross_norm, self.cross_attention = RMSNorm(s.dtype), Attention(s)
-        self.mlp_norm, self.mlp = RMSNorm(s.dtype), GatedMlp(s, s.decoder_hidden)
+        self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.decoder_hidden)
         self.drop = nn.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, memory: dict, bias: jax.Array, memory_bias: jax.Array, *, train: bool) -> jax.Array:
@@ -210,7 +241,7 @@ class DecoderLayer(nn.Module):
 
 
 class EncoderDecoder(nn.Module):
-    """T5 v1.1: `encode` a source, then `decode` whole identifiers or `step` through them."""
+    """T5: `encode` a source, then `decode` whole identifiers or `step` through them."""
 
     shape: Shape
 
@@ -218,16 +249,18 @@ class EncoderDecoder(nn.Module):
         s = self.shape
         embed = dict(features=s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(1.0))
         self.source_embedding = nn.Embed(s.source_vocab, **embed)
-        self.target_embedding = nn.Embed(s.target_vocab, **embed)
+        if not s.shared:
+            self.target_embedding = nn.Embed(s.target_vocab, **embed)
         self.encoder_bias = RelativeBias(s, bidirectional=True)
         self.decoder_bias = RelativeBias(s, bidirectional=False)
         self.encoder = [EncoderLayer(s) for _ in range(s.encoder_layers)]
         self.decoder = [DecoderLayer(s) for _ in range(s.decoder_layers)]
         self.encoder_norm, self.decoder_norm = RMSNorm(s.dtype), RMSNorm(s.dtype)
         self.drop = nn.Dropout(s.dropout)
-        self.head = nn.Dense(
-            s.target_vocab, use_bias=False, dtype=jnp.float32, kernel_init=nn.initializers.normal(s.width**-0.5)
-        )
+        if not s.tied:
+            self.head = nn.Dense(
+                s.target_vocab, use_bias=False, dtype=jnp.float32, kernel_init=nn.initializers.normal(s.width**-0.5)
+            )
 
     def __call__(self, source: jax.Array, target: jax.Array, *, train: bool = False) -> jax.Array:
         """Logits f32[B, L, V] of each token of target i32[B, L] given source i32[B, S] and the tokens before it."""
@@ -256,7 +289,7 @@ class EncoderDecoder(nn.Module):
         position = jnp.arange(target.shape[1])
         causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
         bias = (self.decoder_bias(position, position) + causal[None])[None]
-        x = self.drop(self.target_embedding(shifted), deterministic=not train)
+        x = self.drop(self._target_table()(shifted), deterministic=not train)
         for layer, kept in zip(self.decoder, memory):
             x = layer(x, kept, bias, _pad_bias(source), train=train)
         return self.drop(self.decoder_norm(x), deterministic=not train)
@@ -271,16 +304,23 @@ class EncoderDecoder(nn.Module):
         position = jnp.arange(self.shape.target_length)
         past = jnp.where(position > t, MASKED, 0.0)[None, None]
         bias = self.decoder_bias(jnp.asarray(t)[None], position) + past
-        x = self.target_embedding(token)
+        x = self._target_table()(token)
         extended = []
         for layer, own, kept in zip(self.decoder, cache, memory):
             x, own = layer.extend(x, own, kept, t, bias, _pad_bias(source))
             extended.append(own)
         return self.decoder_norm(x), extended
 
+    def _target_table(self) -> nn.Embed:
+        return self.source_embedding if self.shape.shared else self.target_embedding
+
     def _logits(self, x: jax.Array, position: jax.Array) -> jax.Array:
         """f32[B, Q, V] of x [B, Q, D] at positions i32[Q], or [1] for all; -inf for tokens of other positions: a head for each."""
-        logits = self.head(x.astype(jnp.float32))
+        x = x.astype(jnp.float32)
+        if self.shape.tied:
+            logits = (x * self.shape.width**-0.5) @ self._target_table().embedding.T
+        else:
+            logits = self.head(x)
         if not self.shape.last_tokens:
             return logits
         ends = jnp.asarray((0, *self.shape.last_tokens))
@@ -293,6 +333,14 @@ def empty_cache(shape: Shape, batch: int, beams: int = 1) -> Cache:
     """A cache for `step` that has seen nothing, leaves [B, K, L, H, Dh]."""
     zeros = jnp.zeros((batch, beams, shape.target_length, shape.heads, shape.head_width), shape.dtype)
     return [{"key": zeros, "value": zeros} for _ in range(shape.decoder_layers)]
+
+
+def output_kernel(params: dict, shape: Shape) -> jax.Array:
+    """f32[D, V] that what `extend` returns is multiplied with for logits."""
+    tree = params["params"]
+    if not shape.tied:
+        return tree["head"]["kernel"]
+    return tree["source_embedding" if shape.shared else "target_embedding"]["embedding"].T * shape.width**-0.5
 
 
 def _pad_bias(source: jax.Array) -> jax.Array:

@@ -127,7 +127,7 @@ def _steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
         if shape.target_vocab < WIDE or shape.last_tokens:
             return net.apply(params, t, token, cache, memory, source, method="step")
         hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
-        return projection.Projection(hidden.astype(jnp.float32), params["params"]["head"]["kernel"]), cache
+        return projection.Projection(hidden.astype(jnp.float32), transformer.output_kernel(params, shape)), cache
 
     return step, shape.empty_cache(source.shape[0])
 
