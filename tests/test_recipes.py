@@ -246,6 +246,24 @@ def test_other_documents_or_another_seed_give_another_system(name, data, hurried
 
 
 @every_recipe
+def test_the_way_of_a_beam_ends_in_the_answers(name, data, hurried):
+    fitted = hurried(name)
+    queries, _ = data(name).split("dev")
+    first = {"text": queries.texts[0] if hasattr(queries, "texts") else "", "history": ["d3", "d17"]}[recipes.get(name).asks]
+    if recipes.get(name).reads is None:
+        with pytest.raises(records.DataError, match="generates no identifiers"):
+            zoo.path(fitted, first)
+        return
+    way = zoo.path(fitted, first, width=4)
+    options = {"beam": 4} | ({"filter": "no"} if "filter" in recipes.get(name).answering else {})
+    answers = zoo.retrieve(zoo.adjusted(fitted, options), [first], 4)
+    np.testing.assert_array_equal(way.documents, answers.documents[0])
+    np.testing.assert_allclose(way.levels[-1].score, answers.scores[0], rtol=1e-5)  # another program, so sums in another order
+    for shallow, deep in zip(way.levels, way.levels[1:]):
+        assert {tuple(row[:-1]) for row in deep.token.tolist()} <= {tuple(row) for row in shallow.token.tolist()}
+
+
+@every_recipe
 def test_it_survives_being_saved_and_loaded(name, data, hurried, tmp_path):
     zoo.save(hurried(name), tmp_path / "system")
     loaded = zoo.load(tmp_path / "system")

@@ -17,6 +17,7 @@ _HOME = {
     "fit": "zoo.verbs",
     "adjusted": "zoo.verbs",
     "retrieve": "zoo.verbs",
+    "path": "zoo.verbs",
     "evaluate": "zoo.verbs",
     "save": "zoo.verbs",
     "load": "zoo.verbs",

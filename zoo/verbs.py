@@ -158,8 +158,22 @@ def retrieve(
     recipe = recipes.get(fitted.recipe)
     if k < 1:
         raise DataError(f"retrieve: expected k of at least 1, got {k}")
-    asked = _histories(fitted, queries) if recipe.asks == "history" else _texts(fitted, queries)
-    return recipe.retrieve(fitted.config, fitted.state, asked, k)
+    return recipe.retrieve(fitted.config, fitted.state, _asked(fitted, queries), k)
+
+
+def path(fitted: Fitted, query: str | Sequence[str], *, width: int = 8) -> Any:
+    """What a beam of `width` keeps at each depth on its way to the answers of one query, a `recipes.paths.Path`; the trie constrains it.
+
+    query: a text, or a history of item ids. Raises DataError if the system generates no identifiers.
+    """
+    from zoo.recipes import paths
+
+    return paths.of(recipes.get(fitted.recipe), fitted.config, fitted.state, _asked(fitted, [query]), width=width)
+
+
+def _asked(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:
+    """Queries of any form that `retrieve` takes, as its recipe does; DataError if they are not of the kind that the system asks for."""
+    return _histories(fitted, queries) if recipes.get(fitted.recipe).asks == "history" else _texts(fitted, queries)
 
 
 def _texts(fitted: Fitted, queries: records.Queries | Sequence[str] | str) -> records.Queries:

@@ -46,6 +46,7 @@ class Recipe(NamedTuple):
     asks: str = "text"  # or "history"
     score: Callable | None = None
     answering: tuple[str, ...] = ()  # options that `retrieve` alone reads, so that they may change after fitting
+    reads: Callable | None = None  # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
 
 
 def names() -> tuple[str, ...]:

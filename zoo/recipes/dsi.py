@@ -137,9 +137,15 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the probability of their identifiers given the query."""
-    if config.stem:
-        queries = dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))
-    return seq2seq.retrieve(config, state, queries, k, prompt=RETRIEVE)
+    sources, _ = reads(config, state, queries)
+    return seq2seq.search(config, state, sources, queries.ids, k)
+
+
+def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, transformer.Shape]:
+    """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
+    texts = tokens.stemmed(queries.texts) if config.stem else queries.texts
+    sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
+    return sources, transformer.Shape.of(state["shape"])
 
 
 def _identifiers(collection, config: Config, key: jax.Array, embedded: np.ndarray, log) -> docids.Docids:
@@ -191,4 +197,5 @@ RECIPE = recipes.Recipe(
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), index_ratio 0.3 and word dropout",
     ),
     answering=("beam", "decoding"),
+    reads=reads,
 )

@@ -104,21 +104,21 @@ def generate(
     params: dict, source: jax.Array, legal, *, shape: transformer.Shape, decoding: str, k: int, width: int
 ) -> decoders.Answers:
     """Identifiers for source i32[B, S] by a decoder of `zoo.search.decoders`, to which `legal` belongs."""
-    step, cache = _steps(params, source, shape)
+    step, cache = steps(params, source, shape)
     return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length)
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "k"))
 def draw(params: dict, source: jax.Array, legal, key: jax.Array, *, shape: transformer.Shape, temperature: float, k: int) -> decoders.Answers:
     """k identifiers for source i32[B, S], drawn without replacement; scores are perturbed log-probabilities."""
-    step, cache = _steps(params, source, shape)
+    step, cache = steps(params, source, shape)
     beams, perturbed = sampling.sample_distinct(
         step, cache, legal, key, width=k, length=shape.target_length, temperature=temperature, renormalize=True
     )
     return decoders.Answers(beams._replace(score=perturbed), jnp.zeros(len(source), bool))
 
 
-def _steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
+def steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
     """(step, cache) of a search for source i32[B, S]; what is known of the source is not tiled over hypotheses."""
     net = shape.net()
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")

@@ -146,7 +146,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """Items by the probability of their identifiers given the identifiers of the history."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    sources = _after_users(read(ids, histories.latest(config.history)), histories.ids, ids.alphabet, config)
+    sources, _ = reads(config, state, histories)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
     if not leave_out or config.decoding in seq2seq.FILTERED:
         excluded = seq2seq.padded(histories) if leave_out else None
@@ -168,6 +168,13 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     documents = np.take_along_axis(documents, order, axis=1)
     scores = np.where(documents < 0, -np.inf, np.take_along_axis(found.scores, order, axis=1))
     return seq2seq.widened(dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k)
+
+
+def reads(config: Config, state: dict, histories: records.Histories) -> tuple[np.ndarray, transformer.Shape]:
+    """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
+    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    sources = _after_users(read(ids, histories.latest(config.history)), histories.ids, ids.alphabet, config)
+    return sources, transformer.Shape.of(state["shape"])
 
 
 def _repeats(histories: records.Histories) -> bool:
@@ -241,4 +248,5 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("beam", "decoding", "temperature", "new_items", "filter"),
+    reads=reads,
 )
