@@ -85,7 +85,11 @@ def test_retrieve_takes_a_history(folders, capsys):
     data, system = folders
     assert cli.main(["retrieve", str(system), "--history", "d3, d5", "-k", "2"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    ranking = zoo.retrieve(zoo.load(system), ["d3", "d5"], 2)
+    fitted = zoo.load(system)
+    ranking = zoo.retrieve(fitted, ["d3", "d5"], 2)
+    titles = dict(zip(fitted.documents.ids, fitted.documents.titles))
+    assert ranking.titled(0) == [(name, titles[name], score) for name, score in ranking.answers(0)]
+    assert all(title and title in line for (_, title, _), line in zip(ranking.titled(0), printed[1:]))
     assert printed[0] == "d3, d5" and len(printed) == 3
     assert [line.split()[2] for line in printed[1:]] == [name for name, _ in ranking.answers(0)]
 
@@ -191,9 +195,15 @@ def test_items_and_identifiers_are_measured_side_by_side(generative, folders, ca
         assert result.measures[f"{name} by identifier"] == values.mean() >= result.measures[name]
     assert result.measures["R@5 by identifier"] == 1 > result.measures["R@5"]
     tiger, markov = str(folders[0].parent / "tiger"), str(folders[1])
-    for command in (["evaluate", tiger], ["compare", tiger, markov]):
-        assert cli.main([*command, "--data", str(folders[0]), "--split", "dev"]) == 0
-        assert f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}" in capsys.readouterr().out
+    assert cli.main(["evaluate", tiger, "--data", str(folders[0]), "--split", "dev"]) == 0
+    assert f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}" in capsys.readouterr().out
+    assert cli.main(["compare", tiger, markov, "--data", str(folders[0]), "--split", "dev"]) == 0
+    table = [line.split() for line in capsys.readouterr().out.split("\n\n")[1].splitlines()]
+    assert " ".join(table[0]) == "system coverage@10 Gini@10 invalid R@10 head R@10 middle R@10 tail R@10 by id nDCG@10 by id"
+    shown = dict(zip((row[0] for row in table[2:]), (row[1:] for row in table[2:])))
+    names = ("coverage@10", "gini@10", "invalid_share", "R@10 head", "R@10 middle", "R@10 tail", "R@10 by identifier", "nDCG@10 by identifier")
+    assert shown[generative.name] == [f"{result.measures[name]:.4f}" for name in names]
+    assert len(shown["markov"]) == len(names) and shown["markov"][-2:] == ["-", "-"]
 
 
 def test_a_system_without_identifiers_has_no_measures_of_them(folders, capsys):

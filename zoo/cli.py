@@ -15,6 +15,11 @@ from collections.abc import Mapping, Sequence
 from zoo import recipes, records, verbs
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
+BESIDE = (  # what the second table of `compare` holds
+    "coverage: share of the items among the first 10 of any user; Gini: 0 if all are as often, near 1 if few take it all; invalid: share of "
+    "generated identifiers that name nothing; head, middle, tail, new: Recall@10 of users whose item has a third each of the training events, or "
+    "none; by id: items of the same codes count as one, which is no measure of recommendation."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -244,23 +249,36 @@ def _summary(fitted: verbs.Fitted, result: verbs.Evaluation) -> dict:
 
 def _compare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
-    from zoo.evaluate import compare, recommend, report
+    from zoo.evaluate import compare, report
 
     systems = [verbs.load(folder) for folder in parsed.folders]
     collection = catalog.load(parsed.data)
     for fitted in systems:
         verbs.refuse_other_corpus(fitted, collection)
     names = [fitted.name for fitted in systems]
-    runs, asides = [], []
+    runs = []
     for folder, fitted in zip(parsed.folders, systems):
         name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
         result = verbs.evaluate(fitted, collection, split=parsed.split)
-        runs.append(_run(fitted, result, name))
-        if result.by_identifier:
-            asides.append(f"{name} {recommend.sentence_by_identifier(result.measures)}")
+        runs.append(_run(fitted, result, name)._replace(beside=_beside(result)))
     comparison = compare.compare(runs, parsed.measure)
     table = report.markdown if parsed.markdown else report.text
-    print("\n".join([table(comparison, **_shown_measures(systems[0])), *asides]))
+    print(table(comparison, **_shown_measures(systems[0])))
+    if comparison.runs[0].beside:
+        print(BESIDE)
+
+
+def _beside(result: verbs.Evaluation) -> dict[str, float]:
+    """Of a system that recommends, what the table of measures leaves out, by column title."""
+    from zoo.evaluate import exposure, measures, recommend
+
+    found = result.measures
+    if "coverage@10" not in found:
+        return {}
+    titles = {"coverage@10": "coverage@10", "gini@10": "Gini@10", "entropy@10": "Entropy@10", measures.INVALID_SHARE: "invalid"}
+    titles |= {f"R@10 {name}": f"R@10 {name}" for name in exposure.BUCKETS}
+    titles |= {f"{name}{recommend.BY_IDENTIFIER}": f"{name} by id" for name in ("R@10", "nDCG@10")}
+    return {title: found[name] for name, title in titles.items() if name in found}
 
 
 def _run(fitted: verbs.Fitted, result: verbs.Evaluation, name: str):
@@ -347,7 +365,7 @@ def _parser() -> argparse.ArgumentParser:
         named, "fit", _docids_fit, "make identifiers of documents or vectors; interrupted, the same command goes on",
         "zoo docids fit rqvae --data pydocs --out runs/codes",
     )  # fmt: skip
-    added.add_argument("kind", metavar="KIND", help="rqvae, rqkmeans, pq, lsh or random")
+    added.add_argument("kind", metavar="KIND", help="rqvae, rqkmeans, pq, lsh, random or atomic")
     source = added.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", metavar="NAME|PATH", help="documents: a name of `zoo data list`, or a folder")
     source.add_argument("--vectors", metavar="FILE.npy", help="or their vectors, floats [N, D]")

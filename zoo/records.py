@@ -272,6 +272,7 @@ class Ranking:
     scores: np.ndarray  # f32[B, k], descending, -inf where there is no answer
     invalid_share: float = 0.0  # share of generated identifiers that name no document (free decoding only)
     proven_share: float = 0.0  # share of queries whose answers are proven the k best by the system's scores; of most decoders 0
+    titles: tuple[str, ...] = ()  # N, of the corpus; () = not known
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -283,6 +284,11 @@ class Ranking:
             for document, score in zip(self.documents[row], self.scores[row])
             if document >= 0
         ]
+
+    def titled(self, row: int) -> list[tuple[str, str, float]]:
+        """(document id, title, score) of the answers to query number `row`, best first; "" where there is no title."""
+        title_of = dict(zip(self.corpus_ids, self.titles))
+        return [(name, title_of.get(name, ""), score) for name, score in self.answers(row)]
 
     def top(self, k: int) -> Ranking:
         """The first k answers of each query."""

@@ -150,7 +150,7 @@ def adjusted(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
 def retrieve(
     fitted: Fitted, queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str, k: int = 10
 ) -> records.Ranking:
-    """The k best documents for each query, best first; fewer where the system finds fewer.
+    """The k best documents for each query with their titles, best first; fewer where the system finds fewer.
 
     queries: texts, or one; of a system that recommends, histories: lists of item ids, oldest first, or one list.
     Raises DataError if k is below 1, a query is empty, or the system asks for the other kind.
@@ -158,7 +158,8 @@ def retrieve(
     recipe = recipes.get(fitted.recipe)
     if k < 1:
         raise DataError(f"retrieve: expected k of at least 1, got {k}")
-    return recipe.retrieve(fitted.config, fitted.state, _asked(fitted, queries), k)
+    ranking = recipe.retrieve(fitted.config, fitted.state, _asked(fitted, queries), k)
+    return dataclasses.replace(ranking, titles=fitted.documents.titles)
 
 
 def path(fitted: Fitted, query: str | Sequence[str], *, width: int = 8) -> Any:

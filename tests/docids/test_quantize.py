@@ -72,6 +72,13 @@ def test_codebooks_are_means_of_their_rows_and_frozen_ones_give_the_same_codes(q
         residual = residual - codebooks[level][codes[:, level]]
 
 
+def test_levels_that_do_not_divide_the_columns_share_them_out():
+    codebooks, codes = quantize.product(normal(3), jax.random.key(3), levels=4, codes=3)
+    columns = [np.flatnonzero((codebook != 0).any(axis=0)).tolist() for codebook in codebooks]
+    assert columns == [[0], [1, 2], [3], [4, 5]]
+    np.testing.assert_array_equal(codes, greedy(normal(3), codebooks))
+
+
 def test_product_codes_are_the_best_of_all_pairs():
     vectors = normal(1)
     codebooks, codes = quantize.product(vectors, jax.random.key(0), levels=2, codes=CODES)
@@ -213,8 +220,8 @@ def test_vectors_that_cannot_be_quantised_are_refused(vectors, options, message)
 
 def test_other_refusals_say_what_to_do():
     vectors, key = normal(0), jax.random.key(0)
-    with pytest.raises(ValueError, match="4 levels do not divide 6 columns; choose a divisor"):
-        quantize.product(vectors, key, levels=4, codes=2)
+    with pytest.raises(ValueError, match="7 levels have no column each of 6; choose fewer"):
+        quantize.product(vectors, key, levels=7, codes=2)
     with pytest.raises(ValueError, match="1 to 20 bits"):
         quantize.lsh(vectors, key, levels=4, bits=40)
     with pytest.raises(ValueError, match=r"got \[40, 6\] and \[2, 4, 5\]"):

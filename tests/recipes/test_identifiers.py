@@ -33,11 +33,17 @@ def test_every_kind_names_every_document(kind):
     state = fitted(kind)
     ids = identifiers.names(state)
     docids.build(ids.tokens, ids.alphabet)  # checks them
+    if kind in identifiers.WITHOUT_VECTORS:
+        with pytest.raises(DataError, match=f"{kind} codes do not follow from vectors"):
+            identifiers.encode(state, VECTORS)
+        assert identifiers.relative_error(state, VECTORS) is None
+    if kind == "atomic":
+        np.testing.assert_array_equal(ids.tokens, np.arange(1, 61)[:, None])
+        assert identifiers.stats(state).usage.tolist() == [1.0] and identifiers.stats(state).colliding == 0
+        return
     assert ids.tokens.shape == (60, LEVELS + 1)
     np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"])
     if kind == "random":
-        with pytest.raises(DataError, match="random codes do not follow from vectors"):
-            identifiers.encode(state, VECTORS)
         return
     np.testing.assert_array_equal(identifiers.encode(state, VECTORS), state["codes"])
     np.testing.assert_array_equal(ids.tokens[50:, :-1], ids.tokens[:10, :-1])
@@ -60,6 +66,17 @@ def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
     assert chosen < costs.mean()
 
 
+def test_vectors_of_ones_own_are_read_a_row_a_document(tmp_path):
+    corpus = records.Corpus(*(tuple(map(str, range(60))),) * 3)
+    np.save(tmp_path / "own.npy", VECTORS.astype(np.float64))
+    np.testing.assert_array_equal(identifiers.embed(corpus, str(tmp_path / "own.npy"), logs.Log(quiet=True)), VECTORS)
+    few = records.Corpus(*(("a", "b"),) * 3)
+    with pytest.raises(DataError, match="own.npy: expected 2 rows, a vector for each document in their order, got 60"):
+        identifiers.embed(few, str(tmp_path / "own.npy"), logs.Log(quiet=True))
+    with pytest.raises(DataError, match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an item, got 'bert'"):
+        identifiers.refuse_embedding("tiger", "bert")
+
+
 def test_a_constant_tokenizer_and_constant_vectors_are_refused():
     with pytest.raises(DataError, match="identifiers: rq_kmeans: all 60 vectors are equal"):
         fitted("rqkmeans", vectors=np.ones((60, 6)))
@@ -70,7 +87,7 @@ def test_a_constant_tokenizer_and_constant_vectors_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     (
-        (dict(kind="vq"), "option kind expects one of rqvae, rqkmeans, pq, lsh, random, got 'vq'"),
+        (dict(kind="vq"), "option kind expects one of rqvae, rqkmeans, pq, lsh, random, atomic, got 'vq'"),
         (dict(collisions="ignore"), "option collisions expects one of counter, sinkhorn, refuse"),
         (dict(kind="lsh", codes=100), "lsh has a power of two codes, got 100; choose 128"),
         (dict(kind="random", collisions="sinkhorn"), "random has no distances"),

@@ -79,7 +79,14 @@ def _leaves(fitted):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"identifiers": "semantic"}, "expects one of rqvae"), ({"decoding": "nope"}, "no decoding 'nope'"), ({"codes": 1}, "codes expects 2")],
+    [
+        ({"identifiers": "semantic"}, "expects one of rqvae"),
+        ({"decoding": "nope"}, "no decoding 'nope'"),
+        ({"codes": 1}, "codes expects 2"),
+        ({"identifiers": "lsh", "collisions": "sinkhorn"}, "lsh has no distances .* set collisions=counter"),
+        ({"identifiers": "atomic", "new_items": 0.1}, "atomic say nothing of new items"),
+        ({"vectors": "bert"}, "vectors expects one of tfidf, minilm, or FILE.npy"),
+    ],
 )
 def test_bad_options_are_refused_by_name(options, message):
     with pytest.raises(records.DataError, match=message):
@@ -173,7 +180,7 @@ def test_items_without_text_are_named_by_their_neighbours_or_refused():
     nameless = dataclasses.replace(walks, corpus=records.Corpus(walks.corpus.ids, blank, blank))
     with pytest.raises(records.DataError, match=r"the texts of the 40 items tell nothing apart; set neighbours=1 .* or identifiers=random"):
         zoo.fit("tiger", nameless, size="tiny", options={"steps": 3}, quiet=True)
-    for options in ({"neighbours": 1.0}, {"identifiers": "random"}):
+    for options in ({"neighbours": 1.0}, {"identifiers": "atomic"}):
         fitted = zoo.fit("tiger", nameless, size="tiny", options={"steps": 3} | options, quiet=True)
         assert len(zoo.retrieve(fitted, ["d3"], 5).answers(0)) == 5
 

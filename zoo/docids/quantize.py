@@ -69,17 +69,17 @@ def rq_kmeans(
 def product(
     vectors: np.ndarray, key: jax.Array, *, levels: int, codes: int, iterations: int = ITERATIONS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Product quantisation (Jegou et al. 2011): level l clusters columns l D/L to (l+1) D/L - 1 of the vectors.
+    """Product quantisation (Jegou et al. 2011): level l clusters columns l D/L to (l+1) D/L - 1 of the vectors, rounded down.
 
     Its codebooks are those of a residual quantiser whose levels live in different columns, so `encode` and `decode` are the same.
 
     Returns: codebooks f32[L, C, D], 0 outside a level's columns, and codes i32[N, L]. Else as `rq_kmeans`.
-    Raises ValueError if L does not divide D.
+    Raises ValueError if there are more levels than columns.
     """
     vectors = checked("product", vectors, levels=levels, codes=codes)
     dim = vectors.shape[1]
-    if dim % levels:
-        raise ValueError(f"product: {levels} levels do not divide {dim} columns; choose a divisor, or pad the vectors with zeros")
+    if levels > dim:
+        raise ValueError(f"product: {levels} levels have no column each of {dim}; choose fewer")
     codebooks = np.zeros((levels, codes, dim), np.float32)
     for level, draw in enumerate(jax.random.split(key, levels)):
         columns = slice(level * dim // levels, (level + 1) * dim // levels)

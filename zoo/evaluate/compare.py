@@ -23,6 +23,7 @@ class Run(NamedTuple):
     seconds_to_fit: float | None = None  # None = not measured
     queries_per_second: float | None = None
     invalid_share: float = 0.0
+    beside: Mapping[str, float] = {}  # column title -> what no single query has, such as the share of the corpus that is shown
 
     def mean(self, measure: str) -> float:
         return float(self.per_query[measure].mean())

@@ -8,16 +8,10 @@ from zoo.evaluate import compare, measures
 
 
 def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3) -> str:
-    """The table in aligned columns, then the verdict and each pair's difference."""
-    rows = _rows(comparison, shown, digits)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+    """The table in aligned columns, what stands beside it, then the verdict and each pair's difference."""
+    lines = _aligned(_rows(comparison, shown, digits))
+    if beside := _beside(comparison, digits):
+        lines += ["", *_aligned(beside)]
     return "\n".join([*lines, "", verdict(comparison, digits=digits), *_pairs(comparison, digits), names(shown)])
 
 
@@ -29,9 +23,10 @@ def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEF
         for column, name in enumerate(shown, start=1):
             if run.mean(name) == best[name]:
                 row[column] = f"**{row[column]}**"
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    table = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return "\n".join([table, "", verdict(comparison, digits=digits), "", *(f"- {pair}" for pair in _pairs(comparison, digits)), "", names(shown)])
+    tables = [_piped([header, *rows])]
+    if beside := _beside(comparison, digits):
+        tables += ["", _piped(beside)]
+    return "\n".join([*tables, "", verdict(comparison, digits=digits), "", *(f"- {pair}" for pair in _pairs(comparison, digits)), "", names(shown)])
 
 
 def verdict(comparison: compare.Comparison, *, digits: int = 3) -> str:
@@ -63,6 +58,27 @@ def _pairs(comparison: compare.Comparison, digits: int) -> list[str]:
         f"{_p(gap.p)}, {'significant' if gap.significant else 'not significant'} (paired randomisation test, Holm)"
         for gap in comparison.differences
     ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a header and rows, the first column to the left and the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    justified = [[cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))] for row in rows]
+    justified.insert(1, ["-" * width for width in widths])
+    return ["  ".join(row).rstrip() for row in justified]
+
+
+def _piped(rows: Sequence[Sequence[str]]) -> str:
+    header, *others = rows
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *others]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _beside(comparison: compare.Comparison, digits: int) -> list[list[str]]:
+    """Header and rows of `Run.beside`, "-" where a run lacks one; nothing if no run has any."""
+    titles = list(dict.fromkeys(title for run in comparison.runs for title in run.beside))
+    cell = lambda run, title: _decimal(run.beside[title], digits) if title in run.beside else "-"
+    return [["system", *titles], *([run.name, *(cell(run, title) for title in titles)] for run in comparison.runs)] if titles else []
 
 
 def _rows(comparison: compare.Comparison, shown: Sequence[str], digits: int) -> list[list[str]]:

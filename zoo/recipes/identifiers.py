@@ -5,6 +5,7 @@
     pq         product quantisation
     lsh        sides of random hyperplanes
     random     independent of the vectors: the control
+    atomic     a code of its own for each document: no structure at all, and nothing to generalise by
 
 A tokenizer is a nested dict of arrays and text, as the state of a system is, and can be a part of one.
 """
@@ -32,7 +33,9 @@ from zoo.recipes import rqvae
 from zoo.records import DataError
 from zoo.train import checkpoint, log as logs
 
-KINDS = ("rqvae", "rqkmeans", "pq", "lsh", "random")
+KINDS = ("rqvae", "rqkmeans", "pq", "lsh", "random", "atomic")
+WITHOUT_VECTORS = ("random", "atomic")  # kinds that read none
+WITHOUT_DISTANCES = ("lsh", *WITHOUT_VECTORS)  # kinds whose codes stand for no vector
 EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
 STATE, TABLE, ABOUT = "state", "docids.tsv", "docids.json"  # of a folder that `make` wrote
 
@@ -42,9 +45,9 @@ class Config:
     """What identifiers are made of; `training` is read by rqvae alone, and its levels and codes are set from here."""
 
     kind: str = "rqvae"  # of KINDS
-    levels: int = 3
-    codes: int = 256  # of each level; under lsh a power of two
-    collisions: str = "counter"  # of collisions.POLICIES
+    levels: int = 3  # under atomic 1
+    codes: int = 256  # of each level; under lsh a power of two, under atomic as many as documents
+    collisions: str = "counter"  # of collisions.POLICIES; atomic has none
     training: rqvae.Config = rqvae.Config()
 
     def __post_init__(self) -> None:
@@ -53,12 +56,25 @@ class Config:
                 raise DataError(f"identifiers: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
         if self.kind == "lsh" and self.codes & (self.codes - 1):
             raise DataError(f"identifiers: lsh has a power of two codes, got {self.codes}; choose {1 << (self.codes - 1).bit_length()}")
-        if self.collisions == "sinkhorn" and self.kind in ("lsh", "random"):
+        if self.collisions == "sinkhorn" and self.kind in ("lsh", "random"):  # atomic has no collisions
             raise DataError(f"identifiers: {self.kind} has no distances to share out codes by; choose collisions counter or refuse")
 
 
+def refuse_embedding(system: str, how: str) -> None:
+    """Raises DataError, in the name of who asks, for what `embed` does not know."""
+    if how not in EMBEDDINGS and not how.endswith(".npy"):
+        raise DataError(f"{system}: option vectors expects one of {', '.join(EMBEDDINGS)}, or FILE.npy with a row an item, got {how!r}")
+
+
 def embed(corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000) -> np.ndarray:
-    """Vectors f32[N, D] of documents; D is `dim` under tfidf, 384 under minilm."""
+    """Vectors f32[N, D] of documents; D is `dim` under tfidf, 384 under minilm.
+
+    how: of EMBEDDINGS, or the path of a .npy file, a row a document in the order of the corpus.
+    """
+    if how.endswith(".npy"):
+        if len(vectors := read_vectors(how)) != len(corpus):
+            raise DataError(f"{how}: expected {len(corpus)} rows, a vector for each document in their order, got {len(vectors)}")
+        return vectors
     if how == "minilm":
         return sentences.encode(corpus.contents(), log=log)
     contents = tokens.stemmed(corpus.contents())
@@ -132,6 +148,8 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
 
     Raises DataError for vectors that cannot be told apart, and for collisions that the policy does not resolve.
     """
+    if config.kind == "atomic":
+        config = dataclasses.replace(config, levels=1, codes=len(vectors), collisions="refuse")
     try:
         fitted, codes = _fitted(vectors, config, key, log)
         ids = collisions.collide(codes, num_codes=config.codes, policy=config.collisions, costs=_costs(config.kind, fitted, vectors))
@@ -143,10 +161,10 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
 
 
 def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
-    """Codes i32[M, L] of new vectors f32[M, D], by codebooks that do not change. DataError under random, which reads none."""
+    """Codes i32[M, L] of new vectors f32[M, D], by codebooks that do not change. DataError under kinds that read none."""
     kind = json.loads(state["about"])["kind"]
-    if kind == "random":
-        raise DataError("identifiers: random codes do not follow from vectors; draw new ones with quantize.random")
+    if kind in WITHOUT_VECTORS:
+        raise DataError(f"identifiers: {kind} codes do not follow from vectors; fit again, or choose {', '.join(KINDS[:4])}")
     return _encoded(kind, state["fitted"], np.asarray(vectors, np.float32))
 
 
@@ -185,9 +203,9 @@ def spread(codes: np.ndarray, num_codes: int | None = None) -> quantize.Stats:
 
 
 def relative_error(state: dict, vectors: np.ndarray) -> float | None:
-    """Of what the codes of the fit say of its vectors f32[N, D]; None for codes that stand for no vector (lsh, random)."""
+    """Of what the codes of the fit say of its vectors f32[N, D]; None for codes that stand for no vector."""
     kind, codes = json.loads(state["about"])["kind"], np.asarray(state["codes"])
-    if kind in ("lsh", "random"):
+    if kind in WITHOUT_DISTANCES:
         return None
     decoded = rqvae.decode(state["fitted"], codes) if kind == "rqvae" else quantize.decode(codes, state["fitted"]["codebooks"])
     return quantize.relative_error(vectors, decoded)
@@ -215,6 +233,8 @@ def _fitted(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> tu
     if config.kind == "rqvae":
         state = rqvae.fit(vectors, dataclasses.replace(config.training, levels=config.levels, codes=config.codes), key, log)
         return state, rqvae.encode(state, vectors)
+    if config.kind == "atomic":
+        return {}, np.arange(len(vectors), dtype=np.int32)[:, None]
     if config.kind == "random":
         return {}, quantize.random(len(vectors), key, levels=config.levels, codes=config.codes)
     if config.kind == "lsh":
@@ -235,7 +255,7 @@ def _encoded(kind: str, fitted: dict, vectors: np.ndarray) -> np.ndarray:
 
 def _costs(kind: str, fitted: dict, vectors: np.ndarray) -> collisions.Costs | None:
     """Squared distances to the codes of a level, where the codes have a place."""
-    if kind in ("lsh", "random"):
+    if kind in WITHOUT_DISTANCES:
         return None
     if kind == "rqvae":
         vectors, codebooks = rqvae.latents(fitted, vectors), np.asarray(fitted["params"]["params"]["codebooks"])

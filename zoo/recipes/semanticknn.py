@@ -21,14 +21,13 @@ from zoo.recipes import identifiers, scoring
 class Config:
     """Nothing is trained, so presets differ in the vectors alone."""
 
-    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD) or minilm
+    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
     last: int = 1  # items of the history that count
     decay: float = 0.7  # of their weight with each event since
     filter: bool = True  # never recommend what the user's history holds
 
     def __post_init__(self) -> None:
-        if self.vectors not in identifiers.EMBEDDINGS:
-            raise records.DataError(f"semanticknn: option vectors expects one of {', '.join(identifiers.EMBEDDINGS)}, got {self.vectors!r}")
+        identifiers.refuse_embedding("semanticknn", self.vectors)
         if self.last < 1 or not 0 <= self.decay <= 1:
             raise records.DataError(f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}")
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.data import batches
-from zoo.docids import docids
+from zoo.docids import collisions, docids
 from zoo.docids import vectors as texts
 from zoo.nets import transformer
 from zoo.recipes import coldstart, identifiers, judging, popularity, rqvae, seq2seq
@@ -38,8 +38,7 @@ LIMITS = {  # of options: the least and the most
 }
 ONE_OF = {
     "identifiers": identifiers.KINDS,
-    "vectors": identifiers.EMBEDDINGS,
-    "collisions": ("counter", "sinkhorn"),
+    "collisions": collisions.POLICIES,
     "decay": optimizers.DECAYS,
     "dtype": ("float32", "bfloat16"),
     "filter": ("auto", "yes", "no"),
@@ -50,12 +49,12 @@ ONE_OF = {
 class Config:
     """Options of TIGER."""
 
-    identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh or random
-    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD) or minilm
+    identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh, random or atomic
+    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
     neighbours: float = 0.0  # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
     levels: int = 3
     codes: int = 256  # of each level, and at most one for FEWEST_OF items
-    collisions: str = "counter"  # of items of the same codes: counter (the paper's), or sinkhorn, which shares out last codes
+    collisions: str = "counter"  # of items of the same codes: counter (the paper's), sinkhorn, which shares out last codes, or refuse
     user_tokens: int = 0  # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has 2,000)
     history: int = 20  # latest items that are read
     width: int = 64
@@ -92,6 +91,10 @@ class Config:
         for option, allowed in ONE_OF.items():
             if getattr(self, option) not in allowed:
                 raise records.DataError(f"tiger: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+        identifiers.refuse_embedding("tiger", self.vectors)
+        if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
+            remedy = "set collisions=counter"
+            raise records.DataError(f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}")
         decoders.require(self.decoding)
         if self.temperature and self.decoding not in seq2seq.FILTERED:
             allowed = " or ".join(seq2seq.FILTERED)
@@ -99,6 +102,8 @@ class Config:
         if self.new_items >= 0 and self.decoding not in seq2seq.FILTERED:
             allowed = " or ".join(seq2seq.FILTERED)
             raise records.DataError(f"tiger: option new_items expects decoding={allowed}, got {self.decoding}")
+        if self.new_items >= 0 and self.identifiers == "atomic":
+            raise records.DataError("tiger: identifiers=atomic say nothing of new items; choose identifiers=rqkmeans, or leave new_items=-1")
         for option, (least, most) in LIMITS.items():
             if not least <= getattr(self, option) <= most:
                 raise records.DataError(f"tiger: option {option} expects {least} to {most}, got {getattr(self, option)}")
@@ -109,13 +114,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     name_key, train_key = jax.random.split(key)
     log.phase("identifiers")
     learned = collection.without("dev").histories
-    vectors = identifiers.embed(collection.corpus, config.vectors, log)
-    if config.neighbours:
-        near = texts.cooccurrence_svd(learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0)
-        vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
-    if config.identifiers != "random" and (vectors == vectors[0]).all():
-        remedy = "set neighbours=1 to name them by what users take near them, or identifiers=random"
-        raise records.DataError(f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}")
+    vectors = _vectors(collection.corpus, learned, config, log)
     most = max(2, len(vectors) // FEWEST_OF)
     codes = min(config.codes, 1 << (most.bit_length() - 1) if config.identifiers == "lsh" else most)
     named = identifiers.Config(
@@ -141,6 +140,20 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
     return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
+
+
+def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:
+    """f32[N, D] what items are named by."""
+    if config.identifiers in identifiers.WITHOUT_VECTORS:
+        return np.zeros((len(corpus), 1), np.float32)
+    vectors = identifiers.embed(corpus, config.vectors, log)
+    if config.neighbours:
+        near = texts.cooccurrence_svd(learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0)
+        vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
+    if (vectors == vectors[0]).all():
+        remedy = "set neighbours=1 to name them by what users take near them, or identifiers=random"
+        raise records.DataError(f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}")
+    return vectors
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:

@@ -60,6 +60,13 @@ class Log:
             for name, value in values.items():
                 self._board.add_scalar(f"{self._phase}/{name}", float(value), int(step))
 
+    def evaluated(self, step: int, **values: float) -> None:
+        """As `scalars`, and a line on stderr: these are few, and worth reading while a run goes on."""
+        self.scalars(step, **values)
+        if not self.quiet:
+            shown = ", ".join(f"{name.replace('_', ' ')} {float(value):.4g}" for name, value in values.items())
+            tqdm.write(f"  step {step:,}: {shown}", file=sys.stderr)
+
     def warn(self, text: str) -> None:
         """A line on stderr about what is likely wrong and what to do; also kept in `warnings`."""
         self.warnings.append(text)

@@ -114,10 +114,10 @@ def train(
                 reports.add(done, metrics)
                 bar.total = min(steps, math.ceil(done / fraction))
             if evaluate is not None and (done % evaluate_every == 0 or fraction >= 1):
-                log.scalars(done, **evaluate(progress.params))
+                log.evaluated(done, **evaluate(progress.params))
             if judge is not None and (judge.due(done) or fraction >= 1):
                 score = float(judge.score(progress.params))
-                log.scalars(done, judged=score)
+                log.evaluated(done, judged=score)
                 progress = progress._replace(best=jax.tree.map(place, bests.better(progress.best, progress.params, score, done)))
                 fraction = 1.0 if judge.hopeless(progress.best, done) else fraction
             if keeper is not None and time.monotonic() - saved > SAVE_SECONDS and fraction < 1:
