@@ -88,6 +88,15 @@ def _data_get(parsed: argparse.Namespace) -> None:
     print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
 
 
+def _data_prepare(parsed: argparse.Namespace) -> None:
+    from zoo.data import catalog
+
+    folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format)
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}")
+    if parsed.name in catalog.CATALOG:
+        print(f"licence: {catalog.CATALOG[parsed.name].licence}")
+
+
 def _data_cold(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic, catalog, cold
 
@@ -334,7 +343,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def data(of: argparse.ArgumentParser) -> None:
-        of.add_argument("--data", required=True, metavar="NAME|PATH", help="a name of `zoo data list`, or a folder: BEIR's layout, or interactions")
+        of.add_argument("--data", required=True, metavar="NAME|PATH", help="a name of `zoo data list`, or a folder: BEIR's layout, interactions, a TFDS dataset")
 
     def split(of: argparse.ArgumentParser) -> None:
         of.add_argument("--split", default="test", help="qrels/SPLIT.tsv to measure on (default: test)")
@@ -351,6 +360,13 @@ def _parser() -> argparse.ArgumentParser:
     added = command(datasets, "get", _data_get, "write a collection as a folder in the BEIR layout", "zoo data get pydocs --out pydocs")
     added.add_argument("name", metavar="NAME")
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+    added = command(
+        datasets, "prepare", _data_prepare, "write a collection as a TFDS dataset, which --data takes too",
+        "zoo data prepare ml-100k --out tfds",
+    )  # fmt: skip
+    added.add_argument("name", metavar="NAME|PATH")
+    added.add_argument("--out", required=True, metavar="DIR", help="TFDS's data_dir; the dataset is a new folder in it")
+    added.add_argument("--format", default="array_record", choices=("array_record", "tfrecord"), help="tfrecord, for t5x, needs TensorFlow")
     added = command(
         datasets, "cold", _data_cold, "write interactions in which some of the items to be predicted are new",
         "zoo data cold ml-100k --out ml-100k-cold",

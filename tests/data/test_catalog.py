@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import sys
 import zipfile
 
 import pytest
 
-from zoo import records
+from zoo import data, records
 from zoo.data import catalog, download, files, toy
 
 
@@ -132,3 +133,14 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
     assert download.cache() == tmp_path / "generative-retrieval-zoo"
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "mine"))
     assert download.cache() == tmp_path / "mine"
+
+
+def test_without_tfds_its_datasets_name_the_package_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    monkeypatch.delitem(sys.modules, "zoo.data.tfds", raising=False)
+    monkeypatch.delattr(data, "tfds", raising=False)
+    (tmp_path / "items" / "1.0.0").mkdir(parents=True)
+    (tmp_path / "items" / "1.0.0" / "dataset_info.json").write_text("{}")
+    for asked in (lambda: catalog.load(tmp_path), lambda: catalog.prepare("toy", tmp_path / "out")):
+        with pytest.raises(records.DataError, match=r"need the package tensorflow_datasets; pip install 'generative-retrieval-zoo\[tfds\]'"):
+            asked()

@@ -18,6 +18,8 @@ from zoo import records
 from zoo.data import download, files, histories
 
 LICENCE = "research use; the owner states no terms of redistribution"
+HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
+CITATION = "McAuley et al. 2015, Image-based recommendations on styles and substitutes, SIGIR, doi:10.1145/2766462.2767755"
 ADDRESS = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 CATEGORIES = {"amazon-beauty": "Beauty", "amazon-sports": "Sports_and_Outdoors", "amazon-toys": "Toys_and_Games"}
 _ASIN = re.compile(r"'asin': '([^']+)'")

@@ -7,13 +7,14 @@ import functools
 import os
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from zoo import records
 from zoo.data import amazon, download, files, histories, movielens, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
+_BEIR_CITATION = "Thakur et al. 2021, BEIR: a heterogeneous benchmark for zero-shot evaluation of information retrieval models, arXiv:2104.08663"
 
 
 class Entry(NamedTuple):
@@ -24,6 +25,9 @@ class Entry(NamedTuple):
     licence: str
     address: str  # where it comes from; "" if it is made here
     splits: str
+    asks: Literal["query", "history"] = "query"  # whether it is a search collection or interactions
+    homepage: str = ""
+    citation: str = ""
 
 
 def beir(name: str, md5: str, address: str | None = None) -> records.Collection:
@@ -36,17 +40,20 @@ def beir(name: str, md5: str, address: str | None = None) -> records.Collection:
 
 
 def _beir_entry(name: str, md5: str, description: str, splits: str) -> Entry:
-    return Entry(functools.partial(beir, name, md5), description, _BEIR_LICENCE, f"{_BEIR}/{name}.zip", splits)
+    load = functools.partial(beir, name, md5)
+    return Entry(load, description, _BEIR_LICENCE, f"{_BEIR}/{name}.zip", splits, "query", "https://github.com/beir-cellar/beir", _BEIR_CITATION)
 
 
 def _films_entry(name: str, description: str) -> Entry:
     load = functools.partial(movielens.load, name)
-    return Entry(load, description, movielens.LICENCE, movielens.ARCHIVES[name].address, "dev, test")
+    address = movielens.ARCHIVES[name].address
+    return Entry(load, description, movielens.LICENCE, address, "dev, test", "history", movielens.HOMEPAGE, movielens.CITATION)
 
 
 def _products_entry(name: str, description: str) -> Entry:
     address = f"{amazon.ADDRESS}/reviews_{amazon.CATEGORIES[name]}_5.json.gz"
-    return Entry(functools.partial(amazon.load, name), description, amazon.LICENCE, address, "dev, test")
+    load = functools.partial(amazon.load, name)
+    return Entry(load, description, amazon.LICENCE, address, "dev, test", "history", amazon.HOMEPAGE, amazon.CITATION)
 
 
 def tldr_pages() -> records.Collection:
@@ -63,7 +70,7 @@ CATALOG: dict[str, Entry] = {
         "train, dev, test",
     ),
     "toy": Entry(toy.build, "200 synthetic documents, for tests", "Apache-2.0", "", "train, dev, test"),
-    "toy-walks": Entry(toy.interactions, "200 synthetic users of 40 items, for tests", "Apache-2.0", "", "dev, test"),
+    "toy-walks": Entry(toy.interactions, "200 synthetic users of 40 items, for tests", "Apache-2.0", "", "dev, test", "history"),
     "tldr": Entry(tldr_pages, "task in words -> shell command; about 6,800", "CC BY 4.0", tldr.ADDRESS, "train, dev, test"),
     # md5 checksums: the table in the README of github.com/beir-cellar/beir
     "scifact": _beir_entry("scifact", "5f7d1de60b170fc8027bb7898e2efca1", "scientific claim -> abstract; 5,183", "train, test"),
@@ -86,7 +93,7 @@ CATALOG: dict[str, Entry] = {
 def load(name_or_path: str | os.PathLike) -> records.Collection | records.Interactions:
     """The collection of a registered name, else of a folder; `./toy` is the folder, `toy` the name.
 
-    A folder is in the BEIR layout, or holds interactions as `zoo.data.histories` reads them.
+    A folder is in the BEIR layout, or holds interactions as `zoo.data.histories` reads them, or a TFDS dataset of either.
 
     Raises DataError listing the names if there is neither, and whatever the loader finds wrong.
     """
@@ -95,6 +102,8 @@ def load(name_or_path: str | os.PathLike) -> records.Collection | records.Intera
         return CATALOG[name].load()
     if pathlib.Path(name).is_dir() and histories.holds_interactions(pathlib.Path(name)):
         return histories.read(name)
+    if holds_dataset(pathlib.Path(name)):
+        return _tfds().read(name)
     if pathlib.Path(name).exists():
         return files.read_beir(name)
     close = difflib.get_close_matches(name, CATALOG, n=1)
@@ -102,3 +111,24 @@ def load(name_or_path: str | os.PathLike) -> records.Collection | records.Intera
     raise records.DataError(
         f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl, or interactions.csv"
     )
+
+
+def holds_dataset(folder: pathlib.Path) -> bool:
+    """Whether a folder is what TFDS keeps of a dataset: table/version/dataset_info.json."""
+    return any(folder.glob("*/*/dataset_info.json"))
+
+
+def prepare(name_or_path: str | os.PathLike, out: str | os.PathLike, **options) -> pathlib.Path:
+    """`tfds.prepare`, if TFDS is installed."""
+    return _tfds().prepare(name_or_path, out, **options)
+
+
+def _tfds():
+    """The one module that imports TFDS; the zoo does without."""
+    try:
+        from zoo.data import tfds
+    except ImportError as error:
+        raise records.DataError(
+            f"TFDS datasets need the package {error.name}; pip install 'generative-retrieval-zoo[tfds]'"
+        ) from None
+    return tfds

@@ -20,6 +20,8 @@ from zoo import records
 from zoo.data import download, files, histories
 
 LICENCE = "non-commercial research, not to be redistributed (GroupLens, README of the archive)"
+HOMEPAGE = "https://grouplens.org/datasets/movielens/"
+CITATION = "Harper and Konstan 2015, The MovieLens datasets: history and context, ACM TiiS 5(4), doi:10.1145/2827872"
 GENRES = (  # of 100k, in the order of its columns; of 1M by name
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
     "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",

@@ -1,0 +1,156 @@
+"""Collections as tables of plain examples and back: what a TFDS dataset of one holds, and what a pipeline reads.
+
+Interactions are two tables,
+
+    items       split train                 id, title, text
+    sequences   splits train, dev, test     user; history: i32 rows of items, oldest first; target: the row that came next
+
+where each user is one example of each split: the target of `test` is the last event, of `dev` the last but one, of `train` the
+one before that. Search collections are up to three,
+
+    corpus      split train                 id, title, text
+    queries     split train                 id, text; the queries of all splits
+    qrels       a split each of its own     query, text (of the query), document, grade
+
+Examples come in the order of the collection, so that `collection` gives back what `of` was given, bit for bit.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+
+from zoo import records
+
+INTERACTIONS, SEARCH = ("items", "sequences"), ("corpus", "queries", "qrels")
+ABOUT = {
+    "items": "items, in the order in which sequences number them",
+    "sequences": "what each user did before an event of each split, and that event",
+    "corpus": "documents",
+    "queries": "queries of all splits",
+    "qrels": "judgements with the text of their query, a split each",
+}
+Example = Mapping[str, object]
+
+
+Splits = Mapping[str, Callable[[], Iterator[Example]]]  # each call starts anew
+
+
+def of(collection: records.Collection | records.Interactions) -> dict[str, Splits]:
+    """The tables of a collection, by name; no table and no split is empty.
+
+    Raises DataError if two splits have one name in TFDS, which takes letters, digits and underlines.
+    """
+    if isinstance(collection, records.Interactions):
+        if 1 not in collection.held.values():
+            raise records.DataError(f"{collection.name}: expected a split that asks for the last event, as test does; got {dict(collection.held)}")
+        places = {"train": max(collection.held.values()) + 1, **collection.held}
+        sequences = {split: functools.partial(_sequences, collection.histories, place) for split, place in places.items()}
+        return {"items": {"train": functools.partial(_documents, collection.corpus)}, "sequences": sequences}
+    tables = {"corpus": {"train": functools.partial(_documents, collection.corpus)}}
+    if len(collection.queries):
+        tables["queries"] = {"train": functools.partial(_queries, collection.queries)}
+    if collection.qrels:
+        texts = dict(zip(collection.queries.ids, collection.queries.texts))
+        named = split_names(collection.qrels)
+        tables["qrels"] = {name: functools.partial(_judgements, collection.qrels[split], texts) for name, split in named.items()}
+    return tables
+
+
+def about(collection: records.Collection | records.Interactions) -> dict:
+    """What `collection` needs beside the examples, and checks them by; JSON-able."""
+    known = {"name": collection.name, "corpus": collection.corpus.fingerprint()}
+    if isinstance(collection, records.Interactions):
+        counted = {"left_out": collection.left_out, "tied": collection.tied}
+        return {**known, "held": dict(collection.held), "histories": collection.histories.fingerprint(), **counted}
+    return {**known, "splits": split_names(collection.qrels)}
+
+
+def collection(
+    read: Callable[[str, str], Iterable[Example]], known: Mapping, where: str, tables: Iterable[str]
+) -> records.Collection | records.Interactions:
+    """The collection whose tables `read(table, split)` gives, and of which `about` said what is known.
+
+    tables: those there are. where: named in messages.
+    Raises DataError if a table is missing, or the examples are not those that were written.
+    """
+    needed = INTERACTIONS if "held" in known else SEARCH[:1]
+    missing = [table for table in needed if table not in tables]
+    if missing:
+        raise records.DataError(f"{where}: expected the tables {', '.join(needed)}, found no {missing[0]}; prepare it again in a new folder")
+    corpus = _corpus(read(needed[0], "train"))
+    if known["corpus"] is not None:
+        _refuse_changed(where, needed[0], known["corpus"], corpus.fingerprint())
+    if "held" in known:
+        last = next(split for split, place in known["held"].items() if place == 1)
+        histories = _histories(read("sequences", last))
+        _refuse_changed(where, "sequences", known["histories"], histories.fingerprint())
+        return records.Interactions(known["name"], corpus, histories, dict(known["held"]), known["left_out"], known["tied"])
+    rows = list(read("queries", "train")) if "queries" in tables else []
+    queries = records.Queries(tuple(row["id"] for row in rows), tuple(row["text"] for row in rows))
+    named = known["splits"].items() if "qrels" in tables else ()
+    return records.Collection(known["name"], corpus, queries, {split: _qrels(read("qrels", name)) for name, split in named})
+
+
+def split_names(splits: Iterable[str]) -> dict[str, str]:
+    """Name in TFDS -> split. `all` is TFDS's own word and gets an underline."""
+    named: dict[str, str] = {}
+    for split in splits:
+        name = re.sub(r"\W", "_", split, flags=re.ASCII)
+        name = name + "_" if name == "all" else name
+        if name in named:
+            raise records.DataError(f"splits {named[name]!r} and {split!r} are both {name!r} in TFDS; rename one of qrels/")
+        named[name] = split
+    return named
+
+
+def _documents(corpus: records.Corpus) -> Iterator[Example]:
+    for name, title, text in zip(corpus.ids, corpus.titles, corpus.texts):
+        yield {"id": name, "title": title, "text": text}
+
+
+def _queries(queries: records.Queries) -> Iterator[Example]:
+    for name, text in zip(queries.ids, queries.texts):
+        yield {"id": name, "text": text}
+
+
+def _judgements(qrels: records.Qrels, texts: Mapping[str, str]) -> Iterator[Example]:
+    for query, judged in qrels.grades.items():
+        for document, grade in judged.items():
+            yield {"query": query, "text": texts[query], "document": document, "grade": grade}
+
+
+def _sequences(histories: records.Histories, place: int) -> Iterator[Example]:
+    for row, user in enumerate(histories.ids):
+        events = histories.history(row)
+        yield {"user": user, "history": events[: len(events) - place], "target": events[len(events) - place]}
+
+
+def _corpus(rows: Iterable[Example]) -> records.Corpus:
+    columns = list(zip(*((row["id"], row["title"], row["text"]) for row in rows)))
+    return records.Corpus(*columns)
+
+
+def _histories(rows: Iterable[Example]) -> records.Histories:
+    users, parts = [], []
+    for row in rows:
+        users.append(row["user"])
+        parts.append(np.append(row["history"], row["target"]))
+    starts = np.array([0, *itertools.accumulate(map(len, parts))], np.int64)
+    return records.Histories(tuple(users), np.concatenate(parts).astype(np.int32), starts)
+
+
+def _qrels(rows: Iterable[Example]) -> records.Qrels:
+    grades: dict[str, dict[str, int]] = {}
+    for row in rows:
+        grades.setdefault(row["query"], {})[row["document"]] = int(row["grade"])
+    return records.Qrels(grades)
+
+
+def _refuse_changed(where: str, table: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise records.DataError(f"{where}: expected {table} of fingerprint {expected}, got {found}; the files have changed, prepare it again")

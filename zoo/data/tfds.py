@@ -1,0 +1,268 @@
+"""TFDS datasets of every collection: built from its name or from a folder, read through `data_source` (grain) or tf.data (t5x).
+
+A dataset is one of the names of `zoo data list`, written with underlines, or a folder of the user's; its configurations are the
+tables of `zoo.data.tables`. Built and read here without TensorFlow as array_record; with TensorFlow also as tfrecord:
+
+    path = tfds.prepare("ml-100k", "data")                          # or a folder; data/ml_100k/items/1.0.0, .../sequences/1.0.0
+    interactions = catalog.load(path)                               # those of catalog.load("ml-100k"), bit for bit
+    source = tfds.data_source(path, "sequences", "train")           # random access; grain.MapDataset.source(source)
+    seqio.Task("next", source=tfds.seqio_source(path, "sequences"), ...)
+
+Importing this module registers the builders, so TFDS's own commands find them: `tensorflow_datasets.load("ml_100k/items")`,
+`tfds build`, and `own_interactions` and `own_search` for a folder given as manual_dir. Downloads go through
+`zoo.data.download`, which knows the owners' checksums, the files placed by hand and the copies in packages, and not through TFDS.
+Examples keep the order of the collection. This is the one module that imports TFDS, and `import zoo` does not import it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import tensorflow_datasets
+import tqdm
+
+from zoo import records
+from zoo.data import atomic, catalog, files, histories, tables
+
+FORMATS = ("array_record", "tfrecord")
+RELEASES = {"1.0.0": "Tables of zoo.data.tables."}  # a new one when an example's features or order change
+_BLOCK = 1024  # examples read at a time
+_KEY = "zoo"  # of what `tables.about` says, within a dataset's metadata
+
+
+class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=True):
+    """A builder of the tables of a collection."""
+
+    VERSION = tensorflow_datasets.core.Version(list(RELEASES)[-1])
+    RELEASE_NOTES = RELEASES
+    source = ""  # a name of the catalog; else the folder is manual_dir
+    collection: records.Collection | records.Interactions | None = None  # what has been read already
+
+    def _info(self) -> tensorflow_datasets.core.DatasetInfo:
+        entry = catalog.CATALOG.get(self.source)
+        of = f"{self.source}: {entry.description}" if entry else f"The user's own data {self.name}"
+        return tensorflow_datasets.core.DatasetInfo(
+            builder=self,
+            description=f"{of}. Made by the Generative Retrieval Zoo" + (f" from {entry.address}." if entry and entry.address else "."),
+            features=features(self.builder_config.name),
+            homepage=entry.homepage if entry else None,
+            citation=entry.citation if entry else None,
+            license=entry.licence if entry else "that of the folder it was made from",
+            disable_shuffling=True,
+            metadata=tensorflow_datasets.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager) -> Mapping[str, Iterable]:
+        collection = self.collection or self._read(dl_manager)
+        made = tables.of(collection)
+        if self.builder_config.name not in made:
+            raise records.DataError(f"{collection.name}: has no {self.builder_config.name}; it has: {', '.join(made)}")
+        self.info.metadata[_KEY] = tables.about(collection)
+        splits = made[self.builder_config.name].items()
+        return {split: self._generate_examples(rows(), f"writing {self.builder_config.name}, {split}") for split, rows in splits}
+
+    def _generate_examples(self, rows: Iterator[tables.Example], about: str) -> Iterator[tuple[int, tables.Example]]:
+        yield from enumerate(tqdm.tqdm(rows, desc=about, unit=" examples", unit_scale=True, delay=2))
+
+    def _read(self, dl_manager) -> records.Collection | records.Interactions:
+        return catalog.load(self.source)
+
+
+class InteractionTables(Tables, skip_registration=True):
+    """Items and what users did to them."""
+
+    BUILDER_CONFIGS = [tensorflow_datasets.core.BuilderConfig(name=name, description=tables.ABOUT[name]) for name in tables.INTERACTIONS]
+
+
+class SearchTables(Tables, skip_registration=True):
+    """Documents, queries and judgements."""
+
+    BUILDER_CONFIGS = [tensorflow_datasets.core.BuilderConfig(name=name, description=tables.ABOUT[name]) for name in tables.SEARCH]
+
+
+class OwnInteractions(InteractionTables):
+    """The interactions of a folder that `zoo.data.histories` reads."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"manual_dir is the folder: {histories.__doc__}"
+
+    def _read(self, dl_manager) -> records.Interactions:
+        return histories.read(os.fspath(dl_manager.manual_dir))
+
+
+class OwnSearch(SearchTables):
+    """The search collection of a folder in the BEIR layout."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f"manual_dir is the folder: {files.__doc__}"
+
+    def _read(self, dl_manager) -> records.Collection:
+        return files.read_beir(os.fspath(dl_manager.manual_dir))
+
+
+def features(table: str) -> tensorflow_datasets.features.FeaturesDict:
+    """Types of the examples of a table."""
+    text, number = tensorflow_datasets.features.Text, tensorflow_datasets.features.Scalar
+    return tensorflow_datasets.features.FeaturesDict(
+        {
+            "items": lambda: {"id": text(), "title": text(), "text": text()},
+            "corpus": lambda: {"id": text(), "title": text(), "text": text()},
+            "queries": lambda: {"id": text(), "text": text()},
+            "qrels": lambda: {"query": text(), "text": text(), "document": text(), "grade": number(np.int32)},
+            "sequences": lambda: {
+                "user": text(),
+                "history": tensorflow_datasets.features.Tensor(shape=(None,), dtype=np.int32),
+                "target": number(np.int32),
+            },
+        }[table]()
+    )
+
+
+def prepare(name_or_path: str | os.PathLike, out: str | os.PathLike, *, file_format: str = "array_record") -> pathlib.Path:
+    """Writes the TFDS dataset of a collection and returns its folder, out/NAME, which appears whole or not at all.
+
+    name_or_path: what `catalog.load` takes. out: TFDS's data_dir; it may hold other datasets.
+    Raises DataError if out/NAME exists, TensorFlow is needed for the format and missing, or the collection cannot be read.
+    """
+    if file_format not in FORMATS:
+        raise records.DataError(f"expected a format of {', '.join(FORMATS)}, got {file_format!r}")
+    if file_format == "tfrecord" and importlib.util.find_spec("tensorflow") is None:
+        raise records.DataError("tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write array_record")
+    source = os.fspath(name_or_path)
+    name = dataset_name(source if source in catalog.CATALOG else pathlib.Path(source).resolve().name)
+    target = pathlib.Path(out) / name
+    atomic.refuse_occupied(target)
+    collection = catalog.load(source)
+    kind = InteractionTables if isinstance(collection, records.Interactions) else SearchTables
+    builder = _builder_class(name, kind, source if source in catalog.CATALOG else "", collection, skip_registration=True)
+    with atomic.folder(target) as part:
+        _write(builder, list(tables.of(collection)), part, file_format)
+    return target
+
+
+def read(folder: str | os.PathLike) -> records.Collection | records.Interactions:
+    """The collection that a dataset was prepared from; `folder` holds its tables.
+
+    Raises DataError if the dataset is not of `prepare`, lacks a table, or does not match its fingerprint.
+    """
+    folder = pathlib.Path(folder)
+    builders = {path.name: _opened(folder, path.name) for path in sorted(folder.iterdir()) if any(path.glob("*/dataset_info.json"))}
+    known = next(iter(builders.values())).info.metadata.get(_KEY)
+    return tables.collection(lambda table, split: _examples(builders[table], split), known, str(folder), builders)
+
+
+def data_source(folder: str | os.PathLike, table: str, split: str):
+    """Examples of a split by number, of a dataset in array_record: what `grain.MapDataset.source` takes; text is bytes.
+
+    Raises DataError if there is no such table or split, or the dataset is of another format.
+    """
+    builder = _opened(pathlib.Path(folder), table)
+    if split not in builder.info.splits:
+        raise records.DataError(f"{folder}: {table} has no split {split!r}; it has: {', '.join(builder.info.splits)}")
+    if builder.info.file_format.value != "array_record":
+        raise records.DataError(f"{folder}: expected array_record, got {builder.info.file_format.value}; prepare it again with --format array_record")
+    return builder.as_data_source(split)
+
+
+def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str] | None = None):
+    """A `seqio.TfdsDataSource` of a table, of a dataset in tfrecord, for the tasks that t5x trains on.
+
+    splits: SeqIO's name -> split of the table (default: the table's own; SeqIO's `validation` is `dev` where there is one).
+    """
+    import seqio
+
+    folder = pathlib.Path(folder)
+    builder = _opened(folder, table)
+    if builder.info.file_format.value != "tfrecord":
+        raise records.DataError(f"{folder}: expected tfrecord, got {builder.info.file_format.value}; prepare it again with --format tfrecord")
+    named = {"validation" if split == "dev" else split: split for split in builder.info.splits}
+    return seqio.TfdsDataSource(
+        f"{folder.name}/{table}:{builder.info.version}", tfds_data_dir=os.fspath(folder.parent.resolve()), splits=splits or named
+    )
+
+
+def dataset_name(name: str) -> str:
+    """Name of a collection in TFDS: small letters, digits and underlines, a letter first."""
+    words = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    return words if words[:1].isalpha() else f"data_{words}".rstrip("_")
+
+
+def _builder_class(name: str, kind: type[Tables], source: str, collection=None, **options) -> type[Tables]:
+    title = "".join(word.capitalize() for word in name.split("_"))
+    return type(title, (kind,), {"name": name, "source": source, "collection": collection, "__module__": __name__}, **options)
+
+
+def _write(builder: type[Tables], names: Iterable[str], part: pathlib.Path, file_format: str, **options) -> None:
+    """Writes tables into a folder, as TABLE/VERSION/..."""
+    asked = tensorflow_datasets.download.DownloadConfig(
+        compute_stats=tensorflow_datasets.download.ComputeStatsMode.SKIP, try_download_gcs=False, **options
+    )
+    room = part / ".room"  # TFDS writes to room/name/table/version
+    with _silent():
+        for name in names:
+            made = builder(data_dir=os.fspath(room), config=name, file_format=file_format)
+            made.download_and_prepare(download_dir=os.fspath(room / "downloads"), download_config=asked)
+    for path in (room / builder.name).iterdir():
+        path.rename(part / path.name)
+    shutil.rmtree(room)
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Leaves out TFDS's own lines and bars, which name folders that are gone when it is done."""
+    tensorflow_datasets.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tensorflow_datasets.enable_progress_bar()
+
+
+def _opened(folder: pathlib.Path, table: str):
+    """A builder that reads a table of a dataset."""
+    found = sorted((folder / table).glob("*/dataset_info.json"))
+    if len(found) != 1:
+        have = ", ".join(sorted({path.parts[-3] for path in folder.glob("*/*/dataset_info.json")})) or "none"
+        what = f"{len(found)} versions of {table}" if found else f"no table {table!r}, but: {have}"
+        raise records.DataError(f"{folder}: expected one version of {table}, found {what}; name the folder that `zoo data prepare` wrote")
+    with _named(found[0].parent):
+        builder = tensorflow_datasets.builder_from_directory(os.fspath(found[0].parent))
+    if _KEY not in (builder.info.metadata or {}):
+        raise records.DataError(f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; it says nothing of zoo")
+    return builder
+
+
+def _examples(builder, split: str) -> Iterator[tables.Example]:
+    """The examples of a split in order, with text as str."""
+    if builder.info.file_format.value == "array_record":
+        source = builder.as_data_source(split)
+        blocks = (source.__getitems__(range(first, min(first + _BLOCK, len(source)))) for first in range(0, len(source), _BLOCK))
+        rows = (row for block in blocks for row in block)
+    else:
+        options = tensorflow_datasets.ReadConfig(interleave_cycle_length=1)
+        rows = tensorflow_datasets.as_numpy(builder.as_dataset(split, read_config=options, shuffle_files=False))
+    with _named(builder.data_dir):
+        for row in rows:
+            yield {name: value.decode() if isinstance(value, bytes) else value for name, value in row.items()}
+
+
+@contextlib.contextmanager
+def _named(folder: str | os.PathLike) -> Iterator[None]:
+    """Names the folder of a dataset that TFDS cannot read, for which it raises errors of many types."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise records.DataError(f"{folder}: the dataset cannot be read ({reason}); prepare it again in a new folder") from error
+
+
+BUILDERS = {
+    name: _builder_class(dataset_name(name), InteractionTables if entry.asks == "history" else SearchTables, name)
+    for name, entry in catalog.CATALOG.items()
+}
