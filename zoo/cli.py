@@ -116,7 +116,7 @@ def _written(collection: records.Interactions, out: str) -> str:
 
 
 def _docids_fit(parsed: argparse.Namespace) -> None:
-    from zoo.data import catalog
+    from zoo.data import catalog, categories
     from zoo.recipes import identifiers, rqvae
     from zoo.train import log as logs
 
@@ -124,11 +124,11 @@ def _docids_fit(parsed: argparse.Namespace) -> None:
     config = identifiers.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
     if parsed.vectors is not None:
         vectors = identifiers.read_vectors(parsed.vectors)
-        names = [str(row) for row in range(len(vectors))]
+        names, labels = [str(row) for row in range(len(vectors))], ()
     else:
         corpus = catalog.load(parsed.data).corpus
-        names, vectors = corpus.ids, identifiers.embed(corpus, parsed.embed, logs.Log())
-    state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed)
+        names, vectors, labels = corpus.ids, identifiers.embed(corpus, parsed.embed, logs.Log()), categories.of(corpus)[0]
+    state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
     error = identifiers.relative_error(state, vectors)
     print(identifiers.report(state) + ("" if error is None else f"\nrelative error {error:.3f}") + f"\n{parsed.out}: {config.kind} identifiers")
 
@@ -140,10 +140,11 @@ def _docids_stats(parsed: argparse.Namespace) -> None:
     error = about["relative_error"]
     print(f"{about['kind']}, collisions by {about['collisions']}" + ("" if error is None else f", relative error {error:.3f}"))
     print(identifiers.report(state))
-    if parsed.categories:
+    kept = pathlib.Path(parsed.folder) / identifiers.LABELS
+    if parsed.categories or kept.exists():
         from zoo.evaluate import plots
 
-        labels = identifiers.read_labels(parsed.categories, len(state["codes"]))
+        labels = identifiers.read_labels(parsed.categories or kept, len(state["codes"]))
         print(plots.code_tree(state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"))
 
 
@@ -394,10 +395,10 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder, or one with the same unfinished")
     added = command(
         named, "stats", _docids_stats, "how well codes are used, and a picture of their tree",
-        "zoo docids stats runs/codes --categories categories.txt",
+        "zoo docids stats runs/codes --plot codes.png",
     )  # fmt: skip
     added.add_argument("folder", metavar="DIR")
-    added.add_argument("--categories", metavar="FILE", help="a category a line, in the order of the documents, to colour the picture by")
+    added.add_argument("--categories", metavar="FILE", help="a category a line, in the order of the documents, to colour the picture by (default: what they say)")
     added.add_argument("--plot", metavar="FILE.png", help="the picture (default: DIR/codes.png)")
 
     added = command(

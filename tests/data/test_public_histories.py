@@ -91,6 +91,14 @@ def test_amazon_is_read(tmp_path, monkeypatch):
     assert read.histories.items.tolist() == [1, 2, 0] and read.left_out == 1
 
 
+def test_another_file_of_amazon_is_told_by_its_sizes(tmp_path, monkeypatch):
+    address = products(tmp_path, monkeypatch, [review("u", item, 1) for item in ("B1", "B2", "B3")], [])
+    few = amazon.load("amazon-beauty", address)
+    with pytest.raises(records.DataError, match="expected 22,363 users, 12,101 products, 198,502 reviews, got 1 users, 3 products, 3 reviews"):
+        amazon.refuse_other_sizes(few, tmp_path)
+
+
+
 @pytest.mark.parametrize(
     ("reviews", "described", "message"),
     (

@@ -257,6 +257,23 @@ def test_more_pads_behind_the_source_change_nothing():
     assert (np.abs(teacher_forced(params(), longer, target) - one).max(axis=(1, 2, 3)) > 0.01).all()
 
 
+def test_places_are_counted_from_the_last_token_and_far_ones_are_alike():
+    shape = dataclasses.replace(SHAPE, recency=3)
+    source, target = case()
+    one = teacher_forced(params(shape), source, target, shape)
+    np.testing.assert_allclose(teacher_forced(params(shape), jnp.pad(source, ((0, 0), (0, 4))), target, shape), one, **CLOSE)
+    vectors = params(shape)["params"]["recency"]["embedding"]
+    tokens = params(shape)["params"]["source_embedding"]["embedding"]
+    # a table whose rows hold token + place, read without places: source 0 has 7 tokens, source 1 has 4
+    place = np.array([[2, 2, 2, 2, 2, 1, 0], [2, 2, 1, 0, 0, 0, 0]])
+    table = (tokens[:, None] + vectors[None]).reshape(-1, SHAPE.width)
+    spelt = dataclasses.replace(SHAPE, source_vocab=len(table))
+    tree = {name: part for name, part in params(shape)["params"].items() if name != "recency"}
+    tree = {"params": tree | {"source_embedding": {"embedding": table.at[0].set(0.0)}}}
+    spelling = jnp.where(source[:2] > 0, 3 * source[:2] + place, 0)
+    np.testing.assert_allclose(teacher_forced(tree, spelling, target[:2], spelt), one[:2], **CLOSE)
+
+
 def test_a_source_of_pads_only_stays_finite():
     _, target = case()
     assert np.isfinite(teacher_forced(params(), jnp.zeros((B, S), jnp.int32), target)).all()

@@ -183,6 +183,18 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
     assert "expected 60 lines, a category for each document" in capsys.readouterr().err
 
 
+def test_a_fit_killed_before_anything_is_trained_goes_on(tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(identifiers, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        identifiers.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", quiet=True)
+    assert (tmp_path / "ids" / "log.jsonl").exists()
+    with pytest.raises(DataError, match="another configuration or of other data"):
+        identifiers.make(["x"] * 60, VECTORS, config("lsh"), tmp_path / "ids", quiet=True)
+    identifiers.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", labels=["a  b"] * 60, quiet=True)
+    assert identifiers.load(tmp_path / "ids")[1]["kind"] == "random" and not (tmp_path / "ids" / identifiers.UNFINISHED).exists()
+    assert identifiers.read_labels(tmp_path / "ids" / identifiers.LABELS, 60) == ["a b"] * 60
+
+
 def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path, monkeypatch):
     whole = identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "whole", quiet=True)
     report = rqvae._report

@@ -30,6 +30,20 @@ def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
     np.testing.assert_array_equal(found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9])
 
 
+def test_what_is_longer_than_anything_in_training_is_cut_to_it():
+    """All users have 5 events: 3 to learn from, so that no place further back than 2 items is trained; test histories have 4."""
+    walks = toy.interactions()
+    five = walks.histories.items[walks.histories.starts[:-1, None] + np.arange(5)]
+    short = records.Interactions("five", walks.corpus, records.Histories(walks.histories.ids, five.reshape(-1), np.arange(0, 1001, 5)))
+    fitted = zoo.fit("tiger", short, size="tiny", options={"steps": 2, "history": 20}, quiet=True)
+    length = fitted.state["docids"]["tokens"].shape[1]
+    assert len(fitted.state["params"]["params"]["recency"]["embedding"]) == 2 * length
+    asked, _ = short.split("test")
+    sources, _ = tiger.reads(fitted.config, fitted.state, asked)
+    ids = docids.Docids(np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"]))
+    np.testing.assert_array_equal(sources, ids.tokens[five[:, 2:4]].reshape(200, -1))
+
+
 @pytest.fixture(scope="module")
 def fitted():
     return zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3}, quiet=True)

@@ -22,11 +22,12 @@ HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
 CITATION = "McAuley et al. 2015, Image-based recommendations on styles and substitutes, SIGIR, doi:10.1145/2766462.2767755"
 ADDRESS = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 CATEGORIES = {"amazon-beauty": "Beauty", "amazon-sports": "Sports_and_Outdoors", "amazon-toys": "Toys_and_Games"}
+SIZES = {"amazon-beauty": (22_363, 12_101, 198_502), "amazon-sports": (35_598, 18_357, 296_337), "amazon-toys": (19_412, 11_924, 167_597)}
 _ASIN = re.compile(r"'asin': '([^']+)'")
 
 
 def load(name: str, address: str = ADDRESS) -> records.Interactions:
-    """The interactions of a name of CATEGORIES, downloaded at the first call; the source publishes no checksums.
+    """The interactions of a name of CATEGORIES, downloaded at the first call; the source publishes no checksums, so sizes are compared.
 
     Raises DataError if a file cannot be had (naming where to place it by hand), has changed, or is broken.
     """
@@ -44,7 +45,18 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
     described = _described(products, items.where)
     pairs = [described.get(item, ("", "")) for item in items.where]
     corpus = records.Corpus(tuple(items.where), tuple(title for title, _ in pairs), tuple(text for _, text in pairs))
-    return histories.gathered(name, corpus, users, items, np.array(times, np.float64), reviews)
+    found = histories.gathered(name, corpus, users, items, np.array(times, np.float64), reviews)
+    if address == ADDRESS:
+        refuse_other_sizes(found, reviews)
+    return found
+
+
+def refuse_other_sizes(found: records.Interactions, path: pathlib.Path) -> None:
+    """Raises DataError if users, products and reviews are not as many as papers count: what stands in for the checksum that is not published."""
+    sizes = len(found.histories), len(found.corpus), len(found.histories.items)
+    if sizes != SIZES[found.name]:
+        expected, got = (f"{users:,} users, {products:,} products, {reviews:,} reviews" for users, products, reviews in (SIZES[found.name], sizes))
+        raise records.DataError(f"{path}: expected {expected}, got {got}; remove it and download it again")
 
 
 def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:

@@ -6,7 +6,8 @@ embeddings for a head (`tied`). Pre-norm RMSNorm without bias, attention without
 table of relative position biases a stack. `zoo.nets.t5_weights` reads published weights.
 
 Deviations: source and identifiers have vocabularies of their own (an identifier is no text), so there are two
-embedding tables; with `shared` there is one, as in T5.
+embedding tables; with `shared` there is one, as in T5. Optional `recency` vectors tell places from the end of a source, which
+relative biases alone show to no single token.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Shape:
     mlp: str = "gelu"  # one of MLPS
     tied: bool = False  # the head is the table of target embeddings, its input scaled by D^-0.5
     shared: bool = False  # source and target have one vocabulary and one table, that of the source
+    recency: int = 0  # places from the last token of the source that have a vector of their own, those before share one; 0 = none has
 
     def __post_init__(self) -> None:
         if self.mlp not in MLPS:
@@ -251,6 +253,8 @@ class EncoderDecoder(nn.Module):
         self.source_embedding = nn.Embed(s.source_vocab, **embed)
         if not s.shared:
             self.target_embedding = nn.Embed(s.target_vocab, **embed)
+        if s.recency:
+            self.recency = nn.Embed(s.recency, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(1.0))
         self.encoder_bias = RelativeBias(s, bidirectional=True)
         self.decoder_bias = RelativeBias(s, bidirectional=False)
         self.encoder = [EncoderLayer(s) for _ in range(s.encoder_layers)]
@@ -270,7 +274,11 @@ class EncoderDecoder(nn.Module):
         """Encoded source [B, S, D] of source i32[B, S], 0 = pad."""
         position = jnp.arange(source.shape[1])
         bias = self.encoder_bias(position, position)[None] + _pad_bias(source)
-        x = self.drop(self.source_embedding(source), deterministic=not train)
+        x = self.source_embedding(source)
+        if self.shape.recency:
+            after = (source != 0).sum(axis=1, keepdims=True) - 1 - position[None]  # tokens after each, pads not counted
+            x = x + self.recency(jnp.clip(after, 0, self.shape.recency - 1))
+        x = self.drop(x, deterministic=not train)
         for layer in self.encoder:
             x = layer(x, bias, train=train)
         return self.drop(self.encoder_norm(x), deterministic=not train)

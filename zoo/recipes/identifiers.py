@@ -19,7 +19,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -37,7 +37,8 @@ KINDS = ("rqvae", "rqkmeans", "pq", "lsh", "random", "atomic")
 WITHOUT_VECTORS = ("random", "atomic")  # kinds that read none
 WITHOUT_DISTANCES = ("lsh", *WITHOUT_VECTORS)  # kinds whose codes stand for no vector
 EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
-STATE, TABLE, ABOUT = "state", "docids.tsv", "docids.json"  # of a folder that `make` wrote
+STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"  # of a folder that `make` wrote
+UNFINISHED = "unfinished.txt"  # and of one that it is writing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,36 +96,64 @@ def read_vectors(path: str | os.PathLike) -> np.ndarray:
     return vectors.astype(np.float32)
 
 
-def make(names_of: Sequence[str], vectors: np.ndarray, config: Config, out: str | os.PathLike, *, seed: int = 0, quiet: bool = False) -> dict:
+def make(
+    names_of: Sequence[str],
+    vectors: np.ndarray,
+    config: Config,
+    out: str | os.PathLike,
+    *,
+    seed: int = 0,
+    labels: Sequence[str] = (),
+    quiet: bool = False,
+) -> dict:
     """The tokenizer of `fit`, also written into a folder: state, a table of names and tokens, what it is, and the log.
 
-    names_of: N, what the documents are called by their owner. An interrupted rqvae goes on when the same is made again.
-    Raises DataError if the folder holds something else.
+    names_of: N, what the documents are called by their owner; labels: N categories to colour pictures by, kept beside the table, or none.
+    Interrupted at any point, the same call goes on. Raises DataError if the folder holds something else.
     """
     out = pathlib.Path(out)
+    what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
+    identity = hashlib.sha256(what.encode()).hexdigest()[:16]
+    with _unfinished(out, identity), contextlib.closing(logs.Log(out, quiet=quiet, identity=identity)) as log:
+        log.phase(config.kind)
+        state = fit(vectors, config, jax.random.key(seed), log)
+        shutil.rmtree(out / STATE, ignore_errors=True)
+        checkpoint.save_state(state, out / STATE)
+        with atomic.file(out / TABLE) as table:
+            table.writelines(f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n" for name, row in zip(names_of, state["tokens"]))
+        if labels:
+            with atomic.file(out / LABELS) as file:
+                file.writelines(f"{' '.join(label.split())}\n" for label in labels)
+        about = json.loads(state["about"]) | {"documents": len(vectors), "relative_error": relative_error(state, vectors), "seed": seed}
+        with atomic.file(out / ABOUT) as file:
+            json.dump(about, file, indent=1)
+        shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
+    return state
+
+
+@contextlib.contextmanager
+def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
+    """Notes in a folder what is made there until it is; bad input leaves no trace of a folder that was opened here.
+
+    Raises DataError if the folder holds anything but the same, unfinished.
+    """
+    note = out / UNFINISHED
     if (out / ABOUT).exists():
         raise DataError(f"{out}: holds identifiers already; remove it or name another folder")
-    if not (out / logs.CHECKPOINTS).is_dir():
+    if new := not note.exists():
         atomic.refuse_occupied(out)
-    what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
-    log = logs.Log(out, quiet=quiet, identity=hashlib.sha256(what.encode()).hexdigest()[:16])
-    with contextlib.closing(log):
-        log.phase(config.kind)
-        try:
-            state = fit(vectors, config, jax.random.key(seed), log)
-        except DataError:
-            if not (out / logs.CHECKPOINTS).is_dir():
-                shutil.rmtree(out)
-            raise
-    shutil.rmtree(out / STATE, ignore_errors=True)
-    checkpoint.save_state(state, out / STATE)
-    with atomic.file(out / TABLE) as table:
-        table.writelines(f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n" for name, row in zip(names_of, state["tokens"]))
-    about = json.loads(state["about"]) | {"documents": len(vectors), "relative_error": relative_error(state, vectors), "seed": seed}
-    with atomic.file(out / ABOUT) as file:
-        json.dump(about, file, indent=1)
-    shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
-    return state
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic.file(note) as file:
+            file.write(identity)
+    elif note.read_text(encoding="utf-8") != identity:
+        raise DataError(f"{out}: holds unfinished identifiers of another configuration or of other data; repeat that command, or remove the folder")
+    try:
+        yield
+    except DataError:
+        if new:
+            shutil.rmtree(out)
+        raise
+    note.unlink()
 
 
 def load(folder: str | os.PathLike) -> tuple[dict, dict]:

@@ -56,7 +56,8 @@ class Config:
     codes: int = 256  # of each level, and at most one for FEWEST_OF items
     collisions: str = "counter"  # of items of the same codes: counter (the paper's), sinkhorn, which shares out last codes, or refuse
     user_tokens: int = 0  # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has 2,000)
-    history: int = 20  # latest items that are read
+    history: int = 20  # latest items that are read, at most as many as the longest history in training
+    recency: bool = True  # tokens are told apart by their place from the end of the history as well as by distances (the paper's T5)
     width: int = 64
     heads: int = 2
     head_width: int = 32
@@ -124,17 +125,19 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
 
     log.phase("train")
-    before, following, users = prefixes(learned, config.history)
-    if not len(following):
+    longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
+    if longest < 1:
         raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
+    before, following, users = prefixes(learned, longest)
     shape = transformer.Shape(
         source_vocab=ids.alphabet + int(config.user_tokens), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
-        last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
+        last_tokens=tuple(ids.tokens.max(axis=0).tolist()), recency=longest * ids.tokens.shape[1] if config.recency else 0,
         **{field: getattr(config, field) for field in SHAPE},
     )  # fmt: skip
     sources = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
     examples = batches.Source({"source": sources, "target": ids.tokens[following]}, 1.0)
-    known = {"repeats": np.asarray(_repeats(learned)), "seen": popularity.counts(learned, len(collection.corpus)) > 0}
+    seen = popularity.counts(learned, len(collection.corpus)) > 0
+    known = {"repeats": np.asarray(_repeats(learned)), "seen": seen, "longest": np.asarray(longest)}
     pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
     quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
@@ -186,7 +189,8 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
 def reads(config: Config, state: dict, histories: records.Histories) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    sources = _after_users(read(ids, histories.latest(config.history)), histories.ids, ids.alphabet, config)
+    longest = int(state["longest"]) if "longest" in state else config.history
+    sources = _after_users(read(ids, histories.latest(longest)), histories.ids, ids.alphabet, config)
     return sources, transformer.Shape.of(state["shape"])
 
 
@@ -243,7 +247,8 @@ RECIPE = recipes.Recipe(
         "small": Config(neighbours=1.0, collisions="sinkhorn"),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, dropout=0.1, rate=0.01, warmup=10_000, decay="rsqrt", weight_decay=0.0, steps=200_000, decoding="free", dtype="float32"
+            BASE, dropout=0.1, rate=0.01, warmup=10_000, decay="rsqrt", weight_decay=0.0, steps=200_000, decoding="free", dtype="float32",
+            recency=False,
         ),
     },
     fit=fit,
@@ -253,7 +258,7 @@ RECIPE = recipes.Recipe(
         "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.recipes.rqvae lists",
         "small names items by their neighbours in histories as well as by their texts, and shares out last codes in place of a counter",
         "tokens are position-specific and so are output heads; no user tokens unless user_tokens=2000",
-        "gated MLPs (T5 v1.1); the paper's are of the first T5",
+        "gated MLPs (T5 v1.1); the paper's are of the first T5; places from the end of a history have vectors unless recency=false",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
         "items of the history are left out where no user took an item twice in training (filter=auto); the paper's may come again",
