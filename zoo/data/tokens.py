@@ -1,4 +1,7 @@
-"""Sub-word tokens of text: byte-pair encoding trained on the collection at hand, kept as the JSON of `tokenizers`."""
+"""Sub-word tokens of text: byte-pair encoding trained on the collection at hand, kept as the JSON of `tokenizers`.
+
+A tokenizer of published weights (`zoo.data.sentencepiece`) is the same kind of JSON; what is special in it has other numbers.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+
+from zoo.data import sentencepiece
 
 PAD, UNKNOWN = 0, 1
 SPECIAL = ("[pad]", "[unk]")
@@ -56,6 +61,43 @@ def count(tokenizer: str) -> int:
     return _loaded(tokenizer).get_vocab_size()
 
 
+def unknown(tokenizer: str) -> int:
+    """The token of what the tokenizer does not know."""
+    return sentencepiece.UNKNOWN if _unigram(tokenizer) else UNKNOWN
+
+
+def end(tokenizer: str) -> int:
+    """The token that ends a text: PAD, unless the tokenizer has one of its own, which `encode` then writes."""
+    return sentencepiece.END if _unigram(tokenizer) else PAD
+
+
+def prompted(tokenizer: str, prompts: Sequence[str]) -> str:
+    """The tokenizer with prompts, as those of `train`, numbered behind its tokens; those that it has keep their number."""
+    from tokenizers import AddedToken
+
+    loaded = _loaded(tokenizer)
+    loaded.add_special_tokens([AddedToken(prompt, special=True, normalized=False) for prompt in prompts if loaded.token_to_id(prompt) is None])
+    return json.dumps(json.loads(loaded.to_str()), ensure_ascii=False)
+
+
+def decode(tokenizer: str, rows: np.ndarray) -> list[str]:
+    """The text of each row i32[N, L] up to its end, without prompts and what is unknown.
+
+    Of a tokenizer of `train` a text comes back in lower case, punctuation as words of its own.
+    """
+    from tokenizers import decoders
+
+    loaded, last = _loaded(tokenizer), end(tokenizer)
+    if loaded.decoder is None:
+        loaded.decoder = decoders.WordPiece(prefix="##", cleanup=False)
+    special = {token["id"] for token in json.loads(tokenizer)["added_tokens"]} | {PAD, last, unknown(tokenizer)}
+    texts = []
+    for row in np.asarray(rows).tolist():
+        row = row[: row.index(last)] if last in row else row
+        texts.append(loaded.decode([token for token in row if token not in special], skip_special_tokens=False).strip())
+    return texts
+
+
 def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "") -> np.ndarray:
     """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad.
 
@@ -77,6 +119,11 @@ def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "
 def whole(tokenizer: str, texts: Sequence[str]) -> list[np.ndarray]:
     """Tokens i32[...] of each text, uncut."""
     return [np.asarray(encoding.ids, np.int32) for encoding in _loaded(tokenizer).encode_batch_fast(list(texts))]
+
+
+@functools.lru_cache(maxsize=8)
+def _unigram(tokenizer: str) -> bool:
+    return json.loads(tokenizer)["model"]["type"] == "Unigram"
 
 
 def _loaded(tokenizer: str):
