@@ -1,6 +1,6 @@
 """What a beam search needs to know about legal identifiers, and the automaton that allows everything.
 
-Instances: `Free` here, `zoo.index.trie.Trie`, `zoo.index.fm.FMIndex`, and those of `zoo.search.guided`, which wrap another.
+Instances: `Free` and `Sentences` here, `zoo.index.trie.Trie`, `zoo.index.fm.FMIndex`, and those of `zoo.search.guided`, which wrap another.
 """
 
 from __future__ import annotations
@@ -83,6 +83,27 @@ class Free:
         parent, token = place // alphabet, place % alphabet
         ended = (winners.pick(node, parent) == ENDED) | (token == docids.PAD)
         return winners.Winners(total, token, jnp.where(ended, ENDED, OPEN), parent)
+
+    def leaf(self, length: int, node: jax.Array) -> jax.Array:
+        return jnp.full(node.shape, -1, jnp.int32)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """As Free, for text that ends with a token of its own (1 in T5's vocabulary): PAD may only follow it."""
+
+    end: int = dataclasses.field(metadata={"static": True})
+
+    def start(self, batch: int) -> jax.Array:
+        return jnp.full((batch, 1), OPEN, jnp.int32)
+
+    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
+        ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
+        pad = token == docids.PAD
+        score = jnp.where(ended, jnp.where(pad, 0.0, -jnp.inf), jnp.where(pad, -jnp.inf, logits))
+        return score, token, jnp.where(ended | (token == self.end), ENDED, OPEN)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         return jnp.full(node.shape, -1, jnp.int32)
