@@ -129,6 +129,27 @@ def test_excluding_is_keeping_the_rest(seed):
 _without = jax.jit(filters.without)
 
 
+@pytest.mark.parametrize(("shared", "excluding"), [(True, False), (False, True), (None, True), (None, False)])
+def test_counts_are_of_what_may_be_answered(shared, excluding):
+    rng = np.random.default_rng(5)
+    ids = draw(0, 3)
+    index, allowed = trie.build(ids), np.ones((BATCH, NUM), bool)
+    if shared is not None:
+        allowed = np.tile(rng.random((1 if shared else BATCH, NUM)) < 0.5, (BATCH if shared else 1, 1))
+        index = filters.keep(index, allowed[0] if shared else allowed)
+    if excluding:
+        rows = rng.integers(-1, NUM, (BATCH, 40))
+        rows[:, 0] = rows[:, 1]  # counted once
+        index = _without(index, ids.tokens[np.maximum(rows, 0)], rows)
+        for query in range(BATCH):
+            allowed[query, rows[query][rows[query] >= 0]] = False
+    for t in range(LENGTH + 1):
+        _, node = np.unique(ids.tokens[:, :t], axis=0, return_inverse=True)
+        nodes = np.tile(np.arange(node.max() + 1, dtype=np.int32), (BATCH, 1))
+        expected = [np.bincount(node.reshape(-1)[row], minlength=nodes.shape[1]) for row in allowed]
+        assert index.counts(t, jnp.asarray(nodes)).tolist() == np.array(expected).tolist()
+
+
 def test_nodes_of_tokens_are_found_by_walking():
     ids = draw(1, 1)
     for form in FORMS.values():

@@ -210,15 +210,6 @@ def test_a_wide_beam_equals_brute_force_over_all_ngrams(renormalize, tested, cor
         assert (np.asarray(beams.leaf[query]) == np.where(alive, lo, beam.NO_LEAF)).all()
 
 
-@functools.partial(jax.jit, static_argnames=("width", "renormalize"))
-def both(index, node, score, logits, *, width, renormalize):
-    arguments = (0, node, score, logits)
-    return (
-        index.choose(*arguments, width=width, renormalize=renormalize),
-        beam.best_children(index, *arguments, width=width, renormalize=renormalize),
-    )
-
-
 @pytest.mark.parametrize(("tested", "width", "renormalize"), [(1, 1, False), (4, 3, False), (16, 20, False), (64, 3, False), (2, 3, True)])
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([None, 2.0, 0.0]), dead_share=st.sampled_from([0.0, 0.9]))

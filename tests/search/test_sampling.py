@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 import jax
 import jax.numpy as jnp
 from zoo.docids import docids
-from zoo.index import trie
+from zoo.index import filters, fm, trie
 from zoo.search import beam, diverse, sampling
 
 IDS = docids.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 1, 3], [2, 3, 1], [3, 0, 0]]), 4)
@@ -120,6 +120,47 @@ def test_annealing_finds_every_identifier_once_and_the_greedy_one_first():
     assert (np.sort(rows[:, :6], axis=1) == np.arange(6)).all() and (beams.leaf[:, 6:] == beam.NO_LEAF).all()
     greedy = beam.beam_search(step, cache_of(1), INDEX, width=1, length=LENGTH, renormalize=True)
     assert (rows[:, 0] == rows_of(greedy)[0, 0]).all()
+
+
+def test_annealing_draws_what_a_filter_leaves_and_no_draw_is_lost():
+    shared = docids.Docids(IDS.tokens[[0, 1, 2, 3, 4, 5, 2, 4]], ALPHABET)  # two documents each on the third and the fifth
+    index = filters.keep(trie.build(shared), np.array([True, False, True, True, True, True, False, True]))
+    rows = jnp.array([[4, 7, -1], [0, 4, 3]])  # both documents of one identifier; one of them, and all below another prefix
+    index = filters.without(index, jnp.asarray(shared.tokens)[rows], rows)
+    draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False))
+    found = draw(cache_of(2), index, jax.random.key(5), temperature=jnp.full(6, 1.5))
+    names = [[tuple(row) for row in query if any(row)] for query in found.token.tolist()]
+    left = [tuple(row) for row in IDS.tokens.tolist()]
+    assert sorted(names[0]) == sorted(left[i] for i in (0, 2, 3, 5)) and sorted(names[1]) == sorted(left[i] for i in (2, 4, 5))
+    for query, many in enumerate((4, 3)):
+        assert (np.asarray(found.score[query]) > -np.inf).tolist() == [True] * many + [False] * (6 - many)
+
+
+def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
+    corpus = [[1, 2, 3, 1], [2, 2, 1, 2], [3, 3, 1]]
+    names = sorted({tuple(row[i : i + 3]) for row in corpus for i in range(len(row) - 2)})
+    index = fm.build(*fm.join(corpus), alphabet=ALPHABET)
+
+    @jax.jit
+    def draw(index):
+        given = cache_of(3), index
+        apart = sampling.sample(step, *given, jax.random.key(6), num=4, length=LENGTH, temperature=1.0, renormalize=False)
+        distinct, _ = sampling.sample_distinct(step, *given, jax.random.key(6), width=7, length=LENGTH, renormalize=False)
+        groups = [
+            diverse.diverse_beam_search(step, *given, width=4, groups=n, penalty=0.5, length=LENGTH, renormalize=False) for n in (1, 2)
+        ]
+        return apart, distinct, *groups, beam.beam_search(step, *given, width=4, length=LENGTH, renormalize=False)
+
+    apart, distinct, single, groups, plain = draw(index)
+    whole = TABLES.astype(np.float64) - np.logaddexp.reduce(TABLES.astype(np.float64), axis=2, keepdims=True)
+    rows = np.asarray(index.find(np.array(names)))[:, 0]
+    expected = {name: (sum(whole[t, (0, *name)[t], name[t]] for t in range(3)), row) for name, row in zip(names, rows)}
+    expected[0, 0, 0] = -np.inf, beam.NO_LEAF  # a draw that came to the end of a document
+    for found in (apart, distinct, single, groups):
+        for name, score, row in zip(found.token.reshape(-1, 3).tolist(), found.score.reshape(-1), found.leaf.reshape(-1)):
+            assert score == pytest.approx(expected[tuple(name)][0], rel=1e-5) and row == expected[tuple(name)][1]  # f32 sums
+    assert [sorted(tuple(row) for row in query if any(row)) for query in distinct.token.tolist()] == [names] * 3
+    np.testing.assert_array_equal(single.token, plain.token)
 
 
 def test_temperatures_rise_as_published():

@@ -45,7 +45,7 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
         masks.append(_mask(level, start, alive))
         alive = np.logical_or.reduceat(alive, start[:-1], axis=1)
     bits = _packed(places, len(index.documents))
-    found = trie.Filter(tuple(masks[::-1]), bits, _counted_before(places, bits.shape[1]), None)
+    found = trie.Filter(tuple(masks[::-1]), bits, _counted_before(places, bits.shape[1]), None, None)
     return dataclasses.replace(index, filter=jax.tree.map(jnp.asarray, found))
 
 
@@ -59,7 +59,7 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
         raise ValueError(
             f"filters: expected tokens [B, E, {index.length}] and rows [B, E] of documents, got {list(tokens.shape)} and {list(rows.shape)}"
         )
-    base = index.filter or trie.Filter((winners.Mask(None, None, None),) * index.length, None, None, None)
+    base = index.filter or trie.Filter((winners.Mask(None, None, None),) * index.length, None, None, None, None)
     if base.excluded is not None:
         raise ValueError("filters: documents are excluded from this trie already; exclude all of them at once")
     num_excluded = rows.shape[1]
@@ -72,25 +72,9 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
     for t, mask in enumerate(base.masks):
         node = nodes[..., t]
         same = (node[:, None] == node[..., None]) & real[:, None] & real[..., None]  # -> [B, E, E]
-        gone = real & (same.sum(axis=2) == _num_allowed(index, base, t + 1, jnp.maximum(node, 0))) & ~(same & earlier).any(axis=2)
+        gone = real & (same.sum(axis=2) == base.between(*index.places(t + 1, jnp.maximum(node, 0)))) & ~(same & earlier).any(axis=2)
         masks.append(mask._replace(gone=jnp.where(gone, node, -1)))
-    return dataclasses.replace(index, filter=base._replace(masks=tuple(masks), excluded=rows))
-
-
-def _num_allowed(index, base, t, node):
-    """i32[B, E] documents below nodes i32[B, E] of depth t that `keep` leaves."""
-    first, end = index.places(t, node)
-    return end - first if base.allowed is None else _before(base, end) - _before(base, first)
-
-
-def _before(base, place):
-    """i32[B, E] places allowed before places i32[B, E]."""
-
-    def count(words, before, place):
-        below = words[place // BLOCK] & ((jnp.uint32(1) << (place % BLOCK).astype(jnp.uint32)) - 1)
-        return before[place // BLOCK] + jax.lax.population_count(below).astype(jnp.int32)
-
-    return count(base.allowed[0], base.before[0], place) if len(base.allowed) == 1 else jax.vmap(count)(base.allowed, base.before, place)
+    return dataclasses.replace(index, filter=base._replace(masks=tuple(masks), excluded=rows, above=jnp.where(real[..., None], nodes, -1)))
 
 
 def _is_allowed(index, base, leaf, rows):

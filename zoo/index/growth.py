@@ -74,7 +74,7 @@ def remove(index: trie.Trie, rows: np.ndarray) -> trie.Trie:
     if (missing := ~np.isin(rows, documents)).any():
         raise ValueError(f"growth: document {int(rows[missing][0])} is not in the trie; remove what it holds")
     if gone.all():
-        raise ValueError(f"growth: removing {len(np.unique(rows))} documents leaves none; a trie has at least one")
+        raise ValueError(f"growth: removing {len(np.unique(rows))} documents leaves none; a trie has at least one: filter the last ones out instead (filters.keep)")
     first = np.concatenate([[0], np.cumsum(num_documents)])
     num_documents = num_documents.copy()
     np.subtract.at(num_documents, np.searchsorted(first, np.flatnonzero(gone), side="right") - 1, 1)

@@ -34,6 +34,18 @@ class Filter(NamedTuple):
     allowed: jax.Array | None  # u32[G, N / 32 + 1] bit of each place of `Trie.documents`
     before: jax.Array | None  # i32[G, N / 32 + 1] places allowed before each word of them
     excluded: jax.Array | None  # i32[B, E] rows of documents, -1 = none
+    above: jax.Array | None  # i32[B, E, L] nodes of depth 1 .. L above them; -1 where nothing is taken away: unknown, forbidden, repeated
+
+    def between(self, first: jax.Array, end: jax.Array) -> jax.Array:
+        """i32[B, ...] places first .. end - 1, i32[B, ...], whose bits allow them."""
+        return end - first if self.allowed is None else self._before(end) - self._before(first)
+
+    def _before(self, place: jax.Array) -> jax.Array:
+        def count(words, before, place):
+            below = words[place // levels.BLOCK] & ((jnp.uint32(1) << (place % levels.BLOCK).astype(jnp.uint32)) - 1)
+            return before[place // levels.BLOCK] + jax.lax.population_count(below).astype(jnp.int32)
+
+        return count(self.allowed[0], self.before[0], place) if len(self.allowed) == 1 else jax.vmap(count)(self.allowed, self.before, place)
 
 
 @jax.tree_util.register_dataclass
@@ -97,12 +109,19 @@ class Trie:
         return node
 
     def counts(self, t: int, node: jax.Array) -> jax.Array:
-        """i32[...] number of documents below nodes i32[...] of depth t: of documents, not of identifiers, nor of allowed ones.
+        """i32[...] number of documents below nodes i32[...] of depth t: of documents that may be answered, not of identifiers.
 
-        The documents below a node are contiguous: L - t + 1 gathers find the first of this node and of the next.
+        The documents below a node are contiguous: L - t + 1 gathers find the first of this node and of the next. With a filter
+        nodes are [B, ...]; documents that are excluded from a query are counted one by one.
         """
         first, end = self.places(t, node)
-        return end - first
+        if self.filter is None:
+            return end - first
+        found = self.filter.between(first, end)
+        if self.filter.above is None:
+            return found
+        above = self.filter.above[..., t - 1] if t else jnp.minimum(self.filter.above[..., 0], ROOT)  # -> [B, E]
+        return found - (node[..., None] == jnp.expand_dims(above, range(1, node.ndim))).sum(axis=-1, dtype=jnp.int32)
 
     def places(self, t: int, node: jax.Array) -> tuple[jax.Array, jax.Array]:
         """First place i32[...] in `documents` below nodes i32[...] of depth t, and the place after the last."""

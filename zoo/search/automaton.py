@@ -20,7 +20,8 @@ OPEN, ENDED = 0, 1  # nodes of Free
 class Automaton(Protocol):
     """A pytree of device arrays whose methods trace; depth t is static. Nodes are i32, of a meaning private to it.
 
-    Nodes of `zoo.index.fm.FMIndex` are pairs i32[B, K, 2]: `beam` serves them too, `best_first` and `guided` do not.
+    Nodes of `zoo.index.fm.FMIndex` are pairs i32[B, K, 2]: `beam`, `sampling` and `diverse` serve them too,
+    `best_first` and `guided` do not.
     """
 
     def start(self, batch: int) -> jax.Array:

@@ -50,7 +50,7 @@ def diverse_beam_search(
         kept = []
         for group in range(groups):
             rows = slice(group * here, (group + 1) * here)
-            flat = lambda x: x[:, rows].reshape(batch, -1)
+            flat = lambda x: x[:, rows].reshape(batch, -1, *x.shape[3:])
             crowd = jnp.take_along_axis(used, jnp.maximum(flat(tokens), 0), axis=1)
             ranked = flat(key) - penalty * crowd
             ranked, place = jax.lax.top_k(ranked, min(each, here * num_children))

@@ -37,8 +37,8 @@ def sample(
         logits, cache = step(t, token, cache)
         gain, tokens, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
         draw_key = jax.random.fold_in(key, t)
-        place = _draw(draw_key, gain, temperature)[..., None]
-        token, node, gain = (jnp.take_along_axis(x, place, axis=2)[..., 0] for x in (tokens, children, gain))
+        place = _draw(draw_key, gain, temperature)
+        token, node, gain = (_child(x, place) for x in (tokens, children, gain))
         score = score + gain
         history.append(token)
     alive = score > -jnp.inf
@@ -79,7 +79,7 @@ def sample_distinct(
         noise = jax.random.gumbel(jax.random.fold_in(key, t), draw.shape)
         noisy = _conditioned(jnp.where(perturbed[..., None] > -jnp.inf, draw + noise, -jnp.inf), perturbed)
         total = score[..., None] + gain
-        flat = lambda x: x.reshape(batch, -1)
+        flat = lambda x: x.reshape(batch, -1, *x.shape[3:])
         perturbed, place = jax.lax.top_k(flat(noisy), min(width, noisy.shape[1] * noisy.shape[2]))
         parent = place // noisy.shape[2]
         token, node, score, log_probability = beam.gather(tuple(map(flat, (tokens, children, total, draw))), place)
@@ -118,9 +118,9 @@ def reverse_anneal(
             gain, candidates, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
             taken = ((paths[:, None, None, :, t] == children[..., None]) * weights[:, None, None]).sum(axis=3)  # -> [B, 1, C]
             left = taken < automaton.counts(t + 1, children)
-            place = _draw(jax.random.fold_in(jax.random.fold_in(key, i), t), jnp.where(left, gain, -jnp.inf), temperature[i])[..., None]
+            place = _draw(jax.random.fold_in(jax.random.fold_in(key, i), t), jnp.where(left, gain, -jnp.inf), temperature[i])
             best = jnp.where(left, gain, -jnp.inf)
-            token, node, gain = (jnp.take_along_axis(x, place, axis=2)[..., 0] for x in (candidates, children, best))
+            token, node, gain = (_child(x, place) for x in (candidates, children, best))
             score = score + gain
             tokens.append(token[:, 0])
             path.append(node[:, 0])
@@ -149,6 +149,11 @@ def _draw(key, score, temperature):
     """i32[B, K] place drawn from f32[B, K, C] with probability ~ exp(score / temperature); the first best at temperature 0."""
     noise = jax.random.gumbel(key, score.shape) * temperature
     return jnp.argmax(jnp.where(score > -jnp.inf, score + noise, -jnp.inf), axis=2)
+
+
+def _child(x, place):
+    """[B, K, ...] of children [B, K, C, ...] at places i32[B, K]."""
+    return jax.vmap(jax.vmap(lambda row, index: row[index]))(x, place)
 
 
 def _log_softmax(score):
