@@ -59,13 +59,14 @@ def _keep_freed_memory() -> None:
 
 
 def _list(parsed: argparse.Namespace) -> None:
+    wide = max(map(len, recipes.names()))
     for name in recipes.names():
         recipe = recipes.get(name)
-        print(f"{name:<10} {recipe.paper}\n{'':<10} sizes: {', '.join(recipe.presets)}")
+        print(f"{name:<{wide}} {recipe.paper}\n{'':<{wide}} sizes: {', '.join(recipe.presets)}")
         if parsed.options:
             for field in dataclasses.fields(recipe.presets["small"]):
                 values = ", ".join(f"{size} {getattr(preset, field.name)}" for size, preset in recipe.presets.items())
-                print(f"{'':<10}   {field.name}: {values}")
+                print(f"{'':<{wide}}   {field.name}: {values}")
 
 
 def _data_list(parsed: argparse.Namespace) -> None:
