@@ -73,3 +73,13 @@ def test_the_number_of_claims_is_right():
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"(?<![\w/.])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT)) - {"zoo/recipes/NAME.py"}))
 def test_every_path_that_is_named_exists(path):
     assert (ROOT / path).exists()
+
+
+def test_the_lines_on_what_may_be_answered_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
+    (text,) = re.findall(r"^## What may be answered\n(.*?)(?=^## )", TEXT, re.MULTILINE | re.DOTALL)
+    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    said = re.search(r"# (\[\[.*\]\])", code).group(1)
+    assert re.findall(r"-?\d+", capsys.readouterr().out) == re.findall(r"-?\d+", said)
+    assert (tmp_path / "runs" / "trie" / "trie.json").exists()
