@@ -1,6 +1,8 @@
 """Time and memory of beam search over a trie, without a network: random logits, so that only the constraint is measured.
 
-    python benchmarks/decode_trie.py --items 1e6 --alphabet 256 2048 --length 4 --beam 50 --batch 8 32 --plot decode_trie.png
+    python benchmarks/decode_trie.py --items 1e6 --alphabet 256 2048 --length 4 --beam 50 --batch 8 32
+    python benchmarks/decode_trie.py --items 1e5 1e6 1e7 --alphabet 256 2048 --length 3 4 8 --beam 10 50 100 --batch 1 8 32 \\
+        --keep results/decode_trie.jsonl --minutes 9 --plot docs/decode_trie.png
 
 Every cell times, in turns within one process, on the same logits:
 
@@ -12,6 +14,10 @@ Every cell times, in turns within one process, on the same logits:
 
 Printed are ours and dense / plain and ours / two-stage, medians of rounds, and bytes an item and seconds of the build.
 The answers of ours and dense are compared before any is timed.
+
+With `--keep FILE`, every cell is written to it as soon as it is measured, a line each, and one that stands there is not measured
+again: the second command, repeated, goes on with the table; `--again` measures anew, and the last line of a cell counts. The plot shows all that
+the file holds, and `--readme` writes the README's table from it.
 """
 
 from __future__ import annotations
@@ -20,6 +26,9 @@ import argparse
 import dataclasses
 import functools
 import itertools
+import json
+import os
+import pathlib
 import time
 
 import jax
@@ -30,7 +39,11 @@ from zoo.docids import docids
 from zoo.index import trie, winners
 from zoo.search import beam
 
-COLUMNS = ("items", "alphabet", "length", "codes", "beam", "batch")
+ROOT = pathlib.Path(__file__).parents[1]
+README, KEPT = ROOT / "README.md", ROOT / "results" / "decode_trie.jsonl"
+OPEN, CLOSE = "<!-- decoding: `python benchmarks/decode_trie.py --keep results/decode_trie.jsonl --readme` writes this -->", "<!-- end of decoding -->"
+CELL = ("items", "alphabet", "length", "codes", "beam", "batch")
+SPARSE = 8  # a skewed draw meets few of all identifiers: at most one in so many is asked for
 
 
 @jax.tree_util.register_dataclass
@@ -157,7 +170,71 @@ def num_bytes(index: trie.Trie) -> tuple[int, int]:
     return size(index.levels), size(index)
 
 
-def main() -> None:
+def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> dict[str, float]:
+    """Median microseconds a query of each search; the answers of ours and dense are the same."""
+    length, width, batch, alphabet = (cell[name] for name in ("length", "beam", "batch", "alphabet"))
+    draws = np.random.default_rng(1).normal(size=(length, batch, width, alphabet + 1)).astype(np.float32)
+    tables = (jnp.asarray(draws[0, :, :1]), *map(jnp.asarray, draws[1:]))
+    legal = {"ours": index, "plain": Unconstrained(plain), "two-stage": Unconstrained(winners.best_of_all)}
+    legal |= {} if mask is None else {"dense": mask}
+    finds = {name: functools.partial(search, tables, automaton, width=width) for name, automaton in legal.items()}
+    if mask is not None:
+        found, expected = finds["ours"](), finds["dense"]()
+        np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
+        other = np.asarray(found.leaf != expected.leaf)  # only where scores are equal up to rounding
+        np.testing.assert_allclose(np.asarray(found.score)[other], np.asarray(expected.score)[other], rtol=1e-6)
+        assert other.mean() < 0.01
+    return {name: round(each / batch * 1e6, 1) for name, each in seconds(finds, rounds).items()}
+
+
+def rows_in(file: pathlib.Path) -> dict[tuple, dict]:
+    """Rows of a file by their cell, the last of each; a line that was cut off counts as none."""
+    rows = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        rows[tuple(row[name] for name in CELL)] = row
+    return rows
+
+
+def ratio(row: dict, name: str, to: str) -> float:
+    return row["us"].get(name, float("nan")) / row["us"][to]
+
+
+def line(row: dict) -> str:
+    return (
+        f"{row['items']:9d} {row['alphabet']:5d} {row['length']:2d} {row['codes']:>7} | {row['built']:7.2f} {row['levels']:6.2f} {row['bytes']:6.2f} |"
+        f" {row['beam']:4d} {row['batch']:5d} | {row['us']['ours']:8.0f} {ratio(row, 'ours', 'plain'):6.2f} {ratio(row, 'ours', 'two-stage'):7.2f}"
+        f" {ratio(row, 'dense', 'plain'):11.2f}"
+    )
+
+
+def table(rows: dict[tuple, dict]) -> str:
+    """Markdown of the cells of length 4 and beam 50."""
+    lines = [
+        "| identifiers | codes | bytes each | dense mask's | batch | µs a query | / unconstrained | / two-stage | dense mask / unconstrained |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    shown = sorted((cell, row) for cell, row in rows.items() if (row["length"], row["beam"]) == (4, 50) and row["batch"] > 1)
+    for _, row in shown:
+        lines.append(
+            f"| {row['items']:,} | 4 x {row['alphabet']:,}, {row['codes']} | {row['bytes']:.1f} | {row.get('dense_bytes', float('nan')):.1f} | {row['batch']} | {row['us']['ours']:,.0f} |"
+            f" {ratio(row, 'ours', 'plain'):.2f} | {ratio(row, 'ours', 'two-stage'):.2f} | {ratio(row, 'dense', 'plain'):.2f} |"
+        )
+    machines = "; ".join(sorted({row["machine"] for _, row in shown}))
+    about = "Beam 50, random logits, medians of whole searches in turns; two-stage: without a constraint, but with our selection of the best."
+    return "\n".join([*lines, "", f"{about} Measured on {machines}."])
+
+
+def replaced(readme: str, rows: dict[tuple, dict]) -> str:
+    """The README with the table of these rows."""
+    before, rest = readme.split(OPEN)
+    return f"{before}{OPEN}\n{table(rows)}\n{CLOSE}{rest.split(CLOSE)[1]}"
+
+
+def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=float, nargs="+", default=[1e6])
     parser.add_argument("--alphabet", type=int, nargs="+", default=[256, 2048])
@@ -167,56 +244,69 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--no-dense", action="store_true", help="leave out the dense mask, by far the slowest")
+    parser.add_argument("--keep", metavar="FILE.jsonl", type=pathlib.Path, help="a line a cell; cells that stand there are not measured again")
+    parser.add_argument("--again", action="store_true", help="measure them again")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell after these")
     parser.add_argument("--plot", metavar="FILE.png")
-    options = parser.parse_args()
+    parser.add_argument("--readme", action="store_true", help="write the README's table of what is kept")
+    options = parser.parse_args(arguments or None)
 
+    begun = time.perf_counter()
+    machine = f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}, jax {jax.__version__}"
+    rows = rows_in(options.keep) if options.keep else {}
     print(f"{'items':>9} {'V':>5} {'L':>2} {'codes':>7} | {'build s':>7} {'B/item':>6} {'all':>6} | {'beam':>4} {'batch':>5} |"
           f" {'us/query':>8} {'/plain':>6} {'/two-st':>7} {'dense/plain':>11}", flush=True)
-    rows = []
     for num_items, alphabet, length, law in itertools.product(map(int, options.items), options.alphabet, options.length, options.codes):
+        cells = [dict(zip(CELL, (num_items, alphabet, length, law, *pair))) for pair in itertools.product(options.beam, options.batch)]
+        if num_items * (SPARSE if law == "zipf" else 1) > alphabet**length:
+            print(f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | too few identifiers are likely under this law", flush=True)
+            continue
+        known = {} if options.again else rows
+        for cell in cells:
+            if (done := known.get(tuple(cell.values()))) is not None:
+                print(line(done), "(kept)", flush=True)
+        cells = [cell for cell in cells if tuple(cell.values()) not in known]
+        if not cells or time.perf_counter() - begun > 60 * options.minutes:
+            continue
         ids = draw(num_items, alphabet, length, law)
-        begin = time.perf_counter()
+        began = time.perf_counter()
         index = jax.block_until_ready(trie.build(ids))
-        built = time.perf_counter() - begin
-        inner, whole = (size / num_items for size in num_bytes(index))
+        built = time.perf_counter() - began
+        levels, whole = (size / num_items for size in num_bytes(index))
         mask = None if options.no_dense else dense_of(index)
-        for width, batch in itertools.product(options.beam, options.batch):
-            draws = np.random.default_rng(1).normal(size=(length, batch, width, alphabet + 1)).astype(np.float32)
-            tables = (jnp.asarray(draws[0, :, :1]), *map(jnp.asarray, draws[1:]))
-            legal = {"ours": index, "plain": Unconstrained(plain), "two-stage": Unconstrained(winners.best_of_all)}
-            legal |= {} if mask is None else {"dense": mask}
-            finds = {name: functools.partial(search, tables, automaton, width=width) for name, automaton in legal.items()}
-            if mask is not None:
-                found, expected = finds["ours"](), finds["dense"]()
-                np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
-                other = np.asarray(found.leaf != expected.leaf)  # only where scores are equal up to rounding
-                np.testing.assert_allclose(np.asarray(found.score)[other], np.asarray(expected.score)[other], rtol=1e-6)
-                assert other.mean() < 0.01
-            taken = seconds(finds, options.rounds)
-            ratio = lambda name, to: taken[name] / taken[to] if name in taken else float("nan")
-            row = (taken["ours"] / batch * 1e6, ratio("ours", "plain"), ratio("ours", "two-stage"), ratio("dense", "plain"))
-            print(f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | {built:7.2f} {inner:6.2f} {whole:6.2f} | {width:4d} {batch:5d} |"
-                  f" {row[0]:8.0f} {row[1]:6.2f} {row[2]:7.2f} {row[3]:11.2f}", flush=True)
-            rows.append(((num_items, alphabet, length, law, width, batch), row))
+        about = {"built": round(built, 3), "levels": round(levels, 2), "bytes": round(whole, 2), "machine": machine}
+        if mask is not None:
+            about["dense_bytes"] = round(sum(leaf.nbytes for leaf in jax.tree.leaves(mask)) / num_items, 2)
+        for cell in cells:
+            if time.perf_counter() - begun > 60 * options.minutes:
+                break
+            row = cell | about | {"us": measure(cell, index, mask, options.rounds)}
+            rows[tuple(cell.values())] = row
+            print(line(row), flush=True)
+            if options.keep:
+                with options.keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row) + "\n")
     if options.plot:
         plot(rows, options.plot)
+    if options.readme:
+        README.write_text(replaced(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
-def plot(rows, file: str) -> None:
+def plot(rows: dict[tuple, dict], file: str) -> None:
     """A panel for each alphabet, length and law of the codes; beams and batches along it, a colour for each number of items."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels, sizes, places = (sorted({part(cell) for cell, _ in rows}) for part in (lambda c: c[1:4], lambda c: c[0], lambda c: c[4:]))
+    panels, sizes, places = (sorted({part(cell) for cell in rows}) for part in (lambda c: c[1:4], lambda c: c[0], lambda c: c[4:]))
     across = min(len(panels), max(len({length for _, length, _ in panels}), 2))
     down = -(-len(panels) // across)
     figure, axes = plt.subplots(down, across, figsize=(1 + 4 * across, 1 + 2.6 * down), layout="constrained", sharey=True, squeeze=False)
-    kinds = [(1, "o", "ours / plain"), (2, "_", "ours / two-stage"), (3, "x", "dense mask / plain")]
+    kinds = [("ours", "plain", "o", "ours / plain"), ("ours", "two-stage", "_", "ours / two-stage"), ("dense", "plain", "x", "dense mask / plain")]
     for panel, axis in zip(panels, axes.flat):
-        for (column, marker, kind), (i, size) in itertools.product(kinds, enumerate(sizes)):
-            cells = [(places.index(cell[4:]), row[column]) for cell, row in rows if cell[0] == size and cell[1:4] == panel]
+        for (name, to, marker, kind), (i, size) in itertools.product(kinds, enumerate(sizes)):
+            cells = [(places.index(cell[4:]), ratio(row, name, to)) for cell, row in rows.items() if cell[0] == size and cell[1:4] == panel]
             shift = (i - (len(sizes) - 1) / 2) * 0.25
             axis.scatter([x + shift for x, _ in cells], [y for _, y in cells], marker=marker, color=f"C{i}", s=28, label=f"{kind}, {size:.0e} items")
         axis.axhline(1, color="0.4", linewidth=0.8)
