@@ -7,7 +7,7 @@ TESTS ?=
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-fast readme clean
+.PHONY: demo test test-fast test-notebooks notebooks docs readme clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
@@ -16,7 +16,17 @@ test: $(READY)
 	$(PYTEST) $(TESTS)
 
 test-fast: $(READY)
-	$(PYTEST) -m "not slow" $(TESTS)
+	$(PYTEST) -m "not slow and not notebook" $(TESTS)
+
+test-notebooks: $(READY)
+	$(BIN)/python -m pytest -m notebook tests/test_colab.py
+
+notebooks: $(READY)
+	$(BIN)/python -m jupytext --quiet --to ipynb colab/*.py
+
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "docs: open build/site/index.html"
 
 readme: demo
 	$(BIN)/python benchmarks/readme.py demo
