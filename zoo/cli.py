@@ -151,7 +151,7 @@ def _docids_stats(parsed: argparse.Namespace) -> None:
 
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
-    fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out)
+    fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out, init_from=parsed.init_from)
     about = fitted.about
     if "num_users" in about:
         print(_counted(about))
@@ -412,6 +412,8 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace an option of the preset; may repeat")
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder, or one with the same fit unfinished")
+    about = "weights to start from: a folder with T5's (safetensors, or a checkpoint of t5x) and its tokenizer, or an earlier fit"
+    added.add_argument("--init-from", metavar="DIR", help=about)
 
     added = command(commands, "retrieve", _retrieve, "ask a fitted system", 'zoo retrieve runs/dsi --query "join two paths" -k 5')
     added.add_argument("folder", metavar="DIR")

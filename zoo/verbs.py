@@ -66,6 +66,7 @@ def fit(
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
     out: str | os.PathLike | None = None,
+    init_from: str | os.PathLike | None = None,
     quiet: bool = False,
 ) -> Fitted:
     """Fits a system to a collection, of which it sees everything but the test split.
@@ -78,6 +79,8 @@ def fit(
       seed: decides everything random; the same seed on the same machine gives the same system.
       out: folder for the result, its logs, and checkpoints while it trains. If a fit with the same arguments was
         interrupted there, it goes on.
+      init_from: a folder of weights that training starts from: T5's (safetensors, or a checkpoint of t5x), with its tokenizer, or
+        a fit of ours. Options of sizes are then those of the weights.
       quiet: no progress bar.
 
     Raises:
@@ -92,7 +95,14 @@ def fit(
         raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
     chosen = recipes.get(recipe)
     config = recipes.configure(chosen, size, options or {})
+    start = None if init_from is None else _start(chosen, os.fspath(init_from))
+    if start is not None:
+        from zoo.recipes import starting
+
+        config = starting.configured(recipe, config, options or {}, start)
     run = {"recipe": recipe, "size": size, "seed": seed, "config": dataclasses.asdict(config)}
+    begun = {} if start is None else {"init_from": {"path": start.where, "sha256": start.digest}}
+    run |= begun
     if out is not None:
         _refuse_occupied(pathlib.Path(out))
     collection = _collection(data)
@@ -102,7 +112,8 @@ def fit(
     with _opened_run(out, run):
         log = logs.Log(out, quiet=quiet, identity=json.dumps(run, sort_keys=True))
         try:
-            state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log)
+            given = {} if start is None else {"start": start}
+            state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log, **given)
         finally:
             log.close()
     fitted = Fitted(
@@ -118,6 +129,7 @@ def fit(
             "corpus": collection.corpus.fingerprint(),
             "num_documents": len(collection.corpus),
             **_counts(collection),
+            **begun,
             "seconds": round(time.monotonic() - started, 2),
             "parameters": int(sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))),
             "device": jax.devices()[0].device_kind,
@@ -131,6 +143,19 @@ def fit(
         save(fitted, out)
         shutil.rmtree(pathlib.Path(out) / logs.CHECKPOINTS, ignore_errors=True)
     return fitted
+
+
+def _start(recipe: recipes.Recipe, where: str):
+    """The weights of a folder, or of a fit. Raises DataError if the recipe cannot start from any."""
+    from zoo.recipes import starting
+
+    if not recipe.starts:
+        able = ", ".join(name for name in recipes.names() if recipes.get(name).starts)
+        raise DataError(f"{recipe.name}: has no encoder-decoder that could start from {where}; leave --init-from out, or fit one of: {able}")
+    if any((pathlib.Path(where) / name).is_file() for name in (FIT, RUN)):
+        fitted = load(where)
+        return starting.of_fit(where, fitted.recipe, fitted.config, fitted.state)
+    return starting.of_weights(where)
 
 
 def adjusted(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:

@@ -45,6 +45,7 @@ class Recipe(NamedTuple):
     deviations: tuple[str, ...]  # from the paper, a sentence each
     asks: str = "text"  # or "history"
     score: Callable | None = None
+    starts: bool = False  # whether `fit` takes start=, a `zoo.recipes.starting.Start` of weights, and has its options of sizes
     answering: tuple[str, ...] = ()  # options that `retrieve` alone reads, so that they may change after fitting
     reads: Callable | None = None  # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
 

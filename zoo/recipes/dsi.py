@@ -17,7 +17,7 @@ from zoo import recipes, records
 from zoo.data import batches, generate, tokens
 from zoo.docids import cluster, docids, text, vectors
 from zoo.nets import sentences, transformer
-from zoo.recipes import seq2seq
+from zoo.recipes import seq2seq, starting
 from zoo.search import decoders
 from zoo.train import optimizers
 
@@ -86,7 +86,7 @@ class Config:
                 raise records.DataError(f"dsi: option {option} expects {least} to {most}, got {value}")
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
     queries, answers = seq2seq.pairs(collection)
@@ -96,7 +96,10 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
     log.phase("tokens and vectors")
     if config.stem:
         contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
-    tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=(INDEX, RETRIEVE))
+    if start is not None:
+        tokenizer = starting.reader(start, (INDEX, RETRIEVE))
+    else:
+        tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=(INDEX, RETRIEVE))
     asked = list(contents)  # with the queries that are known to ask for it
     for query, row in zip(queries, answers):
         asked[row] += "\n" + query
@@ -124,14 +127,16 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
     ]
     if not sources:
         raise records.DataError("dsi: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
+    start = starting.writing(start, ids.tokens)
     shape = transformer.Shape(
         source_vocab=tokens.count(tokenizer),
         target_vocab=ids.alphabet,
         target_length=ids.tokens.shape[1],
         **{field: getattr(config, field) for field in SHAPE},
     )
-    start = embedded.words / embedded.words.std() if config.vector_start else None
-    params = seq2seq.fit(sources, len(contents), shape, config, train_key, log, embeddings=start)
+    shape = starting.shaped(shape, start)
+    words = embedded.words / embedded.words.std() if config.vector_start else None
+    params = seq2seq.fit(sources, len(contents), shape, config, train_key, log, embeddings=words, start=start)
     return seq2seq.packed(params, shape, ids, tokenizer, collection.corpus)
 
 
@@ -187,7 +192,7 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "trained from scratch: the paper starts from pretrained T5 weights and its 32,000-piece vocabulary",
+        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
         "source and identifiers have vocabularies of their own; digits of semantic identifiers are position-specific tokens",
         "the last digit of a semantic identifier is one token of up to c values; the paper writes that number in decimal digits",
         "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has an 8-layer BERT",
@@ -196,6 +201,7 @@ RECIPE = recipes.Recipe(
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), index_ratio 0.3 and word dropout",
     ),
+    starts=True,
     answering=("beam", "decoding"),
     reads=reads,
 )

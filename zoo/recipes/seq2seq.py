@@ -18,6 +18,7 @@ from zoo.docids import docids
 from zoo.index import filters, levels, projection, trie
 from zoo.nets import transformer
 from zoo.objectives import sequence
+from zoo.recipes import starting
 from zoo.search import decoders, sampling
 from zoo.train import loop, optimizers
 
@@ -37,10 +38,10 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
     return [text for text, _ in found], [row for _, row in found]
 
 
-def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: float) -> loop.Loss:
+def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: float, unknown: int = tokens.UNKNOWN) -> loop.Loss:
     """Loss of batches {"source": i32[B, S], "target": i32[B, L]}: mean negative log-likelihood of the identifiers.
 
-    word_dropout: share of source tokens that are replaced by the unknown token.
+    word_dropout: share of source tokens that are replaced by the token `unknown`.
     """
     net = shape.net()
 
@@ -49,7 +50,7 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
         source, target = batch["source"], batch["target"]
         if word_dropout:
             hidden = jax.random.bernoulli(hide, word_dropout, source.shape) & (source != tokens.PAD)
-            source = jnp.where(hidden, tokens.UNKNOWN, source)
+            source = jnp.where(hidden, unknown, source)
         logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
         value = sequence.cross_entropy(logits, target, smoothing=smoothing).mean()
         exact = jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
@@ -60,13 +61,14 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
 
 def fit(
     sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *,
-    embeddings=None, judge=None, loss: loop.Loss | None = None,
+    embeddings=None, judge=None, loss: loop.Loss | None = None, start: starting.Start | None = None,
 ) -> dict:  # fmt: skip
     """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
     judge: a `zoo.train.best.Judge` of the parameters; the last ones are kept if None.
     loss: of batches; `likelihood` if None.
+    start: weights that the parameters start from; all are drawn if None. The shape is to be `starting.shaped`.
     """
     draw, order, train_key = jax.random.split(key, 3)
     net = shape.net()
@@ -74,11 +76,14 @@ def fit(
     params = jax.jit(net.init)(draw, *blank)
     if embeddings is not None:
         params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
+    if start is not None:
+        params = starting.grafted(params, start, jax.random.fold_in(draw, 1))
+    unknown = tokens.unknown(start.tokenizer) if start is not None and start.tokenizer else tokens.UNKNOWN
     stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
     steps = num_steps(config, num_documents)
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
-        loss or likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout),
+        loss or likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown),
         params,
         stream,
         optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0),

@@ -20,7 +20,7 @@ from zoo.data import batches
 from zoo.docids import collisions, docids
 from zoo.docids import vectors as texts
 from zoo.nets import transformer
-from zoo.recipes import coldstart, identifiers, judging, popularity, rqvae, seq2seq
+from zoo.recipes import coldstart, identifiers, judging, popularity, rqvae, seq2seq, starting
 from zoo.search import decoders
 from zoo.train import optimizers
 
@@ -110,7 +110,7 @@ class Config:
                 raise records.DataError(f"tiger: option {option} expects {least} to {most}, got {getattr(self, option)}")
 
 
-def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
+def fit(collection: records.Interactions, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
     name_key, train_key = jax.random.split(key)
     log.phase("identifiers")
@@ -134,6 +134,8 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
         last_tokens=tuple(ids.tokens.max(axis=0).tolist()), recency=longest * ids.tokens.shape[1] if config.recency else 0,
         **{field: getattr(config, field) for field in SHAPE},
     )  # fmt: skip
+    start = starting.writing_what_it_reads(start, ids.tokens)
+    shape = starting.shaped(shape, start)
     sources = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
     examples = batches.Source({"source": sources, "target": ids.tokens[following]}, 1.0)
     seen = popularity.counts(learned, len(collection.corpus)) > 0
@@ -142,7 +144,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
-    return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge))
+    return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge, start=start))
 
 
 def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:
@@ -265,6 +267,7 @@ RECIPE = recipes.Recipe(
         "the parameters kept are those of best Recall@10 on a sample of dev, judged while training; patience=N ends it early",
     ),
     asks="history",
+    starts=True,
     answering=("beam", "decoding", "temperature", "new_items", "filter"),
     reads=reads,
 )

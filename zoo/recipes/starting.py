@@ -1,0 +1,138 @@
+"""What the training of an encoder-decoder may start from: published T5 weights, or a system of ours.
+
+The layers of both stacks are taken whole. Tokens have rows in tables, and these are taken where they mean the same: the source's
+where the system reads with the tokenizer that the weights came with, the target's where it writes the very identifiers that the
+weights wrote. Every other row, of code tokens under text weights, of prompts, of new identifiers, is drawn from a normal
+distribution with the mean and deviation, dimension by dimension, of the rows that the weights have in its place, so that what reads
+it meets what it was trained to read (as Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models", by the mean,
+with the noise that tells new tokens apart). Code tokens are all that the new head writes, so none is drowned by words.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.data import sentencepiece, tokens
+from zoo.nets import t5_weights, transformer
+from zoo.records import DataError
+
+SIZES = "width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers"
+FAMILY = "mlp", "tied", "buckets", "max_distance"
+TOKENIZERS = {"tokenizer.json": sentencepiece.published, "spiece.model": sentencepiece.tokenizer}
+
+
+class Start(NamedTuple):
+    """Weights to start from."""
+
+    where: str
+    digest: str  # of the parameters
+    shape: transformer.Shape
+    params: Any  # of shape.net()
+    tokenizer: str  # JSON that the source is read with; "" if none came along, or the source is no text
+    names: np.ndarray | None = None  # i32[N, L] identifiers that it writes; None: text
+    options: Mapping[str, Any] = {}  # of the system that it is from, that decide what its tokens mean
+    keeps: frozenset[str] = frozenset({"source"})  # tables whose rows mean the same to the new system: source, target
+
+
+def of_weights(folder: str | os.PathLike) -> Start:
+    """Published T5 weights, see `zoo.nets.t5_weights`, with the tokenizer that lies beside them."""
+    found = t5_weights.load(folder)
+    made = next((read(pathlib.Path(folder) / name) for name, read in TOKENIZERS.items() if (pathlib.Path(folder) / name).is_file()), "")
+    return Start(str(folder), found.digest, found.shape, found.params, made)
+
+
+def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> Start:
+    """A fitted system. Raises DataError if it has no encoder-decoder."""
+    try:
+        shape, params = transformer.Shape.of(state["shape"]), state["params"]
+    except (KeyError, TypeError):
+        raise DataError(f"{where}: {recipe} has no plain encoder-decoder to start from; name a fit of dsi or tiger, or T5 weights") from None
+    options = {"stem": config.stem} if hasattr(config, "stem") else {}
+    return Start(where, t5_weights.digest(params), shape, params, state["tokenizer"], np.asarray(state["docids"]["tokens"]), options)
+
+
+def configured(recipe: str, config: Any, given: Mapping[str, Any], start: Start) -> Any:
+    """The recipe's config with the sizes of the weights. given: options that the user set.
+
+    Raises DataError if one of those says otherwise.
+    """
+    wanted = {name: getattr(start.shape, name) for name in SIZES} | {"stem": start.options.get("stem", False), "vector_start": False}
+    wanted = {name: value for name, value in wanted.items() if hasattr(config, name)}
+    for name, value in wanted.items():
+        if name in given and getattr(config, name) != value:
+            raise DataError(f"{recipe}: option {name} has to be {value} to start from {start.where}, got {getattr(config, name)}; leave it out")
+    return dataclasses.replace(config, **wanted)
+
+
+def reader(start: Start, prompts: Sequence[str]) -> str:
+    """The tokenizer of the weights, with prompts. Raises DataError if none came along."""
+    if not start.tokenizer:
+        raise DataError(f"{start.where}: no tokenizer to read text with; put T5's {' or '.join(TOKENIZERS)} beside the weights")
+    return tokens.prompted(start.tokenizer, prompts)
+
+
+def writing(start: Start | None, names: np.ndarray) -> Start | None:
+    """The start of a system that writes the identifiers i32[N, L]."""
+    same = start is not None and start.names is not None and np.array_equal(start.names, names)
+    return start._replace(keeps=start.keeps | {"target"}) if same else start
+
+
+def writing_what_it_reads(start: Start | None, names: np.ndarray) -> Start | None:
+    """As `writing`, of a system whose source are identifiers too: its rows are kept or drawn with those of the target."""
+    if start is None:
+        return None
+    start = writing(start._replace(tokenizer="", keeps=frozenset()), names)
+    return start._replace(keeps=frozenset({"source", "target"})) if start.keeps else start
+
+
+def shaped(shape: transformer.Shape, start: Start | None) -> transformer.Shape:
+    """The shape in the family of the weights, with a row for every token that they read."""
+    if start is None:
+        return shape
+    rows = max(shape.source_vocab, start.shape.source_vocab) if "source" in start.keeps else shape.source_vocab
+    return dataclasses.replace(shape, source_vocab=rows, **{name: getattr(start.shape, name) for name in FAMILY})
+
+
+def grafted(fresh: Any, start: Start, key: jax.Array) -> Any:
+    """The parameters `fresh` with those of the weights in their places; what the weights do not have stays.
+
+    Raises DataError naming a parameter whose shapes differ.
+    """
+    tree = start.params["params"]
+    source = tree["source_embedding"]["embedding"]
+    target = source if start.shape.shared else tree["target_embedding"]["embedding"]
+    tables = {"source_embedding": source, "target_embedding": target}
+    head = target if start.shape.tied else tree["head"]["kernel"].T
+    flat, structure = jax.tree.flatten_with_path(fresh)
+    leaves = []
+    for number, (path, leaf) in enumerate(flat):
+        names = [step.key for step in path]
+        place = names[1]
+        draw = jax.random.fold_in(key, number)
+        if place in tables:
+            leaves.append(_rows(tables[place], len(leaf), place.split("_")[0] in start.keeps, draw))
+        elif place == "head":
+            leaves.append(_rows(head, leaf.shape[1], "target" in start.keeps, draw).T)
+        else:
+            found = start.params
+            for name in names:
+                found = found.get(name) if isinstance(found, Mapping) else None
+            if found is not None and np.shape(found) != leaf.shape:
+                raise DataError(f"{start.where}: parameter {'/'.join(names[1:])} expected shape {list(leaf.shape)}, got {list(np.shape(found))}")
+            leaves.append(leaf if found is None else jnp.array(found))  # a copy: training gives its buffers away
+    return jax.tree.unflatten(structure, leaves)
+
+
+def _rows(table: Any, num: int, kept: bool, key: jax.Array) -> jax.Array:
+    """f32[num, D]: the rows of the table as far as they go, if kept; the others drawn."""
+    table = jnp.asarray(table, jnp.float32)
+    drawn = table.mean(axis=0)[None] + table.std(axis=0)[None] * jax.random.normal(key, (num, table.shape[1]))
+    return drawn.at[: len(table)].set(table[:num]) if kept else drawn
