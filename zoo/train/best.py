@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Judge(NamedTuple):
@@ -40,6 +41,6 @@ def nothing(params: Any) -> Best:
 
 def better(best: Best, params: Any, score: float, done: int) -> Best:
     """The parameters with this score after `done` steps if they are better, else the best so far; of equal ones the first."""
-    if not score > float(best.score):
+    if not np.float32(score) > best.score:  # which is kept in float32
         return best
     return Best(jax.tree.map(jnp.copy, params), jnp.asarray(score, jnp.float32), jnp.asarray(done, jnp.int32))
