@@ -92,7 +92,7 @@ def _data_get(parsed: argparse.Namespace) -> None:
 def _data_prepare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
 
-    folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format)
+    folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}")
     if parsed.name in catalog.CATALOG:
         print(f"licence: {catalog.CATALOG[parsed.name].licence}")
@@ -369,6 +369,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("name", metavar="NAME|PATH")
     added.add_argument("--out", required=True, metavar="DIR", help="TFDS's data_dir; the dataset is a new folder in it")
     added.add_argument("--format", default="array_record", choices=("array_record", "tfrecord"), help="tfrecord, for t5x, needs TensorFlow")
+    added.add_argument("--beam", nargs="?", const="", metavar="OPTIONS", help="build the corpus of a folder by Apache Beam, with its options in one word")
     added = command(
         datasets, "cold", _data_cold, "write interactions in which some of the items to be predicted are new",
         "zoo data cold ml-100k --out ml-100k-cold",

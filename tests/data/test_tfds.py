@@ -94,7 +94,7 @@ assert "tensorflow" not in sys.modules
 def test_every_collection_of_the_catalog_has_a_builder():
     assert list(tfds.BUILDERS) == list(catalog.CATALOG)
     known = tensorflow_datasets.list_builders(with_community_datasets=False)
-    assert {builder.name for builder in tfds.BUILDERS.values()} | {"own_interactions", "own_search"} <= set(known)
+    assert {builder.name for builder in tfds.BUILDERS.values()} | {"own_interactions", "own_search", "large_search"} <= set(known)
 
 
 def test_a_dataset_tells_source_and_licence(walks):

@@ -20,7 +20,7 @@ import os
 import pathlib
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ import numpy as np
 from zoo import records
 from zoo.data import atomic
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GRADE = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -44,9 +44,9 @@ def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "
         raise records.DataError(
             f"{folder}: expected a folder with corpus.jsonl, {'got a file' if folder.exists() else 'found nothing'}"
         )
-    corpus, dropped = _read_corpus(_present(folder / "corpus.jsonl"), empty)
+    corpus, dropped = _read_corpus(present(folder / "corpus.jsonl"), empty)
     queries_path, qrels_folder = plain_or_zipped(folder / "queries.jsonl"), folder / "qrels"
-    splits = _qrels_files(qrels_folder) if qrels_folder.is_dir() else {}
+    splits = qrels_files(qrels_folder) if qrels_folder.is_dir() else {}
     if queries_path is None and not splits:
         return records.Collection(folder.resolve().name, corpus, records.Queries((), ()), {})
     if queries_path is None:
@@ -57,7 +57,7 @@ def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "
         )
     queries = read_queries(queries_path)
     known_queries, known_documents = set(queries.ids), set(corpus.ids)
-    qrels = {split: _read_qrels(path, known_queries, known_documents, dropped) for split, path in splits.items()}
+    qrels = {split: read_qrels(path, known_queries, known_documents, dropped) for split, path in splits.items()}
     return records.Collection(folder.resolve().name, corpus, queries, qrels)
 
 
@@ -172,25 +172,20 @@ def _read_corpus(path: pathlib.Path, empty: str) -> tuple[records.Corpus, set[st
     titles, texts, dropped = [], [], set()
     for line, where, record in objects_of(path):
         name = _take_id(ids, record, line, where)
-        title = "" if record.get("title") is None else _string(record, "title", where)
-        text = _string(record, "text", where)
-        if title.strip() or text.strip():
-            titles.append(title)
-            texts.append(text)
-        elif empty == "drop":
+        _, title, text = document_of(record, where)
+        if empty == "drop" and not (title.strip() or text.strip()):
             dropped.add(name)
-        else:
-            raise records.DataError(
-                f'{where}: expected "title" or "text" with content, got document {name!r} with neither; '
-                "add its text, or remove this line and the qrels lines that name it"
-            )
+            continue
+        refuse_empty(name, title, text, where)
+        titles.append(title)
+        texts.append(text)
     kept = tuple(name for name in ids if name not in dropped)
     if not kept:
         raise records.DataError(f"{path}: expected at least one document, got an empty file")
     return records.Corpus(kept, tuple(titles), tuple(texts)), dropped
 
 
-def _qrels_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def qrels_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Split -> file, sorted by split."""
     splits = {}
     for path in sorted(folder.iterdir()):
@@ -202,7 +197,12 @@ def _qrels_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return splits
 
 
-def _read_qrels(path: pathlib.Path, queries: set[str], documents: set[str], dropped: set[str]) -> records.Qrels:
+def read_qrels(path: pathlib.Path, queries: Container[str], documents: Container[str] | None, dropped: Container[str] = ()) -> records.Qrels:
+    """The judgements of a file of tab-separated lines.
+
+    documents: those there are; None: any. dropped: those whose judgements are left out.
+    Raises DataError naming file and line.
+    """
     grades: dict[str, dict[str, int]] = {}
     first = True
     for line, text in lines_of(path):
@@ -223,7 +223,7 @@ def _read_qrels(path: pathlib.Path, queries: set[str], documents: set[str], drop
             raise records.DataError(f"{where}: query {query!r} is not in queries.jsonl; add it there or remove this line")
         if document in dropped:
             continue
-        if document not in documents:
+        if documents is not None and document not in documents:
             raise records.DataError(f"{where}: document {document!r} is not in corpus.jsonl; add it there or remove this line")
         if grades.setdefault(query, {}).setdefault(document, value) != value:
             known = grades[query][document]
@@ -241,17 +241,20 @@ def objects_of(path: pathlib.Path) -> Iterator[tuple[int, str, dict]]:
     """(line number, "file:line", object) of each line of a JSON-lines file that is not blank."""
     for line, text in lines_of(path):
         where = f"{path}:{line}"
-        try:
-            value = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise records.DataError(
-                f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}"
-            ) from None
-        except (RecursionError, ValueError) as error:  # nested too deep, or a number with thousands of digits
-            raise records.DataError(f"{where}: expected a JSON object, got one that cannot be read: {error}") from None
-        if not isinstance(value, dict):
-            raise records.DataError(f"{where}: expected a JSON object {{...}}, got {short(text)}")
-        yield line, where, value
+        yield line, where, object_of(text, where)
+
+
+def object_of(text: str, where: str) -> dict:
+    """The JSON object of a line."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise records.DataError(f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}") from None
+    except (RecursionError, ValueError) as error:  # nested too deep, or a number with thousands of digits
+        raise records.DataError(f"{where}: expected a JSON object, got one that cannot be read: {error}") from None
+    if not isinstance(value, dict):
+        raise records.DataError(f"{where}: expected a JSON object {{...}}, got {short(text)}")
+    return value
 
 
 def lines_of(path: pathlib.Path) -> Iterator[tuple[int, str]]:
@@ -262,21 +265,52 @@ def lines_of(path: pathlib.Path) -> Iterator[tuple[int, str]]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as lines:
             for number, line in enumerate(lines, start=1):
-                text = line.removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").decode("utf-8").rstrip("\r\n")
+                text = text_of(line.removeprefix(BYTE_ORDER_MARK if number == 1 else b""), f"{path}:{number}")
                 if text.strip():
                     yield number, text
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise records.DataError(
-            f"{path}:{number}: expected UTF-8, got byte 0x{byte:02x} at byte {error.start + 1} of the line; convert the file to UTF-8"
-        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise records.DataError(f"{path}: expected a whole gzip file, got one that breaks after line {number}: {error}") from None
     except OSError as error:
         raise records.DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
+def text_of(line: bytes, where: str) -> str:
+    """The text of a line without its end."""
+    try:
+        return line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise records.DataError(
+            f"{where}: expected UTF-8, got byte 0x{byte:02x} at byte {error.start + 1} of the line; convert the file to UTF-8"
+        ) from None
+
+
+def document_of(record: dict, where: str) -> tuple[str, str, str]:
+    """Id, title and text of a document of corpus.jsonl; both of the last are blank in some."""
+    title = "" if record.get("title") is None else _string(record, "title", where)
+    return _id(record, where), title, _string(record, "text", where)
+
+
+def refuse_empty(name: str, title: str, text: str, where: str) -> None:
+    """Raises DataError if a document says nothing."""
+    if not (title.strip() or text.strip()):
+        raise records.DataError(
+            f'{where}: expected "title" or "text" with content, got document {name!r} with neither; '
+            "add its text, or remove this line and the qrels lines that name it"
+        )
+
+
 def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
+    name = _id(record, where)
+    if name in ids:
+        raise records.DataError(
+            f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be unique, rename or remove one'
+        )
+    ids[name] = line
+    return name
+
+
+def _id(record: dict, where: str) -> str:
     if "_id" not in record:
         raise records.DataError(f'{where}: expected the key "_id", found {short(", ".join(record)) if record else "no key"}')
     name = record["_id"]
@@ -286,12 +320,7 @@ def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
         raise records.DataError(
             f'{where}: "_id" {name!r} is empty or has white space at an end, a tab or a line break; rename it'
         )
-    if name in ids:
-        raise records.DataError(
-            f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be unique, rename or remove one'
-        )
     _refuse_surrogates(name, "_id", where)
-    ids[name] = line
     return name
 
 
@@ -326,7 +355,14 @@ def _unpaired_surrogates_named(folder: str | os.PathLike) -> Iterator[None]:
         ) from None
 
 
-def _present(path: pathlib.Path) -> pathlib.Path:
+def corpus_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The files of a corpus: corpus.jsonl, or all of the folder corpus, where one too large for one file is kept."""
+    parts = [path for path in sorted((folder / "corpus").glob("*")) if path.name.removesuffix(".gz").endswith(".jsonl")]
+    return parts or [present(folder / "corpus.jsonl")]
+
+
+def present(path: pathlib.Path) -> pathlib.Path:
+    """The file, plain or zipped; raises DataError if there is neither."""
     found = plain_or_zipped(path)
     if found is None:
         raise records.DataError(

@@ -53,11 +53,11 @@ def of(collection: records.Collection | records.Interactions) -> dict[str, Split
         return {"items": {"train": functools.partial(_documents, collection.corpus)}, "sequences": sequences}
     tables = {"corpus": {"train": functools.partial(_documents, collection.corpus)}}
     if len(collection.queries):
-        tables["queries"] = {"train": functools.partial(_queries, collection.queries)}
+        tables["queries"] = {"train": functools.partial(query_rows, collection.queries)}
     if collection.qrels:
         texts = dict(zip(collection.queries.ids, collection.queries.texts))
         named = split_names(collection.qrels)
-        tables["qrels"] = {name: functools.partial(_judgements, collection.qrels[split], texts) for name, split in named.items()}
+        tables["qrels"] = {name: functools.partial(judgement_rows, collection.qrels[split], texts) for name, split in named.items()}
     return tables
 
 
@@ -96,6 +96,19 @@ def collection(
     return records.Collection(known["name"], corpus, queries, {split: _qrels(read("qrels", name)) for name, split in named})
 
 
+def query_rows(queries: records.Queries) -> Iterator[Example]:
+    """Examples of the table queries."""
+    for name, text in zip(queries.ids, queries.texts):
+        yield {"id": name, "text": text}
+
+
+def judgement_rows(qrels: records.Qrels, texts: Mapping[str, str]) -> Iterator[Example]:
+    """Examples of a split of the table qrels; texts: of each query."""
+    for query, judged in qrels.grades.items():
+        for document, grade in judged.items():
+            yield {"query": query, "text": texts[query], "document": document, "grade": grade}
+
+
 def split_names(splits: Iterable[str]) -> dict[str, str]:
     """Name in TFDS -> split. `all` is TFDS's own word and gets an underline."""
     named: dict[str, str] = {}
@@ -111,17 +124,6 @@ def split_names(splits: Iterable[str]) -> dict[str, str]:
 def _documents(corpus: records.Corpus) -> Iterator[Example]:
     for name, title, text in zip(corpus.ids, corpus.titles, corpus.texts):
         yield {"id": name, "title": title, "text": text}
-
-
-def _queries(queries: records.Queries) -> Iterator[Example]:
-    for name, text in zip(queries.ids, queries.texts):
-        yield {"id": name, "text": text}
-
-
-def _judgements(qrels: records.Qrels, texts: Mapping[str, str]) -> Iterator[Example]:
-    for query, judged in qrels.grades.items():
-        for document, grade in judged.items():
-            yield {"query": query, "text": texts[query], "document": document, "grade": grade}
 
 
 def _sequences(histories: records.Histories, place: int) -> Iterator[Example]:

@@ -9,7 +9,7 @@ tables of `zoo.data.tables`. Built and read here without TensorFlow as array_rec
     seqio.Task("next", source=tfds.seqio_source(path, "sequences"), ...)
 
 Importing this module registers the builders, so TFDS's own commands find them: `tensorflow_datasets.load("ml_100k/items")`,
-`tfds build`, and `own_interactions` and `own_search` for a folder given as manual_dir. Downloads go through
+`tfds build`, and `own_interactions`, `own_search` and `large_search` (Beam) for a folder given as manual_dir. Downloads go through
 `zoo.data.download`, which knows the owners' checksums, the files placed by hand and the copies in packages, and not through TFDS.
 Examples keep the order of the collection. This is the one module that imports TFDS, and `import zoo` does not import it.
 """
@@ -22,8 +22,9 @@ import io
 import os
 import pathlib
 import re
+import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow_datasets
@@ -35,6 +36,7 @@ from zoo.data import atomic, catalog, files, histories, tables
 FORMATS = ("array_record", "tfrecord")
 RELEASES = {"1.0.0": "Tables of zoo.data.tables."}  # a new one when an example's features or order change
 _BLOCK = 1024  # examples read at a time
+_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"  # what DirectRunner is where it cannot download another
 _KEY = "zoo"  # of what `tables.about` says, within a dataset's metadata
 
 
@@ -106,6 +108,29 @@ class OwnSearch(SearchTables):
         return files.read_beir(os.fspath(dl_manager.manual_dir))
 
 
+class LargeSearch(SearchTables):
+    """The search collection of a folder whose corpus is too large for one machine, built by Beam."""
+
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "manual_dir is a folder in the BEIR layout; in place of corpus.jsonl it may have corpus/*.jsonl"
+
+    def _split_generators(self, dl_manager) -> Mapping[str, object]:
+        from zoo.data import beam_corpus, ranges  # needs apache_beam
+
+        folder = pathlib.Path(os.fspath(dl_manager.manual_dir))
+        table, pieces = self.builder_config.name, ranges.pieces(files.corpus_files(folder))
+        judged = files.qrels_files(folder / "qrels") if (folder / "qrels").is_dir() else {}
+        names = tables.split_names(judged)
+        self.info.metadata[_KEY] = {"name": folder.resolve().name, "corpus": None, "splits": names}
+        if table == "corpus":
+            return {"train": beam_corpus.documents(pieces)}
+        queries = files.read_queries(files.present(folder / "queries.jsonl"))
+        if table == "queries":
+            return {"train": self._generate_examples(tables.query_rows(queries), "writing queries")}
+        texts = dict(zip(queries.ids, queries.texts))
+        rows = {name: tables.judgement_rows(files.read_qrels(judged[split], texts, None), texts) for name, split in names.items()}
+        return {name: beam_corpus.judgements(pieces, list(rows[name]), os.fspath(judged[names[name]])) for name in names}
+
+
 def features(table: str) -> tensorflow_datasets.features.FeaturesDict:
     """Types of the examples of a table."""
     text, number = tensorflow_datasets.features.Text, tensorflow_datasets.features.Scalar
@@ -124,11 +149,14 @@ def features(table: str) -> tensorflow_datasets.features.FeaturesDict:
     )
 
 
-def prepare(name_or_path: str | os.PathLike, out: str | os.PathLike, *, file_format: str = "array_record") -> pathlib.Path:
+def prepare(
+    name_or_path: str | os.PathLike, out: str | os.PathLike, *, file_format: str = "array_record", beam: str | None = None
+) -> pathlib.Path:
     """Writes the TFDS dataset of a collection and returns its folder, out/NAME, which appears whole or not at all.
 
-    name_or_path: what `catalog.load` takes. out: TFDS's data_dir; it may hold other datasets.
-    Raises DataError if out/NAME exists, TensorFlow is needed for the format and missing, or the collection cannot be read.
+    name_or_path: what `catalog.load` takes. out: TFDS's data_dir; it may hold other datasets. beam: options of Apache Beam, as
+      on its command line ("" for this machine alone), to build the corpus of a search folder piece by piece; None: without.
+    Raises DataError if out/NAME exists, TensorFlow or Beam is needed and missing, or the collection cannot be read.
     """
     if file_format not in FORMATS:
         raise records.DataError(f"expected a format of {', '.join(FORMATS)}, got {file_format!r}")
@@ -138,6 +166,12 @@ def prepare(name_or_path: str | os.PathLike, out: str | os.PathLike, *, file_for
     name = dataset_name(source if source in catalog.CATALOG else pathlib.Path(source).resolve().name)
     target = pathlib.Path(out) / name
     atomic.refuse_occupied(target)
+    if beam is not None:
+        options = _beam_options(source, beam)
+        builder = _builder_class(name, LargeSearch, "", skip_registration=True)
+        with atomic.folder(target) as part:
+            _write(builder, _tables_of(pathlib.Path(source)), part, file_format, manual_dir=source, beam_options=options)
+        return target
     collection = catalog.load(source)
     kind = InteractionTables if isinstance(collection, records.Interactions) else SearchTables
     builder = _builder_class(name, kind, source if source in catalog.CATALOG else "", collection, skip_registration=True)
@@ -198,6 +232,28 @@ def _builder_class(name: str, kind: type[Tables], source: str, collection=None, 
     return type(title, (kind,), {"name": name, "source": source, "collection": collection, "__module__": __name__}, **options)
 
 
+def _beam_options(source: str, beam: str):
+    """Beam's options, if it is there and the source is for it."""
+    if importlib.util.find_spec("apache_beam") is None:
+        raise records.DataError("Beam is the package apache-beam; pip install 'generative-retrieval-zoo[beam]', or leave out --beam")
+    if source in catalog.CATALOG or not pathlib.Path(source).is_dir() or histories.holds_interactions(pathlib.Path(source)):
+        raise records.DataError(f"{source}: Beam builds a folder in the BEIR layout, with corpus.jsonl or corpus/; leave out --beam for others")
+    from apache_beam.options import pipeline_options
+
+    options = pipeline_options.PipelineOptions(shlex.split(beam))
+    standard = options.view_as(pipeline_options.StandardOptions)
+    standard.runner = standard.runner or _LOCAL_RUNNER
+    return options
+
+
+def _tables_of(folder: pathlib.Path) -> Sequence[str]:
+    """The tables of a folder in the BEIR layout."""
+    asked, judged = files.plain_or_zipped(folder / "queries.jsonl"), (folder / "qrels").is_dir() and files.qrels_files(folder / "qrels")
+    if bool(asked) != bool(judged):
+        raise records.DataError(f"{folder}: expected queries.jsonl and qrels/SPLIT.tsv together or neither; add the other, or remove the one")
+    return tables.SEARCH if asked else tables.SEARCH[:1]
+
+
 def _write(builder: type[Tables], names: Iterable[str], part: pathlib.Path, file_format: str, **options) -> None:
     """Writes tables into a folder, as TABLE/VERSION/..."""
     asked = tensorflow_datasets.download.DownloadConfig(
@@ -207,7 +263,13 @@ def _write(builder: type[Tables], names: Iterable[str], part: pathlib.Path, file
     with _silent():
         for name in names:
             made = builder(data_dir=os.fspath(room), config=name, file_format=file_format)
-            made.download_and_prepare(download_dir=os.fspath(room / "downloads"), download_config=asked)
+            try:
+                made.download_and_prepare(download_dir=os.fspath(room / "downloads"), download_config=asked)
+            except Exception as error:  # Beam wraps what its workers raise
+                said = re.search(r"DataError: (.*?)(?: \[while running|\n|$)", f"{type(error).__name__}: {error}")
+                if said is None:
+                    raise
+                raise records.DataError(said[1]) from error
     for path in (room / builder.name).iterdir():
         path.rename(part / path.name)
     shutil.rmtree(room)
