@@ -136,3 +136,12 @@ def test_only_options_of_answering_may_be_adjusted(fitted):
     for options, message in (({"width": 8}, "option width was settled when.*expected one of: beam, decoding"), ({"bem": 8}, "no option 'bem'")):
         with pytest.raises(records.DataError, match=message):
             zoo.adjusted(system, options)
+
+
+@pytest.mark.slow  # two trainings of 100 steps
+def test_codes_of_content_are_learned_sooner_than_random_ones():
+    log, reached = clustered(), {}
+    for kind in ("rqkmeans", "random"):
+        system = zoo.fit("tiger", log, size="tiny", options={"identifiers": kind, "steps": 100}, quiet=True)
+        reached[kind] = np.mean([row["loss"] for row in system.history if "loss" in row][-20:])
+    assert reached["rqkmeans"] < 0.92 * reached["random"], reached

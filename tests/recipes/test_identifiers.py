@@ -156,6 +156,9 @@ def test_commands_make_identifiers_of_documents(tmp_path, capsys):
     files.write_beir(records.Collection("food", corpus, records.Queries((), ()), {}), tmp_path / "food")
     assert run("fit", "lsh", "--data", tmp_path / "food", "--codes", 4, "--out", tmp_path / "out") == 0
     assert (tmp_path / "out" / "docids.tsv").read_text().startswith("d0\t")
+    assert identifiers.read_labels(tmp_path / "out" / identifiers.LABELS, 64) == [text.split()[0] for text in texts]
+    assert run("stats", tmp_path / "out", "--plot", tmp_path / "tree.png") == 0
+    assert str(tmp_path / "tree.png") in capsys.readouterr().out and (tmp_path / "tree.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, capsys):

@@ -44,6 +44,34 @@ def test_what_is_longer_than_anything_in_training_is_cut_to_it():
     np.testing.assert_array_equal(sources, ids.tokens[five[:, 2:4]].reshape(200, -1))
 
 
+def chain(num_items=64, num_users=1000, length=10, seed=0):
+    """Walks in which one of 8 successors of an item follows it in 9 of 10 cases, else any item; and the best possible Recall@1 and @10."""
+    rng, share = np.random.default_rng(seed), np.array([0.35, 0.2, 0.13, 0.1, 0.08, 0.06, 0.05, 0.03])
+    successors = np.stack([rng.choice(num_items, 8, replace=False) for _ in range(num_items)])
+    walks = rng.integers(0, num_items, (num_users, length))
+    for t in range(1, length):
+        follows = successors[walks[:, t - 1], rng.choice(8, num_users, p=share)]
+        walks[:, t] = np.where(rng.random(num_users) < 0.9, follows, walks[:, t])
+    names = tuple(f"i{row}" for row in range(num_items))
+    corpus = records.Corpus(names, names, tuple(f"group{row // 8} kind{row // 8} own{row}" for row in range(num_items)))
+    histories = records.Histories(tuple(map(str, range(num_users))), walks.reshape(-1).astype(np.int32), np.arange(0, num_users * length + 1, length))
+    return records.Interactions("chain", corpus, histories), 0.9 * share[0] + 0.1 / num_items, 0.9 + 0.1 * 10 / num_items
+
+
+@pytest.mark.slow  # trains two networks, of 600 steps
+def test_a_chain_is_learned_nearly_as_well_as_it_can_be_where_places_are_told_from_the_end():
+    walks, best_first, best_ten = chain()
+    asked, qrels = walks.split("test")
+    right = np.array([int(next(iter(qrels.grades[user]))[1:]) for user in asked.ids])[:, None]
+    reached = {}
+    for recency in (True, False):
+        fitted = zoo.fit("tiger", walks, size="tiny", options={"history": 3, "recency": recency, "filter": "no"}, quiet=True)
+        hits = zoo.retrieve(fitted, asked, 10).documents == right
+        reached[recency] = hits[:, 0].mean() / best_first, hits.any(axis=1).mean() / best_ten
+    assert reached[True][0] >= 0.85 and reached[True][1] >= 0.9, reached
+    assert reached[False][1] < 0.85, reached  # the control: distances between tokens alone
+
+
 @pytest.fixture(scope="module")
 def fitted():
     return zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3}, quiet=True)
