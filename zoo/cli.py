@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from zoo import recipes, records, verbs
+from zoo.train import health
+from zoo.train import plan as plans
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
 BESIDE = (  # what the second table of `compare` holds
@@ -23,7 +25,7 @@ BESIDE = (  # what the second table of `compare` holds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit code: 0, BAD_INPUT with one line on stderr, or INTERRUPTED."""
+    """Runs a command; returns its exit code: 0, BAD_INPUT with one line on stderr, or INTERRUPTED; 0 too if SIGTERM stopped a training that is kept."""
     parsed = _parser().parse_args(arguments)
     _keep_freed_memory()
     if hasattr(sys.stdout, "reconfigure"):
@@ -38,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as error:
+        preempted = isinstance(error, health.Preempted)
         print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr, flush=True)
         if arguments is None:  # the end of this process, and jaxlib crashes in a tidy one if its compiler was interrupted
-            os._exit(INTERRUPTED)
-        return INTERRUPTED
+            os._exit(0 if preempted else INTERRUPTED)
+        return 0 if preempted else INTERRUPTED
     return 0
 
 
@@ -151,7 +154,14 @@ def _docids_stats(parsed: argparse.Namespace) -> None:
 
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
-    fitted = verbs.fit(parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out, init_from=parsed.init_from)
+    plan = plans.Plan(**{field.name: getattr(parsed, field.name) for field in dataclasses.fields(plans.Plan)})
+    if parsed.processes:
+        from zoo.train import processes
+
+        processes.start(parsed.processes)
+    fitted = verbs.fit(
+        parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out, init_from=parsed.init_from, plan=plan
+    )
     about = fitted.about
     if "num_users" in about:
         print(_counted(about))
@@ -333,6 +343,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
+def _training(flags: argparse._ArgumentGroup) -> None:
+    """The fields of a `Plan` as flags."""
+    flags.add_argument("--mesh", default="", metavar="AXIS=SIZE,...", help="devices along data, fsdp and model, as data=4,model=2 (default: one device)")
+    flags.add_argument("--processes", metavar="auto|ADDRESS:PORT,NUMBER,COUNT", help="join the processes of one training, started with the same command each")
+    flags.add_argument("--accumulate", type=int, default=1, metavar="PARTS", help="parts that a batch is computed in, for as many times less memory")
+    flags.add_argument("--average", type=float, default=0.0, metavar="DECAY", help="keep a moving average of the parameters, as 0.999")
+    flags.add_argument("--remat", action="store_true", help="less memory for a third more computation: layers are computed again in the backward pass")
+    flags.add_argument("--skip", type=int, default=0, metavar="STEPS", help="leave out up to so many steps that are not finite; the next ends training")
+    flags.add_argument("--profile", default="", metavar="DIR", help="write a trace of ten steps, for TensorBoard or ui.perfetto.dev")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="zoo", description="Generative retrieval: fit a system, ask it, measure it.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -415,6 +436,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder, or one with the same fit unfinished")
     about = "weights to start from: a folder with T5's (safetensors, or a checkpoint of t5x) and its tokenizer, or an earlier fit"
     added.add_argument("--init-from", metavar="DIR", help=about)
+    _training(added.add_argument_group("how it is trained, whatever the system"))
 
     added = command(commands, "retrieve", _retrieve, "ask a fitted system", 'zoo retrieve runs/dsi --query "join two paths" -k 5')
     added.add_argument("folder", metavar="DIR")

@@ -19,6 +19,7 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.records import DataError
+from zoo.train import plan as plans
 
 RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
 MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
@@ -68,6 +69,7 @@ def fit(
     out: str | os.PathLike | None = None,
     init_from: str | os.PathLike | None = None,
     quiet: bool = False,
+    plan: plans.Plan = plans.Plan(),
 ) -> Fitted:
     """Fits a system to a collection, of which it sees everything but the test split.
 
@@ -82,6 +84,8 @@ def fit(
       init_from: a folder of weights that training starts from: T5's (safetensors, or a checkpoint of t5x), with its tokenizer, or
         a fit of ours. Options of sizes are then those of the weights.
       quiet: no progress bar.
+      plan: how it is trained: devices, parts of a batch, averaging, ...; every system that trains follows it. In several processes
+        (`zoo.train.processes.start`) all call this with the same arguments, and the first one writes.
 
     Raises:
       DataError: unknown names, unreadable data, or a folder that holds something else. A folder that this call opened is
@@ -90,6 +94,7 @@ def fit(
     import jax
 
     from zoo.train import log as logs
+    from zoo.train import processes, sharding
 
     if not 0 <= seed < 2**32:
         raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
@@ -100,17 +105,21 @@ def fit(
         from zoo.recipes import starting
 
         config = starting.configured(recipe, config, options or {}, start)
-    run = {"recipe": recipe, "size": size, "seed": seed, "config": dataclasses.asdict(config)}
+    sharding.mesh_of(plan.mesh)
+    run = {"recipe": recipe, "size": size, "seed": seed, "config": dataclasses.asdict(config), "plan": plan.decisive()}
     begun = {} if start is None else {"init_from": {"path": start.where, "sha256": start.digest}}
     run |= begun
-    if out is not None:
-        _refuse_occupied(pathlib.Path(out))
+    written = out if processes.first() else None
+    if written is not None:
+        _refuse_occupied(pathlib.Path(written))
     collection = _collection(data)
     refuse_other_kind(chosen, collection)
     run["data"] = _fingerprint(collection)
     started = time.monotonic()
-    with _opened_run(out, run):
-        log = logs.Log(out, quiet=quiet, identity=json.dumps(run, sort_keys=True))
+    with _opened_run(written, run):
+        log = logs.Log(
+            out, quiet=quiet or not processes.first(), identity=json.dumps(run, sort_keys=True), plan=plan, writes=processes.first()
+        )
         try:
             given = {} if start is None else {"start": start}
             state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log, **given)
@@ -139,9 +148,10 @@ def fit(
         },
         history=tuple(log.history),
     )
-    if out is not None:
-        save(fitted, out)
-        shutil.rmtree(pathlib.Path(out) / logs.CHECKPOINTS, ignore_errors=True)
+    if written is not None:
+        save(fitted, written)
+        shutil.rmtree(pathlib.Path(written) / logs.CHECKPOINTS, ignore_errors=True)
+    processes.wait("fitted")
     return fitted
 
 

@@ -99,14 +99,17 @@ def test_sources_of_different_widths_are_padded_to_one():
         np.testing.assert_array_equal((batch["source"] != 0).sum(axis=1), expected)
 
 
-def test_shards_of_processes_are_together_the_whole_batch():
-    make = lambda **shard: batches.Batches([source(np.arange(1, 60), 1.0)], batch_size=12, seed=2, **shard)
-    whole, parts = make(), [make(shard=number, shards=3) for number in range(3)]
-    for _ in range(20):
+def test_the_shares_of_processes_are_together_the_whole_batch_in_its_order():
+    make = lambda: batches.Batches([source(np.arange(1, 60), 1.0)], batch_size=12, seed=2)
+    whole, parts = make(), [make() for _ in range(3)]
+    for number, part in enumerate(parts):
+        part.share(number, 3)
+        part.seek(whole.position())  # one position serves all
+    for number in range(20):
         batch, split = next(whole), [next(part) for part in parts]
-        assert {part["source"].shape for part in split} == {(4, batch["source"].shape[1])}
-        together = np.concatenate([part["target"] for part in split])
-        np.testing.assert_array_equal(np.sort(together, axis=0), np.sort(batch["target"], axis=0))
+        for name in batch:
+            np.testing.assert_array_equal(np.concatenate([part[name] for part in split]), batch[name])
+        np.testing.assert_array_equal(whole.rows["target"][whole.examples(number)], batch["target"])
 
 
 def test_a_source_smaller_than_a_batch_is_repeated():
@@ -134,5 +137,5 @@ def test_sources_that_do_not_fit_together_are_refused():
         batches.Batches([source([4], 1.0), wide], batch_size=2, seed=0)
     with pytest.raises(ValueError, match="at least one source"):
         batches.Batches([source([4], 0.0)], batch_size=2, seed=0)
-    with pytest.raises(ValueError, match="batch of 10 cannot be split over 4"):
-        batches.Batches([source([4], 1.0)], batch_size=10, seed=0, shards=4)
+    with pytest.raises(DataError, match="batch of 10 cannot be split over 4"):
+        batches.Batches([source([4], 1.0)], batch_size=10, seed=0).share(0, 4)

@@ -54,16 +54,14 @@ class Batches:
     A batch is of one length class, and its examples are of the sources in the ratio of their weights; in a class, counts stray
     from that ratio by fewer examples than there are sources. Every epoch of a source is a fresh permutation of it. Batch
     number i is a function of i and the seed, so that `position()` and `seek()` lose and repeat nothing, and each of several
-    processes can take its shard of the same batches.
+    processes can take its share of the same batches.
     """
 
-    def __init__(self, sources: Sequence[Source], *, batch_size: int, seed: int, shard: int = 0, shards: int = 1) -> None:
-        """Raises ValueError if no source has examples, their arrays differ in name or shape, or shards do not divide a batch."""
+    def __init__(self, sources: Sequence[Source], *, batch_size: int, seed: int) -> None:
+        """Raises ValueError if no source has examples, or their arrays differ in name or shape."""
         sources = [source for source in sources if source.weight > 0 and len(source.rows["source"])]
         if not sources:
             raise ValueError("batches: expected at least one source with examples and weight above 0; got none")
-        if batch_size % shards:
-            raise ValueError(f"batches: a batch of {batch_size} cannot be split over {shards} processes; choose a multiple")
         self.rows = _joined(sources)
         lengths = (self.rows["source"] != 0).sum(axis=1)
         sizes = [len(source.rows["source"]) for source in sources]
@@ -80,7 +78,7 @@ class Batches:
         self._kinds = kinds
         self._kind_shares = _shares([share[kind == k].sum() for k in kinds])
         self._shares = {k: _shares([share[stream.rows].sum() for stream in streams]) for k, streams in self._streams.items()}
-        self._batch_size, self._shard, self._shards = batch_size, shard, shards
+        self._batch_size, self._block = batch_size, slice(0, batch_size)
         self._identity = _digest(self.rows, [s.weight for s in sources], sizes, batch_size, seed)
         self._iterator = self._dataset()
 
@@ -89,6 +87,16 @@ class Batches:
 
     def __next__(self) -> dict[str, np.ndarray]:
         return next(self._iterator)
+
+    def share(self, part: int, parts: int) -> None:
+        """From here on gives only the part-th of `parts` equal blocks of each batch's rows, as one of several processes does.
+
+        Raises DataError if the parts do not divide a batch.
+        """
+        if self._batch_size % parts:
+            raise DataError(f"batches: a batch of {self._batch_size} cannot be split over {parts} processes; choose a multiple")
+        size = self._batch_size // parts
+        self._block = slice(part * size, (part + 1) * size)
 
     def position(self) -> dict:
         """Where the iterator stands and over what, as JSON-able values."""
@@ -108,15 +116,23 @@ class Batches:
 
     def batch(self, number: int) -> dict[str, np.ndarray]:
         """The batch of that number, from 0."""
+        picked, length = self._picked(number)
+        batch = {name: values[picked] for name, values in self.rows.items() if name != "source"}
+        return {"source": self.rows["source"][picked, :length], **batch}
+
+    def examples(self, number: int) -> np.ndarray:
+        """i64[B] which examples the batch of that number has: their rows in the sources, one after the other."""
+        return self._picked(number)[0]
+
+    def _picked(self, number: int) -> tuple[np.ndarray, int]:
+        """Rows of the batch of that number, and the length that their sources are padded to."""
         before, after = quotas(number, self._kind_shares), quotas(number + 1, self._kind_shares)
         which = int(np.argmax(np.subtract(after, before)))
         kind, turn = self._kinds[which], before[which]  # the turn-th batch of this class
         shares = self._shares[kind]
         firsts, lasts = (quotas(count * self._batch_size, shares) for count in (turn, turn + 1))
         picked = np.concatenate([s.take(*ends) for s, *ends in zip(self._streams[kind], firsts, lasts)])
-        picked = picked[self._shard :: self._shards]
-        batch = {name: values[picked] for name, values in self.rows.items() if name != "source"}
-        return {"source": self.rows["source"][picked, : self.lengths[kind]], **batch}
+        return picked[self._block], self.lengths[kind]
 
     def _dataset(self):
         import grain

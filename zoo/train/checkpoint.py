@@ -1,11 +1,16 @@
-"""Orbax checkpoints: of a training run, to go on from, and of a fitted state, to answer with. Nothing is pickled."""
+"""A fitted state on disk, to answer with: arrays through Orbax, text as JSON, a digest of every file. Nothing is pickled."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import pathlib
+import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,64 +19,7 @@ import numpy as np
 from zoo.records import DataError
 
 ARRAYS, TEXTS, MANIFEST = "arrays", "texts.json", "manifest.json"
-KEPT = 2  # checkpoints of a run
-
-
-class Keeper:
-    """Checkpoints of one training run in a folder, written in the background; the last KEPT are kept.
-
-    A context; when it ends, all that was saved is on disk.
-    """
-
-    def __init__(self, folder: pathlib.Path, identity: str) -> None:
-        """identity: what the run is; checkpoints of another identity are refused by `restore`."""
-        ocp = _orbax()
-        self._folder, self._identity = pathlib.Path(folder).absolute(), identity
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT))
-
-    def __enter__(self) -> Keeper:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._manager.close()
-
-    def save(self, step: int, progress: Any, position: dict) -> None:
-        """Starts to write; the arrays are copied before it returns, so the caller may donate them."""
-        if step == self._manager.latest_step():
-            return
-        ocp = _orbax()
-        about = {"identity": self._identity, "position": position}
-        items = ocp.args.Composite(progress=ocp.args.StandardSave(progress), about=ocp.args.JsonSave(about))
-        self._manager.save(step, args=items)
-
-    def restore(self, like: Any) -> tuple[Any, dict] | None:
-        """The last (progress, position) that was written whole, or None.
-
-        like: a pytree of the same structure and shapes.
-        Raises DataError if the folder holds a run of another identity, or the checkpoint cannot be read.
-        """
-        ocp = _orbax()
-        step = self._manager.latest_step()
-        if step is None:
-            return None
-        about = self._read(step, about=ocp.args.JsonRestore())["about"]
-        if about["identity"] != self._identity:
-            raise DataError(
-                f"{self._folder}: holds training of another configuration or of other data, stopped at step {step}; "
-                "repeat the command it was started with, remove the folder, or name another with --out"
-            )
-        return self._read(step, progress=ocp.args.StandardRestore(like))["progress"], about["position"]
-
-    def _read(self, step: int, **items: Any) -> Any:
-        try:
-            return self._manager.restore(step, args=_orbax().args.Composite(**items))
-        except Exception as error:  # Orbax, TensorStore and JSON raise of many kinds for a damaged file
-            others = [other for other in self._manager.all_steps() if other != step]
-            remedy = f"go on from step {max(others)}" if others else "start again"
-            raise DataError(
-                f"{self._folder / str(step)}: a damaged checkpoint ({type(error).__name__}); remove it to {remedy}"
-            ) from error
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # no space on the disk, in the quota, or for a file
 
 
 def save_state(state: dict, folder: pathlib.Path) -> None:
@@ -79,7 +27,7 @@ def save_state(state: dict, folder: pathlib.Path) -> None:
 
     Arrays go through Orbax, text into one JSON file; a manifest holds the SHA-256 of every file.
     """
-    ocp = _orbax()
+    ocp = orbax()
     folder = pathlib.Path(folder).absolute()
     folder.mkdir(parents=True)
     arrays, texts = _parted(state)
@@ -91,7 +39,7 @@ def save_state(state: dict, folder: pathlib.Path) -> None:
         checkpointer.save(folder / ARRAYS, arrays)
         checkpointer.close()
     (folder / TEXTS).write_text(json.dumps(texts), encoding="utf-8")
-    digests = {name: _digest(folder / name) for name in sorted(_files(folder))}
+    digests = {name: digest(folder / name) for name in sorted(files(folder))}
     (folder / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
 
 
@@ -107,19 +55,19 @@ def load_state(folder: pathlib.Path) -> dict:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (ValueError, TypeError):
         raise DataError(f"{folder / MANIFEST}: not a manifest; copy the folder again or fit again") from None
-    foreign = sorted(_files(folder) - digests.keys() - {MANIFEST})
+    foreign = sorted(files(folder) - digests.keys() - {MANIFEST})
     if foreign:
         raise DataError(f"{folder / foreign[0]}: not in the manifest, so not of this state; remove it")
-    for name, digest in digests.items():
+    for name, expected in digests.items():
         path = folder / name
         if not path.is_file():
             raise DataError(f"{path}: missing, but the manifest lists it; copy the folder again or fit again")
-        if _digest(path) != digest:
+        if digest(path) != expected:
             raise DataError(f"{path}: changed since it was written (SHA-256 differs); copy the folder again or fit again")
     texts = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
     if not (folder / ARRAYS).is_dir():
         return texts
-    checkpointer = _orbax().PyTreeCheckpointer()
+    checkpointer = orbax().PyTreeCheckpointer()
     arrays = checkpointer.restore(folder / ARRAYS)
     checkpointer.close()
     return _merged(jax.tree.map(np.asarray, arrays), texts)
@@ -157,16 +105,29 @@ def _leaves(tree: dict, prefix: str = ""):
             yield prefix + name, value
 
 
-def _files(folder: pathlib.Path) -> set[str]:
+def files(folder: pathlib.Path) -> set[str]:
+    """Paths of all files below a folder, relative to it."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def _digest(path: pathlib.Path) -> str:
+def digest(path: pathlib.Path) -> str:
+    """SHA-256 of a file, in hex."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _orbax():
+@contextlib.contextmanager
+def full_disk(folder: pathlib.Path, remedy: str = "free some space and repeat the command") -> Iterator[None]:
+    """Turns what Orbax raises when the disk is full into a DataError of one line."""
+    try:
+        yield
+    except Exception as error:  # TensorStore's are ValueErrors, Orbax's of many kinds
+        if getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL):
+            raise DataError(f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy}") from error
+        raise
+
+
+def orbax():
     """Orbax without its running commentary; imported late because it takes a second."""
     import orbax.checkpoint as ocp
 

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from zoo.train import plan as plans
+
 CHECKPOINTS = "training"  # folder within the log's
 TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 15.0  # between redraws on a terminal, and between lines in a file
 
@@ -20,9 +22,20 @@ class Log:
 
     quiet: no progress bars and no lines on stderr.
     identity: what the run is, its configuration and data; checkpoints of another identity are not gone on from.
+    plan: how it trains, whatever it trains.
+    writes: False in processes that leave the log's files to the first one; only checkpoints, which all write, then go to the folder.
     """
 
-    def __init__(self, folder: str | os.PathLike | None = None, *, quiet: bool = False, identity: str = "") -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike | None = None,
+        *,
+        quiet: bool = False,
+        identity: str = "",
+        plan: plans.Plan = plans.Plan(),
+        writes: bool = True,
+    ) -> None:
+        self.plan = plan
         self._checkpoints = None if folder is None else pathlib.Path(folder) / CHECKPOINTS
         self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
@@ -30,7 +43,7 @@ class Log:
         self.quiet = quiet
         self._phase = ""
         self._file, self._board = None, None
-        if folder is not None:
+        if folder is not None and writes:
             from tensorboardX import SummaryWriter
 
             pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
