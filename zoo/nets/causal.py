@@ -32,7 +32,7 @@ class CausalItems(nn.Module):
         bias = (self.bias(position, position) + causal[None])[None]
         x = self.drop(self.items(items) * self.shape.width**0.5, deterministic=not train)
         for layer in self.layers:
-            x = layer(x, bias, train=train)
+            x = transformer.applied(layer, x, bias, train=train)
         return self.norm(x)
 
     def scores(self, hidden: jax.Array) -> jax.Array:

@@ -48,6 +48,7 @@ class Shape:
     last_tokens: tuple[int, ...] = ()  # of each position, whose tokens follow the last of the position before; () = any anywhere
     mlp: str = "gelu"  # one of MLPS
     tied: bool = False  # the head is the table of target embeddings, its input scaled by D^-0.5
+    remat: bool = False  # in training keep only what flows between layers, and compute the rest again in the backward pass
     shared: bool = False  # source and target have one vocabulary and one table, that of the source
     recency: int = 0  # places from the last token of the source that have a vector of their own, those before share one; 0 = none has
 
@@ -242,6 +243,12 @@ class DecoderLayer(nn.Module):
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
 
+def applied(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
+    """The layer's output; what it computes on the way is kept for the backward pass, or not where the shape says so (arXiv 1604.06174)."""
+    run = lambda layer, *arrays: layer(*arrays, train=train)
+    return nn.remat(run)(layer, *arrays) if train and layer.shape.remat else run(layer, *arrays)
+
+
 class EncoderDecoder(nn.Module):
     """T5: `encode` a source, then `decode` whole identifiers or `step` through them."""
 
@@ -280,7 +287,7 @@ class EncoderDecoder(nn.Module):
             x = x + self.recency(jnp.clip(after, 0, self.shape.recency - 1))
         x = self.drop(x, deterministic=not train)
         for layer in self.encoder:
-            x = layer(x, bias, train=train)
+            x = applied(layer, x, bias, train=train)
         return self.drop(self.encoder_norm(x), deterministic=not train)
 
     def memory(self, encoded: jax.Array) -> Memory:
@@ -299,7 +306,7 @@ class EncoderDecoder(nn.Module):
         bias = (self.decoder_bias(position, position) + causal[None])[None]
         x = self.drop(self._target_table()(shifted), deterministic=not train)
         for layer, kept in zip(self.decoder, memory):
-            x = layer(x, kept, bias, _pad_bias(source), train=train)
+            x = applied(layer, x, kept, bias, _pad_bias(source), train=train)
         return self.drop(self.decoder_norm(x), deterministic=not train)
 
     def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):

@@ -83,7 +83,7 @@ def fit(
     steps = num_steps(config, num_documents)
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
-        loss or likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown),
+        loss or likelihood(dataclasses.replace(shape, remat=log.plan.remat), smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown),
         params,
         stream,
         optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0),

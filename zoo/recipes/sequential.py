@@ -101,7 +101,7 @@ def fit(make: Callable, collection: records.Interactions, config: Any, shape: tr
     answer = lambda params, users: retrieve(make, config, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
     params = loop.train(
-        loss_of(net, config),
+        loss_of(make(dataclasses.replace(shape, remat=log.plan.remat)), config),
         params,
         stream,
         optimizers.adamw(optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0),

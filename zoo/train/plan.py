@@ -15,7 +15,7 @@ class Plan:
     mesh: str = ""  # sizes of axes, as data=4,model=2 (zoo.train.sharding); "" = one device
     accumulate: int = 1  # parts that a batch is computed in, one after the other, for as many times less memory
     average: float = 0.0  # decay of the moving average of the parameters that is judged and returned, 0 = none
-    remat: bool = False  # compute the inside of layers again in the backward pass in place of keeping it
+    remat: bool = False  # compute the inside of layers again in the backward pass in place of keeping it; of networks that have layers
     skip: int = 0  # steps with a loss or gradient that is not finite that may be left out; one more ends training
     profile: str = ""  # folder for a trace of a few steps, "" = none
 

@@ -16,7 +16,6 @@ from zoo.train import sharding
 
 Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]  # (params, batch, key) -> f32[] and scalars to report
 
-LAYER = "layer"  # networks name what flows between their layers so (jax.ad_checkpoint.checkpoint_name); rematerialisation keeps only that
 RAMP = 10  # the average of the first steps forgets faster: its decay is at most (1 + t) / (RAMP + t)
 
 
@@ -49,8 +48,6 @@ def step_function(
     places: shardings of the progress on a mesh, which it keeps.
     """
     optimizer = optax.with_extra_args_support(optimizer)
-    if plan.remat:
-        loss = jax.checkpoint(loss, policy=jax.checkpoint_policies.save_only_these_names(LAYER))
     gradient_of = jax.value_and_grad(loss, has_aux=True)
 
     def step(progress: Progress, batch: dict, fraction: jax.Array) -> tuple[Progress, dict]:
