@@ -14,8 +14,8 @@ import optax
 import pytest
 
 from zoo.records import DataError
+from zoo.train import checkpoint, health, loop, plan, speed
 from zoo.train import log as logs
-from zoo.train import loop
 
 SCRIPT = pathlib.Path(__file__).with_name("resumed_run.py")
 spec = importlib.util.spec_from_file_location("resumed_run", SCRIPT)
@@ -168,13 +168,77 @@ def test_an_interrupt_without_a_folder_says_that_nothing_is_kept():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_loss_that_is_not_finite_stops_at_its_step(tmp_path):
+class Numbered(Given):
+    """Batches that can be asked for by their number, as those of zoo.data.batches."""
+
+    def batch(self, number):
+        return self.batches[number % len(self.batches)]
+
+    def examples(self, number):
+        return np.arange(number, number + 10)
+
+
+def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_what_reproduces_it(tmp_path):
     good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.nan], np.float32)}
-    batches = Given(*[good] * 6, bad, *[good] * 5000)
-    with pytest.raises(FloatingPointError, match=r"not finite at step 7 \(batch number 6\)"):
-        descend(batches, steps=4000, folder=tmp_path)
+    batches = Numbered(*[good] * 6, bad, *[good] * 5000)
+    with pytest.raises(FloatingPointError, match=r"not finite at step 7 \(batch number 6, examples 6, 7, .* 13, ..., SHA-256 [0-9a-f]{16}\)") as raised:
+        descend(batches, steps=4000, folder=tmp_path / "training")
     assert batches.number < 100  # it was seen long before the end
-    assert saved_step(tmp_path) == 0
+    assert saved_step(tmp_path / "training") == 0
+    assert str(tmp_path / "failed-at-7") in str(raised.value)
+    state = checkpoint.load_state(tmp_path / "failed-at-7")
+    assert state["params"]["w"] == 1 - 0.5**6  # w <- (1 + w) / 2, six times: before the step, not after it
+    value, norm = health.reproduce(mean_error, tmp_path / "failed-at-7")
+    assert np.isnan(value) and np.isnan(norm)
+    with pytest.raises(FloatingPointError, match=r"at step 7 \(batch number 6\); lower"):
+        descend(Given(*batches.batches), steps=20)  # of batches that cannot be asked for again, the number alone
+
+
+def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_allows():
+    good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.inf], np.float32)}
+    log = logs.Log(quiet=True, plan=plan.Plan(skip=2))
+    assert descend(Given(good, bad, good, bad, good), steps=5, log=log)["w"] == 1 - 0.5**3
+    assert [row["skipped"] for row in log.history] == [0, 1, 1, 2, 2]
+    with pytest.raises(FloatingPointError, match=r"at step 6 \(batch number 5; 2 such steps were left out before\)"):
+        descend(Given(good, bad, good, bad, good, bad), steps=6, log=logs.Log(quiet=True, plan=plan.Plan(skip=2)))
+
+
+def test_a_device_without_memory_is_said_in_one_line():
+    def loss(params, batch, key):
+        column, row = jax.random.normal(key, (1 << 22, 2)), jnp.full((2, 1 << 22), params["w"])
+        return jnp.tanh(column @ row).mean(), {}  # 70 TB between
+
+    with pytest.raises(DataError, match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or more, --remat") as raised:
+        loop.train(loss, {"w": jnp.ones(())}, Given({"x": np.ones(2)}), optax.sgd(0.1), steps=1, key=jax.random.key(0), log=quiet())
+    assert "\n" not in str(raised.value)
+
+
+def test_sigterm_is_no_failure_where_all_is_kept(tmp_path):
+    stop = lambda params: signal.raise_signal(signal.SIGTERM) or {}
+    with pytest.raises(loop.Preempted, match="all 2 steps are kept"):
+        run.train(quiet(), folder=tmp_path, evaluate=stop, evaluate_every=2)
+    with pytest.raises(loop.Interrupted) as raised:
+        run.train(quiet(), evaluate=stop, evaluate_every=2)
+    assert not isinstance(raised.value, loop.Preempted)
+
+
+def test_rates_are_logged_with_the_operations_that_xla_counts(monkeypatch):
+    monkeypatch.setitem(speed.PEAKS, "cpu", 1e15)
+    log = quiet()
+    loss = lambda params, batch, key: (jnp.mean(batch["x"] @ params["w"]), {})
+    batches = Given({"x": np.ones((64, 512), np.float32), "source": np.array([[1, 2, 0]] * 64)})
+    loop.train(loss, {"w": jnp.ones((512, 256))}, batches, optax.sgd(0.1), steps=3, key=jax.random.key(0), log=log)
+    row = log.history[-1]
+    per_example = row["flops_per_second"] / row["examples_per_second"]
+    assert 2 * 2 * 512 * 256 < per_example < 1.1 * 2 * 2 * 512 * 256  # a product forward, and one for the gradient
+    assert row["tokens_per_second"] == pytest.approx(2 * row["examples_per_second"])  # 0 is no token
+    assert row["peak_share"] == pytest.approx(row["flops_per_second"] / 8e15)
+    assert 0 <= row["data_wait"] <= 1
+
+
+def test_a_trace_is_written(tmp_path):
+    descend(Given({"x": np.ones(2, np.float32)}), steps=8, log=logs.Log(quiet=True, plan=plan.Plan(profile=str(tmp_path))))
+    assert list(tmp_path.rglob("*.xplane.pb"))
 
 
 def test_a_gradient_that_is_not_finite_stops_too():
