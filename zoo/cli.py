@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from zoo import recipes, records, verbs
-from zoo.train import health
 from zoo.train import plan as plans
+from zoo.train import stopped
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
 BESIDE = (  # what the second table of `compare` holds
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as error:
-        preempted = isinstance(error, health.Preempted)
+        preempted = isinstance(error, stopped.Preempted)
         print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr, flush=True)
         if arguments is None:  # the end of this process, and jaxlib crashes in a tidy one if its compiler was interrupted
             os._exit(0 if preempted else INTERRUPTED)

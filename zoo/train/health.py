@@ -21,14 +21,6 @@ from zoo.train import checkpoint, processes
 NAMED = 8  # examples of a batch that a message names
 
 
-class Interrupted(KeyboardInterrupt):
-    """Training was stopped from outside; the message says what is kept and how to go on."""
-
-
-class Preempted(Interrupted):
-    """Training was stopped by SIGTERM, as preemptible machines are, and all of it is kept: no failure."""
-
-
 class Signals:
     """Ctrl-C and SIGTERM while a block runs: they set `stop`; a second Ctrl-C interrupts at once."""
 

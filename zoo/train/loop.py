@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from zoo.train import best as bests
-from zoo.train import health, keeper, processes, sharding, speed
+from zoo.train import health, keeper, processes, sharding, speed, stopped
 from zoo.train import log as logs
 from zoo.train import plan as plans
 from zoo.train import step as steps_
@@ -24,7 +24,7 @@ SAVE_SECONDS = 60.0  # between checkpoints
 PROFILED = (5, 15)  # steps of a run whose trace is written; the first ones compile
 
 Loss = steps_.Loss
-Interrupted, Preempted = health.Interrupted, health.Preempted
+Interrupted, Preempted = stopped.Interrupted, stopped.Preempted
 
 
 def train(
@@ -106,8 +106,8 @@ def train(
         fraction = _fraction(done, steps, decided.seconds, seconds)
         if judge is not None and judge.hopeless(progress.best, done):
             fraction = 1.0
-        stopped = lambda: decided.stop if jax.process_count() > 1 else signals.stop
-        while fraction < 1 and not stopped():
+        halted = lambda: decided.stop if jax.process_count() > 1 else signals.stop
+        while fraction < 1 and not halted():
             trace.before(done, progress.step)
             asked = time.monotonic()
             batch = next(batches)
@@ -145,9 +145,9 @@ def train(
         reports.flush()
         if reports.failed:
             raise health.diverged(progress, batches, key, folder, placed.fetch)
-        if kept is not None and done > first and not stopped():  # what follows may be interrupted too
+        if kept is not None and done > first and not halted():  # what follows may be interrupted too
             kept.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
-        if stopped():
+        if halted():
             remains = "nothing is kept, because no folder was given"
             if kept is not None:
                 kept.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})

@@ -51,6 +51,21 @@ def adafactor(rate: Rate, *, clip: float) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(clip), factored, optax.scale(-1.0), _scale_by(rate))
 
 
+def adagrad(rate: Rate, *, clip: float) -> optax.GradientTransformation:
+    """Adagrad (Duchi et al. 2011, JMLR 12), squares summed from 0.1 on, gradients clipped to a global norm; suits rare tokens."""
+    return optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_rss(initial_accumulator_value=0.1), _scale_by(rate))
+
+
+NAMES = ("adamw", "adafactor", "adagrad")
+
+
+def of(name: str, rate: Rate, *, weight_decay: float, clip: float) -> optax.GradientTransformation:
+    """The optimiser of that name, one of NAMES; weight_decay is of adamw alone."""
+    if name == "adamw":
+        return adamw(rate, weight_decay=weight_decay, clip=clip)
+    return {"adafactor": adafactor, "adagrad": adagrad}[name](rate, clip=clip)
+
+
 def _scale_by(rate: Rate) -> optax.GradientTransformationExtraArgs:
     """Updates times -rate(step, fraction), which the loop tells."""
 
