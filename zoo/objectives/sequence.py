@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 
 
-def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.0) -> jax.Array:
+def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.0, z_loss: float = 0.0) -> jax.Array:
     """f32[B] -log p(identifier): token cross-entropies summed over an identifier and the one pad that ends it.
 
     A token after the first pad does not count, so an identifier of full length L counts L tokens, a shorter one
     its length plus one. With smoothing e the target distribution is (1 - e) one-hot + e uniform (Szegedy et al. 2016, sec. 7)
-    over the tokens whose logit is not -inf.
+    over the tokens whose logit is not -inf. z_loss adds z_loss * log(Z)^2 a token, Z the normaliser, which keeps logits small
+    (Chowdhery et al. 2022, arXiv 2204.02311, sec. 5; theirs is 1e-4).
 
     logits: f32[B, L, V]; target: i32[B, L], 0 = pad. O(B L V).
     """
@@ -22,6 +23,8 @@ def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.
         possible = logits > -jnp.inf
         even = jnp.where(possible, log_probability, 0.0).sum(axis=-1) / possible.sum(axis=-1)
         loss = (1 - smoothing) * loss - smoothing * even
+    if z_loss:
+        loss = loss + z_loss * jnp.square(jax.nn.logsumexp(logits, axis=-1))
     return jnp.sum(loss * counted(target), axis=-1)
 
 
