@@ -121,3 +121,21 @@ def test_large_logits_stay_finite():
     value, gradient = jax.value_and_grad(lambda x: sequence.cross_entropy(x, jnp.array([[1]])).sum())(logits)
     np.testing.assert_allclose(value, 2e4, rtol=1e-6)
     np.testing.assert_allclose(gradient, [[[1, -1, 0]]], atol=1e-6)  # softmax minus one-hot
+
+
+def test_disagreement_is_the_value_worked_by_hand():
+    # p = (1/2, 1/2), q = (1/4, 3/4): 1/2 [(1/2 - 1/4) ln 2 + (1/2 - 3/4) ln(2/3)] = 1/8 ln 3 at each of two counted places
+    one, other = (jnp.log(jnp.tile(jnp.array(row), (1, 3, 1))) for row in ([0.5, 0.5], [0.25, 0.75]))
+    got = sequence.disagreement(one, other, jnp.array([[1, 0, 0]]))
+    np.testing.assert_allclose(got, [2 * np.log(3) / 8], rtol=1e-6)
+
+
+def test_disagreement_is_symmetric_zero_for_equals_and_blind_to_what_cannot_be():
+    (one, target), (other, _) = random_case(0), random_case(1)
+    disagree = jax.jit(sequence.disagreement)
+    np.testing.assert_allclose(disagree(one, other, target), disagree(other, one, target), rtol=1e-6)
+    np.testing.assert_array_equal(disagree(one, one, target), np.zeros(B))
+    masked = [np.concatenate([x, np.full((B, L, 2), -np.inf, np.float32)], axis=-1) for x in (one, other)]
+    np.testing.assert_allclose(disagree(*masked, target), disagree(one, other, target), rtol=1e-6)
+    slope = jax.grad(lambda x: sequence.disagreement(x, masked[1], target).sum())(masked[0])
+    assert np.isfinite(slope).all() and np.abs(slope).max() > 0.01

@@ -28,6 +28,20 @@ def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.
     return jnp.sum(loss * counted(target), axis=-1)
 
 
+def disagreement(one: jax.Array, other: jax.Array, target: jax.Array) -> jax.Array:
+    """f32[B] symmetric divergence 1/2 [KL(p || q) + KL(q || p)] of two predictions, summed over an identifier's counted tokens.
+
+    The consistency of two passes through dropout; eq. 6 of arXiv 2206.02743 (NCI), after R-Drop (arXiv 2106.14448).
+
+    one, other: f32[B, L, V] logits, -inf at the same places; target: i32[B, L], 0 = pad. O(B L V).
+    """
+    p, q = jax.nn.log_softmax(one), jax.nn.log_softmax(other)
+    possible = one > -jnp.inf
+    gap = jnp.where(possible, p, 0.0) - jnp.where(possible, q, 0.0)
+    divergence = 0.5 * jnp.sum((jnp.exp(p) - jnp.exp(q)) * gap, axis=-1)
+    return jnp.sum(divergence * counted(target), axis=-1)
+
+
 def counted(target: jax.Array) -> jax.Array:
     """f32[B, L]: 1 for tokens of an identifier and the pad that ends it, 0 after."""
     before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=1)

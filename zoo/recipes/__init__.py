@@ -14,6 +14,10 @@ from zoo.records import DataError
 MODULES = {
     "bm25": "zoo.recipes.bm25",
     "dsi": "zoo.recipes.dsi",
+    "dsi-qg": "zoo.recipes.dsi_qg",
+    "nci": "zoo.recipes.nci",
+    "dpr": "zoo.recipes.dpr",
+    "dpr-hn": "zoo.recipes.dpr_hn",
     "tiger": "zoo.recipes.tiger",
     "popularity": "zoo.recipes.popularity",
     "markov": "zoo.recipes.markov",

@@ -14,22 +14,28 @@ import jax
 import numpy as np
 
 from zoo import recipes, records
-from zoo.data import batches, generate, tokens
-from zoo.docids import cluster, docids, text, vectors
+from zoo.data import batches, tokens
+from zoo.docids import cluster, docids, text
 from zoo.nets import sentences, transformer
-from zoo.recipes import seq2seq, starting
+from zoo.recipes import options, reading, seq2seq, starting
 from zoo.search import decoders
 from zoo.train import optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
-SIZE, SHARE, AMOUNT = (1, math.inf), (0.0, 0.99), (0.0, math.inf)
-LIMITS = {  # of options: the least and the most
-    **dict.fromkeys(("leaf_size", "vocabulary", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
-    **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
+ONE_OF = {
+    "identifiers": ("semantic", "naive", "atomic"),
+    "vectors": ("tfidf", "minilm"),
+    "decoding": decoders.NAMES,
+    "dtype": ("float32", "bfloat16"),
+    "decay": optimizers.DECAYS,
+}
+LIMITS = {
+    **dict.fromkeys(("leaf_size", "vocabulary", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), options.SIZE),
+    **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
     **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
-    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "minutes"), AMOUNT),
-    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), (0, math.inf)),
+    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
+    **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "minutes"), options.AMOUNT),
+    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
     "generated_share": (0.0, 1.0),
 }
 
@@ -75,53 +81,28 @@ class Config:
     decoding: str = "trie"  # one of zoo.search.decoders; free: as the paper, invalid identifiers are dropped and counted
 
     def __post_init__(self) -> None:
-        _one_of("identifiers", self.identifiers, ("semantic", "naive", "atomic"))
-        _one_of("vectors", self.vectors, ("tfidf", "minilm"))
-        _one_of("decoding", self.decoding, decoders.NAMES)
-        _one_of("dtype", self.dtype, ("float32", "bfloat16"))
-        _one_of("decay", self.decay, optimizers.DECAYS)
-        for option, (least, most) in LIMITS.items():
-            value = getattr(self, option)
-            if not least <= value <= most:
-                raise records.DataError(f"dsi: option {option} expects {least} to {most}, got {value}")
+        options.require("dsi", self, one_of=ONE_OF, limits=LIMITS)
 
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
-    queries, answers = seq2seq.pairs(collection)
-    made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
-    contents = collection.corpus.contents()
-
     log.phase("tokens and vectors")
-    if config.stem:
-        contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
-    if start is not None:
-        tokenizer = starting.reader(start, (INDEX, RETRIEVE))
-    else:
-        tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=(INDEX, RETRIEVE))
-    asked = list(contents)  # with the queries that are known to ask for it
-    for query, row in zip(queries, answers):
-        asked[row] += "\n" + query
-    embedded = vectors.tfidf_svd(
-        tokens.whole(tokenizer, asked), vocabulary=tokens.count(tokenizer), dim=config.width, seed=0
-    )
+    texts = reading.read(collection, config, prompts=(INDEX, RETRIEVE), start=start)
+    embedded = reading.embed(texts, config.width)
 
     log.phase("identifiers")
     ids = _identifiers(collection, config, name_key, embedded.documents, log)
 
     log.phase("train")
-    encode = lambda texts, length, prompt: tokens.encode(tokenizer, texts, length=length, prompt=prompt)
     retrieval_share = 1 / (1 + config.index_ratio)
-    made_share = (config.generated_share if queries else 1.0) if made else 0.0
+    made_share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     sources = [
-        batches.Source(
-            {"source": source, "target": ids.tokens[np.asarray(rows, np.int64)]}, weight
-        )
+        batches.Source({"source": source, "target": ids.tokens[np.asarray(rows, np.int64)]}, weight)
         for source, rows, weight in (
-            (encode(contents, config.document_length, INDEX), np.arange(len(contents)), 1 - retrieval_share),
-            (encode(queries, config.query_length, RETRIEVE), answers, retrieval_share * (1 - made_share)),
-            (encode(made, config.query_length, RETRIEVE), origins, retrieval_share * made_share),
+            (texts.encode(texts.contents, config.document_length, INDEX), np.arange(len(ids)), 1 - retrieval_share),
+            (texts.encode(texts.queries, config.query_length, RETRIEVE), texts.answers, retrieval_share * (1 - made_share)),
+            (texts.encode(texts.made, config.query_length, RETRIEVE), texts.origins, retrieval_share * made_share),
         )
         if len(rows) and weight > 0
     ]
@@ -129,15 +110,15 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
         raise records.DataError("dsi: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
     start = starting.writing(start, ids.tokens)
     shape = transformer.Shape(
-        source_vocab=tokens.count(tokenizer),
+        source_vocab=tokens.count(texts.tokenizer),
         target_vocab=ids.alphabet,
         target_length=ids.tokens.shape[1],
         **{field: getattr(config, field) for field in SHAPE},
     )
     shape = starting.shaped(shape, start)
     words = embedded.words / embedded.words.std() if config.vector_start else None
-    params = seq2seq.fit(sources, len(contents), shape, config, train_key, log, embeddings=words, start=start)
-    return seq2seq.packed(params, shape, ids, tokenizer, collection.corpus)
+    params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, start=start)
+    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
@@ -148,7 +129,7 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
 
 def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
-    texts = tokens.stemmed(queries.texts) if config.stem else queries.texts
+    texts = reading.asked(config, queries).texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
     return sources, transformer.Shape.of(state["shape"])
 
@@ -161,11 +142,6 @@ def _identifiers(collection, config: Config, key: jax.Array, embedded: np.ndarra
     if config.vectors == "minilm":
         embedded = sentences.encode(collection.corpus.contents(), log=log)
     return docids.offset(cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size))
-
-
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise records.DataError(f"dsi: option {option} expects one of {', '.join(allowed)}, got {value!r}")
 
 
 SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")

@@ -47,16 +47,25 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
 
     def loss(params, batch, key):
         drop, hide = jax.random.split(key)
-        source, target = batch["source"], batch["target"]
-        if word_dropout:
-            hidden = jax.random.bernoulli(hide, word_dropout, source.shape) & (source != tokens.PAD)
-            source = jnp.where(hidden, unknown, source)
+        source, target = hidden(batch["source"], hide, word_dropout, unknown), batch["target"]
         logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
         value = sequence.cross_entropy(logits, target, smoothing=smoothing).mean()
-        exact = jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
-        return value, {"identifiers_right": exact}
+        return value, {"identifiers_right": exact(logits, target)}
 
     return loss
+
+
+def hidden(source: jax.Array, key: jax.Array, share: float, unknown: int = tokens.UNKNOWN) -> jax.Array:
+    """Source i32[B, S] with a share of its tokens replaced by the unknown token."""
+    if not share:
+        return source
+    chosen = jax.random.bernoulli(key, share, source.shape) & (source != tokens.PAD)
+    return jnp.where(chosen, unknown, source)
+
+
+def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """f32[] share of identifiers i32[B, L] whose every token is the most probable by logits f32[B, L, V]."""
+    return jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
 
 
 def fit(
@@ -140,10 +149,7 @@ def steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
 def retrieve(
     config, state: dict, queries: records.Queries, k: int, *, prompt: str = "", kind: type[transformer.Shape] = transformer.Shape
 ) -> records.Ranking:
-    """Documents whose identifiers the model finds most probable for texts; `kind` as in `search`.
-
-    state: "params", "shape" (JSON), "docids" ("tokens", "alphabet"), "tokenizer" and "corpus_ids" (JSON).
-    """
+    """Documents whose identifiers the model finds most probable for texts; state as `packed` makes it, `kind` as in `search`."""
     sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
     return search(config, state, sources, queries.ids, k, kind=kind)
 
@@ -162,6 +168,7 @@ def search(
 ) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
 
+    state: "params", "shape" (JSON), "docids" ("tokens", "alphabet") and "corpus_ids" (JSON), as `packed` makes it.
     excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; allowed: bool[N] documents that are answers
     to any; both by decoders of FILTERED only.
     temperature: above 0, answers are drawn without replacement at this temperature from what `config.decoding`, one of FILTERED,
@@ -245,7 +252,7 @@ def widened(ranking: records.Ranking, k: int) -> records.Ranking:
 
 
 def packed(params: dict, shape: transformer.Shape, ids: docids.Docids, tokenizer: str, corpus: records.Corpus) -> dict:
-    """The state that `retrieve` reads."""
+    """The state that `search` reads, and the tokenizer of queries."""
     return {
         "params": params,
         "shape": json.dumps(dataclasses.asdict(shape)),

@@ -1,0 +1,160 @@
+"""Dual encoders: vectors by hand, the contrast against a loop, what is mined, and documents that come later."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import zoo
+from zoo import recipes, records
+from zoo.data import toy
+from zoo.nets import dual, transformer
+from zoo.recipes import contrasting, dpr, dpr_hn, reading
+
+SOURCE = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [2, 2, 0, 0]], np.int32)
+CONFIG = dpr.Config(
+    vocabulary=200, document_length=8, query_length=8, width=8, heads=2, head_width=4, encoder_hidden=8, batch=4, steps=2, word_dropout=0.0
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """Most of the time of these tests is compilation: it is told not to optimise."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def vectors_of(pooling, normalised, **changes):
+    shape = dual.Shape(contrasting.shape_of(5, CONFIG).encoder, pooling, normalised=normalised, **changes)
+    net = dual.DualEncoder(shape)
+    params = net.init(jax.random.key(0), SOURCE, SOURCE)
+    if pooling == "weighted":
+        params["params"]["tower"]["weight"] = jnp.arange(5.0)
+    states = np.asarray(transformer.EncoderDecoder(shape.encoder).apply(
+        {"params": params["params"]["tower"]["encoder"]}, SOURCE, method="encode"
+    ))
+    return np.asarray(net.apply(params, SOURCE, side=dual.DOCUMENT, method="vectors")), states
+
+
+@pytest.mark.parametrize(
+    ("pooling", "expected"),
+    (
+        ("first", lambda h: [h[0, 0], h[1, 0], h[2, 0]]),
+        ("mean", lambda h: [(h[0, 0] + h[0, 1] + h[0, 2]) / 3, h[1, 0], (h[2, 0] + h[2, 1]) / 2]),
+        ("weighted", lambda h: [(1 * h[0, 0] + 2 * h[0, 1] + 3 * h[0, 2]) / 3, 4 * h[1, 0], (2 * h[2, 0] + 2 * h[2, 1]) / 2]),
+    ),
+)
+def test_a_vector_is_what_its_pooling_says(pooling, expected):
+    plain, states = vectors_of(pooling, normalised=False)
+    np.testing.assert_allclose(plain, expected(states), rtol=1e-5, atol=1e-6)  # float32 sums in another order
+    scaled, _ = vectors_of(pooling, normalised=True)
+    np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), rtol=1e-5, atol=1e-6)
+
+
+def given(**changes):
+    """Four documents; queries 0 and 1 ask for documents 0 and 2, of which query 0 knows 1 as well, query 2 is query 0 again."""
+    numbers = np.array([0, 1, 0])
+    fields = dict(
+        texts=["a", "b", "a"], queries=SOURCE, answers=np.array([0, 2, 1]), weights=np.ones(3), documents=np.arange(1, 5, dtype=np.int32)[:, None],
+        known=np.array([0 * 4 + 0, 0 * 4 + 1, 1 * 4 + 2]), numbers=numbers, judged=3,
+    )  # fmt: skip
+    return contrasting.Examples(**fields | changes)
+
+
+def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
+    batch = {"source": SOURCE, "right": np.array([0, 2, 1]), "number": np.array([0, 1, 0]), "wrong": np.array([[3], [-1], [0]])}
+    made = next(contrasting.WithDocuments(iter([batch]), given()))
+    np.testing.assert_array_equal(made["document"][:, 0], [1, 3, 2, 4, 1, 1])  # right ones, then mined ones; none is document 0 in disguise
+    np.testing.assert_array_equal(
+        made["allowed"],
+        [[True, True, False, True, False, False],  # query 0: document 1 answers it too, as does the mined 0
+         [True, True, True, True, False, True],
+         [False, True, True, True, False, False]],
+    )  # fmt: skip
+
+
+def test_the_loss_is_the_softmax_over_allowed_documents():
+    shape = contrasting.shape_of(5, CONFIG)
+    params = dual.DualEncoder(shape).init(jax.random.key(0), SOURCE, SOURCE)
+    document = np.array([[1, 2], [4, 3], [2, 0], [3, 3]], np.int32)
+    allowed = np.array([[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
+    loss, metrics = contrasting.contrast(shape, CONFIG)(params, {"source": SOURCE, "document": document, "allowed": allowed}, jax.random.key(1))
+    scores = np.asarray(dual.DualEncoder(shape).apply(params, SOURCE, document), np.float64) / 0.05
+    terms = [-np.log(np.exp(scores[i, i]) / np.exp(scores[i][allowed[i]]).sum()) for i in range(3)]
+    np.testing.assert_allclose(loss, np.mean(terms), rtol=1e-4)  # cosines of float32 over .05
+    assert metrics["first_in_batch"] == np.mean([np.argmax(np.where(allowed[i], scores[i], -9e9)) == i for i in range(3)])
+
+
+def test_negatives_are_no_answers_no_copies_and_not_preferred():
+    texts = reading.Texts(["p", "q", "r", "r"], [], [], [], [], "")
+    ranked = np.array([[0, 1, 2, 3], [3, 2, 1, -1], [1, 0, 2, 3]])
+    rows, every = np.arange(3), np.ones((3, 4), bool)
+    found = dpr_hn.mined(ranked, every, texts, given(), rows, 3, seed=0)
+    assert [set(row) - {-1} for row in found] == [{2, 3}, {1}, {2, 3}]  # 3 has the text of 2, which answers query 1
+    assert (found[0] == -1).sum() == 1  # as many as there are, and no other
+    doubtful = every.copy()
+    doubtful[0, 3] = doubtful[2] = False
+    found = dpr_hn.mined(ranked, doubtful, texts, given(), rows, 3, seed=0)
+    assert [set(row) - {-1} for row in found] == [{2}, {1}, set()]
+    drawn = {tuple(dpr_hn.mined(ranked, every, texts, given(), rows, 1, seed=seed)[:, 0]) for seed in range(20)}
+    assert {row[0] for row in drawn} == {2, 3}  # which ones is chance
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return zoo.fit("dpr", toy.build(20), size="tiny", options={"steps": 2, "batch": 8, "towers": "shared"}, quiet=True)
+
+
+def test_documents_that_come_later_are_found_and_the_others_stay(fitted):
+    later = toy.build(30).corpus
+    later = records.Corpus(later.ids[20:], later.titles[20:], later.texts[20:])
+    grown = dataclasses.replace(fitted, state=dpr.add(fitted.config, fitted.state, later))
+    np.testing.assert_array_equal(grown.state["vectors"][:20], fitted.state["vectors"])
+    ranking = zoo.retrieve(grown, [later.contents()[4]], 3)
+    assert ranking.answers(0)[0][0] == "d24" and len(json.loads(grown.state["corpus_ids"])) == 30
+    for path, leaf in jax.tree.leaves_with_path(grown.state["params"]):
+        assert leaf is dict(jax.tree.leaves_with_path(fitted.state["params"]))[path]
+    with pytest.raises(records.DataError, match="document 'd20' is in the index already"):
+        dpr.add(grown.config, grown.state, later)
+
+
+def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_path, monkeypatch):
+    """No step of the first round is repeated; the result is that of a run without interruption."""
+    options = {"steps": 4, "batch": 8, "towers": "shared"}
+    whole = zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True)
+    contrast, losses = contrasting.contrast, []
+
+    def until_the_second(shape, config):
+        losses.append(contrast(shape, config))
+        if len(losses) == 2:
+            raise KeyboardInterrupt
+        return losses[-1]
+
+    monkeypatch.setattr(contrasting, "contrast", until_the_second)
+    again = lambda: zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True, out=tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    resumed = again()
+    steps = [(row["phase"], row["step"]) for row in resumed.history if "loss" in row]
+    assert steps == [(phase, step) for phase in dpr_hn.ROUNDS.values() for step in (1, 2)]
+    np.testing.assert_array_equal(resumed.state["vectors"], whole.state["vectors"])
+
+
+def test_values_that_mean_nothing_are_refused():
+    for name, options, message in (
+        ("dpr", {"pooling": "max"}, "dpr: option pooling expects one of first, mean, weighted"),
+        ("dpr", {"batch": 1}, "dpr: option batch expects 2"),
+        ("dpr-hn", {"ceiling": 1.5}, "dpr-hn: option ceiling expects 0.0 to 1.0"),
+    ):
+        with pytest.raises(records.DataError, match=message):
+            recipes.configure(recipes.get(name), "tiny", options)
+
+
+def test_nothing_to_learn_from_is_refused():
+    alone = dataclasses.replace(toy.build(3), queries=records.Queries((), ()), qrels={})
+    with pytest.raises(records.DataError, match="nothing to learn from"):
+        zoo.fit("dpr", alone, size="tiny", options={"generated": 0}, quiet=True)

@@ -1,0 +1,164 @@
+"""What dual encoders share: the examples that they learn from, training in contrast to other documents, vectors of texts."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import records
+from zoo.data import batches, tokens
+from zoo.index import dense
+from zoo.nets import dual, transformer
+from zoo.objectives import ranking
+from zoo.recipes import reading, seq2seq
+from zoo.train import loop, optimizers
+
+PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}  # the first token of a text; it tells a shared tower the side
+SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")
+
+
+class Examples(NamedTuple):
+    """Queries with a document that answers each, train queries first, and what else is known to answer them."""
+
+    texts: list[str]  # n
+    queries: np.ndarray  # i32[n, S]
+    answers: np.ndarray  # i64[n] rows of documents
+    weights: np.ndarray  # f64[n] how often each is shown, relative to the others
+    documents: np.ndarray  # i32[N, S'] tokens of the documents
+    known: np.ndarray  # i64[m] sorted query number x N + row of every pair that is judged relevant
+    numbers: np.ndarray  # i64[n] number of each query; equal texts have one
+    judged: int  # how many are train queries
+
+
+def examples(texts: reading.Texts, config) -> Examples:
+    """Train queries and generated ones. Raises DataError if there are neither."""
+    share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
+    if not texts.queries and not texts.made:
+        raise records.DataError("dpr: nothing to learn from: no train queries and generated=0; raise generated")
+    kinds = [(texts.queries, texts.answers, 1 - share), (texts.made, texts.origins, share)]
+    kinds = [kind for kind in kinds if kind[0] and kind[2] > 0]
+    asked = [text for given, _, _ in kinds for text in given]
+    answers = np.concatenate([np.asarray(rows, np.int64) for _, rows, _ in kinds])
+    number = {text: n for n, text in enumerate(dict.fromkeys(asked))}
+    numbers = np.array([number[text] for text in asked], np.int64)
+    return Examples(
+        texts=asked,
+        queries=texts.encode(asked, config.query_length, PROMPTS[dual.QUERY]),
+        answers=answers,
+        weights=np.concatenate([np.full(len(given), weight / len(given)) for given, _, weight in kinds]),
+        documents=texts.encode(texts.contents, config.document_length, PROMPTS[dual.DOCUMENT]),
+        known=np.unique(numbers * len(texts.contents) + answers),
+        numbers=numbers,
+        judged=len(texts.queries) if share < 1 else 0,
+    )
+
+
+def start(texts: reading.Texts, config, key: jax.Array) -> Any:
+    """Parameters before training."""
+    shape = shape_of(tokens.count(texts.tokenizer), config)
+    blank = jnp.zeros((1, 1), jnp.int32)
+    params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
+    if config.vector_start:
+        words = reading.embed(texts, config.width).words
+        size = np.linalg.norm(words, axis=1)
+        for tower in params["params"].values():
+            tower["encoder"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std())
+            if "weight" in tower:  # states have one length each: the weights give the words their own back
+                tower["weight"] = jnp.asarray(size / size.mean())
+    return params
+
+
+def train(given: Examples, params: Any, config, key: jax.Array, log, *, negatives: np.ndarray | None = None, share: float = 1.0) -> Any:
+    """Parameters after training for a share of the steps and minutes of config.
+
+    negatives: i64[n, H] wrong documents of each example beside those of its batch, -1 = none; H = 0 if None.
+    """
+    negatives = np.zeros((len(given.answers), 0), np.int64) if negatives is None else negatives
+    order, train_key = jax.random.split(key)
+    by_weight = [np.flatnonzero(given.weights == weight) for weight in np.unique(given.weights)]
+    sources = [
+        batches.Source(
+            {"source": given.queries[rows], "right": given.answers[rows], "number": given.numbers[rows], "wrong": negatives[rows]},
+            float(given.weights[rows].sum()),
+        )
+        for rows in by_weight
+    ]
+    stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
+    steps = max(1, round(share * seq2seq.num_steps(config, len(given.documents))))
+    vocabulary = params["params"]["tower"]["encoder"]["source_embedding"]["embedding"].shape[0]
+    return loop.train(
+        contrast(shape_of(vocabulary, config), config),
+        params,
+        WithDocuments(stream, given),
+        optimizers.adamw(
+            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0
+        ),
+        steps=steps,
+        key=train_key,
+        log=log,
+        folder=log.checkpoints,
+        identity=log.identity,
+        seconds=60 * share * config.minutes if config.minutes else math.inf,
+    )
+
+
+def contrast(shape: dual.Shape, config) -> loop.Loss:
+    """Loss of batches {"source": i32[B, S], "document": i32[C, S'], "allowed": bool[B, C]}: eq. 2; document i answers query i."""
+    net = dual.DualEncoder(shape)
+
+    def loss(params, batch, key):
+        drop, hide, hide_documents = jax.random.split(key, 3)
+        source = seq2seq.hidden(batch["source"], hide, config.word_dropout)
+        document = seq2seq.hidden(batch["document"], hide_documents, config.word_dropout)
+        scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (config.temperature or 1.0)
+        scores = jnp.where(batch["allowed"], scores, -jnp.inf)
+        right = jnp.arange(len(source))
+        return ranking.softmax(scores, right).mean(), {"first_in_batch": (scores.argmax(axis=1) == right).mean()}
+
+    return loss
+
+
+class WithDocuments:
+    """Batches of queries with the documents that they are to be told from: each other's and the mined ones."""
+
+    def __init__(self, stream: batches.Batches, given: Examples) -> None:
+        self._stream, self._given = stream, given
+
+    def __iter__(self) -> WithDocuments:
+        return self
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        batch = next(self._stream)
+        rows = np.concatenate([batch["right"], batch["wrong"].T.reshape(-1)])  # -> [C], the right one of query i at i
+        known = np.isin(batch["number"][:, None] * len(self._given.documents) + np.maximum(rows, 0), self._given.known)
+        allowed = ~known & (rows >= 0) | np.eye(len(batch["right"]), len(rows), dtype=bool)
+        return {"source": batch["source"], "document": self._given.documents[np.maximum(rows, 0)], "allowed": allowed}
+
+    def position(self) -> dict:
+        return self._stream.position()
+
+    def seek(self, position: dict) -> None:
+        self._stream.seek(position)
+
+
+def encode(params: Any, source: np.ndarray, *, shape: dual.Shape, side: str) -> np.ndarray:
+    """f32[n, D] vectors of texts i32[n, S]."""
+    params = jax.device_put(params)
+    at_once = ((rows, _encode(params, source[np.resize(rows, size)], shape=shape, side=side)) for rows, size in dense.batches(len(source)))
+    return np.concatenate([np.asarray(vectors)[: len(rows)] for rows, vectors in at_once])
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "side"))
+def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> jax.Array:
+    return dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
+
+
+def shape_of(vocabulary: int, config) -> dual.Shape:
+    """Sizes of the encoders that read so many words."""
+    encoder = transformer.Shape(source_vocab=vocabulary, target_vocab=1, target_length=1, **{field: getattr(config, field) for field in SHAPE})
+    return dual.Shape(encoder, config.pooling, config.towers, normalised=config.temperature > 0)

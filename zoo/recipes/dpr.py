@@ -1,0 +1,157 @@
+"""DPR: a dual encoder whose documents are found by the inner product of their vectors with the query's, the dense peer of generation.
+
+Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answering" (arXiv 2004.04906). Sec. 3.1: two encoders and
+their inner product; sec. 3.2: a query's own document against those of the other queries of the batch,
+
+    L = -log exp(q_i . d_i) / sum_j exp(q_i . d_j)                                                    (eq. 2)
+
+and exact search over the vectors of all documents. A document that is known to answer query i is never a wrong answer to it.
+Documents that come later are encoded by the frozen encoder (`add`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import tokens
+from zoo.index import dense
+from zoo.nets import dual
+from zoo.recipes import contrasting, options, reading
+from zoo.train import optimizers
+
+ONE_OF = {"pooling": dual.POOLINGS, "towers": dual.TOWERS, "dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
+LIMITS = {
+    **dict.fromkeys(("vocabulary", "width", "heads", "head_width", "encoder_hidden", "fewest_steps", "most_steps"), options.SIZE),
+    **dict.fromkeys(("document_length", "query_length", "batch"), (2, math.inf)),  # a prompt and a word; a right and a wrong document
+    **dict.fromkeys(("temperature", "rate", "visits", "weight_decay", "minutes"), options.AMOUNT),
+    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
+    **dict.fromkeys(("dropout", "word_dropout"), options.SHARE),
+    "generated_share": (0.0, 1.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of DPR."""
+
+    pooling: str = "weighted"  # of the states of a text: first, mean, or weighted by a learned weight of each word
+    towers: str = "shared"  # one set of weights for queries and documents, or two
+    temperature: float = 0.05  # of the cosine; 0 = plain inner products, the paper's
+    vector_start: bool = True  # word embeddings and weights start from the SVD of the corpus instead of noise
+    generated: int = 16  # queries made from each document, 0 = none
+    generated_share: float = 0.5  # of the examples, where there are train queries too
+    vocabulary: int = 8000  # sub-words
+    stem: bool = True  # cut English words to their stems before they are split into sub-words
+    document_length: int = 128
+    query_length: int = 32
+    width: int = 256
+    heads: int = 4
+    head_width: int = 64
+    encoder_hidden: int = 512
+    encoder_layers: int = 0  # 0: a text is a bag of words
+    dropout: float = 0.0
+    word_dropout: float = 0.2  # share of tokens that are hidden in training
+    dtype: str = "float32"
+    batch: int = 128
+    steps: int = 0  # 0 = by visits
+    visits: float = 60.0  # examples that each document is shown in, on average
+    fewest_steps: int = 1000
+    most_steps: int = 1_000_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
+    rate: float = 1e-3  # peak learning rate
+    warmup: int = 100
+    decay: str = "linear"  # constant, linear, cosine or rsqrt
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        options.require("dpr", self, one_of=ONE_OF, limits=LIMITS)
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+    """Tokenizer, parameters of the encoders, and the vectors of the documents."""
+    log.phase("tokens and vectors")
+    texts = reading.read(collection, config, prompts=tuple(contrasting.PROMPTS.values()))
+    given = contrasting.examples(texts, config)
+    init_key, train_key = jax.random.split(key)
+    params = contrasting.start(texts, config, init_key)
+    log.phase("train")
+    params = contrasting.train(given, params, config, train_key, log)
+    return packed(params, texts, given, config, collection.corpus)
+
+
+def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+    """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
+    queries = reading.asked(config, queries)
+    source = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=contrasting.PROMPTS[dual.QUERY])
+    asked = contrasting.encode(state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.QUERY)
+    documents, scores = dense.search(dense.build(state["vectors"]), asked, k)
+    return records.Ranking(queries.ids, tuple(json.loads(state["corpus_ids"])), documents, scores / np.float32(config.temperature or 1))
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with the documents of `corpus` behind its own, encoded by the encoder as it is.
+
+    Raises DataError if a document is there already.
+    """
+    ids = json.loads(state["corpus_ids"])
+    if again := set(ids) & set(corpus.ids):
+        raise records.DataError(f"dpr: document {min(again)!r} is in the index already; give new documents new ids")
+    contents = tokens.stemmed(corpus.contents()) if config.stem else corpus.contents()
+    source = tokens.encode(state["tokenizer"], contents, length=config.document_length, prompt=contrasting.PROMPTS[dual.DOCUMENT])
+    fresh = contrasting.encode(state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT)
+    return state | {"vectors": np.concatenate([state["vectors"], fresh]), "corpus_ids": json.dumps([*ids, *corpus.ids])}
+
+
+def packed(params: Any, texts: reading.Texts, given: contrasting.Examples, config: Config, corpus: records.Corpus) -> dict:
+    """The state that `retrieve` reads."""
+    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config)
+    return {
+        "params": params,
+        "vectors": contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT),
+        "shape": json.dumps(dataclasses.asdict(shape)),
+        "tokenizer": texts.tokenizer,
+        "corpus_ids": json.dumps(corpus.ids),
+    }
+
+
+SMALL = Config()
+BASE = Config(
+    pooling="mean", vocabulary=32_000, document_length=256, width=768, heads=12, head_width=64, encoder_hidden=2048, encoder_layers=12,
+    dropout=0.1, word_dropout=0.0, dtype="bfloat16", batch=256, rate=1e-4, warmup=1000, visits=500.0,
+)  # fmt: skip
+PRESETS = {
+    "tiny": Config(
+        vocabulary=1000, document_length=16, query_length=16, width=64, heads=2, head_width=32, encoder_hidden=64, batch=64, fewest_steps=400,
+        most_steps=400, rate=1e-2, warmup=10, vector_start=False, towers="two",
+    ),
+    "small": SMALL,
+    "base": BASE,
+    "paper": dataclasses.replace(
+        BASE, pooling="first", towers="two", temperature=0.0, vector_start=False, generated=0, batch=128, rate=1e-5, visits=40.0,
+    ),
+}  # fmt: skip
+DEVIATIONS = (
+    "trained from scratch: the paper starts from BERT, and its encoders are BERT's; these are T5's",
+    "small and base have one tower for both sides, and the cosine over a temperature; the paper two towers and the plain product",
+    "small's text is a bag of words (encoder_layers=0) with a learned weight a word (pooling=weighted)",
+    "word embeddings and weights start from the SVD of the documents and their train queries (vector_start)",
+    "queries made by rule join the training (generated); the paper has none",
+    "documents are cut after document_length tokens; the paper splits them into passages of 100 words",
+    "a document that is known to answer a query is left out of its wrong answers (judged, or the query was made of it)",
+)
+
+RECIPE = recipes.Recipe(
+    name="dpr",
+    paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906",
+    presets=PRESETS,
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(*DEVIATIONS, "no mined negatives, the paper's in-batch setting; dpr-hn has them"),
+)

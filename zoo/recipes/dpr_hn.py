@@ -1,0 +1,113 @@
+"""DPR-HN: DPR that also learns from mined hard negatives, documents that look like answers and are none.
+
+Karpukhin et al. 2020 (arXiv 2004.04906), sec. 3.2 and 5.2: to each query one wrong document that BM25 ranks high; a second round with
+those that the first round's own encoder ranks high is that of the follow-ups (Xiong et al. 2020, ANCE, arXiv 2007.00808, sec. 4; the
+authors' later "adversarial" checkpoint). In both, a document is a negative of a query if it is among the first `depth` and
+
+    it is not judged to answer the query, nor was the query made of it,
+    its text is not that of the right document, and
+    in the second round, s(q, d) < s(q, right) - (1 - ceiling) |s(q, right)|: what the encoder prefers is likely an answer that nobody
+    judged (the rule of NV-Retriever, arXiv 2407.15831, sec. 3.2, with its 95 %).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import tokens
+from zoo.index import dense, lexical
+from zoo.nets import dual
+from zoo.recipes import contrasting, dpr, options, reading
+
+ROUNDS = {"bm25": "train on BM25's negatives", "own": "train on its own negatives"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(dpr.Config):
+    """Options of DPR-HN: those of DPR, and of mining."""
+
+    negatives: int = 1  # mined for each query
+    depth: int = 50  # of the ranking that they are drawn from
+    ceiling: float = 0.95  # of the right document's score, for negatives of the encoder's own
+    own_share: float = 0.5  # of the training that is the second round
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        options.require("dpr-hn", self, one_of={}, limits={"negatives": options.SIZE, "depth": options.SIZE, "ceiling": (0.0, 1.0), "own_share": (0.0, 1.0)})
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+    """As `dpr.fit`, in two rounds, each a phase with checkpoints of its own."""
+    log.phase("tokens and vectors")
+    texts = reading.read(collection, config, prompts=tuple(contrasting.PROMPTS.values()))
+    given = contrasting.examples(texts, config)
+    init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
+    params = contrasting.start(texts, config, init_key)
+    seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
+    for (miner, phase), round_key, share in zip(ROUNDS.items(), keys, (1 - config.own_share, config.own_share)):
+        if not share:
+            continue
+        log.phase(f"mine, {miner}")
+        rows = np.arange(given.judged or len(given.answers))
+        negatives = np.full((len(given.answers), config.negatives), -1, np.int64)
+        ranked = by_bm25(texts, given, rows, config) if miner == "bm25" else by_encoder(params, texts, given, rows, config)
+        negatives[rows] = mined(*ranked, texts, given, rows, config.negatives, seed=seed)
+        log.scalars(0, mined=(negatives[rows] >= 0).mean())
+        log.phase(phase)
+        params = contrasting.train(given, params, config, round_key, log, negatives=negatives, share=share)
+    return dpr.packed(params, texts, given, config, collection.corpus)
+
+
+def by_bm25(texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Documents i32[n, depth] that BM25 finds for the examples at rows i64[n], and whether each may be wrong, bool[n, depth]: yes."""
+    documents, _ = lexical.search(lexical.build(texts.contents), [given.texts[row] for row in rows], config.depth)
+    return documents, documents >= 0
+
+
+def by_encoder(params: Any, texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the encoder's own ranking, where a document may be wrong if its score is below the ceiling."""
+    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config)
+    vectors = contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT)
+    asked = contrasting.encode(params, given.queries[rows], shape=shape, side=dual.QUERY)
+    documents, scores = dense.search(dense.build(vectors), asked, config.depth)
+    right = (asked * vectors[given.answers[rows]]).sum(axis=1)
+    return documents, scores < (right - (1 - config.ceiling) * np.abs(right))[:, None]
+
+
+def mined(
+    documents: np.ndarray, doubtless: np.ndarray, texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, count: int, *, seed: int
+) -> np.ndarray:
+    """i64[n, count] negatives of the examples at rows i64[n], drawn from rankings i32[n, depth] by the rule above; -1 where there are fewer."""
+    number = {text: row for row, text in enumerate(texts.contents)}
+    same = np.array([number[text] for text in texts.contents])  # documents of one text have one number
+    known = np.isin(given.numbers[rows, None] * len(same) + np.maximum(documents, 0), given.known)
+    fits = (documents >= 0) & doubtless & ~known & (same[documents] != same[given.answers[rows]][:, None])
+    chances = np.where(fits, np.random.default_rng(seed).random(documents.shape), np.inf)
+    drawn = np.argsort(chances, axis=1, kind="stable")[:, :count]
+    found = np.where(np.take_along_axis(fits, drawn, axis=1), np.take_along_axis(documents, drawn, axis=1), -1)
+    return np.pad(found, ((0, 0), (0, count - found.shape[1])), constant_values=-1)
+
+
+def _preset(size: str, **options) -> Config:
+    return Config(**dataclasses.asdict(dpr.PRESETS[size]) | options)
+
+
+RECIPE = recipes.Recipe(
+    name="dpr-hn",
+    paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906; with own negatives, ANCE, arXiv 2007.00808",
+    presets={"tiny": _preset("tiny"), "small": _preset("small"), "base": _preset("base"), "paper": _preset("paper", own_share=0.0, depth=100)},
+    fit=fit,
+    retrieve=dpr.retrieve,
+    deviations=(
+        *dpr.DEVIATIONS,
+        "negatives are drawn once a round from the first `depth` of a ranking; the paper takes the first of BM25's that lacks the answer",
+        "the own negatives are mined once, after the first round; ANCE mines them anew while it trains",
+        "only train queries have mined negatives where there are any; queries made by rule then have those of the batch",
+        "documents that the encoder scores above ceiling x the right one's score are no negatives (the rule of NV-Retriever)",
+    ),
+)

@@ -1,0 +1,227 @@
+"""NCI: a neural corpus indexer, whose decoder reads each token of an identifier in the light of the prefix before it.
+
+Wang et al. 2022, "A Neural Corpus Indexer for Document Retrieval" (arXiv 2206.02743). Sec. 3.1: identifiers by hierarchical k-means,
+with tokens of each position's own. Sec. 3.2: queries generated from documents, spans of documents, and real queries. Sec. 3.3: the
+prefix-aware weight-adaptive decoder (`zoo.nets.heads`). Sec. 3.4: cross-entropy + alpha x the divergence of two passes through dropout
+(eq. 6), beam search over the tree of identifiers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import batches, tokens
+from zoo.docids import cluster, docids
+from zoo.nets import heads, sentences
+from zoo.objectives import sequence
+from zoo.recipes import options, reading, seq2seq, starting
+from zoo.search import decoders
+from zoo.train import loop, optimizers
+
+ONE_OF = {"vectors": ("tfidf", "minilm"), "decoding": decoders.NAMES, "dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
+LIMITS = {
+    **dict.fromkeys(("leaf_size", "vocabulary", "document_length", "query_length", "width", "heads", "head_width"), options.SIZE),
+    **dict.fromkeys(("encoder_hidden", "decoder_hidden", "decoder_layers", "adaptor_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
+    **dict.fromkeys(("consistency", "rate", "visits", "weight_decay", "minutes", "length_penalty"), options.AMOUNT),
+    **dict.fromkeys(("generated", "spans", "encoder_layers", "steps", "warmup"), options.COUNT),
+    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
+    **dict.fromkeys(("query_share", "generated_share"), (0.0, 1.0)),
+    "branching": (2, math.inf),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of NCI."""
+
+    branching: int = 30  # k of the hierarchical clustering
+    leaf_size: int = 30  # c, the most documents of a leaf
+    vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
+    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
+    query_share: float = 0.4  # of the examples that are train queries, where there are any
+    generated_share: float = 0.6  # of the others that are generated queries; what is left are beginnings and spans of documents
+    generated: int = 15  # queries made from each document, 0 = none
+    spans: int = 10  # pieces of `document_length` tokens from each longer document, and one more for each 3000 tokens
+    consistency: float = 0.15  # alpha, weight of the divergence of two passes; 0 = one pass
+    vocabulary: int = 8000  # sub-words
+    stem: bool = True  # cut English words to their stems before they are split into sub-words
+    document_length: int = 64
+    query_length: int = 32
+    width: int = 128
+    heads: int = 4
+    head_width: int = 32
+    encoder_hidden: int = 256
+    decoder_hidden: int = 2048
+    encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
+    decoder_layers: int = 1
+    adaptor_layers: int = 1  # of the decoder that reads the prefix
+    dropout: float = 0.1
+    word_dropout: float = 0.4  # share of source tokens that are hidden in training, others in each pass
+    dtype: str = "float32"
+    batch: int = 128
+    steps: int = 0  # 0 = by visits
+    visits: float = 250.0  # examples that each document is shown in, on average
+    fewest_steps: int = 1500
+    most_steps: int = 1_000_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
+    rate: float = 3e-3  # peak learning rate
+    warmup: int = 100
+    decay: str = "linear"  # constant, linear, cosine or rsqrt
+    weight_decay: float = 0.01
+    smoothing: float = 0.0
+    beam: int = 100
+    decoding: str = "trie"  # one of zoo.search.decoders
+    length_penalty: float = 0.0  # scores are divided by (length + 1) to this power; of no effect where all identifiers are as long
+
+    def __post_init__(self) -> None:
+        options.require("nci", self, one_of=ONE_OF, limits=LIMITS)
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+    """Tokenizer, identifiers and the parameters of the encoder-decoder."""
+    name_key, train_key = jax.random.split(key)
+    log.phase("tokens and vectors")
+    texts = reading.read(collection, config, start=start)
+    embedded = reading.embed(texts, config.width)
+
+    log.phase("identifiers")
+    named_by = sentences.encode(collection.corpus.contents(), log=log) if config.vectors == "minilm" else embedded.documents
+    ids = cluster.hierarchical(named_by, name_key, branching=config.branching, leaf_size=config.leaf_size)
+    ids = docids.offset(without_lone_leaves(ids))
+
+    log.phase("train")
+    query_share = config.query_share if texts.queries else 0.0
+    made_share = (1 - query_share) * config.generated_share if texts.made else 0.0
+    read, rows = pieces(texts, length=config.document_length, number=config.spans, seed=0)
+    sources = [
+        batches.Source({"source": source, "target": ids.tokens[np.asarray(answers, np.int64)]}, weight)
+        for source, answers, weight in (
+            (texts.encode(texts.queries, config.query_length), texts.answers, query_share),
+            (texts.encode(texts.made, config.query_length), texts.origins, made_share),
+            (read, rows, 1 - query_share - made_share),
+        )
+        if len(answers) and weight > 0
+    ]
+    start = starting.writing(start, ids.tokens)
+    shape = heads.PrefixShape(
+        source_vocab=tokens.count(texts.tokenizer), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
+        last_tokens=tuple(ids.tokens.max(axis=0).tolist()), **{field: getattr(config, field) for field in SHAPE},
+    )  # fmt: skip
+    shape = starting.shaped(shape, start)
+    words = embedded.words / embedded.words.std() if config.vector_start else None
+    loss = consistent(shape, config, unknown=tokens.unknown(texts.tokenizer))
+    params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start)
+    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
+
+
+def consistent(shape: heads.PrefixShape, config: Config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
+    """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their symmetric divergence (eq. 6)."""
+    once = seq2seq.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown)
+    if not config.consistency:
+        return once
+    net = shape.net()
+
+    def loss(params, batch, key):
+        source, target = (jnp.concatenate([batch[name]] * 2) for name in ("source", "target"))  # one program, two draws of dropout
+        drop, hide = jax.random.split(key)
+        source = seq2seq.hidden(source, hide, config.word_dropout, unknown)
+        logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
+        likelihood = sequence.cross_entropy(logits, target, smoothing=config.smoothing).mean()
+        divergence = sequence.disagreement(*jnp.split(logits, 2), batch["target"]).mean()
+        metrics = {"identifiers_right": seq2seq.exact(logits, target), "divergence": divergence}
+        return likelihood + config.consistency * divergence, metrics
+
+    return loss
+
+
+def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+    """Documents by the probability of their identifiers given the query, for the length of each if `length_penalty` says so."""
+    sources, _ = reads(config, state, queries)
+    lengths = np.count_nonzero(np.asarray(state["docids"]["tokens"]), axis=1)
+    if not config.length_penalty or (lengths == lengths[0]).all():
+        return seq2seq.search(config, state, sources, queries.ids, k, kind=heads.PrefixShape)
+    found = seq2seq.search(config, state, sources, queries.ids, max(k, min(config.beam, len(lengths))), kind=heads.PrefixShape)
+    scores = found.scores / (lengths[found.documents] + 1) ** config.length_penalty
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    documents, scores = (np.take_along_axis(x, order, axis=1) for x in (found.documents, scores.astype(np.float32)))
+    return dataclasses.replace(found, documents=documents, scores=scores)
+
+
+def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, heads.PrefixShape]:
+    """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
+    sources = tokens.encode(state["tokenizer"], reading.asked(config, queries).texts, length=config.query_length)
+    return sources, heads.PrefixShape.of(state["shape"])
+
+
+def pieces(texts: reading.Texts, *, length: int, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Beginnings i32[n, length] of all documents and random spans of the longer ones, and the row of each i64[n].
+
+    A document of more than `length` tokens has number + tokens / 3000 spans; each draws from a stream of its own.
+    """
+    beginnings = texts.encode(texts.contents, length)
+    spans, rows = [beginnings], list(range(len(beginnings)))
+    for row, words in enumerate(tokens.whole(texts.tokenizer, texts.contents)):
+        if number and len(words) > length:
+            count = number + len(words) // 3000
+            firsts = np.random.default_rng([seed, row]).integers(0, len(words) - length + 1, count)
+            spans.append(words[firsts[:, None] + np.arange(length)])
+            rows += [row] * count
+    return np.concatenate(spans), np.array(rows, np.int64)
+
+
+def without_lone_leaves(ids: docids.Docids) -> docids.Docids:
+    """The identifiers without the last token of documents that are alone in their leaf, which their cluster names already."""
+    last = ids.lengths - 1
+    clusters = ids.tokens.copy()
+    clusters[np.arange(len(ids)), last] = docids.PAD
+    _, group, size = np.unique(clusters, axis=0, return_inverse=True, return_counts=True)
+    alone = (size[group.reshape(-1)] == 1) & (last > 0)
+    kept = np.where(alone[:, None], clusters, ids.tokens)
+    return docids.build(kept[:, : np.count_nonzero(kept, axis=1).max()], ids.alphabet)
+
+
+SHAPE = (
+    "width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "adaptor_layers", "dropout", "dtype",
+)  # fmt: skip
+BASE = Config(
+    vocabulary=32_000, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048, encoder_layers=12, decoder_layers=6,
+    adaptor_layers=4, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,
+)  # fmt: skip
+
+RECIPE = recipes.Recipe(
+    name="nci",
+    paper="Wang et al. 2022, A Neural Corpus Indexer for Document Retrieval, arXiv 2206.02743",
+    presets={
+        "tiny": Config(
+            branching=10, leaf_size=10, vocabulary=1000, width=64, heads=2, decoder_hidden=256, dropout=0.0, word_dropout=0.3, batch=64,
+            fewest_steps=400, most_steps=400, document_length=16, query_length=16,
+        ),
+        "small": Config(),
+        "base": BASE,
+        "paper": dataclasses.replace(
+            BASE, vectors="minilm", vector_start=False, word_dropout=0.0, batch=512, rate=2e-4, visits=500.0, length_penalty=0.8,
+        ),
+    },
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(
+        "trained from scratch unless --init-from names T5 weights; the paper takes the encoder of T5 and draws the decoder, here both are taken",
+        "queries are made by rule (zoo.data.generate); the paper draws them from docT5query",
+        "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has BERT",
+        "one learning rate; the paper has 2e-4 for the encoder and 1e-4 for the decoder",
+        "the consistency of two passes is the paper's symmetric divergence (eq. 6); its public code trains a contrastive loss in its place",
+        "words are hidden in training (word_dropout), others in each of the two passes; the paper's passes differ in dropout alone",
+        "the adaptor's matrices start at zero, so training begins with the head that is tied to the table of tokens",
+        "small has a decoder over the embeddings of words (encoder_layers=0), one layer, and an adaptor of one layer; the paper 12, 6 and 4",
+        "small ranks by probability (length_penalty=0); the paper divides by a power of the length",
+    ),
+    answering=("beam", "decoding", "length_penalty"),
+    reads=reads,
+    starts=True,
+)  # fmt: skip

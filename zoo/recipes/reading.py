@@ -1,0 +1,55 @@
+"""What systems share that read texts: queries made of documents, the tokenizer, and vectors of documents and words."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo import records
+from zoo.data import generate, tokens
+from zoo.docids import vectors
+from zoo.recipes import seq2seq, starting
+
+
+class Texts(NamedTuple):
+    """The texts of a collection as a system reads them: stemmed if it stems."""
+
+    contents: list[str]  # N, of the documents
+    queries: list[str]  # of the train split
+    answers: list[int]  # row of a relevant document of each
+    made: list[str]  # queries made from documents
+    origins: list[int]  # row of the document of each
+    tokenizer: str
+
+    def encode(self, texts: list[str], length: int, prompt: str = "") -> np.ndarray:
+        """i32[n, length] tokens of texts, see `tokens.encode`."""
+        return tokens.encode(self.tokenizer, texts, length=length, prompt=prompt)
+
+
+def read(collection: records.Collection, config, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None) -> Texts:
+    """Texts of a collection. config: options `stem`, `vocabulary` and `generated`, as of DSI's `Config`; start: whose tokenizer is taken."""
+    queries, answers = seq2seq.pairs(collection)
+    made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
+    contents = collection.corpus.contents()
+    if config.stem:
+        contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
+    if start is not None:
+        tokenizer = starting.reader(start, prompts)
+    else:
+        tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=prompts)
+    return Texts(contents, queries, answers, made, origins, tokenizer)
+
+
+def asked(config, queries: records.Queries) -> records.Queries:
+    """Queries as the system reads them."""
+    return dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts))) if config.stem else queries
+
+
+def embed(texts: Texts, dim: int) -> vectors.Vectors:
+    """TF-IDF and SVD vectors of the documents, each with the train queries that ask for it."""
+    whole = list(texts.contents)
+    for query, row in zip(texts.queries, texts.answers):
+        whole[row] += "\n" + query
+    return vectors.tfidf_svd(tokens.whole(texts.tokenizer, whole), vocabulary=tokens.count(texts.tokenizer), dim=dim, seed=0)
