@@ -5,9 +5,11 @@ BIN := .venv/bin
 READY := .venv/ready
 TESTS ?=
 WORKERS ?= 2
+DATA ?= pydocs
+MINUTES ?= 8
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-fast test-notebooks notebooks docs readme clean
+.PHONY: demo test test-fast test-notebooks notebooks docs readme results measure clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
@@ -30,6 +32,12 @@ docs: $(READY)
 
 readme: demo
 	$(BIN)/python benchmarks/readme.py demo
+
+results: $(READY)
+	$(BIN)/python benchmarks/results.py
+
+measure: $(READY)
+	$(BIN)/python benchmarks/results.py --measure $(DATA) --minutes $(MINUTES)
 
 clean:
 	rm -rf .venv demo build *.egg-info

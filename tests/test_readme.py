@@ -15,12 +15,17 @@ from zoo.search import decoders
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
-spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
-readme = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(readme)
-spec = importlib.util.spec_from_file_location("recommend", ROOT / "benchmarks" / "recommend.py")
-recommend = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(recommend)
+
+
+def benchmark(name):
+    """The module of a file in benchmarks/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+readme, recommend, search = benchmark("readme"), benchmark("recommend"), benchmark("results")
 
 
 def test_the_results_are_those_of_the_recorded_run():
@@ -43,6 +48,11 @@ def test_the_rows_of_recommendation_are_those_of_the_recorded_run():
     assert recommend.replaced(TEXT, results) == TEXT
     next(iter(results["data"].values()))["runs"]["popularity"]["R@10"] += 0.1
     assert recommend.replaced(TEXT, results) != TEXT  # control
+
+
+def test_the_search_systems_results_are_those_of_the_stored_runs():
+    assert search.replaced(TEXT) == TEXT
+    assert search.replaced(TEXT.replace(search.OPEN, search.OPEN + "\nmore")) == TEXT  # control: what differs is put right
 
 
 def named_in(section):
