@@ -127,3 +127,8 @@ def test_a_shape_survives_json():
 
     assert heads.PrefixShape.of(json.dumps(dataclasses.asdict(SHAPE))) == SHAPE
     assert isinstance(SHAPE.net(), transformer.EncoderDecoder)
+
+
+def test_a_head_without_positions_is_refused():
+    with pytest.raises(ValueError, match="expects last_tokens of 3 positions"):
+        dataclasses.replace(SHAPE, last_tokens=(2, 7))

@@ -14,7 +14,7 @@ from safetensors import numpy as safetensors
 import zoo
 from zoo import cli
 from zoo.data import toy
-from zoo.nets import t5_weights, transformer
+from zoo.nets import heads, t5_weights, transformer
 from zoo.recipes import starting
 
 WORDS = 60  # rows of the tables; the tokenizer has fewer pieces
@@ -146,3 +146,16 @@ def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
     got = starting.grafted(fresh, start, jax.random.key(0))["params"]
     jax.tree.map(np.testing.assert_array_equal, got["decoder_1"], fresh["params"]["decoder_1"])
     jax.tree.map(np.testing.assert_array_equal, got["decoder_0"], start.params["params"]["decoder_0"])
+
+
+def test_another_head_keeps_its_own_parameters(weights):
+    """NCI's: the layers are the weights', the decoder of prefixes stays as drawn."""
+    start = starting.of_weights(weights)
+    shape = starting.shaped(heads.PrefixShape(**dataclasses.asdict(SHAPE) | {"target_vocab": 9, "target_length": 2, "last_tokens": (4, 8), "shared": False}), start)
+    fresh = drawn(shape, seed=1)
+    tree = starting.grafted(fresh, start, jax.random.key(0))["params"]
+    for part in tree:
+        same_as = start.params["params"] if part.split("_")[0] in ("encoder", "decoder") else fresh["params"]
+        if not part.endswith("embedding"):
+            jax.tree.map(np.testing.assert_array_equal, tree[part], same_as[part])
+    assert {part.split("_")[0] for part in tree} == {"encoder", "decoder", "adaptor", "source", "target"}
