@@ -13,6 +13,7 @@ from zoo import recipes, records
 from zoo.data import toy
 from zoo.nets import dual, transformer
 from zoo.recipes import contrasting, dpr, dpr_hn, reading
+from zoo.train import plan as plans
 
 SOURCE = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [2, 2, 0, 0]], np.int32)
 CONFIG = dpr.Config(
@@ -158,3 +159,9 @@ def test_nothing_to_learn_from_is_refused():
     alone = dataclasses.replace(toy.build(3), queries=records.Queries((), ()), qrels={})
     with pytest.raises(records.DataError, match="nothing to learn from"):
         zoo.fit("dpr", alone, size="tiny", options={"generated": 0}, quiet=True)
+
+
+def test_a_batch_that_would_be_parted_is_refused():
+    """Parts would tell a query from fewer documents than the whole."""
+    with pytest.raises(records.DataError, match="cannot be parted; train with one process, and without --accumulate"):
+        zoo.fit("dpr", toy.build(20), size="tiny", options={"steps": 1, "batch": 8}, plan=plans.Plan(accumulate=2), quiet=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import Any, NamedTuple
@@ -77,7 +78,11 @@ def train(given: Examples, params: Any, config, key: jax.Array, log, *, negative
     """Parameters after training for a share of the steps and minutes of config.
 
     negatives: i64[n, H] wrong documents of each example beside those of its batch, -1 = none; H = 0 if None.
+    Raises DataError if the plan parts batches.
     """
+    if log.plan.accumulate > 1 or jax.process_count() > 1:
+        remedy = "train with one process, and without --accumulate"
+        raise records.DataError(f"dual encoder: queries are told from the documents of their whole batch, which cannot be parted; {remedy}")
     negatives = np.zeros((len(given.answers), 0), np.int64) if negatives is None else negatives
     order, train_key = jax.random.split(key)
     by_weight = [np.flatnonzero(given.weights == weight) for weight in np.unique(given.weights)]
@@ -90,9 +95,10 @@ def train(given: Examples, params: Any, config, key: jax.Array, log, *, negative
     ]
     stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
     steps = max(1, round(share * seq2seq.num_steps(config, len(given.documents))))
-    vocabulary = params["params"]["tower"]["encoder"]["source_embedding"]["embedding"].shape[0]
+    shape = shape_of(params["params"]["tower"]["encoder"]["source_embedding"]["embedding"].shape[0], config)
+    shape = dataclasses.replace(shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat))
     return loop.train(
-        contrast(shape_of(vocabulary, config), config),
+        contrast(shape, config),
         params,
         WithDocuments(stream, given),
         optimizers.adamw(

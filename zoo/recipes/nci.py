@@ -115,7 +115,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     )  # fmt: skip
     shape = starting.shaped(shape, start)
     words = embedded.words / embedded.words.std() if config.vector_start else None
-    loss = consistent(shape, config, unknown=tokens.unknown(texts.tokenizer))
+    loss = consistent(dataclasses.replace(shape, remat=log.plan.remat), config, unknown=tokens.unknown(texts.tokenizer))
     params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start)
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
