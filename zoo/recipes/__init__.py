@@ -39,6 +39,9 @@ class Recipe(NamedTuple):
     A system that recommends asks "history": its collection is `records.Interactions`, its queries `records.Histories`. If it
     gives every item a score, it may offer score(config, state, histories) -> float[B, N], -inf = never recommend; places of
     items are then exact, ties and all.
+
+    A system whose encoder-decoder others may train and ask (`zoo export`) offers, beside what it `reads`, examples(collection,
+    config, state) -> kind -> `batches.Source` of what `fit` learns from, with targets out of state["docids"]["tokens"].
     """
 
     name: str
@@ -52,6 +55,7 @@ class Recipe(NamedTuple):
     starts: bool = False  # whether `fit` takes start=, a `zoo.recipes.starting.Start` of weights, and has its options of sizes
     answering: tuple[str, ...] = ()  # options that `retrieve` alone reads, so that they may change after fitting
     reads: Callable | None = None  # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
+    examples: Callable | None = None  # of those that `zoo export` takes
 
 
 def names() -> tuple[str, ...]:

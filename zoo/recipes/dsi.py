@@ -95,17 +95,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     ids = _identifiers(collection, config, name_key, embedded.documents, log)
 
     log.phase("train")
-    retrieval_share = 1 / (1 + config.index_ratio)
-    made_share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
-    sources = [
-        batches.Source({"source": source, "target": ids.tokens[np.asarray(rows, np.int64)]}, weight)
-        for source, rows, weight in (
-            (texts.encode(texts.contents, config.document_length, INDEX), np.arange(len(ids)), 1 - retrieval_share),
-            (texts.encode(texts.queries, config.query_length, RETRIEVE), texts.answers, retrieval_share * (1 - made_share)),
-            (texts.encode(texts.made, config.query_length, RETRIEVE), texts.origins, retrieval_share * made_share),
-        )
-        if len(rows) and weight > 0
-    ]
+    sources = list(_sources(texts, config, ids.tokens).values())
     if not sources:
         raise records.DataError("dsi: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
     start = starting.writing(start, ids.tokens)
@@ -132,6 +122,28 @@ def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.nda
     texts = reading.asked(config, queries).texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
     return sources, transformer.Shape.of(state["shape"])
+
+
+def examples(collection: records.Collection, config: Config, state: dict) -> dict[str, batches.Source]:
+    """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made by rule."""
+    texts = reading.read(collection, config, tokenizer=state["tokenizer"])
+    return _sources(texts, config, np.asarray(state["docids"]["tokens"]))
+
+
+def _sources(texts: reading.Texts, config: Config, named: np.ndarray) -> dict[str, batches.Source]:
+    """Examples by kind, those without any left out; named: i32[N, L], what documents are called."""
+    retrieval_share = 1 / (1 + config.index_ratio)
+    made_share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
+    kinds = {
+        "index": (texts.encode(texts.contents, config.document_length, INDEX), np.arange(len(named)), 1 - retrieval_share),
+        "retrieve": (texts.encode(texts.queries, config.query_length, RETRIEVE), texts.answers, retrieval_share * (1 - made_share)),
+        "made": (texts.encode(texts.made, config.query_length, RETRIEVE), texts.origins, retrieval_share * made_share),
+    }
+    return {
+        kind: batches.Source({"source": source, "target": named[np.asarray(rows, np.int64)]}, weight)
+        for kind, (source, rows, weight) in kinds.items()
+        if len(rows) and weight > 0
+    }
 
 
 def _identifiers(collection, config: Config, key: jax.Array, embedded: np.ndarray, log) -> docids.Docids:
@@ -180,4 +192,5 @@ RECIPE = recipes.Recipe(
     starts=True,
     answering=("beam", "decoding"),
     reads=reads,
+    examples=examples,
 )

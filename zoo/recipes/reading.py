@@ -28,16 +28,21 @@ class Texts(NamedTuple):
         return tokens.encode(self.tokenizer, texts, length=length, prompt=prompt)
 
 
-def read(collection: records.Collection, config, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None) -> Texts:
-    """Texts of a collection. config: options `stem`, `vocabulary` and `generated`, as of DSI's `Config`; start: whose tokenizer is taken."""
+def read(
+    collection: records.Collection, config, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None, tokenizer: str | None = None
+) -> Texts:
+    """Texts of a collection. config: options `stem`, `vocabulary` and `generated`, as of DSI's `Config`.
+
+    tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
+    """
     queries, answers = seq2seq.pairs(collection)
     made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
     contents = collection.corpus.contents()
     if config.stem:
         contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
-    if start is not None:
+    if tokenizer is None and start is not None:
         tokenizer = starting.reader(start, prompts)
-    else:
+    if tokenizer is None:
         tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=prompts)
     return Texts(contents, queries, answers, made, origins, tokenizer)
 

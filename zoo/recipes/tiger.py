@@ -128,7 +128,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
         raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
-    before, following, users = prefixes(learned, longest)
+    following = _examples(learned, longest, config, ids)
     shape = transformer.Shape(
         source_vocab=ids.alphabet + int(config.user_tokens), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
         last_tokens=tuple(ids.tokens.max(axis=0).tolist()), recency=longest * ids.tokens.shape[1] if config.recency else 0,
@@ -136,15 +136,13 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     )  # fmt: skip
     start = starting.writing_what_it_reads(start, ids.tokens)
     shape = starting.shaped(shape, start)
-    sources = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
-    examples = batches.Source({"source": sources, "target": ids.tokens[following]}, 1.0)
     seen = popularity.counts(learned, len(collection.corpus)) > 0
     known = {"repeats": np.asarray(_repeats(learned)), "seen": seen, "longest": np.asarray(longest)}
     pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
     quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
-    return pack(seq2seq.fit([examples], len(following), shape, config, train_key, log, judge=judge, start=start))
+    return pack(seq2seq.fit([following], len(following.rows["target"]), shape, config, train_key, log, judge=judge, start=start))
 
 
 def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:
@@ -191,9 +189,25 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
 def reads(config: Config, state: dict, histories: records.Histories) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    longest = int(state["longest"]) if "longest" in state else config.history
-    sources = _after_users(read(ids, histories.latest(longest)), histories.ids, ids.alphabet, config)
+    sources = _after_users(read(ids, histories.latest(_longest(config, state))), histories.ids, ids.alphabet, config)
     return sources, transformer.Shape.of(state["shape"])
+
+
+def examples(collection: records.Interactions, config: Config, state: dict) -> dict[str, batches.Source]:
+    """What `fit` learns from: "next", every event after those before it."""
+    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    return {"next": _examples(collection.without("dev").histories, _longest(config, state), config, ids)}
+
+
+def _longest(config: Config, state: dict) -> int:
+    """Events of a history that are read."""
+    return int(state["longest"]) if "longest" in state else config.history
+
+
+def _examples(learned: records.Histories, longest: int, config: Config, ids: docids.Docids) -> batches.Source:
+    before, following, users = prefixes(learned, longest)
+    source = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
+    return batches.Source({"source": source, "target": ids.tokens[following]}, 1.0)
 
 
 def _repeats(histories: records.Histories) -> bool:
@@ -227,7 +241,7 @@ def prefixes(histories: records.Histories, longest: int) -> tuple[np.ndarray, np
 def read(ids: docids.Docids, items: np.ndarray) -> np.ndarray:
     """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first without gaps, padded behind."""
     num_users, longest = items.shape
-    tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], docids.PAD).reshape(num_users, -1)
+    tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], docids.PAD).reshape(num_users, longest * ids.tokens.shape[1])
     order = np.argsort(tokens == docids.PAD, axis=1, kind="stable")
     return np.take_along_axis(tokens, order, axis=1).astype(np.int32)
 
@@ -270,4 +284,5 @@ RECIPE = recipes.Recipe(
     starts=True,
     answering=("beam", "decoding", "temperature", "new_items", "filter"),
     reads=reads,
+    examples=examples,
 )
