@@ -51,7 +51,7 @@ def modules_after(statement):
 
 
 def test_import_zoo_brings_nothing_heavy():
-    heavy = {"tensorflow", "torch", "t5x", "jax", "orbax", "flax", "sklearn", "matplotlib", "bm25s", "grain"}
+    heavy = {"tensorflow", "torch", "t5x", "seqio", "gin", "jax", "orbax", "flax", "sklearn", "matplotlib", "bm25s", "grain"}
     assert not modules_after("import zoo") & heavy
     assert not modules_after("import zoo.cli") & heavy
     assert modules_after("import zoo; zoo.beam_search") & heavy == {"jax"}, "the control: this one needs jax"

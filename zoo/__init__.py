@@ -22,6 +22,8 @@ _HOME = {
     "save": "zoo.verbs",
     "load": "zoo.verbs",
     "report": "zoo.run_report",
+    "export": "zoo.transfer",
+    "import_checkpoint": "zoo.transfer",
     "Fitted": "zoo.verbs",
     "Evaluation": "zoo.verbs",
     "Corpus": "zoo.records",

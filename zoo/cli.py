@@ -12,7 +12,7 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from zoo import recipes, records, verbs
+from zoo import cli_data, recipes, records, verbs
 from zoo.train import plan as plans
 from zoo.train import stopped
 
@@ -72,84 +72,8 @@ def _list(parsed: argparse.Namespace) -> None:
                 print(f"{'':<{wide}}   {field.name}: {values}")
 
 
-def _data_list(parsed: argparse.Namespace) -> None:
-    from zoo.data import catalog
-
-    for name, entry in catalog.CATALOG.items():
-        print(f"{name:<13} {entry.description} [{entry.splits}]\n{'':<13} {entry.licence}; {entry.address or 'made on this machine'}")
-
-
-def _data_get(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, catalog, files
-
-    atomic.refuse_occupied(parsed.out)
-    collection = catalog.load(parsed.name)
-    if isinstance(collection, records.Interactions):
-        print(_written(collection, parsed.out))
-        return
-    files.write_beir(collection, parsed.out)
-    splits = ", ".join(f"{len(qrels)} {split}" for split, qrels in collection.qrels.items())
-    print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
-
-
-def _data_prepare(parsed: argparse.Namespace) -> None:
-    from zoo.data import catalog
-
-    folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}")
-    if parsed.name in catalog.CATALOG:
-        print(f"licence: {catalog.CATALOG[parsed.name].licence}")
-
-
-def _data_cold(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, catalog, cold
-
-    atomic.refuse_occupied(parsed.out)
-    collection = catalog.load(parsed.name)
-    if not isinstance(collection, records.Interactions):
-        raise records.DataError(f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv")
-    hidden = cold.hide(collection, parsed.share, parsed.seed)
-    print(f"{_written(hidden, parsed.out)}; {hidden.left_out - collection.left_out} users left out")
-
-
-def _written(collection: records.Interactions, out: str) -> str:
-    from zoo.data import histories
-
-    histories.write(collection, out)
-    return f"{out}: {len(collection.corpus)} items, {len(collection.histories)} users, {len(collection.histories.items)} events"
-
-
 def _docids_fit(parsed: argparse.Namespace) -> None:
-    from zoo.data import catalog, categories
-    from zoo.recipes import identifiers, rqvae
-    from zoo.train import log as logs
-
-    training = rqvae.configured(dict(_option(text) for text in parsed.set))
-    config = identifiers.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
-    if parsed.vectors is not None:
-        vectors = identifiers.read_vectors(parsed.vectors)
-        names, labels = [str(row) for row in range(len(vectors))], ()
-    else:
-        corpus = catalog.load(parsed.data).corpus
-        names, vectors, labels = corpus.ids, identifiers.embed(corpus, parsed.embed, logs.Log()), categories.of(corpus)[0]
-    state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
-    error = identifiers.relative_error(state, vectors)
-    print(identifiers.report(state) + ("" if error is None else f"\nrelative error {error:.3f}") + f"\n{parsed.out}: {config.kind} identifiers")
-
-
-def _docids_stats(parsed: argparse.Namespace) -> None:
-    from zoo.recipes import identifiers
-
-    state, about = identifiers.load(parsed.folder)
-    error = about["relative_error"]
-    print(f"{about['kind']}, collisions by {about['collisions']}" + ("" if error is None else f", relative error {error:.3f}"))
-    print(identifiers.report(state))
-    kept = pathlib.Path(parsed.folder) / identifiers.LABELS
-    if parsed.categories or kept.exists():
-        from zoo.evaluate import plots
-
-        labels = identifiers.read_labels(parsed.categories or kept, len(state["codes"]))
-        print(plots.code_tree(state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"))
+    cli_data.docids_fit(parsed, dict(_option(text) for text in parsed.set))
 
 
 def _fit(parsed: argparse.Namespace) -> None:
@@ -314,6 +238,22 @@ def _report(parsed: argparse.Namespace) -> None:
     print(run_report.report(parsed.folder, parsed.data, out=parsed.out, split=parsed.split))
 
 
+def _export(parsed: argparse.Namespace) -> None:
+    from zoo import exported, transfer
+
+    about = exported.read(transfer.export(parsed.folder, parsed.out, parsed.data)).about
+    examples = ", ".join(f"{kind['count']:,} {name}" for name, kind in about["examples"].items())
+    questions = ", ".join(f"{count:,} {name}" for name, count in about["questions"].items()) or "none"
+    print(f"{parsed.out}: {about['documents']:,} identifiers of {about['recipe']}; examples: {examples}; questions: {questions}")
+
+
+def _import(parsed: argparse.Namespace) -> None:
+    from zoo import transfer
+
+    fitted = transfer.import_checkpoint(parsed.folder, parsed.checkpoint, parsed.out)
+    print(f"{parsed.out}: {fitted.name} with {fitted.about['parameters']:,} parameters of step {fitted.about['step']} of {fitted.about['checkpoint']}")
+
+
 def _demo(parsed: argparse.Namespace) -> None:
     from zoo import demo
 
@@ -379,12 +319,12 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--options", action="store_true", help="with every option and its value in each size")
 
     datasets = commands.add_parser("data", help="collections that have a name").add_subparsers(required=True, metavar="COMMAND")
-    command(datasets, "list", _data_list, "names, contents, licences and addresses", "zoo data list")
-    added = command(datasets, "get", _data_get, "write a collection as a folder in the BEIR layout", "zoo data get pydocs --out pydocs")
+    command(datasets, "list", cli_data.data_list, "names, contents, licences and addresses", "zoo data list")
+    added = command(datasets, "get", cli_data.data_get, "write a collection as a folder in the BEIR layout", "zoo data get pydocs --out pydocs")
     added.add_argument("name", metavar="NAME")
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
     added = command(
-        datasets, "prepare", _data_prepare, "write a collection as a TFDS dataset, which --data takes too",
+        datasets, "prepare", cli_data.data_prepare, "write a collection as a TFDS dataset, which --data takes too",
         "zoo data prepare ml-100k --out tfds",
     )  # fmt: skip
     added.add_argument("name", metavar="NAME|PATH")
@@ -392,7 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--format", default="array_record", choices=("array_record", "tfrecord"), help="tfrecord, for t5x, needs TensorFlow")
     added.add_argument("--beam", nargs="?", const="", metavar="OPTIONS", help="build the corpus of a folder by Apache Beam, with its options in one word")
     added = command(
-        datasets, "cold", _data_cold, "write interactions in which some of the items to be predicted are new",
+        datasets, "cold", cli_data.data_cold, "write interactions in which some of the items to be predicted are new",
         "zoo data cold ml-100k --out ml-100k-cold",
     )  # fmt: skip
     added.add_argument("name", metavar="NAME|PATH")
@@ -417,7 +357,7 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--out", required=True, metavar="DIR", help="a new folder, or one with the same unfinished")
     added = command(
-        named, "stats", _docids_stats, "how well codes are used, and a picture of their tree",
+        named, "stats", cli_data.docids_stats, "how well codes are used, and a picture of their tree",
         "zoo docids stats runs/codes --plot codes.png",
     )  # fmt: skip
     added.add_argument("folder", metavar="DIR")
@@ -478,6 +418,22 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("--data", metavar="NAME|PATH", help="what it was fitted to (default: where it was then)")
     added.add_argument("--split", help="to measure on; test only if you say so (default: dev)")
     added.add_argument("--out", metavar="FILE.html", help="the page (default: DIR/report.html)")
+
+    added = command(
+        commands, "export", _export, "write identifiers, trie, examples and parameters of a fitted system, for t5x to train and ask",
+        "zoo export runs/dsi --out exports/dsi",
+    )  # fmt: skip
+    added.add_argument("folder", metavar="DIR")
+    added.add_argument("--data", metavar="NAME|PATH", help="what it was fitted to (default: where it was then)")
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
+
+    added = command(
+        commands, "import", _import, "make a fitted system of an export and a checkpoint that t5x wrote",
+        "zoo import exports/dsi --checkpoint runs/dsi-t5x --out runs/dsi-back",
+    )  # fmt: skip
+    added.add_argument("folder", metavar="EXPORT", help="a folder that `zoo export` wrote")
+    added.add_argument("--checkpoint", required=True, metavar="DIR", help="checkpoint_STEP, or a MODEL_DIR, of which the last is taken")
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
 
     added = command(commands, "demo", _demo, "DSI against BM25 on the documentation of this Python", "zoo demo --out demo")
     added.add_argument("--out", default="demo", metavar="DIR", help="where systems, tables and plots go (default: demo)")

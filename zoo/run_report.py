@@ -41,7 +41,7 @@ def report(
     from zoo.train import log as logs
 
     fitted = verbs.load(folder)
-    collection = _data_of(fitted, folder, data)
+    collection = verbs.data_of(fitted, folder, data)
     split = split or SPLIT
     if split not in collection.qrels:
         have = ", ".join(sorted(collection.qrels)) or "none"
@@ -84,17 +84,3 @@ def _page(fitted: verbs.Fitted, collection: records.Collection | records.Interac
         run_sections.examples(systems[0], collection),
         page.element("p", page.element("code", again), " writes this page again.", class_="small"),
     )
-
-
-def _data_of(fitted: verbs.Fitted, folder: str | os.PathLike, data) -> records.Collection | records.Interactions:
-    """What the system was fitted to; DataError, with the remedy, where that is gone or has changed."""
-    from zoo.data import catalog
-
-    if data is None:
-        data = fitted.about.get("source") or fitted.about["collection"]
-        if data not in catalog.CATALOG and not pathlib.Path(data).exists():
-            raise DataError(f"{folder}: its data {data} is not there any more; say where it is now with --data")
-    collection = data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
-    verbs.refuse_other_kind(recipes.get(fitted.recipe), collection)
-    verbs.refuse_other_corpus(fitted, collection)
-    return collection

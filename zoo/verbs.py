@@ -316,6 +316,20 @@ def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
         )
 
 
+def data_of(fitted: Fitted, folder: str | os.PathLike, data: records.Collection | records.Interactions | str | os.PathLike | None) -> records.Collection | records.Interactions:
+    """What the system of a folder was fitted to, by default where it was then; DataError, with the remedy, where that is gone or has changed."""
+    from zoo.data import catalog
+
+    if data is None:
+        data = fitted.about.get("source") or fitted.about["collection"]
+        if data not in catalog.CATALOG and not pathlib.Path(data).exists():
+            raise DataError(f"{folder}: its data {data} is not there any more; say where it is now with --data")
+    collection = data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
+    refuse_other_kind(recipes.get(fitted.recipe), collection)
+    refuse_other_corpus(fitted, collection)
+    return collection
+
+
 def save(fitted: Fitted, folder: str | os.PathLike) -> None:
     """Writes a fitted system; `fit.json` comes last, so a folder with it is whole.
 

@@ -1,0 +1,95 @@
+"""What `zoo data` and `zoo docids` do with their arguments."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+from collections.abc import Mapping
+
+from zoo import records
+
+
+def data_list(parsed: argparse.Namespace) -> None:
+    """Prints names, contents and licences of collections."""
+    from zoo.data import catalog
+
+    for name, entry in catalog.CATALOG.items():
+        print(f"{name:<13} {entry.description} [{entry.splits}]\n{'':<13} {entry.licence}; {entry.address or 'made on this machine'}")
+
+
+def data_get(parsed: argparse.Namespace) -> None:
+    """Writes a collection as a folder."""
+    from zoo.data import atomic, catalog, files
+
+    atomic.refuse_occupied(parsed.out)
+    collection = catalog.load(parsed.name)
+    if isinstance(collection, records.Interactions):
+        print(_written(collection, parsed.out))
+        return
+    files.write_beir(collection, parsed.out)
+    splits = ", ".join(f"{len(qrels)} {split}" for split, qrels in collection.qrels.items())
+    print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
+
+
+def data_prepare(parsed: argparse.Namespace) -> None:
+    """Writes a collection as a TFDS dataset."""
+    from zoo.data import catalog
+
+    folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
+    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}")
+    if parsed.name in catalog.CATALOG:
+        print(f"licence: {catalog.CATALOG[parsed.name].licence}")
+
+
+def data_cold(parsed: argparse.Namespace) -> None:
+    """Writes interactions in which some of the items to be predicted are new."""
+    from zoo.data import atomic, catalog, cold
+
+    atomic.refuse_occupied(parsed.out)
+    collection = catalog.load(parsed.name)
+    if not isinstance(collection, records.Interactions):
+        raise records.DataError(f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv")
+    hidden = cold.hide(collection, parsed.share, parsed.seed)
+    print(f"{_written(hidden, parsed.out)}; {hidden.left_out - collection.left_out} users left out")
+
+
+def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
+    """Makes identifiers of documents or vectors; options of rqvae."""
+    from zoo.data import catalog, categories
+    from zoo.recipes import identifiers, rqvae
+    from zoo.train import log as logs
+
+    training = rqvae.configured(options)
+    config = identifiers.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
+    if parsed.vectors is not None:
+        vectors = identifiers.read_vectors(parsed.vectors)
+        names, labels = [str(row) for row in range(len(vectors))], ()
+    else:
+        corpus = catalog.load(parsed.data).corpus
+        names, vectors, labels = corpus.ids, identifiers.embed(corpus, parsed.embed, logs.Log()), categories.of(corpus)[0]
+    state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
+    error = identifiers.relative_error(state, vectors)
+    print(identifiers.report(state) + ("" if error is None else f"\nrelative error {error:.3f}") + f"\n{parsed.out}: {config.kind} identifiers")
+
+
+def docids_stats(parsed: argparse.Namespace) -> None:
+    """Prints how well codes are used, and draws their tree."""
+    from zoo.recipes import identifiers
+
+    state, about = identifiers.load(parsed.folder)
+    error = about["relative_error"]
+    print(f"{about['kind']}, collisions by {about['collisions']}" + ("" if error is None else f", relative error {error:.3f}"))
+    print(identifiers.report(state))
+    kept = pathlib.Path(parsed.folder) / identifiers.LABELS
+    if parsed.categories or kept.exists():
+        from zoo.evaluate import plots
+
+        labels = identifiers.read_labels(parsed.categories or kept, len(state["codes"]))
+        print(plots.code_tree(state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"))
+
+
+def _written(collection: records.Interactions, out: str) -> str:
+    from zoo.data import histories
+
+    histories.write(collection, out)
+    return f"{out}: {len(collection.corpus)} items, {len(collection.histories)} users, {len(collection.histories.items)} events"
