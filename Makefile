@@ -2,6 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+T5X := .venv-t5x
 READY := .venv/ready
 TESTS ?=
 WORKERS ?= 2
@@ -9,7 +10,7 @@ DATA ?= pydocs
 MINUTES ?= 8
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-fast test-notebooks notebooks docs readme results measure clean
+.PHONY: demo test test-fast test-t5x test-notebooks notebooks docs readme results measure clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
@@ -30,6 +31,12 @@ docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "docs: open build/site/index.html"
 
+test-t5x: # DIR=a checkout of github.com/google-research/t5x
+	@test -f "$(DIR)/t5x/train.py" || { echo "make: expected DIR=CHECKOUT of github.com/google-research/t5x, got '$(DIR)'; see docs/t5x.md" >&2; exit 1; }
+	@test -x $(T5X)/bin/python || $(PYTHON) -m venv $(T5X)
+	@$(T5X)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,t5x]'
+	PYTHONPATH="$(abspath $(DIR))" $(T5X)/bin/python -m pytest tests/launch $(TESTS)
+
 readme: demo
 	$(BIN)/python benchmarks/readme.py demo
 
@@ -40,7 +47,7 @@ measure: $(READY)
 	$(BIN)/python benchmarks/results.py --measure $(DATA) --minutes $(MINUTES)
 
 clean:
-	rm -rf .venv demo build *.egg-info
+	rm -rf .venv $(T5X) demo build *.egg-info
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: expected Python 3.11 or newer on the PATH; run make PYTHON=/path/to/python3.11" >&2; exit 1; }

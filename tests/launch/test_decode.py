@@ -1,0 +1,122 @@
+"""The trie-constrained `decode_fn` of t5x is the zoo's beam search: same answers, ascending, over a flattened flax cache.
+
+The model is a table of logits with one row a prefix, which it knows through its cache alone.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.launch import decode
+from zoo.search import beam
+
+LENGTH, ALPHABET, BATCH = 3, 5, 2
+ROWS = sum(ALPHABET**t for t in range(LENGTH))
+IDS = docids.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 3, 4], [3, 4, 1], [4, 0, 0]]), ALPHABET)  # 1 is t5x's end token
+
+
+def row(code, t):
+    return code + sum(ALPHABET**i for i in range(t))
+
+
+def tokens_to_logits(tables, layered, state):
+    """t5x's: logits f32[B K, V] and the cache; entry b K + k of every leaf is hypothesis k of query b."""
+    width = len(state.cur_token) // BATCH
+    cache, t = state.cache, state.cache["cache_index"]
+    code = cache["layer"]["code"][0] if layered else cache["layer"]["code"]
+    code = jnp.where(t > 0, code * ALPHABET + state.cur_token[:, 0], 0)
+    offsets = jnp.array([row(0, i) for i in range(LENGTH)])
+    logits = tables[jnp.repeat(jnp.arange(BATCH), width), code + offsets[t]]
+    return logits, {"layer": {"code": code[None] if layered else code}, "cache_index": t + 1}
+
+
+@functools.partial(jax.jit, static_argnames=("width", "renormalize", "longest", "layered"))
+def decoded(tables, index, *, width, renormalize=False, longest=LENGTH, layered=False):
+    code = jnp.zeros((1, BATCH) if layered else BATCH, jnp.int32)
+    cache = {"layer": {"code": code}, "cache_index": jnp.zeros((), jnp.int32)}
+    step = functools.partial(tokens_to_logits, tables, layered)
+    inputs = jnp.zeros((BATCH, longest), jnp.int32)
+    return decode.decode(inputs, cache, step, index, num_decodes=width, cache_offset=int(layered), renormalize=renormalize)
+
+
+def by_brute_force(tables, renormalize):
+    """[(score, identifier)] of each query, best first; a pad that ends an identifier is forced and says nothing."""
+    prefixes = {tuple(tokens[:t]) for tokens in IDS.tokens.tolist() for t in range(LENGTH + 1)}
+    answers = []
+    for table in np.asarray(tables, np.float64):
+        scored = []
+        for tokens in IDS.tokens.tolist():
+            score, code = 0.0, 0
+            for t, token in enumerate(tokens):
+                logits = table[row(code, t)]
+                children = [c for c in range(ALPHABET) if (*tokens[:t], c) in prefixes]
+                kept = logits[children] if renormalize else logits
+                score += logits[token] - np.log(np.exp(kept).sum()) if token else 0.0
+                code = code * ALPHABET + token
+            scored.append((score, tokens))
+        answers.append(sorted(scored, reverse=True))
+    return answers
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, ROWS, ALPHABET)) * 2, jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def index():
+    return trie.build(IDS)
+
+
+@pytest.mark.parametrize("renormalize", (False, True))
+def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(tables, index, renormalize):
+    tokens, scores = decoded(tables, index, width=len(IDS), renormalize=renormalize)
+    for query, expected in enumerate(by_brute_force(tables, renormalize)):
+        assert tokens[query, ::-1].tolist() == [answer for _, answer in expected]
+        np.testing.assert_allclose(scores[query, ::-1], [score for score, _ in expected], atol=1e-5)
+        assert scores[query, -1] == scores[query].max()
+
+
+def test_renormalising_is_another_ranking(tables):
+    orders = [[[answer for _, answer in query] for query in by_brute_force(tables, renormalize)] for renormalize in (False, True)]
+    assert orders[0] != orders[1]  # else the test before could not tell
+
+
+def test_a_narrow_beam_is_that_of_the_zoo(tables, index):
+    def step(t, token, code):
+        code = jnp.where(t > 0, code * ALPHABET + token, 0)
+        return jnp.take_along_axis(tables, row(code, t)[..., None], axis=1), code
+
+    ours = jax.jit(lambda: beam.beam_search(step, jnp.zeros((BATCH, 1), jnp.int32), index, width=2, length=LENGTH, renormalize=False))()
+    tokens, scores = decoded(tables, index, width=2)
+    np.testing.assert_array_equal(tokens[:, ::-1], ours.token)
+    np.testing.assert_allclose(scores[:, ::-1], ours.score, atol=1e-6)
+
+
+def test_where_fewer_identifiers_exist_the_worst_places_hold_none(tables, index):
+    tokens, scores = decoded(tables, index, width=len(IDS) + 2)
+    assert np.isneginf(scores[:, :2]).all() and not np.asarray(tokens[:, :2]).any()
+    assert np.isfinite(scores[:, 2:]).all()
+
+
+def test_longer_targets_are_filled_and_shorter_refused(tables, index):
+    tokens, _ = decoded(tables, index, width=3, longest=LENGTH + 2)
+    np.testing.assert_array_equal(tokens[..., :LENGTH], decoded(tables, index, width=3)[0])
+    assert tokens.shape[-1] == LENGTH + 2 and not np.asarray(tokens[..., LENGTH:]).any()
+    with pytest.raises(ValueError, match="targets have 2 tokens, identifiers 3; set TASK_FEATURE_LENGTHS"):
+        decoded(tables, index, width=3, longest=2)
+
+
+def test_a_cache_of_scanned_layers_has_the_batch_second(tables, index):
+    for plain, layered in zip(decoded(tables, index, width=4), decoded(tables, index, width=4, layered=True)):
+        np.testing.assert_array_equal(plain, layered)
+
+
+def test_an_exported_trie_is_read_outside_of_programs(export):
+    host = decode._trie(str(export))
+    assert {type(leaf) for leaf in jax.tree.leaves(host)} == {np.ndarray} and decode._trie(str(export)) is host

@@ -1,0 +1,106 @@
+"""The beam search of the zoo, constrained to an exported trie, by t5x's contract of a `decode_fn`.
+
+What t5x's own beam search would make of a trie, and this does not: a masked logit is a dead hypothesis, never an answer of score -1e7;
+scores are the model's log-probabilities unless renormalisation is asked; identifiers need no end token, and a token called 1 is a
+code like any other, whatever eos_id says; there is no length penalty; where fewer identifiers exist than are asked for, the rest are
+pads of score -inf.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import exported
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import beam
+
+UNBEAMED = ("cache_index", "cached_bias", "position_embedder_index")  # leaves of a flax cache that all hypotheses share
+
+
+class State(NamedTuple):
+    """The fields of `t5x.decoding.DecodingState`."""
+
+    cur_index: jax.Array  # i32[B K]
+    sequences: jax.Array  # i32[B K, L + 1] a start, and what was chosen so far
+    cur_token: jax.Array  # i32[B K, 1]
+    cache: Any
+
+
+def trie_beam_search(
+    inputs: jax.Array,
+    cache: Any,
+    tokens_to_logits: Any,
+    eos_id: int,
+    num_decodes: int,
+    decode_rng: jax.Array | None = None,
+    cache_offset: int = 0,
+    *,
+    folder: str,
+    renormalize: bool = False,
+) -> tuple[jax.Array, jax.Array]:
+    """Identifiers i32[B, K, L'] of an export and their scores f32[B, K], in ASCENDING order: the best is [:, -1].
+
+    inputs: i32[B, L'], whose length alone counts, at least that of the identifiers; a prompt is not followed.
+    cache: of flax, leaves [B, ...], or [layers, B, ...] with cache_offset = 1. num_decodes: K, also the width of the beam.
+    folder: of the export. renormalize: as of `zoo.search.beam`. eos_id and decode_rng are not read.
+    """
+    index = jax.tree.map(jnp.asarray, _trie(folder))
+    return decode(inputs, cache, tokens_to_logits, index, num_decodes=num_decodes, cache_offset=cache_offset, renormalize=renormalize)
+
+
+def decode(
+    inputs: jax.Array, cache: Any, tokens_to_logits: Any, index: trie.Trie, *, num_decodes: int, cache_offset: int = 0, renormalize: bool = False
+) -> tuple[jax.Array, jax.Array]:
+    """As `trie_beam_search`, over a trie that is an argument."""
+    batch, longest = inputs.shape
+    if longest < index.length:
+        raise ValueError(f"decode: targets have {longest} tokens, identifiers {index.length}; set TASK_FEATURE_LENGTHS targets to {index.length} or more")
+
+    def step(t: int, token: jax.Array, kept: dict) -> tuple[jax.Array, dict]:
+        width = token.shape[1]
+        filled = lambda leaf: jnp.pad(leaf, [(0, 0), (0, num_decodes - width)] + [(0, 0)] * (leaf.ndim - 2), mode="edge")
+        flat = lambda leaf: filled(leaf).reshape(batch * num_decodes, *leaf.shape[2:])
+        state = State(jnp.full(batch * num_decodes, t), flat(kept["chosen"]), flat(token)[:, None], _joined(kept, flat, cache_offset))
+        logits, after = tokens_to_logits(state)
+        apart = lambda leaf: leaf.reshape(batch, num_decodes, *leaf.shape[1:])[:, :width]
+        chosen = jnp.where(jnp.arange(longest + 1) == t, token[..., None], kept["chosen"])
+        return apart(logits), {"chosen": chosen} | _parted(after, apart, cache_offset, (batch, width))
+
+    one = lambda leaf: leaf[:, None]
+    start = {"chosen": jnp.zeros((batch, 1, longest + 1), jnp.int32)} | _parted(cache, one, cache_offset, (batch, 1))
+    found = beam.beam_search(step, start, index, width=num_decodes, length=index.length, renormalize=renormalize)
+    tokens = jnp.pad(found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=docids.PAD)
+    return tokens[:, ::-1], found.score[:, ::-1]
+
+
+def _parted(cache: Any, apart: Any, offset: int, beams: tuple[int, int]) -> dict:
+    """Leaves [B, K, ...] by path; those that hypotheses share are copied to each, so that one rule gathers all."""
+    parted = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(cache):
+        name = tuple(entry.key for entry in path)
+        shared = name[-1] in UNBEAMED
+        parted[name] = jnp.broadcast_to(leaf, (*beams, *leaf.shape)) if shared else apart(jnp.moveaxis(leaf, offset, 0))
+    return {"cache": parted}
+
+
+def _joined(kept: dict, flat: Any, offset: int) -> dict:
+    """The nested dicts that `_parted` took apart."""
+    cache: dict = {}
+    for name, leaf in kept["cache"].items():
+        place = cache
+        for part in name[:-1]:
+            place = place.setdefault(part, {})
+        place[name[-1]] = leaf[0, 0] if name[-1] in UNBEAMED else jnp.moveaxis(flat(leaf), 0, offset)
+    return cache
+
+
+@functools.cache
+def _trie(folder: str) -> trie.Trie:
+    """On the host: an array of the device that is made while a program is traced belongs to that program."""
+    return jax.tree.map(np.asarray, exported.read(folder).trie())

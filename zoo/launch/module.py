@@ -1,0 +1,156 @@
+"""Our encoder-decoder by t5x's calling convention: `encode`, `decode` with a flax cache, `__call__`, and logical axes.
+
+The parameters are those of `zoo.nets.transformer`, name by name, so a checkpoint of either side is one of the other. AXES says which
+logical axis each dimension of each is; t5x's standard rules place them on a mesh and tell Adafactor what to factor. Heads and hidden
+sizes must be multiples of the devices of the mesh's model axis; a vocabulary need not be.
+
+Conventions: t5x, docs/usage and models.EncoderDecoderModel (github.com/google-research/t5x, Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from flax.linen import partitioning
+
+from zoo import exported
+from zoo.nets import transformer
+from zoo.records import DataError
+
+FLOOR = -1e9  # logit of a token that cannot be: t5x multiplies logits by one-hot targets, and 0 * -inf is nan
+SPLIT_BY, COPIED = 128, "kv"  # a vocabulary is split if it is a multiple, else copied: as t5x does with this axis, a column to Adafactor
+AXES = (  # pattern of a parameter's path -> logical axes; the first that matches counts
+    (r"(source|target)_embedding/embedding", ("vocab", "embed")),
+    (r"recency/embedding", (COPIED, "embed")),
+    (r".*attention/(query|key|value)/kernel", ("embed", "heads", "kv")),
+    (r".*attention/out/kernel", ("heads", "kv", "embed")),
+    (r".*mlp/out/kernel", ("mlp", "embed")),
+    (r".*mlp/\w+/kernel", ("embed", "mlp")),
+    (r".*_bias/table", ("relpos_buckets", "heads")),
+    (r".*norm/scale", ("embed",)),
+    (r"head/kernel", ("embed", "vocab")),
+)
+PACKED = ("encoder_segment_ids", "decoder_segment_ids", "encoder_positions", "decoder_positions")
+
+
+def shape(folder: str, **sizes: Any) -> transformer.Shape:
+    """The shape of the network over an exported system's vocabularies.
+
+    sizes: fields of `transformer.Shape` in place of those of the exported parameters; None leaves one as it is.
+    """
+    sizes = {name: value for name, value in sizes.items() if value is not None}
+    fixed = {"source_vocab", "target_vocab", "target_length", "last_tokens"}
+    known = [field.name for field in dataclasses.fields(transformer.Shape) if field.name not in fixed]
+    for name in sizes:
+        if name not in known:
+            raise DataError(f"shape: no size {name!r}; expected one of: {', '.join(known)}; vocabularies and lengths are those of the export")
+    return dataclasses.replace(exported.read(folder).shape, **sizes)
+
+
+class Transformer(nn.Module):
+    """The network of a shape, as `t5x.models.EncoderDecoderModel` calls it. Tokens may come as floats, t5x initialises so."""
+
+    shape: transformer.Shape
+
+    def setup(self) -> None:
+        self.net = self.shape.net()
+        nn.share_scope(self, self.net)  # parameters have the names that they have there
+
+    @nn.nowrap
+    def init(self, *arguments: Any, **options: Any) -> dict:
+        """Variables, "params_axes" among them."""
+        variables = dict(super().init(*arguments, **options))
+        return variables | {"params_axes": axes_of(variables["params"])}
+
+    def __call__(
+        self,
+        encoder_input_tokens: jax.Array,
+        decoder_input_tokens: jax.Array,
+        decoder_target_tokens: jax.Array,
+        *,
+        decode: bool = False,
+        enable_dropout: bool = True,
+        **packed: jax.Array | None,
+    ) -> jax.Array:
+        """Logits f32[B, L, V] of decoder_target_tokens i32[B, L], of which decoder_input_tokens are those before."""
+        _refuse_packed(packed)
+        encoded = self.encode(encoder_input_tokens, enable_dropout=enable_dropout)
+        return self.decode(
+            encoded, encoder_input_tokens, decoder_input_tokens, decoder_target_tokens, decode=decode, enable_dropout=enable_dropout
+        )
+
+    def encode(self, encoder_input_tokens: jax.Array, *, enable_dropout: bool = True, **packed: jax.Array | None) -> jax.Array:
+        """Encoded source [B, S, D]."""
+        _refuse_packed(packed)
+        return self.net.encode(encoder_input_tokens.astype(jnp.int32), train=enable_dropout)
+
+    def decode(
+        self,
+        encoded: jax.Array,
+        encoder_input_tokens: jax.Array,
+        decoder_input_tokens: jax.Array,
+        decoder_target_tokens: jax.Array,
+        *,
+        decode: bool = False,
+        enable_dropout: bool = True,
+        max_decode_length: int | None = None,
+        **packed: jax.Array | None,
+    ) -> jax.Array:
+        """Logits of whole identifiers or, with decode, of the position that the cache has come to, f32[B, 1, V].
+
+        The collection "cache" holds cached_key and cached_value [B, L, H, Dh] of each layer and cache_index i32[]; the first call with
+        decode makes an empty one, and its logits are those of whole identifiers.
+        """
+        _refuse_packed(packed)
+        source, before = encoder_input_tokens.astype(jnp.int32), decoder_input_tokens.astype(jnp.int32)
+        memory = self.net.memory(encoded)
+        if not decode or not self.has_variable("cache", "cache_index"):
+            if decode:
+                self._keep(self.shape.empty_cache(len(source)), jnp.zeros((), jnp.int32))
+            target = jnp.roll(before, -1, axis=1)  # of which `decode` sees, at each position, what came before
+            return jnp.maximum(self.net.decode(target, memory, source, train=enable_dropout), FLOOR)
+        t = self.get_variable("cache", "cache_index")
+        layers = [self.get_variable("cache", f"decoder_{layer}") for layer in range(self.shape.decoder_layers)]
+        cache = [{name: layer[f"cached_{name}"][:, None] for name in ("key", "value")} for layer in layers]  # -> [B, 1, L, H, Dh]
+        logits, cache = self.net.step(t, before, cache, memory, source)
+        self._keep(cache, t + 1)
+        return jnp.maximum(logits, FLOOR)
+
+    def _keep(self, cache: transformer.Cache, t: jax.Array) -> None:
+        self.put_variable("cache", "cache_index", t)
+        for layer, kept in enumerate(cache):
+            self.put_variable("cache", f"decoder_{layer}", {f"cached_{name}": leaf[:, 0] for name, leaf in kept.items()})
+
+
+def axes_of(params: dict) -> dict:
+    """The logical axes of parameters, as `flax.linen.partitioning.param_with_axes` would note them: NAME_axes beside each NAME.
+
+    Raises ValueError for a parameter that no pattern of AXES matches, or matches with another number of dimensions.
+    """
+
+    def note(path: str, tree: Any) -> Any:
+        if hasattr(tree, "items"):
+            return {name if hasattr(leaf, "items") else f"{name}_axes": note(f"{path}/{name}", leaf) for name, leaf in tree.items()}
+        return partitioning.AxisMetadata(_axes(path.removeprefix("/"), tuple(tree.shape)))
+
+    return note("", params)
+
+
+def _axes(path: str, sizes: tuple[int, ...]) -> tuple[str, ...]:
+    found = next((axes for pattern, axes in AXES if re.fullmatch(pattern, path)), None)
+    if found is None or len(found) != len(sizes):
+        raise ValueError(f"module: parameter {path} of {len(sizes)} dimensions has axes {found}; add a line to AXES in zoo/launch/module.py")
+    return tuple(COPIED if axis == "vocab" and size % SPLIT_BY else axis for axis, size in zip(found, sizes))
+
+
+def _refuse_packed(packed: dict) -> None:
+    for name, value in packed.items():
+        if name not in PACKED:
+            raise TypeError(f"module: no argument {name!r}; expected one of: {', '.join(PACKED)}")
+        if value is not None:
+            raise ValueError(f"module: got {name}, but packed examples are not supported; set pack = False in every utils.DatasetConfig")
