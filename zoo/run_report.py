@@ -12,7 +12,12 @@ from zoo.records import DataError
 
 PAGE, SPLIT = "report.html", "dev"
 BASELINES = {  # what a system asks -> (what it is called, recipe, options) of its rivals
-    "history": (("popularity", "popularity", {}), ("Markov chain", "markov", {}), ("Markov, unseen items", "markov", {"filter": True})),
+    "history": (
+        ("popularity", "popularity", {}),
+        ("Markov chain", "markov", {}),
+        ("Markov, unseen items", "markov", {"filter": True}),
+        ("item neighbours", "itemknn", {}),
+    ),
     "text": (("BM25", "bm25", {}), ("BM25 + train queries", "bm25", {"expand_with_queries": True})),
 }  # fmt: skip
 
