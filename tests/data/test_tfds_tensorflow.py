@@ -59,8 +59,8 @@ def films(cache, name):
 def products(cache, name):
     """Reviews and products of Amazon's form in the cache."""
     lines = [json.dumps({"reviewerID": user, "asin": f"B{item}", "unixReviewTime": time}) for user, item, time in RATINGS]
-    (cache / f"reviews_{amazon.CATEGORIES[name]}_5.json.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
-    (cache / f"meta_{amazon.CATEGORIES[name]}.json.gz").write_bytes(gzip.compress(b"{'asin': 'B1', 'title': 'Soap'}\n"))
+    (cache / f"reviews_{amazon.CATEGORIES[name]}_5.json.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
+    (cache / f"meta_{amazon.CATEGORIES[name]}.json.gz").write_bytes(gzip.compress(b"{'asin': 'B1', 'title': 'Soap'}\n", mtime=0))
     return mock.patch.dict(amazon.SIZES, {name: (2, 3, 7)})
 
 
