@@ -132,7 +132,7 @@ def test_fit_says_what_it_did(data, zoo_command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     (
-        (["dpr"], "no recipe 'dpr'; expected one of: bm25, dsi"),
+        (["dpr2"], "no recipe 'dpr2'; expected one of: bm25, dsi"),
         (["bm25", "--size", "huge"], "invalid choice: 'huge'"),
         (["bm25", "--set", "k1"], "--set expects key=value, got 'k1'"),
         (["bm25", "--set", "k2=1"], "no option 'k2'; expected one of: k1, b"),
