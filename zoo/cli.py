@@ -76,6 +76,10 @@ def _docids_fit(parsed: argparse.Namespace) -> None:
     cli_data.docids_fit(parsed, dict(_option(text) for text in parsed.set))
 
 
+def _queries_generate(parsed: argparse.Namespace) -> None:
+    cli_data.queries_generate(parsed, dict(_option(text) for text in parsed.set))
+
+
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
     plan = plans.Plan(**{field.name: getattr(parsed, field.name) for field in dataclasses.fields(plans.Plan)})
@@ -363,6 +367,22 @@ def _parser() -> argparse.ArgumentParser:
     added.add_argument("folder", metavar="DIR")
     added.add_argument("--categories", metavar="FILE", help="a category a line, in the order of the documents, to colour the picture by (default: what they say)")
     added.add_argument("--plot", metavar="FILE.png", help="the picture (default: DIR/codes.png)")
+
+    asked = commands.add_parser("queries", help="queries made for documents").add_subparsers(required=True, metavar="COMMAND")
+    added = command(
+        asked, "generate", _queries_generate, "train a generator on the train pairs and write its queries; interrupted, the same command goes on",
+        "zoo queries generate --data pydocs --out runs/queries --count 5",
+    )  # fmt: skip
+    data(added)
+    added.add_argument("--count", type=int, default=5, help="queries for each document, at most (default: 5)")
+    added.add_argument("--top-k", type=int, help="likely tokens that each is drawn from, 0 = all (default: 10)")
+    added.add_argument("--top-p", type=float, help="share of their mass that is drawn from (default: 1)")
+    added.add_argument("--temperature", type=float, help="default: 1")
+    about = "T5 weights to start from: a folder with safetensors or a checkpoint of t5x, and its tokenizer"
+    added.add_argument("--init-from", metavar="DIR", help=about)
+    added.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace an option of training (minutes, steps, ...); may repeat")
+    added.add_argument("--seed", type=int, default=0)
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder: BEIR's layout, for --data, or for --set queries=DIR")
 
     added = command(
         commands, "fit", _fit, "fit a system to a collection; interrupted, the same command goes on",

@@ -1,4 +1,4 @@
-"""What `zoo data` and `zoo docids` do with their arguments."""
+"""What `zoo data`, `zoo docids` and `zoo queries` do with their arguments."""
 
 from __future__ import annotations
 
@@ -86,6 +86,21 @@ def docids_stats(parsed: argparse.Namespace) -> None:
 
         labels = identifiers.read_labels(parsed.categories or kept, len(state["codes"]))
         print(plots.code_tree(state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"))
+
+
+def queries_generate(parsed: argparse.Namespace, options: dict[str, str]) -> None:
+    """Trains a generator and writes its queries."""
+    from zoo.data import catalog
+    from zoo.recipes import query_generator, starting
+
+    given = {"top_k": parsed.top_k, "top_p": parsed.top_p, "temperature": parsed.temperature}
+    options |= {name: value for name, value in given.items() if value is not None}
+    start = None if parsed.init_from is None else starting.of_weights(parsed.init_from)
+    collection = catalog.load(parsed.data)
+    if isinstance(collection, records.Interactions):
+        raise records.DataError(f"{parsed.data}: has histories, and queries are for documents; name data with corpus.jsonl")
+    made = query_generator.write(collection, parsed.out, count=parsed.count, options=options, seed=parsed.seed, start=start)
+    print(f"{parsed.out}: {len(made.queries)} queries for {len(made.corpus)} documents")
 
 
 def _written(collection: records.Interactions, out: str) -> str:

@@ -45,6 +45,7 @@ class Config:
     towers: str = "shared"  # one set of weights for queries and documents, or two
     temperature: float = 0.05  # of the cosine; 0 = plain inner products, the paper's
     vector_start: bool = True  # word embeddings and weights start from the SVD of the corpus instead of noise
+    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
     generated: int = 16  # queries made from each document, 0 = none
     generated_share: float = 0.5  # of the examples, where there are train queries too
     vocabulary: int = 8000  # sub-words
@@ -76,8 +77,7 @@ class Config:
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
     """Tokenizer, parameters of the encoders, and the vectors of the documents."""
-    log.phase("tokens and vectors")
-    texts = reading.read(collection, config, prompts=tuple(contrasting.PROMPTS.values()))
+    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()))
     given = contrasting.examples(texts, config)
     init_key, train_key = jax.random.split(key)
     params = contrasting.start(texts, config, init_key)

@@ -43,8 +43,7 @@ class Config(dpr.Config):
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
     """As `dpr.fit`, in two rounds, each a phase with checkpoints of its own."""
-    log.phase("tokens and vectors")
-    texts = reading.read(collection, config, prompts=tuple(contrasting.PROMPTS.values()))
+    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()))
     given = contrasting.examples(texts, config)
     init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
     params = contrasting.start(texts, config, init_key)

@@ -19,6 +19,7 @@ from zoo.docids import cluster, docids, text
 from zoo.nets import sentences, transformer
 from zoo.recipes import options, reading, seq2seq, starting
 from zoo.search import decoders
+from zoo.train import log as logs
 from zoo.train import optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
@@ -50,7 +51,8 @@ class Config:
     vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
     vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
     index_ratio: float = 0.3  # examples of indexing for each of retrieval
-    generated: int = 16  # queries made by rule from each document, 0 = none
+    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
+    generated: int = 16  # queries made from each document, 0 = none
     generated_share: float = 0.5  # of the retrieval examples, where there are train queries too
     vocabulary: int = 8000  # sub-words
     stem: bool = True  # cut English words to their stems before they are split into sub-words
@@ -87,8 +89,7 @@ class Config:
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
-    log.phase("tokens and vectors")
-    texts = reading.read(collection, config, prompts=(INDEX, RETRIEVE), start=start)
+    texts = reading.read(collection, config, log, prompts=(INDEX, RETRIEVE), start=start)
     embedded = reading.embed(texts, config.width)
 
     log.phase("identifiers")
@@ -125,8 +126,8 @@ def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.nda
 
 
 def examples(collection: records.Collection, config: Config, state: dict) -> dict[str, batches.Source]:
-    """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made by rule."""
-    texts = reading.read(collection, config, tokenizer=state["tokenizer"])
+    """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents, by a generator trained anew if queries=seq2seq."""
+    texts = reading.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
     return _sources(texts, config, np.asarray(state["docids"]["tokens"]))
 
 
@@ -185,7 +186,7 @@ RECIPE = recipes.Recipe(
         "the last digit of a semantic identifier is one token of up to c values; the paper writes that number in decimal digits",
         "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has an 8-layer BERT",
         "source embeddings start from the same SVD (vector_start)",
-        "queries made by rule join the retrieval task (generated); the paper has none, DSI-QG a trained generator",
+        "queries made by rule, or by a trained generator (queries=seq2seq), join the retrieval task (generated); the paper has none",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), index_ratio 0.3 and word dropout",
     ),

@@ -41,7 +41,7 @@ RECIPE = recipes.Recipe(
     fit=dsi.fit,
     retrieve=dsi.retrieve,
     deviations=(
-        "queries are made by rule (zoo.data.generate); the paper draws them from docT5query or mT5",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query or mT5",
         "generated queries are not ranked by a cross-encoder: all are kept",
         "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
         "digits are tokens of a vocabulary of the identifiers' own, and a string that is shorter than others is closed by a token",

@@ -46,6 +46,7 @@ class Config:
     vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
     query_share: float = 0.4  # of the examples that are train queries, where there are any
     generated_share: float = 0.6  # of the others that are generated queries; what is left are beginnings and spans of documents
+    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
     generated: int = 15  # queries made from each document, 0 = none
     spans: int = 10  # pieces of `document_length` tokens from each longer document, and one more for each 3000 tokens
     consistency: float = 0.15  # alpha, weight of the divergence of two passes; 0 = one pass
@@ -86,8 +87,7 @@ class Config:
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
-    log.phase("tokens and vectors")
-    texts = reading.read(collection, config, start=start)
+    texts = reading.read(collection, config, log, start=start)
     embedded = reading.embed(texts, config.width)
 
     log.phase("identifiers")
@@ -212,7 +212,7 @@ RECIPE = recipes.Recipe(
     retrieve=retrieve,
     deviations=(
         "trained from scratch unless --init-from names T5 weights; the paper takes the encoder of T5 and draws the decoder, here both are taken",
-        "queries are made by rule (zoo.data.generate); the paper draws them from docT5query",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query",
         "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has BERT",
         "one learning rate; the paper has 2e-4 for the encoder and 1e-4 for the decoder",
         "the consistency of two passes is the paper's symmetric divergence (eq. 6); its public code trains a contrastive loss in its place",

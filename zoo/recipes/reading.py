@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import records
-from zoo.data import generate, tokens
+from zoo.data import tokens
 from zoo.docids import vectors
-from zoo.recipes import seq2seq, starting
+from zoo.recipes import query_generator, seq2seq, starting
 
 
 class Texts(NamedTuple):
@@ -29,14 +29,15 @@ class Texts(NamedTuple):
 
 
 def read(
-    collection: records.Collection, config, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None, tokenizer: str | None = None
+    collection: records.Collection, config, log, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None, tokenizer: str | None = None
 ) -> Texts:
-    """Texts of a collection. config: options `stem`, `vocabulary` and `generated`, as of DSI's `Config`.
+    """Texts of a collection. config: options `stem`, `vocabulary`, `queries` and `generated`, as of DSI's `Config`.
 
     tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
     """
     queries, answers = seq2seq.pairs(collection)
-    made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
+    made, origins = query_generator.made(config.queries, collection, per_document=config.generated, seed=0, log=log)
+    log.phase("tokens and vectors")
     contents = collection.corpus.contents()
     if config.stem:
         contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))

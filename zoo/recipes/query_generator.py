@@ -1,0 +1,236 @@
+"""Queries for documents that have none, by an encoder-decoder that learned from those that have: the seam of `made`.
+
+Nogueira and Lin 2019, "From doc2query to docTTTTTquery": document -> query by maximum likelihood, and top-k sampling for each
+document; Zhuang et al. 2022 (arXiv 2206.10128, DSI-QG) index documents by such queries. Trained on the collection's own train
+pairs; queries of other splits are never read.
+
+Deviations: from scratch, with one table of sub-words for documents, queries and the output, that starts from the SVD of the corpus,
+unless weights of T5 are given; no cross-encoder ranks the candidates (DSI-QG has one). Draws that repeat one of their document are
+left out, so a document may have fewer than asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import atomic, batches, files, generate, tokens
+from zoo.docids import vectors
+from zoo.nets import transformer
+from zoo.recipes import seq2seq, starting
+from zoo.search import nucleus
+from zoo.train import log as logs
+
+RULES, SEQ2SEQ = "rules", "seq2seq"
+DOCUMENTS = 32  # of a batch of draws
+SPARE = 2  # draws for each query wanted, as some are repeated
+DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of the generator."""
+
+    vocabulary: int = 8000  # sub-words
+    document_length: int = 64  # tokens that are read
+    query_length: int = 24  # tokens that are written at most
+    width: int = 128
+    heads: int = 4
+    head_width: int = 32
+    encoder_hidden: int = 256
+    decoder_hidden: int = 256
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    dropout: float = 0.1
+    word_dropout: float = 0.0
+    dtype: str = "float32"
+    batch: int = 64
+    steps: int = 0  # 0 = by visits
+    visits: float = 30.0  # times that each train pair is shown
+    fewest_steps: int = 500
+    most_steps: int = 200_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit
+    rate: float = 2e-3
+    warmup: int = 100
+    decay: str = "linear"
+    weight_decay: float = 0.01
+    smoothing: float = 0.1
+    top_k: int = 10  # tokens that are drawn from, 0 = all
+    top_p: float = 1.0  # share of their mass that is drawn from
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        limits = {"top_k": (0, math.inf), "top_p": (1e-6, 1.0), "temperature": (1e-3, math.inf), "query_length": (2, math.inf)}
+        limits |= dict.fromkeys(("document_length", "vocabulary", "batch", "width", "heads", "fewest_steps"), (1, math.inf))
+        for option, (least, most) in limits.items():
+            if not least <= getattr(self, option) <= most:
+                raise records.DataError(f"queries: option {option} expects {least} to {most}, got {getattr(self, option)}")
+
+
+def made(kind: str, collection: records.Collection, *, per_document: int, seed: int, log) -> tuple[list[str], list[int]]:
+    """Queries and the row of the document each was made for, in the order of the documents: the one way to have some made.
+
+    kind: rules (`zoo.data.generate`), seq2seq (a generator is trained first), or a folder that `zoo queries generate` wrote.
+    """
+    if not per_document:
+        return [], []
+    if kind == RULES:
+        return generate.by_rules(collection.corpus, per_document=per_document, seed=seed)
+    if kind != SEQ2SEQ:
+        return read(kind, collection.corpus, per_document=per_document)
+    config, key = Config(), jax.random.key(seed)
+    log.phase("query generator")
+    state = fit(collection, config, key, log)
+    log.phase("queries")
+    return written(state, config, collection.corpus, count=per_document, seed=seed, log=log)
+
+
+def read(folder: str | os.PathLike, corpus: records.Corpus, *, per_document: int) -> tuple[list[str], list[int]]:
+    """The first queries of each document in the train split of a folder in the BEIR layout.
+
+    Raises DataError if none of them is of this corpus.
+    """
+    if not pathlib.Path(folder).is_dir():
+        raise records.DataError(f"queries: expected {RULES}, {SEQ2SEQ}, or a folder that `zoo queries generate` wrote, got {os.fspath(folder)!r}")
+    found = files.read_beir(folder)
+    rows, taken = corpus.rows(), {}
+    texts, places = seq2seq.pairs(found)
+    for text, place in zip(texts, places):
+        if (name := found.corpus.ids[place]) in rows:
+            taken.setdefault(rows[name], []).append(text)
+    if not taken:
+        raise records.DataError(f"{folder}: its train queries are of no document of this collection; generate them from it")
+    kept = [(text, row) for row in sorted(taken) for text in taken[row][:per_document]]
+    return [text for text, _ in kept], [row for _, row in kept]
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+    """{"params", "shape", "tokenizer"} of a generator that learned from the train pairs.
+
+    Raises DataError if there are none, or the start is no model of text.
+    """
+    queries, rows = seq2seq.pairs(collection)
+    if not queries:
+        raise records.DataError(f"{collection.name}: a query generator learns from train queries, found none; make queries by rule")
+    if start is not None and (start.names is not None or not start.shape.shared):
+        raise records.DataError(f"{start.where}: writes identifiers, and a query generator starts from weights that write text; name those of T5")
+    contents = collection.corpus.contents()
+    tokenizer = tokens.train([*contents, *queries], size=config.vocabulary) if start is None else starting.reader(start, ())
+    size = max(tokens.count(tokenizer), 0 if start is None else start.shape.source_vocab)
+    read = tokens.encode(tokenizer, contents, length=config.document_length)
+    pairs = batches.Source({"source": read[np.asarray(rows)], "target": tokens.encode(tokenizer, queries, length=config.query_length)}, 1.0)
+    shape = transformer.Shape(
+        source_vocab=size, target_vocab=size, target_length=config.query_length, shared=True, tied=True,
+        **{field: getattr(config, field) for field in (*starting.SIZES, "dropout", "dtype")},
+    )  # fmt: skip
+    words = None
+    if start is None:
+        words = vectors.tfidf_svd(tokens.whole(tokenizer, contents), vocabulary=size, dim=config.width, seed=0).words
+        words = words / words.std()
+    else:
+        start = start._replace(keeps=frozenset({"source", "target"}))
+    shape = starting.shaped(shape, start)
+    params = seq2seq.fit([pairs], len(queries), shape, config, key, log, embeddings=words, start=start)
+    return {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "tokenizer": tokenizer}
+
+
+def written(
+    state: Mapping[str, Any], config: Config, corpus: records.Corpus, *, count: int, seed: int, log, kept: pathlib.Path | None = None
+) -> tuple[list[str], list[int]]:
+    """At most `count` different queries for each document, and its row. The same seed gives the same.
+
+    kept: a file of the batches that were drawn, which an interrupted command goes on from.
+    """
+    shape, tokenizer = transformer.Shape.of(state["shape"]), state["tokenizer"]
+    params = jax.device_put(state["params"])
+    source = tokens.encode(tokenizer, corpus.contents(), length=config.document_length)
+    texts = _resumed(kept)
+    with log.progress(len(corpus), "queries", "documents", start=min(len(texts) * DOCUMENTS, len(corpus))) as bar:
+        for number in range(len(texts), -(-len(corpus) // DOCUMENTS)):
+            rows = np.arange(number * DOCUMENTS, min((number + 1) * DOCUMENTS, len(corpus)))
+            key = jax.random.fold_in(jax.random.key(seed), number)
+            drawn = _draw(
+                params, jnp.asarray(source[np.resize(rows, DOCUMENTS)]), key, config.temperature, config.top_p, shape=shape,
+                num=SPARE * count, end=tokens.end(tokenizer), top_k=config.top_k,
+            )  # fmt: skip
+            drawn = np.asarray(drawn)[: len(rows)]
+            flat = tokens.decode(tokenizer, drawn.reshape(-1, drawn.shape[-1]))
+            texts.append([list(dict.fromkeys(filter(None, flat[i : i + SPARE * count])))[:count] for i in range(0, len(flat), SPARE * count)])
+            if kept is not None:
+                with open(kept, "a", encoding="utf-8") as out:
+                    out.write(json.dumps(texts[-1], ensure_ascii=False) + "\n")
+            bar.update(len(rows))
+    found = [(text, row) for row, own in enumerate(own for batch in texts for own in batch) for text in own]
+    return [text for text, _ in found], [row for _, row in found]
+
+
+def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
+    """Batches of an interrupted command, without a last one that was cut off."""
+    if kept is None or not kept.exists():
+        return []
+    lines = [line for line in kept.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    kept.write_text("".join(lines), encoding="utf-8")
+    return [json.loads(line) for line in lines]
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "num", "end", "top_k"))
+def _draw(params, source, key, temperature, top_p, *, shape, num, end, top_k):
+    step, cache = seq2seq.steps(params, source, shape)
+    return nucleus.draw(
+        step, cache, key, num=num, length=shape.target_length, end=end, temperature=temperature, top_k=top_k, top_p=top_p
+    )
+
+
+def write(
+    collection: records.Collection, out: str | os.PathLike, *, count: int, options: Mapping[str, Any], seed: int,
+    start: starting.Start | None = None, quiet: bool = False,
+) -> records.Collection:  # fmt: skip
+    """Trains a generator, and writes the documents with its queries as the train split of a folder in the BEIR layout.
+
+    Interrupted, the same call goes on: what is unfinished stands in a folder beside `out`, of its name and ".unfinished".
+    """
+    atomic.refuse_occupied(out)
+    if count < 1:
+        raise records.DataError(f"queries: expected a count of at least 1, got {count}")
+    config = recipes.configure(recipes.Recipe("queries", "", {"default": Config()}, fit, written, ()), "default", options)
+    if start is not None:
+        config = starting.configured("queries", config, options, start)
+    collection = collection.without(*(split for split in collection.qrels if split != "train"))
+    seen = json.dumps([collection.corpus.fingerprint(), collection.queries.ids, collection.queries.texts, [dict(q.grades) for q in collection.qrels.values()]])
+    run = {"config": dataclasses.asdict(config), "seed": seed, "start": "" if start is None else start.digest}
+    run["data"] = hashlib.sha256(seen.encode()).hexdigest()[:16]
+    work = pathlib.Path(f"{os.fspath(out).rstrip('/')}.unfinished")
+    existed = work.exists()
+    log = logs.Log(work, quiet=quiet, identity=json.dumps(run, sort_keys=True))
+    try:
+        log.phase("query generator")
+        state = fit(collection, config, jax.random.key(seed), log, start)
+        log.phase("queries")
+        name = hashlib.sha256(f"{log.identity} {count}".encode()).hexdigest()[:8]
+        texts, rows = written(state, config, collection.corpus, count=count, seed=seed, log=log, kept=work / f"{name}-{DRAWN}")
+    except records.DataError:
+        log.close()
+        if not existed:  # bad input leaves nothing behind
+            shutil.rmtree(work)
+        raise
+    finally:
+        log.close()
+    names = tuple(f"g{number}" for number in range(len(texts)))
+    judged = {query: {collection.corpus.ids[row]: 1} for query, row in zip(names, rows)}
+    result = records.Collection(f"{collection.name} generated", collection.corpus, records.Queries(names, tuple(texts)), {"train": records.Qrels(judged)})
+    files.write_beir(result, out)
+    shutil.rmtree(work)
+    return result

@@ -1,0 +1,58 @@
+"""Texts drawn from the likely tokens alone: top-k (Fan et al. 2018, arXiv 1805.04833) and nucleus sampling (Holtzman et al. 2020, arXiv 1904.09751).
+
+For sequences of many tokens and no constraint: the loop is rolled up, one compiled step serves every position. `zoo.search.sampling`
+draws identifiers.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from zoo.docids import docids
+from zoo.index import projection
+from zoo.search import beam
+
+
+def draw(
+    step: beam.Step, cache: beam.Cache, key: jax.Array, *, num: int, length: int, end: int, temperature, top_k: int, top_p
+) -> jax.Array:
+    """i32[B, num, length] independent draws for each of B queries, each up to its end and PAD behind it.
+
+    Args:
+      step, cache: as for `beam.beam_search`, but the step gets the position as an array.
+      end: the token that ends a text; where that is not PAD, PAD is not drawn.
+      temperature: above 0; logits are divided by it before they are cut.
+      top_k, top_p: see `truncated`.
+    """
+    beam.check(cache, width=num, length=length)
+    batch = jax.tree.leaves(cache)[0].shape[0]
+    cache = beam.gather(cache, jnp.zeros((batch, num), jnp.int32))
+
+    def advance(t, carried):
+        token, cache, ended, written = carried
+        logits, cache = step(t, token, cache)
+        logits = projection.dense(logits).astype(jnp.float32)
+        if end != docids.PAD:
+            logits = logits.at[..., docids.PAD].set(-jnp.inf)
+        likely = truncated(logits / temperature, top_k=top_k, top_p=top_p)
+        drawn = jax.random.categorical(jax.random.fold_in(key, t), likely, axis=-1)
+        token = jnp.where(ended, docids.PAD, drawn).astype(jnp.int32)
+        return token, cache, ended | (drawn == end), written.at[:, :, t].set(token)
+
+    first = jnp.full((batch, num), beam.BOS, jnp.int32)
+    blank = jnp.full((batch, num, length), docids.PAD, jnp.int32)
+    return jax.lax.fori_loop(0, length, advance, (first, cache, jnp.zeros((batch, num), bool), blank))[3]
+
+
+def truncated(logits: jax.Array, *, top_k: int, top_p) -> jax.Array:
+    """Logits f32[..., V] with -inf outside the top_k largest and, of these, outside the fewest that hold the share top_p of their mass.
+
+    top_k: 0 = all. top_p: above 0, at most 1 = all. Of equal logits the lower token is the larger. The largest always stays.
+    """
+    size = logits.shape[-1]
+    value, token = jax.lax.top_k(logits, min(top_k, size) if top_k else size)
+    share = jax.nn.softmax(value, axis=-1)
+    before = jnp.cumsum(share, axis=-1) - share
+    kept = jnp.where((before < top_p) | (top_p >= 1), value, -jnp.inf)
+    return jnp.put_along_axis(jnp.full_like(logits, -jnp.inf), token, kept, axis=-1, inplace=False)
