@@ -139,3 +139,10 @@ def test_disagreement_is_symmetric_zero_for_equals_and_blind_to_what_cannot_be()
     np.testing.assert_allclose(disagree(*masked, target), disagree(one, other, target), rtol=1e-6)
     slope = jax.grad(lambda x: sequence.disagreement(x, masked[1], target).sum())(masked[0])
     assert np.isfinite(slope).all() and np.abs(slope).max() > 0.01
+
+
+def test_z_loss_adds_the_squared_logarithm_of_the_normaliser_of_each_counted_token():
+    logits, target = random_case(3)
+    more = sequence.cross_entropy(logits, target, z_loss=0.5) - sequence.cross_entropy(logits, target)
+    normalisers = np.log(np.exp(np.float64(logits)).sum(axis=-1))
+    np.testing.assert_allclose(more, 0.5 * (normalisers**2 * np.asarray(sequence.counted(target))).sum(axis=-1), rtol=1e-4)

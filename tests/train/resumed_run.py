@@ -1,4 +1,4 @@
-"""A small training run: `python resumed_run.py FOLDER` trains it, saving after every step; tests kill it on the way."""
+"""A small training run: `python resumed_run.py FOLDER [STEPS]` trains it, saving after every step; tests kill it on the way."""
 
 import sys
 
@@ -40,5 +40,7 @@ def train(log, *, steps=STEPS, **options):
 
 
 if __name__ == "__main__":
+    folder, steps = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else STEPS
     loop.SAVE_SECONDS = 0.0
-    train(log.Log(sys.argv[1], quiet=True), folder=f"{sys.argv[1]}/training", identity="run")
+    found = train(log.Log(folder, quiet=True), steps=steps, folder=f"{folder}/training", identity="run")
+    np.savez(f"{folder}/params.npz", **{name: np.asarray(leaf) for name, leaf in found.items()})

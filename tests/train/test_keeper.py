@@ -49,3 +49,71 @@ def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
     with keepers.Keeper(tmp_path, "run") as keeper:
         with pytest.raises(DataError, match=r"2: a damaged checkpoint .*remove it to go on from step 1"):
             keeper.restore(progress(0))
+
+
+def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
+    with keepers.Keeper(tmp_path, "run") as keeper:
+        keeper.save(1, progress(1), {})
+    files = [path for path in (tmp_path / "1").rglob("*") if path.is_file() and path.name != keepers.DIGESTS]
+    assert len(files) > 5
+
+    def refused(why):
+        with keepers.Keeper(tmp_path, "run") as keeper, pytest.raises(DataError, match=rf"1: a damaged checkpoint \({why}\); remove it to start again"):
+            keeper.restore(progress(0))
+
+    for path in files:
+        whole, name = path.read_bytes(), path.relative_to(tmp_path / "1").as_posix()
+        path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+        refused(f"{name} is not what was written: its SHA-256 differs")
+        path.unlink()
+        refused(f"{name} is missing")
+        path.write_bytes(whole)
+    (tmp_path / "1" / "more").write_text("x")
+    refused("more was added")
+    (tmp_path / "1" / "more").unlink()
+    with keepers.Keeper(tmp_path, "run") as keeper:
+        assert keeper.restore(progress(0))[0]["step"] == 1
+
+
+def test_a_checkpoint_without_digests_is_whole_as_its_process_was_killed_just_after(tmp_path):
+    with keepers.Keeper(tmp_path, "run") as keeper:
+        keeper.save(1, progress(1), {})
+    (tmp_path / "1" / keepers.DIGESTS).unlink()
+    with keepers.Keeper(tmp_path, "run") as keeper:
+        assert keeper.restore(progress(0))[0]["step"] == 1
+
+
+def test_another_key_and_other_identifiers_are_refused(tmp_path):
+    names = {"docids": jnp.arange(6).reshape(3, 2)}
+    with keepers.Keeper(tmp_path, "run", jax.random.key(1), names) as keeper:
+        keeper.save(1, progress(1), {})
+    for key, attached, what in ((2, names, "another key"), (1, {"docids": names["docids"] + 1}, "other identifiers"), (1, None, "other identifiers")):
+        with keepers.Keeper(tmp_path, "run", jax.random.key(key), attached) as keeper:
+            with pytest.raises(DataError, match=f"holds training of {what}, stopped at step 1"):
+                keeper.restore(progress(0))
+    with keepers.Keeper(tmp_path, "run", jax.random.key(1), names) as keeper:
+        assert keeper.restore(progress(0)) is not None
+
+
+def test_arrays_come_back_onto_another_mesh(tmp_path):
+    place = lambda mesh, *axes: jax.sharding.NamedSharding(jax.make_mesh((8 // 2**mesh, 2**mesh), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2), jax.sharding.PartitionSpec(*axes))
+    drawn = jax.random.normal(jax.random.key(0), (16, 8))
+    with keepers.Keeper(tmp_path, "run") as keeper:
+        keeper.save(1, {"w": jax.device_put(drawn, place(1, "data", "model"))}, {})
+    for like in (place(2, "model", None), place(0, None, "data"), place(3)):
+        with keepers.Keeper(tmp_path, "run") as keeper:
+            found = keeper.restore({"w": jax.device_put(jnp.zeros((16, 8)), like)})[0]["w"]
+        assert found.sharding == like and (found == drawn).all()
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
+    with keepers.Keeper(tmp_path, "run") as keeper:
+        keeper.save(1, progress(1), {})
+
+    def full(*args, **options):
+        raise ValueError("UNKNOWN: Error writing file: [OS error 28: No space left on device]")
+
+    with pytest.raises(DataError, match=r"no space left to write to \(\d+ MB are free\); step 1 is kept; free some space and repeat"):
+        with keepers.Keeper(tmp_path, "run") as keeper:
+            monkeypatch.setattr(keeper._manager, "save", full)
+            keeper.save(2, progress(2), {})

@@ -40,14 +40,13 @@ def test_an_unknown_decay_is_refused():
 
 
 @pytest.mark.parametrize(
-    "make",
-    [lambda rate: optimizers.adamw(rate, weight_decay=0.0, clip=1.0), lambda rate: optimizers.adafactor(rate, clip=1.0)],
+    ("name", "peak"), [("adamw", 0.1), ("adafactor", 0.1), ("adagrad", 1.0)]  # the steps of Adagrad shrink on their own
 )
-def test_an_optimizer_finds_the_least_squares_solution(make):
+def test_an_optimizer_finds_the_least_squares_solution(name, peak):
     random = np.random.default_rng(0)
     inputs = jnp.asarray(random.normal(size=(64, 8)), jnp.float32)
     wanted = jnp.asarray(random.normal(size=(8, 3)), jnp.float32)
-    optimizer = make(optimizers.schedule(0.1, warmup=10, decay="linear"))
+    optimizer = optimizers.of(name, optimizers.schedule(peak, warmup=10, decay="linear"), weight_decay=0.0, clip=1.0)
     params = {"w": jnp.zeros((8, 3))}
     loss = lambda params: jnp.mean((inputs @ params["w"] - inputs @ wanted) ** 2)
 
@@ -79,3 +78,13 @@ def test_gradients_are_clipped_to_their_global_norm():
     states = [optimizer.update(gradient, optimizer.init(params), params, step=0, fraction=0.0)[1] for gradient in (small, large)]
     for first, second in zip(*map(jax.tree.leaves, states)):
         np.testing.assert_allclose(first, second, rtol=1e-5)
+
+
+def test_adagrad_divides_by_the_root_of_the_sum_of_squares():
+    optimizer = optimizers.adagrad(optimizers.schedule(0.1, warmup=0, decay="constant"), clip=1.0)
+    params = {"w": jnp.zeros(())}
+    state, total = optimizer.init(params), 0.1
+    for gradient in (0.5, -0.2, 0.9):
+        updates, state = optimizer.update({"w": jnp.asarray(gradient)}, state, params, step=0, fraction=0.0)
+        total += gradient**2
+        np.testing.assert_allclose(updates["w"], -0.1 * gradient / np.sqrt(total), rtol=1e-5)

@@ -29,13 +29,14 @@ ONE_OF = {
     "decoding": decoders.NAMES,
     "dtype": ("float32", "bfloat16"),
     "decay": optimizers.DECAYS,
+    "optimizer": optimizers.NAMES,
 }
 LIMITS = {
     **dict.fromkeys(("leaf_size", "vocabulary", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), options.SIZE),
     **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
     **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
     **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
-    **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "minutes"), options.AMOUNT),
+    **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "z_loss", "minutes"), options.AMOUNT),
     **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
     "generated_share": (0.0, 1.0),
 }
@@ -77,8 +78,10 @@ class Config:
     rate: float = 3e-3  # peak learning rate
     warmup: int = 100
     decay: str = "linear"  # constant, linear, cosine or rsqrt
-    weight_decay: float = 0.01
+    optimizer: str = "adamw"  # adamw, adafactor or adagrad
+    weight_decay: float = 0.01  # of adamw
     smoothing: float = 0.1
+    z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
     beam: int = 100
     decoding: str = "trie"  # one of zoo.search.decoders; free: as the paper, invalid identifiers are dropped and counted
 
@@ -108,7 +111,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     )
     shape = starting.shaped(shape, start)
     words = embedded.words / embedded.words.std() if config.vector_start else None
-    params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, start=start)
+    params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, start=start, docids=ids.tokens)
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
 

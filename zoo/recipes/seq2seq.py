@@ -38,7 +38,9 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
     return [text for text, _ in found], [row for _, row in found]
 
 
-def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: float, unknown: int = tokens.UNKNOWN) -> loop.Loss:
+def likelihood(
+    shape: transformer.Shape, *, smoothing: float, word_dropout: float, unknown: int = tokens.UNKNOWN, z_loss: float = 0.0
+) -> loop.Loss:
     """Loss of batches {"source": i32[B, S], "target": i32[B, L]}: mean negative log-likelihood of the identifiers.
 
     word_dropout: share of source tokens that are replaced by the token `unknown`.
@@ -49,7 +51,7 @@ def likelihood(shape: transformer.Shape, *, smoothing: float, word_dropout: floa
         drop, hide = jax.random.split(key)
         source, target = hidden(batch["source"], hide, word_dropout, unknown), batch["target"]
         logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
-        value = sequence.cross_entropy(logits, target, smoothing=smoothing).mean()
+        value = sequence.cross_entropy(logits, target, smoothing=smoothing, z_loss=z_loss).mean()
         return value, {"identifiers_right": exact(logits, target)}
 
     return loss
@@ -70,13 +72,14 @@ def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
 
 def fit(
     sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *,
-    embeddings=None, judge=None, loss: loop.Loss | None = None, start: starting.Start | None = None,
+    embeddings=None, judge=None, loss: loop.Loss | None = None, start: starting.Start | None = None, docids: np.ndarray | None = None,
 ) -> dict:  # fmt: skip
-    """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`.
+    """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`, optimizer and z_loss if it likes.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
     judge: a `zoo.train.best.Judge` of the parameters; the last ones are kept if None.
     loss: of batches; `likelihood` if None.
+    docids: i32[N, L] what the documents are called; kept with the checkpoints, and a run with others does not go on from them.
     start: weights that the parameters start from; all are drawn if None. The shape is to be `starting.shaped`.
     """
     draw, order, train_key = jax.random.split(key, 3)
@@ -92,15 +95,22 @@ def fit(
     steps = num_steps(config, num_documents)
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
-        loss or likelihood(dataclasses.replace(shape, remat=log.plan.remat), smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown),
+        loss or likelihood(
+            dataclasses.replace(shape, remat=log.plan.remat),
+            smoothing=config.smoothing,
+            word_dropout=config.word_dropout,
+            unknown=unknown,
+            z_loss=getattr(config, "z_loss", 0.0),
+        ),
         params,
         stream,
-        optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0),
+        optimizers.of(getattr(config, "optimizer", "adamw"), rate, weight_decay=config.weight_decay, clip=1.0),
         steps=steps,
         key=train_key,
         log=log,
         folder=log.checkpoints,
         identity=log.identity,
+        attached=None if docids is None else {"docids": docids},
         seconds=60 * config.minutes if config.minutes else math.inf,
         judge=judge,
     )

@@ -32,7 +32,7 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
     **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam", "judge_every"), SIZE),
     **dict.fromkeys(("dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "temperature", "user_tokens"), (0.0, math.inf)),
+    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "z_loss", "temperature", "user_tokens"), (0.0, math.inf)),
     "codes": (2, math.inf),
     "new_items": (-1.0, 1.0),
 }
@@ -40,6 +40,7 @@ ONE_OF = {
     "identifiers": identifiers.KINDS,
     "collisions": collisions.POLICIES,
     "decay": optimizers.DECAYS,
+    "optimizer": optimizers.NAMES,
     "dtype": ("float32", "bfloat16"),
     "filter": ("auto", "yes", "no"),
 }
@@ -77,8 +78,10 @@ class Config:
     rate: float = 2e-3  # peak learning rate
     warmup: int = 500
     decay: str = "cosine"  # constant, linear, cosine or rsqrt
-    weight_decay: float = 0.035
+    optimizer: str = "adamw"  # adamw, adafactor or adagrad
+    weight_decay: float = 0.035  # of adamw
     smoothing: float = 0.0
+    z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
     judged: int = 1000  # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
     judge_every: int = 500  # steps
     patience: int = 0  # judgements without a better one that end training, 0 = none do
@@ -142,7 +145,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
-    return pack(seq2seq.fit([following], len(following.rows["target"]), shape, config, train_key, log, judge=judge, start=start))
+    return pack(seq2seq.fit([following], len(following.rows["target"]), shape, config, train_key, log, judge=judge, start=start, docids=ids.tokens))
 
 
 def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:

@@ -1,0 +1,87 @@
+"""What a training loses when its process is killed, again and again, at random moments: nothing but the steps since the last checkpoint.
+
+    python benchmarks/train_kills.py --kills 20
+
+A small training (tests/train/resumed_run.py), which saves whenever it can, is killed (SIGKILL) at moments drawn uniformly from the
+time that it takes, while it starts, trains, writes or ends, and started again. At the end its parameters must be those of a training
+that nobody killed, bit for bit, and its log must have every step once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).parents[1]
+SCRIPT = ROOT / "tests" / "train" / "resumed_run.py"
+
+
+def saved(folder: pathlib.Path) -> int:
+    """The last step that is on disk."""
+    return max((int(path.name) for path in folder.glob("training/*") if path.name.isdigit()), default=0)
+
+
+def start(folder: pathlib.Path, steps: int) -> subprocess.Popen:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    return subprocess.Popen([sys.executable, str(SCRIPT), str(folder), str(steps)], env=environment)
+
+
+def parameters(folder: pathlib.Path) -> dict[str, bytes]:
+    with np.load(folder / "params.npz") as found:
+        return {name: found[name].tobytes() for name in found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    draw = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as name:
+        whole, cut = pathlib.Path(name) / "whole", pathlib.Path(name) / "cut"
+        began = time.monotonic()
+        assert start(whole, options.steps).wait() == 0
+        longest = time.monotonic() - began
+        kills = lost = 0
+        while kills < options.kills:
+            process = start(cut, options.steps)
+            until = time.monotonic() + draw.uniform(0, longest)
+            while time.monotonic() < until and process.poll() is None:
+                time.sleep(0.001)
+            ended = process.poll() is not None
+            process.kill()
+            process.wait()
+            if ended:  # it came to its end before its moment; start over with what is left of the kills
+                check(whole, cut, options.steps)
+                cut = cut.with_name(f"cut-{kills}")
+                continue
+            kills += 1
+            rows = (cut / "log.jsonl").read_text().splitlines(keepends=True) if (cut / "log.jsonl").exists() else []
+            reached = max((json.loads(row)["step"] for row in rows if row.endswith("\n")), default=0)
+            lost += max(reached - saved(cut), 0)
+            print(f"kill {kills:2d}: logged to step {reached}, saved to {saved(cut)}", flush=True)
+        assert start(cut, options.steps).wait() == 0
+        check(whole, cut, options.steps)
+    print(f"{kills} kills: the same parameters bit for bit, each of {options.steps} steps logged once; {lost / kills:.1f} steps repeated a kill")
+
+
+def check(whole: pathlib.Path, cut: pathlib.Path, steps: int) -> None:
+    """Refuses a run that differs from the one that nobody killed."""
+    assert parameters(whole) == parameters(cut), "other parameters"
+    found = [json.loads(row)["step"] for row in (cut / "log.jsonl").read_text().splitlines()]
+    expected = [json.loads(row)["step"] for row in (whole / "log.jsonl").read_text().splitlines()]
+    assert found == expected and expected[-1] == steps, "steps lost or logged twice"
+
+
+if __name__ == "__main__":
+    main()
