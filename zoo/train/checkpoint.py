@@ -10,7 +10,7 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -117,13 +117,13 @@ def digest(path: pathlib.Path) -> str:
 
 
 @contextlib.contextmanager
-def full_disk(folder: pathlib.Path, remedy: str = "free some space and repeat the command") -> Iterator[None]:
-    """Turns what Orbax raises when the disk is full into a DataError of one line."""
+def full_disk(folder: pathlib.Path, remedy: Callable[[], str]) -> Iterator[None]:
+    """Turns what Orbax raises when the disk is full into a DataError of one line, which ends in remedy()."""
     try:
         yield
     except Exception as error:  # TensorStore's are ValueErrors, Orbax's of many kinds
         if getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL):
-            raise DataError(f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy}") from error
+            raise DataError(f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}") from error
         raise
 
 
@@ -131,5 +131,5 @@ def orbax():
     """Orbax without its running commentary; imported late because it takes a second."""
     import orbax.checkpoint as ocp
 
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # its errors are raised too
     return ocp

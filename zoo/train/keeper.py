@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import pathlib
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -71,6 +74,9 @@ class Keeper:
             self._manager.wait_until_finished()
             if self._sealing is not None:
                 self._sealing.join()
+            size = sum(leaf.nbytes for leaf in jax.tree.leaves((progress, self._attached)))
+            if shutil.disk_usage(self._folder).free < size:  # before TensorStore finds out, in many lines
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._manager.save(step, args=ocp.args.Composite(**items))
         if processes.first():
             self._sealing = threading.Thread(target=self._seal, args=(step,), daemon=True)
@@ -125,9 +131,13 @@ class Keeper:
         part.replace(folder / DIGESTS)
 
     def _explained(self) -> Any:
-        steps = self._manager.all_steps()
-        kept = f"step {max(steps)} is kept; " if steps else ""
-        return checkpoint.full_disk(self._folder, f"{kept}free some space and repeat the command")
+        return checkpoint.full_disk(self._folder, self._kept)
+
+    def _kept(self) -> str:
+        """What is on disk, and what to do about a full one."""
+        steps = [int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()]
+        kept = f"step {max(steps)} is kept" if steps else "no step is kept"
+        return f"{kept}; free some space and repeat the command"
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:

@@ -29,7 +29,7 @@ RULES: tuple[tuple, ...] = (
     (r"attention/out/kernel$", ("model", None, "fsdp")),  # [H, Dh, D]
     (r"mlp/(gate|value)/kernel$", ("fsdp", "model")),  # [D, F]
     (r"mlp/out/kernel$", ("model", "fsdp")),  # [F, D]
-    (r"/embedding$", ("model", "fsdp"), (None, ("fsdp", "model")), (None, "fsdp"), REPLICATED),  # [V, D], V of any size
+    (r"/embedding$", ("model", "fsdp"), (None, "fsdp"), REPLICATED),  # [V, D], V of any size
     (r"head/kernel$", ("fsdp", "model"), ("fsdp", None), REPLICATED),  # [D, V]
     (r"kernel$", ("fsdp", "model"), ("fsdp", None), REPLICATED),  # of other networks, of any width
     (r"codebooks$", (None, "fsdp", None), REPLICATED),  # [L, C, d]
@@ -68,15 +68,14 @@ def layout(path: str, shape: Sequence[int], mesh: jax.sharding.Mesh, rules: Sequ
         if len(axes) > len(shape):
             refused = refused or f"{path}: has {len(shape)} dimensions, and the rule {pattern!r} is for {len(axes)}"
             continue
-        spec = [_present(axis, mesh) for axis in axes]
-        uneven = [(i, axis) for i, axis in enumerate(spec) if shape[i] % _size(axis, mesh)]
+        spec = [axis if axis in mesh.axis_names else None for axis in axes]
+        uneven = [(i, axis) for i, axis in enumerate(spec) if axis is not None and shape[i] % mesh.shape[axis]]
         if not uneven:
             return jax.sharding.PartitionSpec(*spec)
         dimension, axis = uneven[0]
-        name = "*".join((axis,) if isinstance(axis, str) else axis)
         refused = refused or (
-            f"{path}: dimension {dimension} is {shape[dimension]}, which {name}={_size(axis, mesh)} does not divide; "
-            f"choose another size of the axis {name} in the mesh, or of that dimension in the configuration"
+            f"{path}: dimension {dimension} is {shape[dimension]}, which {axis}={mesh.shape[axis]} does not divide; "
+            f"choose another size of the axis {axis} in the mesh, or of that dimension in the configuration"
         )
     raise DataError(f"mesh: parameter {refused}")
 
@@ -173,14 +172,3 @@ def share(mesh: jax.sharding.Mesh) -> tuple[int, int]:
 
 def _names(path: tuple) -> tuple[str, ...]:
     return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
-
-
-def _present(axis: Any, mesh: jax.sharding.Mesh) -> Any:
-    """The axis, or of several those that the mesh has; None if it has none."""
-    if axis is None or isinstance(axis, str):
-        return axis if axis in mesh.axis_names else None
-    return tuple(one for one in axis if one in mesh.axis_names) or None
-
-
-def _size(axis: Any, mesh: jax.sharding.Mesh) -> int:
-    return math.prod(mesh.shape[one] for one in ((axis,) if isinstance(axis, str) else axis or ()))
