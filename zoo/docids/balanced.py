@@ -1,0 +1,131 @@
+"""Codes that are used evenly: a measure of it, balanced targets for training, and k-means whose clusters have bounded sizes.
+
+What learned tokenizers share (GenRet, arXiv 2304.04171, sec. 3.3): without it most documents get the same few codes.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo.docids import quantize
+
+EPSILON, ROUNDS = 0.1, 100  # of `plan`: the smaller epsilon, the nearer to an even assignment, and the more rounds it takes
+LEAST_EPSILON = 0.05  # below it f32 underflows
+LLOYD = 20  # iterations at most
+
+
+def diversity(codes: np.ndarray, *, num_codes: int) -> float:
+    """1 - sum_j |n_j - n / K| / 2n for n codes i[n] of which n_j are j: 1 if all are used equally, 1 / K if only one is.
+
+    GenRet's measure. n / K is not rounded (public code does), so that n codes, one each of K > n, have n / K.
+    """
+    counts = np.bincount(np.asarray(codes).reshape(-1), minlength=num_codes)
+    total = counts.sum()
+    return float(1 - np.abs(counts - total / num_codes).sum() / (2 * total))
+
+
+def scaled(logits: jax.Array) -> jax.Array:
+    """f32[B, K] logits less the middle of their row's range, over half of the widest range: from -1 to 1."""
+    low, high = logits.min(axis=1, keepdims=True), logits.max(axis=1, keepdims=True)
+    return (logits - (low + high) / 2) / jnp.maximum((high - low).max() / 2, 1e-6)
+
+
+def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON, rounds: int = ROUNDS) -> jax.Array:
+    """f32[B, K] shares of codes of each row that maximise <P, scores> + epsilon H(P), balanced within each group of rows.
+
+    A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv 1306.0895). So a group of a
+    prefix spreads over all codes whatever the others do. `P.argmax(axis=1)` are targets. All groups are balanced at once: a group's
+    sums of columns are a product with `together`.
+
+    Args:
+      scores: f32[B, K] from -1 to 1 (`scaled`).
+      together: bool[B, B], whether two rows are of one group; a row that is not even with itself takes no part, and gets zeros.
+      epsilon: at least LEAST_EPSILON.
+
+    O(rounds B^2 K).
+    """
+    if not epsilon >= LEAST_EPSILON:
+        raise ValueError(f"plan: expected epsilon of at least {LEAST_EPSILON}, got {epsilon}")
+    member = together.astype(jnp.float32)
+    real = jnp.diagonal(member) > 0
+    wanted = jnp.log(jnp.maximum(member.sum(axis=1), 1) / scores.shape[1])[:, None]
+    start = scores / epsilon
+
+    def columns(logs):  # what each column lacks, in the group of each row
+        largest = logs.max(axis=0, keepdims=True)
+        total = jnp.matmul(member, jnp.exp(logs - largest), precision="highest")
+        return wanted - largest - jnp.log(jnp.where(real[:, None], total, 1.0))
+
+    def round_(_, logs):
+        logs = jnp.where(real[:, None], logs + columns(logs), 0.0)
+        return logs - jax.nn.logsumexp(logs, axis=1, keepdims=True)
+
+    return jnp.where(real[:, None], jnp.exp(jax.lax.fori_loop(0, rounds, round_, start)), 0.0)
+
+
+def bounds(num_rows: int, num_codes: int) -> tuple[int, int]:
+    """Least and most rows of a cluster at initialisation: min(n / 2K, K / 4) and 2K, GenRet's, or 2n / K where K codes would not hold n."""
+    least = int(min(num_rows / (2 * num_codes), num_codes / 4))
+    return least, max(2 * num_codes, -(-2 * num_rows // num_codes))
+
+
+def kmeans(vectors: np.ndarray, key: jax.Array, *, num_codes: int, least: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """k-means with `least` to `most` rows a cluster: centroids f32[K, D] and codes i32[n].
+
+    Starts from the unbounded k-means of `quantize.rq_kmeans`, then LLOYD times at most: rows go to centroids by `assign`, centroids to
+    the means of their rows. A cluster without rows (least 0) keeps its centroid.
+
+    Args:
+      vectors: f32[n, D], not all equal; K at most n, least * K <= n <= most * K.
+    """
+    vectors = quantize.checked("kmeans", vectors, levels=1, codes=num_codes)
+    centroids = quantize.rq_kmeans(vectors, key, levels=1, codes=num_codes)[0][0]
+    codes = None
+    for _ in range(LLOYD):
+        before, codes = codes, assign(_squares(vectors, centroids), least=least, most=most)
+        if before is not None and (before == codes).all():
+            break
+        count = np.bincount(codes, minlength=num_codes)[:, None]
+        total = np.zeros_like(centroids)
+        np.add.at(total, codes, vectors)
+        centroids = np.where(count > 0, total / np.maximum(count, 1), centroids)
+    return centroids, codes
+
+
+def assign(cost: np.ndarray, *, least: int, most: int) -> np.ndarray:
+    """i32[n] a column for each row of cost f[n, K] at little total cost, `least` to `most` rows a column.
+
+    Every row takes its cheapest column. Then full columns keep the rows that would lose most by leaving, the others ask at their next
+    choice (deferred acceptance); then columns with too few take the rows that lose least, from columns that can spare them. Exact where
+    no bound binds, a heuristic else. Raises ValueError if no assignment keeps to the bounds.
+    """
+    rows, columns = cost.shape
+    if not least * columns <= rows <= most * columns:
+        raise ValueError(f"assign: {rows} rows do not fit {columns} columns of {least} to {most}; choose other bounds")
+    closed = np.zeros((rows, columns), bool)  # where a row was turned away
+    while True:
+        allowed = np.where(closed, np.inf, cost)
+        codes = allowed.argmin(axis=1)
+        count = np.bincount(codes, minlength=columns)
+        full = np.flatnonzero(count > most)
+        if not len(full):
+            break
+        for column in full:
+            held = np.flatnonzero(codes == column)
+            others = np.where(np.arange(columns) == column, np.inf, allowed[held])
+            loss = others.min(axis=1) - cost[held, column]
+            closed[held[np.argsort(loss, kind="stable")[: len(held) - most]], column] = True
+    while (lacking := np.flatnonzero(count < least)).size:
+        column = lacking[0]
+        loss = cost[:, column] - cost[np.arange(rows), codes]
+        row = np.where(count[codes] > least, loss, np.inf).argmin()
+        count[codes[row]] -= 1
+        codes[row] = column
+        count[column] += 1
+    return codes.astype(np.int32)
+
+
+def _squares(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+    return (vectors**2).sum(axis=1)[:, None] - 2 * vectors @ centroids.T + (centroids**2).sum(axis=1)[None]
