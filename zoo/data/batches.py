@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,8 +79,8 @@ class Batches:
         self._kind_shares = _shares([share[kind == k].sum() for k in kinds])
         self._shares = {k: _shares([share[stream.rows].sum() for stream in streams]) for k, streams in self._streams.items()}
         self._batch_size, self._block = batch_size, slice(0, batch_size)
-        self._identity = _digest(self.rows, [s.weight for s in sources], sizes, batch_size, seed)
-        self._iterator = self._dataset()
+        self._identity = digest(self.rows, [s.weight for s in sources], sizes, batch_size, seed)
+        self._iterator = numbered(self.batch)
 
     def __iter__(self) -> Batches:
         return self
@@ -134,11 +134,13 @@ class Batches:
         picked = np.concatenate([s.take(*ends) for s, *ends in zip(self._streams[kind], firsts, lasts)])
         return picked[self._block], self.lengths[kind]
 
-    def _dataset(self):
-        import grain
 
-        numbers = grain.MapDataset.range(sys.maxsize)
-        return iter(numbers.map(self.batch).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)))
+def numbered(batch: Callable[[int], dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+    """batch(0), batch(1), ... made ahead in a thread; its `get_state` and `set_state` are grain's."""
+    import grain
+
+    numbers = grain.MapDataset.range(sys.maxsize)
+    return iter(numbers.map(batch).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)))
 
 
 def length_classes(lengths: np.ndarray, share: np.ndarray | None = None) -> tuple[int, ...]:
@@ -198,7 +200,7 @@ def _joined(sources: Sequence[Source]) -> dict[str, np.ndarray]:
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _digest(rows: Mapping[str, np.ndarray], *settings: object) -> str:
+def digest(rows: Mapping[str, np.ndarray], *settings: object) -> str:
     """First 16 hex digits of the SHA-256 of the arrays and settings that decide the batches."""
     digest = hashlib.sha256(repr(settings).encode())
     for name, values in rows.items():

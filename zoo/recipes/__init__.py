@@ -18,6 +18,7 @@ MODULES = {
     "nci": "zoo.recipes.nci",
     "dpr": "zoo.recipes.dpr",
     "dpr-hn": "zoo.recipes.dpr_hn",
+    "genret": "zoo.recipes.genret",
     "tiger": "zoo.recipes.tiger",
     "popularity": "zoo.recipes.popularity",
     "markov": "zoo.recipes.markov",

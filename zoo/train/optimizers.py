@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +65,17 @@ def of(name: str, rate: Rate, *, weight_decay: float, clip: float) -> optax.Grad
     if name == "adamw":
         return adamw(rate, weight_decay=weight_decay, clip=clip)
     return {"adafactor": adafactor, "adagrad": adagrad}[name](rate, clip=clip)
+
+
+def holding(optimizer: optax.GradientTransformation, held: Any) -> optax.GradientTransformation:
+    """The optimiser, but parameters stay bit for bit where `held`, a tree as theirs of bool arrays that broadcast to them, is true."""
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def update(updates, state, params=None, **others):
+        updates, state = optimizer.update(updates, state, params, **others)
+        return jax.tree.map(lambda still, leaf: jnp.where(still, 0, leaf), held, updates), state
+
+    return optax.GradientTransformationExtraArgs(optimizer.init, update)
 
 
 def _scale_by(rate: Rate) -> optax.GradientTransformationExtraArgs:

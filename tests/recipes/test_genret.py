@@ -1,0 +1,212 @@
+"""GenRet learns names position by position, keeps them, resumes in any stage, and names documents that come later."""
+
+import dataclasses
+import signal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import zoo
+from zoo import recipes, records
+from zoo.data import tokens, toy
+from zoo.docids import docids, quantize
+from zoo.index import growth, trie
+from zoo.nets import codebooks, transformer
+from zoo.recipes import genret, identifiers, seq2seq
+from zoo.train import loop, log as logs
+
+SHORT = {"steps": 24, "batch": 32, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "encoder_layers": 0}
+
+
+def quick(collection, out=None, **options):
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        return zoo.fit("genret", collection, size="tiny", options=SHORT | options, quiet=True, out=out)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
+def collection():
+    return toy.build(60)
+
+
+@pytest.fixture(scope="module")
+def stages(collection):
+    """(what was fitted, (phase, parameters after it) of every stage); three positions."""
+    kept, train = [], genret._train
+
+    def kept_too(*arguments, **options):
+        params = train(*arguments, **options)
+        kept.append((arguments[-1]._phase, jax.device_get(params)))
+        return params
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(genret, "_train", kept_too)
+        fitted = quick(collection, levels=3)
+    return fitted, kept
+
+
+def test_stages_come_in_their_order_and_each_tells_how_it_goes(stages):
+    fitted, kept = stages
+    names = [f"{stage}-{position}" for position in (1, 2, 3) for stage in ("warm-up", "main", "fit")]
+    assert [name for name, _ in kept] == names
+    told = {name: {key for row in fitted.history if row["phase"] == name for key in row} for name in names}
+    assert all("loss" in told[name] for name in names)
+    for position in (1, 2, 3):
+        assert {"alone", "filling", "contrast", "retrieval"} <= told[f"warm-up-{position}"]
+        assert {"reconstruction", "commitment", "conflicts", f"diversity_{position}", f"usage_{position}"} <= told[f"main-{position}"]
+    assert "kept" in told["fit-3"] and "diversity_2" not in told["main-1"]
+
+
+def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages):
+    _, kept = stages
+    after = {name: [codebooks.codebook(params, t, 8) for t in range(3)] for name, params in kept}
+    for position in (1, 2, 3):
+        for t in range(position - 1):
+            for stage in ("warm-up", "main", "fit"):
+                np.testing.assert_array_equal(after[f"{stage}-{position}"][t], after[f"fit-{t + 1}"][t])
+        moved = after[f"fit-{position}"][position - 1], after[f"main-{position}"][position - 1]
+        assert (moved[0] != moved[1]).any()  # the control: a position's own book goes on in its fit
+
+
+def test_learning_a_position_changes_no_earlier_code_of_a_document(collection, stages):
+    three = np.asarray(stages[0].state["tokenizer_of_documents"]["codes"])
+    assert three.shape == (60, 3)
+    tokens_of = np.asarray(stages[0].state["docids"]["tokens"])
+    np.testing.assert_array_equal(tokens_of[:, :3], codebooks.tokens(three, 8))
+    assert len(np.unique(tokens_of, axis=0)) == 60
+    for _, rows in _groups(three).items():  # documents of equal codes are counted in row order
+        np.testing.assert_array_equal(tokens_of[rows, 3] - 3 * 8, 1 + np.arange(len(rows)))
+
+
+def _groups(codes):
+    groups = {}
+    for row, code in enumerate(map(tuple, codes)):
+        groups.setdefault(code, []).append(row)
+    return groups
+
+
+@pytest.mark.slow  # fits in six parts
+def test_a_fit_that_is_killed_in_any_stage_goes_on_to_the_same_bits(collection, tmp_path, monkeypatch):
+    whole = quick(collection)
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    train, seen = genret._train, set()
+
+    def killed(*arguments, report=None, **options):
+        phase = arguments[-1]._phase
+        if phase in seen:
+            return train(*arguments, report=report, **options)
+        seen.add(phase)
+        return train(*arguments, report=lambda params: signal.raise_signal(signal.SIGINT) or {}, **options)
+
+    monkeypatch.setattr(genret, "_train", killed)
+    for _ in range(6):
+        with pytest.raises(loop.Interrupted):
+            quick(collection, out=tmp_path / "run")
+    assert len(seen) == 6
+    resumed = quick(collection, out=tmp_path / "run")
+    for one, other in zip(jax.tree.leaves(dict(whole.state)), jax.tree.leaves(dict(resumed.state)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    losses = [[(row["phase"], row["step"], row["loss"]) for row in fitted.history if "loss" in row] for fitted in (whole, resumed)]
+    assert losses[0] == losses[1]
+    assert (tmp_path / "run" / "log.jsonl").stat().st_size and list((tmp_path / "run").glob("events*"))
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """128 documents, and what learned their names. Slow: the one that trains."""
+    collection = toy.build(128)
+    options = {"levels": 3, "steps": 600, "encoder_layers": 0, "decoder_hidden": 256, "document_length": 16, "query_length": 8}
+    return collection, zoo.fit("genret", collection, size="tiny", options=options, quiet=True)
+
+
+@pytest.mark.slow  # trains for half a minute
+def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_size(learned):
+    collection, fitted = learned
+    codes = np.asarray(fitted.state["tokenizer_of_documents"]["codes"])
+    vectors = identifiers.embed(collection.corpus, "tfidf", logs.Log(quiet=True), dim=64, vocabulary=1000)
+    plain = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=8)[1]
+    conflicts, evenness = zip(*(_spread(found) for found in (codes, plain)))
+    assert min(evenness[0]) >= 0.8, evenness
+    assert conflicts[0] < conflicts[1], conflicts
+    assert _spread(np.zeros_like(codes)) == (1.0, [1 / 8] * 3)  # the control
+
+
+def _spread(codes):
+    from zoo.recipes import tokenizer
+
+    found = tokenizer.spread(codes, 8)
+    return found["conflicts"], [found[f"diversity_{t}"] for t in (1, 2, 3)]
+
+
+@pytest.mark.slow  # shares the training above
+def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_grown_trie(learned):
+    collection, fitted = learned
+    config, state = fitted.config, fitted.state
+    codes = np.asarray(state["tokenizer_of_documents"]["codes"])
+    again = genret.tokenize(config, state, collection.corpus.contents())
+    kept = (again == codes).all(axis=1)
+    assert kept.mean() > 0.95
+    twins = np.flatnonzero(kept)[:5]  # new documents that read as old ones do are named as they are, but for the counter
+    fresh = records.Corpus(
+        tuple(f"new{row}" for row in twins), tuple(collection.corpus.titles[row] for row in twins), tuple(collection.corpus.texts[row] for row in twins)
+    )
+    grown = genret.extend(config, state, fresh)
+    named = np.asarray(grown["docids"]["tokens"])
+    np.testing.assert_array_equal(named[:128], state["docids"]["tokens"])
+    np.testing.assert_array_equal(named[128:, :3], named[twins, :3])
+    asked = records.Queries.of([collection.queries.texts[5 * row] for row in twins])
+    before, after = (genret.retrieve(config, of, asked, 10) for of in (state, grown))
+    assert before.documents.max() < 128
+    for row, (new, old) in enumerate(zip(range(128, 133), twins)):
+        assert {new, old} <= set(after.documents[row])
+
+    ids = docids.Docids(named, int(grown["docids"]["alphabet"]))
+    old = trie.build(docids.Docids(named[:128], ids.alphabet))
+    merged = growth.add(old, docids.Docids(named[128:], ids.alphabet), np.arange(128, 133))
+    source = tokens.encode(grown["tokenizer"], tokens.stemmed(asked.texts), length=config.query_length)
+    shape = transformer.Shape.of(grown["shape"])
+    found, _ = seq2seq.generate(grown["params"], jnp.asarray(source), merged, shape=shape, decoding="trie", k=10, width=100)
+    np.testing.assert_array_equal(np.asarray(merged.documents_of(found.leaf))[:, :10, 0], after.documents)
+    with pytest.raises(records.DataError, match="document 'd3' is in the corpus already"):
+        genret.extend(config, state, records.Corpus(("d3",), ("",), ("text",)))
+
+
+@pytest.mark.parametrize("kind", ["random", "kmeans"])
+def test_other_identifiers_go_through_the_same_retriever(collection, kind):
+    fitted = quick(collection, identifiers=kind)
+    assert fitted.name == f"genret-{kind}"
+    assert {row["phase"] for row in fitted.history} == {"fit-2"}
+    assert sum("loss" in row for row in fitted.history) == SHORT["steps"]  # all of them
+    assert len(zoo.retrieve(fitted, "bab", 60).answers(0)) == 60
+
+
+def test_ablations_are_options(collection):
+    ablated = dataclasses.replace(recipes.get("genret").presets["tiny"], reconstruction=0.0, commitment=0.0, diverse=False)
+    options = {"reconstruction": "0", "commitment": "0", "diverse": "false"}
+    assert recipes.configure(recipes.get("genret"), "tiny", options) == ablated
+    fitted = quick(collection, reconstruction=0.0, commitment=0.0, diverse=False)
+    assert all(row["balanced"] == 1 for row in fitted.history if "balanced" in row)  # targets are the most probable codes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"identifiers": "pq"}, "identifiers expects one of learned, kmeans, random"),
+        ({"epsilon": 0.01}, "epsilon expects 0.05"),
+        ({"learning": 1.0}, "learning expects 0"),
+        ({"decoding": "greedy"}, "decoding expects one of trie"),
+    ],
+)
+def test_bad_options_are_refused_by_name(options, message):
+    with pytest.raises(records.DataError, match=message):
+        recipes.configure(recipes.get("genret"), "tiny", options)
+
+
+def test_documents_without_any_query_ask_for_themselves(collection):
+    alone = records.Collection("alone", collection.corpus, records.Queries((), ()), {})
+    fitted = quick(alone, generated=0, identifiers="random")
+    assert len(zoo.retrieve(fitted, "bab", 5).answers(0)) == 5

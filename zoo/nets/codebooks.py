@@ -1,0 +1,53 @@
+"""Codebooks of an encoder-decoder whose identifiers have tokens of their own at each position.
+
+Code c of position t of K codes each is token 1 + t K + c. Its vector E_t[c], a row of the codebook f32[K, D], is a column of the head;
+what the decoder reads after it is a row of the input table of the position. A shape with `last_tokens` keeps positions apart.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+HEAD, INPUTS = ("head", "kernel"), ("target_embedding", "embedding")  # f32[D, V] and f32[V, D]
+
+
+def tokens(codes: jax.Array, num_codes: int) -> jax.Array:
+    """i32[..., T] tokens of codes i32[..., T] of positions 0, 1, ...; the last may be of more than K codes."""
+    return codes + 1 + num_codes * np.arange(codes.shape[-1], dtype=np.int32)
+
+
+def codebook(params: dict, position: int, num_codes: int) -> jax.Array:
+    """f32[K, D] E_t."""
+    return params["params"][HEAD[0]][HEAD[1]][:, _rows(position, num_codes)].T
+
+
+def placed(params: dict, position: int, vectors: jax.Array) -> dict:
+    """Parameters with these vectors f32[K, D] for E_t."""
+    kernel = params["params"][HEAD[0]][HEAD[1]]
+    return _replaced(params, HEAD, kernel.at[:, _rows(position, len(vectors))].set(vectors.T))
+
+
+def held(params: dict, positions: int, num_codes: int) -> dict:
+    """Of every parameter, whether it belongs to the codebooks of the first positions: bool, broadcastable to its shape."""
+    none = jax.tree.map(lambda leaf: jnp.zeros((1,) * leaf.ndim, bool), params)
+    token = jnp.arange(params["params"][HEAD[0]][HEAD[1]].shape[1])
+    return _replaced(none, HEAD, ((token >= 1) & (token <= positions * num_codes))[None])
+
+
+def widened(params: dict, alphabet: int) -> dict:
+    """Parameters for an alphabet of V tokens or more; new tokens begin as copies of the last one, which says nothing of them."""
+    kernel, table = params["params"][HEAD[0]][HEAD[1]], params["params"][INPUTS[0]][INPUTS[1]]
+    missing = max(alphabet - len(table), 0)
+    params = _replaced(params, HEAD, jnp.pad(kernel, ((0, 0), (0, missing)), mode="edge"))
+    return _replaced(params, INPUTS, jnp.pad(table, ((0, missing), (0, 0)), mode="edge"))
+
+
+def _rows(position: int, num_codes: int) -> slice:
+    return slice(1 + position * num_codes, 1 + (position + 1) * num_codes)
+
+
+def _replaced(params: dict, path: tuple[str, str], leaf: jax.Array) -> dict:
+    inner = params["params"]
+    return params | {"params": inner | {path[0]: inner[path[0]] | {path[1]: leaf}}}

@@ -1,0 +1,338 @@
+"""GenRet: identifiers that are learned, by one encoder-decoder that names documents and finds them by their names.
+
+Sun et al. 2023, "Learning to Tokenize for Generative Retrieval" (arXiv 2304.04171). Sec. 3.1: tokenizer, retriever and reconstruction.
+Sec. 3.2: a position after another; each is warmed up, gets its codes in the main stage, and is fitted to them, while the codes of
+earlier positions stay. Sec. 3.3: diverse clustering. `zoo.recipes.tokenizer` has the losses.
+
+Not for learned identifiers alone: `identifiers=kmeans` and `random` put others before the same retriever.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import recipes, records
+from zoo.data import batches, generate, grouped, tokens
+from zoo.docids import balanced, collisions, docids, quantize, vectors
+from zoo.nets import codebooks, transformer
+from zoo.recipes import seq2seq, tokenizer
+from zoo.search import decoders
+from zoo.train import loop, optimizers
+
+FEWEST_OF = 4  # documents a code, on average
+EVALUATIONS = 4  # of the codes in a main stage
+WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
+SIZE, SHARE, AMOUNT = (1, math.inf), (0.0, 0.99), (0.0, math.inf)
+LIMITS = {  # of options: the least and the most
+    **dict.fromkeys(("levels", "vocabulary", "document_length", "query_length", "width", "heads", "head_width"), SIZE),
+    **dict.fromkeys(("encoder_hidden", "decoder_hidden", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
+    **dict.fromkeys(("dropout", "word_dropout", "smoothing", "learning"), SHARE),
+    **dict.fromkeys(("contrast", "retrieval", "commitment", "reconstruction", "rate", "visits", "weight_decay", "minutes"), AMOUNT),
+    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), (0, math.inf)),
+    "codes": (2, math.inf),
+    "epsilon": (balanced.LEAST_EPSILON, math.inf),
+    "generated_share": (0.0, 1.0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of GenRet."""
+
+    identifiers: str = "learned"  # learned, or for the same retriever kmeans (residual k-means) or random
+    levels: int = 3  # M, codes of a document
+    codes: int = 32  # K of each position, and at most one for FEWEST_OF documents
+    contrast: float = 0.5  # weights of the terms: a query against its document, vector to vector
+    retrieval: float = 0.5  # codes given the query
+    commitment: float = 0.5  # codes given the document, in the main and fit stages
+    reconstruction: float = 0.1  # a document from its codes, among those of its prefix
+    diverse: bool = True  # balanced targets, and clusters of bounded size to begin with
+    epsilon: float = balanced.EPSILON  # of the balance; the larger, the softer
+    learning: float = 0.4  # share of the steps in which positions get their codes; the others fit the retriever to them
+    generated: int = 16  # queries made by rule from each document, 0 = none
+    generated_share: float = 0.5  # of the queries of a document that has train queries too
+    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
+    vocabulary: int = 8000  # sub-words
+    stem: bool = True  # cut English words to their stems before they are split into sub-words
+    document_length: int = 64
+    query_length: int = 32
+    width: int = 128
+    heads: int = 4
+    head_width: int = 32
+    encoder_hidden: int = 256
+    decoder_hidden: int = 4096
+    encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
+    decoder_layers: int = 1
+    dropout: float = 0.0
+    word_dropout: float = 0.5  # share of source tokens that are hidden in training
+    dtype: str = "float32"
+    batch: int = 128
+    steps: int = 0  # of all stages together, 0 = by visits
+    visits: float = 250.0  # examples that each document is shown in, on average
+    fewest_steps: int = 1500
+    most_steps: int = 1_000_000
+    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
+    rate: float = 3e-3  # peak learning rate
+    warmup: int = 100
+    decay: str = "linear"  # of the last fit; the stages before have a constant rate
+    weight_decay: float = 0.01
+    smoothing: float = 0.1  # of targets in the fit stages
+    beam: int = 100
+    decoding: str = "trie"  # one of zoo.search.decoders
+
+    def __post_init__(self) -> None:
+        for option, allowed in (
+            ("identifiers", ("learned", "kmeans", "random")), ("decoding", decoders.NAMES), ("dtype", ("float32", "bfloat16")), ("decay", optimizers.DECAYS),
+        ):  # fmt: skip
+            if getattr(self, option) not in allowed:
+                raise records.DataError(f"genret: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+        for option, (least, most) in LIMITS.items():
+            if not least <= getattr(self, option) <= most:
+                raise records.DataError(f"genret: option {option} expects {least} to {most}, got {getattr(self, option)}")
+
+
+class Material(NamedTuple):
+    """What is learned from, as tokens."""
+
+    documents: np.ndarray  # i32[N, S]
+    queries: np.ndarray  # i32[Q, S'], of the train split, then made ones
+    owner: np.ndarray  # i64[Q] the document that each asks for
+    num_real: int  # queries of the train split
+    made_share: float  # of examples with queries, those with made ones
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+    """Tokenizer of texts, codes of documents, and the parameters of the network that gave them and finds them."""
+    code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
+    log.phase("tokens and vectors")
+    text_tokenizer, embedded, material = _material(collection, config)
+    num_codes = min(config.codes, max(2, len(embedded.documents) // FEWEST_OF))
+    shape = transformer.Shape(
+        source_vocab=tokens.count(text_tokenizer),
+        target_vocab=1 + config.levels * num_codes,
+        target_length=config.levels,
+        last_tokens=tuple((t + 1) * num_codes for t in range(config.levels)),
+        **{field: getattr(config, field) for field in SHAPE},
+    )
+    params = jax.jit(shape.net().init)(draw, jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, config.levels), jnp.int32))
+    if config.vector_start:
+        params["params"]["source_embedding"]["embedding"] = jnp.asarray(embedded.words / embedded.words.std())
+    budget = seq2seq.num_steps(config, len(material.documents))
+    if config.identifiers == "learned":
+        params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
+        share = 1 - config.learning
+    else:
+        codes, share = _given(config, embedded.documents, num_codes, code_key), 1.0
+    log.phase(f"fit-{config.levels}")
+    ids = _named(None, codes, num_codes)
+    shape = dataclasses.replace(
+        shape, target_vocab=ids.alphabet, target_length=config.levels + 1, last_tokens=(*shape.last_tokens, ids.alphabet - 1)
+    )
+    params = codebooks.widened(params, ids.alphabet)
+    held = config.levels - 1 if config.identifiers == "learned" else 0
+    params = _fit_to(ids.tokens, params, material, shape, config, num_codes, held, budget, share, config.decay, fit_key, log)
+    found = tokenizer.tokenize(params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes)
+    log.scalars(budget, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
+    about = {"codes": codes, "num_codes": np.asarray(num_codes)}
+    return seq2seq.packed(params, shape, ids, text_tokenizer, collection.corpus) | {"tokenizer_of_documents": about}
+
+
+def learn(
+    params: dict, material: Material, shape: transformer.Shape, config: Config, num_codes: int, budget: int, key: jax.Array, log
+) -> tuple[dict, np.ndarray]:
+    """Parameters after all but the last fit stage, and codes i32[N, M]."""
+    codes = np.zeros((len(material.documents), 0), np.int32)
+    share = config.learning / config.levels  # of a position
+    weights = tokenizer.Weights(config.contrast, config.retrieval, config.commitment, config.reconstruction)
+    options = dict(num_codes=num_codes, word_dropout=config.word_dropout)
+    for t, position_key in enumerate(jax.random.split(key, config.levels)):
+        keys = jax.random.split(position_key, 4)
+        log.phase(f"warm-up-{t + 1}")
+        loss = tokenizer.warm_up(shape, dataclasses.replace(weights, commitment=0.0, reconstruction=0.0), **options)
+        batch = _grouped(material, codes, config, keys[0])
+        params = _train(loss, params, batch, config, num_codes, t, budget, share * WARM_UP, "constant", keys[0], log)
+
+        log.phase(f"main-{t + 1}")
+        vectors_of = tokenizer.states(params, material.documents, codes, shape=shape, num_codes=num_codes)
+        book = tokenizer.initial_codebook(vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse)
+        params = codebooks.placed(params, t, book)
+        loss = tokenizer.main(shape, weights, epsilon=config.epsilon if config.diverse else 0.0, **options)
+        batch = _grouped(material, codes, config, keys[2])
+        assign = lambda params: tokenizer.assign(params, material.documents, codes, shape=shape, num_codes=num_codes)
+        report = lambda params: tokenizer.spread(assign(params), num_codes)
+        main_share = share * (1 - WARM_UP - FIT)
+        params = _train(loss, params, batch, config, num_codes, t, budget, main_share, "constant", keys[2], log, report=report)
+        codes = assign(params)
+        if t + 1 < config.levels:
+            log.phase(f"fit-{t + 1}")
+            target = codebooks.tokens(codes, num_codes)
+            params = _fit_to(target, params, material, shape, config, num_codes, t, budget, share * FIT, "constant", keys[3], log)
+    return params, codes
+
+
+def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+    """Documents by the probability of their identifiers given the query."""
+    if config.stem:
+        queries = dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))
+    return seq2seq.retrieve(config, state, queries, k)
+
+
+def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
+    """i32[n, M] codes that the trained tokenizer gives to texts of documents, known or new; nothing is trained."""
+    texts = tokens.stemmed(texts) if config.stem else texts
+    sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
+    num_codes, shape = int(state["tokenizer_of_documents"]["num_codes"]), transformer.Shape.of(state["shape"])
+    return tokenizer.tokenize(state["params"], sources, shape=shape, levels=config.levels, num_codes=num_codes)
+
+
+def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with more documents, named by `tokenize`; the others keep their names. Counters of codes that recur go on.
+
+    DataError if a document is there already. `zoo.index.growth.add` takes the new rows of its identifiers into a trie of the old.
+    """
+    known = json.loads(state["corpus_ids"])
+    if repeated := set(known) & set(corpus.ids):
+        raise records.DataError(f"genret: document {min(repeated)!r} is in the corpus already; add those that are new")
+    about = state["tokenizer_of_documents"]
+    num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
+    ids = _named(docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"])), fresh, num_codes)
+    shape = transformer.Shape.of(state["shape"])
+    shape = dataclasses.replace(shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1))
+    return dict(state) | {
+        "params": codebooks.widened(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
+        "shape": json.dumps(dataclasses.asdict(shape)),
+        "docids": {"tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)},
+        "corpus_ids": json.dumps([*known, *corpus.ids]),
+        "tokenizer_of_documents": about | {"codes": np.concatenate([np.asarray(about["codes"]), fresh])},
+    }
+
+
+def _material(collection: records.Collection, config: Config) -> tuple[str, vectors.Vectors, Material]:
+    """Tokenizer of texts, vectors of documents and words, and tokens of all there is to learn from."""
+    queries, answers = seq2seq.pairs(collection)
+    made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
+    contents = collection.corpus.contents()
+    if config.stem:
+        contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
+    trained = tokens.train([*contents, *queries], size=config.vocabulary)
+    asked = list(contents)  # with the queries that are known to ask for it
+    for query, row in zip(queries, answers):
+        asked[row] += "\n" + query
+    embedded = vectors.tfidf_svd(tokens.whole(trained, asked), vocabulary=tokens.count(trained), dim=config.width, seed=0)
+    without = sorted(set(range(len(contents))) - {*answers, *origins})  # their text is their query
+    owner = np.array([*answers, *origins, *without], np.int64)
+    made_share = (config.generated_share if answers else 1.0) if len(owner) > len(answers) else 0.0
+    encode = lambda texts, length: tokens.encode(trained, texts, length=length)
+    asking = encode([*queries, *made, *(contents[row] for row in without)], config.query_length)
+    return trained, embedded, Material(encode(contents, config.document_length), asking, owner, len(answers), made_share)
+
+
+def _given(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array) -> np.ndarray:
+    """Codes that are not learned, of the same size."""
+    if config.identifiers == "random":
+        return quantize.random(len(embedded), key, levels=config.levels, codes=num_codes)
+    try:
+        return quantize.rq_kmeans(embedded, key, levels=config.levels, codes=num_codes)[1]
+    except ValueError as error:
+        raise records.DataError(f"genret: identifiers=kmeans: {error}") from None
+
+
+def _named(ids: docids.Docids | None, codes: np.ndarray, num_codes: int) -> docids.Docids:
+    """Identifiers of codes i32[N, M], after those of `ids`: position-specific tokens and a counter of documents of the same codes."""
+    ends = np.arange(codes.shape[1] + 1) * num_codes
+    known = None if ids is None else docids.Docids(ids.tokens - ends, ids.alphabet)
+    tokens_of = collisions.extend(known, codes, num_codes=num_codes, policy="counter").tokens + ends
+    alphabet = max(int(tokens_of.max()) + 1, 0 if ids is None else ids.alphabet)
+    return docids.build(tokens_of.astype(np.int32), alphabet)
+
+
+def _grouped(material: Material, codes: np.ndarray, config: Config, key: jax.Array) -> grouped.Grouped:
+    seed, made = int(jax.random.randint(key, (), 0, 2**31 - 1)), len(material.owner) - material.num_real
+    chance = np.repeat([(1 - material.made_share) / max(material.num_real, 1), material.made_share / max(made, 1)], [material.num_real, made])
+    chance = np.maximum(chance, 1e-9)  # a document may have no other
+    return grouped.Grouped(material.documents, material.queries, material.owner, chance, codes, batch_size=config.batch, seed=seed)
+
+
+def _fit_to(target: np.ndarray, params, material: Material, shape, config: Config, num_codes, held, budget, share, decay, key, log) -> dict:
+    """Parameters after a fit stage: likelihood of the identifiers so far, given documents (commitment) and queries."""
+    real, made = slice(None, material.num_real), slice(material.num_real, None)
+    stream = batches.Batches(
+        [
+            batches.Source({"source": material.documents, "target": target}, config.commitment),
+            batches.Source({"source": material.queries[real], "target": target[material.owner[real]]}, 1 - material.made_share),
+            batches.Source({"source": material.queries[made], "target": target[material.owner[made]]}, material.made_share),
+        ],
+        batch_size=config.batch,
+        seed=int(jax.random.randint(key, (), 0, 2**31 - 1)),
+    )
+    loss = seq2seq.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout)
+    return _train(loss, params, stream, config, num_codes, held, budget, share, decay, key, log)
+
+
+def _train(loss, params, stream, config: Config, num_codes, held, budget, share, decay, key, log, *, report=None) -> Any:
+    """Parameters after a stage of a share of the steps, and of the time; the first `held` codebooks stay as they are."""
+    steps = max(1, round(budget * share))
+    rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=decay)
+    optimizer = optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0)
+    return loop.train(
+        loss,
+        params,
+        stream,
+        optimizers.holding(optimizer, codebooks.held(params, held, num_codes)),
+        steps=steps,
+        key=key,
+        log=log,
+        folder=log.checkpoints,
+        identity=log.identity,
+        seconds=60 * config.minutes * share if config.minutes else math.inf,
+        evaluate=report,
+        evaluate_every=max(1, steps // EVALUATIONS),
+    )
+
+
+SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")
+BASE = Config(
+    codes=512, vocabulary=32_000, document_length=128, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
+    encoder_layers=12, decoder_layers=12, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,
+)  # fmt: skip
+
+RECIPE = recipes.Recipe(
+    name="genret",
+    paper="Sun et al. 2023, Learning to Tokenize for Generative Retrieval, arXiv 2304.04171",
+    presets={
+        "tiny": Config(
+            levels=2, codes=8, vocabulary=1000, document_length=32, width=64, heads=2, decoder_hidden=512, encoder_layers=1, word_dropout=0.3,
+            batch=64, fewest_steps=800, most_steps=800, warmup=50,
+        ),
+        "small": Config(),
+        "base": BASE,
+        "paper": dataclasses.replace(
+            BASE, vector_start=False, generated=5, word_dropout=0.0, smoothing=0.0, epsilon=1.0, steps=1_500_000, warmup=5000, decay="constant",
+        ),
+    },
+    fit=fit,
+    retrieve=retrieve,
+    deviations=(
+        "trained from scratch: the paper starts from pretrained T5 weights and its 32,000-piece vocabulary",
+        "queries made by rule stand in for those of docT5query (generated)",
+        "a batch holds several prefixes whose documents are few, and the reconstruction is among those of one prefix by a mask; "
+        "public code has one prefix a batch, filled up with others",
+        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1",
+        "the reconstruction has a term for every position, as eq. 5 does; public code has the current one",
+        "centroids are scaled by the root of the width, and so are products of vectors in the contrast",
+        "clusters have at most 2K documents, or 2N/K where K of those would not hold all; assignment to them is a heuristic",
+        "documents of equal codes get a counter, a last token that all have; the paper counts modulo K and shuffles the rest",
+        "codebooks of earlier positions are held fixed, not only the codes of documents",
+        "stages have shares of the steps: at each position 1/4 warm-up, 1/2 main, 1/4 fit; the last fit is the longest",
+        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), word dropout, and K = 32",
+    ),
+    answering=("beam", "decoding"),
+)  # fmt: skip
