@@ -25,8 +25,13 @@ def params():
 def test_logits_of_a_position_are_products_of_its_state_and_codebook(params):
     net, target = SHAPE.net(), codebooks.tokens(CODES, NUM_CODES)
     np.testing.assert_array_equal(target, [[4, 5, 11], [2, 6, 12]])
-    logits = net.apply(params, SOURCE, target)
-    states = net.apply(params, target, net.apply(params, net.apply(params, SOURCE, method="encode"), method="memory"), SOURCE, method="states")
+
+    @jax.jit
+    def both(params):
+        memory = net.apply(params, net.apply(params, SOURCE, method="encode"), method="memory")
+        return net.apply(params, SOURCE, target), net.apply(params, target, memory, SOURCE, method="states")
+
+    logits, states = both(params)
     for t in range(LEVELS):
         own = slice(1 + t * NUM_CODES, 1 + (t + 1) * NUM_CODES)
         np.testing.assert_allclose(logits[:, t, own], states[:, t] @ codebooks.codebook(params, t, NUM_CODES).T, atol=1e-5)
@@ -45,9 +50,14 @@ def test_a_codebook_that_is_placed_is_the_one_found_and_no_other_changes(params)
 def test_what_is_held_stays_bit_for_bit_and_the_rest_moves(params):
     rate = optimizers.schedule(0.1, warmup=1, decay="constant")
     optimizer = optimizers.holding(optimizers.adamw(rate, weight_decay=0.1, clip=1.0), codebooks.held(params, 2, NUM_CODES))
-    state, gradient = optimizer.init(params), jax.tree.map(jnp.ones_like, params)
-    updates, _ = optimizer.update(gradient, state, params, step=jnp.zeros((), int), fraction=jnp.zeros(()))
-    after = optax.apply_updates(params, updates)
+
+    @jax.jit
+    def step(params):
+        gradient = jax.tree.map(jnp.ones_like, params)
+        updates, _ = optimizer.update(gradient, optimizer.init(params), params, step=jnp.zeros((), int), fraction=jnp.zeros(()))
+        return optax.apply_updates(params, updates)
+
+    after = step(params)
     for t in range(LEVELS):
         same = codebooks.codebook(after, t, NUM_CODES) == codebooks.codebook(params, t, NUM_CODES)
         assert same.all() if t < 2 else not same.any()

@@ -35,7 +35,7 @@ def collection():
 
 @pytest.fixture(scope="module")
 def stages(collection):
-    """(what was fitted, (phase, parameters after it) of every stage); three positions."""
+    """(what was fitted, (phase, parameters after it) of every stage); two positions."""
     kept, train = [], genret._train
 
     def kept_too(*arguments, **options):
@@ -45,41 +45,37 @@ def stages(collection):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(genret, "_train", kept_too)
-        fitted = quick(collection, levels=3)
+        fitted = quick(collection)
     return fitted, kept
 
 
 def test_stages_come_in_their_order_and_each_tells_how_it_goes(stages):
     fitted, kept = stages
-    names = [f"{stage}-{position}" for position in (1, 2, 3) for stage in ("warm-up", "main", "fit")]
+    names = [f"{stage}-{position}" for position in (1, 2) for stage in ("warm-up", "main", "fit")]
     assert [name for name, _ in kept] == names
     told = {name: {key for row in fitted.history if row["phase"] == name for key in row} for name in names}
     assert all("loss" in told[name] for name in names)
-    for position in (1, 2, 3):
+    for position in (1, 2):
         assert {"alone", "filling", "contrast", "retrieval"} <= told[f"warm-up-{position}"]
         assert {"reconstruction", "commitment", "conflicts", f"diversity_{position}", f"usage_{position}"} <= told[f"main-{position}"]
-    assert "kept" in told["fit-3"] and "diversity_2" not in told["main-1"]
+    assert "kept" in told["fit-2"] and "diversity_2" not in told["main-1"]
 
 
 def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages):
     _, kept = stages
-    after = {name: [codebooks.codebook(params, t, 8) for t in range(3)] for name, params in kept}
-    for position in (1, 2, 3):
-        for t in range(position - 1):
-            for stage in ("warm-up", "main", "fit"):
-                np.testing.assert_array_equal(after[f"{stage}-{position}"][t], after[f"fit-{t + 1}"][t])
-        moved = after[f"fit-{position}"][position - 1], after[f"main-{position}"][position - 1]
+    first, second = ({name: codebooks.codebook(params, t, 8) for name, params in kept} for t in (0, 1))
+    for stage in ("warm-up-2", "main-2", "fit-2"):
+        np.testing.assert_array_equal(first[stage], first["fit-1"])
+    for moved in ((first["main-1"], first["fit-1"]), (second["main-2"], second["fit-2"])):
         assert (moved[0] != moved[1]).any()  # the control: a position's own book goes on in its fit
 
 
-def test_learning_a_position_changes_no_earlier_code_of_a_document(collection, stages):
-    three = np.asarray(stages[0].state["tokenizer_of_documents"]["codes"])
-    assert three.shape == (60, 3)
-    tokens_of = np.asarray(stages[0].state["docids"]["tokens"])
-    np.testing.assert_array_equal(tokens_of[:, :3], codebooks.tokens(three, 8))
-    assert len(np.unique(tokens_of, axis=0)) == 60
-    for _, rows in _groups(three).items():  # documents of equal codes are counted in row order
-        np.testing.assert_array_equal(tokens_of[rows, 3] - 3 * 8, 1 + np.arange(len(rows)))
+def test_identifiers_are_the_codes_and_a_counter_of_documents_that_share_them(stages):
+    codes, named = np.asarray(stages[0].state["tokenizer_of_documents"]["codes"]), np.asarray(stages[0].state["docids"]["tokens"])
+    np.testing.assert_array_equal(named[:, :2], codebooks.tokens(codes, 8))
+    assert codes.shape == (60, 2) and len(np.unique(named, axis=0)) == 60
+    for _, rows in _groups(codes).items():  # in row order
+        np.testing.assert_array_equal(named[rows, 2] - 2 * 8, 1 + np.arange(len(rows)))
 
 
 def _groups(codes):
@@ -89,24 +85,24 @@ def _groups(codes):
     return groups
 
 
-@pytest.mark.slow  # fits in six parts
-def test_a_fit_that_is_killed_in_any_stage_goes_on_to_the_same_bits(collection, tmp_path, monkeypatch):
-    whole = quick(collection)
+@pytest.mark.slow  # fits in four parts, each of which compiles its stages
+def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(collection, stages, tmp_path, monkeypatch):
+    whole, _ = stages
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     train, seen = genret._train, set()
 
     def killed(*arguments, report=None, **options):
         phase = arguments[-1]._phase
-        if phase in seen:
+        if phase in seen or phase not in ("main-1", "warm-up-2", "fit-2"):
             return train(*arguments, report=report, **options)
         seen.add(phase)
         return train(*arguments, report=lambda params: signal.raise_signal(signal.SIGINT) or {}, **options)
 
     monkeypatch.setattr(genret, "_train", killed)
-    for _ in range(6):
+    for _ in range(3):
         with pytest.raises(loop.Interrupted):
             quick(collection, out=tmp_path / "run")
-    assert len(seen) == 6
+    assert len(seen) == 3
     resumed = quick(collection, out=tmp_path / "run")
     for one, other in zip(jax.tree.leaves(dict(whole.state)), jax.tree.leaves(dict(resumed.state)), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -188,7 +184,7 @@ def test_ablations_are_options(collection):
     ablated = dataclasses.replace(recipes.get("genret").presets["tiny"], reconstruction=0.0, commitment=0.0, diverse=False)
     options = {"reconstruction": "0", "commitment": "0", "diverse": "false"}
     assert recipes.configure(recipes.get("genret"), "tiny", options) == ablated
-    fitted = quick(collection, reconstruction=0.0, commitment=0.0, diverse=False)
+    fitted = quick(collection, levels=1, reconstruction=0.0, commitment=0.0, diverse=False)
     assert all(row["balanced"] == 1 for row in fitted.history if "balanced" in row)  # targets are the most probable codes
 
 

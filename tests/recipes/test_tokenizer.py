@@ -76,13 +76,16 @@ def test_targets_are_balanced_or_the_most_probable_codes(params, main):
 
 def test_the_codes_of_a_commitment_are_those_that_assign_gives(params, main):
     codes = tokenizer.assign(params, BATCH["document"], BATCH["codes"], shape=SHAPE, num_codes=NUM_CODES)
-    net, read = SHAPE.net(), lambda name: jnp.asarray(BATCH[name])
-    loss = lambda name: -jnp.take_along_axis(
-        jax.nn.log_softmax(_own(net.apply(params, read(name), codebooks.tokens(codes, NUM_CODES)))), jnp.asarray(codes)[..., None], axis=-1
-    )[..., 0].sum(axis=-1)
+    net = SHAPE.net()
+
+    @jax.jit
+    def loss(source):
+        likely = jax.nn.log_softmax(_own(net.apply(params, source, codebooks.tokens(codes, NUM_CODES))))
+        return -jnp.take_along_axis(likely, jnp.asarray(codes)[..., None], axis=-1)[..., 0].sum(axis=-1)
+
     _, terms = main(0.0, params, BATCH)
     for name, term in (("document", "commitment"), ("source", "retrieval")):
-        assert float(terms[term]) == pytest.approx(float(loss(name)[:10].mean()), rel=1e-5)
+        assert float(terms[term]) == pytest.approx(float(loss(BATCH[name])[:10].mean()), rel=1e-5)
 
 
 def _own(logits):
@@ -114,16 +117,12 @@ def test_clusters_are_bounded_where_diverse_and_documents_alone_are_left_out():
     vectors = np.random.default_rng(2).normal(size=(60, 4)).astype(np.float32)
     vectors[:45] *= 1e-3  # three in four in one place
     codes = np.zeros((60, 0), np.int32)
-    sizes = {}
-    for diverse in (True, False):
-        book = 2 * tokenizer.initial_codebook(vectors, codes, jax.random.key(0), num_codes=8, diverse=diverse)
-        sizes[diverse] = np.bincount(((vectors[:, None] - vectors.mean(0) - book) ** 2).sum(-1).argmin(1), minlength=8)
-    assert sizes[False].max() >= 45 > sizes[True].max()
+    begin = functools.partial(tokenizer.initial_codebook, vectors, codes, jax.random.key(0), num_codes=8)
+    there = {diverse: (np.linalg.norm(2 * begin(diverse=diverse) + vectors.mean(axis=0), axis=1) < 0.3).sum() for diverse in (True, False)}
+    assert there[False] == 1 and there[True] >= 2  # 45 documents, of which a cluster holds 16 at most
     alone = np.arange(60, dtype=np.int32)[:, None]  # nobody has a sibling: all are taken as they are
-    np.testing.assert_array_equal(
-        tokenizer.initial_codebook(vectors, alone, jax.random.key(0), num_codes=8, diverse=True),
-        tokenizer.initial_codebook(vectors, codes, jax.random.key(0), num_codes=8, diverse=True),
-    )
+    apart = tokenizer.initial_codebook(vectors, alone, jax.random.key(0), num_codes=8, diverse=True)
+    np.testing.assert_allclose(apart, begin(diverse=True), atol=1e-6)  # a mean in f32 and one in f64
 
 
 def test_what_is_told_of_codes_is_what_is_worked_by_hand():
