@@ -15,7 +15,7 @@ from zoo.docids import docids, quantize
 from zoo.index import growth, trie
 from zoo.nets import codebooks, transformer
 from zoo.recipes import genret, identifiers, seq2seq
-from zoo.train import loop, log as logs
+from zoo.train import loop, log as logs, plan as plans
 
 SHORT = {"steps": 24, "batch": 32, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "encoder_layers": 0}
 
@@ -186,6 +186,11 @@ def test_ablations_are_options(collection):
     assert recipes.configure(recipes.get("genret"), "tiny", options) == ablated
     fitted = quick(collection, levels=1, reconstruction=0.0, commitment=0.0, diverse=False)
     assert all(row["balanced"] == 1 for row in fitted.history if "balanced" in row)  # targets are the most probable codes
+
+
+def test_a_batch_that_would_be_parted_is_refused(collection):
+    with pytest.raises(records.DataError, match="cannot be parted; train with one process, and without --accumulate"):
+        zoo.fit("genret", collection, size="tiny", options=SHORT, plan=plans.Plan(accumulate=2), quiet=True)
 
 
 @pytest.mark.parametrize(

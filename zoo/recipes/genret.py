@@ -20,23 +20,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo import recipes, records
-from zoo.data import batches, generate, grouped, tokens
-from zoo.docids import balanced, collisions, docids, quantize, vectors
+from zoo.data import batches, grouped, tokens
+from zoo.docids import balanced, collisions, docids, quantize
 from zoo.nets import codebooks, transformer
-from zoo.recipes import seq2seq, tokenizer
+from zoo.recipes import options, reading, seq2seq, starting, tokenizer
 from zoo.search import decoders
 from zoo.train import loop, optimizers
 
 FEWEST_OF = 4  # documents a code, on average
 EVALUATIONS = 4  # of the codes in a main stage
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
-SIZE, SHARE, AMOUNT = (1, math.inf), (0.0, 0.99), (0.0, math.inf)
-LIMITS = {  # of options: the least and the most
-    **dict.fromkeys(("levels", "vocabulary", "document_length", "query_length", "width", "heads", "head_width"), SIZE),
-    **dict.fromkeys(("encoder_hidden", "decoder_hidden", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), SIZE),
-    **dict.fromkeys(("dropout", "word_dropout", "smoothing", "learning"), SHARE),
-    **dict.fromkeys(("contrast", "retrieval", "commitment", "reconstruction", "rate", "visits", "weight_decay", "minutes"), AMOUNT),
-    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), (0, math.inf)),
+ONE_OF = {
+    "identifiers": ("learned", "kmeans", "random"),
+    "decoding": decoders.NAMES,
+    "dtype": ("float32", "bfloat16"),
+    "decay": optimizers.DECAYS,
+}
+LIMITS = {
+    **dict.fromkeys(("levels", "vocabulary", "document_length", "query_length", "width", "heads", "head_width"), options.SIZE),
+    **dict.fromkeys(("encoder_hidden", "decoder_hidden", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
+    **dict.fromkeys(("dropout", "word_dropout", "smoothing", "learning"), options.SHARE),
+    **dict.fromkeys(("contrast", "retrieval", "commitment", "reconstruction", "rate", "visits", "weight_decay", "minutes"), options.AMOUNT),
+    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
     "codes": (2, math.inf),
     "epsilon": (balanced.LEAST_EPSILON, math.inf),
     "generated_share": (0.0, 1.0),
@@ -89,14 +94,7 @@ class Config:
     decoding: str = "trie"  # one of zoo.search.decoders
 
     def __post_init__(self) -> None:
-        for option, allowed in (
-            ("identifiers", ("learned", "kmeans", "random")), ("decoding", decoders.NAMES), ("dtype", ("float32", "bfloat16")), ("decay", optimizers.DECAYS),
-        ):  # fmt: skip
-            if getattr(self, option) not in allowed:
-                raise records.DataError(f"genret: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
-        for option, (least, most) in LIMITS.items():
-            if not least <= getattr(self, option) <= most:
-                raise records.DataError(f"genret: option {option} expects {least} to {most}, got {getattr(self, option)}")
+        options.require("genret", self, one_of=ONE_OF, limits=LIMITS)
 
 
 class Material(NamedTuple):
@@ -107,42 +105,49 @@ class Material(NamedTuple):
     owner: np.ndarray  # i64[Q] the document that each asks for
     num_real: int  # queries of the train split
     made_share: float  # of examples with queries, those with made ones
+    unknown: int  # token that hides others
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
-    """Tokenizer of texts, codes of documents, and the parameters of the network that gave them and finds them."""
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+    """Tokenizer of texts, codes of documents, and the parameters of the network that gave them and finds them.
+
+    Raises DataError if the plan parts batches.
+    """
+    if config.identifiers == "learned" and (log.plan.accumulate > 1 or jax.process_count() > 1):
+        remedy = "train with one process, and without --accumulate"
+        raise records.DataError(f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}")
     code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
     log.phase("tokens and vectors")
-    text_tokenizer, embedded, material = _material(collection, config)
-    num_codes = min(config.codes, max(2, len(embedded.documents) // FEWEST_OF))
+    texts = reading.read(collection, config, start=start)
+    embedded = reading.embed(texts, config.width)
+    material = _material(texts, config)
+    num_codes = min(config.codes, max(2, len(texts.contents) // FEWEST_OF))
     shape = transformer.Shape(
-        source_vocab=tokens.count(text_tokenizer),
+        source_vocab=tokens.count(texts.tokenizer),
         target_vocab=1 + config.levels * num_codes,
         target_length=config.levels,
         last_tokens=tuple((t + 1) * num_codes for t in range(config.levels)),
         **{field: getattr(config, field) for field in SHAPE},
     )
-    params = jax.jit(shape.net().init)(draw, jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, config.levels), jnp.int32))
-    if config.vector_start:
-        params["params"]["source_embedding"]["embedding"] = jnp.asarray(embedded.words / embedded.words.std())
-    budget = seq2seq.num_steps(config, len(material.documents))
+    shape = dataclasses.replace(starting.shaped(shape, start), tied=False)
+    params = _begun(shape, embedded.words if config.vector_start else None, start, draw)
+    budget = seq2seq.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
-        share = 1 - config.learning
+        share, held = 1 - config.learning, config.levels - 1
     else:
-        codes, share = _given(config, embedded.documents, num_codes, code_key), 1.0
+        codes, share, held = _given(config, embedded.documents, num_codes, code_key), 1.0, 0
     log.phase(f"fit-{config.levels}")
     ids = _named(None, codes, num_codes)
     shape = dataclasses.replace(
         shape, target_vocab=ids.alphabet, target_length=config.levels + 1, last_tokens=(*shape.last_tokens, ids.alphabet - 1)
     )
     params = codebooks.widened(params, ids.alphabet)
-    held = config.levels - 1 if config.identifiers == "learned" else 0
     params = _fit_to(ids.tokens, params, material, shape, config, num_codes, held, budget, share, config.decay, fit_key, log)
     found = tokenizer.tokenize(params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes)
     log.scalars(budget, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
-    return seq2seq.packed(params, shape, ids, text_tokenizer, collection.corpus) | {"tokenizer_of_documents": about}
+    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {"tokenizer_of_documents": about}
 
 
 def learn(
@@ -152,11 +157,12 @@ def learn(
     codes = np.zeros((len(material.documents), 0), np.int32)
     share = config.learning / config.levels  # of a position
     weights = tokenizer.Weights(config.contrast, config.retrieval, config.commitment, config.reconstruction)
-    options = dict(num_codes=num_codes, word_dropout=config.word_dropout)
+    remat = dataclasses.replace(shape, remat=log.plan.remat)
+    how = dict(num_codes=num_codes, word_dropout=config.word_dropout, unknown=material.unknown)
     for t, position_key in enumerate(jax.random.split(key, config.levels)):
         keys = jax.random.split(position_key, 4)
         log.phase(f"warm-up-{t + 1}")
-        loss = tokenizer.warm_up(shape, dataclasses.replace(weights, commitment=0.0, reconstruction=0.0), **options)
+        loss = tokenizer.warm_up(remat, weights, **how)
         batch = _grouped(material, codes, config, keys[0])
         params = _train(loss, params, batch, config, num_codes, t, budget, share * WARM_UP, "constant", keys[0], log)
 
@@ -164,7 +170,7 @@ def learn(
         vectors_of = tokenizer.states(params, material.documents, codes, shape=shape, num_codes=num_codes)
         book = tokenizer.initial_codebook(vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse)
         params = codebooks.placed(params, t, book)
-        loss = tokenizer.main(shape, weights, epsilon=config.epsilon if config.diverse else 0.0, **options)
+        loss = tokenizer.main(remat, weights, epsilon=config.epsilon if config.diverse else 0.0, **how)
         batch = _grouped(material, codes, config, keys[2])
         assign = lambda params: tokenizer.assign(params, material.documents, codes, shape=shape, num_codes=num_codes)
         report = lambda params: tokenizer.spread(assign(params), num_codes)
@@ -180,9 +186,14 @@ def learn(
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the probability of their identifiers given the query."""
-    if config.stem:
-        queries = dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))
-    return seq2seq.retrieve(config, state, queries, k)
+    sources, _ = reads(config, state, queries)
+    return seq2seq.search(config, state, sources, queries.ids, k)
+
+
+def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, transformer.Shape]:
+    """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
+    texts = reading.asked(config, queries).texts
+    return tokens.encode(state["tokenizer"], texts, length=config.query_length), transformer.Shape.of(state["shape"])
 
 
 def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
@@ -215,24 +226,24 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     }
 
 
-def _material(collection: records.Collection, config: Config) -> tuple[str, vectors.Vectors, Material]:
-    """Tokenizer of texts, vectors of documents and words, and tokens of all there is to learn from."""
-    queries, answers = seq2seq.pairs(collection)
-    made, origins = generate.by_rules(collection.corpus, per_document=config.generated, seed=0)
-    contents = collection.corpus.contents()
-    if config.stem:
-        contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
-    trained = tokens.train([*contents, *queries], size=config.vocabulary)
-    asked = list(contents)  # with the queries that are known to ask for it
-    for query, row in zip(queries, answers):
-        asked[row] += "\n" + query
-    embedded = vectors.tfidf_svd(tokens.whole(trained, asked), vocabulary=tokens.count(trained), dim=config.width, seed=0)
-    without = sorted(set(range(len(contents))) - {*answers, *origins})  # their text is their query
-    owner = np.array([*answers, *origins, *without], np.int64)
-    made_share = (config.generated_share if answers else 1.0) if len(owner) > len(answers) else 0.0
-    encode = lambda texts, length: tokens.encode(trained, texts, length=length)
-    asking = encode([*queries, *made, *(contents[row] for row in without)], config.query_length)
-    return trained, embedded, Material(encode(contents, config.document_length), asking, owner, len(answers), made_share)
+def _material(texts: reading.Texts, config: Config) -> Material:
+    """Tokens of all there is to learn from; a document that nothing asks for asks for itself."""
+    alone = sorted(set(range(len(texts.contents))) - {*texts.answers, *texts.origins})
+    owner = np.array([*texts.answers, *texts.origins, *alone], np.int64)
+    num_real = len(texts.answers)
+    made_share = (config.generated_share if num_real else 1.0) if len(owner) > num_real else 0.0
+    asking = texts.encode([*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length)
+    documents = texts.encode(texts.contents, config.document_length)
+    return Material(documents, asking, owner, num_real, made_share, tokens.unknown(texts.tokenizer))
+
+
+def _begun(shape: transformer.Shape, words: np.ndarray | None, start: starting.Start | None, key: jax.Array) -> dict:
+    """Parameters to start from: drawn, with vectors of words, or of the weights where these have them."""
+    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
+    params = jax.jit(shape.net().init)(key, *blank)
+    if words is not None:
+        params["params"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std(), jnp.float32)
+    return params if start is None else starting.grafted(params, start, jax.random.fold_in(key, 1))
 
 
 def _given(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array) -> np.ndarray:
@@ -273,7 +284,8 @@ def _fit_to(target: np.ndarray, params, material: Material, shape, config: Confi
         batch_size=config.batch,
         seed=int(jax.random.randint(key, (), 0, 2**31 - 1)),
     )
-    loss = seq2seq.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout)
+    remat = dataclasses.replace(shape, remat=log.plan.remat)
+    loss = seq2seq.likelihood(remat, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=material.unknown)
     return _train(loss, params, stream, config, num_codes, held, budget, share, decay, key, log)
 
 
@@ -321,7 +333,7 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "trained from scratch: the paper starts from pretrained T5 weights and its 32,000-piece vocabulary",
+        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
         "queries made by rule stand in for those of docT5query (generated)",
         "a batch holds several prefixes whose documents are few, and the reconstruction is among those of one prefix by a mask; "
         "public code has one prefix a batch, filled up with others",
@@ -334,5 +346,7 @@ RECIPE = recipes.Recipe(
         "stages have shares of the steps: at each position 1/4 warm-up, 1/2 main, 1/4 fit; the last fit is the longest",
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), word dropout, and K = 32",
     ),
+    starts=True,
     answering=("beam", "decoding"),
+    reads=reads,
 )  # fmt: skip

@@ -19,6 +19,7 @@ from zoo.data import tokens
 from zoo.docids import balanced, quantize
 from zoo.nets import codebooks, transformer
 from zoo.objectives import ranking, tokenizing
+from zoo.recipes import seq2seq
 from zoo.train import loop
 
 BLOCK = 256  # documents that are read at once
@@ -26,22 +27,22 @@ BLOCK = 256  # documents that are read at once
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Of the terms of a stage."""
+    """Of the terms of a loss."""
 
     contrast: float  # q_T against d_T of the batch
     retrieval: float  # cross-entropy of codes given the query
-    commitment: float = 0.0  # cross-entropy of codes given the document
-    reconstruction: float = 0.0
+    commitment: float  # cross-entropy of codes given the document; not of a warm-up
+    reconstruction: float  # nor is this
 
 
-def warm_up(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dropout: float) -> loop.Loss:
+def warm_up(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dropout: float, unknown: int = tokens.UNKNOWN) -> loop.Loss:
     """Loss before position T has codes: q_T finds its d_T among those of the batch, and the codes before are generated.
 
     Batches are those of `zoo.data.grouped`.
     """
 
     def loss(params, batch, key):
-        read = _pair(params, batch, key, shape, num_codes, word_dropout)
+        read = _pair(params, batch, key, shape, num_codes, word_dropout, unknown)
         alike = tokenizing.same_prefix(batch["codes"], batch["real"])
         terms = {
             "contrast": tokenizing.contrast(read["source"][:, -1], read["document"][:, -1], alike[0]),
@@ -52,7 +53,9 @@ def warm_up(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_
     return loss
 
 
-def main(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dropout: float, epsilon: float) -> loop.Loss:
+def main(
+    shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dropout: float, epsilon: float, unknown: int = tokens.UNKNOWN
+) -> loop.Loss:
     """Loss while position T takes its codes, L = L_Ret + L_Com + L_Rec of sec. 3.2, weighed.
 
     z_T is the most probable code of a document, balanced over the documents of its prefix in the batch (sec. 3.3); with epsilon 0
@@ -60,7 +63,7 @@ def main(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dro
     """
 
     def loss(params, batch, key):
-        read = _pair(params, batch, key, shape, num_codes, word_dropout)
+        read = _pair(params, batch, key, shape, num_codes, word_dropout, unknown)
         alike = tokenizing.same_prefix(batch["codes"], batch["real"])
         asked, told = (_logits(params, read[name], num_codes) for name in ("source", "document"))
         free = jax.lax.stop_gradient(told[:, -1])
@@ -130,20 +133,14 @@ def spread(codes: np.ndarray, num_codes: int) -> dict[str, float]:
     return {"conflicts": found.colliding} | evenness | {f"usage_{t}": share for t, share in enumerate(found.usage, start=1)}
 
 
-def _pair(params: dict, batch: dict, key: jax.Array, shape: transformer.Shape, num_codes: int, word_dropout: float) -> dict[str, jax.Array]:
+def _pair(params: dict, batch: dict, key: jax.Array, shape: transformer.Shape, num_codes: int, word_dropout: float, unknown: int) -> dict[str, jax.Array]:
     """q_t and d_t f32[B, T + 1, D] of the queries and documents of a batch, after the codes of the documents."""
     read = {}
     for name, draw in zip(("source", "document"), jax.random.split(key)):
         hide, drop = jax.random.split(draw)
-        source = _hidden(batch[name], hide, word_dropout)
+        source = seq2seq.hidden(batch[name], hide, word_dropout, unknown)
         read[name] = _states(params, source, batch["codes"], shape, num_codes=num_codes, train=True, rngs={"dropout": drop})
     return read
-
-
-def _hidden(source: jax.Array, key: jax.Array, share: float) -> jax.Array:
-    if not share:
-        return source
-    return jnp.where(jax.random.bernoulli(key, share, source.shape) & (source != tokens.PAD), tokens.UNKNOWN, source)
 
 
 def _states(params: dict, source: jax.Array, codes: jax.Array, shape: transformer.Shape, *, num_codes: int, **options: Any) -> jax.Array:
