@@ -62,7 +62,8 @@ class Config:
     diverse: bool = True  # balanced targets, and clusters of bounded size to begin with
     epsilon: float = balanced.EPSILON  # of the balance; the larger, the softer
     learning: float = 0.4  # share of the steps in which positions get their codes; the others fit the retriever to them
-    generated: int = 16  # queries made by rule from each document, 0 = none
+    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
+    generated: int = 16  # queries made from each document, 0 = none
     generated_share: float = 0.5  # of the queries of a document that has train queries too
     vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
     vocabulary: int = 8000  # sub-words
@@ -117,8 +118,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
         remedy = "train with one process, and without --accumulate"
         raise records.DataError(f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}")
     code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
-    log.phase("tokens and vectors")
-    texts = reading.read(collection, config, start=start)
+    texts = reading.read(collection, config, log, start=start)
     embedded = reading.embed(texts, config.width)
     material = _material(texts, config)
     num_codes = min(config.codes, max(2, len(texts.contents) // FEWEST_OF))
@@ -327,14 +327,14 @@ RECIPE = recipes.Recipe(
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vector_start=False, generated=5, word_dropout=0.0, smoothing=0.0, epsilon=1.0, steps=1_500_000, warmup=5000, decay="constant",
+            BASE, vector_start=False, queries="seq2seq", generated=5, word_dropout=0.0, smoothing=0.0, epsilon=1.0, steps=1_500_000, warmup=5000, decay="constant",
         ),
     },
     fit=fit,
     retrieve=retrieve,
     deviations=(
         "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
-        "queries made by rule stand in for those of docT5query (generated)",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query",
         "a batch holds several prefixes whose documents are few, and the reconstruction is among those of one prefix by a mask; "
         "public code has one prefix a batch, filled up with others",
         "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1",
