@@ -16,8 +16,8 @@ The logits are those of a model that knows the corpus, log(occurrences of the ne
 alone, the worst case: what the model likes is not in the corpus, and wide nodes are looked at in full. The answers of ours and
 all V are compared before any is timed.
 
-With `--data NAME|PATH`, what a collection's index takes instead, in bytes a token and a word, beside that of SEAL: its paper (arXiv
-2204.10628, sec. 5) gives 8.8 GB for DPR's 21,015,324 passages of Wikipedia of 100 words. Tokens are those of a tokenizer trained on the
+With `--data NAME|PATH`, what a collection's index takes instead, in bytes a token and a word, beside that of SEAL: 8.8 GB for DPR's
+21,015,324 passages of Wikipedia of 100 words is its published size as it is usually quoted (arXiv 2204.10628; not checked against the paper). Tokens are those of a tokenizer trained on the
 documents. SEAL's index keeps BART's 50,265 tokens in 16 bits; the same column of ours is given too, for any text.
 """
 

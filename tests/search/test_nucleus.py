@@ -12,9 +12,8 @@ SHARES = np.array([0.05, 0.4, 0.1, 0.25, 0.2])
 
 
 def kept(**options):
-    logits = jnp.log(jnp.asarray(SHARES, jnp.float32))[None, None]
-    value, token = nucleus.likely(logits, **{"top_k": 0, "top_p": 1.0} | options)
-    return sorted(np.asarray(token)[np.isfinite(value)].tolist())
+    logits = jnp.log(jnp.asarray(SHARES, jnp.float32))[None]
+    return np.flatnonzero(np.isfinite(nucleus.truncated(logits, **{"top_k": 0, "top_p": 1.0} | options)[0])).tolist()
 
 
 def test_the_fewest_that_hold_the_share_stay():

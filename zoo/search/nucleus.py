@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import docids
-from zoo.index import projection, topk
+from zoo.index import projection
 from zoo.search import beam
 
 
@@ -23,7 +23,7 @@ def draw(
       step, cache: as for `beam.beam_search`, but the step gets the position as an array.
       end: the token that ends a text; where that is not PAD, PAD is not drawn.
       temperature: above 0; logits are divided by it before they are cut.
-      top_k, top_p: see `likely`.
+      top_k, top_p: see `truncated`.
     """
     beam.check(cache, width=num, length=length)
     batch = jax.tree.leaves(cache)[0].shape[0]
@@ -35,9 +35,8 @@ def draw(
         logits = projection.dense(logits).astype(jnp.float32)
         if end != docids.PAD:
             logits = logits.at[..., docids.PAD].set(-jnp.inf)
-        value, tokens = likely(logits / temperature, top_k=top_k, top_p=top_p)
-        place = jax.random.categorical(jax.random.fold_in(key, t), value, axis=-1)  # over the likely alone: no noise for all of V
-        drawn = jnp.take_along_axis(tokens, place[..., None], axis=-1)[..., 0]
+        likely = truncated(logits / temperature, top_k=top_k, top_p=top_p)
+        drawn = jax.random.categorical(jax.random.fold_in(key, t), likely, axis=-1)
         token = jnp.where(ended, docids.PAD, drawn).astype(jnp.int32)
         return token, cache, ended | (drawn == end), written.at[:, :, t].set(token)
 
@@ -46,14 +45,14 @@ def draw(
     return jax.lax.fori_loop(0, length, advance, (first, cache, jnp.zeros((batch, num), bool), blank))[3]
 
 
-def likely(logits: jax.Array, *, top_k: int, top_p) -> tuple[jax.Array, jax.Array]:
-    """The top_k largest of logits f32[B, K, V], descending, and their tokens; -inf outside the fewest that hold the share top_p of their mass.
+def truncated(logits: jax.Array, *, top_k: int, top_p) -> jax.Array:
+    """Logits f32[..., V] with -inf outside the top_k largest and, of these, outside the fewest that hold the share top_p of their mass.
 
     top_k: 0 = all. top_p: above 0, at most 1 = all. Of equal logits the lower token is the larger. The largest always stays.
     """
     size = logits.shape[-1]
-    num = min(top_k, size) if top_k else size
-    value, token = (found.reshape(*logits.shape[:2], num) for found in topk.top_k(logits.reshape(-1, size), num))
+    value, token = jax.lax.top_k(logits, min(top_k, size) if top_k else size)
     share = jax.nn.softmax(value, axis=-1)
     before = jnp.cumsum(share, axis=-1) - share
-    return jnp.where((before < top_p) | (top_p >= 1), value, -jnp.inf), token
+    kept = jnp.where((before < top_p) | (top_p >= 1), value, -jnp.inf)
+    return jnp.put_along_axis(jnp.full_like(logits, -jnp.inf), token, kept, axis=-1, inplace=False)

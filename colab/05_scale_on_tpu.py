@@ -1,0 +1,130 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # From a laptop to a TPU slice
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
+#
+# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh is a flag. This notebook spreads a fit
+# over every device that it finds, in bf16, stops a training in the middle and goes on, and writes what
+# [t5x](https://github.com/google-research/t5x) needs to train the same model. About five minutes on any runtime.
+
+# %%
+REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
+
+import glob
+import importlib.util
+import shutil
+import subprocess
+import sys
+
+if importlib.util.find_spec("zoo") is None:
+    extra = "[tpu]" if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") else "[cuda]" if shutil.which("nvidia-smi") else ""
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}"], check=True)
+
+# %%
+import os
+
+if not glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") and not shutil.which("nvidia-smi"):
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"  # eight devices to play with
+
+import json
+import pathlib
+import signal
+import tempfile
+import time
+
+import jax
+import numpy as np
+from IPython.display import Image, display
+
+import zoo
+from zoo.evaluate import plots
+from zoo.train import plan as plans
+
+SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
+RUNS = pathlib.Path(tempfile.mkdtemp())
+devices = jax.device_count()
+print(f"running on {devices} x {jax.devices()[0].device_kind}")
+
+# %% [markdown]
+# ## One fit, every device
+#
+# `data=N` splits each batch over N devices; `model=N` splits the matrices; `fsdp=N` splits parameters and the optimiser's state
+# and gathers what a layer needs. Computation is bf16, the parameters that the optimiser changes stay f32.
+
+# %%
+steps = {"steps": 30 if SMALL else 600, "dtype": "bfloat16"}
+meshes = {"one device": "", "data": f"data={devices}"}
+if devices % 2 == 0 and not SMALL:
+    meshes["data and model"] = f"data={devices // 2},model=2"
+fits = {name: zoo.fit("dsi", "toy", size="tiny", options=steps, plan=plans.Plan(mesh=mesh)) for name, mesh in meshes.items()}
+for name, fitted in fits.items():
+    rates = [row["examples_per_second"] for row in fitted.history if "examples_per_second" in row]
+    print(f"{name:15s} {meshes[name] or '-':18s} loss {fitted.history[-1]['loss']:.4f}  {np.median(rates):8,.0f} examples/s")
+
+# %%
+rows = {name: [row for row in fitted.history if "loss" in row] for name, fitted in fits.items()}
+first = next(iter(rows.values()))
+curves = {name: [row["loss"] for row in of] for name, of in rows.items()}
+display(Image(plots.training_curves([row["step"] for row in first], curves, RUNS / "loss.png", title="A mesh changes where a fit runs, not where it goes")))
+
+# %% [markdown]
+# ## Stopped in the middle
+#
+# A preemptible machine gets a signal shortly before it goes. The fit then saves and ends; the same command goes on from there.
+# (In a process of its own, on the CPU: a TPU belongs to one process, and this notebook holds it.)
+
+# %%
+def command(out):
+    options = ["--set", f"steps={60 if SMALL else 1500}", "--size", "tiny", "--out", str(out)]
+    return [sys.executable, "-m", "zoo", "fit", "dsi", "--data", "toy", *options]
+
+
+alone = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+begun = subprocess.Popen(command(RUNS / "stopped"), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+log = RUNS / "stopped" / "log.jsonl"
+while begun.poll() is None and not (log.exists() and '"loss"' in log.read_text()):
+    time.sleep(0.2)
+begun.send_signal(signal.SIGTERM)
+_, told = begun.communicate()
+print("stopped:", told.decode().strip().splitlines()[-1])
+subprocess.run(command(RUNS / "stopped"), env=alone, check=True, capture_output=True)
+subprocess.run(command(RUNS / "whole"), env=alone, check=True, capture_output=True)
+
+# %%
+stopped, whole = zoo.load(RUNS / "stopped"), zoo.load(RUNS / "whole")
+same = jax.tree.map(np.array_equal, stopped.state["params"], whole.state["params"])
+print("parameters equal to those of a fit that nobody stopped:", all(jax.tree.leaves(same)))
+
+# %% [markdown]
+# ## On to t5x
+#
+# `zoo export` writes identifiers, trie, tasks and the parameters as a t5x checkpoint; the files in `configs/` then train the same
+# encoder-decoder with t5x: `python -m t5x.train --gin_file=configs/dsi_base.gin --gin.D=... --gin.MODEL_DIR=...`.
+
+# %%
+subprocess.run([sys.executable, "-m", "zoo", "export", str(RUNS / "whole"), "--out", str(RUNS / "exported")], env=alone, check=True)
+for path in sorted((RUNS / "exported").iterdir()):
+    print(f"  {path.name}")
+
+# %% [markdown]
+# ## What this notebook claims
+
+# %%
+ends = {name: fitted.history[-1]["loss"] for name, fitted in fits.items()}
+assert max(ends.values()) - min(ends.values()) < 0.05 * max(ends.values()), "every mesh trains the same model, up to bf16 rounding"
+assert all(jax.tree.leaves(same)), "a fit that was stopped ends where an uninterrupted one does, bit for bit"
+assert json.loads((RUNS / "whole" / "fit.json").read_text())["recipe"] == "dsi"
+assert (RUNS / "exported").is_dir() and any((RUNS / "exported").iterdir()), "what t5x needs is written"
+print("all claims hold")
