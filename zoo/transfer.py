@@ -19,12 +19,10 @@ DIFFERENCES = (
     "the pad that ends a short identifier is not learned: t5x gives padding no weight; identifiers are prefix-free, and the trie forces it",
     "no judging of parameters on a sample of dev while training; t5x evaluates, and keeps what it is told to",
 )
+HEADS = "label smoothing must stay 0: heads of positions give other positions' tokens no probability"
 DIFFERENCES_OF = {  # a recipe -> more of them
-    "tiger": (
-        "items of the history are not left out of the answers, as with `--set filter=no`",
-        "label smoothing must stay 0: heads of positions give other positions' tokens no probability",
-    ),
-    "genret": ("the identifiers are those of the export; t5x trains the retriever on them, not the tokenizer",),
+    "tiger": (HEADS, "items of the history are not left out of the answers, as with `--set filter=no`"),
+    "genret": (HEADS, "the identifiers are those of the export; t5x trains the retriever on them, not the tokenizer that assigns them"),
 }
 
 
@@ -92,6 +90,7 @@ def import_checkpoint(folder: str | os.PathLike, checkpoint: str | os.PathLike, 
 
 
 def _write(part: pathlib.Path, fitted: verbs.Fitted, recipe: recipes.Recipe, collection) -> None:
+    from zoo.data import tokens
     from zoo.docids import docids
     from zoo.index import store, trie
     from zoo.train import checkpoint, t5x_layout
@@ -122,6 +121,7 @@ def _write(part: pathlib.Path, fitted: verbs.Fitted, recipe: recipes.Recipe, col
         "questions": asked,
         "documents": len(ids),
         "docids": ids.fingerprint(),
+        "unknown": tokens.unknown(state["tokenizer"]) if state["tokenizer"] else tokens.UNKNOWN,
         "checkpoint": f"{exported.PARAMETERS}/checkpoint_0",
         "differences": [*DIFFERENCES, *DIFFERENCES_OF.get(fitted.recipe, ())],
         "fit": dict(fitted.about),

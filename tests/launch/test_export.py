@@ -11,7 +11,8 @@ import pytest
 
 import zoo
 from zoo import exported, records, recipes
-from zoo.recipes import dsi, tiger
+from zoo.data import tokens
+from zoo.recipes import dsi, genret, tiger
 from zoo.train import t5x_layout
 
 
@@ -130,7 +131,7 @@ def test_a_changed_file_is_named(export, tmp_path, name):
 
 def test_what_cannot_be_exported_is_refused_and_leaves_nothing(tmp_path, collection, run, export):
     zoo.fit("bm25", collection, out=tmp_path / "bm25", quiet=True)
-    with pytest.raises(zoo.DataError, match="bm25 has no encoder-decoder that a launcher could train; expected one of: dsi, tiger"):
+    with pytest.raises(zoo.DataError, match="bm25 has no encoder-decoder that a launcher could train; expected one of: dsi, genret, tiger"):
         zoo.export(tmp_path / "bm25", tmp_path / "out", collection)
     with pytest.raises(zoo.DataError, match="are not those this system has learned"):
         zoo.export(run, tmp_path / "out", zoo.Collection("other", zoo.Corpus(("a",), ("",), ("text",)), zoo.Queries((), ()), {}))
@@ -150,6 +151,21 @@ def test_examples_of_tiger_are_every_event_after_those_before():
     state = {"docids": {"tokens": tokens, "alphabet": np.asarray(11)}}
     (learned,) = tiger.examples(walks.without("test"), config, state).values()
     assert learned.rows["source"].tolist() == [[9, 10, 0, 0], [9, 10, 3, 4]] and learned.rows["target"].tolist() == [[3, 4], [5, 6]]
+
+
+def test_examples_of_genret_name_documents_and_their_queries(collection):
+    """Every row reads a document or a query of it, and is to write what that document is called."""
+    config = recipes.configure(genret.RECIPE, "tiny", {"document_length": 8, "query_length": 8, "generated": 1})
+    tokenizer = tokens.train(tokens.stemmed(collection.corpus.contents()), size=config.vocabulary)
+    names = np.arange(1, 1 + 2 * len(collection.corpus), dtype=np.int32).reshape(-1, 2)
+    state = {"tokenizer": tokenizer, "docids": {"tokens": names, "alphabet": np.asarray(names.max() + 1)}}
+    learned = genret.examples(collection.without("test"), config, state)
+    np.testing.assert_array_equal(learned["index"].rows["target"], names)
+    np.testing.assert_array_equal(learned["index"].rows["source"], tokens.encode(tokenizer, tokens.stemmed(collection.corpus.contents()), length=8))
+    rows = collection.corpus.rows()
+    expected = [names[rows[document]].tolist() for _, document in collection.qrels["train"].pairs()]
+    assert sorted(learned["retrieve"].rows["target"].tolist()) == sorted(expected)
+    assert {kind: source.weight for kind, source in learned.items()} == {"index": 0.5, "retrieve": 0.5, "made": 0.5}
 
 
 def test_only_systems_that_say_what_they_read_have_examples():

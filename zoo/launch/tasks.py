@@ -143,7 +143,8 @@ def _features(source: exported.Export) -> dict:
 def _train_dataset(folder: str, kind: str, word_dropout: float, split: str, shuffle_files: bool, seed: int | None = None) -> Any:
     import tensorflow as tf
 
-    arrays = exported.read(folder).examples(kind)
+    source = exported.read(folder)
+    arrays, unknown = source.examples(kind), source.about["unknown"]
     data = tf.data.Dataset.from_tensor_slices(arrays)
     if shuffle_files:
         data = data.shuffle(len(arrays["targets"]), seed=seed)
@@ -154,7 +155,7 @@ def _train_dataset(folder: str, kind: str, word_dropout: float, split: str, shuf
     def hide(example, pair):
         drawn = tf.random.stateless_uniform(tf.shape(example["inputs"]), seed=pair) < word_dropout
         hidden = drawn & (example["inputs"] != tokens.PAD)
-        return example | {"inputs": tf.where(hidden, tokens.UNKNOWN, example["inputs"])}
+        return example | {"inputs": tf.where(hidden, unknown, example["inputs"])}
 
     return tf.data.Dataset.zip((data, seeds)).map(hide, num_parallel_calls=tf.data.AUTOTUNE)
 

@@ -25,6 +25,7 @@ from zoo.docids import balanced, collisions, docids, quantize
 from zoo.nets import codebooks, transformer
 from zoo.recipes import options, reading, seq2seq, starting, tokenizer
 from zoo.search import decoders
+from zoo.train import log as logs
 from zoo.train import loop, optimizers
 
 FEWEST_OF = 4  # documents a code, on average
@@ -196,6 +197,12 @@ def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.nda
     return tokens.encode(state["tokenizer"], texts, length=config.query_length), transformer.Shape.of(state["shape"])
 
 
+def examples(collection: records.Collection, config: Config, state: dict) -> dict[str, batches.Source]:
+    """What the last stage of `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents."""
+    texts = reading.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
+    return _sources(np.asarray(state["docids"]["tokens"]), _material(texts, config), config)
+
+
 def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
     """i32[n, M] codes that the trained tokenizer gives to texts of documents, known or new; nothing is trained."""
     texts = tokens.stemmed(texts) if config.stem else texts
@@ -272,18 +279,21 @@ def _grouped(material: Material, codes: np.ndarray, config: Config, key: jax.Arr
     return grouped.Grouped(material.documents, material.queries, material.owner, chance, codes, batch_size=config.batch, seed=seed)
 
 
+def _sources(target: np.ndarray, material: Material, config: Config) -> dict[str, batches.Source]:
+    """Examples of a fit stage by kind, those without any left out; target: i32[N, L], the identifiers so far."""
+    real, made = slice(None, material.num_real), slice(material.num_real, None)
+    kinds = {
+        "index": (material.documents, target, config.commitment),
+        "retrieve": (material.queries[real], target[material.owner[real]], 1 - material.made_share),
+        "made": (material.queries[made], target[material.owner[made]], material.made_share),
+    }
+    return {kind: batches.Source({"source": source, "target": names}, weight) for kind, (source, names, weight) in kinds.items() if len(names) and weight > 0}
+
+
 def _fit_to(target: np.ndarray, params, material: Material, shape, config: Config, num_codes, held, budget, share, decay, key, log) -> dict:
     """Parameters after a fit stage: likelihood of the identifiers so far, given documents (commitment) and queries."""
-    real, made = slice(None, material.num_real), slice(material.num_real, None)
-    stream = batches.Batches(
-        [
-            batches.Source({"source": material.documents, "target": target}, config.commitment),
-            batches.Source({"source": material.queries[real], "target": target[material.owner[real]]}, 1 - material.made_share),
-            batches.Source({"source": material.queries[made], "target": target[material.owner[made]]}, material.made_share),
-        ],
-        batch_size=config.batch,
-        seed=int(jax.random.randint(key, (), 0, 2**31 - 1)),
-    )
+    sources = _sources(target, material, config).values()
+    stream = batches.Batches(list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1)))
     remat = dataclasses.replace(shape, remat=log.plan.remat)
     loss = seq2seq.likelihood(remat, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=material.unknown)
     return _train(loss, params, stream, config, num_codes, held, budget, share, decay, key, log)
@@ -349,4 +359,5 @@ RECIPE = recipes.Recipe(
     starts=True,
     answering=("beam", "decoding"),
     reads=reads,
+    examples=examples,
 )  # fmt: skip
