@@ -4,8 +4,8 @@ Nogueira and Lin 2019, "From doc2query to docTTTTTquery": document -> query by m
 document; Zhuang et al. 2022 (arXiv 2206.10128, DSI-QG) index documents by such queries. Trained on the collection's own train
 pairs; queries of other splits are never read.
 
-Deviations: from scratch, with one table of sub-words for documents, queries and the output, that starts from the SVD of the corpus,
-unless weights of T5 are given; no cross-encoder ranks the candidates (DSI-QG has one). Draws that repeat one of their document are
+Deviations: from scratch, with one table of sub-words for documents and queries that starts from the SVD of the corpus, unless weights
+of T5 are given; no cross-encoder ranks the candidates (DSI-QG has one). Draws that repeat one of their document are
 left out, so a document may have fewer than asked for.
 """
 
@@ -44,7 +44,7 @@ DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
 class Config:
     """Options of the generator."""
 
-    vocabulary: int = 8000  # sub-words
+    vocabulary: int = 4000  # sub-words; a step is mostly their logits
     document_length: int = 64  # tokens that are read
     query_length: int = 24  # tokens that are written at most
     width: int = 128
@@ -131,15 +131,18 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     tokenizer = tokens.train([*contents, *queries], size=config.vocabulary) if start is None else starting.reader(start, ())
     size = max(tokens.count(tokenizer), 0 if start is None else start.shape.source_vocab)
     read = tokens.encode(tokenizer, contents, length=config.document_length)
-    pairs = batches.Source({"source": read[np.asarray(rows)], "target": tokens.encode(tokenizer, queries, length=config.query_length)}, 1.0)
+    target = tokens.encode(tokenizer, queries, length=config.query_length)
+    target = target[:, : int((target != tokens.PAD).sum(axis=1).max()) + 1]  # the longest and its end
+    pairs = batches.Source({"source": read[np.asarray(rows)], "target": target}, 1.0)
     shape = transformer.Shape(
-        source_vocab=size, target_vocab=size, target_length=config.query_length, shared=True, tied=True,
+        source_vocab=size, target_vocab=size, target_length=target.shape[1], shared=True,
         **{field: getattr(config, field) for field in (*starting.SIZES, "dropout", "dtype")},
     )  # fmt: skip
     words = None
     if start is None:
         words = vectors.tfidf_svd(tokens.whole(tokenizer, contents), vocabulary=size, dim=config.width, seed=0).words
-        words = words / words.std()
+        lengths = np.linalg.norm(words, axis=1, keepdims=True)  # each row is made as long as one drawn: they are read and written
+        words = np.where(lengths > 0, words / np.maximum(lengths, 1e-9) * math.sqrt(config.width), np.random.default_rng(0).normal(size=words.shape))
     else:
         start = start._replace(keeps=frozenset({"source", "target"}))
     shape = starting.shaped(shape, start)
