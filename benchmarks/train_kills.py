@@ -2,8 +2,8 @@
 
     python benchmarks/train_kills.py --kills 20
 
-A small training (tests/train/resumed_run.py), which saves whenever it can, is killed (SIGKILL) at moments drawn uniformly from the
-time that it takes, while it starts, trains, writes or ends, and started again. At the end its parameters must be those of a training
+A small training (tests/train/resumed_run.py), which saves whenever it can, is killed (SIGKILL) at moments drawn uniformly from a
+third of the time that it takes whole, while it starts, trains or writes, and started again. At the end its parameters must be those of a training
 that nobody killed, bit for bit, and its log must have every step once.
 """
 
@@ -43,7 +43,7 @@ def parameters(folder: pathlib.Path) -> dict[str, bytes]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     draw = random.Random(options.seed)
@@ -55,7 +55,7 @@ def main() -> None:
         kills = lost = 0
         while kills < options.kills:
             process = start(cut, options.steps)
-            until = time.monotonic() + draw.uniform(0, longest)
+            until = time.monotonic() + draw.uniform(0, longest / 3)
             while time.monotonic() < until and process.poll() is None:
                 time.sleep(0.001)
             ended = process.poll() is not None

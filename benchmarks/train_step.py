@@ -1,0 +1,214 @@
+"""Training steps a second beside PyTorch on a CPU: the same T5, the same weights, equal losses, in one run on the same cores.
+
+    pip install torch transformers
+    python benchmarks/train_step.py                              # equal padded shapes
+    python benchmarks/train_step.py --data FOLDER                # and over the lengths of real histories
+    python benchmarks/train_step.py --compile                    # torch.compile too, which needs a C++ compiler
+
+The network is TIGER's (width 128, 4 + 4 layers, 6 heads of 64, MLP 1,024; 4.85 M parameters), made by transformers and converted; a batch is
+32 sources of 81 tokens, 20 items of 4 codes and a user's, and targets of 4. A step is forward, backward, clipping to a norm of 1, AdamW.
+Before anything is timed the losses of both on one batch without dropout must agree to 1e-4, and so must those after a step of gradient
+descent to 1e-3 (gradients agree, then; embeddings apart, which transformers shares and we do not). Both are timed in turns.
+
+With data, examples a second are those of an epoch's batches in the order they come: theirs padded to 81 as TIGER's repositories do,
+ours in the length classes of zoo.data.batches, reading included; what share of that time we wait for data is printed.
+
+A step needs about 6 N T operations for N parameters of matrices that T tokens pass: 2.9 M by 32 x 81 in the encoder, 2.0 M (of them 0.8 M for keys and
+values of the source) by 32 x 4 and 32 x 81 in the decoder; with attention, XLA counts 51.5 GFLOP.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import time
+
+import decode_transformers
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from zoo.data import batches, catalog
+from zoo.recipes import seq2seq, tiger
+from zoo.train import optimizers, step
+
+BATCH, LENGTH, CODES, ALPHABET = 32, 81, 4, 1025
+RATE = 1e-3
+
+
+class Theirs:
+    """transformers' T5 and a step of training it."""
+
+    def __init__(self, dropout: float, compiled: bool) -> None:
+        import torch
+
+        self._torch = torch
+        self.net = decode_transformers.peer(ALPHABET)
+        for module in self.net.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = dropout
+            if hasattr(module, "dropout") and isinstance(module.dropout, float):
+                module.dropout = dropout  # of attention weights
+        self.net.train()
+        self._run = torch.compile(self.net) if compiled else self.net
+        self._optimizer = torch.optim.AdamW(self.net.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
+
+    def loss(self, batch: dict):
+        source, target = (self._torch.from_numpy(batch[name].astype(np.int64)) for name in ("source", "target"))
+        return CODES * self._run(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss  # theirs is a mean over tokens
+
+    def descend(self, batch: dict, rate: float) -> None:
+        self.loss(batch).backward()
+        with self._torch.no_grad():
+            for parameter in self.net.parameters():
+                parameter -= rate * parameter.grad
+                parameter.grad = None
+
+    def step(self, batch: dict) -> None:
+        self._optimizer.zero_grad()
+        loss = self.loss(batch)
+        loss.backward()
+        self._torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self._optimizer.step()
+        loss.item()
+
+
+class Ours:
+    """Our network with the same weights, and the loop's step."""
+
+    def __init__(self, net, dropout: float) -> None:
+        shape, params = decode_transformers.converted(net, CODES)
+        self.still = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+        self.loss = seq2seq.likelihood(dataclasses.replace(shape, dropout=dropout), smoothing=0.0, word_dropout=0.0)
+        rate = optimizers.schedule(RATE, warmup=0, decay="constant")
+        optimizer = optimizers.adamw(rate, weight_decay=0.0, clip=1.0)
+        self.params = params
+        self._progress = step.begin(jax.tree.map(jnp.copy, params), optimizer)
+        self._step = step.step_function(self.loss, optimizer, jax.random.key(0))
+
+    def step(self, batch: dict) -> None:
+        self._progress, metrics = self._step(self._progress, batch, np.float32(0.5))
+        self._last = metrics["loss"]
+
+    def wait(self) -> None:
+        jax.block_until_ready(self._last)
+
+
+def agree() -> None:
+    """Refuses to time networks that differ: losses before and after a step of gradient descent without dropout."""
+    theirs = Theirs(0.0, compiled=False)
+    ours = Ours(theirs.net, 0.0)
+    batch = drawn(0)
+    value = jax.jit(lambda params: ours.still(params, batch, jax.random.key(0))[0])
+    before = float(theirs.loss(batch).detach()), float(value(ours.params))
+    np.testing.assert_allclose(*before, rtol=1e-4)
+    tables = ("source_embedding", "target_embedding")  # transformers has one of both, whose gradient is the sum
+    gradient = jax.grad(lambda params: ours.still(params, batch, jax.random.key(0))[0])(ours.params)["params"]
+    both = sum(gradient[name]["embedding"] for name in tables)
+    gradient = gradient | {name: {"embedding": both} for name in tables}
+    theirs.descend(batch, 0.01)
+    after = float(theirs.loss(batch).detach()), float(value(optax.apply_updates(ours.params, {"params": jax.tree.map(lambda g: -0.01 * g, gradient)})))
+    np.testing.assert_allclose(*after, rtol=1e-3)
+    print(f"equal losses: {before[0]:.5f} and {before[1]:.5f}; after a step of descent {after[0]:.5f} and {after[1]:.5f}", flush=True)
+    assert abs(before[0] - after[0]) > 0.01
+
+
+def drawn(seed: int) -> dict[str, np.ndarray]:
+    """A batch of full length."""
+    draw = np.random.default_rng(seed)
+    return {
+        "source": draw.integers(1, ALPHABET, (BATCH, LENGTH)).astype(np.int32),
+        "target": draw.integers(1, ALPHABET, (BATCH, CODES)).astype(np.int32),
+    }
+
+
+def histories(name: str) -> batches.Batches:
+    """Batches of the prefixes of real histories with drawn codes: a user's token and 4 an item, of at most 20."""
+    data = catalog.load(name)
+    before, following, users = tiger.prefixes(data.without("test").without("dev").histories, 20)
+    codes = np.random.default_rng(0).integers(1, ALPHABET, (len(data.corpus), CODES)).astype(np.int32)
+    rows = np.where((before >= 0)[..., None], codes[np.maximum(before, 0)], 0).reshape(len(before), -1)
+    rows = np.take_along_axis(rows, np.argsort(rows == 0, axis=1, kind="stable"), axis=1)
+    rows = np.concatenate([1 + users[:, None] % (ALPHABET - 1), rows], axis=1).astype(np.int32)
+    return batches.Batches([batches.Source({"source": rows, "target": codes[following]}, 1.0)], batch_size=BATCH, seed=0)
+
+
+def rounds(calls: dict, count: int) -> dict[str, float]:
+    """Median seconds of each call, in turns after one that compiles."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(count + 1):
+        for name, call in calls.items():
+            begin = time.perf_counter()
+            call()
+            if turn:
+                taken[name].append(time.perf_counter() - begin)
+    return {name: float(np.median(seconds)) for name, seconds in taken.items()}
+
+
+def padded(options: argparse.Namespace) -> None:
+    """Times steps at equal padded shapes."""
+    batch = drawn(1)
+    for dropout in (0.0, 0.1):
+        peers = {"eager": Theirs(dropout, compiled=False)}
+        if options.compile:
+            peers["compiled"] = Theirs(dropout, compiled=True)
+        ours = Ours(peers["eager"].net, dropout)
+        calls = {name: lambda peer=peer: peer.step(batch) for name, peer in peers.items()}
+        seconds = rounds(calls | {"ours": lambda: (ours.step(batch), ours.wait())}, options.rounds)
+        shown = ", ".join(f"PyTorch {name} {seconds[name]:.3f} s ({seconds[name] / seconds['ours']:.2f} x ours)" for name in peers)
+        print(f"dropout {dropout}: {shown}, ours {seconds['ours']:.3f} s a step of {BATCH} x {LENGTH}", flush=True)
+
+
+def lengths(options: argparse.Namespace) -> None:
+    """Times batches of real histories as they come."""
+    stream, theirs = histories(options.data), Theirs(0.1, compiled=False)
+    ours = Ours(theirs.net, 0.1)
+    filled = float((stream.rows["source"] != 0).mean())
+    firsts = {batch["source"].shape: batch for batch in map(stream.batch, range(200))}
+    for batch in firsts.values():  # compiles for each class
+        ours.step(batch)
+        ours.wait()
+    pick = lambda number: np.random.default_rng(number).choice(len(stream.rows["source"]), BATCH)
+    wide = lambda number: {name: values[pick(number)] for name, values in stream.rows.items()}
+    theirs.step(wide(0))
+    spent = {"theirs": 0.0, "ours": 0.0, "waited": 0.0}
+    for turn in range(options.rounds):
+        begin = time.perf_counter()
+        theirs.step(wide(turn))
+        spent["theirs"] += time.perf_counter() - begin
+        begin = time.perf_counter()
+        for _ in range(3):
+            asked = time.perf_counter()
+            batch = next(stream)
+            spent["waited"] += time.perf_counter() - asked
+            ours.step(batch)
+        ours.wait()
+        spent["ours"] += time.perf_counter() - begin
+    rate = {"theirs": BATCH * options.rounds / spent["theirs"], "ours": 3 * BATCH * options.rounds / spent["ours"]}
+    print(f"real histories (fill {filled:.0%} of {LENGTH}; length classes {stream.lengths}): PyTorch eager, padded, {rate['theirs']:.1f} examples/s, "
+          f"ours {rate['ours']:.1f} ({rate['ours'] / rate['theirs']:.2f} x), of which {spent['waited'] / spent['ours']:.2%} waiting for data")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", metavar="FOLDER", help="interactions whose histories are trained on")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--rounds", type=int, default=10)
+    options = parser.parse_args()
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(cores)
+    print(f"{cores} cores, torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}; load {os.getloadavg()[0]:.1f} before we start")
+    agree()
+    padded(options)
+    if options.data:
+        lengths(options)
+
+
+if __name__ == "__main__":
+    main()
