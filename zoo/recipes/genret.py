@@ -169,7 +169,10 @@ def learn(
 
         log.phase(f"main-{t + 1}")
         vectors_of = tokenizer.states(params, material.documents, codes, shape=shape, num_codes=num_codes)
-        book = tokenizer.initial_codebook(vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse)
+        try:
+            book = tokenizer.initial_codebook(vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse)
+        except ValueError as error:
+            raise records.DataError(f"genret: no codebook for {len(codes)} documents: {error}") from None
         params = codebooks.placed(params, t, book)
         loss = tokenizer.main(remat, weights, epsilon=config.epsilon if config.diverse else 0.0, **how)
         batch = _grouped(material, codes, config, keys[2])
