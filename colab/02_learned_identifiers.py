@@ -55,9 +55,9 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # The documentation of the Python that runs this; a query is a sentence that was taken out of its document.
 
 # %%
-collection = pydocs.build(150 if SMALL else None)
-budget = {} if SMALL else {"minutes": 2.5}
-kinds = {"learned": "GenRet", "kmeans": "k-means codes", "random": "random codes"}
+collection = pydocs.build(100 if SMALL else None)
+budget = {"steps": 200} if SMALL else {"minutes": 2.5}
+kinds = {"learned": "GenRet", "kmeans": "k-means codes"} | ({} if SMALL else {"random": "random codes"})
 systems = {
     label: zoo.fit("genret", collection, size="tiny" if SMALL else "small", options=budget | {"identifiers": kind}, seed=0)
     for kind, label in kinds.items()

@@ -14,7 +14,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "colab").glob("*.py"))
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
-SMALL = os.environ | {"ZOO_SMALL": "1", "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1"}
+SMALL = os.environ | {  # most of the time goes into compiling
+    "ZOO_SMALL": "1", "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+}  # fmt: skip
 
 every_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
