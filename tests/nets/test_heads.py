@@ -99,7 +99,7 @@ def test_the_adaptor_reads_the_tokens_before_and_no_others(tree):
 
 
 def test_steps_with_both_caches_equal_the_full_pass_and_trace_once(tree):
-    expected, cache = passed(tree)[0], SHAPE.empty_cache(B)
+    expected, cache = passed(tree)[0], SHAPE.empty_cache(B, L)
     before = stepped._cache_size()
     for t in range(L):
         token = TARGET[:, t - 1 : t] if t else jnp.zeros((B, 1), jnp.int32)

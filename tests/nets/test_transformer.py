@@ -159,7 +159,7 @@ def test_the_network_is_t5_written_out_in_numpy(shape):
 def test_the_first_t5_steps_as_it_is_taught_and_its_head_is_its_table():
     source, target = case()
     expected = teacher_forced(params(FIRST), source, target, FIRST)
-    memory, cache = remembered(params(FIRST), source, FIRST), transformer.empty_cache(FIRST, B, K)
+    memory, cache = remembered(params(FIRST), source, FIRST), transformer.empty_cache(FIRST, B, K, places=L)
     for t in range(L):
         logits, cache = step(params(FIRST), t, before(target, t), cache, memory, source, shape=FIRST)
         np.testing.assert_allclose(logits, expected[:, :, t], **CLOSE)
@@ -203,7 +203,7 @@ def test_steps_with_the_cache_equal_teacher_forcing():
         return _step(*given)
 
     source, target = case()
-    memory, cache = remembered(params(), source), transformer.empty_cache(SHAPE, B, K)
+    memory, cache = remembered(params(), source), transformer.empty_cache(SHAPE, B, K, places=L)
     expected = teacher_forced(params(), source, target)
     for t in range(L):
         logits, cache = take(params(), t, before(target, t), cache, memory, source)
@@ -213,7 +213,7 @@ def test_steps_with_the_cache_equal_teacher_forcing():
 
 def test_unrolled_steps_equal_teacher_forcing():
     @jax.jit
-    def unrolled(tree, source, target):  # seconds to compile: L steps, in each t is a Python number
+    def unrolled(tree, source, target):  # t is a Python number, and the cache grows
         memory, cache, logits = remembered(tree, source), transformer.empty_cache(SHAPE, B, K), []
         for t in range(L):
             one, cache = _step(tree, t, before(target, t), cache, memory, source)
@@ -239,7 +239,7 @@ def test_reordered_beams_go_on_from_their_own_past():
 
 def test_a_step_does_not_read_the_cache_at_or_after_its_position():
     source, target = case()
-    memory, cache = remembered(params(), source), transformer.empty_cache(SHAPE, B, K)
+    memory, cache = remembered(params(), source), transformer.empty_cache(SHAPE, B, K, places=L)
     for t in range(2):
         _, cache = step(params(), t, before(target, t), cache, memory, source)
     dirty = jax.tree.map(lambda leaf: leaf.at[:, :, 2:].set(7.0), cache)
@@ -302,7 +302,7 @@ def test_bfloat16_is_close_to_float32_and_parameters_stay_float32():
     distance = np.linalg.norm(rounded - exact, axis=-1) / np.linalg.norm(exact, axis=-1)
     assert np.sqrt((distance**2).mean()) < tolerance
     assert np.sqrt((distance**2).mean()) > 2**-12  # control: it is rounded
-    memory, cache = remembered(params(), source, BFLOAT), transformer.empty_cache(BFLOAT, B, K)
+    memory, cache = remembered(params(), source, BFLOAT), transformer.empty_cache(BFLOAT, B, K, places=L)
     assert {leaf.dtype for leaf in jax.tree.leaves((memory, cache))} == {jnp.dtype("bfloat16")}
     for t in range(L):
         logits, cache = step(params(), t, before(target, t), cache, memory, source, shape=BFLOAT)

@@ -111,7 +111,7 @@ class Transformer(nn.Module):
         memory = self.net.memory(encoded)
         if not decode or not self.has_variable("cache", "cache_index"):
             if decode:
-                self._keep(self.shape.empty_cache(len(source)), jnp.zeros((), jnp.int32))
+                self._keep(self.shape.empty_cache(len(source), self.shape.target_length), jnp.zeros((), jnp.int32))
             target = jnp.roll(before, -1, axis=1)  # of which `decode` sees, at each position, what came before
             return jnp.maximum(self.net.decode(target, memory, source, train=enable_dropout), FLOOR)
         t = self.get_variable("cache", "cache_index")

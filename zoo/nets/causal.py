@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import transformer
+from zoo.nets import linear, transformer
 
 
 class CausalItems(nn.Module):
@@ -24,7 +24,7 @@ class CausalItems(nn.Module):
         self.bias = transformer.RelativeBias(s, bidirectional=False)
         self.layers = [transformer.EncoderLayer(s) for _ in range(s.encoder_layers)]
         self.norm = transformer.RMSNorm(s.dtype)
-        self.drop = nn.Dropout(s.dropout)
+        self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, items: jax.Array, *, train: bool = False) -> jax.Array:
         position = jnp.arange(items.shape[1])

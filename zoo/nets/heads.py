@@ -39,10 +39,10 @@ class PrefixShape(transformer.Shape):
     def net(self) -> nn.Module:
         return PrefixAware(self)
 
-    def empty_cache(self, batch: int) -> dict[str, transformer.Cache]:
-        """Of the decoder and of A, leaves [B, 1, L, H, Dh]."""
+    def empty_cache(self, batch: int, places: int = 0) -> dict[str, transformer.Cache]:
+        """Of the decoder and of A, leaves [B, 1, P, H, Dh]."""
         adaptor = dataclasses.replace(self, decoder_layers=self.adaptor_layers)
-        return {name: transformer.empty_cache(shape, batch) for name, shape in (("decoder", self), ("adaptor", adaptor))}
+        return {name: transformer.empty_cache(shape, batch, places=places) for name, shape in (("decoder", self), ("adaptor", adaptor))}
 
 
 class PrefixAware(transformer.EncoderDecoder):
@@ -91,7 +91,7 @@ class PrefixAware(transformer.EncoderDecoder):
 
     def _remembered(self, layer: transformer.DecoderLayer, batch: int) -> dict[str, jax.Array]:
         source = jnp.broadcast_to(self.adaptor_source, (batch, 1, self.shape.width)).astype(self.shape.dtype)
-        return layer.cross_attention.keys_values(source)
+        return layer.cross_attention.remembered(source)
 
     def _weighed(self, states: jax.Array, adapted: jax.Array, t: jax.Array) -> jax.Array:
         """f32[..., V] of h and a [..., D] at position t; -inf for tokens of other positions."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import transformer
+from zoo.nets import linear, transformer
 
 
 class RecurrentItems(nn.Module):
@@ -22,7 +22,7 @@ class RecurrentItems(nn.Module):
         self.items = nn.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
         self.layers = [nn.RNN(nn.GRUCell(s.width, dtype=s.dtype)) for _ in range(s.encoder_layers)]
         self.out = nn.Dense(s.width, dtype=s.dtype)
-        self.drop = nn.Dropout(s.dropout)
+        self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, items: jax.Array, *, train: bool = False) -> jax.Array:
         x = self.drop(self.items(items) * self.shape.width**0.5, deterministic=not train)

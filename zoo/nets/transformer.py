@@ -20,8 +20,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-Cache = list[dict[str, jax.Array]]  # a decoder layer each: key, value f32[B, K, L, H, Dh]
-Memory = list[dict[str, jax.Array]]  # a decoder layer each: key, value [B, S, H, Dh], shared by all beams
+from zoo.nets import linear
+
+Cache = list[dict[str, jax.Array]]  # a decoder layer each: key, value [B, K, P, H, Dh] of P positions
+Memory = list[dict[str, jax.Array]]  # a decoder layer each: key [B, H, Dh, S] and value [B, H, S, Dh], shared by all beams
 
 MLPS = "gelu", "relu"  # gated GELU of T5 v1.1; plain ReLU of the first T5
 MASKED = -1e9  # added to attention logits of absent positions; finite, so a row without any position stays finite
@@ -68,9 +70,9 @@ class Shape:
         """The network of this shape. A network with another head has a shape of its own kind, which answers `net` and `empty_cache`."""
         return EncoderDecoder(self)
 
-    def empty_cache(self, batch: int) -> Any:
-        """What the first `step` of `net` is given, leaves [B, 1, ...]."""
-        return empty_cache(self, batch)
+    def empty_cache(self, batch: int, places: int = 0) -> Any:
+        """What the first `step` of `net` is given, leaves [B, 1, ...]; it grows with every step, unless it has `places` for all L positions."""
+        return empty_cache(self, batch, places=places)
 
 
 class RMSNorm(nn.Module):
@@ -106,45 +108,54 @@ def relative_buckets(query: jax.Array, key: jax.Array, *, bidirectional: bool, b
 
 
 class Attention(nn.Module):
-    """Multi-head attention in three parts, so that a caller may cache what does not change."""
+    """Multi-head attention: of a sequence over itself, over what is remembered of another, and a position at a time."""
 
     shape: Shape
 
     def setup(self) -> None:
         s = self.shape
         normal = nn.initializers.normal
-        heads = dict(features=(s.heads, s.head_width), use_bias=False, dtype=s.dtype)
-        self.query = nn.DenseGeneral(kernel_init=normal((s.width * s.head_width) ** -0.5), **heads)
-        self.key = nn.DenseGeneral(kernel_init=normal(s.width**-0.5), **heads)
-        self.value = nn.DenseGeneral(kernel_init=normal(s.width**-0.5), **heads)
-        self.out = nn.DenseGeneral(
-            s.width, axis=(-2, -1), use_bias=False, dtype=s.dtype, kernel_init=normal((s.heads * s.head_width) ** -0.5)
-        )
-        self.drop = nn.Dropout(s.dropout)
+        heads = dict(features=(s.heads, s.head_width), dtype=s.dtype)
+        self.query = linear.Linear(kernel_init=normal((s.width * s.head_width) ** -0.5), **heads)
+        self.key = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
+        self.value = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
+        self.out = linear.Linear(s.width, contracted=2, dtype=s.dtype, kernel_init=normal((s.heads * s.head_width) ** -0.5))
+        self.drop = linear.Dropout(s.dropout)
 
-    def keys_values(self, x: jax.Array) -> dict[str, jax.Array]:
-        """Keys and values [..., H, Dh] of x [..., D]."""
-        return {"key": self.key(x), "value": self.value(x)}
+    def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
+        """Attention of x [B, S, D] over itself with bias broadcast to [B, H, S, S] -> [B, S, D]."""
+        logits = jnp.einsum("bqhd,bshd->bhqs", self.query(x), self.key(x)).astype(jnp.float32) + bias
+        return self.out(jnp.einsum("bhqs,bshd->bqhd", self._weights(logits, x.dtype, train), self.value(x)))
 
-    def __call__(self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool) -> jax.Array:
-        """Attention of x [B, Q, D] over memory [B, S, H, Dh] with bias broadcast to [B, H, Q, S] -> [B, Q, D]."""
-        logits = jnp.einsum("bqhd,bshd->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
-        weights = self.drop(jax.nn.softmax(logits), deterministic=not train).astype(x.dtype)
-        return self.out(jnp.einsum("bhqs,bshd->bqhd", weights, memory["value"]))
+    def remembered(self, x: jax.Array) -> dict[str, jax.Array]:
+        """Keys [B, H, Dh, S] and values [B, H, S, Dh] of x [B, S, D], as `over` reads them: nothing is transposed at every step."""
+        return {"key": jnp.einsum("bshd->bhds", self.key(x)), "value": jnp.einsum("bshd->bhsd", self.value(x))}
 
-    def extend(self, x: jax.Array, cache: dict[str, jax.Array], t: jax.Array, bias: jax.Array) -> tuple[jax.Array, dict]:
+    def over(self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool) -> jax.Array:
+        """Attention of x [B, Q, D] over what is remembered with bias broadcast to [B, H, Q, S] -> [B, Q, D]."""
+        logits = jnp.einsum("bqhd,bhds->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
+        read = jnp.einsum("bhqs,bhsd->bhqd", self._weights(logits, x.dtype, train), memory["value"])
+        return self.out(jnp.swapaxes(read, 1, 2))
+
+    def extend(self, x: jax.Array, cache: dict[str, jax.Array], t: jax.Array | int, bias: jax.Array) -> tuple[jax.Array, dict]:
         """One position of causal self-attention with a cache.
 
-        x: [B, K, D] at position t; cache: key, value [B, K, L, H, Dh]; bias: f32[H, 1, L], masked after t.
-        Returns [B, K, D] and the cache with position t written.
+        x: [B, K, D] at position t; cache: key, value [B, K, P, H, Dh], P = t positions, one more after, or all L, of which the
+        one at t is written; bias: f32[H, 1, L], masked after t. Returns [B, K, D] and the cache.
         """
-        fresh = self.keys_values(x)
-        cache = {
-            name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name][:, :, None], t, axis=2) for name in cache
-        }
-        logits = jnp.einsum("bkhd,bklhd->bkhl", self.query(x), cache["key"]).astype(jnp.float32) + bias[:, 0][None, None]
-        weights = jax.nn.softmax(logits).astype(x.dtype)
-        return self.out(jnp.einsum("bkhl,bklhd->bkhd", weights, cache["value"])), cache
+        fresh = {"key": self.key(x)[:, :, None], "value": self.value(x)[:, :, None]}
+        places = cache["key"].shape[2]
+        if places < bias.shape[2]:
+            cache = {name: jnp.concatenate([cache[name], fresh[name]], axis=2) for name in cache}
+            bias = bias[:, :, : places + 1]
+        else:
+            cache = {name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name], t, axis=2) for name in cache}
+        logits = (self.query(x)[:, :, None].astype(jnp.float32) * cache["key"].astype(jnp.float32)).sum(axis=4) + bias[:, 0].T[None, None]  # -> [B, K, P, H]
+        weights = jax.nn.softmax(logits, axis=2).astype(x.dtype)
+        return self.out((weights[..., None] * cache["value"]).sum(axis=2)), cache
+
+    def _weights(self, logits: jax.Array, dtype: Any, train: bool) -> jax.Array:
+        return self.drop(jax.nn.softmax(logits), deterministic=not train).astype(dtype)
 
 
 class GatedMlp(nn.Module):
@@ -157,10 +168,10 @@ class GatedMlp(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         s = self.shape
         normal = nn.initializers.normal
-        gate = nn.Dense(self.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate")(x)
-        value = nn.Dense(self.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x)
-        x = nn.Dropout(s.dropout)(nn.gelu(gate, approximate=True) * value, deterministic=not train)
-        return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
+        gate = linear.Linear(self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate")(x)
+        value = linear.Linear(self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x)
+        x = linear.Dropout(s.dropout)(nn.gelu(gate, approximate=True) * value, deterministic=not train)
+        return linear.Linear(s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
 
 
 class ReluMlp(nn.Module):
@@ -173,9 +184,9 @@ class ReluMlp(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         s = self.shape
         normal = nn.initializers.normal
-        x = nn.relu(nn.Dense(self.hidden, use_bias=False, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x))
-        x = nn.Dropout(s.dropout)(x, deterministic=not train)
-        return nn.Dense(s.width, use_bias=False, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
+        x = nn.relu(linear.Linear(self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x))
+        x = linear.Dropout(s.dropout)(x, deterministic=not train)
+        return linear.Linear(s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
 
 
 def mlp_of(shape: Shape, hidden: int) -> GatedMlp | ReluMlp:
@@ -208,11 +219,10 @@ class EncoderLayer(nn.Module):
         s = self.shape
         self.attention_norm, self.attention = RMSNorm(s.dtype), Attention(s)
         self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.encoder_hidden)
-        self.drop = nn.Dropout(s.dropout)
+        self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
-        y = self.attention_norm(x)
-        x = x + self.drop(self.attention(y, self.attention.keys_values(y), bias, train=train), deterministic=not train)
+        x = x + self.drop(self.attention(self.attention_norm(x), bias, train=train), deterministic=not train)
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
 
@@ -226,11 +236,10 @@ class DecoderLayer(nn.Module):
         self.self_norm, self.self_attention = RMSNorm(s.dtype), Attention(s)
         self.cross_norm, self.cross_attention = RMSNorm(s.dtype), Attention(s)
         self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.decoder_hidden)
-        self.drop = nn.Dropout(s.dropout)
+        self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, memory: dict, bias: jax.Array, memory_bias: jax.Array, *, train: bool) -> jax.Array:
-        y = self.self_norm(x)
-        attended = self.self_attention(y, self.self_attention.keys_values(y), bias, train=train)
+        attended = self.self_attention(self.self_norm(x), bias, train=train)
         return self._rest(x + self.drop(attended, deterministic=not train), memory, memory_bias, train=train)
 
     def extend(self, x: jax.Array, cache: dict, memory: dict, t: jax.Array, bias: jax.Array, memory_bias: jax.Array):
@@ -238,7 +247,7 @@ class DecoderLayer(nn.Module):
         return self._rest(x + attended, memory, memory_bias, train=False), cache
 
     def _rest(self, x: jax.Array, memory: dict, memory_bias: jax.Array, *, train: bool) -> jax.Array:
-        attended = self.cross_attention(self.cross_norm(x), memory, memory_bias, train=train)
+        attended = self.cross_attention.over(self.cross_norm(x), memory, memory_bias, train=train)
         x = x + self.drop(attended, deterministic=not train)
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
@@ -267,11 +276,9 @@ class EncoderDecoder(nn.Module):
         self.encoder = [EncoderLayer(s) for _ in range(s.encoder_layers)]
         self.decoder = [DecoderLayer(s) for _ in range(s.decoder_layers)]
         self.encoder_norm, self.decoder_norm = RMSNorm(s.dtype), RMSNorm(s.dtype)
-        self.drop = nn.Dropout(s.dropout)
+        self.drop = linear.Dropout(s.dropout)
         if not s.tied:
-            self.head = nn.Dense(
-                s.target_vocab, use_bias=False, dtype=jnp.float32, kernel_init=nn.initializers.normal(s.width**-0.5)
-            )
+            self.head = linear.Linear(s.target_vocab, kernel_init=nn.initializers.normal(s.width**-0.5))
 
     def __call__(self, source: jax.Array, target: jax.Array, *, train: bool = False) -> jax.Array:
         """Logits f32[B, L, V] of each token of target i32[B, L] given source i32[B, S] and the tokens before it."""
@@ -291,8 +298,8 @@ class EncoderDecoder(nn.Module):
         return self.drop(self.encoder_norm(x), deterministic=not train)
 
     def memory(self, encoded: jax.Array) -> Memory:
-        """Keys and values [B, S, H, Dh] of every decoder layer's attention over the encoded source [B, S, D]."""
-        return [layer.cross_attention.keys_values(encoded) for layer in self.decoder]
+        """Keys and values of every decoder layer's attention over the encoded source [B, S, D]."""
+        return [layer.cross_attention.remembered(encoded) for layer in self.decoder]
 
     def decode(self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
         """Teacher-forced logits f32[B, L, V] of target i32[B, L]; position i sees target[:, :i]."""
@@ -344,9 +351,9 @@ class EncoderDecoder(nn.Module):
         return jnp.where(own[None], logits, -jnp.inf)
 
 
-def empty_cache(shape: Shape, batch: int, beams: int = 1) -> Cache:
-    """A cache for `step` that has seen nothing, leaves [B, K, L, H, Dh]."""
-    zeros = jnp.zeros((batch, beams, shape.target_length, shape.heads, shape.head_width), shape.dtype)
+def empty_cache(shape: Shape, batch: int, beams: int = 1, *, places: int = 0) -> Cache:
+    """A cache for `step` that has seen nothing, leaves [B, K, P, H, Dh]; P = 0 grows with every step, P = L has room for all."""
+    zeros = jnp.zeros((batch, beams, places, shape.heads, shape.head_width), shape.dtype)
     return [{"key": zeros, "value": zeros} for _ in range(shape.decoder_layers)]
 
 

@@ -191,7 +191,7 @@ def search(
     legal = decoders.constraint(config.decoding, index if allowed is None else filters.keep(index, allowed), ids)
     wanted = min(k, len(ids))
     width = max(config.beam, wanted)
-    cache = jax.eval_shape(lambda: shape.empty_cache(1))
+    cache = jax.eval_shape(lambda: shape.empty_cache(1, shape.target_length))
     batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCHES[-1])
     documents = np.full((len(names), k), -1, np.int32)
     scores = np.full((len(names), k), -np.inf, np.float32)

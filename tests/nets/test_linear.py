@@ -1,0 +1,62 @@
+"""Products of two axes equal those of many, with the same parameters; masks are even, independent, and the same on any mesh."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from zoo.nets import linear
+from zoo.train import sharding
+
+NORMAL = nn.initializers.normal(0.3)
+DRAWS = 400_000
+
+
+@pytest.mark.parametrize("features, contracted, shape", [(5, 1, (2, 3, 7)), ((2, 4), 1, (2, 3, 6)), (7, 2, (2, 3, 4, 5)), (3, 1, (4,))])
+def test_a_product_is_that_of_flax_with_the_same_parameters(features, contracted, shape):
+    x = jax.random.normal(jax.random.key(1), shape)
+    axes = tuple(range(-contracted, 0))
+    theirs = nn.DenseGeneral(features, axis=axes, use_bias=False, kernel_init=NORMAL)
+    ours = linear.Linear(features, NORMAL, contracted)
+    params, expected = ours.init(jax.random.key(0), x), theirs.init(jax.random.key(0), x)
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    np.testing.assert_allclose(ours.apply(params, x), theirs.apply(expected, x), rtol=1e-5, atol=1e-6)
+    gradient = lambda net: jax.grad(lambda tree, x: (net.apply(tree, x) ** 2).sum(), (0, 1))(params, x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), gradient(ours), gradient(theirs))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
+    keys = jax.random.split(jax.random.key(3), 4)
+    masks = np.stack([np.asarray(linear.kept(key, (DRAWS // 100, 100), share)) for key in keys]).astype(float)
+    deviation = (share * (1 - share)) ** 0.5
+    assert np.abs(masks.mean(axis=(1, 2)) - share).max() < 5 * deviation / DRAWS**0.5
+    assert np.abs(masks.mean(axis=(0, 1)) - share).max() < 5 * deviation / (4 * DRAWS / 100) ** 0.5  # of each column
+    centred = (masks - share).reshape(4, -1) / deviation
+    between = centred @ centred.T / DRAWS - np.eye(4) * (centred**2).mean(axis=1)
+    assert np.abs(between).max() < 5 / DRAWS**0.5  # layers and steps have keys of their own
+    for lag in (1, 2, 64, 100, 128, 1024):
+        assert np.abs((centred[:, lag:] * centred[:, :-lag]).mean()) < 5 / (4 * DRAWS) ** 0.5, lag
+
+
+def test_every_key_has_a_mask_of_its_own_and_the_ends_are_none_and_all():
+    masks = [np.asarray(linear.kept(jax.random.key(seed), (64, 64), 0.5)) for seed in range(20)]
+    assert len({mask.tobytes() for mask in masks}) == 20
+    assert not linear.kept(jax.random.key(0), (1000,), 0.0).any() and linear.kept(jax.random.key(0), (1000,), 1.0).all()
+
+
+def test_dropout_keeps_the_mean_and_does_nothing_where_it_should_not():
+    x = jnp.ones((400, 500))
+    out = np.asarray(linear.Dropout(0.25).apply({}, x, deterministic=False, rngs={"dropout": jax.random.key(0)}))
+    assert set(np.unique(out)) == {0.0, np.float32(1 / 0.75)}
+    assert abs(out.mean() - 1) < 5 * (0.25 / 0.75 / x.size) ** 0.5
+    for layer, deterministic in ((linear.Dropout(0.25), True), (linear.Dropout(0.0), False)):
+        np.testing.assert_array_equal(layer.apply({}, x, deterministic=deterministic), x)
+
+
+def test_a_mask_does_not_depend_on_the_mesh():
+    draw = lambda: linear.kept(jax.random.key(5), (16, 24, 8), 0.7)
+    mesh = sharding.mesh_of("data=4,model=2")
+    spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data", None, "model"))
+    np.testing.assert_array_equal(jax.jit(draw, out_shardings=spread)(), jax.jit(draw)())

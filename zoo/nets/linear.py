@@ -1,0 +1,71 @@
+"""What every block of a network is made of, as it runs fastest: products of matrices of two axes, and masks from a hash of places.
+
+XLA on CPU writes the transpose of an activation of three axes before it multiplies for the gradient of a weight, one element at a
+time; of two axes it transposes nothing, and the gradient of a gated MLP takes a third of the time. Random bits of threefry for every
+element of every activation are as much work as the network around them; a mask needs no more than a good hash.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+ROUND = ((16, 0x21F0AAAD), (15, 0x735A2D97), (15, 1))  # shift and factor of each step of a 32-bit mixer
+
+
+class Linear(nn.Module):
+    """x @ kernel over the last axes of x, without a bias: flax's Dense and DenseGeneral, with the same parameters, of two axes within."""
+
+    features: int | tuple[int, ...]
+    kernel_init: Callable
+    contracted: int = 1  # how many axes of x
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., *features] of x [..., *contracted axes]."""
+        features = (self.features,) if isinstance(self.features, int) else tuple(self.features)
+        split = x.ndim - self.contracted
+        inward, flat = x.shape[split:], (math.prod(x.shape[split:]), math.prod(features))
+        made = lambda key, shape: self.kernel_init(key, flat).reshape(shape)
+        kernel = self.param("kernel", made, (*inward, *features)).reshape(flat)
+        y = x.astype(self.dtype).reshape(-1, flat[0]) @ kernel.astype(self.dtype)
+        return y.reshape(*x.shape[:split], *features)
+
+
+class Dropout(nn.Module):
+    """As flax's Dropout, from a hash of each element's place: the same mask on any device and any mesh, at the cost of a few operations."""
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, deterministic: bool) -> jax.Array:
+        if deterministic or not self.rate:
+            return x
+        keep = kept(self.make_rng("dropout"), x.shape, 1 - self.rate)
+        return jnp.where(keep, x / jnp.asarray(1 - self.rate, x.dtype), 0)
+
+
+def kept(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
+    """bool[shape], each True with probability `share`: two rounds of a mixer over the place and 64 bits of the key. O(n), no state."""
+    first, second = jax.random.bits(key, (2,))
+    place = jnp.zeros(shape, jnp.uint32)
+    for axis, stride in enumerate(_strides(shape)):
+        place += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
+    bits = _mixed(_mixed(place + first) ^ second)
+    return bits <= jnp.uint32(min(round(share * 2**32), 2**32) - 1) if share > 0 else jnp.zeros(shape, bool)
+
+
+def _mixed(bits: jax.Array) -> jax.Array:
+    for shift, factor in ROUND:
+        bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
+    return bits
+
+
+def _strides(shape: tuple[int, ...]) -> list[int]:
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
