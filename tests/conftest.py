@@ -1,11 +1,25 @@
-"""Settings of every test: eight CPU devices, warnings are errors, rank promotion raises."""
+"""Settings of every test: eight CPU devices, warnings are errors, rank promotion raises, and little time for compiling.
+
+Most of a run goes into compiling small programs, many of them several times: programs are kept in build/compiled, shared by the
+workers and by what the tests start, and little is spent on making them fast, but for tests that are marked
+`trains`, which compute for longer than they compile.
+"""
 
 import os
 import pathlib
 import signal
 
+ROOT = pathlib.Path(__file__).parents[1]
+
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+for name, value in {
+    "JAX_PLATFORMS": "cpu",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / "build" / "compiled"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}.items():
+    os.environ.setdefault(name, value)
 
 import jax
 import pytest
@@ -14,6 +28,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture is made for the test
+def pytest_runtest_setup(item):
+    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("trains") is None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -26,7 +45,7 @@ def compiled_programs():
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
     """Folder of public collections to check loaders and numbers on; a test that needs it skips where it is missing."""
-    folder = pathlib.Path(os.environ.get("ZOO_SHARED", pathlib.Path(__file__).parents[2] / "shared"))
+    folder = pathlib.Path(os.environ.get("ZOO_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(f"no collections at {folder}; set ZOO_SHARED to the folder that holds data/search to run this test")
     return folder

@@ -28,22 +28,11 @@ LEARNED = {"popularity": 0.05, "semanticknn": 0.0}  # Success@1 on held-out walk
 every_recipe = pytest.mark.parametrize("name", recipes.names())
 
 
-@contextlib.contextmanager
-def quick_compilation():
-    """Compiles without optimising while the block runs."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
 def quick(name, collection, seed=0, **options):
-    """A fit of seconds, most of which is compilation: that is told not to optimise."""
+    """A fit of seconds, most of which is compilation."""
     preset = recipes.get(name).presets["tiny"]
     options = {option: value for option, value in QUICK.items() if hasattr(preset, option)} | options
-    with quick_compilation():
-        return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
+    return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
 
 
 def fingerprint(fitted):
@@ -134,7 +123,8 @@ def hurried(data):
     return get
 
 
-@pytest.mark.slow  # trains the tiny preset
+@pytest.mark.slow
+@pytest.mark.trains  # the tiny preset
 @every_recipe
 def test_it_memorises_200_documents_or_learns_the_walks(name, data, memorised):
     queries, qrels = learnt(data(name))
@@ -398,8 +388,7 @@ def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomi
 def decoded(fitted, decoding, queries, k):
     """(ranking, probabilities of its answers) by another decoder."""
     other = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding=decoding))
-    with quick_compilation():
-        ranking = zoo.retrieve(other, queries, k)
+    ranking = zoo.retrieve(other, queries, k)
     check_ranking(ranking, queries, fitted.documents, k)
     return ranking, np.exp(ranking.scores)
 

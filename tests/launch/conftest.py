@@ -1,6 +1,6 @@
 """A system of four steps of training, and its export."""
 
-import jax
+
 import pytest
 
 import zoo
@@ -21,11 +21,7 @@ def collection():
 def run(tmp_path_factory, collection):
     """Folder of a fitted system."""
     folder = tmp_path_factory.mktemp("launch") / "run"
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        zoo.fit("dsi", collection, size="tiny", options=OPTIONS, out=folder, quiet=True)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+    zoo.fit("dsi", collection, size="tiny", options=OPTIONS, out=folder, quiet=True)
     return folder
 
 

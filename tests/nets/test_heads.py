@@ -20,14 +20,6 @@ TARGET = jnp.array([[1, 3, 6], [2, 0, 0], [2, 5, 7]])
 CLOSE = dict(rtol=1e-5, atol=1e-5)  # float32 sums of eight terms in another order
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Most of the time of these tests is compilation: it is told not to optimise."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.fixture(scope="module")
 def drawn():
     """Parameters before training."""

@@ -21,14 +21,6 @@ CONFIG = dpr.Config(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Most of the time of these tests is compilation: it is told not to optimise."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def vectors_of(pooling, normalised, **changes):
     shape = dual.Shape(contrasting.shape_of(5, CONFIG).encoder, pooling, normalised=normalised, **changes)
     net = dual.DualEncoder(shape)

@@ -21,11 +21,7 @@ SHORT = {"steps": 24, "batch": 32, "document_length": 8, "query_length": 8, "dec
 
 
 def quick(collection, out=None, **options):
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        return zoo.fit("genret", collection, size="tiny", options=SHORT | options, quiet=True, out=out)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+    return zoo.fit("genret", collection, size="tiny", options=SHORT | options, quiet=True, out=out)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +115,8 @@ def learned():
     return collection, zoo.fit("genret", collection, size="tiny", options=options, quiet=True)
 
 
-@pytest.mark.slow  # trains for half a minute
+@pytest.mark.slow
+@pytest.mark.trains  # for half a minute
 def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_size(learned):
     collection, fitted = learned
     codes = np.asarray(fitted.state["tokenizer_of_documents"]["codes"])
@@ -138,7 +135,8 @@ def _spread(codes):
     return found["conflicts"], [found[f"diversity_{t}"] for t in (1, 2, 3)]
 
 
-@pytest.mark.slow  # shares the training above
+@pytest.mark.slow
+@pytest.mark.trains  # shares the training above
 def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_grown_trie(learned):
     collection, fitted = learned
     config, state = fitted.config, fitted.state

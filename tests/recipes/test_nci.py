@@ -12,14 +12,6 @@ from zoo.docids import docids
 from zoo.recipes import nci, reading, seq2seq
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Most of the time of these tests is compilation: it is told not to optimise."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0], [3, 1, 1], [3, 1, 2], [3, 2, 1]]), 4)
     expected = [[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1], [3, 1, 2], [3, 2, 0]]

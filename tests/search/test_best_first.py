@@ -22,14 +22,6 @@ CLOSE = 1e-5  # f32 sums of three logits of size 1 differ from f64 by less
 
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Most of the time here is compilation of small programs."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 # The model.
 
 

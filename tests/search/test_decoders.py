@@ -16,14 +16,6 @@ from zoo.search import automaton, decoders, guided
 BATCH, LENGTH, ALPHABET, K, WIDTH = 40, 3, 6, 4, 4
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Most of the time here is compilation of small programs."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 def step(t, token, cache):
     """Logits of a hash of the path: cache f32[B, K] runs through the tokens."""
     state = cache * 3.7 + token * 1.3 if t else cache

@@ -18,14 +18,6 @@ from zoo.search import automaton, beam, best_first, guided
 ROWS, LENGTH, ALPHABET = 8, 3, 4
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """Most of the time here is compilation of small programs."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 # A model without memory: the logits of a step depend on its position alone, f32[L, V].
 
 

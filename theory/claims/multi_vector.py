@@ -42,12 +42,11 @@ def _last_layer(module, source, target):
     for layer, kept in zip(module.decoder[:-1], memory):
         x = layer(x, kept, bias, pads, train=False)
     layer, kept = module.decoder[-1], memory[-1]
-    y = layer.self_norm(x)
-    x = x + layer.self_attention(y, layer.self_attention.keys_values(y), bias, train=False)
+    x = x + layer.self_attention(layer.self_norm(x), bias, train=False)
     y = layer.cross_norm(x)
-    scores = jnp.einsum("bqhd,bshd->bhqs", layer.cross_attention.query(y), kept["key"]) + pads
-    after = x + layer.cross_attention(y, kept, pads, train=False)
-    return x, layer.mlp(layer.mlp_norm(after), train=False), jax.nn.softmax(scores), kept["value"]
+    scores = jnp.einsum("bqhd,bhds->bhqs", layer.cross_attention.query(y), kept["key"]) + pads
+    after = x + layer.cross_attention.over(y, kept, pads, train=False)
+    return x, layer.mlp(layer.mlp_norm(after), train=False), jax.nn.softmax(scores), jnp.swapaxes(kept["value"], 1, 2)
 
 
 @functools.lru_cache

@@ -191,7 +191,7 @@ def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
 
 @functools.partial(jax.jit, static_argnames=("shape", "num", "end", "top_k"))
 def _draw(params, source, key, temperature, top_p, *, shape, num, end, top_k):
-    step, cache = seq2seq.steps(params, source, shape)
+    step, cache = seq2seq.steps(params, source, shape, places=shape.target_length)
     return nucleus.draw(
         step, cache, key, num=num, length=shape.target_length, end=end, temperature=temperature, top_k=top_k, top_p=top_p
     )

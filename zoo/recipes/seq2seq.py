@@ -142,8 +142,11 @@ def draw(params: dict, source: jax.Array, legal, key: jax.Array, *, shape: trans
     return decoders.Answers(beams._replace(score=perturbed), jnp.zeros(len(source), bool))
 
 
-def steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
-    """(step, cache) of a search for source i32[B, S]; what is known of the source is not tiled over hypotheses."""
+def steps(params: dict, source: jax.Array, shape: transformer.Shape, *, places: int = 0) -> tuple:
+    """(step, cache) of a search for source i32[B, S]; what is known of the source is not tiled over hypotheses.
+
+    places: of the cache, see `transformer.Shape.empty_cache`; a loop whose steps are one program needs all L.
+    """
     net = shape.net()
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
 
@@ -153,7 +156,7 @@ def steps(params: dict, source: jax.Array, shape: transformer.Shape) -> tuple:
         hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
         return projection.Projection(hidden.astype(jnp.float32), transformer.output_kernel(params, shape)), cache
 
-    return step, shape.empty_cache(source.shape[0])
+    return step, shape.empty_cache(source.shape[0], places)
 
 
 def retrieve(
