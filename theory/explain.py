@@ -76,9 +76,9 @@ def of_folder(folder: str | os.PathLike, scores: str | os.PathLike | None = None
 
     Raises ValueError if the folder holds no generative system or the scores do not fit.
     """
-    from zoo import verbs
+    from zoo import stored
 
-    fitted = verbs.load(folder)
+    fitted = stored.load(folder)
     if "docids" not in fitted.state:
         raise ValueError(f"{folder}: {fitted.name} has no identifiers; expected a generative system, such as dsi")
     ids = docids.Docids(np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"]))

@@ -12,7 +12,7 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from zoo import cli_data, recipes, records, verbs
+from zoo import cli_data, recipes, records, stored, verbs
 from zoo.train import plan as plans
 from zoo.train import stopped
 
@@ -111,6 +111,14 @@ def _counted(about: Mapping) -> str:
     return f"{about['num_users']:,} users{left_out}, {about['num_events']:,} events{notes}"
 
 
+def _add(parsed: argparse.Namespace) -> None:
+    stored.refuse_occupied(pathlib.Path(parsed.out))
+    before = stored.load(parsed.folder)
+    after = verbs.add(before, parsed.documents)
+    stored.save(after, parsed.out)
+    print(f"{parsed.out}: {after.name} with {len(after.documents) - len(before.documents)} documents more than {parsed.folder}, {len(after.documents)} in all")
+
+
 def _retrieve(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic, files
 
@@ -132,12 +140,12 @@ def _retrieve(parsed: argparse.Namespace) -> None:
         print("\n".join(shown(fitted, rows, ranking.answers(number))) or "  no answer")
 
 
-def _loaded(parsed: argparse.Namespace) -> verbs.Fitted:
+def _loaded(parsed: argparse.Namespace) -> stored.Fitted:
     """The system of a folder, with the options that it is to answer by."""
-    return verbs.adjusted(verbs.load(parsed.folder), dict(_option(text) for text in parsed.set))
+    return verbs.adjusted(stored.load(parsed.folder), dict(_option(text) for text in parsed.set))
 
 
-def shown(fitted: verbs.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]) -> list[str]:
+def shown(fitted: stored.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]) -> list[str]:
     """A line an answer: rank, score, id, and title or text."""
     lines = []
     for rank, (name, score) in enumerate(answers, start=1):
@@ -172,7 +180,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
             json.dump(_summary(fitted, result), out, indent=1)
 
 
-def _shown_measures(fitted: verbs.Fitted) -> dict:
+def _shown_measures(fitted: stored.Fitted) -> dict:
     """What the tables of a system show: those of recommendation differ, and need a digit more."""
     from zoo.evaluate import measures, recommend
 
@@ -180,7 +188,7 @@ def _shown_measures(fitted: verbs.Fitted) -> dict:
     return {"shown": recommend.DEFAULT, "digits": 4} if history else {"shown": measures.DEFAULT}
 
 
-def _summary(fitted: verbs.Fitted, result: verbs.Evaluation) -> dict:
+def _summary(fitted: stored.Fitted, result: verbs.Evaluation) -> dict:
     """What `evaluate --json` writes."""
     return {
         "name": fitted.name,
@@ -200,7 +208,7 @@ def _compare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
     from zoo.evaluate import compare, report
 
-    systems = [verbs.load(folder) for folder in parsed.folders]
+    systems = [stored.load(folder) for folder in parsed.folders]
     collection = catalog.load(parsed.data)
     for fitted in systems:
         verbs.refuse_other_corpus(fitted, collection)
@@ -230,7 +238,7 @@ def _beside(result: verbs.Evaluation) -> dict[str, float]:
     return {title: found[name] for name, title in titles.items() if name in found}
 
 
-def _run(fitted: verbs.Fitted, result: verbs.Evaluation, name: str):
+def _run(fitted: stored.Fitted, result: verbs.Evaluation, name: str):
     from zoo.evaluate import compare
 
     return compare.Run(name, result.per_query, fitted.about["seconds"], result.queries_per_second, result.ranking.invalid_share)
@@ -397,6 +405,14 @@ def _parser() -> argparse.ArgumentParser:
     about = "weights to start from: a folder with T5's (safetensors, or a checkpoint of t5x) and its tokenizer, or an earlier fit"
     added.add_argument("--init-from", metavar="DIR", help=about)
     _training(added.add_argument_group("how it is trained, whatever the system"))
+
+    added = command(
+        commands, "add", _add, "take documents into a fitted system that it was not trained on",
+        "zoo add runs/genret later --out runs/genret-more",
+    )  # fmt: skip
+    added.add_argument("folder", metavar="DIR")
+    added.add_argument("documents", metavar="NAME|PATH", help="a collection, of which the documents count")
+    added.add_argument("--out", required=True, metavar="DIR", help="a new folder")
 
     added = command(commands, "retrieve", _retrieve, "ask a fitted system", 'zoo retrieve runs/dsi --query "join two paths" -k 5')
     added.add_argument("folder", metavar="DIR")

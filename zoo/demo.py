@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 
-from zoo import cli, recipes, records, verbs
+from zoo import cli, recipes, records, stored, verbs
 
 QUESTIONS = (
     "remove all whitespace at both ends of a string",
@@ -75,9 +75,9 @@ def run(out: str, *, seed: int = 0) -> None:
     print(f'ask more: zoo retrieve {folder / _slug("DSI (semantic ids)")} --query "..."')
 
 
-def _fitted(folder: pathlib.Path, collection: records.Collection, recipe: str, options: dict, seed: int) -> verbs.Fitted:
-    if (folder / verbs.FIT).exists():
-        fitted = verbs.load(folder)
+def _fitted(folder: pathlib.Path, collection: records.Collection, recipe: str, options: dict, seed: int) -> stored.Fitted:
+    if (folder / stored.FIT).exists():
+        fitted = stored.load(folder)
         wanted = recipes.configure(recipes.get(recipe), fitted.size, options)
         if fitted.about["corpus"] == collection.corpus.fingerprint() and (fitted.seed, fitted.config) == (seed, wanted):
             _say(f"{folder} holds a fit from before; remove the folder to fit again")
@@ -101,7 +101,7 @@ def _numbers(run) -> dict:
     return measures | {"seconds_to_fit": run.seconds_to_fit, "queries_per_second": run.queries_per_second}
 
 
-def _machine(fitted: verbs.Fitted) -> str:
+def _machine(fitted: stored.Fitted) -> str:
     about = fitted.about
     return f"{os.cpu_count()} cores, {about['device']}, Python {about['python']}, jax {about['jax']}"
 

@@ -6,7 +6,7 @@ import os
 import pathlib
 import shlex
 
-from zoo import recipes, records, run_sections, verbs
+from zoo import recipes, records, run_sections, stored, verbs
 from zoo.evaluate import page
 from zoo.records import DataError
 
@@ -45,7 +45,7 @@ def report(
     from zoo.data import atomic
     from zoo.train import log as logs
 
-    fitted = verbs.load(folder)
+    fitted = stored.load(folder)
     collection = verbs.data_of(fitted, folder, data)
     split = split or SPLIT
     if split not in collection.qrels:
@@ -67,7 +67,7 @@ def report(
     return path
 
 
-def _baselines(fitted: verbs.Fitted, collection: records.Collection | records.Interactions) -> list[tuple[str, str, dict]]:
+def _baselines(fitted: stored.Fitted, collection: records.Collection | records.Interactions) -> list[tuple[str, str, dict]]:
     """Those of BASELINES that are not the system itself, and for which there is data."""
     rivals = []
     for name, recipe, options in BASELINES[recipes.get(fitted.recipe).asks]:
@@ -77,7 +77,7 @@ def _baselines(fitted: verbs.Fitted, collection: records.Collection | records.In
     return rivals
 
 
-def _page(fitted: verbs.Fitted, collection: records.Collection | records.Interactions, systems: list[run_sections.Measured], again: str) -> str:
+def _page(fitted: stored.Fitted, collection: records.Collection | records.Interactions, systems: list[run_sections.Measured], again: str) -> str:
     return page.page(
         f"{fitted.name} on {collection.name}",
         page.element("p", run_sections.verdict(systems), class_="lead"),

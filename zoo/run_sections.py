@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo import recipes, records, verbs
+from zoo import recipes, records, stored, verbs
 from zoo.evaluate import compare, exposure, measures, page, recommend
 
 NUM_EXAMPLES, EXAMPLES_SEED = 10, 0
@@ -26,7 +26,7 @@ class Measured(NamedTuple):
     """A system, what it is called on the page, and how good its answers are."""
 
     name: str
-    fitted: verbs.Fitted
+    fitted: stored.Fitted
     result: verbs.Evaluation
 
 
@@ -48,7 +48,7 @@ def verdict(systems: Sequence[Measured]) -> str:
     )
 
 
-def about(fitted: verbs.Fitted) -> page.Html:
+def about(fitted: stored.Fitted) -> page.Html:
     """The recipe, its options, and how it departs from the paper."""
     recipe = recipes.get(fitted.recipe)
     config, preset = dataclasses.asdict(fitted.config), dataclasses.asdict(recipe.presets[fitted.size])
@@ -68,7 +68,7 @@ def about(fitted: verbs.Fitted) -> page.Html:
     )
 
 
-def data(fitted: verbs.Fitted, collection: records.Collection | records.Interactions) -> page.Html:
+def data(fitted: stored.Fitted, collection: records.Collection | records.Interactions) -> page.Html:
     """Sizes of the data, what the fit cost, and on which machine; warnings."""
     about, warned = fitted.about, fitted.about.get("warnings", ())
     rows = {"data": about["collection"], "fingerprint": about["corpus"], **_sizes(collection)}
@@ -78,7 +78,7 @@ def data(fitted: verbs.Fitted, collection: records.Collection | records.Interact
     return page.section("Data and time", page.pairs(rows), warnings, name="data")
 
 
-def training(fitted: verbs.Fitted) -> page.Html:
+def training(fitted: stored.Fitted) -> page.Html:
     """Curves of all scalars that were logged, a figure a phase."""
     from zoo.evaluate import plots
 
@@ -94,7 +94,7 @@ def training(fitted: verbs.Fitted) -> page.Html:
     return page.section("Training", *parts, name="training")
 
 
-def identifiers(fitted: verbs.Fitted, corpus: records.Corpus) -> page.Html:
+def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> page.Html:
     """How well codes are used, and the picture of their tree."""
     from zoo.recipes import identifiers as named
 
@@ -296,7 +296,7 @@ def _sizes(collection: records.Collection | records.Interactions) -> dict[str, s
     return {"documents": f"{len(collection.corpus):,}", "queries": splits}
 
 
-def _asks(fitted: verbs.Fitted) -> str:
+def _asks(fitted: stored.Fitted) -> str:
     return recipes.get(fitted.recipe).asks
 
 
@@ -304,5 +304,5 @@ def _who(system: Measured) -> str:
     return "users" if _asks(system.fitted) == "history" else "queries"
 
 
-def _digits(fitted: verbs.Fitted) -> int:
+def _digits(fitted: stored.Fitted) -> int:
     return 4 if _asks(fitted) == "history" else 3

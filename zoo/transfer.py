@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import exported, recipes, records, verbs
+from zoo import exported, recipes, records, stored, verbs
 from zoo.records import DataError
 
 DIFFERENCES = (
@@ -39,7 +39,7 @@ def export(
     from zoo.data import atomic
 
     atomic.refuse_occupied(out)
-    fitted = verbs.load(folder)
+    fitted = stored.load(folder)
     recipe = recipes.get(fitted.recipe)
     if recipe.examples is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).examples is not None)
@@ -51,7 +51,7 @@ def export(
     return pathlib.Path(out)
 
 
-def import_checkpoint(folder: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike) -> verbs.Fitted:
+def import_checkpoint(folder: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike) -> stored.Fitted:
     """The exported system of a folder with the parameters of a checkpoint of t5x, saved in `out` as `zoo fit` would save it.
 
     checkpoint: a folder checkpoint_STEP, or a MODEL_DIR, of which the last is taken. The network may be wider or deeper than that
@@ -84,12 +84,12 @@ def import_checkpoint(folder: str | os.PathLike, checkpoint: str | os.PathLike, 
     rows = source.lines(exported.DOCUMENTS)
     documents = records.Corpus(*(tuple(row[column] for row in rows) for column in ("_id", "title", "text")))
     trained = {"checkpoint": str(path.resolve()), "step": step, "parameters": int(sum(leaf.size for leaf in _leaves(params).values()))}
-    fitted = verbs.Fitted(about["recipe"], about["size"], config, about["seed"], state, documents, about["fit"] | trained, ())
-    verbs.save(fitted, out)
+    fitted = stored.Fitted(about["recipe"], about["size"], config, about["seed"], state, documents, about["fit"] | trained, ())
+    stored.save(fitted, out)
     return fitted
 
 
-def _write(part: pathlib.Path, fitted: verbs.Fitted, recipe: recipes.Recipe, collection) -> None:
+def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, collection) -> None:
     from zoo.data import tokens
     from zoo.docids import docids
     from zoo.index import store, trie
@@ -129,7 +129,7 @@ def _write(part: pathlib.Path, fitted: verbs.Fitted, recipe: recipes.Recipe, col
     (part / exported.ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _write_questions(folder: pathlib.Path, recipe: recipes.Recipe, fitted: verbs.Fitted, collection, split: str, ids) -> tuple[int, np.ndarray]:
+def _write_questions(folder: pathlib.Path, recipe: recipes.Recipe, fitted: stored.Fitted, collection, split: str, ids) -> tuple[int, np.ndarray]:
     """Number and inputs of the queries of a split that have a relevant document."""
     queries, qrels = collection.split(split)
     rows = collection.corpus.rows()

@@ -1,8 +1,7 @@
-"""The verbs that Python and the command line share: fit, retrieve, evaluate, save, load."""
+"""The verbs that Python and the command line share: fit, add, retrieve, evaluate; `zoo.stored` saves and loads."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -12,38 +11,17 @@ import pathlib
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from zoo import recipes, records
+from zoo import recipes, records, stored
 from zoo.records import DataError
+from zoo.stored import Fitted
 from zoo.train import plan as plans
 
-RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
-MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
 DEPTH = 100  # answers that are evaluated
-SNIPPET = 160  # characters of a document kept to be shown
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """A system that has learned a corpus."""
-
-    recipe: str
-    size: str
-    config: Any  # the recipe's Config
-    seed: int
-    state: Mapping[str, Any]  # what the recipe's `retrieve` reads
-    documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
-    about: Mapping[str, Any]  # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
-    history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
-
-    @property
-    def name(self) -> str:
-        """What tables call it."""
-        return f"{self.recipe}-{self.config.identifiers}" if hasattr(self.config, "identifiers") else self.recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,12 +89,12 @@ def fit(
     run |= begun
     written = out if processes.first() else None
     if written is not None:
-        _refuse_occupied(pathlib.Path(written))
+        stored.refuse_occupied(pathlib.Path(written))
     collection = _collection(data)
     refuse_other_kind(chosen, collection)
     run["data"] = _fingerprint(collection)
     started = time.monotonic()
-    with _opened_run(written, run):
+    with stored.opened_run(written, run):
         log = logs.Log(
             out, quiet=quiet or not processes.first(), identity=json.dumps(run, sort_keys=True), plan=plan, writes=processes.first()
         )
@@ -131,7 +109,7 @@ def fit(
         config=config,
         seed=seed,
         state=state,
-        documents=_shown(collection.corpus),
+        documents=stored.shown(collection.corpus),
         about={
             "collection": collection.name,
             "source": _source(data),
@@ -149,7 +127,7 @@ def fit(
         history=tuple(log.history),
     )
     if written is not None:
-        save(fitted, written)
+        stored.save(fitted, written)
         shutil.rmtree(pathlib.Path(written) / logs.CHECKPOINTS, ignore_errors=True)
     processes.wait("fitted")
     return fitted
@@ -162,8 +140,8 @@ def _start(recipe: recipes.Recipe, where: str):
     if not recipe.starts:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).starts)
         raise DataError(f"{recipe.name}: has no encoder-decoder that could start from {where}; leave --init-from out, or fit one of: {able}")
-    if any((pathlib.Path(where) / name).is_file() for name in (FIT, RUN)):
-        fitted = load(where)
+    if any((pathlib.Path(where) / name).is_file() for name in (stored.FIT, stored.RUN)):
+        fitted = stored.load(where)
         return starting.of_fit(where, fitted.recipe, fitted.config, fitted.state)
     return starting.of_weights(where)
 
@@ -180,6 +158,26 @@ def adjusted(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
             allowed = f"expected one of: {', '.join(recipe.answering)}" if recipe.answering else "none of this system's may"
             raise DataError(f"{fitted.recipe}: option {key} was settled when the system was fitted, and may not change now; {allowed}")
     return dataclasses.replace(fitted, config=config)
+
+
+def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted:
+    """The system with more documents, which it was not trained on and names or encodes as it has learned to; nothing else changes.
+
+    documents: a corpus, or a folder that holds one. Raises DataError if one is there already or the system cannot take in any.
+    """
+    recipe = recipes.get(fitted.recipe)
+    if recipe.extend is None:
+        able = ", ".join(name for name in recipes.names() if recipes.get(name).extend)
+        raise DataError(f"{fitted.recipe}: takes in no documents after it is fitted; fit it anew to all of them, or use one of: {able}")
+    corpus = documents if isinstance(documents, records.Corpus) else _collection(documents).corpus
+    state = recipe.extend(fitted.config, fitted.state, corpus)
+    old, new = fitted.documents, stored.shown(corpus)
+    about = dict(fitted.about) | {
+        "added": [*fitted.about.get("added", []), {"corpus": corpus.fingerprint(), "num_documents": len(corpus)}],
+        "num_documents": len(old) + len(corpus),
+    }
+    shown = records.Corpus(old.ids + new.ids, old.titles + new.titles, old.texts + new.texts)
+    return dataclasses.replace(fitted, state=state, documents=shown, about=about)
 
 
 def retrieve(
@@ -308,12 +306,27 @@ def _recommended(fitted, collection, histories: records.Histories, qrels: record
 
 
 def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
-    """Raises DataError if the collection's documents are not those that the system has learned."""
-    if collection.corpus.fingerprint() != fitted.about["corpus"]:
-        raise DataError(
-            f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
-            f"{len(fitted.documents)} of {fitted.about['collection']}; name that collection or fit to this one"
-        )
+    """Raises DataError if the collection's documents are not those that the system has learned, and those that were added, in any order."""
+    added = fitted.about.get("added", [])
+    if not added and collection.corpus.fingerprint() == fitted.about["corpus"]:
+        return
+    if added and _parts(fitted, collection.corpus) == [fitted.about["corpus"], *(part["corpus"] for part in added)]:
+        return
+    raise DataError(
+        f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
+        f"{len(fitted.documents)} of {fitted.about['collection']}{' and what was added' if added else ''}; name that collection or fit to this one"
+    )
+
+
+def _parts(fitted: Fitted, corpus: records.Corpus) -> list[str]:
+    """Fingerprints of what the system was fitted to and of each addition, as they are in a corpus; none if it has other documents."""
+    rows = corpus.rows()
+    if rows.keys() != set(fitted.documents.ids):
+        return []
+    counts = [part["num_documents"] for part in fitted.about["added"]]
+    starts = np.cumsum([0, len(fitted.documents) - sum(counts), *counts])
+    parts = [[rows[name] for name in fitted.documents.ids[start:end]] for start, end in zip(starts, starts[1:])]
+    return [records.Corpus(*(tuple(column[row] for row in part) for column in (corpus.ids, corpus.titles, corpus.texts))).fingerprint() for part in parts]
 
 
 def data_of(fitted: Fitted, folder: str | os.PathLike, data: records.Collection | records.Interactions | str | os.PathLike | None) -> records.Collection | records.Interactions:
@@ -328,68 +341,6 @@ def data_of(fitted: Fitted, folder: str | os.PathLike, data: records.Collection 
     refuse_other_kind(recipes.get(fitted.recipe), collection)
     refuse_other_corpus(fitted, collection)
     return collection
-
-
-def save(fitted: Fitted, folder: str | os.PathLike) -> None:
-    """Writes a fitted system; `fit.json` comes last, so a folder with it is whole.
-
-    Raises DataError if the folder holds a fitted system or something else than a run's log.
-    """
-    from zoo.data import atomic
-    from zoo.train import checkpoint
-
-    folder = pathlib.Path(folder)
-    _refuse_occupied(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(f"{STATE}*"):  # of a save that was cut off
-        shutil.rmtree(left)
-    part = folder / f"{STATE}.part"
-    checkpoint.save_state(dict(fitted.state), part)
-    part.rename(folder / STATE)
-    with atomic.file(folder / DOCUMENTS) as out:
-        for row in zip(*(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))):
-            out.write(json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n")
-    head = {"recipe": fitted.recipe, "size": fitted.size, "seed": fitted.seed, "config": dataclasses.asdict(fitted.config)}
-    head |= {"about": dict(fitted.about), "history": list(fitted.history)}
-    head["files"] = {name: _digest((folder / name).read_bytes()) for name in (DOCUMENTS, MANIFEST)}
-    with atomic.file(folder / FIT) as out:
-        json.dump(head | {"sha256": _digest(json.dumps(head).encode())}, out, indent=1)
-
-
-def load(folder: str | os.PathLike) -> Fitted:
-    """The system that `save` or `fit(out=...)` wrote.
-
-    Raises DataError if there is none, if it is not finished, or if a file of it was changed.
-    """
-    from zoo.train import checkpoint
-
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one that `zoo fit --out` wrote")
-    if not (folder / FIT).is_file():
-        if (folder / RUN).is_file():
-            raise DataError(f"{folder}: the fit was not finished; repeat its command and it goes on where it stopped")
-        raise DataError(f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote")
-    try:
-        head = json.loads((folder / FIT).read_text(encoding="utf-8"))
-        if head.pop("sha256") != _digest(json.dumps(head).encode()):
-            raise DataError(f"{folder / FIT}: changed since it was written; fit again with the options you want")
-        for name, digest in head["files"].items():
-            if not (folder / name).is_file() or _digest((folder / name).read_bytes()) != digest:
-                raise DataError(f"{folder / name}: missing or changed since it was written; copy the folder again or fit again")
-        recipe = recipes.get(head["recipe"])
-        config = recipes.configure(recipe, head["size"], head["config"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{folder / FIT}: not what `zoo fit` writes ({error}); fit again") from None
-    state = checkpoint.load_state(folder / STATE)
-    with open(folder / DOCUMENTS, encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    documents = records.Corpus(*(tuple(row[column] for row in rows) for column in ("_id", "title", "text")))
-    return Fitted(
-        head["recipe"], head["size"], config, head["seed"], state, documents, head["about"], tuple(head["history"])
-    )
 
 
 def _collection(data: records.Collection | records.Interactions | str | os.PathLike) -> records.Collection | records.Interactions:
@@ -434,62 +385,3 @@ def _fingerprint(collection: records.Collection | records.Interactions) -> str:
     digest.update(json.dumps([seen.queries.ids, seen.queries.texts]).encode())
     digest.update(json.dumps({split: dict(qrels.grades) for split, qrels in seen.qrels.items()}).encode())
     return digest.hexdigest()[:16]
-
-
-def _shown(corpus: records.Corpus) -> records.Corpus:
-    return records.Corpus(corpus.ids, corpus.titles, tuple(" ".join(text[: 2 * SNIPPET].split())[:SNIPPET] for text in corpus.texts))
-
-
-def _refuse_occupied(folder: pathlib.Path) -> None:
-    """A folder to write to is absent, empty, or holds a run that was not finished."""
-    if (folder / FIT).exists():
-        raise DataError(f"{folder}: holds a fitted system already; remove it or name another folder")
-    if folder.is_dir() and (folder / RUN).exists():
-        return
-    from zoo.data import atomic
-
-    atomic.refuse_occupied(folder)
-
-
-@contextlib.contextmanager
-def _opened_run(out: str | os.PathLike | None, run: Mapping[str, Any]) -> Iterator[None]:
-    """Notes in a folder what is being fitted there; bad input then leaves no trace, but of a run that goes on nothing is lost.
-
-    Raises DataError if the folder holds another run.
-    """
-    if out is None or _goes_on(pathlib.Path(out), run):
-        yield
-        return
-    from zoo.data import atomic
-
-    folder = pathlib.Path(out)
-    existed = folder.is_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.file(folder / RUN) as file:
-        json.dump(run, file, indent=1)
-    try:
-        yield
-    except DataError:
-        shutil.rmtree(folder)
-        if existed:
-            folder.mkdir()
-        raise
-
-
-def _goes_on(folder: pathlib.Path, run: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this run, unfinished; DataError if it holds another."""
-    if not (folder / RUN).exists():
-        return False
-    try:
-        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        changed = [name for name in run if before.get(name) != run[name]]
-    except (ValueError, AttributeError):
-        raise DataError(f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another") from None
-    if changed:
-        what = " and ".join(changed)
-        raise DataError(f"{folder}: holds an unfinished fit with another {what}; repeat its command, remove the folder, or name another")
-    return True
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import recipes, records
-from zoo.data import toy
+from zoo import cli, recipes, records
+from zoo.data import files, toy
 from zoo.nets import dual, transformer
 from zoo.recipes import contrasting, dpr, dpr_hn, reading
 from zoo.train import plan as plans
@@ -102,17 +102,43 @@ def fitted():
     return zoo.fit("dpr", toy.build(20), size="tiny", options={"steps": 2, "batch": 8, "towers": "shared"}, quiet=True)
 
 
-def test_documents_that_come_later_are_found_and_the_others_stay(fitted):
-    later = toy.build(30).corpus
-    later = records.Corpus(later.ids[20:], later.titles[20:], later.texts[20:])
-    grown = dataclasses.replace(fitted, state=dpr.add(fitted.config, fitted.state, later))
+def test_documents_that_come_later_are_found_and_the_others_stay(fitted, tmp_path):
+    whole = toy.build(30)
+    columns = [whole.corpus.ids, whole.corpus.titles, whole.corpus.texts]
+    later = [records.Corpus(*(column[rows] for column in columns)) for rows in (slice(20, 24), slice(24, 30))]
+    grown = zoo.add(zoo.add(fitted, later[0]), later[1])
     np.testing.assert_array_equal(grown.state["vectors"][:20], fitted.state["vectors"])
-    ranking = zoo.retrieve(grown, [later.contents()[4]], 3)
-    assert ranking.answers(0)[0][0] == "d24" and len(json.loads(grown.state["corpus_ids"])) == 30
+    assert zoo.retrieve(grown, [later[1].contents()[0]], 3).answers(0)[0][0] == "d24"
     for path, leaf in jax.tree.leaves_with_path(grown.state["params"]):
         assert leaf is dict(jax.tree.leaves_with_path(fitted.state["params"]))[path]
     with pytest.raises(records.DataError, match="document 'd20' is in the index already"):
-        dpr.add(grown.config, grown.state, later)
+        zoo.add(grown, later[0])
+
+    zoo.save(grown, tmp_path / "grown")
+    again = zoo.load(tmp_path / "grown")
+    assert again.documents == grown.documents and len(again.documents) == again.about["num_documents"] == 30
+    backwards = dataclasses.replace(whole, corpus=records.Corpus(*(column[::-1] for column in columns)))
+    for collection in (whole, backwards):  # the order of the documents does not matter
+        assert len(zoo.evaluate(again, collection).ranking.corpus_ids) == 30
+    altered = dataclasses.replace(whole, corpus=dataclasses.replace(whole.corpus, texts=(*whole.corpus.texts[:-1], "other")))
+    for collection in (toy.build(20), altered):
+        with pytest.raises(records.DataError, match="the 30 of toy and what was added"):
+            zoo.evaluate(again, collection)
+
+
+def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_path, capsys):
+    zoo.save(fitted, tmp_path / "dpr")
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "corpus.jsonl").write_text('{"_id": "new", "title": "", "text": "a word of its own"}\n', encoding="utf-8")
+    assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/dpr-more"]) == 0
+    assert "with 1 documents more" in capsys.readouterr().out
+    assert zoo.retrieve(zoo.load(tmp_path / "dpr-more"), "a word of its own", 21).answers(0)[0][0] == "new"
+    files.write_beir(toy.build(30), tmp_path / "known")
+    assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/known", "--out", f"{tmp_path}/none"]) == cli.BAD_INPUT
+    assert "is in the index already" in capsys.readouterr().err and not (tmp_path / "none").exists()
+    bm25 = zoo.fit("bm25", "toy", quiet=True)
+    with pytest.raises(records.DataError, match="bm25: takes in no documents after it is fitted; .* one of: dpr, dpr-hn, genret"):
+        zoo.add(bm25, toy.build(30).corpus)
 
 
 def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_path, monkeypatch):

@@ -43,6 +43,9 @@ class Recipe(NamedTuple):
 
     A system whose encoder-decoder others may train and ask (`zoo export`) offers, beside what it `reads`, examples(collection,
     config, state) -> kind -> `batches.Source` of what `fit` learns from, with targets out of state["docids"]["tokens"].
+
+    A system that takes in documents that it was not trained on offers extend(config, state, corpus) -> the state with the documents of
+    `corpus` behind its own, and a DataError for one that it has.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Recipe(NamedTuple):
     answering: tuple[str, ...] = ()  # options that `retrieve` alone reads, so that they may change after fitting
     reads: Callable | None = None  # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
     examples: Callable | None = None  # of those that `zoo export` takes
+    extend: Callable | None = None
 
 
 def names() -> tuple[str, ...]:

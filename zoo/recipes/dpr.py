@@ -95,7 +95,7 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
     return records.Ranking(queries.ids, tuple(json.loads(state["corpus_ids"])), documents, scores / np.float32(config.temperature or 1))
 
 
-def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with the documents of `corpus` behind its own, encoded by the encoder as it is.
 
     Raises DataError if a document is there already.
@@ -152,6 +152,7 @@ RECIPE = recipes.Recipe(
     paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906",
     presets=PRESETS,
     fit=fit,
+    extend=extend,
     retrieve=retrieve,
     deviations=(*DEVIATIONS, "no mined negatives, the paper's in-batch setting; dpr-hn has them"),
 )

@@ -101,6 +101,7 @@ RECIPE = recipes.Recipe(
     paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906; with own negatives, ANCE, arXiv 2007.00808",
     presets={"tiny": _preset("tiny"), "small": _preset("small"), "base": _preset("base"), "paper": _preset("paper", own_share=0.0, depth=100)},
     fit=fit,
+    extend=dpr.extend,
     retrieve=dpr.retrieve,
     deviations=(
         *dpr.DEVIATIONS,

@@ -363,4 +363,5 @@ RECIPE = recipes.Recipe(
     answering=("beam", "decoding"),
     reads=reads,
     examples=examples,
+    extend=extend,
 )  # fmt: skip

@@ -1,0 +1,160 @@
+"""A fitted system in a folder, and the folder of one that is being fitted."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from zoo import recipes, records
+from zoo.records import DataError
+
+RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
+MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
+SNIPPET = 160  # characters of a document kept to be shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A system that has learned a corpus."""
+
+    recipe: str
+    size: str
+    config: Any  # the recipe's Config
+    seed: int
+    state: Mapping[str, Any]  # what the recipe's `retrieve` reads
+    documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
+    about: Mapping[str, Any]  # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
+    history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return f"{self.recipe}-{self.config.identifiers}" if hasattr(self.config, "identifiers") else self.recipe
+
+
+def save(fitted: Fitted, folder: str | os.PathLike) -> None:
+    """Writes a fitted system; `fit.json` comes last, so a folder with it is whole.
+
+    Raises DataError if the folder holds a fitted system or something else than a run's log.
+    """
+    from zoo.data import atomic
+    from zoo.train import checkpoint
+
+    folder = pathlib.Path(folder)
+    refuse_occupied(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{STATE}*"):  # of a save that was cut off
+        shutil.rmtree(left)
+    part = folder / f"{STATE}.part"
+    checkpoint.save_state(dict(fitted.state), part)
+    part.rename(folder / STATE)
+    with atomic.file(folder / DOCUMENTS) as out:
+        for row in zip(*(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))):
+            out.write(json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n")
+    head = {"recipe": fitted.recipe, "size": fitted.size, "seed": fitted.seed, "config": dataclasses.asdict(fitted.config)}
+    head |= {"about": dict(fitted.about), "history": list(fitted.history)}
+    head["files"] = {name: _digest((folder / name).read_bytes()) for name in (DOCUMENTS, MANIFEST)}
+    with atomic.file(folder / FIT) as out:
+        json.dump(head | {"sha256": _digest(json.dumps(head).encode())}, out, indent=1)
+
+
+def load(folder: str | os.PathLike) -> Fitted:
+    """The system that `save` or `fit(out=...)` wrote.
+
+    Raises DataError if there is none, if it is not finished, or if a file of it was changed.
+    """
+    from zoo.train import checkpoint
+
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected one that `zoo fit --out` wrote")
+    if not (folder / FIT).is_file():
+        if (folder / RUN).is_file():
+            raise DataError(f"{folder}: the fit was not finished; repeat its command and it goes on where it stopped")
+        raise DataError(f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote")
+    try:
+        head = json.loads((folder / FIT).read_text(encoding="utf-8"))
+        if head.pop("sha256") != _digest(json.dumps(head).encode()):
+            raise DataError(f"{folder / FIT}: changed since it was written; fit again with the options you want")
+        for name, digest in head["files"].items():
+            if not (folder / name).is_file() or _digest((folder / name).read_bytes()) != digest:
+                raise DataError(f"{folder / name}: missing or changed since it was written; copy the folder again or fit again")
+        recipe = recipes.get(head["recipe"])
+        config = recipes.configure(recipe, head["size"], head["config"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{folder / FIT}: not what `zoo fit` writes ({error}); fit again") from None
+    state = checkpoint.load_state(folder / STATE)
+    with open(folder / DOCUMENTS, encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    documents = records.Corpus(*(tuple(row[column] for row in rows) for column in ("_id", "title", "text")))
+    return Fitted(
+        head["recipe"], head["size"], config, head["seed"], state, documents, head["about"], tuple(head["history"])
+    )
+
+
+def shown(corpus: records.Corpus) -> records.Corpus:
+    return records.Corpus(corpus.ids, corpus.titles, tuple(" ".join(text[: 2 * SNIPPET].split())[:SNIPPET] for text in corpus.texts))
+
+
+def refuse_occupied(folder: pathlib.Path) -> None:
+    """A folder to write to is absent, empty, or holds a run that was not finished."""
+    if (folder / FIT).exists():
+        raise DataError(f"{folder}: holds a fitted system already; remove it or name another folder")
+    if folder.is_dir() and (folder / RUN).exists():
+        return
+    from zoo.data import atomic
+
+    atomic.refuse_occupied(folder)
+
+
+@contextlib.contextmanager
+def opened_run(out: str | os.PathLike | None, run: Mapping[str, Any]) -> Iterator[None]:
+    """Notes in a folder what is being fitted there; bad input then leaves no trace, but of a run that goes on nothing is lost.
+
+    Raises DataError if the folder holds another run.
+    """
+    if out is None or _goes_on(pathlib.Path(out), run):
+        yield
+        return
+    from zoo.data import atomic
+
+    folder = pathlib.Path(out)
+    existed = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic.file(folder / RUN) as file:
+        json.dump(run, file, indent=1)
+    try:
+        yield
+    except DataError:
+        shutil.rmtree(folder)
+        if existed:
+            folder.mkdir()
+        raise
+
+
+def _goes_on(folder: pathlib.Path, run: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this run, unfinished; DataError if it holds another."""
+    if not (folder / RUN).exists():
+        return False
+    try:
+        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        changed = [name for name in run if before.get(name) != run[name]]
+    except (ValueError, AttributeError):
+        raise DataError(f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another") from None
+    if changed:
+        what = " and ".join(changed)
+        raise DataError(f"{folder}: holds an unfinished fit with another {what}; repeat its command, remove the folder, or name another")
+    return True
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
