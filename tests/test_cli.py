@@ -12,7 +12,7 @@ import time
 import pytest
 
 import zoo
-from zoo import cli, recipes, verbs
+from zoo import cli, recipes, stored, verbs
 from zoo.data import files
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -310,7 +310,7 @@ def test_an_interrupt_is_no_traceback(system, zoo_command, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verbs, "load", interrupt)
+    monkeypatch.setattr(stored, "load", interrupt)
     assert zoo_command("retrieve", system, "--query", "egg") == (130, "", "zoo: interrupted\n")
 
 

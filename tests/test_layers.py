@@ -74,7 +74,7 @@ def top_levels_of(source):
 def files_of(package):
     """The files that a row of the table is about."""
     place = ROOT / package.replace(".", "/")
-    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.verbs", "zoo.run_sections", "zoo.run_report", "zoo.exported", "zoo.transfer", "zoo.cli", "zoo.cli_data", "zoo.demo"):
+    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.stored", "zoo.verbs", "zoo.run_sections", "zoo.run_report", "zoo.exported", "zoo.transfer", "zoo.cli", "zoo.cli_data", "zoo.demo"):
         return [place / "__init__.py"] if place.is_dir() else [place.with_suffix(".py")]
     return sorted(place.rglob("*.py"))
 

@@ -1,7 +1,6 @@
 """Dual encoders: vectors by hand, the contrast against a loop, what is mined, and documents that come later."""
 
 import dataclasses
-import json
 
 import jax
 import jax.numpy as jnp
@@ -103,8 +102,9 @@ def fitted():
 
 
 def test_documents_that_come_later_are_found_and_the_others_stay(fitted, tmp_path):
-    whole = toy.build(30)
-    columns = [whole.corpus.ids, whole.corpus.titles, whole.corpus.texts]
+    whole, first = toy.build(30), toy.build(20).corpus
+    columns = [(*getattr(first, name), *getattr(whole.corpus, name)[20:]) for name in ("ids", "titles", "texts")]
+    whole = dataclasses.replace(whole, corpus=records.Corpus(*columns))
     later = [records.Corpus(*(column[rows] for column in columns)) for rows in (slice(20, 24), slice(24, 30))]
     grown = zoo.add(zoo.add(fitted, later[0]), later[1])
     np.testing.assert_array_equal(grown.state["vectors"][:20], fitted.state["vectors"])
