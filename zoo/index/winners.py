@@ -139,7 +139,10 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
         words = jnp.concatenate([_packed(real), words], axis=-1)
     num_chunks = bound.shape[2]
     bound, words = bound.reshape(batch, -1), words.reshape(batch, -1)
-    chunk = jnp.sort(topk.top_k(bound, min(width, bound.shape[1]))[1], axis=1)  # -> [B, Q]
+    if bound.shape[1] <= width:
+        chunk = jax.lax.broadcasted_iota(jnp.int32, bound.shape, 1)  # -> [B, Q]
+    else:
+        chunk = jnp.sort(topk.top_k(bound, width)[1], axis=1)
 
     parent, word = chunk // num_chunks, chunk % num_chunks - own
     first = pick(level.first(node), parent)[..., None]
