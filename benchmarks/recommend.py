@@ -1,6 +1,6 @@
 """Measures the systems that recommend: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
 
-With `--trained FOLDER`, those that are trained too, each fitted once and kept there (on Beauty about an hour in all on two cores). With
+With `--trained FOLDER`, those that are trained too, each fitted once and kept there (43 minutes of training in all). With
 `--keep`, also writes results/recommend.json and the README's table from it; rows that are not measured stay as they are. A row a
 system, all users, all items compete, history = all events before the last, ties at the expected rank.
 """
@@ -25,10 +25,10 @@ SYSTEMS = (  # name, recipe, options
     ("like the last item, seen items left out", "semanticknn", {}),
 )
 TRAINED = (
-    ("GRU4Rec", "gru4rec", {"filter": True}),
-    ("SASRec, binary cross-entropy", "sasrec", {"loss": "bce", "filter": True}),
-    ("SASRec", "sasrec", {"filter": True}),
-    ("TIGER", "tiger", {}),
+    ("GRU4Rec", "gru4rec", {"filter": True, "minutes": 5.0}),
+    ("SASRec, binary cross-entropy", "sasrec", {"loss": "bce", "filter": True, "minutes": 5.0}),
+    ("SASRec", "sasrec", {"filter": True, "minutes": 5.0}),
+    ("TIGER", "tiger", {"minutes": 28.0}),
 )
 
 
