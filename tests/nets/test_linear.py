@@ -26,6 +26,13 @@ def test_a_product_is_that_of_flax_with_the_same_parameters(features, contracted
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), gradient(ours), gradient(theirs))
 
 
+def test_inner_products_are_those_of_rows_whatever_the_axes_before():
+    x, rows = jax.random.normal(jax.random.key(0), (2, 3, 5)), jax.random.normal(jax.random.key(1), (7, 5))
+    np.testing.assert_allclose(linear.inner(x, rows), np.einsum("bsd,nd->bsn", x, rows), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(linear.inner(x[0, 0], rows), rows @ x[0, 0], rtol=1e-5, atol=1e-6)
+    assert linear.inner(x.astype(jnp.bfloat16), rows).dtype == jnp.float32  # summed in it
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
     keys = jax.random.split(jax.random.key(3), 4)

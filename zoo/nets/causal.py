@@ -37,8 +37,7 @@ class CausalItems(nn.Module):
 
     def scores(self, hidden: jax.Array) -> jax.Array:
         """f32[..., N] inner products of hidden states [..., D] with all items."""
-        table = self.items.embedding[1:]
-        return jnp.einsum("...d,nd->...n", hidden, table.astype(hidden.dtype), preferred_element_type=jnp.float32)
+        return linear.inner(hidden, self.items.embedding[1:])
 
     def scores_of(self, hidden: jax.Array, items: jax.Array) -> jax.Array:
         """f32[..., C] inner products of hidden states [..., D] with items i32[..., C], numbered as in the input."""

@@ -38,6 +38,12 @@ class Linear(nn.Module):
         return y.reshape(*x.shape[:split], *features)
 
 
+def inner(x: jax.Array, rows: jax.Array) -> jax.Array:
+    """f32[..., N] inner products of x [..., D] with rows [N, D], of two axes within."""
+    flat = jnp.matmul(x.reshape(-1, x.shape[-1]), rows.astype(x.dtype).T, preferred_element_type=jnp.float32)
+    return flat.reshape(*x.shape[:-1], len(rows))
+
+
 class Dropout(nn.Module):
     """As flax's Dropout, from a hash of each element's place: the same mask on any device and any mesh, at the cost of a few operations."""
 

@@ -340,7 +340,7 @@ class EncoderDecoder(nn.Module):
         """f32[B, Q, V] of x [B, Q, D] at positions i32[Q], or [1] for all; -inf for tokens of other positions: a head for each."""
         x = x.astype(jnp.float32)
         if self.shape.tied:
-            logits = (x * self.shape.width**-0.5) @ self._target_table().embedding.T
+            logits = linear.inner(x * self.shape.width**-0.5, self._target_table().embedding)
         else:
             logits = self.head(x)
         if not self.shape.last_tokens:

@@ -1,0 +1,92 @@
+"""Beam search at sizes that are used: ten thousands of identifiers, even and skewed, beams up to 1,000, logits in either precision.
+
+Every level of these tries has the form that `trie.build` chooses for it; the oracle keeps prefixes in numpy, in float64.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from zoo.docids import docids
+from zoo.index import trie
+from zoo.search import beam
+
+BATCH, LENGTH, ALPHABET, ITEMS = 3, 4, 97, 20_000
+CLOSE = 1e-4  # sums of four float32 log-probabilities
+
+
+@functools.cache
+def names(law):
+    draw = np.random.default_rng(5)
+    weight = 1 / np.arange(1, ALPHABET) if law == "zipf" else np.ones(ALPHABET - 1)
+    rows = 1 + draw.choice(ALPHABET - 1, size=(8 * ITEMS, LENGTH), p=weight / weight.sum())
+    return docids.build(np.unique(rows, axis=0)[draw.permutation(len(np.unique(rows, axis=0)))[:ITEMS]].astype(np.int32), ALPHABET)
+
+
+@functools.cache
+def tables():
+    """f32[B, L, V, V] logits after each token of the level before."""
+    return 2 * np.random.default_rng(6).normal(size=(BATCH, LENGTH, ALPHABET, ALPHABET)).astype(np.float32)
+
+
+@functools.partial(jax.jit, static_argnames=("width", "renormalize", "dtype"))
+def search(table, index, *, width, renormalize, dtype):
+    def step(t, token, cache):
+        return jnp.take_along_axis(table[:, t], token[..., None], axis=1).astype(dtype), cache
+
+    return beam.beam_search(step, jnp.zeros((len(table), 1)), index, width=width, length=LENGTH, renormalize=renormalize)
+
+
+def oracle(table, ids, width, renormalize):
+    """(rows of the sorted identifiers, scores) of a beam of one query; and how far the closest cut was from a tie."""
+    tokens = ids.tokens[ids.order]
+    alive, closest = np.zeros(1, np.int64), np.inf
+    score, group = np.zeros(1), np.zeros(len(tokens), np.int64)  # of prefixes; prefix of each identifier
+    for t in range(LENGTH):
+        opened = np.r_[True, (np.diff(group) != 0) | (np.diff(tokens[:, t]) != 0)]
+        child, first = np.cumsum(opened) - 1, np.flatnonzero(opened)
+        parent, token = group[first], tokens[first, t]
+        before = tokens[first, t - 1] if t else np.zeros(len(first), np.int64)
+        logits = table[t].astype(np.float64)
+        total = np.full(len(first), -np.inf)
+        kept = np.isin(parent, alive)
+        if renormalize:
+            mass = np.bincount(parent, np.exp(logits[before, token]), minlength=parent.max() + 1)[parent]
+        else:
+            mass = np.exp(logits).sum(axis=1)[before]
+        total[kept] = (score[parent] + logits[before, token] - np.log(mass))[kept]
+        order = np.argsort(-total, kind="stable")
+        if len(first) > width:
+            closest = min(closest, total[order[width - 1]] - total[order[width]])
+        alive, score, group = order[:width][np.isfinite(total[order[:width]])], total, child
+    return alive, score[alive], closest
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("renormalize", [False, True])
+@pytest.mark.parametrize("law", ["uniform", "zipf"])
+@pytest.mark.parametrize("width", [10, 1000])
+def test_a_beam_finds_what_numpy_finds(width, law, renormalize, dtype):
+    ids = names(law)
+    index = trie.build(ids)
+    found = search(tables(), index, width=width, renormalize=renormalize, dtype=dtype)
+    assert found.score.dtype == jnp.float32
+    for query, table in enumerate(np.asarray(jnp.asarray(tables()).astype(dtype), np.float32)):
+        leaves, scores, closest = oracle(table, ids, width, renormalize)
+        got, value = np.asarray(found.leaf[query]), np.asarray(found.score[query])
+        assert len(set(got.tolist())) == width and (np.diff(value) <= 0).all()
+        np.testing.assert_array_equal(np.asarray(found.token[query]), ids.tokens[ids.order][got])
+        if closest > CLOSE:
+            assert set(got.tolist()) == set(leaves.tolist())
+            np.testing.assert_allclose(value, np.sort(scores)[::-1], atol=CLOSE)
+        else:  # a cut that rounding may decide: the beams may differ by what is at it and below
+            assert len(set(got.tolist()) ^ set(leaves.tolist())) < max(4, width // 50)
+
+
+def test_the_even_and_the_skewed_trie_have_levels_of_different_forms():
+    forms = {law: [(level.form.heavy, level.form.light) for level in trie.build(names(law)).levels] for law in ("uniform", "zipf")}
+    assert any(heavy for heavy, _ in forms["zipf"]) and any(not heavy for heavy, _ in forms["uniform"])
+    assert forms["uniform"] != forms["zipf"]
