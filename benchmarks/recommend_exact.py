@@ -1,4 +1,4 @@
-"""Is a beam enough? The answers of a fitted TIGER's beam beside those of scoring every identifier.
+"""Is a beam enough? The answers of a fitted TIGER, by its beam and by best-first search, beside those of scoring every identifier.
 
     zoo fit tiger --data amazon-beauty --out runs/tiger
     python benchmarks/recommend_exact.py runs/tiger amazon-beauty
@@ -10,6 +10,7 @@ seconds of both. Answers whose scores are equal up to rounding may change places
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 
 import numpy as np
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--beam", type=int, nargs="+", default=[10, 20, 50, 100])
     parser.add_argument("-k", type=int, default=10)
+    parser.add_argument("--decoding", nargs="+", default=["trie", "best-first"], help="decoders that are compared (default: trie best-first)")
     options = parser.parse_args()
     fitted = zoo.load(options.folder)
     histories, _ = catalog.load(options.data).split("test")
@@ -48,11 +50,11 @@ def main() -> None:
 
     exact, seconds = timed(decoding="max-marginal")
     print(f"{len(some)} users, {len(fitted.documents):,} items; all scored in {seconds:.1f} s")
-    for beam in options.beam:
-        timed(beam=beam)
-        found, taken = timed(beam=beam)
+    for decoding, beam in itertools.product(options.decoding, options.beam):
+        timed(beam=beam, decoding=decoding)
+        found, taken = timed(beam=beam, decoding=decoding)
         whole, each = agreement(found, exact)
-        print(f"beam {beam:4d}: the exact {options.k} for {whole:.2%} of users, {each:.2%} of answers exact, {taken:.1f} s", flush=True)
+        print(f"{decoding}, beam {beam:4d}: the exact {options.k} for {whole:.2%} of users, {each:.2%} of answers exact, {taken:.1f} s", flush=True)
 
 
 if __name__ == "__main__":
