@@ -35,7 +35,7 @@ test-t5x: # DIR=a checkout of github.com/google-research/t5x
 	@test -f "$(DIR)/t5x/train.py" || { echo "make: expected DIR=CHECKOUT of github.com/google-research/t5x, got '$(DIR)'; see docs/t5x.md" >&2; exit 1; }
 	@test -x $(T5X)/bin/python || $(PYTHON) -m venv $(T5X)
 	@$(T5X)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,t5x]'
-	PYTHONPATH="$(abspath $(DIR))" $(T5X)/bin/python -m pytest tests/launch $(TESTS)
+	PYTHONPATH="$(abspath $(DIR))" $(T5X)/bin/python -m pytest -W ignore::pytest.PytestUnraisableExceptionWarning tests/launch $(TESTS)  # of loops that t5x leaves open
 
 readme: demo
 	$(BIN)/python benchmarks/readme.py demo

@@ -65,10 +65,11 @@ def oracle(table, ids, width, renormalize):
     return alive, score[alive], closest
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("renormalize", [False, True])
-@pytest.mark.parametrize("law", ["uniform", "zipf"])
-@pytest.mark.parametrize("width", [10, 1000])
+@pytest.mark.parametrize(
+    "width, law, renormalize, dtype",
+    [(10, "uniform", True, "float32"), (10, "zipf", False, "bfloat16"), (1000, "uniform", False, "float32"), (1000, "uniform", False, "bfloat16"),
+     (1000, "zipf", False, "float32"), (1000, "zipf", True, "float32")],
+)  # fmt: skip
 def test_a_beam_finds_what_numpy_finds(width, law, renormalize, dtype):
     ids = names(law)
     index = trie.build(ids)
