@@ -205,8 +205,8 @@ def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_a
 
 def test_a_device_without_memory_is_said_in_one_line():
     def loss(params, batch, key):
-        column = jax.random.normal(key, (1 << 22,)) * params["w"]
-        return jnp.sort(jnp.broadcast_to(column[:, None], (1 << 22, 1 << 22)), axis=0).mean(), {}  # 70 TB between
+        column = jax.random.normal(key, (1 << 22,))
+        return params["w"] * jnp.sort(jnp.broadcast_to(column[:, None], (1 << 22, 1 << 22)), axis=0).mean(), {}  # 70 TB
 
     with pytest.raises(DataError, match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or more, --remat") as raised:
         loop.train(loss, {"w": jnp.ones(())}, Given({"x": np.ones(2)}), optax.sgd(0.1), steps=1, key=jax.random.key(0), log=quiet())
