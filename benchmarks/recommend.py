@@ -1,6 +1,6 @@
 """Measures the systems that recommend: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
 
-With `--trained FOLDER`, those that are trained too, each fitted once and kept there (43 minutes of training in all). With
+With `--trained FOLDER`, those that are trained too, each fitted once and kept there (at most 43 minutes of training in all). With
 `--keep`, also writes results/recommend.json and the README's table from it; rows that are not measured stay as they are. A row a
 system, all users, all items compete, history = all events before the last, ties at the expected rank.
 """

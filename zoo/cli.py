@@ -112,7 +112,9 @@ def _counted(about: Mapping) -> str:
 
 
 def _add(parsed: argparse.Namespace) -> None:
-    stored.refuse_occupied(pathlib.Path(parsed.out))
+    from zoo.data import atomic
+
+    atomic.refuse_occupied(parsed.out)  # nor into a fit that goes on
     before = stored.load(parsed.folder)
     after = verbs.add(before, parsed.documents)
     stored.save(after, parsed.out)

@@ -169,7 +169,11 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
     if recipe.extend is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).extend)
         raise DataError(f"{fitted.recipe}: takes in no documents after it is fitted; fit it anew to all of them, or use one of: {able}")
-    corpus = documents if isinstance(documents, records.Corpus) else _collection(documents).corpus
+    if not isinstance(documents, records.Corpus):
+        collection = _collection(documents)
+        refuse_other_kind(recipe, collection)
+        documents = collection.corpus
+    corpus = documents
     state = recipe.extend(fitted.config, fitted.state, corpus)
     old, new = fitted.documents, stored.shown(corpus)
     about = dict(fitted.about) | {

@@ -50,7 +50,7 @@ def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
 def test_every_key_has_a_mask_of_its_own_and_the_ends_are_none_and_all():
     masks = [np.asarray(linear.kept(jax.random.key(seed), (64, 64), 0.5)) for seed in range(20)]
     assert len({mask.tobytes() for mask in masks}) == 20
-    assert not linear.kept(jax.random.key(0), (1000,), 0.0).any() and linear.kept(jax.random.key(0), (1000,), 1.0).all()
+    assert not linear.kept(jax.random.key(0), (1000,), 0.0).any() and not linear.kept(jax.random.key(0), (1000,), 1e-11).any() and linear.kept(jax.random.key(0), (1000,), 1.0).all()
 
 
 def test_dropout_keeps_the_mean_and_does_nothing_where_it_should_not():

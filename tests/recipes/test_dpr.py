@@ -137,6 +137,11 @@ def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_
     assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/known", "--out", f"{tmp_path}/none"]) == cli.BAD_INPUT
     assert "is in the index already" in capsys.readouterr().err and not (tmp_path / "none").exists()
     bm25 = zoo.fit("bm25", "toy", quiet=True)
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "run.json").write_text("{}", encoding="utf-8")  # an unfinished fit
+    assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/begun"]) == cli.BAD_INPUT
+    with pytest.raises(records.DataError, match="dpr learns from queries, toy-walks has histories"):
+        zoo.add(fitted, "toy-walks")
     with pytest.raises(records.DataError, match="bm25: takes in no documents after it is fitted; .* one of: dpr, dpr-hn, genret"):
         zoo.add(bm25, toy.build(30).corpus)
 

@@ -148,7 +148,7 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     fresh = records.Corpus(
         tuple(f"new{row}" for row in twins), tuple(collection.corpus.titles[row] for row in twins), tuple(collection.corpus.texts[row] for row in twins)
     )
-    grown = genret.extend(config, state, fresh)
+    grown = zoo.add(fitted, fresh).state
     named = np.asarray(grown["docids"]["tokens"])
     np.testing.assert_array_equal(named[:128], state["docids"]["tokens"])
     np.testing.assert_array_equal(named[128:, :3], named[twins, :3])

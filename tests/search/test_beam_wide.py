@@ -15,7 +15,7 @@ from zoo.index import trie
 from zoo.search import beam
 
 BATCH, LENGTH, ALPHABET, ITEMS = 3, 4, 97, 20_000
-CLOSE = 1e-4  # sums of four float32 log-probabilities
+CLOSE = 3e-5  # sums of four float32 log-probabilities are below 40, where one rounds by 2e-6
 
 
 @functools.cache
@@ -67,7 +67,7 @@ def oracle(table, ids, width, renormalize):
 
 @pytest.mark.parametrize(
     "width, law, renormalize, dtype",
-    [(10, "uniform", True, "float32"), (10, "zipf", False, "bfloat16"), (1000, "uniform", False, "float32"), (1000, "uniform", False, "bfloat16"),
+    [(10, "uniform", True, "float32"), (10, "zipf", False, "bfloat16"), (1000, "uniform", False, "float32"),
      (1000, "zipf", False, "float32"), (1000, "zipf", True, "float32")],
 )  # fmt: skip
 def test_a_beam_finds_what_numpy_finds(width, law, renormalize, dtype):
@@ -80,11 +80,9 @@ def test_a_beam_finds_what_numpy_finds(width, law, renormalize, dtype):
         got, value = np.asarray(found.leaf[query]), np.asarray(found.score[query])
         assert len(set(got.tolist())) == width and (np.diff(value) <= 0).all()
         np.testing.assert_array_equal(np.asarray(found.token[query]), ids.tokens[ids.order][got])
-        if closest > CLOSE:
-            assert set(got.tolist()) == set(leaves.tolist())
-            np.testing.assert_allclose(value, np.sort(scores)[::-1], atol=CLOSE)
-        else:  # a cut that rounding may decide: the beams may differ by what is at it and below
-            assert len(set(got.tolist()) ^ set(leaves.tolist())) < max(4, width // 50)
+        assert closest > CLOSE  # rounding decides no cut
+        assert set(got.tolist()) == set(leaves.tolist())
+        np.testing.assert_allclose(value, np.sort(scores)[::-1], atol=CLOSE)
 
 
 def test_the_even_and_the_skewed_trie_have_levels_of_different_forms():

@@ -21,7 +21,6 @@ PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
 CLOSE = 1e-5  # f32 sums of three logits of size 1 differ from f64 by less
 
 
-
 # The model.
 
 

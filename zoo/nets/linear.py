@@ -64,7 +64,8 @@ def kept(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
     for axis, stride in enumerate(_strides(shape)):
         place += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
     bits = _mixed(_mixed(place + first) ^ second)
-    return bits <= jnp.uint32(min(round(share * 2**32), 2**32) - 1) if share > 0 else jnp.zeros(shape, bool)
+    most = round(share * 2**32) - 1  # of the bits that are kept
+    return bits <= jnp.uint32(most) if most >= 0 else jnp.zeros(shape, bool)
 
 
 def _mixed(bits: jax.Array) -> jax.Array:
