@@ -35,6 +35,7 @@ def load(folder: str | pathlib.Path) -> tuple[dict, int, pathlib.Path]:
     if not (folder / "state").is_dir():
         raise DataError(f"{folder}: holds no Orbax checkpoint (no folder state); save with t5x's default, train.use_orbax = True")
     try:
+        _list_keys(folder / "state")
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             tree = reader.metadata(folder / "state").item_metadata.tree
             wanted = {"target": tree["target"], "state": {"step": tree["state"]["step"]}}
@@ -43,6 +44,15 @@ def load(folder: str | pathlib.Path) -> tuple[dict, int, pathlib.Path]:
     except Exception as error:  # Orbax, TensorStore and JSON raise of many kinds for a damaged file
         raise DataError(f"{folder}: a damaged or foreign checkpoint ({type(error).__name__}); copy it again") from error
     return restored["target"], int(restored["state"]["step"]), folder
+
+
+def _list_keys(folder: pathlib.Path) -> None:
+    """Reads the one file that lists all arrays: if it is damaged that fails here once, and not under many reads at a time,
+    of which the last would answer an event loop that the first has closed."""
+    if (folder / "manifest.ocdbt").is_file():
+        import tensorstore
+
+        tensorstore.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}).result().list().result()
 
 
 def _manager(folder: pathlib.Path):
