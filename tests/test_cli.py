@@ -12,7 +12,7 @@ import time
 import pytest
 
 import zoo
-from zoo import cli, recipes, stored, verbs
+from zoo import cli, cli_parser, recipes, stored, verbs
 from zoo.data import files
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -92,7 +92,7 @@ def test_help_shows_an_example_that_is_understood(name, zoo_command):
     assert code == 0 and err == ""
     (example,) = out.partition("example:\n")[2].strip().splitlines()
     assert example.startswith(f"zoo {name}")
-    cli._parser().parse_args(shlex.split(example)[1:])
+    cli_parser.parser().parse_args(shlex.split(example)[1:])
 
 
 def test_help_names_every_command(zoo_command):
