@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 import zipfile
 
@@ -125,6 +126,18 @@ def test_every_entry_says_what_it_is():
         assert entry.description and entry.licence and "\n" not in entry.description
         assert entry.address == "" or entry.address.startswith("https://")
         assert entry.address == "" or name.rpartition("-")[2] in entry.address.lower()
+
+
+def test_the_licence_is_told_before_a_download(monkeypatch, capsys):
+    def fails():
+        raise download.Unreachable("cannot download")
+
+    monkeypatch.setitem(catalog.CATALOG, "scifact", catalog.CATALOG["scifact"]._replace(load=fails))
+    with pytest.raises(download.Unreachable):
+        catalog.load("scifact")
+    assert re.fullmatch(r"scifact: licence CC BY-SA 4.0 .*; from https://.*/scifact.zip\n", capsys.readouterr().err)
+    catalog.load("toy")
+    assert capsys.readouterr().err == ""  # made here
 
 
 def test_the_cache_follows_the_environment(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ import difflib
 import functools
 import os
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -94,12 +95,16 @@ def load(name_or_path: str | os.PathLike) -> records.Collection | records.Intera
     """The collection of a registered name, else of a folder; `./toy` is the folder, `toy` the name.
 
     A folder is in the BEIR layout, or holds interactions as `zoo.data.histories` reads them, or a TFDS dataset of either.
+    Of a collection that others made, a line on stderr tells the licence before anything is downloaded.
 
     Raises DataError listing the names if there is neither, and whatever the loader finds wrong.
     """
     name = os.fspath(name_or_path)
     if name in CATALOG:
-        return CATALOG[name].load()
+        entry = CATALOG[name]
+        if entry.address:
+            print(f"{name}: licence {entry.licence}; from {entry.address}", file=sys.stderr)
+        return entry.load()
     if pathlib.Path(name).is_dir() and histories.holds_interactions(pathlib.Path(name)):
         return histories.read(name)
     if holds_dataset(pathlib.Path(name)):
