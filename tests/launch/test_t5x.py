@@ -37,7 +37,7 @@ STAND_INS = {  # for `python -m t5x.train` without zoo.launch
 
 def start(*command, devices=1, path=()):
     """Runs `python -m ...` from the repository; its output, or the end of it where it failed."""
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"), *map(str, path))))
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, text=True, capture_output=True)
