@@ -90,6 +90,15 @@ def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
         assert zoo.retrieve(filtered, history, 3).documents.shape == (1, 3)
 
 
+def test_keeping_all_first_codes_finds_answers_that_a_beam_loses(fitted):
+    users, _ = toy.interactions().split("test")
+    best = lambda **options: zoo.retrieve(zoo.adjusted(fitted, options), users, 1).scores[:, 0]
+    exact, kept, cut = best(decoding="max-marginal"), best(beam=2), best(beam=2, first_beam=0)
+    lost = lambda scores: float((scores < exact - 1e-4).mean())
+    assert (kept < exact + 1e-4).all() and (cut < exact + 1e-4).all()
+    assert lost(cut) > 0.05 and lost(kept) < lost(cut) / 2, (lost(cut), lost(kept))
+
+
 def test_a_filter_leaves_out_what_each_user_has_seen(fitted):
     import dataclasses
 

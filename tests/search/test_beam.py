@@ -20,6 +20,7 @@ from zoo.search import automaton, beam
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
 PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
 WIDTHS = [1, 2, 3, 7, 12]  # the last two exceed or may exceed the number of identifiers
+SCHEDULES = [(4, 2), (1, 3, 2)]  # widths of the levels
 MARGIN = 1e-4  # f32 sums of three logits of size 1 differ from f64 by less than 1e-5; closer calls are not drawn
 
 
@@ -104,9 +105,10 @@ def brute_force(table, children, renormalize):
 
 
 def slow_beam(table, children, renormalize, width, *, margin):
-    """[(identifier, score)] of a beam search over Python lists; ties to the lower identifier."""
-    hypotheses = [((), 0.0)]
-    for _ in range(LENGTH):
+    """[(identifier, score)] of a beam search over Python lists; ties to the lower identifier. width: one, or a tuple of each level's."""
+    hypotheses, widths = [((), 0.0)], width if isinstance(width, tuple) else (width,)
+    for t in range(LENGTH):
+        width = widths[min(t, len(widths) - 1)]
         grown = [
             ((*prefix, token), score + gain)
             for prefix, score in hypotheses
@@ -187,14 +189,14 @@ def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, s
 
 @every_form
 @both
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [*WIDTHS, *SCHEDULES])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(deadline=None, max_examples=50)
 def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     expected = [slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables]
     beams = search(tables, build(ids, form), width=width, renormalize=renormalize)
-    assert beams.token.shape == (BATCH, width, LENGTH)
+    assert beams.token.shape == (BATCH, width[-1] if isinstance(width, tuple) else width, LENGTH)
     for query in range(BATCH):
         agree(answers(beams, query), expected[query])
 
@@ -365,7 +367,7 @@ def test_bad_arguments_are_refused_before_tracing():
     for cache in ((), jnp.zeros((1, 2)), jnp.zeros(1)):
         with pytest.raises(ValueError, match=r"expected a cache with leaves \[B, 1, ...\]"):
             beam.beam_search(pair_step, cache, index, **good)
-    for change in ({"width": 0}, {"length": 0}):
+    for change in ({"width": 0}, {"length": 0}, {"width": (2, 0)}, {"width": ()}):
         with pytest.raises(ValueError, match="expected width and length of at least 1"):
             beam.beam_search(pair_step, jnp.zeros((1, 1)), index, **good | change)
     with pytest.raises(ValueError, match="expected length 2, the depth of the leaves, got 1"):

@@ -123,13 +123,13 @@ def num_steps(config, num_documents: int) -> int:
     return int(np.clip(round(config.visits * num_documents / config.batch), config.fewest_steps, config.most_steps))
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "decoding", "k", "width"))
+@functools.partial(jax.jit, static_argnames=("shape", "decoding", "k", "width", "first"))
 def generate(
-    params: dict, source: jax.Array, legal, *, shape: transformer.Shape, decoding: str, k: int, width: int
+    params: dict, source: jax.Array, legal, *, shape: transformer.Shape, decoding: str, k: int, width: int, first: int = 0
 ) -> decoders.Answers:
     """Identifiers for source i32[B, S] by a decoder of `zoo.search.decoders`, to which `legal` belongs."""
     step, cache = steps(params, source, shape)
-    return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length)
+    return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length, first=first)
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "k"))
@@ -177,6 +177,7 @@ def search(
     excluded: np.ndarray | None = None,
     allowed: np.ndarray | None = None,
     temperature: float = 0.0,
+    first: int = 0,
     kind: type[transformer.Shape] = transformer.Shape,
 ) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
@@ -186,6 +187,7 @@ def search(
     to any; both by decoders of FILTERED only.
     temperature: above 0, answers are drawn without replacement at this temperature from what `config.decoding`, one of FILTERED,
     allows, in this order; scores are then the perturbed log-probabilities. The same queries give the same draws.
+    first: hypotheses kept at the first level, where that is more than the beam.
     kind: of the shape that the state holds; it says which network has the parameters.
     """
     shape = kind.of(state["shape"])
@@ -207,7 +209,7 @@ def search(
             key = jax.random.fold_in(jax.random.key(0), int(rows[0]))
             beams, sure = draw(params, source, answers, key, shape=shape, temperature=temperature, k=wanted)
         else:
-            beams, sure = generate(params, source, answers, shape=shape, decoding=config.decoding, k=wanted, width=width)
+            beams, sure = generate(params, source, answers, shape=shape, decoding=config.decoding, k=wanted, width=width, first=first)
         if config.decoding == "free":
             found = docids.lookup(ids, np.asarray(beams.token))
         else:

@@ -32,7 +32,7 @@ LIMITS = {  # of options: the least and the most
     **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
     **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam", "judge_every"), SIZE),
     **dict.fromkeys(("dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "z_loss", "temperature", "user_tokens"), (0.0, math.inf)),
+    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "z_loss", "temperature", "user_tokens", "first_beam"), (0.0, math.inf)),
     "codes": (2, math.inf),
     "new_items": (-1.0, 1.0),
 }
@@ -86,6 +86,7 @@ class Config:
     judge_every: int = 500  # steps
     patience: int = 0  # judgements without a better one that end training, 0 = none do
     beam: int = 50
+    first_beam: int = 256  # hypotheses after the first code, where that is more than the beam: cutting there is what costs answers
     decoding: str = "trie"  # a decoder of zoo.search.decoders
     temperature: float = 0.0  # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
     new_items: float = -1.0  # most of the answers' share for items that nobody took in training, found by their codes; -1 = as any item
@@ -142,7 +143,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     seen = popularity.counts(learned, len(collection.corpus)) > 0
     known = {"repeats": np.asarray(_repeats(learned)), "seen": seen, "longest": np.asarray(longest)}
     pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
-    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), decoding="trie", temperature=0.0, new_items=-1.0)
+    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), first_beam=0, decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
     judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
     return pack(seq2seq.fit([following], len(following.rows["target"]), shape, config, train_key, log, judge=judge, start=start, docids=ids.tokens))
@@ -172,13 +173,14 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
         seen = np.asarray(state["seen"]) if config.new_items >= 0 else None
         allowed = None if seen is None or seen.all() else seen
         found = seq2seq.search(
-            config, state, sources, histories.ids, min(k, len(ids)), excluded=excluded, allowed=allowed, temperature=config.temperature
+            config, state, sources, histories.ids, min(k, len(ids)), excluded=excluded, allowed=allowed,
+            temperature=config.temperature, first=int(config.first_beam),
         )
         if allowed is not None:
             found = coldstart.mixed(found, ids.tokens, ~seen, config.new_items, k, excluded=excluded)
         return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
     seen = int(histories.lengths.max(initial=0))
-    found = seq2seq.search(config, state, sources, histories.ids, min(k + seen, len(ids)))
+    found = seq2seq.search(config, state, sources, histories.ids, min(k + seen, len(ids)), first=int(config.first_beam))
     taken = np.zeros((len(histories), len(ids) + 1), bool)  # the last column is that of no item
     taken[histories.users, histories.items] = True
     again = np.take_along_axis(taken, found.documents, axis=1)
@@ -267,7 +269,7 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE, dropout=0.1, rate=0.01, warmup=10_000, decay="rsqrt", weight_decay=0.0, steps=200_000, decoding="free", dtype="float32",
-            recency=False,
+            recency=False, first_beam=0,
         ),
     },
     fit=fit,
@@ -278,14 +280,14 @@ RECIPE = recipes.Recipe(
         "small names items by their neighbours in histories as well as by their texts, and shares out last codes in place of a counter",
         "tokens are position-specific and so are output heads; no user tokens unless user_tokens=2000",
         "gated MLPs (T5 v1.1); the paper's are of the first T5; places from the end of a history have vectors unless recency=false",
-        "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
+        "the search is constrained to identifiers that exist (decoding=trie) and keeps up to 256 first codes (first_beam); the paper's is free, of one width",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
         "items of the history are left out where no user took an item twice in training (filter=auto); the paper's may come again",
         "the parameters kept are those of best Recall@10 on a sample of dev, judged while training; patience=N ends it early",
     ),
     asks="history",
     starts=True,
-    answering=("beam", "decoding", "temperature", "new_items", "filter"),
+    answering=("beam", "first_beam", "decoding", "temperature", "new_items", "filter"),
     reads=reads,
     examples=examples,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +28,9 @@ class Beams(NamedTuple):
     leaf: jax.Array  # i32[B, K] number of the identifier in the automaton, NO_LEAF where it knows none
 
 
-def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, width: int, length: int, renormalize: bool) -> Beams:
+def beam_search(
+    step: Step, cache: Cache, automaton: automata.Automaton, *, width: int | Sequence[int], length: int, renormalize: bool
+) -> Beams:
     """Identifiers of highest probability among those that are legal, found level by level with `width` hypotheses.
 
     At level t, K_t = min(width, K_{t-1} C_{t-1}) hypotheses are alive at most, K_0 = 1; the loop is unrolled, so the
@@ -47,17 +49,18 @@ def beam_search(step: Step, cache: Cache, automaton: automata.Automaton, *, widt
         [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a query share, such as
         the encoder's output, belongs in the closure.
       automaton: says which tokens may follow. Pass it to the jitted caller as an argument.
-      width: K, at least 1; may exceed the number of legal identifiers.
+      width: K, at least 1; may exceed the number of legal identifiers. Or one for each level, the last of which holds for the
+        rest: (256, 50) keeps up to 256 first codes, which one row of logits scores, and 50 hypotheses from the second on.
       length: L, number of levels; of a trie, its length.
       renormalize: False: log-softmax over the whole alphabet, of which the legal tokens are then read: the score is the
         model's log-probability of the identifier. True: log-softmax over the legal tokens of each step: mass is moved to
         siblings, and rankings differ (arXiv:2504.09935). PAD after the end of an identifier adds 0 either way.
 
     Returns:
-      Beams of exactly `width` columns.
+      Beams of exactly `width` columns, of the last level's.
     """
     *_, last = _levels(step, cache, automaton, width=width, length=length, renormalize=renormalize)
-    return answers(automaton, last, width=width)
+    return answers(automaton, last, width=widths(width, length)[-1])
 
 
 class Prefixes(NamedTuple):
@@ -69,7 +72,7 @@ class Prefixes(NamedTuple):
 
 
 def beam_prefixes(
-    step: Step, cache: Cache, automaton: automata.Automaton, *, width: int, length: int, renormalize: bool
+    step: Step, cache: Cache, automaton: automata.Automaton, *, width: int | Sequence[int], length: int, renormalize: bool
 ) -> tuple[Prefixes, ...]:
     """What `beam_search` keeps at each depth 1 .. length, in this order: L of Prefixes with K_t columns.
 
@@ -100,8 +103,15 @@ def best_first(prefixes: Prefixes) -> Prefixes:
     return Prefixes(token, score, node)
 
 
+def widths(width: int | Sequence[int], length: int) -> tuple[int, ...]:
+    """Hypotheses that may be kept at each of `length` levels."""
+    each = tuple(width) if isinstance(width, Sequence) else (width,)
+    return (*each, *each[-1:] * (length - len(each)))[:length]
+
+
 def _levels(step, cache, automaton, *, width, length, renormalize) -> Iterator[Prefixes]:
-    check(cache, width=width, length=length)
+    each = widths(width, length)
+    check(cache, width=min(each, default=0), length=length)
     batch = jax.tree.leaves(cache)[0].shape[0]
     node = automaton.start(batch)  # -> [B, K], as are token and score below
     token = jnp.full((batch, 1), BOS, jnp.int32)
@@ -110,7 +120,7 @@ def _levels(step, cache, automaton, *, width, length, renormalize) -> Iterator[P
     choose = automaton.choose if hasattr(automaton, "choose") else functools.partial(best_children, automaton)
     for t in range(length):
         logits, cache = step(t, token, cache)
-        score, token, node, parent = choose(t, node, score, projection.single(logits), width=width, renormalize=renormalize)
+        score, token, node, parent = choose(t, node, score, projection.single(logits), width=each[t], renormalize=renormalize)
         if parent is not None:
             cache, history = gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)

@@ -66,11 +66,12 @@ def constraint(name: str, index: trie.Trie, ids: docids.Docids) -> Any:
     return Enumerated(index, guided.nodes(ids)) if name in TABLED else index
 
 
-def decode(name: str, step: beam.Step, cache: beam.Cache, legal: Any, *, k: int, width: int, length: int) -> Answers:
+def decode(name: str, step: beam.Step, cache: beam.Cache, legal: Any, *, k: int, width: int, length: int, first: int = 0) -> Answers:
     """The answers of a decoder. Jit it with `name` and the sizes static.
 
     step, cache, length: as for `beam_search`. legal: of `constraint`. k: answers wanted, at most `width`. width: of the
-    beam; of best-first, prefixes expanded together, and it returns k columns.
+    beam; of best-first, prefixes expanded together, and it returns k columns. first: of the beam at the first level, where it is wider and
+    prefixes are not scored beforehand anyway.
     """
     require(name)
     batch = jax.tree.leaves(cache)[0].shape[0]
@@ -85,7 +86,8 @@ def decode(name: str, step: beam.Step, cache: beam.Cache, legal: Any, *, k: int,
         guide = guided.lookahead if name == "lookahead" else guided.max_marginal
         legal, cache = guide(index, where, scores), jnp.zeros((batch, 1))
         step = lambda t, token, cache: (jnp.zeros((*token.shape, index.alphabet)), cache)
-    beams = beam.beam_search(step, cache, legal, width=width, length=length, renormalize=name == "renormalised")
+    each = (width if name in TABLED else max(first, width), width)[-length:]
+    beams = beam.beam_search(step, cache, legal, width=each, length=length, renormalize=name == "renormalised")
     return Answers(beams, jnp.full(batch, name == "max-marginal" and width >= k))
 
 
