@@ -21,6 +21,12 @@ def test_diversity_is_what_is_worked_by_hand(counts, expected):
     assert balanced.diversity(codes, num_codes=len(counts)) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize(("codes", "got"), [([], "none"), ([0, 4], "0 to 4"), ([-1, 2], "-1 to 2")])
+def test_the_diversity_of_no_codes_or_of_codes_that_there_are_not_is_refused(codes, got):
+    with pytest.raises(ValueError, match=f"expected codes from 0 to 3, got {got}"):
+        balanced.diversity(np.array(codes, int), num_codes=4)
+
+
 @pytest.fixture(scope="module")
 def biased():
     """Logits that prefer two codes whatever the row, rows in groups of 60, 30, 9 and 1, and 28 that take no part."""

@@ -21,8 +21,13 @@ def diversity(codes: np.ndarray, *, num_codes: int) -> float:
     """1 - sum_j |n_j - n / K| / 2n for n codes i[n] of which n_j are j: 1 if all are used equally, 1 / K if only one is.
 
     GenRet's measure. n / K is not rounded (public code does), so that n codes, one each of K > n, have n / K.
+    Raises ValueError if there are no codes, or one is not from 0 to K - 1.
     """
-    counts = np.bincount(np.asarray(codes).reshape(-1), minlength=num_codes)
+    codes = np.asarray(codes).reshape(-1)
+    if not len(codes) or codes.min() < 0 or codes.max() >= num_codes:
+        got = f"{codes.min()} to {codes.max()}" if len(codes) else "none"
+        raise ValueError(f"diversity: expected codes from 0 to {num_codes - 1}, got {got}")
+    counts = np.bincount(codes, minlength=num_codes)
     total = counts.sum()
     return float(1 - np.abs(counts - total / num_codes).sum() / (2 * total))
 
