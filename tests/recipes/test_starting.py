@@ -148,6 +148,14 @@ def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
     jax.tree.map(np.testing.assert_array_equal, got["decoder_0"], start.params["params"]["decoder_0"])
 
 
+def test_a_head_of_its_own_begins_as_the_logits_of_a_tied_table_are_scaled():
+    start = starting.Start("there", "", SHAPE, drawn(SHAPE), "")
+    fresh = drawn(dataclasses.replace(SHAPE, target_vocab=400, tied=False, shared=False), 1)
+    got = starting.grafted(fresh, start, jax.random.key(0))["params"]
+    head, rows = np.asarray(got["head"]["kernel"]).T, np.asarray(got["target_embedding"]["embedding"])
+    assert head.std() * 16**0.5 == pytest.approx(rows.std(), rel=0.05)  # draws of 6400
+
+
 def test_another_head_keeps_its_own_parameters(weights):
     """NCI's: the layers are the weights', the decoder of prefixes stays as drawn."""
     start = starting.of_weights(weights)
