@@ -146,7 +146,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     params = codebooks.widened(params, ids.alphabet)
     params = _fit_to(ids.tokens, params, material, shape, config, num_codes, held, budget, share, config.decay, fit_key, log)
     found = tokenizer.tokenize(params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes)
-    log.scalars(budget, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
+    log.scalars(log.reached, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {"tokenizer_of_documents": about}
 
