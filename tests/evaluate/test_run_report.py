@@ -185,3 +185,15 @@ def test_categories_are_the_first_values_that_tell_documents_apart():
     assert beauty == (["Nails", "Hair", "Beauty"], "categories, value 2")
     assert of("year: 1995; genres: Drama, Crime", "genres: Comedy", "year: 1990") == (["Drama", "Comedy", "none"], "genres")
     assert of("brand: A", "", "", titles=("os.path", "_os.x", "")) == (["os", "os", "none"], "first word of the title")
+
+
+def test_training_in_stages_has_a_figure_of_all_of_them():
+    stages = [("warm-up-1", {}), ("main-1", {"conflicts": 1.0, "diversity_1": 0.9, "usage_1": 1.0}), ("fit-1", {}), ("warm-up-2", {})]
+    stages += [("main-2", {"conflicts": 0.125, "diversity_1": 0.9, "diversity_2": 0.8125, "usage_1": 1.0, "usage_2": 0.75})]
+    rows = [{"phase": phase, "step": 10, "loss": 1.0, **found} for phase, found in stages]
+    fitted = dataclasses.replace(zoo.fit("markov", "toy-walks", quiet=True), history=tuple(rows))
+    source = run_sections.training(fitted)
+    assert "12.5% of documents share their codes in the end, and diversity is 0.81 at least" in source
+    assert source.count("<img") == 1 + len(stages)
+    once = dataclasses.replace(fitted, history=tuple(rows[:4]))  # nothing to compare
+    assert run_sections.training(once).count("<img") == 4
