@@ -111,7 +111,7 @@ def stages(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, pane
     drawn, grid = figure(None, None, size=(9.6, 1.2 + 1.7 * len(panels)), shape=(len(panels), 1))
     for axes, (panel, heading) in zip(grid, panels.items()):
         for first, last in list(spans.values())[1::2]:
-            axes.axvspan(first, last, color=SHADE, linewidth=0)
+            axes.axvspan(first, last, color=SHADE, linewidth=0, zorder=0)  # the grid stays above
         for number, name in enumerate(sorted({name for row in rows for name in row if _panel(name) == panel})):
             kept = [row for row in rows if name in row]
             steps = np.array([spans[row["phase"]][0] + row["step"] for row in kept])
