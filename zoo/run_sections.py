@@ -111,7 +111,7 @@ def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> page.Html:
     codes = named.codes_of(fitted.config, fitted.state)
     if codes is None:
         return page.section("Identifiers", page.element("p", "This system has none: it scores documents by what they are."), name="identifiers")
-    available, tokens = getattr(fitted.config, "codes", None), fitted.state["docids"]["tokens"]
+    available, tokens = named.num_codes_of(fitted.config, fitted.state), fitted.state["docids"]["tokens"]
     found = named.spread(codes, available)
     ends = (codes == 0).any(axis=0)  # short identifiers: their end counts as a code
     header = ("level", "codes in use", *(("of", "usage") if available else ()), "perplexity", "distinct prefixes", "bits so far")

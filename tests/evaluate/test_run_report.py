@@ -5,12 +5,13 @@ import dataclasses
 import io
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, records, run_report, run_sections
+from zoo import cli, recipes, records, run_report, run_sections
 from zoo.data import categories, histories, toy
 from zoo.evaluate import compare, exposure, measures, page, recommend
 
@@ -197,3 +198,14 @@ def test_training_in_stages_has_a_figure_of_all_of_them():
     assert source.count("<img") == 1 + len(stages)
     once = dataclasses.replace(fitted, history=tuple(rows[:4]))  # nothing to compare
     assert run_sections.training(once).count("<img") == 4
+
+
+def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
+    codes = np.arange(8)[:, None] % 2
+    state = {"docids": {"tokens": np.concatenate([codes + 1, 3 + np.arange(8)[:, None] // 2], axis=1)}}
+    learned = {"tokenizer_of_documents": {"codes": codes, "num_codes": np.asarray(2)}}
+    corpus = records.Corpus(tuple(map(str, range(8))), ("",) * 8, tuple("abcdefgh"))
+    config = dataclasses.replace(recipes.get("genret").presets["tiny"], levels=1)
+    told = [run_sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus) for found in (state | learned, state)]
+    assert [rows_of(source, "Identifiers")[1][1:4] for source in told] == [["2", "2", "1.000"], ["2", "8", "0.250"]]
+    assert ["Collapsed" in source for source in told] == [False, True]
