@@ -135,7 +135,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     budget = seq2seq.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
-        share, held = 1 - config.learning, config.levels - 1
+        share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1  # the fit of the last position is the last of all
     else:
         codes, share, held = _given(config, embedded.documents, num_codes, code_key), 1.0, 0
     log.phase(f"fit-{config.levels}")
