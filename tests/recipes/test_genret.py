@@ -14,7 +14,7 @@ from zoo.data import tokens, toy
 from zoo.docids import docids, quantize
 from zoo.index import growth, trie
 from zoo.nets import codebooks, transformer
-from zoo.recipes import genret, identifiers, seq2seq
+from zoo.recipes import genret, identifiers, reading, seq2seq
 from zoo.train import loop, log as logs, plan as plans
 
 SHORT = {"steps": 24, "batch": 32, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "encoder_layers": 0}
@@ -211,3 +211,13 @@ def test_documents_without_any_query_ask_for_themselves(collection):
     alone = records.Collection("alone", collection.corpus, records.Queries((), ()), {})
     fitted = quick(alone, generated=0, identifiers="random")
     assert len(zoo.retrieve(fitted, "bab", 5).answers(0)) == 5
+
+
+def test_documents_that_nothing_asks_for_are_no_more_of_the_training_than_they_are():
+    tokenizer = tokens.train(["a b c d e f g h"], size=100)
+    texts = reading.Texts(["a b", "c d", "e f", "g h"], queries=["a", "c", "e"], answers=[0, 1, 2], made=[], origins=[], tokenizer=tokenizer)
+    share = lambda **changed: genret._material(texts._replace(**changed), genret.Config(generated=0)).made_share
+    assert share() == 1 / 4  # one of four examples with queries, not half of them
+    assert share(queries=[], answers=[]) == 1.0
+    assert share(contents=["a b", "c d", "e f"]) == 0.0
+    assert share(made=["g"], origins=[3]) == genret.Config().generated_share

@@ -241,7 +241,7 @@ def _material(texts: reading.Texts, config: Config) -> Material:
     alone = sorted(set(range(len(texts.contents))) - {*texts.answers, *texts.origins})
     owner = np.array([*texts.answers, *texts.origins, *alone], np.int64)
     num_real = len(texts.answers)
-    made_share = (config.generated_share if num_real else 1.0) if len(owner) > num_real else 0.0
+    made_share = (config.generated_share if texts.made else len(alone) / len(owner)) if num_real else 1.0
     asking = texts.encode([*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length)
     documents = texts.encode(texts.contents, config.document_length)
     return Material(documents, asking, owner, num_real, made_share, tokens.unknown(texts.tokenizer))
