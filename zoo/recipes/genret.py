@@ -347,10 +347,13 @@ RECIPE = recipes.Recipe(
     retrieve=retrieve,
     deviations=(
         "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
-        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq) and drawn from its 10 likeliest tokens; the paper draws "
+        "them from docT5query with top-p 0.8 and temperature 0.8",
+        "K is at most a quarter of the number of documents",
         "a batch holds several prefixes whose documents are few, and the reconstruction is among those of one prefix by a mask; "
         "public code has one prefix a batch, filled up with others",
-        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1",
+        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1. A document without siblings there "
+        "has its most probable code",
         "the reconstruction has a term for every position, as eq. 5 does; public code has the current one",
         "centroids are scaled by the root of the width, and so are products of vectors in the contrast",
         "clusters have at most 2K documents, or 2N/K where K of those would not hold all; assignment to them is a heuristic",
