@@ -34,8 +34,8 @@ RECIPE = recipes.Recipe(
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vector_start=False, word_dropout=0.0, batch=128, steps=1_000_000, rate=5e-4, warmup=100_000, decay="linear", beam=20,
-            smoothing=0.0, decoding="free",
+            BASE, vector_start=False, queries="seq2seq", word_dropout=0.0, batch=128, steps=1_000_000, rate=5e-4, warmup=100_000, decay="linear",
+            beam=20, smoothing=0.0, decoding="free",
         ),
     },
     fit=dsi.fit,

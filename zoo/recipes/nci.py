@@ -205,7 +205,8 @@ RECIPE = recipes.Recipe(
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vectors="minilm", vector_start=False, word_dropout=0.0, batch=512, rate=2e-4, visits=500.0, length_penalty=0.8,
+            BASE, vectors="minilm", vector_start=False, queries="seq2seq", word_dropout=0.0, batch=512, rate=2e-4, visits=500.0,
+            length_penalty=0.8,
         ),
     },
     fit=fit,
