@@ -104,9 +104,9 @@ for label, (usage, diversity, conflicts) in spreads.items():
 learned = systems["GenRet"]
 codes = np.asarray(learned.state["tokenizer_of_documents"]["codes"])
 words = [set(text.lower().replace("(", " ").replace(")", " ").replace(",", " ").split()) for text in collection.corpus.contents()]
-vocabulary = {word for own in words for word in own if word.isalpha() and len(word) > 2}
+vocabulary = sorted({word for own in words for word in own if word.isalpha() and len(word) > 2})
 has = {word: np.array([word in own for own in words]) for word in vocabulary}
-common = [word for word in vocabulary if has[word].sum() >= 4]
+common = [word for word in vocabulary if 4 <= has[word].sum() <= len(words) / 5]  # not "the", nor what is rare
 for code in np.argsort(-np.bincount(codes[:, 0]))[:6]:
     inside = codes[:, 0] == code
     lift = {word: has[word][inside].mean() - has[word][~inside].mean() for word in common}

@@ -89,7 +89,7 @@ display(Image(plots.training_curves([row["step"] for row in first], curves, RUNS
 
 # %%
 def command(out):
-    chosen = {"steps": 300 if SMALL else 1500, **short}
+    chosen = {"steps": 150 if SMALL else 1500, **short}
     sets = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
     return [sys.executable, "-m", "zoo", "fit", "dsi", "--data", "toy", "--size", "tiny", *sets, "--out", str(out)]
 
@@ -101,7 +101,7 @@ while begun.poll() is None and not (log.exists() and '"loss"' in log.read_text()
     time.sleep(0.1)
 begun.send_signal(signal.SIGTERM)
 told = begun.communicate()[1].decode().strip().splitlines()[-1]
-print(told)
+print(told.partition(";")[0])
 subprocess.run(command(RUNS / "stopped"), env=alone, check=True, capture_output=True)
 subprocess.run(command(RUNS / "whole"), env=alone, check=True, capture_output=True)
 
