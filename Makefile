@@ -28,7 +28,7 @@ test-notebooks: $(READY)
 notebooks: $(READY)
 	$(BIN)/python -m jupytext --quiet --to ipynb colab/*.py
 
-pictures: $(READY) # NOTEBOOKS="01 04"; all of them take about 40 minutes
+pictures: $(READY) # NOTEBOOKS="01 04"; all take about 35 minutes
 	$(BIN)/python docs/pictures.py $(NOTEBOOKS)
 
 docs: $(READY)
