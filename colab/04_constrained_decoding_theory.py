@@ -115,7 +115,7 @@ def live(draw, **ranges):
 live(draw_costs, leaves=(2, 256, 2))
 
 # %% [markdown]
-# Where does it hold? The map has every branch size and every $p$. Inside the black line the published form is a bound. Outside, on
+# Where does it hold? The map has every branch size and every $p$. Inside the drawn line the published form is a bound. Outside, on
 # both sides, it is not: for small $p$ it grows while the cost vanishes, and near $p = 1$ it lacks a factor $1 - p$.
 
 # %%
