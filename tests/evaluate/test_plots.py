@@ -25,6 +25,13 @@ def has_colour(image, colour):
     return (np.abs(image - wanted).max(axis=-1) < 0.02).sum() > 50
 
 
+def test_a_picture_carries_its_title(tmp_path):
+    from PIL import Image
+
+    with Image.open(plots.hit_curves(curves(), tmp_path / "hits.png", title="“a” → b")) as picture:
+        assert picture.info["Title"] == "“a” → b"
+
+
 def test_each_system_has_its_line_in_its_colour(tmp_path):
     path = plots.hit_curves(curves(), tmp_path / "new" / "hits.png")
     image = pixels(path)

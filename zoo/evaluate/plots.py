@@ -253,18 +253,27 @@ def save(drawn, axes, path: str | os.PathLike, title: str, *, legend: str | None
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
     elif legend:
         axes.legend(loc=legend, frameon=False, labelcolor=INK)
-    return write(drawn, path)
+    return _written(drawn, path, title)
 
 
 def write(drawn, path: str | os.PathLike, title: str = "") -> pathlib.Path:
     """Saves a figure as PNG, whole or not at all, with a title over its panels; returns the path."""
     if title:
         drawn.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
+    return _written(drawn, path, title)
+
+
+def about(title: str) -> dict[str, str]:
+    """Metadata of a PNG: its title, so that a page can write it under the picture."""
+    return {"Title": title.replace(r"\$", "$")}
+
+
+def _written(drawn, path: str | os.PathLike, title: str) -> pathlib.Path:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.file(path, "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a script without a font is drawn as boxes
-        drawn.savefig(out, format="png", facecolor="white")
+        drawn.savefig(out, format="png", facecolor="white", metadata=about(title))
     return path
 
 
