@@ -8,9 +8,10 @@ TESTS ?=
 WORKERS ?= 2
 DATA ?= pydocs
 MINUTES ?= 8
+NOTEBOOKS ?=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-fast test-t5x test-notebooks notebooks docs readme results measure clean
+.PHONY: demo test test-fast test-t5x test-notebooks notebooks pictures docs readme results measure clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
@@ -26,6 +27,9 @@ test-notebooks: $(READY)
 
 notebooks: $(READY)
 	$(BIN)/python -m jupytext --quiet --to ipynb colab/*.py
+
+pictures: $(READY) # NOTEBOOKS="01 04"; all take about 35 minutes
+	$(BIN)/python docs/pictures.py $(NOTEBOOKS)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -63,7 +63,7 @@ def measure(data: str, *, minutes: float, work: pathlib.Path, size: str, systems
             continue
         trains = hasattr(recipes.get(recipe).presets[size], "minutes")
         options = options | ({"minutes": float(minutes)} if trains else {})
-        for seed in seeds if trains else seeds[:1]:
+        for seed in seeds if trains else SEEDS[:1]:
             path = folder / f"{slug(name)}.{seed}.json"
             run = {"system": name, "recipe": recipe, "size": size, "options": options, "seed": seed, "corpus": about["corpus"]}
             if path.exists():

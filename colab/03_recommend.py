@@ -15,7 +15,7 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
 #
-# TIGER gives every film a name of a few codes, so that films alike have names alike, reads the names of what a user saw, and writes
+# TIGER gives every film a name, a few codes long, so that films alike have names alike, reads the names of what a user saw, and writes
 # the name of what comes next. Here it meets the rows that it has to beat: popularity, a table of counts (a Markov chain), and
 # SASRec, a network that scores every film. Same users, same split, all films compete. About nine minutes on any runtime.
 
@@ -78,7 +78,7 @@ systems = {
     "TIGER": zoo.fit("tiger", logs, size="tiny" if SMALL else "small", options={} if SMALL else minutes),
 }
 
-# %%
+# %% tags=["not-on-site"]
 results = {name: zoo.evaluate(system, logs) for name, system in systems.items()}
 runs = [
     compare.Run(name, result.per_query, systems[name].about["seconds"], result.queries_per_second) for name, result in results.items()
@@ -89,8 +89,8 @@ display(Image(plots.hit_curves({name: result.hit_curve for name, result in resul
 # %% [markdown]
 # ## Names of films
 #
-# Rings are codes, the first inmost, coloured by genre. Nobody told the codes about genres: they come from titles, years, genres'
-# words and from what people see one after the other.
+# Rings are codes, the first inmost, coloured by genre, the paler the fewer films of a slice have it. The codes come from what is
+# written about a film (title, year, and its genres among the words) and from what people see one after the other.
 
 # %%
 genres, where = categories.of(logs.corpus)

@@ -15,8 +15,9 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
 #
-# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh is a flag. This notebook spreads a fit
-# over every device that it finds, in bf16, stops a training in the middle and goes on, and writes what
+# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh, the grid of devices that share the work,
+# is a flag. This notebook spreads a fit over every device that it finds, in bf16 (floats of 16 bits), stops a training in the middle
+# and goes on, and writes what
 # [t5x](https://github.com/google-research/t5x) needs to train the same model. About five minutes on any runtime.
 
 # %%
@@ -64,11 +65,12 @@ print(f"running on {devices} x {jax.devices()[0].device_kind}")
 # and gathers what a layer needs. Computation is bf16, the parameters that the optimiser changes stay f32.
 
 # %%
-steps = {"steps": 30 if SMALL else 600, "dtype": "bfloat16"}
+short = {"encoder_layers": 0, "document_length": 8, "query_length": 8} if SMALL else {}  # one small program to compile
+options = {"steps": 30 if SMALL else 600, "dtype": "bfloat16", **short}
 meshes = {"one device": "", "data": f"data={devices}"}
 if devices % 2 == 0 and not SMALL:
     meshes["data and model"] = f"data={devices // 2},model=2"
-fits = {name: zoo.fit("dsi", "toy", size="tiny", options=steps, plan=plans.Plan(mesh=mesh)) for name, mesh in meshes.items()}
+fits = {name: zoo.fit("dsi", "toy", size="tiny", options=options, plan=plans.Plan(mesh=mesh)) for name, mesh in meshes.items()}
 for name, fitted in fits.items():
     rates = [row["examples_per_second"] for row in fitted.history if "examples_per_second" in row]
     print(f"{name:15s} {meshes[name] or '-':18s} loss {fitted.history[-1]['loss']:.4f}  {np.median(rates):8,.0f} examples/s")
@@ -87,18 +89,19 @@ display(Image(plots.training_curves([row["step"] for row in first], curves, RUNS
 
 # %%
 def command(out):
-    options = ["--set", f"steps={60 if SMALL else 1500}", "--size", "tiny", "--out", str(out)]
-    return [sys.executable, "-m", "zoo", "fit", "dsi", "--data", "toy", *options]
+    chosen = {"steps": 150 if SMALL else 1500, **short}
+    sets = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+    return [sys.executable, "-m", "zoo", "fit", "dsi", "--data", "toy", "--size", "tiny", *sets, "--out", str(out)]
 
 
 alone = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
 begun = subprocess.Popen(command(RUNS / "stopped"), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 log = RUNS / "stopped" / "log.jsonl"
 while begun.poll() is None and not (log.exists() and '"loss"' in log.read_text()):
-    time.sleep(0.2)
+    time.sleep(0.1)
 begun.send_signal(signal.SIGTERM)
-_, told = begun.communicate()
-print("stopped:", told.decode().strip().splitlines()[-1])
+told = begun.communicate()[1].decode().strip().splitlines()[-1]
+print(told.partition(";")[0])
 subprocess.run(command(RUNS / "stopped"), env=alone, check=True, capture_output=True)
 subprocess.run(command(RUNS / "whole"), env=alone, check=True, capture_output=True)
 
@@ -124,6 +127,7 @@ for path in sorted((RUNS / "exported").iterdir()):
 # %%
 ends = {name: fitted.history[-1]["loss"] for name, fitted in fits.items()}
 assert max(ends.values()) - min(ends.values()) < 0.05 * max(ends.values()), "every mesh trains the same model, up to bf16 rounding"
+assert "stopped at step" in told, "it did not come to its end"
 assert all(jax.tree.leaves(same)), "a fit that was stopped ends where an uninterrupted one does, bit for bit"
 assert json.loads((RUNS / "whole" / "fit.json").read_text())["recipe"] == "dsi"
 assert (RUNS / "exported").is_dir() and any((RUNS / "exported").iterdir()), "what t5x needs is written"

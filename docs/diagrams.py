@@ -47,22 +47,40 @@ ROWS = {"popularity": "popularity", "markov": "Markov chain", "semanticknn": "li
         "gru4rec": "GRU4Rec", "sasrec": "SASRec", "tiger": "TIGER"}  # fmt: skip  # of results/recommend.json
 
 
+WIDE, TALL, ARROW = 5.9, 1.5, 0.28  # inches, of the figure and of an arrow
+
+
 def png(name: str) -> bytes:
     """The figure of a system as PNG; KeyError for a system that has none."""
     learns, answers = STEPS[name]
-    drawn, (axes,) = plots.figure(None, None, size=(8.4, 2.5))
+    drawn, (axes,) = plots.figure(None, None, size=(WIDE, TALL))
+    drawn.set_layout_engine("none")
+    axes.set_position((0, 0, 1, 1))
     axes.set_axis_off()
-    for height, (title, boxes) in enumerate((("answers", answers), ("learns", learns))):
-        axes.text(-0.62, height, title, ha="right", va="center", fontsize=9, color=plots.INK, weight="bold")
+    axes.set_xlim(0, WIDE)
+    axes.set_ylim(0, TALL)
+    for height, title, boxes in ((0.74 * TALL, "learns", learns), (0.26 * TALL, "answers", answers)):
+        axes.text(0.08, height, title, ha="left", va="center", fontsize=9, color=plots.INK, weight="bold")
+        end = 0.75
         for place, box in enumerate(boxes):
-            trained = box.startswith("*")
-            colour = plots.COLOURS[0] if trained else "#888888"
-            style = {"boxstyle": "round,pad=0.5", "facecolor": "#E8F2FA" if trained else "white", "edgecolor": colour, "linewidth": 1.4}
-            axes.text(place, height, box.removeprefix("*"), ha="center", va="center", fontsize=8, color=plots.INK, bbox=style, zorder=2)
             if place:
-                axes.annotate("", (place - 0.36, height), (place - 0.64, height), arrowprops={"arrowstyle": "->", "color": plots.INK}, zorder=3)
-    axes.set_xlim(-0.9, 3.6)
-    axes.set_ylim(-0.55, 1.55)
+                axes.annotate("", (end + ARROW, height), (end, height), arrowprops={"arrowstyle": "->", "color": plots.INK})
+                end += ARROW
+            end = _box(axes, end, height, box)
     out = io.BytesIO()
     drawn.savefig(out, format="png", facecolor="white")
     return out.getvalue()
+
+
+def _box(axes, start: float, height: float, told: str) -> float:
+    """Draws a box from `start` on; returns where it ends."""
+    trained = told.startswith("*")
+    style = {
+        "boxstyle": "round,pad=0.45", "facecolor": "#E8F2FA" if trained else "white",
+        "edgecolor": plots.COLOURS[0] if trained else "#888888", "linewidth": 1.4,
+    }  # fmt: skip
+    text = axes.text(start, height, told.removeprefix("*"), ha="left", va="center", multialignment="center", fontsize=8, color=plots.INK)
+    text.set_bbox(style)
+    pad = 0.45 * 8 / 72  # the box goes beyond its text
+    text.set_x(start + pad)
+    return start + 2 * pad + text.get_window_extent().width / axes.figure.dpi

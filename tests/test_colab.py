@@ -41,6 +41,7 @@ def test_the_badge_and_the_first_cell_name_the_repository(source):
     owner = REPOSITORY.removeprefix("https://github.com/")
     assert f"colab.research.google.com/github/{owner}/blob/main/colab/{source.stem}.ipynb" in text
     assert f'REPOSITORY = "{REPOSITORY}"' in text
+    assert f"/{owner}/blob/main/colab/{source.stem}.ipynb" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @every_notebook

@@ -1,17 +1,33 @@
 """The site builds without a warning, every link inside it resolves, and every system has its page."""
 
+import base64
 import html.parser
+import importlib.util
 import os
 import pathlib
 import subprocess
 import sys
 import urllib.parse
 
+import jupytext
+import nbformat
 import pytest
 
 from zoo import recipes
+from zoo.evaluate import plots
 
 ROOT = pathlib.Path(__file__).parents[1]
+
+
+def module(name):
+    """A module of docs/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    found = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+pictures, pages = module("pictures"), module("pages")
 
 
 class Links(html.parser.HTMLParser):
@@ -72,3 +88,68 @@ def test_every_system_has_a_page_with_its_figure_and_its_deviations(site):
 def test_every_notebook_has_a_page(site):
     for source in (ROOT / "colab").glob("*.py"):
         assert "Open in Colab" in (site / "notebooks" / source.stem / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_site_has_every_page_in_its_navigation(site):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    for page in (*(f"systems/{name}/" for name in recipes.names()), *(f"notebooks/{source.stem}/" for source in (ROOT / "colab").glob("*.py"))):
+        assert f'href="{page}"' in text
+
+
+def test_formulas_are_read_without_a_network_and_others_are_refused(site):
+    assert pages.maths(r"$0.05\,E^2[A]/p$ and $1 - p$") == "0.05\u2009<i>E</i><sup>2</sup>[<i>A</i>]/<i>p</i> and 1 \u2212 <i>p</i>"
+    assert pages.maths("5 $ or no formula") == "5 $ or no formula"
+    with pytest.raises(ValueError, match="write it in words"):
+        pages.maths(r"$\frac{k}{b}$")
+    for source in (ROOT / "colab").glob("*.py"):
+        assert "$" not in pages.maths("\n".join(cell.source for cell in jupytext.read(source).cells if cell.cell_type == "markdown"))
+
+
+def executed(folder):
+    """The source of a notebook of three cells, and it with outputs: text, and two pictures of which the site leaves one out."""
+    drawn, (axes,) = plots.figure("x", "y")
+    axes.plot([0, 1], [0, 1])
+    content = base64.b64encode(plots.save(drawn, axes, folder / "drawn.png", "a < b, and half of $p", legend=None).read_bytes()).decode()
+    source = folder / "99_story.py"
+    source.write_text('# %% [markdown]\n# # Story\n\n# %%\nprint("one")\n\n# %% tags=["not-on-site"]\nshow()\n', encoding="utf-8")
+    notebook = jupytext.read(source)
+    told = nbformat.v4.new_output("stream", name="stdout", text="running on 1 x cpu\n")
+    shown = nbformat.v4.new_output("display_data", data={"image/png": content})
+    notebook.cells[1].outputs, notebook.cells[2].outputs = [told, shown], [shown]
+    return source, notebook
+
+
+def test_what_a_notebook_shows_is_on_its_page_with_its_finding_and_where_it_is_from(tmp_path):
+    source, notebook = executed(tmp_path)
+    about = {"setting": "full", "machine": "2 cores, 1 x cpu", "date": "2026-01-01", "seconds": 1234}
+    pictures.store(source, notebook, about, tmp_path / "kept")
+    note, (first, second) = pictures.shown(source, tmp_path / "kept")
+    assert "full run of 2026-01-01 on 2 cores, 1 x cpu, 1,234 s" in note and "changed" not in note
+    assert "running on 1 x cpu" in first and "<figcaption>a &lt; b, and half of $p</figcaption>" in first and "99_story-1.png" in first
+    assert second == "" and len(list((tmp_path / "kept").glob("*.png"))) == 1
+    assert (tmp_path / "kept" / "99_story-1.png").stat().st_size < (tmp_path / "drawn.png").stat().st_size / 2
+
+
+def test_the_small_setting_is_never_shown_as_a_result(tmp_path):
+    source, notebook = executed(tmp_path)
+    pictures.store(source, notebook, {"setting": "small", "machine": "2 cores", "date": "2026-01-01", "seconds": 9}, tmp_path)
+    note, (first, _) = pictures.shown(source, tmp_path)
+    assert "Not results" in note and "make pictures NOTEBOOKS=99_story" in note
+    assert "<figcaption>Small setting, no result: a &lt; b" in first
+
+
+def test_outputs_of_other_code_say_so_and_those_of_other_cells_are_not_shown(tmp_path):
+    source, notebook = executed(tmp_path)
+    pictures.store(source, notebook, {"setting": "full", "machine": "2 cores", "date": "2026-01-01", "seconds": 9}, tmp_path)
+    text = source.read_text(encoding="utf-8")
+    source.write_text(text.replace("one", "two"), encoding="utf-8")
+    assert "code has changed since" in pictures.shown(source, tmp_path)[0]
+    source.write_text(f"{text}\n# %%\nmore()\n", encoding="utf-8")
+    assert pictures.shown(source, tmp_path) == ("", ["", "", ""])
+
+
+def test_the_pictures_of_notebooks_are_few_and_small_and_none_is_left_over():
+    kept = sorted(pictures.KEPT.glob("*.png"))
+    assert len(kept) <= 12 and all(path.stat().st_size < 150_000 for path in kept)
+    text = "".join(path.read_text(encoding="utf-8") for path in pictures.KEPT.glob("*.json"))
+    assert all(f'"{path.name}"' in text for path in kept)

@@ -33,7 +33,8 @@ ALLOWED = {
     "zoo.exported": {"zoo.docids", "zoo.index", "zoo.nets", "zoo.records"},  # what a launcher reads
     "zoo.transfer": BELOW_CLI | {"zoo.exported", "zoo.docids", "zoo.index"},
     "zoo.launch": {"zoo.launch", "zoo.exported", "zoo.docids", "zoo.index", "zoo.search", "zoo.nets", "zoo.data", "zoo.records"},
-    "zoo.cli": BELOW_CLI | {"zoo.demo", "zoo.run_report", "zoo.cli_data", "zoo.exported", "zoo.transfer"},
+    "zoo.cli": BELOW_CLI | {"zoo.demo", "zoo.run_report", "zoo.cli_data", "zoo.cli_parser", "zoo.exported", "zoo.transfer"},
+    "zoo.cli_parser": {"zoo.recipes"},
     "zoo.cli_data": {"zoo.records", "zoo.data", "zoo.evaluate", "zoo.recipes", "zoo.train"},
     "zoo.demo": BELOW_CLI | {"zoo.cli"},
     "zoo.__main__": {"zoo.cli"},
@@ -74,7 +75,7 @@ def top_levels_of(source):
 def files_of(package):
     """The files that a row of the table is about."""
     place = ROOT / package.replace(".", "/")
-    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.stored", "zoo.verbs", "zoo.run_sections", "zoo.run_report", "zoo.exported", "zoo.transfer", "zoo.cli", "zoo.cli_data", "zoo.demo"):
+    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.stored", "zoo.verbs", "zoo.run_sections", "zoo.run_report", "zoo.exported", "zoo.transfer", "zoo.cli", "zoo.cli_data", "zoo.cli_parser", "zoo.demo"):
         return [place / "__init__.py"] if place.is_dir() else [place.with_suffix(".py")]
     return sorted(place.rglob("*.py"))
 

@@ -1,16 +1,19 @@
 """The front door names what runs, and its numbers are those of the recorded run."""
 
 import ast
+import dataclasses
 import importlib.util
 import json
 import pathlib
 import re
+import shlex
 import sys
 
 import pytest
 
 from theory import claims
-from zoo import recipes
+from theory import cli as theory_cli
+from zoo import cli_parser, recipes
 from zoo.search import decoders
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -90,7 +93,7 @@ def test_the_number_of_claims_is_right():
     assert len(claims.names()) == 20 and "checks twenty claims" in TEXT
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?<![\w/.])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT)) - {"zoo/recipes/NAME.py"}))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?<![\w/.-])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT)) - {"zoo/recipes/NAME.py"}))
 def test_every_path_that_is_named_exists(path):
     assert (ROOT / path).exists()
 
@@ -103,3 +106,23 @@ def test_the_lines_on_what_may_be_answered_run_and_print_what_they_say(tmp_path,
     said = re.search(r"# (\[\[.*\]\])", code).group(1)
     assert re.findall(r"-?\d+", capsys.readouterr().out) == re.findall(r"-?\d+", said)
     assert (tmp_path / "runs" / "trie" / "trie.json").exists()
+
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+COMMAND = re.compile(r"^(?:    )?(?:[A-Z_]+=\S+ |srun )*(?:\.venv/bin/)?(?:python -m )?(zoo|theory|make) (.+)")
+SHOWN = [(path.name, *found.groups()) for path in PAGES for line in path.read_text("utf-8").replace("\\\n", " ").splitlines() if (found := COMMAND.match(line))]
+
+
+def test_commands_are_found():
+    assert len(SHOWN) > 40 and {program for _, program, _ in SHOWN} == {"zoo", "theory", "make"}
+
+
+@pytest.mark.parametrize(("where", "program", "line"), SHOWN)
+def test_every_command_that_is_shown_has_a_parser_that_takes_it(where, program, line):
+    words = shlex.split(line, comments=True)
+    if program == "make":
+        assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8")
+        return
+    parsed = {"zoo": cli_parser.parser, "theory": theory_cli._parser}[program]().parse_args(words)
+    options = {field.name for name in recipes.names() for field in dataclasses.fields(recipes.get(name).presets["small"])}
+    assert {setting.partition("=")[0] for setting in getattr(parsed, "set", [])} <= options

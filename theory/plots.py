@@ -79,7 +79,7 @@ def _axes(title: str) -> Iterator[tuple]:
 
         def picture() -> bytes:
             out = io.BytesIO()
-            figure.savefig(out, format="png", dpi=110)
+            figure.savefig(out, format="png", dpi=110, metadata=plots.about(title))
             return out.getvalue()
 
         yield axes, picture

@@ -78,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("name", metavar="NAME|PATH")
     out(added, "TFDS's data_dir; the dataset is a new folder in it")
     added.add_argument("--format", default="array_record", choices=("array_record", "tfrecord"), help="tfrecord, for t5x, needs TensorFlow")
-    added.add_argument("--beam", nargs="?", const="", metavar="OPTIONS", help="build the corpus of a folder by Apache Beam, with its options in one word")
+    beam = "build the corpus of a folder by Apache Beam, with its options in one word: --beam=\"--runner=...\""
+    added.add_argument("--beam", nargs="?", const="", metavar="OPTIONS", help=beam)
     added = command(
         datasets, "data cold", "write interactions in which some of the items to be predicted are new",
         "zoo data cold ml-100k --out ml-100k-cold",

@@ -20,6 +20,11 @@ DECIDES = "nDCG@10"
 DIFFERENCES = {"history": (DECIDES, "R@10"), "text": (DECIDES, "Success@1")}
 HOW = "Interval: 95 % paired bootstrap. p: paired randomisation test, Holm's correction."
 TREE_LEVELS = 2
+SHARES = {  # of `tokenizer.spread`, over all stages in which identifiers are learned
+    "conflicts": "conflicts: share of documents whose codes are another's too",
+    "diversity": "diversity: how evenly the codes of a position are used",
+    "usage": "usage: share of the codes of a position that some document has",
+}
 
 
 class Measured(NamedTuple):
@@ -79,13 +84,18 @@ def data(fitted: stored.Fitted, collection: records.Collection | records.Interac
 
 
 def training(fitted: stored.Fitted) -> page.Html:
-    """Curves of all scalars that were logged, a figure a phase."""
+    """Where identifiers are learned in stages, how they came about; and curves of all scalars that were logged, a figure a phase."""
     from zoo.evaluate import plots
 
     phases: dict[str, list] = {}
     for row in fitted.history:
         phases.setdefault(row["phase"], []).append(row)
     parts = [page.element("p", "No scalars were logged: nothing here is trained step by step.")] if not phases else []
+    spread = [row for row in fitted.history if "conflicts" in row]
+    if len({row["phase"] for row in spread}) > 1:
+        evenness = [value for name, value in spread[-1].items() if name.startswith("diversity_")]
+        found = f"{spread[-1]['conflicts']:.1%} of documents share their codes in the end, and diversity is {min(evenness):.2f} at least"
+        parts.append(_figure(functools.partial(plots.stages, fitted.history, panels=SHARES, title=found), found))
     for phase, rows in phases.items():
         losses = [row["loss"] for row in rows if "loss" in row]
         told = f": loss {losses[0]:.4g} at first, {losses[-1]:.4g} at last" if losses else ""
@@ -101,7 +111,7 @@ def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> page.Html:
     codes = named.codes_of(fitted.config, fitted.state)
     if codes is None:
         return page.section("Identifiers", page.element("p", "This system has none: it scores documents by what they are."), name="identifiers")
-    available, tokens = getattr(fitted.config, "codes", None), fitted.state["docids"]["tokens"]
+    available, tokens = named.num_codes_of(fitted.config, fitted.state), fitted.state["docids"]["tokens"]
     found = named.spread(codes, available)
     ends = (codes == 0).any(axis=0)  # short identifiers: their end counts as a code
     header = ("level", "codes in use", *(("of", "usage") if available else ()), "perplexity", "distinct prefixes", "bits so far")

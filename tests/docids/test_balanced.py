@@ -21,6 +21,12 @@ def test_diversity_is_what_is_worked_by_hand(counts, expected):
     assert balanced.diversity(codes, num_codes=len(counts)) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize(("codes", "got"), [([], "none"), ([0, 4], "0 to 4"), ([-1, 2], "-1 to 2")])
+def test_the_diversity_of_no_codes_or_of_codes_that_there_are_not_is_refused(codes, got):
+    with pytest.raises(ValueError, match=f"expected codes from 0 to 3, got {got}"):
+        balanced.diversity(np.array(codes, int), num_codes=4)
+
+
 @pytest.fixture(scope="module")
 def biased():
     """Logits that prefer two codes whatever the row, rows in groups of 60, 30, 9 and 1, and 28 that take no part."""
@@ -56,9 +62,20 @@ def test_groups_of_a_batch_do_not_hear_of_each_other(biased):
 
 def test_targets_of_a_plan_are_more_diverse_than_the_largest_logits(biased):
     logits, group, together = biased
-    plan = np.asarray(balanced.plan(balanced.scaled(logits), together))
+    plan, targets = (np.asarray(of(balanced.scaled(logits), together)) for of in (balanced.plan, balanced.targets))
     evenness = lambda codes: balanced.diversity(codes[group == 0], num_codes=NUM_CODES)
-    assert evenness(plan.argmax(axis=1)) > 0.9 > 0.4 > evenness(np.asarray(logits).argmax(axis=1))
+    assert evenness(targets) > 0.9 > 0.4 > evenness(np.asarray(logits).argmax(axis=1))
+    assert (targets == plan.argmax(axis=1))[group == 0].all()  # a tie is all that scores decide
+
+
+def test_a_row_alone_or_among_its_equals_has_its_most_probable_code_for_a_target():
+    logits = jnp.asarray(np.random.default_rng(4).normal(size=(24, NUM_CODES)), jnp.float32)
+    scores = balanced.scaled(logits)
+    targets = balanced.targets(scores, jnp.eye(24, dtype=bool))
+    np.testing.assert_array_equal(targets, logits.argmax(axis=1))
+    assert len(np.unique(targets)) > 4  # the control: not one code for all
+    equals = balanced.targets(jnp.broadcast_to(scores[:1], scores.shape), jnp.ones((24, 24), bool))
+    np.testing.assert_array_equal(equals, logits[0].argmax())
 
 
 def test_scores_span_minus_one_to_one_whatever_a_row_begins_with():

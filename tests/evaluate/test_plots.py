@@ -25,6 +25,13 @@ def has_colour(image, colour):
     return (np.abs(image - wanted).max(axis=-1) < 0.02).sum() > 50
 
 
+def test_a_picture_carries_its_title(tmp_path):
+    from PIL import Image
+
+    with Image.open(plots.hit_curves(curves(), tmp_path / "hits.png", title="“a” → b")) as picture:
+        assert picture.info["Title"] == "“a” → b"
+
+
 def test_each_system_has_its_line_in_its_colour(tmp_path):
     path = plots.hit_curves(curves(), tmp_path / "new" / "hits.png")
     image = pixels(path)
@@ -115,3 +122,15 @@ def test_scalars_with_numbers_share_a_panel_and_rows_may_lack_some(tmp_path):
     assert has_colour(image, plots.COLOURS[0]) and has_colour(image, plots.COLOURS[1])  # the second line of the second panel
     assert has_colour(alone, plots.COLOURS[0]) and not has_colour(alone, plots.COLOURS[1])
     assert image.shape == alone.shape  # two panels side by side are one row, as one is
+
+
+def test_stages_stand_one_after_another_on_one_axis(tmp_path):
+    rows = [{"phase": "a", "step": 4, "loss": 9.0}, {"phase": "a", "step": 10, "diversity_1": 0.5, "conflicts": 1.0}, {"phase": "b", "step": 5, "loss": 9.0}]
+    assert plots.spans_of(rows) == {"a": (0, 10), "b": (10, 15)}
+    rows += [{"phase": "b", "step": 8, "diversity_1": 0.5, "diversity_2": 0.9, "conflicts": 0.2}]
+    assert plots.spans_of(rows) == {"a": (0, 10), "b": (10, 18)}
+    draw = lambda rows: pixels(plots.stages(rows, tmp_path / "stages.png", panels={"conflicts": "conflicts", "diversity": "diversity"}, title="found"))
+    both, one = draw(rows), draw(rows[:2])
+    assert has_colour(both, plots.COLOURS[1]) and not has_colour(one, plots.COLOURS[1])  # the second position's line
+    shaded = lambda image: (np.abs(image - int(plots.SHADE[1:3], 16) / 255).max(axis=-1) < 0.002).mean()
+    assert shaded(both) > 0.1 > 0.01 > shaded(one)  # every other stage; edges of letters

@@ -5,12 +5,13 @@ import dataclasses
 import io
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, records, run_report, run_sections
+from zoo import cli, recipes, records, run_report, run_sections
 from zoo.data import categories, histories, toy
 from zoo.evaluate import compare, exposure, measures, page, recommend
 
@@ -185,3 +186,26 @@ def test_categories_are_the_first_values_that_tell_documents_apart():
     assert beauty == (["Nails", "Hair", "Beauty"], "categories, value 2")
     assert of("year: 1995; genres: Drama, Crime", "genres: Comedy", "year: 1990") == (["Drama", "Comedy", "none"], "genres")
     assert of("brand: A", "", "", titles=("os.path", "_os.x", "")) == (["os", "os", "none"], "first word of the title")
+
+
+def test_training_in_stages_has_a_figure_of_all_of_them():
+    stages = [("warm-up-1", {}), ("main-1", {"conflicts": 1.0, "diversity_1": 0.9, "usage_1": 1.0}), ("fit-1", {}), ("warm-up-2", {})]
+    stages += [("main-2", {"conflicts": 0.125, "diversity_1": 0.9, "diversity_2": 0.8125, "usage_1": 1.0, "usage_2": 0.75})]
+    rows = [{"phase": phase, "step": 10, "loss": 1.0, **found} for phase, found in stages]
+    fitted = dataclasses.replace(zoo.fit("markov", "toy-walks", quiet=True), history=tuple(rows))
+    source = run_sections.training(fitted)
+    assert "12.5% of documents share their codes in the end, and diversity is 0.81 at least" in source
+    assert source.count("<img") == 1 + len(stages)
+    once = dataclasses.replace(fitted, history=tuple(rows[:4]))  # nothing to compare
+    assert run_sections.training(once).count("<img") == 4
+
+
+def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
+    codes = np.arange(8)[:, None] % 2
+    state = {"docids": {"tokens": np.concatenate([codes + 1, 3 + np.arange(8)[:, None] // 2], axis=1)}}
+    learned = {"tokenizer_of_documents": {"codes": codes, "num_codes": np.asarray(2)}}
+    corpus = records.Corpus(tuple(map(str, range(8))), ("",) * 8, tuple("abcdefgh"))
+    config = dataclasses.replace(recipes.get("genret").presets["tiny"], levels=1)
+    told = [run_sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus) for found in (state | learned, state)]
+    assert [rows_of(source, "Identifiers")[1][1:4] for source in told] == [["2", "2", "1.000"], ["2", "8", "0.250"]]
+    assert ["Collapsed" in source for source in told] == [False, True]

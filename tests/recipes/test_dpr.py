@@ -152,8 +152,8 @@ def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_pat
     whole = zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True)
     contrast, losses = contrasting.contrast, []
 
-    def until_the_second(shape, config):
-        losses.append(contrast(shape, config))
+    def until_the_second(shape, config, **options):
+        losses.append(contrast(shape, config, **options))
         if len(losses) == 2:
             raise KeyboardInterrupt
         return losses[-1]

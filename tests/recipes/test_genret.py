@@ -14,7 +14,7 @@ from zoo.data import tokens, toy
 from zoo.docids import docids, quantize
 from zoo.index import growth, trie
 from zoo.nets import codebooks, transformer
-from zoo.recipes import genret, identifiers, seq2seq
+from zoo.recipes import genret, identifiers, reading, seq2seq
 from zoo.train import loop, log as logs, plan as plans
 
 SHORT = {"steps": 24, "batch": 32, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "encoder_layers": 0}
@@ -55,6 +55,8 @@ def test_stages_come_in_their_order_and_each_tells_how_it_goes(stages):
         assert {"alone", "filling", "contrast", "retrieval"} <= told[f"warm-up-{position}"]
         assert {"reconstruction", "commitment", "conflicts", f"diversity_{position}", f"usage_{position}"} <= told[f"main-{position}"]
     assert "kept" in told["fit-2"] and "diversity_2" not in told["main-1"]
+    last = {name: max(row["step"] for row in fitted.history if row["phase"] == name) for name in names}
+    assert sum(last.values()) == pytest.approx(SHORT["steps"], abs=1)  # shares of the steps are rounded; nothing is told of a step beyond
 
 
 def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages):
@@ -209,3 +211,13 @@ def test_documents_without_any_query_ask_for_themselves(collection):
     alone = records.Collection("alone", collection.corpus, records.Queries((), ()), {})
     fitted = quick(alone, generated=0, identifiers="random")
     assert len(zoo.retrieve(fitted, "bab", 5).answers(0)) == 5
+
+
+def test_documents_that_nothing_asks_for_are_no_more_of_the_training_than_they_are():
+    tokenizer = tokens.train(["a b c d e f g h"], size=100)
+    texts = reading.Texts(["a b", "c d", "e f", "g h"], queries=["a", "c", "e"], answers=[0, 1, 2], made=[], origins=[], tokenizer=tokenizer)
+    share = lambda **changed: genret._material(texts._replace(**changed), genret.Config(generated=0)).made_share
+    assert share() == 1 / 4  # one of four examples with queries, not half of them
+    assert share(queries=[], answers=[]) == 1.0
+    assert share(contents=["a b", "c d", "e f"]) == 0.0
+    assert share(made=["g"], origins=[3]) == genret.Config().generated_share

@@ -113,6 +113,22 @@ def test_dsi_learns_from_a_generator(monkeypatch):
     assert {row["phase"] for row in fitted.history} == {"query generator", "train"}
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dropout": 2.0}, "dropout expects 0.0 to 0.99, got 2.0"),
+        ({"steps": -3}, "steps expects 0"),
+        ({"decoder_layers": 0}, "decoder_layers expects 1"),
+        ({"encoder_layers": -1}, "encoder_layers expects 0"),
+        ({"decay": "step"}, "decay expects one of"),
+        ({"minutes": -1.0}, "minutes expects 0.0"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_by_name(options, message):
+    with pytest.raises(records.DataError, match=f"queries: option {message}"):
+        query_generator.Config(**options)
+
+
 @pytest.mark.slow
 def test_the_command_writes_a_folder_and_refuses_what_means_nothing(tmp_path, capsys):
     files.write_beir(COLLECTION, tmp_path / "toy")

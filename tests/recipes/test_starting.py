@@ -112,6 +112,19 @@ def test_items_start_from_layers_alone(weights):
     assert (np.asarray(tree["source_embedding"]["embedding"]) != published["source_embedding"]["embedding"][:rows]).all()
 
 
+def test_both_towers_of_a_dual_encoder_begin_as_the_encoder_of_the_weights(weights):
+    options = QUICK | {"towers": "two", "temperature": "0"}
+    del options["beam"]
+    system = zoo.fit("dpr", corpus(), size="tiny", options=options, init_from=weights, quiet=True)
+    published = t5_weights.load(weights).params["params"]
+    for tower in ("tower", "document_tower"):
+        tree = jax.tree.map(np.asarray, system.state["params"]["params"][tower]["encoder"])
+        for part in ("encoder_0", "encoder_bias", "encoder_norm"):
+            jax.tree.map(np.testing.assert_array_equal, tree[part], published[part])
+        np.testing.assert_array_equal(tree["source_embedding"]["embedding"][:WORDS], published["source_embedding"]["embedding"])
+    assert len(zoo.retrieve(system, "red fox", k=3).answers(0)) == 3
+
+
 def test_what_cannot_start_is_refused_in_one_line(weights, fitted, tmp_path, capsys):
     toy_folder = tmp_path / "toy"
     from zoo.data import files
@@ -146,6 +159,14 @@ def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
     got = starting.grafted(fresh, start, jax.random.key(0))["params"]
     jax.tree.map(np.testing.assert_array_equal, got["decoder_1"], fresh["params"]["decoder_1"])
     jax.tree.map(np.testing.assert_array_equal, got["decoder_0"], start.params["params"]["decoder_0"])
+
+
+def test_a_head_of_its_own_begins_as_the_logits_of_a_tied_table_are_scaled():
+    start = starting.Start("there", "", SHAPE, drawn(SHAPE), "")
+    fresh = drawn(dataclasses.replace(SHAPE, target_vocab=400, tied=False, shared=False), 1)
+    got = starting.grafted(fresh, start, jax.random.key(0))["params"]
+    head, rows = np.asarray(got["head"]["kernel"]).T, np.asarray(got["target_embedding"]["embedding"])
+    assert head.std() * 16**0.5 == pytest.approx(rows.std(), rel=0.05)  # draws of 6400
 
 
 def test_another_head_keeps_its_own_parameters(weights):

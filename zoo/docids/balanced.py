@@ -12,6 +12,7 @@ import numpy as np
 from zoo.docids import quantize
 
 EPSILON, ROUNDS = 0.1, 100  # of `plan`: the smaller epsilon, the nearer to an even assignment, and the more rounds it takes
+TIE = 0.01  # of a score added to the logarithm of its share, for rows whose shares are all the same
 LEAST_EPSILON = 0.05  # below it f32 underflows
 LLOYD = 20  # iterations at most
 
@@ -20,8 +21,13 @@ def diversity(codes: np.ndarray, *, num_codes: int) -> float:
     """1 - sum_j |n_j - n / K| / 2n for n codes i[n] of which n_j are j: 1 if all are used equally, 1 / K if only one is.
 
     GenRet's measure. n / K is not rounded (public code does), so that n codes, one each of K > n, have n / K.
+    Raises ValueError if there are no codes, or one is not from 0 to K - 1.
     """
-    counts = np.bincount(np.asarray(codes).reshape(-1), minlength=num_codes)
+    codes = np.asarray(codes).reshape(-1)
+    if not len(codes) or codes.min() < 0 or codes.max() >= num_codes:
+        got = f"{codes.min()} to {codes.max()}" if len(codes) else "none"
+        raise ValueError(f"diversity: expected codes from 0 to {num_codes - 1}, got {got}")
+    counts = np.bincount(codes, minlength=num_codes)
     total = counts.sum()
     return float(1 - np.abs(counts - total / num_codes).sum() / (2 * total))
 
@@ -32,12 +38,21 @@ def scaled(logits: jax.Array) -> jax.Array:
     return (logits - (low + high) / 2) / jnp.maximum((high - low).max() / 2, 1e-6)
 
 
+def targets(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) -> jax.Array:
+    """i32[B] the code of which each row has the largest share in `plan`, and the highest score where shares are level.
+
+    The shares of a row that is alone in its group, or among others of the same scores, are 1 / K whatever its scores are.
+    """
+    shares = plan(scores, together, epsilon=epsilon)
+    return (jnp.log(jnp.maximum(shares, 1e-30)) + TIE * scores).argmax(axis=1).astype(jnp.int32)
+
+
 def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON, rounds: int = ROUNDS) -> jax.Array:
     """f32[B, K] shares of codes of each row that maximise <P, scores> + epsilon H(P), balanced within each group of rows.
 
     A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv 1306.0895). So a group of a
-    prefix spreads over all codes whatever the others do. `P.argmax(axis=1)` are targets. All groups are balanced at once: a group's
-    sums of columns are a product with `together`.
+    prefix spreads over all codes whatever the others do. All groups are balanced at once: a group's sums of columns are a product
+    with `together`.
 
     Args:
       scores: f32[B, K] from -1 to 1 (`scaled`).

@@ -1,4 +1,4 @@
-"""Plots in one style, saved as PNG: training curves, Hit@k curves, intervals and code trees, each with its finding as the title.
+"""Plots in one style, saved as PNG: training curves, shares over stages, Hit@k curves, intervals and code trees, each with its finding as the title.
 
 Only matplotlib's figure objects are used: no window, no global state, so a plot can be drawn from any thread or notebook.
 """
@@ -19,7 +19,7 @@ from zoo.data import atomic
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 TREE_COLOURS = (*COLOURS[:6], "#004C78", "#8F3F00", "#006B4E", "#8A4E6E", "#9E6D00", "#2A7CA8")  # and their darker shades
-INK, GRID = "#333333", "#DDDDDD"
+INK, GRID, SHADE = "#333333", "#DDDDDD", "#F2F2F2"
 
 
 def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, title: str | None = None) -> pathlib.Path:
@@ -75,7 +75,7 @@ def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, tit
     """
     panels: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for row in rows for name in row if name not in ("step", "phase")):
-        panels.setdefault(name.rstrip("0123456789").rstrip("_") if name[-1:].isdigit() else name, []).append(name)
+        panels.setdefault(_panel(name), []).append(name)
     ordered = sorted(panels, key=lambda panel: "loss" not in panel)  # the losses first
     wide = 2 if len(panels) in (2, 4) else min(3, max(len(panels), 1))
     tall = -(-len(panels) // wide)
@@ -97,6 +97,48 @@ def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, tit
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     return write(drawn, path, title)
+
+
+def stages(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, panels: Mapping[str, str], title: str) -> pathlib.Path:
+    """Saves shares that were logged over all stages of a training, on one axis of steps; returns the path.
+
+    A stage begins where the one before ended; every other one is shaded, and their names are above. panels: what stands over each,
+    one below the other; its name is a scalar, or that of `name_1`, `name_2`, ..., which share it.
+
+    rows: as of `scalars`, {"phase": ..., "step": ..., name: value}, the stages in their order; values from 0 to 1.
+    """
+    spans = spans_of(rows)
+    drawn, grid = figure(None, None, size=(9.6, 1.2 + 1.7 * len(panels)), shape=(len(panels), 1))
+    for axes, (panel, heading) in zip(grid, panels.items()):
+        for first, last in list(spans.values())[1::2]:
+            axes.axvspan(first, last, color=SHADE, linewidth=0, zorder=0)  # the grid stays above
+        for number, name in enumerate(sorted({name for row in rows for name in row if _panel(name) == panel})):
+            kept = [row for row in rows if name in row]
+            steps = np.array([spans[row["phase"]][0] + row["step"] for row in kept])
+            _line(axes, steps, np.array([row[name] for row in kept], np.float64), name.replace("_", " "), number)
+            axes.lines[-1].set_drawstyle("steps-post")  # codes stay between the stages that change them
+            axes.plot(steps, [row[name] for row in kept], "o", color=COLOURS[number % len(COLOURS)], markersize=4)
+        axes.set_title(heading, color=INK, fontsize=9, loc="left")
+        axes.set_xlim(0, max(last for _, last in spans.values()))
+        axes.set_ylim(0, 1.05)
+        axes.tick_params(labelsize=8)
+        if len(axes.get_legend_handles_labels()[0]) > 1:
+            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
+    above = grid[0].secondary_xaxis("top")
+    above.set_xticks([(first + last) / 2 for first, last in spans.values()], list(map(plain, spans)), rotation=90, fontsize=7, color=INK)
+    above.tick_params(length=0)
+    above.spines["top"].set_visible(False)
+    grid[-1].set_xlabel("step of the whole training", color=INK, fontsize=8)
+    return write(drawn, path, title)
+
+
+def spans_of(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[int, int]]:
+    """First and last step of each stage, counted over all of them; rows: {"phase": ..., "step": ..., ...}, the stages in their order."""
+    lengths: dict[str, int] = {}
+    for row in rows:
+        lengths[row["phase"]] = max(lengths.get(row["phase"], 0), row["step"])
+    ends = np.cumsum(list(lengths.values())).tolist()
+    return {phase: (end - length, end) for (phase, length), end in zip(lengths.items(), ends)}
 
 
 def intervals(rows: Sequence[tuple[str, float, float, float]], path: str | os.PathLike, *, xlabel: str, title: str) -> pathlib.Path:
@@ -195,6 +237,11 @@ def figure(xlabel: str | None, ylabel: str | None, *, size: tuple[float, float] 
     return drawn, grid
 
 
+def _panel(name: str) -> str:
+    """The panel that a scalar stands in: `usage_1`, `usage_2`, ... share that of `usage`."""
+    return name.rstrip("0123456789").rstrip("_") if name[-1:].isdigit() else name
+
+
 def _line(axes, x: np.ndarray, y: np.ndarray, name: str, number: int) -> None:
     axes.plot(x, y, label=name, color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number % len(DASHES)], linewidth=2)
 
@@ -206,18 +253,27 @@ def save(drawn, axes, path: str | os.PathLike, title: str, *, legend: str | None
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
     elif legend:
         axes.legend(loc=legend, frameon=False, labelcolor=INK)
-    return write(drawn, path)
+    return _written(drawn, path, title)
 
 
 def write(drawn, path: str | os.PathLike, title: str = "") -> pathlib.Path:
     """Saves a figure as PNG, whole or not at all, with a title over its panels; returns the path."""
     if title:
         drawn.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
+    return _written(drawn, path, title)
+
+
+def about(title: str) -> dict[str, str]:
+    """Metadata of a PNG: its title, so that a page can write it under the picture."""
+    return {"Title": title.replace(r"\$", "$")}
+
+
+def _written(drawn, path: str | os.PathLike, title: str) -> pathlib.Path:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.file(path, "wb") as out, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a script without a font is drawn as boxes
-        drawn.savefig(out, format="png", facecolor="white")
+        drawn.savefig(out, format="png", facecolor="white", metadata=about(title))
     return path
 
 

@@ -16,7 +16,7 @@ from zoo.data import batches, tokens
 from zoo.index import dense
 from zoo.nets import dual, transformer
 from zoo.objectives import ranking
-from zoo.recipes import reading, seq2seq
+from zoo.recipes import reading, seq2seq, starting
 from zoo.train import loop, optimizers
 
 PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}  # the first token of a text; it tells a shared tower the side
@@ -34,6 +34,7 @@ class Examples(NamedTuple):
     known: np.ndarray  # i64[m] sorted query number x N + row of every pair that is judged relevant
     numbers: np.ndarray  # i64[n] number of each query; equal texts have one
     judged: int  # how many are train queries
+    unknown: int = tokens.UNKNOWN  # token that hides others
 
 
 def examples(texts: reading.Texts, config) -> Examples:
@@ -56,12 +57,12 @@ def examples(texts: reading.Texts, config) -> Examples:
         known=np.unique(numbers * len(texts.contents) + answers),
         numbers=numbers,
         judged=len(texts.queries) if share < 1 else 0,
+        unknown=tokens.unknown(texts.tokenizer),
     )
 
 
-def start(texts: reading.Texts, config, key: jax.Array) -> Any:
-    """Parameters before training."""
-    shape = shape_of(tokens.count(texts.tokenizer), config)
+def begun(texts: reading.Texts, shape: dual.Shape, config, key: jax.Array, start: starting.Start | None = None) -> Any:
+    """Parameters before training; where there are weights to start from, each tower has their encoder."""
     blank = jnp.zeros((1, 1), jnp.int32)
     params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
     if config.vector_start:
@@ -71,10 +72,15 @@ def start(texts: reading.Texts, config, key: jax.Array) -> Any:
             tower["encoder"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std())
             if "weight" in tower:  # states have one length each: the weights give the words their own back
                 tower["weight"] = jnp.asarray(size / size.mean())
+    if start is not None:
+        for tower in params["params"].values():
+            tower["encoder"] = starting.grafted({"params": tower["encoder"]}, start, jax.random.fold_in(key, 1))["params"]
     return params
 
 
-def train(given: Examples, params: Any, config, key: jax.Array, log, *, negatives: np.ndarray | None = None, share: float = 1.0) -> Any:
+def train(
+    given: Examples, params: Any, shape: dual.Shape, config, key: jax.Array, log, *, negatives: np.ndarray | None = None, share: float = 1.0
+) -> Any:
     """Parameters after training for a share of the steps and minutes of config.
 
     negatives: i64[n, H] wrong documents of each example beside those of its batch, -1 = none; H = 0 if None.
@@ -95,10 +101,9 @@ def train(given: Examples, params: Any, config, key: jax.Array, log, *, negative
     ]
     stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
     steps = max(1, round(share * seq2seq.num_steps(config, len(given.documents))))
-    shape = shape_of(params["params"]["tower"]["encoder"]["source_embedding"]["embedding"].shape[0], config)
     shape = dataclasses.replace(shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat))
     return loop.train(
-        contrast(shape, config),
+        contrast(shape, config, unknown=given.unknown),
         params,
         WithDocuments(stream, given),
         optimizers.adamw(
@@ -113,14 +118,14 @@ def train(given: Examples, params: Any, config, key: jax.Array, log, *, negative
     )
 
 
-def contrast(shape: dual.Shape, config) -> loop.Loss:
+def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
     """Loss of batches {"source": i32[B, S], "document": i32[C, S'], "allowed": bool[B, C]}: eq. 2; document i answers query i."""
     net = dual.DualEncoder(shape)
 
     def loss(params, batch, key):
         drop, hide, hide_documents = jax.random.split(key, 3)
-        source = seq2seq.hidden(batch["source"], hide, config.word_dropout)
-        document = seq2seq.hidden(batch["document"], hide_documents, config.word_dropout)
+        source = seq2seq.hidden(batch["source"], hide, config.word_dropout, unknown)
+        document = seq2seq.hidden(batch["document"], hide_documents, config.word_dropout, unknown)
         scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (config.temperature or 1.0)
         scores = jnp.where(batch["allowed"], scores, -jnp.inf)
         right = jnp.arange(len(source))
@@ -164,7 +169,7 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
     return dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
 
 
-def shape_of(vocabulary: int, config) -> dual.Shape:
-    """Sizes of the encoders that read so many words."""
+def shape_of(vocabulary: int, config, start: starting.Start | None = None) -> dual.Shape:
+    """Sizes of the encoders that read so many words; of the family of the weights to start from, if there are any."""
     encoder = transformer.Shape(source_vocab=vocabulary, target_vocab=1, target_length=1, **{field: getattr(config, field) for field in SHAPE})
-    return dual.Shape(encoder, config.pooling, config.towers, normalised=config.temperature > 0)
+    return dual.Shape(starting.shaped(encoder, start), config.pooling, config.towers, normalised=config.temperature > 0)

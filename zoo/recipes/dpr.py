@@ -23,7 +23,7 @@ from zoo import recipes, records
 from zoo.data import tokens
 from zoo.index import dense
 from zoo.nets import dual
-from zoo.recipes import contrasting, options, reading
+from zoo.recipes import contrasting, options, reading, starting
 from zoo.train import optimizers
 
 ONE_OF = {"pooling": dual.POOLINGS, "towers": dual.TOWERS, "dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
@@ -75,15 +75,16 @@ class Config:
         options.require("dpr", self, one_of=ONE_OF, limits=LIMITS)
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """Tokenizer, parameters of the encoders, and the vectors of the documents."""
-    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()))
+    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start)
     given = contrasting.examples(texts, config)
     init_key, train_key = jax.random.split(key)
-    params = contrasting.start(texts, config, init_key)
+    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config, start)
+    params = contrasting.begun(texts, shape, config, init_key, start)
     log.phase("train")
-    params = contrasting.train(given, params, config, train_key, log)
-    return packed(params, texts, given, config, collection.corpus)
+    params = contrasting.train(given, params, shape, config, train_key, log)
+    return packed(params, shape, texts, given, collection.corpus)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
@@ -109,9 +110,8 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     return state | {"vectors": np.concatenate([state["vectors"], fresh]), "corpus_ids": json.dumps([*ids, *corpus.ids])}
 
 
-def packed(params: Any, texts: reading.Texts, given: contrasting.Examples, config: Config, corpus: records.Corpus) -> dict:
+def packed(params: Any, shape: dual.Shape, texts: reading.Texts, given: contrasting.Examples, corpus: records.Corpus) -> dict:
     """The state that `retrieve` reads."""
-    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config)
     return {
         "params": params,
         "vectors": contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT),
@@ -138,7 +138,7 @@ PRESETS = {
     ),
 }  # fmt: skip
 DEVIATIONS = (
-    "trained from scratch: the paper starts from BERT, and its encoders are BERT's; these are T5's",
+    "trained from scratch unless --init-from names T5 weights, whose encoder both towers then have; the paper's encoders are BERT's",
     "small and base have one tower for both sides, and the cosine over a temperature; the paper two towers and the plain product",
     "small's text is a bag of words (encoder_layers=0) with a learned weight a word (pooling=weighted)",
     "word embeddings and weights start from the SVD of the documents and their train queries (vector_start)",
@@ -155,4 +155,5 @@ RECIPE = recipes.Recipe(
     extend=extend,
     retrieve=retrieve,
     deviations=(*DEVIATIONS, "no mined negatives, the paper's in-batch setting; dpr-hn has them"),
+    starts=True,
 )

@@ -22,7 +22,7 @@ from zoo import recipes, records
 from zoo.data import tokens
 from zoo.index import dense, lexical
 from zoo.nets import dual
-from zoo.recipes import contrasting, dpr, options, reading
+from zoo.recipes import contrasting, dpr, options, reading, starting
 
 ROUNDS = {"bm25": "train on BM25's negatives", "own": "train on its own negatives"}
 
@@ -41,12 +41,13 @@ class Config(dpr.Config):
         options.require("dpr-hn", self, one_of={}, limits={"negatives": options.SIZE, "depth": options.SIZE, "ceiling": (0.0, 1.0), "own_share": (0.0, 1.0)})
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> dict:
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
     """As `dpr.fit`, in two rounds, each a phase with checkpoints of its own."""
-    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()))
+    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start)
     given = contrasting.examples(texts, config)
     init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
-    params = contrasting.start(texts, config, init_key)
+    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config, start)
+    params = contrasting.begun(texts, shape, config, init_key, start)
     seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
     for (miner, phase), round_key, share in zip(ROUNDS.items(), keys, (1 - config.own_share, config.own_share)):
         if not share:
@@ -54,12 +55,12 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
         log.phase(f"mine, {miner}")
         rows = np.arange(given.judged or len(given.answers))
         negatives = np.full((len(given.answers), config.negatives), -1, np.int64)
-        ranked = by_bm25(texts, given, rows, config) if miner == "bm25" else by_encoder(params, texts, given, rows, config)
+        ranked = by_bm25(texts, given, rows, config) if miner == "bm25" else by_encoder(params, shape, given, rows, config)
         negatives[rows] = mined(*ranked, texts, given, rows, config.negatives, seed=seed)
         log.scalars(0, mined=(negatives[rows] >= 0).mean())
         log.phase(phase)
-        params = contrasting.train(given, params, config, round_key, log, negatives=negatives, share=share)
-    return dpr.packed(params, texts, given, config, collection.corpus)
+        params = contrasting.train(given, params, shape, config, round_key, log, negatives=negatives, share=share)
+    return dpr.packed(params, shape, texts, given, collection.corpus)
 
 
 def by_bm25(texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
@@ -68,9 +69,8 @@ def by_bm25(texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray,
     return documents, documents >= 0
 
 
-def by_encoder(params: Any, texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def by_encoder(params: Any, shape: dual.Shape, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """The same of the encoder's own ranking, where a document may be wrong if its score is below the ceiling."""
-    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config)
     vectors = contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT)
     asked = contrasting.encode(params, given.queries[rows], shape=shape, side=dual.QUERY)
     documents, scores = dense.search(dense.build(vectors), asked, config.depth)
@@ -103,6 +103,7 @@ RECIPE = recipes.Recipe(
     fit=fit,
     extend=dpr.extend,
     retrieve=dpr.retrieve,
+    starts=True,
     deviations=(
         *dpr.DEVIATIONS,
         "negatives are drawn once a round from the first `depth` of a ranking; the paper takes the first of BM25's that lacks the answer",

@@ -135,7 +135,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     budget = seq2seq.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
-        share, held = 1 - config.learning, config.levels - 1
+        share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1  # the fit of the last position is the last of all
     else:
         codes, share, held = _given(config, embedded.documents, num_codes, code_key), 1.0, 0
     log.phase(f"fit-{config.levels}")
@@ -146,7 +146,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     params = codebooks.widened(params, ids.alphabet)
     params = _fit_to(ids.tokens, params, material, shape, config, num_codes, held, budget, share, config.decay, fit_key, log)
     found = tokenizer.tokenize(params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes)
-    log.scalars(budget, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
+    log.scalars(log.reached, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {"tokenizer_of_documents": about}
 
@@ -241,7 +241,7 @@ def _material(texts: reading.Texts, config: Config) -> Material:
     alone = sorted(set(range(len(texts.contents))) - {*texts.answers, *texts.origins})
     owner = np.array([*texts.answers, *texts.origins, *alone], np.int64)
     num_real = len(texts.answers)
-    made_share = (config.generated_share if num_real else 1.0) if len(owner) > num_real else 0.0
+    made_share = (config.generated_share if texts.made else len(alone) / len(owner)) if num_real else 1.0
     asking = texts.encode([*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length)
     documents = texts.encode(texts.contents, config.document_length)
     return Material(documents, asking, owner, num_real, made_share, tokens.unknown(texts.tokenizer))
@@ -347,10 +347,13 @@ RECIPE = recipes.Recipe(
     retrieve=retrieve,
     deviations=(
         "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
-        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq) and drawn from its 10 likeliest tokens; the paper draws "
+        "them from docT5query with top-p 0.8 and temperature 0.8",
+        "K is at most a quarter of the number of documents",
         "a batch holds several prefixes whose documents are few, and the reconstruction is among those of one prefix by a mask; "
         "public code has one prefix a batch, filled up with others",
-        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1",
+        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1. A document without siblings there "
+        "has its most probable code",
         "the reconstruction has a term for every position, as eq. 5 does; public code has the current one",
         "centroids are scaled by the root of the width, and so are products of vectors in the contrast",
         "clusters have at most 2K documents, or 2N/K where K of those would not hold all; assignment to them is a heuristic",

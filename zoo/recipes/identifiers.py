@@ -225,6 +225,12 @@ def codes_of(config: Any, state: dict) -> np.ndarray | None:
     return tokens[:, : getattr(config, "levels", tokens.shape[1])]
 
 
+def num_codes_of(config: Any, state: dict) -> int | None:
+    """How many codes each level has to choose from: few documents may have had fewer than the config says. None if it does not say."""
+    learned = state.get("tokenizer_of_documents")
+    return int(learned["num_codes"]) if learned else getattr(config, "codes", None)
+
+
 def spread(codes: np.ndarray, num_codes: int | None = None) -> quantize.Stats:
     """As `stats`, of codes i[N, L] whose numbers need not begin at 0; num_codes: as many as the fullest level has, where None."""
     numbered = np.stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in codes.T], axis=1)

@@ -62,7 +62,7 @@ class Config:
     encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
     decoder_layers: int = 1
     adaptor_layers: int = 1  # of the decoder that reads the prefix
-    dropout: float = 0.1
+    dropout: float = 0.0
     word_dropout: float = 0.4  # share of source tokens that are hidden in training, others in each pass
     dtype: str = "float32"
     batch: int = 128
@@ -191,7 +191,7 @@ SHAPE = (
 )  # fmt: skip
 BASE = Config(
     vocabulary=32_000, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048, encoder_layers=12, decoder_layers=6,
-    adaptor_layers=4, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,
+    adaptor_layers=4, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,
 )  # fmt: skip
 
 RECIPE = recipes.Recipe(
@@ -199,13 +199,14 @@ RECIPE = recipes.Recipe(
     paper="Wang et al. 2022, A Neural Corpus Indexer for Document Retrieval, arXiv 2206.02743",
     presets={
         "tiny": Config(
-            branching=10, leaf_size=10, vocabulary=1000, width=64, heads=2, decoder_hidden=256, dropout=0.0, word_dropout=0.3, batch=64,
+            branching=10, leaf_size=10, vocabulary=1000, width=64, heads=2, decoder_hidden=256, word_dropout=0.3, batch=64,
             fewest_steps=400, most_steps=400, document_length=16, query_length=16,
         ),
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vectors="minilm", vector_start=False, word_dropout=0.0, batch=512, rate=2e-4, visits=500.0, length_penalty=0.8,
+            BASE, vectors="minilm", vector_start=False, queries="seq2seq", word_dropout=0.0, batch=512, rate=2e-4, visits=500.0,
+            length_penalty=0.8,
         ),
     },
     fit=fit,
@@ -216,7 +217,7 @@ RECIPE = recipes.Recipe(
         "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has BERT",
         "one learning rate; the paper has 2e-4 for the encoder and 1e-4 for the decoder",
         "the consistency of two passes is the paper's symmetric divergence (eq. 6); its public code trains a contrastive loss in its place",
-        "words are hidden in training (word_dropout), others in each of the two passes; the paper's passes differ in dropout alone",
+        "words are hidden in training (word_dropout), others in each of the two passes; the paper's passes differ in dropout alone, which small has none of",
         "the adaptor's matrices start at zero, so training begins with the head that is tied to the table of tokens",
         "small has a decoder over the embeddings of words (encoder_layers=0), one layer, and an adaptor of one layer; the paper 12, 6 and 4",
         "small ranks by probability (length_penalty=0); the paper divides by a power of the length",

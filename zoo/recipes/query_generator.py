@@ -30,14 +30,26 @@ from zoo import recipes, records
 from zoo.data import atomic, batches, files, generate, tokens
 from zoo.docids import vectors
 from zoo.nets import transformer
-from zoo.recipes import seq2seq, starting
+from zoo.recipes import options, seq2seq, starting
 from zoo.search import nucleus
 from zoo.train import log as logs
+from zoo.train import optimizers
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
 DOCUMENTS = 32  # of a batch of draws
 SPARE = 2  # draws for each query wanted, as some are repeated
 DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
+ONE_OF = {"dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
+LIMITS = {
+    **dict.fromkeys(("vocabulary", "document_length", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), options.SIZE),
+    **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps"), options.SIZE),
+    **dict.fromkeys(("encoder_layers", "steps", "warmup", "top_k"), options.COUNT),
+    **dict.fromkeys(("visits", "minutes", "rate", "weight_decay"), options.AMOUNT),
+    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
+    "query_length": (2, math.inf),  # a word and the end
+    "top_p": (1e-6, 1.0),
+    "temperature": (1e-3, math.inf),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +85,7 @@ class Config:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        limits = {"top_k": (0, math.inf), "top_p": (1e-6, 1.0), "temperature": (1e-3, math.inf), "query_length": (2, math.inf)}
-        limits |= dict.fromkeys(("document_length", "vocabulary", "batch", "width", "heads", "fewest_steps"), (1, math.inf))
-        for option, (least, most) in limits.items():
-            if not least <= getattr(self, option) <= most:
-                raise records.DataError(f"queries: option {option} expects {least} to {most}, got {getattr(self, option)}")
+        options.require("queries", self, one_of=ONE_OF, limits=LIMITS)
 
 
 def made(kind: str, collection: records.Collection, *, per_document: int, seed: int, log) -> tuple[list[str], list[int]]:

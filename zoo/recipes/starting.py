@@ -110,7 +110,7 @@ def grafted(fresh: Any, start: Start, key: jax.Array) -> Any:
     source = tree["source_embedding"]["embedding"]
     target = source if start.shape.shared else tree["target_embedding"]["embedding"]
     tables = {"source_embedding": source, "target_embedding": target}
-    head = target if start.shape.tied else tree["head"]["kernel"].T
+    head = target * start.shape.width**-0.5 if start.shape.tied else tree["head"]["kernel"].T  # as the logits of a tied table are scaled
     flat, structure = jax.tree.flatten_with_path(fresh)
     leaves = []
     for number, (path, leaf) in enumerate(flat):

@@ -67,17 +67,16 @@ def main(
         alike = tokenizing.same_prefix(batch["codes"], batch["real"])
         asked, told = (_logits(params, read[name], num_codes) for name in ("source", "document"))
         free = jax.lax.stop_gradient(told[:, -1])
-        if epsilon:
-            free = balanced.plan(balanced.scaled(free), alike[-1], epsilon=epsilon)
-        codes = jnp.concatenate([batch["codes"], free.argmax(axis=-1).astype(jnp.int32)[:, None]], axis=1)
+        chosen = balanced.targets(balanced.scaled(free), alike[-1], epsilon=epsilon) if epsilon else free.argmax(axis=-1).astype(jnp.int32)
+        codes = jnp.concatenate([batch["codes"], chosen[:, None]], axis=1)
         books = _books(params, codes.shape[1], num_codes)
-        chosen = jnp.stack([book[codes[:, t]] for t, book in enumerate(books)], axis=1)
-        chosen = tokenizing.straight_through(read["document"], chosen)
+        vectors = jnp.stack([book[codes[:, t]] for t, book in enumerate(books)], axis=1)
+        vectors = tokenizing.straight_through(read["document"], vectors)
         terms = {
             "contrast": tokenizing.contrast(read["source"][:, -1], read["document"][:, -1], alike[0]),
             "retrieval": _cross_entropy(asked, codes),
             "commitment": _cross_entropy(told, codes),
-            "reconstruction": tokenizing.reconstruction(chosen, read["document"], alike),
+            "reconstruction": tokenizing.reconstruction(vectors, read["document"], alike),
         }
         value, reported = _weighed(terms, weights, batch["real"], alike[-1])
         return value, reported | {"balanced": tokenizing.averaged(codes[:, -1] == told[:, -1].argmax(axis=-1), batch["real"])}

@@ -57,6 +57,11 @@ class Log:
         """Where the training of the current phase keeps its checkpoints, so that none goes on from those of another; None without a folder."""
         return None if self._checkpoints is None else self._checkpoints / re.sub(r"\W+", "-", self._phase)
 
+    @property
+    def reached(self) -> int:
+        """The last step of the current phase that has scalars, 0 without any."""
+        return max((row["step"] for row in self.history if row["phase"] == self._phase), default=0)
+
     def phase(self, name: str) -> None:
         """Names what follows; scalars and checkpoints are filed under it. A run that trains twice has two phases."""
         self._phase = name
