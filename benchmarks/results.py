@@ -161,7 +161,7 @@ def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[s
         return text
     mean = lambda system, which: np.mean([np.array(run[DECIDES])[which].mean() for run in runs[system]])
     halves = [(mean("BM25", which), mean(others[0], which)) for which in (low, ~low)]
-    side = lambda pair: "behind" if pair[0] < pair[1] else "ahead"
+    side = lambda pair: "behind" if pair[0] < pair[1] else "ahead of"
     return (
         f"{text} Where they share least (at most {np.median(overlap):.0%}), BM25 has {DECIDES} {halves[0][0]:.3f}, {side(halves[0])} "
         f"{others[0]}'s {halves[0][1]:.3f}; on the other queries {halves[1][0]:.3f}, {side(halves[1])} {halves[1][1]:.3f}."

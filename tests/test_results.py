@@ -53,7 +53,7 @@ def test_rows_hold_the_numbers_of_the_runs_best_first(folder):
     assert [row[-2].strip() for row in rows] == ["2", "1"]
     assert "**DPR** wins, 0.396 ahead of BM25" in text
     assert "50% of a query's words stand in its document" in text
-    assert "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; on the other queries 0.816, ahead 0.750" in text
+    assert "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; on the other queries 0.816, ahead of 0.750" in text
 
 
 def test_what_matching_words_has_to_go_by():
