@@ -143,7 +143,7 @@ def test_only_options_of_answering_may_be_adjusted(fitted):
     _, system = fitted
     assert zoo.adjusted(system, {"beam": "7"}).config.beam == 7 and system.config.beam == 50
     assert zoo.adjusted(system, {}).config == system.config
-    for options, message in (({"width": 8}, "option width was settled when.*expected one of: beam, decoding"), ({"bem": 8}, "no option 'bem'")):
+    for options, message in (({"width": 8}, "option width was settled when.*expected one of: beam, first_beam, decoding"), ({"bem": 8}, "no option 'bem'")):
         with pytest.raises(records.DataError, match=message):
             zoo.adjusted(system, options)
 
