@@ -50,6 +50,16 @@ def test_a_plan_has_its_marginals_in_every_group(biased, epsilon):
     assert np.abs(unbalanced[group == 0].sum(axis=0) - 60 / NUM_CODES).max() > 1
 
 
+@pytest.mark.parametrize("rows", [NUM_CODES, 4 * NUM_CODES])
+def test_a_plan_of_few_rows_for_each_code_has_its_marginals_too(rows):
+    """The nearer to an assignment, the more rounds it takes."""
+    find = jax.jit(lambda scores: balanced.plan(balanced.scaled(scores), jnp.ones((rows, rows), bool), epsilon=balanced.LEAST_EPSILON))
+    for seed in range(8):
+        plan = np.asarray(find(jnp.asarray(np.random.default_rng(seed).normal(size=(rows, NUM_CODES)), jnp.float32)))
+        np.testing.assert_allclose(plan.sum(axis=1), 1, atol=1e-4)
+        np.testing.assert_allclose(plan.sum(axis=0), rows / NUM_CODES, atol=1e-4)
+
+
 def test_groups_of_a_batch_do_not_hear_of_each_other(biased):
     logits, group, together = biased
     scores = balanced.scaled(logits)

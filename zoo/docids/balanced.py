@@ -11,7 +11,8 @@ import numpy as np
 
 from zoo.docids import quantize
 
-EPSILON, ROUNDS = 0.1, 100  # of `plan`: the smaller epsilon, the nearer to an even assignment, and the more rounds it takes
+EPSILON = 0.1  # of `plan`: the smaller, the nearer to an even assignment, and the more rounds it takes
+ERROR, ROUNDS = 2e-5, 20_000  # of `plan`: what a sum of a column may miss, and rounds at most
 TIE = 0.01  # of a score added to the logarithm of its share, for rows whose shares are all the same
 LEAST_EPSILON = 0.05  # below it f32 underflows
 LLOYD = 20  # iterations at most
@@ -47,37 +48,44 @@ def targets(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON)
     return (jnp.log(jnp.maximum(shares, 1e-30)) + TIE * scores).argmax(axis=1).astype(jnp.int32)
 
 
-def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON, rounds: int = ROUNDS) -> jax.Array:
+def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) -> jax.Array:
     """f32[B, K] shares of codes of each row that maximise <P, scores> + epsilon H(P), balanced within each group of rows.
 
     A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv 1306.0895). So a group of a
     prefix spreads over all codes whatever the others do. All groups are balanced at once: a group's sums of columns are a product
-    with `together`.
+    with `together`. Rounds end when no column misses its sum by ERROR; no gradient passes.
 
     Args:
       scores: f32[B, K] from -1 to 1 (`scaled`).
       together: bool[B, B], whether two rows are of one group; a row that is not even with itself takes no part, and gets zeros.
       epsilon: at least LEAST_EPSILON.
 
-    O(rounds B^2 K).
+    O(rounds B^2 K), at most ROUNDS of them.
     """
     if not epsilon >= LEAST_EPSILON:
         raise ValueError(f"plan: expected epsilon of at least {LEAST_EPSILON}, got {epsilon}")
     member = together.astype(jnp.float32)
     real = jnp.diagonal(member) > 0
     wanted = jnp.log(jnp.maximum(member.sum(axis=1), 1) / scores.shape[1])[:, None]
-    start = scores / epsilon
+    start = jnp.where(real[:, None], jax.nn.log_softmax(jax.lax.stop_gradient(scores) / epsilon, axis=1), 0.0)
 
     def columns(logs):  # what each column lacks, in the group of each row
         largest = logs.max(axis=0, keepdims=True)
         total = jnp.matmul(member, jnp.exp(logs - largest), precision="highest")
         return wanted - largest - jnp.log(jnp.where(real[:, None], total, 1.0))
 
-    def round_(_, logs):
-        logs = jnp.where(real[:, None], logs + columns(logs), 0.0)
-        return logs - jax.nn.logsumexp(logs, axis=1, keepdims=True)
+    def round_(state):
+        logs, lacking, count = state
+        logs = jnp.where(real[:, None], jax.nn.log_softmax(logs + lacking, axis=1), 0.0)
+        return logs, columns(logs), count + 1
 
-    return jnp.where(real[:, None], jnp.exp(jax.lax.fori_loop(0, rounds, round_, start)), 0.0)
+    def unfinished(state):
+        _, lacking, count = state
+        missed = jnp.where(real[:, None], jnp.exp(wanted) * jnp.abs(jnp.expm1(-lacking)), 0.0)
+        return (missed.max() > ERROR) & (count < ROUNDS)
+
+    logs, _, _ = jax.lax.while_loop(unfinished, round_, (start, columns(start), 0))
+    return jnp.where(real[:, None], jnp.exp(logs), 0.0)
 
 
 def bounds(num_rows: int, num_codes: int) -> tuple[int, int]:
