@@ -137,7 +137,7 @@ print("asked for in its own words, the new document comes", f"at place {place}" 
 chance = 10 / len(collection.corpus)
 for label, result in results.items():
     assert result.measures["Success@10"] > 3 * chance, f"{label}: far more than chance"
-assert spreads["GenRet"][0][0] > 0.8 and spreads["GenRet"][1][0] > 0.5, "first codes are in use, and by no few documents each"
+assert spreads["GenRet"][0][0] > 0.8 and spreads["GenRet"][1][0] > 0.5, "first codes are in use, and evenly"
 assert spreads["GenRet"][2] < 1, "and tell documents apart"
 before, after = (np.asarray(system.state["docids"]["tokens"]) for system in (learned, grown))
 assert len(after) == len(before) + 1 and (after[:-1] == before).all(), "a document that comes later gets a name, and the others keep theirs"
