@@ -12,7 +12,8 @@ import numpy as np
 from zoo.docids import quantize
 
 EPSILON = 0.1  # of `plan`: the smaller, the nearer to an even assignment, and the more rounds it takes
-ERROR, ROUNDS = 2e-5, 20_000  # of `plan`: what a sum of a column may miss, and rounds at most
+ERROR, RELATIVE = 2e-5, 5e-6  # of `plan`: what a sum of a column may miss, or that share of it, since f32 sums no better
+ROUNDS = 20_000  # of `plan`, at most
 TIE = 0.01  # of a score added to the logarithm of its share, for rows whose shares are all the same
 LEAST_EPSILON = 0.05  # below it f32 underflows
 LLOYD = 20  # iterations at most
@@ -53,7 +54,7 @@ def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) ->
 
     A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv 1306.0895). So a group of a
     prefix spreads over all codes whatever the others do. All groups are balanced at once: a group's sums of columns are a product
-    with `together`. Rounds end when no column misses its sum by ERROR; no gradient passes.
+    with `together`. Rounds end when no column misses its sum by more than ERROR, or RELATIVE of it; no gradient passes.
 
     Args:
       scores: f32[B, K] from -1 to 1 (`scaled`).
@@ -81,8 +82,9 @@ def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) ->
 
     def unfinished(state):
         _, lacking, count = state
-        missed = jnp.where(real[:, None], jnp.exp(wanted) * jnp.abs(jnp.expm1(-lacking)), 0.0)
-        return (missed.max() > ERROR) & (count < ROUNDS)
+        sums = jnp.exp(wanted)
+        missed = sums * jnp.abs(jnp.expm1(-lacking)) > jnp.maximum(ERROR, RELATIVE * sums)
+        return (missed & real[:, None]).any() & (count < ROUNDS)
 
     logs, _, _ = jax.lax.while_loop(unfinished, round_, (start, columns(start), 0))
     return jnp.where(real[:, None], jnp.exp(logs), 0.0)
