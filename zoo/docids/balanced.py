@@ -12,7 +12,7 @@ import numpy as np
 from zoo.docids import quantize
 
 EPSILON = 0.1  # of `plan`: the smaller, the nearer to an even assignment, and the more rounds it takes
-ERROR, RELATIVE = 2e-5, 5e-6  # of `plan`: what a sum of a column may miss, or that share of it, since f32 sums no better
+ERROR, RELATIVE = 2e-5, 5e-7  # of `plan`: what a sum of a column may miss, or that share of it, since f32 sums no better
 ROUNDS = 20_000  # of `plan`, at most
 TIE = 0.01  # of a score added to the logarithm of its share, for rows whose shares are all the same
 LEAST_EPSILON = 0.05  # below it f32 underflows
