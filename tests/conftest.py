@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 for name, value in {
     "JAX_PLATFORMS": "cpu",
+    "JAX_DEFAULT_MATMUL_PRECISION": "float32",  # of a float32 product; TF32 on a GPU and bfloat16 on a TPU by default
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "JAX_COMPILATION_CACHE_DIR": str(ROOT / "build" / "compiled"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -21,9 +22,12 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
+import hypothesis
 import jax
 import pytest
 
+hypothesis.settings.register_profile("zoo", deadline=None)  # the first example compiles or imports
+hypothesis.settings.load_profile("zoo")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for what runs in its background

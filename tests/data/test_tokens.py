@@ -49,7 +49,7 @@ def test_rows_are_whole_tokens_cut_and_padded(tokenizer):
             assert not row[kept:].any()
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(text=st.text(alphabet="aefijnopst Éß日1.,[]_\n", max_size=30), length=st.integers(2, 8))
 def test_pads_stand_only_at_the_end_and_a_prompt_only_at_the_start(tokenizer, text, length):
     plain, prompted = (encoded(tokenizer, text, length=length, prompt=prompt) for prompt in ("", "[retrieve]"))

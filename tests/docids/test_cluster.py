@@ -27,7 +27,7 @@ def distances(vectors, centroids):
 
 
 @given(seed=seeds, count=counts)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_iteration_equals_lloyd_in_numpy(seed, count):
     vectors, key = normal(seed, count), jax.random.key(seed)
     centroids = np.asarray(cluster.kmeans(vectors, CLUSTERS, key, iterations=0)[0], np.float64)
@@ -40,7 +40,7 @@ def test_every_iteration_equals_lloyd_in_numpy(seed, count):
 
 
 @given(seed=seeds, count=counts, duplicates=st.booleans())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_inertia_never_rises_from_seeds_that_are_rows(seed, count, duplicates):
     vectors = normal(seed, count)
     if duplicates:
@@ -57,7 +57,7 @@ def test_inertia_never_rises_from_seeds_that_are_rows(seed, count, duplicates):
 
 
 @given(seed=seeds, count=st.integers(CLUSTERS, 120))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_well_separated_blobs_are_recovered_exactly(seed, count):
     rng = np.random.default_rng(seed)
     blob = rng.permutation(np.arange(count) % CLUSTERS)
@@ -111,7 +111,7 @@ collections = st.fixed_dictionaries(
 
 
 @given(collections)
-@settings(deadline=None, max_examples=15)  # a recursion to leaves of one document splits up to a hundred times
+@settings(max_examples=15)  # a recursion to leaves of one document splits up to a hundred times
 def test_hierarchical_equals_a_slow_recursion_and_ends_on_duplicates(drawn):
     vectors = normal(drawn["seed"], drawn["count"])[np.arange(drawn["count"]) % drawn["distinct"]]
     key = jax.random.key(drawn["seed"])

@@ -30,7 +30,7 @@ def counted(codes):
 
 
 @given(codes=varied)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_counters_number_equal_codes_in_row_order(codes):
     ids = collisions.collide(codes, num_codes=CODES, policy="counter")
     assert ids.tokens.tolist() == counted(codes)
@@ -38,7 +38,7 @@ def test_counters_number_equal_codes_in_row_order(codes):
 
 
 @given(codes=varied, split=st.integers(1, ROWS - 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_adding_documents_later_is_adding_them_at_once_and_changes_no_name(codes, split):
     whole = collisions.collide(codes, num_codes=CODES, policy="counter")
     first = collisions.extend(None, codes[:split], num_codes=CODES, policy="counter")
@@ -55,7 +55,7 @@ def test_three_equal_documents_are_told_apart_in_order():
 
 
 @given(codes=varied, seed=seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_sharing_out_keeps_all_but_the_last_code_and_whoever_does_not_collide(codes, seed):
     table, costs = drawn_costs(seed)
     prefixes = codes[:, 0].tolist()
@@ -73,7 +73,7 @@ def test_sharing_out_keeps_all_but_the_last_code_and_whoever_does_not_collide(co
 
 
 @given(seed=seeds, rows=st.integers(20, 27), old=st.integers(0, 20))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_where_codes_run_out_few_move_and_to_the_nearest_with_room(seed, rows, old):
     """27 identifiers of 3 codes at 3 levels, for nearly as many documents that all begin with few codes."""
     random = np.random.default_rng(seed)
@@ -95,7 +95,7 @@ def test_where_codes_run_out_few_move_and_to_the_nearest_with_room(seed, rows, o
 
 
 @given(seed=seeds, count=st.integers(2, 4))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_rounded_plan_costs_little_more_than_the_best_of_all_assignments(seed, count):
     cost = np.random.default_rng(seed).random((count, 5)).astype(np.float32)
     best = min(cost[range(count), columns].sum() for columns in itertools.permutations(range(5), count))
@@ -105,7 +105,7 @@ def test_the_rounded_plan_costs_little_more_than_the_best_of_all_assignments(see
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_plans_have_their_marginals(seed):
     random = np.random.default_rng(seed)
     rows, columns = random.dirichlet(np.ones(6)), random.dirichlet(np.ones(4))

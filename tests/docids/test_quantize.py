@@ -39,7 +39,7 @@ def greedy(vectors, codebooks):
 
 
 @given(seed=seeds, shift=st.sampled_from([0.0, 100.0]))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_codes_are_the_nearest_of_each_level_by_brute_force(seed, shift):
     vectors, codebooks = normal(seed), np.stack([normal(seed + level, CODES) for level in range(LEVELS)])
     vectors, codebooks[0] = vectors + np.float32(shift), codebooks[0] + np.float32(shift)
@@ -54,7 +54,7 @@ def test_codes_far_from_the_origin_are_as_near_as_codes_about_it():
 
 @pytest.mark.parametrize("quantiser", [quantize.rq_kmeans, quantize.product])
 @given(seed=seeds)
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_codebooks_are_means_of_their_rows_and_frozen_ones_give_the_same_codes(quantiser, seed):
     vectors = normal(seed)
     codebooks, codes = quantiser(vectors, jax.random.key(seed), levels=LEVELS, codes=CODES, iterations=200)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from zoo import records
 from zoo.data import tokens
@@ -24,7 +24,6 @@ def read(ids, row):
     return one[:-1], one[-1] - ALPHABET
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(TITLES), min_size=1, max_size=12), st.integers(2, 12))
 def test_titles_are_read_back_up_to_their_cut_and_numbered_in_row_order(names, length):
     ids = text.titles(names, ENCODE, alphabet=ALPHABET, length=length, duplicates="counter")

@@ -23,7 +23,7 @@ def exact_p(gaps):
 
 
 @hypothesis.given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.3, 1.0]), min_size=1, max_size=9))
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=40)
 def test_the_randomisation_test_equals_enumeration(gaps):
     p = exact_p(np.array(gaps))
     stderr = np.sqrt(p * (1 - p) / 10_000)

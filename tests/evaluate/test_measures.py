@@ -76,7 +76,6 @@ NAMES = ("Success@1", "Success@5", "RR@3", "RR@5", "nDCG@5", "R@2", "R@5")
 
 
 @hypothesis.given(judged_rankings())
-@hypothesis.settings(deadline=None)  # the first call imports ir-measures
 def test_measures_equal_their_definitions_whatever_the_ties(case):
     found, qrels = case
     values = measures.per_query(found, qrels, NAMES)
@@ -90,7 +89,6 @@ def test_measures_equal_their_definitions_whatever_the_ties(case):
 
 
 @hypothesis.given(judged_rankings())
-@hypothesis.settings(deadline=None)
 def test_the_hit_curve_is_success_at_every_k(case):
     found, qrels = case
     means = measures.evaluate(found, qrels, tuple(f"Success@{k}" for k in range(1, 6)))

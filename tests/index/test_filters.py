@@ -111,7 +111,7 @@ def test_filters_of_few_documents_find_all_of_them():
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_excluding_is_keeping_the_rest(seed):
     rng = np.random.default_rng(seed)
     ids = draw(0, 3)

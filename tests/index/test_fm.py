@@ -24,7 +24,7 @@ def for_every_corpus(test):
     """Drawn corpora, and those with empty documents, one token or repeated documents."""
     for corpus in ODD:
         test = example(corpus=corpus)(test)
-    return settings(deadline=None)(given(corpus=documents)(test))
+    return given(corpus=documents)(test)
 
 
 def build(corpus, **options):
@@ -66,7 +66,6 @@ def test_the_suffix_array_of_long_repeats_is_right():
         assert suffixes.suffix_array(text, 1000).tolist() == sorted(range(len(text)), key=suffix)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=600), st.sampled_from([11, 16, 17]))
 def test_a_wavelet_matrix_reads_counts_and_sorts(sequence, alphabet):
     matrix = jax.tree.map(jnp.asarray, wavelet.build(np.array(sequence), alphabet))
@@ -189,7 +188,7 @@ def brute_force(table, corpus, renormalize):
 
 
 @pytest.mark.parametrize(("renormalize", "tested"), [(False, 2), (True, 2), (False, fm.TESTED)])
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(corpus=documents, seed=st.integers(0, 2**32 - 1), dead_share=st.sampled_from([0.0, 0.3, 1.0]))
 @example(corpus=[[1, 2], [3]], seed=0, dead_share=0.0)  # nothing is as long as asked for
 @example(corpus=[[1] * 12, []], seed=0, dead_share=0.0)
@@ -211,7 +210,7 @@ def test_a_wide_beam_equals_brute_force_over_all_ngrams(renormalize, tested, cor
 
 
 @pytest.mark.parametrize(("tested", "width", "renormalize"), [(1, 1, False), (4, 3, False), (16, 20, False), (64, 3, False), (2, 3, True)])
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([None, 2.0, 0.0]), dead_share=st.sampled_from([0.0, 0.9]))
 def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(tested, width, renormalize, seed, levels, dead_share):
     alphabet, places = 40, 43  # more logits than tokens

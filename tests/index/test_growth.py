@@ -40,7 +40,7 @@ def assert_same(found, tokens, rows, per_leaf):
 
 
 @given(seed=st.integers(0, 2**32 - 1), num=st.integers(1, 20), new=st.integers(1, 10), per_leaf=st.sampled_from([1, 3]))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_adding_equals_building_with_what_is_added(seed, num, new, per_leaf):
     rng = np.random.default_rng(seed)
     tokens = draw(rng, num + new)
@@ -63,7 +63,7 @@ def renumbered(index, rows):
 
 
 @given(seed=st.integers(0, 2**32 - 1), num=st.integers(2, 20), gone=st.integers(1, 19), per_leaf=st.sampled_from([1, 3]))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_removing_equals_building_without_what_is_removed(seed, num, gone, per_leaf):
     rng = np.random.default_rng(seed)
     tokens = draw(rng, num)

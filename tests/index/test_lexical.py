@@ -43,7 +43,7 @@ LETTERS = st.lists(st.sampled_from("ax bx cx dx ex the of".split()), max_size=6)
 @hypothesis.given(
     st.lists(LETTERS, min_size=1, max_size=7), st.lists(LETTERS, max_size=3), st.integers(1, 10), st.floats(0, 3), st.floats(0, 1)
 )
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 def test_search_equals_the_formula(texts, queries, k, k1, b):
     hypothesis.assume(any(lexical.words_of(texts)))
     documents, scores = lexical.search(lexical.build(texts, k1=k1, b=b), queries, k)

@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,6 @@ def children(index, t, node):
 
 @every_form
 @given(prefix_free_docids())
-@settings(deadline=None)
 def test_children_of_every_node_equal_those_of_a_dictionary_trie(form, ids):
     index = build(ids, form)
     level = [(trie.ROOT, nested(ids))]
@@ -77,7 +76,6 @@ def test_children_of_every_node_equal_those_of_a_dictionary_trie(form, ids):
 
 @every_form
 @given(prefix_free_docids())
-@settings(deadline=None)
 def test_paths_from_root_to_leaf_are_the_identifiers_and_nothing_else(form, ids):
     index = build(ids, form)
     paths = {trie.ROOT: ()}
@@ -92,7 +90,6 @@ def test_paths_from_root_to_leaf_are_the_identifiers_and_nothing_else(form, ids)
 
 
 @given(prefix_free_docids())
-@settings(deadline=None)
 def test_fanout_is_the_largest_number_of_children_of_a_level(ids):
     level, index = [nested(ids)], trie.build(ids)
     for t in range(LENGTH):
@@ -115,7 +112,6 @@ counts = jax.jit(trie.Trie.counts, static_argnums=1)
 
 @every_form
 @given(prefix_free_docids(), st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=ROWS))
-@settings(deadline=None)
 def test_counts_are_of_documents_below_a_node_not_of_identifiers(form, ids, rows):
     shared = docids.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)  # not built: several documents on a leaf
     index = build(shared, form)

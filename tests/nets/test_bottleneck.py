@@ -44,7 +44,7 @@ def level_losses(z, codebooks, residual_grad):
 @pytest.mark.parametrize("residual_grad", bottleneck.RESIDUAL_GRADS)
 @pytest.mark.parametrize("estimator", bottleneck.ESTIMATORS)
 @given(seed=seeds)
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_codes_and_values_are_those_of_a_loop_whatever_the_gradients(seed, residual_grad, estimator):
     z, codebooks = drawn(seed)
     found, expected = run(z, codebooks, residual_grad, estimator), by_hand(z, codebooks)
@@ -92,7 +92,7 @@ def test_straight_through_gives_the_encoder_the_gradient_of_the_output():
 
 
 @given(seed=seeds)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_rotation_gives_a_gradient_of_scaled_length_at_the_same_angle_to_z_as_it_had_to_the_output(seed):
     z, codebooks = drawn(seed)
     weight = np.random.default_rng(seed + 1).normal(size=(BATCH, WIDTH)).astype(np.float32)

@@ -85,7 +85,7 @@ def test_cross_entropy_equals_loops_over_tokens(smoothing):
         np.testing.assert_allclose(compiled(logits, target, smoothing=smoothing), expected, rtol=1e-5)
 
 
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(max_examples=50)
 @hypothesis.given(
     lengths=st.lists(st.integers(0, L), min_size=B, max_size=B),
     seed=st.integers(0, 2**31),

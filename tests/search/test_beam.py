@@ -174,7 +174,6 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 @every_form
 @both
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
-@settings(deadline=None)
 def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     beams = search(tables, build(ids, form), width=WIDTHS[-1], renormalize=renormalize)
@@ -191,7 +190,7 @@ def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, s
 @both
 @pytest.mark.parametrize("width", [*WIDTHS, *SCHEDULES])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     expected = [slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables]
@@ -204,7 +203,7 @@ def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, 
 @both
 @pytest.mark.parametrize("width", [1, 5, 100])
 @given(seed=seeds, dead_share=dead_shares)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, renormalize, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     expected = [slow_beam(table, free_children, renormalize, width, margin=MARGIN) for table in tables]
@@ -216,7 +215,6 @@ def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, renorma
 
 @every_form
 @given(ids=prefix_free_docids(), width=st.sampled_from(WIDTHS))
-@settings(deadline=None)
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(form, ids, width):
     tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
     beams = search(tables, build(ids, form), width=width, renormalize=False)

@@ -150,7 +150,7 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 @both
 @pytest.mark.parametrize(("k", "width"), [(1, 1), (3, 2), (12, 5)])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_top_k_equal_those_of_brute_force_and_are_proven(k, width, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     found = search(tables, build(ids), k=k, width=width, renormalize=renormalize)
@@ -168,7 +168,7 @@ def test_the_top_k_equal_those_of_brute_force_and_are_proven(k, width, renormali
 
 @pytest.mark.parametrize(("k", "width"), [(4, 3), (90, 5)])
 @given(seed=seeds, dead_share=dead_shares)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_the_top_k_of_a_free_search_equal_those_of_brute_force(k, width, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     found = search(tables, automaton.Free(), k=k, width=width, renormalize=False)
@@ -179,7 +179,7 @@ def test_the_top_k_of_a_free_search_equal_those_of_brute_force(k, width, seed, d
 
 @pytest.mark.parametrize(("sweeps", "frontier"), [(1, 64), (2, 64), (64, 1), (64, 3), (2, 3)])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(sweeps, frontier, ids, seed, dead_share):
     tables, k = draw_tables(seed, dead_share), 3
     legal = build(ids)
@@ -211,7 +211,7 @@ def test_a_search_that_ends_early_says_so():
 
 
 @given(ids=prefix_free_docids(), seed=seeds)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_the_first_sweep_is_a_beam_search(ids, seed):
     tables, legal = draw_tables(seed), build(ids)
     one = search(tables, legal, k=2, width=2, renormalize=False, sweeps=1).beams
@@ -228,7 +228,7 @@ def narrow_beam(tables, legal):
 @pytest.mark.parametrize(("k", "width"), [(1, 1), (3, 2), (5, 5)])
 @given(ids=prefix_free_docids())
 @example(docids.build(np.array([[3, 1, 1], [1, 2, 1], [1, 1, 2], [2, 3, 3], [2, 1, 0]]), ALPHABET))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(k, width, ids):
     tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
     found = search(tables, build(ids), k=k, width=width, renormalize=False)

@@ -99,7 +99,7 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 
 @both
 @given(drawn=shared_docids(), seed=seeds, dead_share=dead_shares)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(renormalize, drawn, seed, dead_share):
     _, ids = drawn
     logits = draw_logits(seed, dead_share)
@@ -115,7 +115,7 @@ def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(ren
 
 
 @given(drawn=shared_docids(), seed=seeds, gone=st.integers(0, ROWS - 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone):
     _, trained = drawn
     kept = docids.Docids(np.delete(trained.tokens, gone, axis=0) if 0 < gone < len(trained) else trained.tokens, ALPHABET)
@@ -163,7 +163,7 @@ def sums(scores, ids, reduce):
 
 @both
 @given(drawn=shared_docids(), seed=seeds, gone_share=dead_shares)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_lookahead_gives_every_identifier_its_share_of_the_relevance(renormalize, drawn, seed, gone_share):
     scores, index, where, ids = tables(drawn, seed, gone_share)
     legal = guided.lookahead(index, where, jnp.asarray(scores))
@@ -174,7 +174,7 @@ def test_lookahead_gives_every_identifier_its_share_of_the_relevance(renormalize
 
 @pytest.mark.parametrize("width", [1, 3])
 @given(drawn=shared_docids(), seed=seeds, gone_share=dead_shares)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_max_marginal_beam_of_width_k_finds_the_exact_top_k(width, drawn, seed, gone_share):
     scores, index, where, ids = tables(drawn, seed, gone_share)
     legal = guided.max_marginal(index, where, jnp.asarray(scores))

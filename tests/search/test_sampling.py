@@ -183,7 +183,7 @@ def test_draws_repeat_with_their_key_and_trace_once():
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_single_group_is_the_beam_search(seed):
     tables = jnp.asarray(np.random.default_rng(seed).normal(size=TABLES.shape), jnp.float32)
     ours, plain = _diverse(tables, groups=1, penalty=3.0), _plain(tables)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import theory
 from theory import bounds, enumeration, exact, worlds
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=60)
 SHAPES = st.sampled_from(((2, 2), (2, 3), (2, 4), (3, 2), (4, 2), (3, 3), (8, 3)))
 SHARES = st.floats(1e-4, 1.0)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import theory
 from theory import enumeration, worlds
 
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 RELEVANCE = st.lists(st.floats(-4, 4), min_size=8, max_size=8).map(np.exp)
 DECODER = st.sampled_from(enumeration.DECODERS)
 SHARES = st.floats(1e-3, 1.0)

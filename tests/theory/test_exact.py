@@ -13,7 +13,7 @@ from theory import enumeration, exact, worlds
 from zoo.docids import docids
 
 SHARES = st.floats(1e-3, 1.0)
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=60)
 # The value is a difference of terms of order P(two alive) * log p, each good to 1e-16: an absolute error of 1e-14 per unit of it.
 CLOSE = {"rtol": 1e-9, "atol": 1e-14}
 

@@ -9,7 +9,7 @@ import theory
 import theory.exact
 from theory import limits, worlds
 
-QUICK = settings(max_examples=30, deadline=None)
+QUICK = settings(max_examples=30)
 RELEVANCE = st.lists(st.floats(-3, 3), min_size=8, max_size=8).map(np.exp)
 
 

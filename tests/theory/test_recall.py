@@ -34,7 +34,7 @@ def test_exact_recall_equals_an_integral_over_every_split():
         assert recall.recall_exact(4, 2, width, snr) == pytest.approx(total, rel=1e-10)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 40), st.data())
 def test_without_signal_recall_is_the_share_that_is_kept(b, data):
     k, width = data.draw(st.integers(1, b)), data.draw(st.integers(1, b))
@@ -42,7 +42,7 @@ def test_without_signal_recall_is_the_share_that_is_kept(b, data):
     assert recall.recall_exact(b, k, width, 0.3) > width / b + 1e-6 or k == b or width == b  # control
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(3, 40), SNR, st.data())
 def test_exact_recall_grows_with_signal_and_width_up_to_one(b, snr, data):
     k, width = data.draw(st.integers(1, b - 1)), data.draw(st.integers(1, b - 1))
@@ -94,7 +94,7 @@ def test_thresholds_equal_the_reference_values():
     assert recall.half_threshold(0.7) == -math.inf
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 20), st.integers(1, 60), st.floats(0, 50), st.integers(1, 10**6))
 def test_the_bound_is_above_exact_recall(half, width, score, leaves):
     b, tail = 2 * half, tails.gaussian(1.0, 0.7)
