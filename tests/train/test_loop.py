@@ -222,7 +222,7 @@ def test_sigterm_is_no_failure_where_all_is_kept(tmp_path):
     assert not isinstance(raised.value, loop.Preempted)
 
 
-def test_rates_are_logged_with_the_operations_that_xla_counts(monkeypatch):
+def test_rates_are_logged_with_the_operations_of_a_step(monkeypatch):
     monkeypatch.setitem(speed.PEAKS, "cpu", 1e15)
     log = quiet()
     loss = lambda params, batch, key: (jnp.mean(batch["x"] @ params["w"]), {})
@@ -230,7 +230,7 @@ def test_rates_are_logged_with_the_operations_that_xla_counts(monkeypatch):
     loop.train(loss, {"w": jnp.ones((512, 256))}, batches, optax.sgd(0.1), steps=3, key=jax.random.key(0), log=log)
     row = log.history[-1]
     per_example = row["flops_per_second"] / row["examples_per_second"]
-    assert 2 * 2 * 512 * 256 < per_example < 1.1 * 2 * 2 * 512 * 256  # a product forward, and one for the gradient
+    assert per_example == pytest.approx(2 * 2 * 512 * 256)  # a product forward, and one for the gradient
     assert row["tokens_per_second"] == pytest.approx(2 * row["examples_per_second"])  # 0 is no token
     assert row["peak_share"] == pytest.approx(row["flops_per_second"] / 8e15)
     assert 0 <= row["data_wait"] <= 1

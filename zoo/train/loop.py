@@ -99,7 +99,7 @@ def train(
         signals = stack.enter_context(health.Signals())
         trace = stack.enter_context(speed.Trace(plan.profile, first=done, last=steps))
         stack.enter_context(health.explained(lambda: ", ".join(f"{name} {list(rows.shape)}" for name, rows in batch.items())))
-        reports = _Reports(log, bar, speed.Meter(loops=plan.accumulate, processes=placed.parts), done)
+        reports = _Reports(log, bar, speed.Meter(processes=placed.parts), done)
         every = max(1, steps // REPORTS)
         saved = time.monotonic()
         decided = processes.Decision(time.monotonic() - started, False, False)

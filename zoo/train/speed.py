@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import core
 
 # Dense bfloat16 operations a second of one device, by the beginning of JAX's name for its kind.
 # TPU: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e ("peak compute per chip"); GPU: NVIDIA's data sheets, without sparsity.
@@ -31,25 +33,47 @@ def peak(kind: str) -> float | None:
 UNTRACED, TRACED = 5, 10  # steps: the first ones, which compile, and those of a trace
 
 
-class Meter:
-    """Counts what steps do between two readings.
+def products(program: core.ClosedJaxpr | core.Jaxpr) -> float:
+    """Floating-point operations of all matrix products of a program, before it is split over devices: a multiplication and an addition count as two.
 
-    Operations are XLA's count of the step as it is lowered, before it is optimised or split over devices: matrix products and all
-    else, of forward pass, backward pass and update. A loop inside a network counts as one turn, as XLA counts it.
+    A scan counts all its turns, a `while` one, of branches the largest. What the backward pass computes again counts again.
     """
+    found = 0.0
+    for equation in getattr(program, "jaxpr", program).eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            left = equation.invars[0].aval.shape
+            found += 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+            continue
+        inner = [products(part) for value in equation.params.values() for part in _programs(value)]
+        if inner:
+            turns = equation.params["length"] if equation.primitive.name == "scan" else 1
+            devices = equation.params["mesh"].size if equation.primitive.name == "shard_map" else 1
+            found += turns * devices * (max(inner) if equation.primitive.name == "cond" else sum(inner))
+    return found
 
-    def __init__(self, *, loops: int, processes: int) -> None:
-        """loops: turns of the loop that the step is, 1 if it is none; processes: that read as many rows each."""
-        self._loops, self._processes = loops, processes
+
+def _programs(value: Any) -> Iterator[core.ClosedJaxpr | core.Jaxpr]:
+    if isinstance(value, (core.ClosedJaxpr, core.Jaxpr)):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        yield from (part for part in value if isinstance(part, (core.ClosedJaxpr, core.Jaxpr)))
+
+
+class Meter:
+    """Counts what steps do between two readings: operations are those of `products`, of forward and backward pass, as MFU counts them."""
+
+    def __init__(self, *, processes: int) -> None:
+        """processes: that read as many rows each."""
+        self._processes = processes
         self._known: dict[tuple, float] = {}  # operations of a step by the shape of its batch
         self._begin()
 
     def operations(self, step_fn: Callable, *arguments: Any) -> float:
-        """Operations of a step with these arguments, of which the second is the batch."""
+        """Operations of a jitted step with these arguments, of which the second is the batch."""
         shapes = tuple(rows.shape for rows in arguments[1].values())
         if shapes not in self._known:
-            counted = step_fn.lower(*arguments).cost_analysis() or {}
-            self._known[shapes] = self._loops * max(float(counted.get("flops", 0.0)), 0.0)
+            self._known[shapes] = products(step_fn.trace(*arguments).jaxpr)
         return self._known[shapes]
 
     def count(self, batch: dict[str, np.ndarray], operations: float, waited: float) -> None:
