@@ -1,4 +1,4 @@
-"""Products of two axes equal those of many, with the same parameters; masks are even, independent, and the same on any mesh."""
+"""Products of two axes equal those of many, with the same parameters; gradients of rows are summed in float32; masks are even, independent, and the same on any mesh."""
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,17 @@ def test_inner_products_are_those_of_rows_whatever_the_axes_before():
     np.testing.assert_allclose(linear.inner(x, rows), np.einsum("bsd,nd->bsn", x, rows), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(linear.inner(x[0, 0], rows), rows @ x[0, 0], rtol=1e-5, atol=1e-6)
     assert linear.inner(x.astype(jnp.bfloat16), rows).dtype == jnp.float32  # summed in it
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rows_are_those_of_flax_and_their_gradients_are_summed_in_float32(dtype):
+    ids = jnp.asarray([[1] * 3_000 + [2, 0, 1]])  # a sum of bfloat16 ends at 256
+    ours, theirs = linear.Embed(4, 8, dtype=dtype), nn.Embed(4, 8, dtype=dtype, embedding_init=nn.initializers.normal(1.0))
+    params, expected = ours.init(jax.random.key(0), ids), theirs.init(jax.random.key(0), ids)
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    np.testing.assert_array_equal(ours.apply(params, ids), theirs.apply(expected, ids))
+    gradient = jax.grad(lambda tree: ours.apply(tree, ids).sum())(params)["params"]["embedding"]
+    np.testing.assert_array_equal(gradient[:, 0], [1, 3_001, 1, 0])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -20,7 +20,7 @@ class CausalItems(nn.Module):
 
     def setup(self) -> None:
         s = self.shape
-        self.items = nn.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
+        self.items = linear.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
         self.bias = transformer.RelativeBias(s, bidirectional=False)
         self.layers = [transformer.EncoderLayer(s) for _ in range(s.encoder_layers)]
         self.norm = transformer.RMSNorm(s.dtype)

@@ -1,4 +1,4 @@
-"""What every block of a network is made of, as it runs fastest: products of matrices of two axes, and masks from a hash of places.
+"""What every block of a network is made of, as it runs fastest: products of matrices of two axes, tables, and masks from a hash of places.
 
 XLA on CPU writes the transpose of an activation of three axes before it multiplies for the gradient of a weight, one element at a
 time; of two axes it transposes nothing, and the gradient of a gated MLP takes a third of the time. Random bits of threefry for every
@@ -42,6 +42,26 @@ def inner(x: jax.Array, rows: jax.Array) -> jax.Array:
     """f32[..., N] inner products of x [..., D] with rows [N, D], of two axes within."""
     flat = jnp.matmul(x.reshape(-1, x.shape[-1]), rows.astype(x.dtype).T, preferred_element_type=jnp.float32)
     return flat.reshape(*x.shape[:-1], len(rows))
+
+
+class Embed(nn.Module):
+    """As flax's Embed, but rows are rounded after they are read, so that their gradients are summed in float32.
+
+    A word that fills a tenth of a batch, such as the one that hides others, has thousands of gradients: a sum of bfloat16 loses them,
+    and a GPU adds bfloat16 to one place by comparing and swapping, one after the other: 25 of 65 ms of a step of T5-base on an H100.
+    """
+
+    rows: int
+    features: int
+    dtype: Any = jnp.float32
+    embedding_init: Callable = nn.initializers.normal(1.0)
+
+    def setup(self) -> None:
+        self.embedding = self.param("embedding", self.embedding_init, (self.rows, self.features))
+
+    def __call__(self, ids: jax.Array) -> jax.Array:
+        """[..., D] of ids i32[...]."""
+        return jnp.take(self.embedding, ids, axis=0).astype(self.dtype)
 
 
 class Dropout(nn.Module):

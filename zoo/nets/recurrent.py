@@ -19,7 +19,7 @@ class RecurrentItems(nn.Module):
 
     def setup(self) -> None:
         s = self.shape
-        self.items = nn.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
+        self.items = linear.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
         self.layers = [nn.RNN(nn.GRUCell(s.width, dtype=s.dtype)) for _ in range(s.encoder_layers)]
         self.out = nn.Dense(s.width, dtype=s.dtype)
         self.drop = linear.Dropout(s.dropout)

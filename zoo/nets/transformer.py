@@ -265,12 +265,12 @@ class EncoderDecoder(nn.Module):
 
     def setup(self) -> None:
         s = self.shape
-        embed = dict(features=s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(1.0))
-        self.source_embedding = nn.Embed(s.source_vocab, **embed)
+        embed = dict(features=s.width, dtype=s.dtype)
+        self.source_embedding = linear.Embed(s.source_vocab, **embed)
         if not s.shared:
-            self.target_embedding = nn.Embed(s.target_vocab, **embed)
+            self.target_embedding = linear.Embed(s.target_vocab, **embed)
         if s.recency:
-            self.recency = nn.Embed(s.recency, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(1.0))
+            self.recency = linear.Embed(s.recency, s.width, dtype=s.dtype)
         self.encoder_bias = RelativeBias(s, bidirectional=True)
         self.decoder_bias = RelativeBias(s, bidirectional=False)
         self.encoder = [EncoderLayer(s) for _ in range(s.encoder_layers)]
@@ -333,7 +333,7 @@ class EncoderDecoder(nn.Module):
             extended.append(own)
         return self.decoder_norm(x), extended
 
-    def _target_table(self) -> nn.Embed:
+    def _target_table(self) -> linear.Embed:
         return self.source_embedding if self.shape.shared else self.target_embedding
 
     def _logits(self, x: jax.Array, position: jax.Array) -> jax.Array:
