@@ -249,7 +249,7 @@ def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
 
     def nearer(distance, rows):
         seeds = vectors[rows]  # -> [T, D]
-        found = squares[:, None] - 2 * vectors @ seeds.T + squares[rows][None]
+        found = squares[:, None] - 2 * jnp.matmul(vectors, seeds.T, precision="highest") + squares[rows][None]
         return jnp.minimum(distance[:, None], jnp.maximum(found, 0))  # -> [N, T]
 
     def add(distance, draw):
