@@ -34,7 +34,7 @@ import numpy as np
 
 from zoo import recipes
 from zoo.nets import transformer
-from zoo.recipes import dsi, seq2seq
+from zoo.recipes import options as groups, seq2seq
 from zoo.train import optimizers, plan as plans, sharding, speed, step
 
 CODES, ALPHABET = 4, 512  # identifiers of the batch
@@ -54,7 +54,7 @@ def main() -> None:
     options = parser.parse_args()
     config = recipes.configure(recipes.get("dsi"), options.size, {"dtype": options.dtype} | dict(pair.split("=", 1) for pair in options.set))
     shape = transformer.Shape(
-        source_vocab=config.vocabulary, target_vocab=ALPHABET, target_length=CODES, **{field: getattr(config, field) for field in dsi.SHAPE}
+        source_vocab=config.vocabulary, target_vocab=ALPHABET, target_length=CODES, **{field: getattr(config, field) for field in groups.WRITER}
     )
     plan = plans.Plan(mesh=options.mesh)
     draw = np.random.default_rng(0)

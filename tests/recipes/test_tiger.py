@@ -132,7 +132,7 @@ def _leaves(fitted):
     ("options", "message"),
     [
         ({"identifiers": "semantic"}, "expects one of rqvae"),
-        ({"decoding": "nope"}, "no decoding 'nope'"),
+        ({"decoding": "nope"}, "option decoding expects one of trie, .*, got 'nope'"),
         ({"codes": 1}, "codes expects 2"),
         ({"identifiers": "lsh", "collisions": "sinkhorn"}, "lsh has no distances .* set collisions=counter"),
         ({"identifiers": "atomic", "new_items": 0.1}, "atomic say nothing of new items"),

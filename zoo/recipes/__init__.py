@@ -90,6 +90,13 @@ def configure(recipe: Recipe, size: str, options: Mapping[str, Any]) -> Any:
     return dataclasses.replace(config, **{key: _parse(recipe.name, key, value, known[key]) for key, value in options.items()})
 
 
+def option_names(recipe: Recipe) -> list[str]:
+    """Options of a recipe: its own, then those that it shares with others."""
+    config = next(iter(recipe.presets.values()))
+    shared = {name for kind in type(config).__mro__ if kind.__module__ == f"{__name__}.options" for name in vars(kind).get("__annotations__", {})}
+    return sorted((field.name for field in dataclasses.fields(config)), key=lambda name: name in shared)
+
+
 def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
     """Value as the kind of the default: bool, int, float or str."""
     kind = type(default)

@@ -16,11 +16,10 @@ from zoo.data import batches, tokens
 from zoo.index import dense
 from zoo.nets import dual, transformer
 from zoo.objectives import ranking
-from zoo.recipes import reading, seq2seq, starting
+from zoo.recipes import options, reading, seq2seq, starting
 from zoo.train import loop, optimizers
 
 PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}  # the first token of a text; it tells a shared tower the side
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")
 
 
 class Examples(NamedTuple):
@@ -41,7 +40,7 @@ def examples(texts: reading.Texts, config) -> Examples:
     """Train queries and generated ones. Raises DataError if there are neither."""
     share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     if not texts.queries and not texts.made:
-        raise records.DataError("dpr: nothing to learn from: no train queries and generated=0; raise generated")
+        raise records.DataError(f"{config.SYSTEM}: nothing to learn from: no train queries and generated=0; raise generated")
     kinds = [(texts.queries, texts.answers, 1 - share), (texts.made, texts.origins, share)]
     kinds = [kind for kind in kinds if kind[0] and kind[2] > 0]
     asked = [text for given, _, _ in kinds for text in given]
@@ -171,5 +170,5 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
 
 def shape_of(vocabulary: int, config, start: starting.Start | None = None) -> dual.Shape:
     """Sizes of the encoders that read so many words; of the family of the weights to start from, if there are any."""
-    encoder = transformer.Shape(source_vocab=vocabulary, target_vocab=1, target_length=1, **{field: getattr(config, field) for field in SHAPE})
+    encoder = transformer.Shape(source_vocab=vocabulary, target_vocab=1, target_length=1, **{field: getattr(config, field) for field in options.SHAPE})
     return dual.Shape(starting.shaped(encoder, start), config.pooling, config.towers, normalised=config.temperature > 0)

@@ -24,55 +24,30 @@ from zoo.data import tokens
 from zoo.index import dense
 from zoo.nets import dual
 from zoo.recipes import contrasting, options, reading, starting
-from zoo.train import optimizers
-
-ONE_OF = {"pooling": dual.POOLINGS, "towers": dual.TOWERS, "dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
-LIMITS = {
-    **dict.fromkeys(("vocabulary", "width", "heads", "head_width", "encoder_hidden", "fewest_steps", "most_steps"), options.SIZE),
-    **dict.fromkeys(("document_length", "query_length", "batch"), (2, math.inf)),  # a prompt and a word; a right and a wrong document
-    **dict.fromkeys(("temperature", "rate", "visits", "weight_decay", "minutes"), options.AMOUNT),
-    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
-    **dict.fromkeys(("dropout", "word_dropout"), options.SHARE),
-    "generated_share": (0.0, 1.0),
-}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options.Encoding, options.Reading):
     """Options of DPR."""
 
     pooling: str = "weighted"  # of the states of a text: first, mean, or weighted by a learned weight of each word
     towers: str = "shared"  # one set of weights for queries and documents, or two
     temperature: float = 0.05  # of the cosine; 0 = plain inner products, the paper's
-    vector_start: bool = True  # word embeddings and weights start from the SVD of the corpus instead of noise
-    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
-    generated: int = 16  # queries made from each document, 0 = none
-    generated_share: float = 0.5  # of the examples, where there are train queries too
-    vocabulary: int = 8000  # sub-words
-    stem: bool = True  # cut English words to their stems before they are split into sub-words
     document_length: int = 128
-    query_length: int = 32
     width: int = 256
-    heads: int = 4
     head_width: int = 64
     encoder_hidden: int = 512
-    encoder_layers: int = 0  # 0: a text is a bag of words
-    dropout: float = 0.0
-    word_dropout: float = 0.2  # share of tokens that are hidden in training
-    dtype: str = "float32"
-    batch: int = 128
-    steps: int = 0  # 0 = by visits
-    visits: float = 60.0  # examples that each document is shown in, on average
+    word_dropout: float = 0.2
+    visits: float = 60.0
     fewest_steps: int = 1000
-    most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
-    rate: float = 1e-3  # peak learning rate
-    warmup: int = 100
-    decay: str = "linear"  # constant, linear, cosine or rsqrt
-    weight_decay: float = 0.01
+    rate: float = 1e-3
 
-    def __post_init__(self) -> None:
-        options.require("dpr", self, one_of=ONE_OF, limits=LIMITS)
+    SYSTEM = "dpr"
+    ONE_OF = {"pooling": dual.POOLINGS, "towers": dual.TOWERS}
+    LIMITS = {
+        **dict.fromkeys(("document_length", "query_length", "batch"), (2, math.inf)),  # a prompt and a word; a right and a wrong document
+        "temperature": options.AMOUNT,
+    }
 
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:

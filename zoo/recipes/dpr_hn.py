@@ -36,9 +36,8 @@ class Config(dpr.Config):
     ceiling: float = 0.95  # of the right document's score, for negatives of the encoder's own
     own_share: float = 0.5  # of the training that is the second round
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        options.require("dpr-hn", self, one_of={}, limits={"negatives": options.SIZE, "depth": options.SIZE, "ceiling": (0.0, 1.0), "own_share": (0.0, 1.0)})
+    SYSTEM = "dpr-hn"
+    LIMITS = {**dict.fromkeys(("negatives", "depth"), options.SIZE), **dict.fromkeys(("ceiling", "own_share"), (0.0, 1.0))}
 
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:

@@ -18,75 +18,29 @@ from zoo.data import batches, tokens
 from zoo.docids import cluster, docids, text
 from zoo.nets import sentences, transformer
 from zoo.recipes import options, reading, seq2seq, starting
-from zoo.search import decoders
 from zoo.train import log as logs
 from zoo.train import optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
-ONE_OF = {
-    "identifiers": ("semantic", "naive", "atomic"),
-    "vectors": ("tfidf", "minilm"),
-    "decoding": decoders.NAMES,
-    "dtype": ("float32", "bfloat16"),
-    "decay": optimizers.DECAYS,
-    "optimizer": optimizers.NAMES,
-}
-LIMITS = {
-    **dict.fromkeys(("leaf_size", "vocabulary", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), options.SIZE),
-    **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
-    **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
-    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
-    **dict.fromkeys(("index_ratio", "rate", "visits", "weight_decay", "z_loss", "minutes"), options.AMOUNT),
-    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
-    "generated_share": (0.0, 1.0),
-}
-
-
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options.Writing, options.Reading, options.Answering):
     """Options of DSI."""
 
     identifiers: str = "semantic"  # semantic, naive or atomic
     branching: int = 10  # k of the hierarchical clustering
     leaf_size: int = 100  # c, the most documents of a leaf
     vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
-    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
     index_ratio: float = 0.3  # examples of indexing for each of retrieval
-    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
-    generated: int = 16  # queries made from each document, 0 = none
-    generated_share: float = 0.5  # of the retrieval examples, where there are train queries too
-    vocabulary: int = 8000  # sub-words
-    stem: bool = True  # cut English words to their stems before they are split into sub-words
-    document_length: int = 32  # S of indexing
-    query_length: int = 32
-    width: int = 128
-    heads: int = 4
-    head_width: int = 32
-    encoder_hidden: int = 256
-    decoder_hidden: int = 4096
-    encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
-    decoder_layers: int = 1
-    dropout: float = 0.0
-    word_dropout: float = 0.5  # share of source tokens that are hidden in training
-    dtype: str = "float32"
-    batch: int = 128
-    steps: int = 0  # 0 = by visits
-    visits: float = 250.0  # examples that each document is shown in, on average
-    fewest_steps: int = 1500
-    most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
-    rate: float = 3e-3  # peak learning rate
-    warmup: int = 100
-    decay: str = "linear"  # constant, linear, cosine or rsqrt
     optimizer: str = "adamw"  # adamw, adafactor or adagrad
-    weight_decay: float = 0.01  # of adamw
-    smoothing: float = 0.1
     z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
-    beam: int = 100
-    decoding: str = "trie"  # one of zoo.search.decoders; free: as the paper, invalid identifiers are dropped and counted
 
-    def __post_init__(self) -> None:
-        options.require("dsi", self, one_of=ONE_OF, limits=LIMITS)
+    SYSTEM = "dsi"
+    ONE_OF = {"identifiers": ("semantic", "naive", "atomic"), "vectors": ("tfidf", "minilm"), "optimizer": optimizers.NAMES}
+    LIMITS = {
+        **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
+        **dict.fromkeys(("index_ratio", "z_loss"), options.AMOUNT),
+        "leaf_size": options.SIZE,
+    }
 
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
@@ -101,14 +55,9 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     log.phase("train")
     sources = list(_sources(texts, config, ids.tokens).values())
     if not sources:
-        raise records.DataError("dsi: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
+        raise records.DataError(f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
     start = starting.writing(start, ids.tokens)
-    shape = transformer.Shape(
-        source_vocab=tokens.count(texts.tokenizer),
-        target_vocab=ids.alphabet,
-        target_length=ids.tokens.shape[1],
-        **{field: getattr(config, field) for field in SHAPE},
-    )
+    shape = seq2seq.shape_of(config, texts.tokenizer, ids)
     shape = starting.shaped(shape, start)
     words = embedded.words / embedded.words.std() if config.vector_start else None
     params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, start=start, docids=ids.tokens)
@@ -160,7 +109,6 @@ def _identifiers(collection, config: Config, key: jax.Array, embedded: np.ndarra
     return docids.offset(cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size))
 
 
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")
 SMALL = Config()
 BASE = Config(
     vocabulary=32_000, document_length=64, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,

@@ -22,6 +22,8 @@ class Config(dsi.Config):
     index_ratio: float = 0.0  # the words of a document itself are not read
     generated_share: float = 1.0
 
+    SYSTEM = "dsi-qg"
+
 
 BASE = Config(**dataclasses.asdict(dsi.BASE) | {"identifiers": "naive", "index_ratio": 0.0, "generated_share": 1.0, "generated": 100})
 TINY = dsi.RECIPE.presets["tiny"]

@@ -24,33 +24,15 @@ from zoo.data import batches, grouped, tokens
 from zoo.docids import balanced, collisions, docids, quantize
 from zoo.nets import codebooks, transformer
 from zoo.recipes import options, reading, seq2seq, starting, tokenizer
-from zoo.search import decoders
 from zoo.train import log as logs
 from zoo.train import loop, optimizers
 
 FEWEST_OF = 4  # documents a code, on average
 EVALUATIONS = 4  # of the codes in a main stage
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
-ONE_OF = {
-    "identifiers": ("learned", "kmeans", "random"),
-    "decoding": decoders.NAMES,
-    "dtype": ("float32", "bfloat16"),
-    "decay": optimizers.DECAYS,
-}
-LIMITS = {
-    **dict.fromkeys(("levels", "vocabulary", "document_length", "query_length", "width", "heads", "head_width"), options.SIZE),
-    **dict.fromkeys(("encoder_hidden", "decoder_hidden", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
-    **dict.fromkeys(("dropout", "word_dropout", "smoothing", "learning"), options.SHARE),
-    **dict.fromkeys(("contrast", "retrieval", "commitment", "reconstruction", "rate", "visits", "weight_decay", "minutes"), options.AMOUNT),
-    **dict.fromkeys(("generated", "encoder_layers", "steps", "warmup"), options.COUNT),
-    "codes": (2, math.inf),
-    "epsilon": (balanced.LEAST_EPSILON, math.inf),
-    "generated_share": (0.0, 1.0),
-}
-
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options.Writing, options.Reading, options.Answering):
     """Options of GenRet."""
 
     identifiers: str = "learned"  # learned, or for the same retriever kmeans (residual k-means) or random
@@ -63,40 +45,17 @@ class Config:
     diverse: bool = True  # balanced targets, and clusters of bounded size to begin with
     epsilon: float = balanced.EPSILON  # of the balance; the larger, the softer
     learning: float = 0.4  # share of the steps in which positions get their codes; the others fit the retriever to them
-    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
-    generated: int = 16  # queries made from each document, 0 = none
-    generated_share: float = 0.5  # of the queries of a document that has train queries too
-    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
-    vocabulary: int = 8000  # sub-words
-    stem: bool = True  # cut English words to their stems before they are split into sub-words
     document_length: int = 64
-    query_length: int = 32
-    width: int = 128
-    heads: int = 4
-    head_width: int = 32
-    encoder_hidden: int = 256
-    decoder_hidden: int = 4096
-    encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
-    decoder_layers: int = 1
-    dropout: float = 0.0
-    word_dropout: float = 0.5  # share of source tokens that are hidden in training
-    dtype: str = "float32"
-    batch: int = 128
-    steps: int = 0  # of all stages together, 0 = by visits
-    visits: float = 250.0  # examples that each document is shown in, on average
-    fewest_steps: int = 1500
-    most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
-    rate: float = 3e-3  # peak learning rate
-    warmup: int = 100
-    decay: str = "linear"  # of the last fit; the stages before have a constant rate
-    weight_decay: float = 0.01
-    smoothing: float = 0.1  # of targets in the fit stages
-    beam: int = 100
-    decoding: str = "trie"  # one of zoo.search.decoders
 
-    def __post_init__(self) -> None:
-        options.require("genret", self, one_of=ONE_OF, limits=LIMITS)
+    SYSTEM = "genret"
+    ONE_OF = {"identifiers": ("learned", "kmeans", "random")}
+    LIMITS = {
+        **dict.fromkeys(("contrast", "retrieval", "commitment", "reconstruction"), options.AMOUNT),
+        "levels": options.SIZE,
+        "learning": options.SHARE,
+        "codes": (2, math.inf),
+        "epsilon": (balanced.LEAST_EPSILON, math.inf),
+    }
 
 
 class Material(NamedTuple):
@@ -128,7 +87,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
         target_vocab=1 + config.levels * num_codes,
         target_length=config.levels,
         last_tokens=tuple((t + 1) * num_codes for t in range(config.levels)),
-        **{field: getattr(config, field) for field in SHAPE},
+        **{field: getattr(config, field) for field in options.WRITER},
     )
     shape = dataclasses.replace(starting.shaped(shape, start), tied=False)
     params = _begun(shape, embedded.words if config.vector_start else None, start, draw)
@@ -323,7 +282,6 @@ def _train(loss, params, stream, config: Config, num_codes, held, budget, share,
     )
 
 
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")
 BASE = Config(
     codes=512, vocabulary=32_000, document_length=128, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
     encoder_layers=12, decoder_layers=12, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,

@@ -18,33 +18,10 @@ from zoo.recipes import sequential
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(sequential.Config):
     """Options of GRU4Rec."""
 
-    loss: str = "ce"  # over all items; bce: one drawn item against the right one; bpr-max
-    negatives: int = 1  # drawn for each target, under bce and bpr-max
-    history: int = 20  # latest items that are read
-    width: int = 64
-    layers: int = 1
-    dropout: float = 0.3
-    dtype: str = "float32"
-    batch: int = 128
-    steps: int = 0  # 0 = by visits
-    visits: float = 60.0  # times that each history is shown, on average
-    fewest_steps: int = 1000
-    most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
-    rate: float = 1e-3  # peak learning rate
-    warmup: int = 200
-    decay: str = "cosine"  # constant, linear, cosine or rsqrt
-    weight_decay: float = 0.01
-    judged: int = 2000  # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
-    judge_every: int = 500  # steps
-    patience: int = 6  # judgements without a better one that end training, 0 = none do
-    filter: bool = False  # never recommend what the user's history holds
-
-    def __post_init__(self) -> None:
-        sequential.check("gru4rec", self)
+    SYSTEM = "gru4rec"
 
 
 def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:

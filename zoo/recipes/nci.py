@@ -21,67 +21,36 @@ from zoo.docids import cluster, docids
 from zoo.nets import heads, sentences
 from zoo.objectives import sequence
 from zoo.recipes import options, reading, seq2seq, starting
-from zoo.search import decoders
-from zoo.train import loop, optimizers
-
-ONE_OF = {"vectors": ("tfidf", "minilm"), "decoding": decoders.NAMES, "dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
-LIMITS = {
-    **dict.fromkeys(("leaf_size", "vocabulary", "document_length", "query_length", "width", "heads", "head_width"), options.SIZE),
-    **dict.fromkeys(("encoder_hidden", "decoder_hidden", "decoder_layers", "adaptor_layers", "batch", "fewest_steps", "most_steps", "beam"), options.SIZE),
-    **dict.fromkeys(("consistency", "rate", "visits", "weight_decay", "minutes", "length_penalty"), options.AMOUNT),
-    **dict.fromkeys(("generated", "spans", "encoder_layers", "steps", "warmup"), options.COUNT),
-    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
-    **dict.fromkeys(("query_share", "generated_share"), (0.0, 1.0)),
-    "branching": (2, math.inf),
-}  # fmt: skip
-
+from zoo.train import loop
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options.Writing, options.Reading, options.Answering):
     """Options of NCI."""
 
     branching: int = 30  # k of the hierarchical clustering
     leaf_size: int = 30  # c, the most documents of a leaf
     vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
-    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
     query_share: float = 0.4  # of the examples that are train queries, where there are any
     generated_share: float = 0.6  # of the others that are generated queries; what is left are beginnings and spans of documents
-    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
-    generated: int = 15  # queries made from each document, 0 = none
+    generated: int = 15
     spans: int = 10  # pieces of `document_length` tokens from each longer document, and one more for each 3000 tokens
     consistency: float = 0.15  # alpha, weight of the divergence of two passes; 0 = one pass
-    vocabulary: int = 8000  # sub-words
-    stem: bool = True  # cut English words to their stems before they are split into sub-words
     document_length: int = 64
-    query_length: int = 32
-    width: int = 128
-    heads: int = 4
-    head_width: int = 32
-    encoder_hidden: int = 256
     decoder_hidden: int = 2048
-    encoder_layers: int = 0  # 0: the decoder attends to the embeddings, a bag of words
-    decoder_layers: int = 1
     adaptor_layers: int = 1  # of the decoder that reads the prefix
-    dropout: float = 0.0
-    word_dropout: float = 0.4  # share of source tokens that are hidden in training, others in each pass
-    dtype: str = "float32"
-    batch: int = 128
-    steps: int = 0  # 0 = by visits
-    visits: float = 250.0  # examples that each document is shown in, on average
-    fewest_steps: int = 1500
-    most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
-    rate: float = 3e-3  # peak learning rate
-    warmup: int = 100
-    decay: str = "linear"  # constant, linear, cosine or rsqrt
-    weight_decay: float = 0.01
+    word_dropout: float = 0.4  # others in each pass
     smoothing: float = 0.0
-    beam: int = 100
-    decoding: str = "trie"  # one of zoo.search.decoders
     length_penalty: float = 0.0  # scores are divided by (length + 1) to this power; of no effect where all identifiers are as long
 
-    def __post_init__(self) -> None:
-        options.require("nci", self, one_of=ONE_OF, limits=LIMITS)
+    SYSTEM = "nci"
+    ONE_OF = {"vectors": ("tfidf", "minilm")}
+    LIMITS = {
+        **dict.fromkeys(("leaf_size", "adaptor_layers"), options.SIZE),
+        **dict.fromkeys(("consistency", "length_penalty"), options.AMOUNT),
+        "spans": options.COUNT,
+        "query_share": (0.0, 1.0),
+        "branching": (2, math.inf),
+    }
 
 
 def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
@@ -109,10 +78,8 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
         if len(answers) and weight > 0
     ]
     start = starting.writing(start, ids.tokens)
-    shape = heads.PrefixShape(
-        source_vocab=tokens.count(texts.tokenizer), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
-        last_tokens=tuple(ids.tokens.max(axis=0).tolist()), **{field: getattr(config, field) for field in SHAPE},
-    )  # fmt: skip
+    ends = tuple(ids.tokens.max(axis=0).tolist())
+    shape = seq2seq.shape_of(config, texts.tokenizer, ids, kind=heads.PrefixShape, last_tokens=ends, adaptor_layers=config.adaptor_layers)
     shape = starting.shaped(shape, start)
     words = embedded.words / embedded.words.std() if config.vector_start else None
     loss = consistent(dataclasses.replace(shape, remat=log.plan.remat), config, unknown=tokens.unknown(texts.tokenizer))
@@ -186,9 +153,6 @@ def without_lone_leaves(ids: docids.Docids) -> docids.Docids:
     return docids.build(kept[:, : np.count_nonzero(kept, axis=1).max()], ids.alphabet)
 
 
-SHAPE = (
-    "width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "adaptor_layers", "dropout", "dtype",
-)  # fmt: skip
 BASE = Config(
     vocabulary=32_000, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048, encoder_layers=12, decoder_layers=6,
     adaptor_layers=4, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,

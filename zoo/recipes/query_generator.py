@@ -33,59 +33,40 @@ from zoo.nets import transformer
 from zoo.recipes import options, seq2seq, starting
 from zoo.search import nucleus
 from zoo.train import log as logs
-from zoo.train import optimizers
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
 DOCUMENTS = 32  # of a batch of draws
 SPARE = 2  # draws for each query wanted, as some are repeated
 DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
-ONE_OF = {"dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
-LIMITS = {
-    **dict.fromkeys(("vocabulary", "document_length", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), options.SIZE),
-    **dict.fromkeys(("decoder_layers", "batch", "fewest_steps", "most_steps"), options.SIZE),
-    **dict.fromkeys(("encoder_layers", "steps", "warmup", "top_k"), options.COUNT),
-    **dict.fromkeys(("visits", "minutes", "rate", "weight_decay"), options.AMOUNT),
-    **dict.fromkeys(("dropout", "word_dropout", "smoothing"), options.SHARE),
-    "query_length": (2, math.inf),  # a word and the end
-    "top_p": (1e-6, 1.0),
-    "temperature": (1e-3, math.inf),
-}
-
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options.Writing):
     """Options of the generator."""
 
     vocabulary: int = 4000  # sub-words; a step is mostly their logits
     document_length: int = 64  # tokens that are read
     query_length: int = 24  # tokens that are written at most
-    width: int = 128
-    heads: int = 4
-    head_width: int = 32
-    encoder_hidden: int = 256
     decoder_hidden: int = 256
     encoder_layers: int = 1
-    decoder_layers: int = 1
     dropout: float = 0.1
     word_dropout: float = 0.0
-    dtype: str = "float32"
     batch: int = 64
-    steps: int = 0  # 0 = by visits
     visits: float = 30.0  # times that each train pair is shown
     fewest_steps: int = 500
     most_steps: int = 200_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit
     rate: float = 2e-3
-    warmup: int = 100
-    decay: str = "linear"
-    weight_decay: float = 0.01
-    smoothing: float = 0.1
     top_k: int = 10  # tokens that are drawn from, 0 = all
     top_p: float = 1.0  # share of their mass that is drawn from
     temperature: float = 1.0
 
-    def __post_init__(self) -> None:
-        options.require("queries", self, one_of=ONE_OF, limits=LIMITS)
+    SYSTEM = "queries"
+    LIMITS = {
+        **dict.fromkeys(("vocabulary", "document_length"), options.SIZE),
+        "query_length": (2, math.inf),  # a word and the end
+        "top_k": options.COUNT,
+        "top_p": (1e-6, 1.0),
+        "temperature": (1e-3, math.inf),
+    }
 
 
 def made(kind: str, collection: records.Collection, *, per_document: int, seed: int, log) -> tuple[list[str], list[int]]:

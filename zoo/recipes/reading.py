@@ -31,7 +31,7 @@ class Texts(NamedTuple):
 def read(
     collection: records.Collection, config, log, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None, tokenizer: str | None = None
 ) -> Texts:
-    """Texts of a collection. config: options `stem`, `vocabulary`, `queries` and `generated`, as of DSI's `Config`.
+    """Texts of a collection. config: of `options.Reading`.
 
     tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
     """

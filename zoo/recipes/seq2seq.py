@@ -7,6 +7,7 @@ import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from zoo.docids import docids
 from zoo.index import filters, levels, projection, trie
 from zoo.nets import transformer
 from zoo.objectives import sequence
-from zoo.recipes import starting
+from zoo.recipes import options, starting
 from zoo.search import decoders, sampling
 from zoo.train import loop, optimizers
 
@@ -36,6 +37,12 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
     texts, rows = dict(zip(queries.ids, queries.texts)), collection.corpus.rows()
     found = [(texts[query], rows[document]) for query, document in qrels.pairs()]
     return [text for text, _ in found], [row for _, row in found]
+
+
+def shape_of(config, tokenizer: str, ids: docids.Docids, *, kind: type[transformer.Shape] = transformer.Shape, **more: Any) -> transformer.Shape:
+    """The encoder-decoder of a config's sizes (`options.Writing`) that reads what the tokenizer gives and writes these identifiers."""
+    sizes = {field: getattr(config, field) for field in options.WRITER}
+    return kind(source_vocab=tokens.count(tokenizer), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1], **sizes, **more)
 
 
 def likelihood(
@@ -74,7 +81,7 @@ def fit(
     sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *,
     embeddings=None, judge=None, loss: loop.Loss | None = None, start: starting.Start | None = None, docids: np.ndarray | None = None,
 ) -> dict:  # fmt: skip
-    """Parameters of an encoder-decoder fitted to the sources; config has the options of DSI's `Config`, optimizer and z_loss if it likes.
+    """Parameters of an encoder-decoder fitted to the sources; config has the options of `options.Writing`, and `optimizer` and `z_loss` if it likes.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
     judge: a `zoo.train.best.Judge` of the parameters; the last ones are kept if None.

@@ -17,27 +17,34 @@ from zoo import records
 from zoo.data import batches
 from zoo.nets import transformer
 from zoo.objectives import ranking
-from zoo.recipes import judging, scoring
+from zoo.recipes import judging, options, scoring
 from zoo.train import loop, optimizers
 
 USERS = 256  # scored together
 LOSSES = ("ce", "bce", "bpr-max")
-SIZE = (1, math.inf)
-LIMITS = {  # of options: the least and the most
-    **dict.fromkeys(("history", "width", "layers", "batch", "negatives", "judge_every", "fewest_steps", "most_steps"), SIZE),
-    **dict.fromkeys(("steps", "visits", "rate", "warmup", "weight_decay", "minutes", "judged", "patience"), (0.0, math.inf)),
-    "dropout": (0.0, 0.99),
-}
 
 
-def check(system: str, config: Any) -> None:
-    """Raises DataError for options that no network can have."""
-    for option, allowed in (("loss", LOSSES), ("decay", optimizers.DECAYS), ("dtype", ("float32", "bfloat16"))):
-        if getattr(config, option) not in allowed:
-            raise records.DataError(f"{system}: option {option} expects one of {', '.join(allowed)}, got {getattr(config, option)!r}")
-    for option, (least, most) in LIMITS.items():
-        if not least <= getattr(config, option) <= most:
-            raise records.DataError(f"{system}: option {option} expects {least} to {most}, got {getattr(config, option)}")
+@dataclasses.dataclass(frozen=True)
+class Config(options.Training, options.Judging):
+    """Options of every network of this kind."""
+
+    loss: str = "ce"  # over all items; bce: drawn items against the right one; bpr-max
+    negatives: int = 1  # drawn for each target, under bce and bpr-max
+    history: int = 20  # latest items that are read
+    width: int = 64
+    layers: int = 1
+    dropout: float = 0.3
+    visits: float = 60.0
+    fewest_steps: int = 1000
+    rate: float = 1e-3
+    warmup: int = 200
+    decay: str = "cosine"
+    judged: int = 2000
+    patience: int = 6
+    filter: bool = False  # never recommend what the user's history holds
+
+    ONE_OF = {"loss": LOSSES}
+    LIMITS = dict.fromkeys(("history", "width", "layers", "negatives"), options.SIZE)
 
 
 def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]:

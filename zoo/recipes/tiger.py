@@ -8,7 +8,6 @@ first; every prefix of a history is an example; beam search.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import zlib
 
@@ -20,34 +19,17 @@ from zoo.data import batches
 from zoo.docids import collisions, docids
 from zoo.docids import vectors as texts
 from zoo.nets import transformer
-from zoo.recipes import coldstart, identifiers, judging, popularity, rqvae, seq2seq, starting
-from zoo.search import decoders
+from zoo.recipes import coldstart, identifiers, judging, options, popularity, rqvae, seq2seq, starting
 from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 JUDGED_BEAM = 10
 FEWEST_OF = 4  # items a code, on average
-SIZE, SHARE = (1, math.inf), (0.0, 0.99)
-LIMITS = {  # of options: the least and the most
-    **dict.fromkeys(("history", "levels", "width", "heads", "head_width", "encoder_hidden", "decoder_hidden"), SIZE),
-    **dict.fromkeys(("encoder_layers", "decoder_layers", "batch", "fewest_steps", "most_steps", "beam", "judge_every"), SIZE),
-    **dict.fromkeys(("dropout", "smoothing"), SHARE),
-    **dict.fromkeys(("rate", "visits", "weight_decay", "minutes", "steps", "warmup", "patience", "neighbours", "judged", "z_loss", "temperature", "user_tokens", "first_beam"), (0.0, math.inf)),
-    "codes": (2, math.inf),
-    "new_items": (-1.0, 1.0),
-}
-ONE_OF = {
-    "identifiers": identifiers.KINDS,
-    "collisions": collisions.POLICIES,
-    "decay": optimizers.DECAYS,
-    "optimizer": optimizers.NAMES,
-    "dtype": ("float32", "bfloat16"),
-    "filter": ("auto", "yes", "no"),
-}
+ONE_OF = {"identifiers": identifiers.KINDS, "collisions": collisions.POLICIES, "optimizer": optimizers.NAMES, "filter": ("auto", "yes", "no")}
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options.Writing, options.Answering, options.Judging):
     """Options of TIGER."""
 
     identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh, random or atomic
@@ -61,46 +43,43 @@ class Config:
     recency: bool = True  # tokens are told apart by their place from the end of the history as well as by distances (the paper's T5)
     width: int = 64
     heads: int = 2
-    head_width: int = 32
     encoder_hidden: int = 128
     decoder_hidden: int = 128
     encoder_layers: int = 1
-    decoder_layers: int = 1
     dropout: float = 0.1
     word_dropout: float = 0.0
-    dtype: str = "float32"
     batch: int = 256
-    steps: int = 0  # 0 = by visits
-    visits: float = 40.0  # times that each example is shown, on average
+    visits: float = 40.0
     fewest_steps: int = 1000
-    most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
-    rate: float = 2e-3  # peak learning rate
+    rate: float = 2e-3
     warmup: int = 500
-    decay: str = "cosine"  # constant, linear, cosine or rsqrt
+    decay: str = "cosine"
     optimizer: str = "adamw"  # adamw, adafactor or adagrad
     weight_decay: float = 0.035  # of adamw
     smoothing: float = 0.0
     z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
-    judged: int = 1000  # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
-    judge_every: int = 500  # steps
-    patience: int = 0  # judgements without a better one that end training, 0 = none do
     beam: int = 50
     first_beam: int = 256  # hypotheses after the first code, where that is more than the beam: cutting there is what costs answers
-    decoding: str = "trie"  # a decoder of zoo.search.decoders
     temperature: float = 0.0  # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
     new_items: float = -1.0  # most of the answers' share for items that nobody took in training, found by their codes; -1 = as any item
     filter: str = "auto"  # yes: never recommend what the user's history holds; auto: if no user took an item twice in training; no
 
+    SYSTEM = "tiger"
+    ONE_OF = ONE_OF
+    LIMITS = {
+        **dict.fromkeys(("history", "levels", "encoder_layers"), options.SIZE),
+        **dict.fromkeys(("neighbours", "z_loss", "temperature"), options.AMOUNT),
+        **dict.fromkeys(("user_tokens", "first_beam"), options.COUNT),
+        "codes": (2, math.inf),
+        "new_items": (-1.0, 1.0),
+    }
+
     def __post_init__(self) -> None:
-        for option, allowed in ONE_OF.items():
-            if getattr(self, option) not in allowed:
-                raise records.DataError(f"tiger: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+        super().__post_init__()
         identifiers.refuse_embedding("tiger", self.vectors)
         if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
             remedy = "set collisions=counter"
             raise records.DataError(f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}")
-        decoders.require(self.decoding)
         if self.temperature and self.decoding not in seq2seq.FILTERED:
             allowed = " or ".join(seq2seq.FILTERED)
             raise records.DataError(f"tiger: option temperature expects decoding={allowed}, got {self.decoding}")
@@ -109,9 +88,6 @@ class Config:
             raise records.DataError(f"tiger: option new_items expects decoding={allowed}, got {self.decoding}")
         if self.new_items >= 0 and self.identifiers == "atomic":
             raise records.DataError("tiger: identifiers=atomic say nothing of new items; choose identifiers=rqkmeans, or leave new_items=-1")
-        for option, (least, most) in LIMITS.items():
-            if not least <= getattr(self, option) <= most:
-                raise records.DataError(f"tiger: option {option} expects {least} to {most}, got {getattr(self, option)}")
 
 
 def fit(collection: records.Interactions, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
@@ -136,7 +112,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     shape = transformer.Shape(
         source_vocab=ids.alphabet + int(config.user_tokens), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
         last_tokens=tuple(ids.tokens.max(axis=0).tolist()), recency=longest * ids.tokens.shape[1] if config.recency else 0,
-        **{field: getattr(config, field) for field in SHAPE},
+        **{field: getattr(config, field) for field in options.WRITER},
     )  # fmt: skip
     start = starting.writing_what_it_reads(start, ids.tokens)
     shape = starting.shaped(shape, start)
@@ -251,7 +227,6 @@ def read(ids: docids.Docids, items: np.ndarray) -> np.ndarray:
     return np.take_along_axis(tokens, order, axis=1).astype(np.int32)
 
 
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dropout", "dtype")
 BASE = Config(
     identifiers="rqvae", vectors="minilm", width=128, heads=6, head_width=64, encoder_hidden=1024, decoder_hidden=1024, encoder_layers=4,
     decoder_layers=4, dropout=0.2, dtype="bfloat16", rate=3e-4, warmup=10_000, visits=150.0,

@@ -11,7 +11,6 @@ import os
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import numpy as np
