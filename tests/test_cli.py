@@ -13,7 +13,7 @@ import pytest
 
 import zoo
 from zoo import cli, cli_parser, recipes, stored, verbs
-from zoo.data import files
+from zoo.data import files, trec
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = {
@@ -207,7 +207,7 @@ def test_a_run_file_holds_the_ranking(data, system, zoo_command, tmp_path):
     assert code == 0 and out == f"{tmp_path / 'a.trec'}: answers to 6 queries\n"
     fitted = zoo.load(system)
     expected = zoo.retrieve(fitted, files.read_queries(data / "queries.jsonl"), 3)
-    run = files.read_trec(tmp_path / "a.trec", expected.corpus_ids)
+    run = trec.read(tmp_path / "a.trec", expected.corpus_ids)
     answered = [row for row in range(len(expected)) if expected.answers(row)]
     assert run.query_ids == tuple(expected.query_ids[row] for row in answered) and "é4" in run.query_ids
     for number, row in enumerate(answered):
@@ -268,7 +268,7 @@ def test_evaluate_prints_a_table_and_writes_json_and_run(data, system, zoo_comma
     assert written["name"] == written["recipe"] == "bm25" and written["size"] == "tiny" and written["split"] == "test"
     assert written["num_queries"] == 6 and written["queries_per_second"] > 0
     assert written["about"]["num_documents"] == 6 and written["config"]["k1"] == 0.9
-    assert files.read_trec(run, tuple(DOCUMENTS)).query_ids[0] == "q1"
+    assert trec.read(run, tuple(DOCUMENTS)).query_ids[0] == "q1"
     assert "on 2 queries" in zoo_command("evaluate", system, "--data", data, "--split", "train")[1]
 
 

@@ -13,7 +13,7 @@ BELOW_RECIPES = {
     *("zoo.nets", "zoo.objectives", "zoo.train"),  # model
     *("zoo.records", "zoo.data", "zoo.evaluate"),  # data
 }
-BELOW_CLI = {"zoo.records", "zoo.data", "zoo.evaluate", "zoo.train", "zoo.recipes", "zoo.stored", "zoo.verbs"}
+BELOW_CLI = {"zoo.records", "zoo.data", "zoo.evaluate", "zoo.train", "zoo.recipes", "zoo.stored", "zoo.given", "zoo.verbs"}
 ALLOWED = {
     "zoo": {"zoo.evaluate"},  # __init__.py alone, which frees the name for the verb
     "zoo.records": set(),
@@ -27,6 +27,7 @@ ALLOWED = {
     "zoo.evaluate": {"zoo.evaluate", "zoo.data", "zoo.records"},
     "zoo.recipes": {"zoo.recipes", *BELOW_RECIPES},
     "zoo.stored": {"zoo.records", "zoo.data", "zoo.train", "zoo.recipes"},
+    "zoo.given": BELOW_CLI - {"zoo.given", "zoo.verbs"},
     "zoo.verbs": BELOW_CLI - {"zoo.verbs"},
     "zoo.run_sections": BELOW_CLI,
     "zoo.run_report": BELOW_CLI | {"zoo.run_sections"},
@@ -75,8 +76,10 @@ def top_levels_of(source):
 def files_of(package):
     """The files that a row of the table is about."""
     place = ROOT / package.replace(".", "/")
-    if package in ("zoo", "zoo.__main__", "zoo.records", "zoo.stored", "zoo.verbs", "zoo.run_sections", "zoo.run_report", "zoo.exported", "zoo.transfer", "zoo.cli", "zoo.cli_data", "zoo.cli_parser", "zoo.demo"):
-        return [place / "__init__.py"] if place.is_dir() else [place.with_suffix(".py")]
+    if package == "zoo":
+        return [place / "__init__.py"]
+    if not place.is_dir():
+        return [place.with_suffix(".py")]
     return sorted(place.rglob("*.py"))
 
 

@@ -12,7 +12,7 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from zoo import cli_data, cli_parser, recipes, records, stored, verbs
+from zoo import cli_data, cli_parser, given, recipes, records, stored, verbs
 from zoo.train import plan as plans
 from zoo.train import stopped
 
@@ -67,9 +67,9 @@ def _list(parsed: argparse.Namespace) -> None:
         recipe = recipes.get(name)
         print(f"{name:<{wide}} {recipe.paper}\n{'':<{wide}} sizes: {', '.join(recipe.presets)}")
         if parsed.options:
-            for field in dataclasses.fields(recipe.presets["small"]):
-                values = ", ".join(f"{size} {getattr(preset, field.name)}" for size, preset in recipe.presets.items())
-                print(f"{'':<{wide}}   {field.name}: {values}")
+            for option in recipes.option_names(recipe):
+                values = ", ".join(f"{size} {getattr(preset, option)}" for size, preset in recipe.presets.items())
+                print(f"{'':<{wide}}   {option}: {values}")
 
 
 def _docids_fit(parsed: argparse.Namespace) -> None:
@@ -122,7 +122,7 @@ def _add(parsed: argparse.Namespace) -> None:
 
 
 def _retrieve(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, files
+    from zoo.data import atomic, files, trec
 
     queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
     if parsed.run_file:
@@ -132,7 +132,7 @@ def _retrieve(parsed: argparse.Namespace) -> None:
         queries = records.Histories.of(fitted.documents, [item.strip() for item in parsed.history.split(",")])
     ranking = verbs.retrieve(fitted, queries, parsed.k)
     if parsed.run_file:
-        files.write_trec(ranking, parsed.run_file, tag=fitted.name)
+        trec.write(ranking, parsed.run_file, tag=fitted.name)
         print(f"{parsed.run_file}: answers to {len(ranking)} queries")
         return
     rows = fitted.documents.rows()
@@ -158,7 +158,7 @@ def shown(fitted: stored.Fitted, rows: dict[str, int], answers: Sequence[tuple[s
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, files
+    from zoo.data import atomic, trec
     from zoo.evaluate import compare, exposure, recommend, report
 
     for path in filter(None, (parsed.json, parsed.run_file)):
@@ -176,7 +176,7 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     if result.by_identifier:
         print(recommend.sentence_by_identifier(result.measures))
     if parsed.run_file:
-        files.write_trec(result.ranking, parsed.run_file, tag=fitted.name)
+        trec.write(result.ranking, parsed.run_file, tag=fitted.name)
     if parsed.json:
         with atomic.file(parsed.json) as out:
             json.dump(_summary(fitted, result), out, indent=1)
@@ -213,7 +213,7 @@ def _compare(parsed: argparse.Namespace) -> None:
     systems = [stored.load(folder) for folder in parsed.folders]
     collection = catalog.load(parsed.data)
     for fitted in systems:
-        verbs.refuse_other_corpus(fitted, collection)
+        given.refuse_other_corpus(fitted, collection)
     names = [fitted.name for fitted in systems]
     runs = []
     for folder, fitted in zip(parsed.folders, systems):

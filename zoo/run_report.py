@@ -6,7 +6,7 @@ import os
 import pathlib
 import shlex
 
-from zoo import recipes, records, run_sections, stored, verbs
+from zoo import given, recipes, records, run_sections, stored, verbs
 from zoo.evaluate import page
 from zoo.records import DataError
 
@@ -46,7 +46,7 @@ def report(
     from zoo.train import log as logs
 
     fitted = stored.load(folder)
-    collection = verbs.data_of(fitted, folder, data)
+    collection = given.data_of(fitted, folder, data)
     split = split or SPLIT
     if split not in collection.qrels:
         have = ", ".join(sorted(collection.qrels)) or "none"

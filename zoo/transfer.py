@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo import exported, recipes, records, stored, verbs
+from zoo import exported, given, recipes, records, stored
 from zoo.records import DataError
 
 DIFFERENCES = (
@@ -44,7 +44,7 @@ def export(
     if recipe.examples is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).examples is not None)
         raise DataError(f"{folder}: {fitted.recipe} has no encoder-decoder that a launcher could train; expected one of: {able}")
-    collection = verbs.data_of(fitted, folder, data)
+    collection = given.data_of(fitted, folder, data)
     with atomic.folder(out) as part:
         _write(part, fitted, recipe, collection)
         exported.seal(part)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.data import files
+from zoo.data import files, trec
 
 CORPUS = '{"_id":"d1","title":"One","text":"first"}\n{"_id":"d2","text":"second"}\n'
 QUERIES = '{"_id":"q1","text":"what is first"}\n{"_id":"q2","text":"what is second"}\n'
@@ -237,20 +237,20 @@ def ranking(documents, scores):
 
 def test_a_run_is_written_in_trec_form_and_read_back(tmp_path):
     original = ranking([[2, 0], [1, -1]], [[0.75, 0.5], [-3.0, -np.inf]])
-    files.write_trec(original, tmp_path / "run.trec", "zoo")
+    trec.write(original, tmp_path / "run.trec", "zoo")
     assert (tmp_path / "run.trec").read_text() == "q1 Q0 c 1 0.75 zoo\nq1 Q0 a 2 0.5 zoo\nq2 Q0 b 1 -3 zoo\n"
-    found = files.read_trec(tmp_path / "run.trec", original.corpus_ids)
+    found = trec.read(tmp_path / "run.trec", original.corpus_ids)
     np.testing.assert_array_equal(found.documents, original.documents)
     np.testing.assert_array_equal(found.scores, original.scores)
 
 
 def test_ties_are_written_as_strictly_falling_32_bit_scores(tmp_path):
-    files.write_trec(ranking([[2, 0, 1], [0, 1, 2]], [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), tmp_path / "run.trec", "zoo")
+    trec.write(ranking([[2, 0, 1], [0, 1, 2]], [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), tmp_path / "run.trec", "zoo")
     lines = [line.split() for line in (tmp_path / "run.trec").read_text().splitlines()]
     scores = np.array([line[4] for line in lines], np.float32).reshape(2, 3)
     assert (np.diff(scores) < 0).all()
     np.testing.assert_allclose(scores, [[1, 1, 1], [0, 0, 0]], atol=3e-7)  # three steps of a 32-bit float at 1
-    found = files.read_trec(tmp_path / "run.trec", ("a", "b", "c"))
+    found = trec.read(tmp_path / "run.trec", ("a", "b", "c"))
     np.testing.assert_array_equal(found.documents, [[2, 0, 1], [0, 1, 2]])
 
 
@@ -268,14 +268,14 @@ def test_ties_are_written_as_strictly_falling_32_bit_scores(tmp_path):
 def test_broken_runs_are_refused(tmp_path, text, message):
     (tmp_path / "run.trec").write_text(text)
     with pytest.raises(records.DataError) as caught:
-        files.read_trec(tmp_path / "run.trec", ("a", "b"))
+        trec.read(tmp_path / "run.trec", ("a", "b"))
     assert message in str(caught.value)
 
 
 def test_runs_that_other_tools_would_misread_are_not_written(tmp_path):
     good = ranking([[0], [1]], [[1.0], [1.0]])
     with pytest.raises(records.DataError, match="'my tag'"):
-        files.write_trec(good, tmp_path / "run.trec", "my tag")
+        trec.write(good, tmp_path / "run.trec", "my tag")
     with pytest.raises(records.DataError, match="finite score, got nan"):
-        files.write_trec(ranking([[0], [1]], [[np.nan], [1.0]]), tmp_path / "run.trec", "zoo")
+        trec.write(ranking([[0], [1]], [[np.nan], [1.0]]), tmp_path / "run.trec", "zoo")
     assert os.listdir(tmp_path) == []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from zoo import cli, records
-from zoo.data import catalog, files, histories, movielens, tables, toy
+from zoo.data import catalog, files, movielens, tables, toy
 
 tensorflow_datasets = pytest.importorskip("tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these")
 tfds = pytest.importorskip("zoo.data.tfds")

@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from zoo import records
-from zoo.data import download, files, histories
+from zoo.data import download, histories, jsonl
 
 LICENCE = "research use; the owner states no terms of redistribution"
 HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
@@ -35,10 +35,10 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
     reviews = download.archive(f"{address}/reviews_{category}_5.json.gz", None)
     products = download.archive(f"{address}/meta_{category}.json.gz", None)
     users, items, times = histories.Column(), histories.Column(), []
-    for line, where, review in files.objects_of(reviews):
+    for line, where, review in jsonl.objects_of(reviews):
         user, item, time = (review.get(key) for key in ("reviewerID", "asin", "unixReviewTime"))
         if not isinstance(user, str) or not isinstance(item, str) or not isinstance(time, int):
-            raise records.DataError(f"{where}: expected reviewerID, asin and unixReviewTime, found {files.short(', '.join(review))}")
+            raise records.DataError(f"{where}: expected reviewerID, asin and unixReviewTime, found {jsonl.short(', '.join(review))}")
         users.add(user, line)
         items.add(item, line)
         times.append(time)
@@ -62,7 +62,7 @@ def refuse_other_sizes(found: records.Interactions, path: pathlib.Path) -> None:
 def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
     """Product -> (title, text) of those wanted."""
     found = {}
-    for line, text in files.lines_of(path):
+    for line, text in jsonl.lines_of(path):
         named = _ASIN.search(text)
         if named is None or named[1] not in wanted:
             continue
@@ -70,6 +70,6 @@ def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
             product = ast.literal_eval(text)
             title = product.get("title", "")
         except (ValueError, SyntaxError, AttributeError) as error:
-            raise records.DataError(f"{path}:{line}: expected a Python dict, got {files.short(text)} ({type(error).__name__})") from None
+            raise records.DataError(f"{path}:{line}: expected a Python dict, got {jsonl.short(text)} ({type(error).__name__})") from None
         found[named[1]] = html.unescape(title), html.unescape(histories.described(product))
     return found

@@ -1,4 +1,4 @@
-"""Reads and writes collections in the BEIR layout, query files and TREC runs; refuses broken input in one line.
+"""Reads and writes collections in the BEIR layout and query files; refuses broken input in one line.
 
 The BEIR layout is a folder with
 
@@ -14,21 +14,16 @@ Text is UTF-8; a byte order mark is accepted, blank lines are skipped, further J
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import os
 import pathlib
 import re
-import zlib
 from collections.abc import Container, Iterator
 from typing import Literal
 
-import numpy as np
-
 from zoo import records
-from zoo.data import atomic
+from zoo.data import atomic, jsonl
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GRADE = re.compile(r"-?[0-9]{1,9}")
 
 
@@ -69,9 +64,9 @@ def read_queries(path: str | os.PathLike) -> records.Queries:
     path = pathlib.Path(path)
     ids: dict[str, int] = {}
     texts = []
-    for line, where, record in objects_of(path):
+    for line, where, record in jsonl.objects_of(path):
         _take_id(ids, record, line, where)
-        texts.append(_string(record, "text", where))
+        texts.append(jsonl.string_of(record, "text", where))
         if not texts[-1].strip():
             raise records.DataError(f'{where}: expected a query in "text", got blanks; write the query or remove the line')
     if not ids:
@@ -88,7 +83,7 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
     if len(collection.queries) and not collection.qrels:
         raise records.DataError(f"{folder}: cannot write queries without judgements; add a split to qrels or drop the queries")
     for name in (*collection.corpus.ids, *collection.queries.ids):
-        if is_bad_id(name):
+        if jsonl.is_bad_id(name):
             raise records.DataError(
                 f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no tabs, no line breaks"
             )
@@ -110,67 +105,10 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
                     out.writelines(f"{query}\t{document}\t{grade}\n" for document, grade in judged.items())
 
 
-def write_trec(ranking: records.Ranking, path: str | os.PathLike, tag: str) -> None:
-    """Writes a run for other tools: `query Q0 document rank score tag`, rank from 1.
-
-    TREC tools order a run by score alone and break ties by document id. Where a score is not below the one before it, the
-    next smaller 32-bit float is written instead, so that they see the order of the ranking.
-    Raises DataError if an id or the tag holds white space, or a score is not finite.
-    """
-    for name in (tag, *ranking.query_ids, *ranking.corpus_ids):
-        if not name or name.split() != [name]:
-            raise records.DataError(
-                f"{path}: a TREC run cannot hold {name!r}; ids and tag need at least one character and no white space"
-            )
-    with atomic.file(path) as out:
-        for row, query in enumerate(ranking.query_ids):
-            before = np.float32(np.inf)
-            for rank, (document, score) in enumerate(ranking.answers(row), start=1):
-                if not np.isfinite(score):
-                    raise records.DataError(f"{path}: query {query}, document {document}: expected a finite score, got {score}")
-                before = min(np.float32(score), np.nextafter(before, np.float32(-np.inf)))
-                out.write(f"{query} Q0 {document} {rank} {before:.9g} {tag}\n")
-
-
-def read_trec(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.Ranking:
-    """The ranking in a TREC run, by descending score (equal scores: by the written rank), queries in file order.
-
-    Raises DataError naming file and line for a malformed line, an unknown document or one that is ranked twice.
-    """
-    rows = {name: row for row, name in enumerate(corpus_ids)}
-    answers: dict[str, list[tuple[float, int, int]]] = {}
-    seen = set()
-    for line, text in lines_of(pathlib.Path(path)):
-        cells, where = text.split(), f"{path}:{line}"
-        try:
-            query, _, document, rank, score, _ = cells
-            entry = (-float(score), int(rank))
-        except ValueError:
-            raise records.DataError(f"{where}: expected `query Q0 document rank score tag`, got {short(text)}") from None
-        if document not in rows:
-            raise records.DataError(
-                f"{where}: document {document!r} is not in the corpus; use the corpus that the run was made on"
-            )
-        if (query, document) in seen:
-            raise records.DataError(f"{where}: document {document!r} is ranked twice for query {query!r}; remove one line")
-        if not np.isfinite(entry[0]):
-            raise records.DataError(f"{where}: expected a finite score, got {score}")
-        seen.add((query, document))
-        answers.setdefault(query, []).append((*entry, rows[document]))
-    if not answers:
-        raise records.DataError(f"{path}: expected at least one line, got an empty file")
-    documents = np.full((len(answers), max(map(len, answers.values()))), -1, np.int32)
-    scores = np.full(documents.shape, -np.inf, np.float32)
-    for row, ranked in enumerate(answers.values()):
-        for column, (negative_score, _, document) in enumerate(sorted(ranked)):
-            documents[row, column], scores[row, column] = document, -negative_score
-    return records.Ranking(tuple(answers), tuple(corpus_ids), documents, scores)
-
-
 def _read_corpus(path: pathlib.Path, empty: str) -> tuple[records.Corpus, set[str]]:
     ids: dict[str, int] = {}
     titles, texts, dropped = [], [], set()
-    for line, where, record in objects_of(path):
+    for line, where, record in jsonl.objects_of(path):
         name = _take_id(ids, record, line, where)
         _, title, text = document_of(record, where)
         if empty == "drop" and not (title.strip() or text.strip()):
@@ -205,18 +143,18 @@ def read_qrels(path: pathlib.Path, queries: Container[str], documents: Container
     """
     grades: dict[str, dict[str, int]] = {}
     first = True
-    for line, text in lines_of(path):
+    for line, text in jsonl.lines_of(path):
         cells, where, is_first, first = text.split("\t"), f"{path}:{line}", first, False
         if len(cells) != 3:
             raise records.DataError(
-                f"{where}: expected 3 columns separated by tabs (query-id, corpus-id, score), got {len(cells)} in {short(text)}"
+                f"{where}: expected 3 columns separated by tabs (query-id, corpus-id, score), got {len(cells)} in {jsonl.short(text)}"
             )
         query, document, grade = (cell.strip() for cell in cells)
         if is_first and not _is_number(grade):
             continue  # a header
         if not _GRADE.fullmatch(grade):
             raise records.DataError(
-                f"{where}: expected an integer grade, got {short(grade)}; round it, or map it to 0, 1, 2, ..."
+                f"{where}: expected an integer grade, got {jsonl.short(grade)}; round it, or map it to 0, 1, 2, ..."
             )
         value = int(grade)
         if query not in queries:
@@ -237,58 +175,10 @@ def read_qrels(path: pathlib.Path, queries: Container[str], documents: Container
     return records.Qrels(grades)
 
 
-def objects_of(path: pathlib.Path) -> Iterator[tuple[int, str, dict]]:
-    """(line number, "file:line", object) of each line of a JSON-lines file that is not blank."""
-    for line, text in lines_of(path):
-        where = f"{path}:{line}"
-        yield line, where, object_of(text, where)
-
-
-def object_of(text: str, where: str) -> dict:
-    """The JSON object of a line."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise records.DataError(f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:  # nested too deep, or a number with thousands of digits
-        raise records.DataError(f"{where}: expected a JSON object, got one that cannot be read: {error}") from None
-    if not isinstance(value, dict):
-        raise records.DataError(f"{where}: expected a JSON object {{...}}, got {short(text)}")
-    return value
-
-
-def lines_of(path: pathlib.Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, text without its line end) of each line of a UTF-8 file, plain or gzipped, that is not blank."""
-    if path.is_dir() or not path.exists():
-        raise records.DataError(f"{path}: expected a file, {'got a folder' if path.is_dir() else 'found nothing'}")
-    number = 0
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                text = text_of(line.removeprefix(BYTE_ORDER_MARK if number == 1 else b""), f"{path}:{number}")
-                if text.strip():
-                    yield number, text
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise records.DataError(f"{path}: expected a whole gzip file, got one that breaks after line {number}: {error}") from None
-    except OSError as error:
-        raise records.DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def text_of(line: bytes, where: str) -> str:
-    """The text of a line without its end."""
-    try:
-        return line.decode("utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise records.DataError(
-            f"{where}: expected UTF-8, got byte 0x{byte:02x} at byte {error.start + 1} of the line; convert the file to UTF-8"
-        ) from None
-
-
 def document_of(record: dict, where: str) -> tuple[str, str, str]:
     """Id, title and text of a document of corpus.jsonl; both of the last are blank in some."""
-    title = "" if record.get("title") is None else _string(record, "title", where)
-    return _id(record, where), title, _string(record, "text", where)
+    title = "" if record.get("title") is None else jsonl.string_of(record, "title", where)
+    return jsonl.id_of(record, where), title, jsonl.string_of(record, "text", where)
 
 
 def refuse_empty(name: str, title: str, text: str, where: str) -> None:
@@ -301,7 +191,7 @@ def refuse_empty(name: str, title: str, text: str, where: str) -> None:
 
 
 def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
-    name = _id(record, where)
+    name = jsonl.id_of(record, where)
     if name in ids:
         raise records.DataError(
             f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be unique, rename or remove one'
@@ -310,46 +200,12 @@ def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
     return name
 
 
-def _id(record: dict, where: str) -> str:
-    if "_id" not in record:
-        raise records.DataError(f'{where}: expected the key "_id", found {short(", ".join(record)) if record else "no key"}')
-    name = record["_id"]
-    if not isinstance(name, str):
-        raise records.DataError(f'{where}: expected a string in "_id", got {short(json.dumps(name))}; write it in quotes')
-    if is_bad_id(name):
-        raise records.DataError(
-            f'{where}: "_id" {name!r} is empty or has white space at an end, a tab or a line break; rename it'
-        )
-    _refuse_surrogates(name, "_id", where)
-    return name
-
-
-def _string(record: dict, key: str, where: str) -> str:
-    if key not in record:
-        raise records.DataError(f'{where}: expected the key "{key}", found {short(", ".join(record))}')
-    value = record[key]
-    if not isinstance(value, str):
-        raise records.DataError(f'{where}: expected a string in "{key}", got {short(json.dumps(value))}')
-    _refuse_surrogates(value, key, where)
-    return value
-
-
-def _refuse_surrogates(value: str, key: str, where: str) -> None:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        bad = f"\\u{ord(value[error.start]):04x}"
-        raise records.DataError(
-            f'{where}: "{key}" holds half a character, {bad}; expected whole ones, write the surrogate pair'
-        ) from None
-
-
 @contextlib.contextmanager
 def _unpaired_surrogates_named(folder: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        text = short(error.object)
+        text = jsonl.short(error.object)
         raise records.DataError(
             f"{folder}: cannot write {text} as UTF-8: it holds half a character (an unpaired surrogate)"
         ) from None
@@ -378,17 +234,9 @@ def plain_or_zipped(path: pathlib.Path) -> pathlib.Path | None:
     return next((candidate for candidate in (path, zipped) if candidate.exists()), None)
 
 
-def is_bad_id(name: str) -> bool:
-    return not name or name != name.strip() or any(mark in name for mark in "\t\n\r")
-
-
 def _is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
         return False
     return True
-
-
-def short(text: str, limit: int = 60) -> str:
-    return repr(text if len(text) <= limit else text[:limit] + "...")

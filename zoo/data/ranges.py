@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from etils import epath
 
 from zoo import records
-from zoo.data import files, tables
+from zoo.data import files, jsonl, tables
 
 PIECE = 64 << 20  # bytes
 
@@ -77,7 +77,7 @@ def documents(piece: Piece, place: Mapping[int, tuple[int, int]]) -> Iterator[tu
         number += 1
         if not _is_blank(line):
             where = f"{piece.path}:{number}"
-            name, title, text = files.document_of(files.object_of(files.text_of(line, where), where), where)
+            name, title, text = files.document_of(jsonl.object_of(jsonl.text_of(line, where), where), where)
             files.refuse_empty(name, title, text, where)
             yield row, where, {"id": name, "title": title, "text": text}
             row += 1
@@ -113,4 +113,4 @@ def _until(file: IO[bytes], place: int, last: int) -> Iterator[bytes]:
 def _unmarked(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Lines of a file from its beginning, without a byte order mark."""
     for number, line in enumerate(lines):
-        yield line.removeprefix(files.BYTE_ORDER_MARK) if number == 0 else line
+        yield line.removeprefix(jsonl.BYTE_ORDER_MARK) if number == 0 else line
