@@ -51,9 +51,7 @@ def run(source: pathlib.Path, *, small: bool, folder: pathlib.Path = KEPT) -> di
 def store(source: pathlib.Path, notebook, about: dict, folder: pathlib.Path = KEPT) -> dict:
     """Writes the outputs of an executed notebook under a folder, in place of those that were there; returns what the JSON file holds."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob(f"{source.stem}-*.png"):
-        old.unlink()
-    cells, count = [], 0
+    cells, pictures = [], {}
     for cell in notebook.cells:
         kept: dict = {"text": "", "pictures": []}
         for output in cell.get("outputs", []):
@@ -61,12 +59,16 @@ def store(source: pathlib.Path, notebook, about: dict, folder: pathlib.Path = KE
                 kept["text"] += output["text"]
             picture = output.get("data", {}).get("image/png")
             if picture and NOT_ON_SITE not in cell.metadata.get("tags", []):
-                count += 1
-                content, caption = smaller(base64.b64decode(picture))
-                (folder / f"{source.stem}-{count}.png").write_bytes(content)
-                kept["pictures"].append({"file": f"{source.stem}-{count}.png", "caption": caption})
+                name = f"{source.stem}-{len(pictures) + 1}.png"
+                pictures[name], caption = smaller(base64.b64decode(picture))
+                kept["pictures"].append({"file": name, "caption": caption})
         if cell.cell_type == "code":
             cells.append(kept)
+    for old in folder.glob(f"{source.stem}-*.png"):
+        if old.name not in pictures:
+            old.unlink()
+    for name, content in pictures.items():
+        (folder / name).write_bytes(content)
     found = {**about, "code": fingerprint(source), "cells": cells}
     (folder / f"{source.stem}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return found

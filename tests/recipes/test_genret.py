@@ -207,6 +207,14 @@ def test_bad_options_are_refused_by_name(options, message):
         recipes.configure(recipes.get("genret"), "tiny", options)
 
 
+def test_few_documents_have_fewer_codes_and_one_has_none():
+    with pytest.raises(records.DataError, match="genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi"):
+        quick(toy.build(1))
+    fitted = quick(toy.build(12), codes=16, identifiers="random")
+    assert "codes=16 is more than 12 documents fill, 4 to a code; each level has 3" in fitted.about["warnings"]
+    assert identifiers.num_codes_of(fitted.config, fitted.state) == 3
+
+
 def test_documents_without_any_query_ask_for_themselves(collection):
     alone = records.Collection("alone", collection.corpus, records.Queries((), ()), {})
     fitted = quick(alone, generated=0, identifiers="random")

@@ -9,7 +9,7 @@ import zoo
 from zoo import recipes, records
 from zoo.data import toy
 from zoo.docids import docids
-from zoo.recipes import rqvae, tiger
+from zoo.recipes import identifiers, rqvae, tiger
 from zoo.train import loop
 
 HISTORIES = records.Histories(("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.int32), np.array([0, 4, 5, 6]))
@@ -238,7 +238,8 @@ def test_items_without_text_are_named_by_their_neighbours_or_refused():
 
 def test_a_small_catalogue_has_fewer_codes():
     fitted = zoo.fit("tiger", toy.interactions(), size="small", options={"steps": 3, "judged": 0, "levels": 2}, quiet=True)
-    assert np.asarray(fitted.state["docids"]["tokens"])[:, 0].max() <= 40 // tiger.FEWEST_OF
+    assert np.asarray(fitted.state["docids"]["tokens"])[:, 0].max() <= 40 // identifiers.FEWEST_OF == identifiers.num_codes_of(fitted.config, fitted.state)
+    assert "codes=256 is more than 40 documents fill, 4 to a code; each level has 10" in fitted.about["warnings"]
     zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3, "codes": 256, "identifiers": "lsh"}, quiet=True)  # 8: a power of two
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 
 from zoo import recipes
-from zoo.recipes import dsi
+from zoo.recipes import dsi, options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Config(dsi.Config):
     generated_share: float = 1.0
 
     SYSTEM = "dsi-qg"
+    LIMITS = {"generated": options.SIZE}  # without, it would be DSI
 
 
 BASE = Config(**dataclasses.asdict(dsi.BASE) | {"identifiers": "naive", "index_ratio": 0.0, "generated_share": 1.0, "generated": 100})

@@ -23,11 +23,10 @@ from zoo import recipes, records
 from zoo.data import batches, grouped, tokens
 from zoo.docids import balanced, collisions, docids, quantize
 from zoo.nets import codebooks, transformer
-from zoo.recipes import options, reading, seq2seq, starting, tokenizer
+from zoo.recipes import identifiers, options, reading, seq2seq, starting, tokenizer
 from zoo.train import log as logs
 from zoo.train import loop, optimizers
 
-FEWEST_OF = 4  # documents a code, on average
 EVALUATIONS = 4  # of the codes in a main stage
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
 
@@ -37,7 +36,7 @@ class Config(options.Writing, options.Reading, options.Answering):
 
     identifiers: str = "learned"  # learned, or for the same retriever kmeans (residual k-means) or random
     levels: int = 3  # M, codes of a document
-    codes: int = 32  # K of each position, and at most one for FEWEST_OF documents
+    codes: int = 32  # K of each position, and at most one for identifiers.FEWEST_OF documents
     contrast: float = 0.5  # weights of the terms: a query against its document, vector to vector
     retrieval: float = 0.5  # codes given the query
     commitment: float = 0.5  # codes given the document, in the main and fit stages
@@ -77,11 +76,13 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     if config.identifiers == "learned" and (log.plan.accumulate > 1 or jax.process_count() > 1):
         remedy = "train with one process, and without --accumulate"
         raise records.DataError(f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}")
+    if len(collection.corpus) < 2 and config.identifiers != "random":
+        raise records.DataError("genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi")
     code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
     texts = reading.read(collection, config, log, start=start)
     embedded = reading.embed(texts, config.width)
     material = _material(texts, config)
-    num_codes = min(config.codes, max(2, len(texts.contents) // FEWEST_OF))
+    num_codes = identifiers.filled(config.codes, len(texts.contents), log)
     shape = transformer.Shape(
         source_vocab=tokens.count(texts.tokenizer),
         target_vocab=1 + config.levels * num_codes,

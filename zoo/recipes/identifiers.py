@@ -39,6 +39,7 @@ WITHOUT_DISTANCES = ("lsh", *WITHOUT_VECTORS)  # kinds whose codes stand for no 
 EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
 STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"  # of a folder that `make` wrote
 UNFINISHED = "unfinished.txt"  # and of one that it is writing
+FEWEST_OF = 4  # documents to a code, on average
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,10 +226,18 @@ def codes_of(config: Any, state: dict) -> np.ndarray | None:
     return tokens[:, : getattr(config, "levels", tokens.shape[1])]
 
 
+def filled(codes: int, num_documents: int, log) -> int:
+    """`codes` of a level, or one for FEWEST_OF documents where that is less, which is told: emptier ones say nothing of what they hold."""
+    most = max(2, num_documents // FEWEST_OF)
+    if codes > most:
+        log.warn(f"codes={codes} is more than {num_documents} documents fill, {FEWEST_OF} to a code; each level has {most}")
+    return min(codes, most)
+
+
 def num_codes_of(config: Any, state: dict) -> int | None:
     """How many codes each level has to choose from: few documents may have had fewer than the config says. None if it does not say."""
-    learned = state.get("tokenizer_of_documents")
-    return int(learned["num_codes"]) if learned else getattr(config, "codes", None)
+    found = state.get("tokenizer_of_documents", state).get("num_codes")
+    return getattr(config, "codes", None) if found is None else int(found)
 
 
 def spread(codes: np.ndarray, num_codes: int | None = None) -> quantize.Stats:

@@ -24,7 +24,6 @@ from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 JUDGED_BEAM = 10
-FEWEST_OF = 4  # items a code, on average
 ONE_OF = {"identifiers": identifiers.KINDS, "collisions": collisions.POLICIES, "optimizer": optimizers.NAMES, "filter": ("auto", "yes", "no")}
 
 
@@ -36,7 +35,7 @@ class Config(options.Writing, options.Answering, options.Judging):
     vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
     neighbours: float = 0.0  # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
     levels: int = 3
-    codes: int = 256  # of each level, and at most one for FEWEST_OF items
+    codes: int = 256  # of each level, and at most one for identifiers.FEWEST_OF items
     collisions: str = "counter"  # of items of the same codes: counter (the paper's), sinkhorn, which shares out last codes, or refuse
     user_tokens: int = 0  # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has 2,000)
     history: int = 20  # latest items that are read, at most as many as the longest history in training
@@ -96,8 +95,9 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     log.phase("identifiers")
     learned = collection.without("dev").histories
     vectors = _vectors(collection.corpus, learned, config, log)
-    most = max(2, len(vectors) // FEWEST_OF)
-    codes = min(config.codes, 1 << (most.bit_length() - 1) if config.identifiers == "lsh" else most)
+    codes = len(vectors) if config.identifiers == "atomic" else identifiers.filled(config.codes, len(vectors), log)
+    if config.identifiers == "lsh":
+        codes = 1 << (codes.bit_length() - 1)
     named = identifiers.Config(
         kind=config.identifiers, levels=config.levels, codes=codes, collisions=config.collisions, training=rqvae.Config()
     )
@@ -117,7 +117,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     start = starting.writing_what_it_reads(start, ids.tokens)
     shape = starting.shaped(shape, start)
     seen = popularity.counts(learned, len(collection.corpus)) > 0
-    known = {"repeats": np.asarray(_repeats(learned)), "seen": seen, "longest": np.asarray(longest)}
+    known = {"repeats": np.asarray(_repeats(learned)), "seen": seen, "longest": np.asarray(longest), "num_codes": np.asarray(codes)}
     pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
     quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), first_beam=0, decoding="trie", temperature=0.0, new_items=-1.0)
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
