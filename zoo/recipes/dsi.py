@@ -59,7 +59,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     start = starting.writing(start, ids.tokens)
     shape = seq2seq.shape_of(config, texts.tokenizer, ids)
     shape = starting.shaped(shape, start)
-    words = embedded.words / embedded.words.std() if config.vector_start else None
+    words = reading.words(embedded, config)
     params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, start=start, docids=ids.tokens)
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 

@@ -91,7 +91,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
         **{field: getattr(config, field) for field in options.WRITER},
     )
     shape = dataclasses.replace(starting.shaped(shape, start), tied=False)
-    params = _begun(shape, embedded.words if config.vector_start else None, start, draw)
+    params = seq2seq.begun(shape, draw, embeddings=reading.words(embedded, config), start=start)
     budget = seq2seq.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
@@ -205,15 +205,6 @@ def _material(texts: reading.Texts, config: Config) -> Material:
     asking = texts.encode([*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length)
     documents = texts.encode(texts.contents, config.document_length)
     return Material(documents, asking, owner, num_real, made_share, tokens.unknown(texts.tokenizer))
-
-
-def _begun(shape: transformer.Shape, words: np.ndarray | None, start: starting.Start | None, key: jax.Array) -> dict:
-    """Parameters to start from: drawn, with vectors of words, or of the weights where these have them."""
-    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
-    params = jax.jit(shape.net().init)(key, *blank)
-    if words is not None:
-        params["params"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std(), jnp.float32)
-    return params if start is None else starting.grafted(params, start, jax.random.fold_in(key, 1))
 
 
 def _given(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array) -> np.ndarray:

@@ -81,7 +81,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     ends = tuple(ids.tokens.max(axis=0).tolist())
     shape = seq2seq.shape_of(config, texts.tokenizer, ids, kind=heads.PrefixShape, last_tokens=ends, adaptor_layers=config.adaptor_layers)
     shape = starting.shaped(shape, start)
-    words = embedded.words / embedded.words.std() if config.vector_start else None
+    words = reading.words(embedded, config)
     loss = consistent(dataclasses.replace(shape, remat=log.plan.remat), config, unknown=tokens.unknown(texts.tokenizer))
     params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start)
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)

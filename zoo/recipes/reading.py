@@ -59,3 +59,8 @@ def embed(texts: Texts, dim: int) -> vectors.Vectors:
     for query, row in zip(texts.queries, texts.answers):
         whole[row] += "\n" + query
     return vectors.tfidf_svd(tokens.whole(texts.tokenizer, whole), vocabulary=tokens.count(texts.tokenizer), dim=dim, seed=0)
+
+
+def words(embedded: vectors.Vectors, config) -> np.ndarray | None:
+    """f32[source_vocab, D] that source embeddings start from, of deviation 1; None where they are drawn (`vector_start`)."""
+    return embedded.words / embedded.words.std() if config.vector_start else None

@@ -90,13 +90,7 @@ def fit(
     start: weights that the parameters start from; all are drawn if None. The shape is to be `starting.shaped`.
     """
     draw, order, train_key = jax.random.split(key, 3)
-    net = shape.net()
-    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
-    params = jax.jit(net.init)(draw, *blank)
-    if embeddings is not None:
-        params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
-    if start is not None:
-        params = starting.grafted(params, start, jax.random.fold_in(draw, 1))
+    params = begun(shape, draw, embeddings=embeddings, start=start)
     unknown = tokens.unknown(start.tokenizer) if start is not None and start.tokenizer else tokens.UNKNOWN
     stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
     steps = num_steps(config, num_documents)
@@ -121,6 +115,15 @@ def fit(
         seconds=60 * config.minutes if config.minutes else math.inf,
         judge=judge,
     )
+
+
+def begun(shape: transformer.Shape, key: jax.Array, *, embeddings: np.ndarray | None = None, start: starting.Start | None = None) -> dict:
+    """Parameters before training: drawn, but for source embeddings f32[source_vocab, D] and for what the weights have."""
+    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
+    params = jax.jit(shape.net().init)(key, *blank)
+    if embeddings is not None:
+        params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
+    return params if start is None else starting.grafted(params, start, jax.random.fold_in(key, 1))
 
 
 def num_steps(config, num_documents: int) -> int:
