@@ -231,15 +231,15 @@ def evaluate(
     return _answered(fitted, collection, queries, qrels, split)
 
 
-def _categories(corpus: records.Corpus, given: Sequence[str] | None) -> list[str] | None:
+def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str] | None:
     from zoo.data import categories
 
-    if given is None:
+    if named is None:
         found, where = categories.of(corpus)
         return found if where.startswith(categories.FIELDS) else None
-    if len(given) != len(corpus):
-        raise DataError(f"categories: expected one for each of {len(corpus)} items, got {len(given)}")
-    return list(given)
+    if len(named) != len(corpus):
+        raise DataError(f"categories: expected one for each of {len(corpus)} items, got {len(named)}")
+    return list(named)
 
 
 def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str) -> Evaluation:

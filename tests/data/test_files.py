@@ -184,7 +184,7 @@ IDS = st.lists(
 
 
 @hypothesis.given(IDS, IDS, st.data())
-@hypothesis.settings(max_examples=40)  # each example writes and reads a folder: no time limit on a busy disk
+@hypothesis.settings(max_examples=40)
 def test_writing_and_reading_give_the_collection_back(document_ids, query_ids, data):
     corpus = records.Corpus(
         tuple(document_ids), tuple(data.draw(TEXT) for _ in document_ids), tuple(data.draw(TEXT) + "." for _ in document_ids)

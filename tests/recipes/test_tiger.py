@@ -240,7 +240,10 @@ def test_a_small_catalogue_has_fewer_codes():
     fitted = zoo.fit("tiger", toy.interactions(), size="small", options={"steps": 3, "judged": 0, "levels": 2}, quiet=True)
     assert np.asarray(fitted.state["docids"]["tokens"])[:, 0].max() <= 40 // identifiers.FEWEST_OF == identifiers.num_codes_of(fitted.config, fitted.state)
     assert "codes=256 is more than 40 documents fill, 4 to a code; each level has 10" in fitted.about["warnings"]
-    zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3, "codes": 256, "identifiers": "lsh"}, quiet=True)  # 8: a power of two
+    hashed = zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3, "codes": 256, "identifiers": "lsh"}, quiet=True)
+    assert identifiers.num_codes_of(hashed.config, hashed.state) == 8 and "each level has 8" in "".join(hashed.about["warnings"])
+    with pytest.raises(records.DataError, match="power of two"):
+        zoo.fit("tiger", toy.interactions(), size="tiny", options={"codes": 6, "identifiers": "lsh"}, quiet=True)
 
 
 def test_identifiers_that_are_trained_leave_the_training_that_follows_alone(tmp_path, monkeypatch):

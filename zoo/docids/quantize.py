@@ -273,6 +273,6 @@ def _nearest(vectors: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.A
     def row(x):
         score = squares - 2 * jnp.matmul(centroids, x, precision="highest")
         code = jnp.argmin(score)
-        return code.astype(jnp.int32), jnp.maximum(score[code] + x @ x, 0)
+        return code.astype(jnp.int32), jnp.maximum(score[code] + jnp.matmul(x, x, precision="highest"), 0)
 
     return jax.lax.map(row, vectors, batch_size=min(BLOCK, len(vectors)))

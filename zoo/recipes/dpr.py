@@ -33,6 +33,7 @@ class Config(options.Encoding, options.Reading):
     pooling: str = "weighted"  # of the states of a text: first, mean, or weighted by a learned weight of each word
     towers: str = "shared"  # one set of weights for queries and documents, or two
     temperature: float = 0.05  # of the cosine; 0 = plain inner products, the paper's
+    vector_start: bool = True  # word embeddings and weights start from the SVD of the corpus instead of noise
     document_length: int = 128
     width: int = 256
     head_width: int = 64

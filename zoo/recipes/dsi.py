@@ -22,6 +22,8 @@ from zoo.train import log as logs
 from zoo.train import optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
+
+
 @dataclasses.dataclass(frozen=True)
 class Config(options.Writing, options.Reading, options.Answering):
     """Options of DSI."""
@@ -32,6 +34,7 @@ class Config(options.Writing, options.Reading, options.Answering):
     vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
     index_ratio: float = 0.3  # examples of indexing for each of retrieval
     optimizer: str = "adamw"  # adamw, adafactor or adagrad
+    weight_decay: float = 0.01  # of adamw
     z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
 
     SYSTEM = "dsi"

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from zoo import recipes
-from zoo.recipes import dsi, options
+import jax
+
+from zoo import recipes, records
+from zoo.recipes import dsi, starting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +25,13 @@ class Config(dsi.Config):
     generated_share: float = 1.0
 
     SYSTEM = "dsi-qg"
-    LIMITS = {"generated": options.SIZE}  # without, it would be DSI
+
+
+def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+    """As `dsi.fit`; DataError without generated queries."""
+    if not config.generated:
+        raise records.DataError("dsi-qg: learns from generated queries, got generated=0; raise it, or use dsi")
+    return dsi.fit(collection, config, key, log, start)
 
 
 BASE = Config(**dataclasses.asdict(dsi.BASE) | {"identifiers": "naive", "index_ratio": 0.0, "generated_share": 1.0, "generated": 100})
@@ -41,7 +49,7 @@ RECIPE = recipes.Recipe(
             beam=20, smoothing=0.0, decoding="free",
         ),
     },
-    fit=dsi.fit,
+    fit=fit,
     retrieve=dsi.retrieve,
     deviations=(
         "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query or mT5",

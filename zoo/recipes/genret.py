@@ -30,6 +30,7 @@ from zoo.train import loop, optimizers
 EVALUATIONS = 4  # of the codes in a main stage
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
 
+
 @dataclasses.dataclass(frozen=True)
 class Config(options.Writing, options.Reading, options.Answering):
     """Options of GenRet."""
@@ -44,7 +45,11 @@ class Config(options.Writing, options.Reading, options.Answering):
     diverse: bool = True  # balanced targets, and clusters of bounded size to begin with
     epsilon: float = balanced.EPSILON  # of the balance; the larger, the softer
     learning: float = 0.4  # share of the steps in which positions get their codes; the others fit the retriever to them
+    generated_share: float = 0.5  # of the queries of a document that has train queries too
     document_length: int = 64
+    steps: int = 0  # of all stages together, 0 = by visits
+    decay: str = "linear"  # of the last fit; the stages before have a constant rate
+    smoothing: float = 0.1  # of targets in the fit stages
 
     SYSTEM = "genret"
     ONE_OF = {"identifiers": ("learned", "kmeans", "random")}

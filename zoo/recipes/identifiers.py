@@ -226,9 +226,13 @@ def codes_of(config: Any, state: dict) -> np.ndarray | None:
     return tokens[:, : getattr(config, "levels", tokens.shape[1])]
 
 
-def filled(codes: int, num_documents: int, log) -> int:
-    """`codes` of a level, or one for FEWEST_OF documents where that is less, which is told: emptier ones say nothing of what they hold."""
+def filled(codes: int, num_documents: int, log, *, power_of_two: bool = False) -> int:
+    """`codes` of a level, or one for FEWEST_OF documents where that is less, which is told: emptier ones say nothing of what they hold.
+
+    power_of_two: the lesser number is one, as LSH needs.
+    """
     most = max(2, num_documents // FEWEST_OF)
+    most = 1 << (most.bit_length() - 1) if power_of_two else most
     if codes > most:
         log.warn(f"codes={codes} is more than {num_documents} documents fill, {FEWEST_OF} to a code; each level has {most}")
     return min(codes, most)

@@ -23,6 +23,7 @@ from zoo.objectives import sequence
 from zoo.recipes import options, reading, seq2seq, starting
 from zoo.train import loop
 
+
 @dataclasses.dataclass(frozen=True)
 class Config(options.Writing, options.Reading, options.Answering):
     """Options of NCI."""

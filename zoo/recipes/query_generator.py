@@ -39,6 +39,7 @@ DOCUMENTS = 32  # of a batch of draws
 SPARE = 2  # draws for each query wanted, as some are repeated
 DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
 
+
 @dataclasses.dataclass(frozen=True)
 class Config(options.Writing):
     """Options of the generator."""

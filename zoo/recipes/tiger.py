@@ -95,9 +95,9 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     log.phase("identifiers")
     learned = collection.without("dev").histories
     vectors = _vectors(collection.corpus, learned, config, log)
-    codes = len(vectors) if config.identifiers == "atomic" else identifiers.filled(config.codes, len(vectors), log)
-    if config.identifiers == "lsh":
-        codes = 1 << (codes.bit_length() - 1)
+    codes = len(vectors)
+    if config.identifiers != "atomic":
+        codes = identifiers.filled(config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh")
     named = identifiers.Config(
         kind=config.identifiers, levels=config.levels, codes=codes, collisions=config.collisions, training=rqvae.Config()
     )

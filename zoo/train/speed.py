@@ -61,7 +61,7 @@ def _programs(value: Any) -> Iterator[core.ClosedJaxpr | core.Jaxpr]:
 
 
 class Meter:
-    """Counts what steps do between two readings: operations are those of `products`, of forward and backward pass, as MFU counts them."""
+    """Counts what steps do between two readings: operations are those of `products`, of forward and backward pass."""
 
     def __init__(self, *, processes: int) -> None:
         """processes: that read as many rows each."""
