@@ -17,6 +17,7 @@ from zoo.train import plan as plans
 from zoo.train import stopped
 
 BAD_INPUT, INTERRUPTED = cli_parser.BAD_INPUT, 130  # exit codes
+FEW_CORES = 8  # whose threads can share one arena of memory
 BESIDE = (  # what the second table of `compare` holds
     "coverage: share of the items among the first 10 of any user; Gini: 0 if all are as often, near 1 if few take it all; invalid: share of "
     "generated identifiers that name nothing; head, middle, tail, new: Recall@10 of users whose item has a third each of the training events, or "
@@ -52,13 +53,16 @@ def _keep_freed_memory() -> None:
     """Lets glibc reuse what was freed instead of giving it back to the system; must come before JAX starts its threads.
 
     XLA on a CPU allocates its temporaries anew in each step: 150 MB of page faults a step of DSI `small`, a quarter of the
-    processor time (250 ms against 185 ms of both cores).
+    processor time (250 ms against 185 ms of both cores). With many cores the threads of its compiler would all wait for the lock
+    of one arena, so there each keeps its own (beside an H100, with 16 cores and one arena, a first step took 50 s and three quarters
+    of the processor time were the kernel's; not measured since).
     """
     trim, mmap, arenas = -1, -3, -8  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX of malloc.h
     with contextlib.suppress(OSError, AttributeError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
         for option, value in ((trim, 2**31 - 1), (mmap, 2**31 - 1), (arenas, 1)):
-            mallopt(option, value)
+            if option != arenas or (os.cpu_count() or 1) <= FEW_CORES:
+                mallopt(option, value)
 
 
 def _list(parsed: argparse.Namespace) -> None:
