@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import pathlib
@@ -52,7 +51,8 @@ def on_page_markdown(markdown, page, config, files):
     """A system's page: what its file says by hand, then what the code knows."""
     path = pathlib.PurePosixPath(page.file.src_uri)
     if path.parent.as_posix() == "systems" and path.stem in recipes.names():
-        return markdown + "\n\n" + system(path.stem)
+        idea, mark, sections = markdown.partition("\n## ")
+        return idea + "\n\n" + system(path.stem, mark + sections)
     return markdown
 
 
@@ -66,13 +66,13 @@ def systems_index() -> str:
     return "# Systems\n\nEach is one file, `zoo/recipes/NAME.py`.\n\n| name | idea | paper |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
 
 
-def system(name: str) -> str:
-    """Figure, commands, results, options, deviations and citation of a system."""
+def system(name: str, sections: str = "") -> str:
+    """Figure, commands, results, sections written by hand, deviations, options and citation of a system."""
     recipe = recipes.get(name)
     data, asked = ("toy-walks", "--history d3,d17") if recipe.asks == "history" else ("pydocs", '--query "join two paths"')
-    fields = dataclasses.fields(recipe.presets["small"])
-    changed = [f.name for f in fields if len({repr(getattr(recipe.presets[size], f.name)) for size in recipes.SIZES}) > 1]
-    same = [f.name for f in fields if f.name not in changed]
+    options = recipes.option_names(recipe)
+    changed = [option for option in options if len({repr(getattr(recipe.presets[size], option)) for size in recipes.SIZES}) > 1]
+    same = [option for option in options if option not in changed]
     header = "| option | " + " | ".join(recipes.SIZES) + " |\n| --- |" + " --- |" * len(recipes.SIZES)
     table = "\n".join(f"| `{o}` | " + " | ".join(f"`{getattr(recipe.presets[size], o)}`" for size in recipes.SIZES) + " |" for o in changed)
     rest = ", ".join(f"`{option}={getattr(recipe.presets['small'], option)}`" for option in same)
@@ -90,6 +90,8 @@ def system(name: str) -> str:
         "## Measured",
         "",
         measured(name),
+        "",
+        sections,
         "",
         "## Where it departs from the paper",
         "",
