@@ -1,4 +1,4 @@
-"""The contract of every recipe: a new system is tested by being listed. And what only DSI has."""
+"""The contract of every recipe: a new system is tested by being listed."""
 
 import contextlib
 import dataclasses
@@ -9,14 +9,13 @@ import logging
 import jax
 import numpy as np
 import pytest
+from contract import check_ranking, quick
 
 import zoo
 from zoo import recipes, records
 from zoo.data import toy
 from zoo.evaluate import measures
 
-# Enough for a difference to show; a recipe takes those that it has. One length class: one step to compile.
-QUICK = {"steps": 4, "batch": 8, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "beam": 20}
 SPREAD = 65  # queries: more than a generative recipe answers at a time
 
 ODD = {  # by what a system asks for
@@ -28,33 +27,11 @@ LEARNED = {"popularity": 0.05, "semanticknn": 0.0}  # Success@1 on held-out walk
 every_recipe = pytest.mark.parametrize("name", recipes.names())
 
 
-def quick(name, collection, seed=0, **options):
-    """A fit of seconds, most of which is compilation."""
-    preset = recipes.get(name).presets["tiny"]
-    options = {option: value for option, value in QUICK.items() if hasattr(preset, option)} | options
-    return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
-
-
 def fingerprint(fitted):
     """SHA-256 of every leaf of the state, by path."""
     leaves = jax.tree.leaves_with_path(dict(fitted.state))
     content = lambda leaf: leaf.encode() if isinstance(leaf, str) else np.asarray(leaf).tobytes()
     return {jax.tree_util.keystr(path): hashlib.sha256(content(leaf)).hexdigest() for path, leaf in leaves}
-
-
-def check_ranking(ranking, queries, corpus, k):
-    """Every answer is a document, once; best first; what is missing is missing at the end, with score -inf."""
-    documents, scores = ranking.documents, ranking.scores
-    assert ranking.query_ids == queries.ids and ranking.corpus_ids == corpus.ids
-    assert documents.shape == scores.shape == (len(queries), k)
-    assert documents.dtype == np.int32 and scores.dtype == np.float32
-    assert documents.min(initial=0) >= -1 and documents.max(initial=0) < len(corpus)
-    assert (np.isneginf(scores) == (documents == -1)).all() and not np.isnan(scores).any()
-    for row, score in zip(documents, scores):
-        found = row[row >= 0]
-        assert len(set(found)) == len(found), "a document twice"
-        assert (row[: len(found)] >= 0).all(), "an answer after a gap"
-        assert (np.diff(score[: len(found)]) <= 0).all(), "scores that rise"
 
 
 @contextlib.contextmanager
@@ -325,106 +302,3 @@ def test_options_that_do_not_exist_or_do_not_fit_are_refused(name):
 def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(records.DataError, match="no recipe 'dsl'; expected one of: " + ", ".join(recipes.names())):
         recipes.get("dsl")
-
-
-@pytest.mark.parametrize(
-    "options",
-    (
-        {"identifiers": "roman"}, {"vectors": "bert"}, {"decoding": "greedy"}, {"dtype": "int8"}, {"decay": "sudden"},
-        {"batch": 0}, {"beam": 0}, {"width": -1}, {"word_dropout": 1.0}, {"rate": -1.0}, {"document_length": 1}, {"branching": 1},
-    ),
-)  # fmt: skip
-def test_dsi_refuses_values_that_mean_nothing(options):
-    (option,) = options
-    with pytest.raises(records.DataError, match=f"dsi: option {option} expects"):
-        recipes.configure(recipes.get("dsi"), "tiny", options)
-
-
-def test_dsi_without_anything_to_learn_from_is_refused(collection):
-    alone = dataclasses.replace(collection, queries=records.Queries((), ()), qrels={})
-    with pytest.raises(records.DataError, match="nothing to learn from"):
-        quick("dsi", alone, generated=0, index_ratio=0.0)
-
-
-@pytest.fixture(scope="module")
-def atomic(collection):
-    return quick("dsi", collection, identifiers="atomic")
-
-
-def test_dsi_answers_with_each_kind_of_identifier(collection, hurried, atomic):
-    queries, _ = collection.split("dev")
-    kinds = {"semantic": hurried("dsi"), "atomic": atomic, "naive": quick("dsi", collection, identifiers="naive")}
-    for identifiers, fitted in kinds.items():
-        assert fitted.name == f"dsi-{identifiers}"
-        named = np.asarray(fitted.state["docids"]["tokens"])
-        assert len(named) == 200 and (named.shape[1] == 1) == (identifiers == "atomic")
-        check_ranking(zoo.retrieve(fitted, queries, 10), queries, collection.corpus, 10)
-
-
-def test_free_decoding_counts_what_names_no_document(collection, hurried):
-    """With so little training most of the generated identifiers exist nowhere; a search of the trie makes none such."""
-    fitted = hurried("dsi")
-    free = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="free"))
-    queries, _ = collection.split("dev")
-    found = zoo.retrieve(free, queries, 10)
-    check_ranking(found, queries, collection.corpus, 10)
-    assert 0 < found.invalid_share <= 1
-    assert zoo.retrieve(fitted, queries, 10).invalid_share == 0
-
-
-def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomic):
-    """Atomic identifiers and a beam over the whole alphabet: the constraint then only removes PAD."""
-    fitted, free = (
-        dataclasses.replace(atomic, config=dataclasses.replace(atomic.config, beam=201, decoding=decoding))
-        for decoding in ("trie", "free")
-    )
-    queries, _ = collection.split("dev")
-    one, other = zoo.retrieve(fitted, queries, 200), zoo.retrieve(free, queries, 200)
-    np.testing.assert_array_equal(one.documents, other.documents)
-    np.testing.assert_array_equal(one.scores, other.scores)
-    assert other.invalid_share == pytest.approx(1 / 201)  # PAD alone names nothing
-
-
-def decoded(fitted, decoding, queries, k):
-    """(ranking, probabilities of its answers) by another decoder."""
-    other = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding=decoding))
-    ranking = zoo.retrieve(other, queries, k)
-    check_ranking(ranking, queries, fitted.documents, k)
-    return ranking, np.exp(ranking.scores)
-
-
-def test_every_decoder_answers_by_name(collection, hurried):
-    """Those that are exact agree; those that move mass move all of it to documents. Seconds: four programs to compile."""
-    queries, _ = collection.split("dev")
-    asked = records.Queries(queries.ids[:5], queries.texts[:5])
-    one, other = (decoded(hurried("dsi"), decoding, asked, 5)[0] for decoding in ("best-first", "max-marginal"))
-    assert one.proven_share == other.proven_share == 1 and one.invalid_share == 0
-    np.testing.assert_array_equal(one.documents, other.documents)
-    np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
-    for decoding in ("counted", "lookahead"):
-        ranking, probability = decoded(hurried("dsi"), decoding, asked, 200)
-        np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-4)  # of 200 float32 numbers
-        assert ranking.proven_share == ranking.invalid_share == 0
-
-
-def test_renormalising_moves_all_mass_to_documents(collection, hurried):
-    """Over all 200 documents the probabilities sum to 1 if every step is renormalised, else to less: mass is lost."""
-    fitted = hurried("dsi")
-    renormalised = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="renormalised"))
-    queries, _ = collection.split("dev")
-    asked = records.Queries(queries.ids[:5], queries.texts[:5])
-    after, before = zoo.retrieve(renormalised, asked, 200), zoo.retrieve(fitted, asked, 200)
-    check_ranking(after, asked, collection.corpus, 200)
-    assert (after.documents >= 0).all()
-    np.testing.assert_allclose(np.exp(after.scores).sum(axis=1), 1, rtol=1e-4)  # of 200 float32 numbers
-    assert (np.exp(before.scores).sum(axis=1) < 0.99).all()
-
-
-def test_dsi_learns_documents_without_any_query(collection):
-    alone = records.Collection("alone", dataclasses.replace(collection.corpus), records.Queries((), ()), {})
-    check_ranking(zoo.retrieve(quick("dsi", alone), "bab", 3), records.Queries.of("bab"), alone.corpus, 3)
-
-
-def test_dsi_with_a_single_document_answers_with_it():
-    ranking = zoo.retrieve(quick("dsi", toy.build(1)), "anything", 3)
-    np.testing.assert_array_equal(ranking.documents, [[0, -1, -1]])

@@ -1,0 +1,31 @@
+"""What tests of systems share: a fit of seconds, and what is true of every ranking."""
+
+import numpy as np
+
+import zoo
+from zoo import recipes
+
+# Enough for a difference to show; a recipe takes those that it has. One length class: one step to compile.
+QUICK = {"steps": 4, "batch": 8, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "beam": 20}
+
+
+def quick(name, collection, seed=0, **options):
+    """A fit of seconds, most of which is compilation."""
+    preset = recipes.get(name).presets["tiny"]
+    options = {option: value for option, value in QUICK.items() if hasattr(preset, option)} | options
+    return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
+
+
+def check_ranking(ranking, queries, corpus, k):
+    """Every answer is a document, once; best first; what is missing is missing at the end, with score -inf."""
+    documents, scores = ranking.documents, ranking.scores
+    assert ranking.query_ids == queries.ids and ranking.corpus_ids == corpus.ids
+    assert documents.shape == scores.shape == (len(queries), k)
+    assert documents.dtype == np.int32 and scores.dtype == np.float32
+    assert documents.min(initial=0) >= -1 and documents.max(initial=0) < len(corpus)
+    assert (np.isneginf(scores) == (documents == -1)).all() and not np.isnan(scores).any()
+    for row, score in zip(documents, scores):
+        found = row[row >= 0]
+        assert len(set(found)) == len(found), "a document twice"
+        assert (row[: len(found)] >= 0).all(), "an answer after a gap"
+        assert (np.diff(score[: len(found)]) <= 0).all(), "scores that rise"
