@@ -32,7 +32,7 @@ import time
 import jax
 import numpy as np
 
-from zoo import recipes
+from zoo import recipes, records
 from zoo.nets import transformer
 from zoo.recipes import options as groups, seq2seq
 from zoo.train import optimizers, plan as plans, sharding, speed, step
@@ -52,7 +52,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of dsi, such as dropout=0")
     parser.add_argument("--trace", metavar="DIR", help="then write a trace of three steps there, for TensorBoard or Perfetto")
     options = parser.parse_args()
-    config = recipes.configure(recipes.get("dsi"), options.size, {"dtype": options.dtype} | dict(pair.split("=", 1) for pair in options.set))
+    if wrong := [text for text in options.set if "=" not in text]:
+        parser.error(f"--set expects OPTION=VALUE, got {wrong[0]!r}")
+    try:
+        config = recipes.configure(recipes.get("dsi"), options.size, {"dtype": options.dtype} | dict(text.split("=", 1) for text in options.set))
+    except records.DataError as error:
+        parser.error(str(error))
     shape = transformer.Shape(
         source_vocab=config.vocabulary, target_vocab=ALPHABET, target_length=CODES, **{field: getattr(config, field) for field in groups.WRITER}
     )

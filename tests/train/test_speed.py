@@ -54,4 +54,4 @@ def test_the_count_of_a_step_is_that_of_xla():
 
     arguments = {"in": jnp.ones((64, 256)), "out": jnp.ones((256, 32))}, {"x": np.ones((128, 64), np.float32)}, 0.5
     counted = speed.Meter(processes=1).operations(jax.jit(step), *arguments)
-    assert counted == pytest.approx(jax.jit(step).lower(*arguments).cost_analysis()["flops"], rel=0.03)
+    assert counted == pytest.approx(jax.jit(step).lower(*arguments).cost_analysis()["flops"], rel=0.03)  # XLA counts sums and maxima too
