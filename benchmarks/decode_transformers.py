@@ -34,12 +34,24 @@ def peer(alphabet: int, seed: int = 0):
 
     torch.manual_seed(seed)
     config = transformers.T5Config(
-        vocab_size=alphabet, d_model=128, d_kv=64, d_ff=1024, num_layers=4, num_decoder_layers=4, num_heads=6, feed_forward_proj="gated-gelu",
-        tie_word_embeddings=False, decoder_start_token_id=0, pad_token_id=0, eos_token_id=None, dropout_rate=0.0,
-    )  # fmt: skip
+        vocab_size=alphabet,
+        d_model=128,
+        d_kv=64,
+        d_ff=1024,
+        num_layers=4,
+        num_decoder_layers=4,
+        num_heads=6,
+        feed_forward_proj="gated-gelu",
+        tie_word_embeddings=False,
+        decoder_start_token_id=0,
+        pad_token_id=0,
+        eos_token_id=None,
+        dropout_rate=0.0,
+    )
     net = transformers.T5ForConditionalGeneration(config).eval()
     with torch.no_grad():
-        net.lm_head.weight.normal_(0, 0.3)  # far from uniform, so that rankings are decided by more than rounding
+        # far from uniform, so that rankings are decided by more than rounding
+        net.lm_head.weight.normal_(0, 0.3)
     return net
 
 
@@ -48,17 +60,36 @@ def converted(net, length: int) -> tuple[transformer.Shape, dict]:
     state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     c = net.config
     shape = transformer.Shape(
-        source_vocab=c.vocab_size, target_vocab=c.vocab_size, target_length=length, width=c.d_model, heads=c.num_heads, head_width=c.d_kv,
-        encoder_hidden=c.d_ff, decoder_hidden=c.d_ff, encoder_layers=c.num_layers, decoder_layers=c.num_decoder_layers, dropout=0.0,
-    )  # fmt: skip
+        source_vocab=c.vocab_size,
+        target_vocab=c.vocab_size,
+        target_length=length,
+        width=c.d_model,
+        heads=c.num_heads,
+        head_width=c.d_kv,
+        encoder_hidden=c.d_ff,
+        decoder_hidden=c.d_ff,
+        encoder_layers=c.num_layers,
+        decoder_layers=c.num_decoder_layers,
+        dropout=0.0,
+    )
 
     def attention(prefix: str) -> dict:
-        heads = lambda name: state[f"{prefix}.{name}.weight"].T.reshape(c.d_model, c.num_heads, c.d_kv)
+        heads = lambda name: state[f"{prefix}.{name}.weight"].T.reshape(
+            c.d_model, c.num_heads, c.d_kv
+        )
         out = state[f"{prefix}.o.weight"].T.reshape(c.num_heads, c.d_kv, c.d_model)
-        return {"query": {"kernel": heads("q")}, "key": {"kernel": heads("k")}, "value": {"kernel": heads("v")}, "out": {"kernel": out}}
+        return {
+            "query": {"kernel": heads("q")},
+            "key": {"kernel": heads("k")},
+            "value": {"kernel": heads("v")},
+            "out": {"kernel": out},
+        }
 
     def mlp(prefix: str) -> dict:
-        return {ours: {"kernel": state[f"{prefix}.{theirs}.weight"].T} for ours, theirs in (("gate", "wi_0"), ("value", "wi_1"), ("out", "wo"))}
+        return {
+            ours: {"kernel": state[f"{prefix}.{theirs}.weight"].T}
+            for ours, theirs in (("gate", "wi_0"), ("value", "wi_1"), ("out", "wo"))
+        }
 
     norm = lambda name: {"scale": state[f"{name}.weight"]}
     params = {
@@ -74,16 +105,21 @@ def converted(net, length: int) -> tuple[transformer.Shape, dict]:
     for i in range(c.num_layers):
         block = f"encoder.block.{i}.layer"
         params[f"encoder_{i}"] = {
-            "attention_norm": norm(f"{block}.0.layer_norm"), "attention": attention(f"{block}.0.SelfAttention"),
-            "mlp_norm": norm(f"{block}.1.layer_norm"), "mlp": mlp(f"{block}.1.DenseReluDense"),
-        }  # fmt: skip
+            "attention_norm": norm(f"{block}.0.layer_norm"),
+            "attention": attention(f"{block}.0.SelfAttention"),
+            "mlp_norm": norm(f"{block}.1.layer_norm"),
+            "mlp": mlp(f"{block}.1.DenseReluDense"),
+        }
     for i in range(c.num_decoder_layers):
         block = f"decoder.block.{i}.layer"
         params[f"decoder_{i}"] = {
-            "self_norm": norm(f"{block}.0.layer_norm"), "self_attention": attention(f"{block}.0.SelfAttention"),
-            "cross_norm": norm(f"{block}.1.layer_norm"), "cross_attention": attention(f"{block}.1.EncDecAttention"),
-            "mlp_norm": norm(f"{block}.2.layer_norm"), "mlp": mlp(f"{block}.2.DenseReluDense"),
-        }  # fmt: skip
+            "self_norm": norm(f"{block}.0.layer_norm"),
+            "self_attention": attention(f"{block}.0.SelfAttention"),
+            "cross_norm": norm(f"{block}.1.layer_norm"),
+            "cross_attention": attention(f"{block}.1.EncDecAttention"),
+            "mlp_norm": norm(f"{block}.2.layer_norm"),
+            "mlp": mlp(f"{block}.2.DenseReluDense"),
+        }
     return shape, jax.tree.map(jnp.asarray, {"params": params})
 
 
@@ -108,9 +144,18 @@ def their_search(net, ids: docids.Docids, width: int):
     def search(source):
         with torch.inference_mode():
             found = net.generate(
-                torch.from_numpy(source), num_beams=width, num_return_sequences=width, max_new_tokens=length, min_new_tokens=length,
-                length_penalty=0.0, do_sample=False, early_stopping=True, prefix_allowed_tokens_fn=allowed, return_dict_in_generate=True, output_scores=True,
-            )  # fmt: skip
+                torch.from_numpy(source),
+                num_beams=width,
+                num_return_sequences=width,
+                max_new_tokens=length,
+                min_new_tokens=length,
+                length_penalty=0.0,
+                do_sample=False,
+                early_stopping=True,
+                prefix_allowed_tokens_fn=allowed,
+                return_dict_in_generate=True,
+                output_scores=True,
+            )
         tokens = found.sequences[:, 1 : length + 1].numpy().reshape(len(source), width, length)
         return tokens, found.sequences_scores.numpy().reshape(len(source), width)
 
@@ -118,7 +163,9 @@ def their_search(net, ids: docids.Docids, width: int):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=float, default=1e5)
     parser.add_argument("--codes", choices=["uniform", "zipf"], default="uniform")
     parser.add_argument("--batch", type=int, nargs="+", default=[8])
@@ -137,20 +184,47 @@ def main() -> None:
     index = trie.build(ids)
     free = decode_trie.Unconstrained(winners.best_of_all)
     size = sum(value.size for value in jax.tree.leaves(params)) / 1e6
-    print(f"{size:.2f} M parameters (one embedding table counted twice), {len(ids)} identifiers of 4 x 256, {cores} cores, "
-          f"torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}")
-    print(f"{'batch':>5} {'beam':>4} | {'theirs q/s':>10} {'ours q/s':>8} {'ours/theirs':>11} | {'no constraint q/s':>17} {'constraint adds':>15}", flush=True)
+    print(
+        f"{size:.2f} M parameters (one embedding table counted twice), {len(ids)} identifiers of 4 x 256, {cores} cores, "
+        f"torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}"
+    )
+    print(
+        f"{'batch':>5} {'beam':>4} | {'theirs q/s':>10} {'ours q/s':>8} {'ours/theirs':>11} | {'no constraint q/s':>17} {'constraint adds':>15}",
+        flush=True,
+    )
     for batch in options.batch:
         source = np.random.default_rng(0).integers(1, ids.alphabet, (batch, 80))
         for width in options.beam:
-            ours = functools.partial(seq2seq.generate, params, jnp.asarray(source), index, shape=shape, decoding="trie", k=width, width=width)
-            loose = functools.partial(seq2seq.generate, params, jnp.asarray(source), free, shape=shape, decoding="trie", k=width, width=width)
+            ours = functools.partial(
+                seq2seq.generate,
+                params,
+                jnp.asarray(source),
+                index,
+                shape=shape,
+                decoding="trie",
+                k=width,
+                width=width,
+            )
+            loose = functools.partial(
+                seq2seq.generate,
+                params,
+                jnp.asarray(source),
+                free,
+                shape=shape,
+                decoding="trie",
+                k=width,
+                width=width,
+            )
             theirs = their_search(net, ids, width)
             tokens, scores = theirs(source)
             found = ours().beams
             agree(found, tokens, scores)
             taken = {"theirs": [], "ours": [], "loose": []}
-            calls = {"theirs": lambda: theirs(source), "ours": lambda: jax.block_until_ready(ours()), "loose": lambda: jax.block_until_ready(loose())}
+            calls = {
+                "theirs": lambda: theirs(source),
+                "ours": lambda: jax.block_until_ready(ours()),
+                "loose": lambda: jax.block_until_ready(loose()),
+            }
             for turn in range(options.rounds + 1):
                 for name, call in calls.items():
                     begin = time.perf_counter()
@@ -158,8 +232,11 @@ def main() -> None:
                     if turn:
                         taken[name].append(time.perf_counter() - begin)
             rate = {name: batch / float(np.median(seconds)) for name, seconds in taken.items()}
-            print(f"{batch:5d} {width:4d} | {rate['theirs']:10.1f} {rate['ours']:8.1f} {rate['ours'] / rate['theirs']:11.1f} |"
-                  f" {rate['loose']:17.1f} {rate['loose'] / rate['ours'] - 1:15.1%}", flush=True)
+            print(
+                f"{batch:5d} {width:4d} | {rate['theirs']:10.1f} {rate['ours']:8.1f} {rate['ours'] / rate['theirs']:11.1f} |"
+                f" {rate['loose']:17.1f} {rate['loose'] / rate['ours'] - 1:15.1%}",
+                flush=True,
+            )
 
 
 def agree(found, tokens: np.ndarray, scores: np.ndarray) -> None:

@@ -42,7 +42,10 @@ from zoo.search import beam
 
 ROOT = pathlib.Path(__file__).parents[1]
 README, KEPT = ROOT / "README.md", ROOT / "results" / "decode_trie.jsonl"
-OPEN, CLOSE = "<!-- decoding: `python benchmarks/decode_trie.py --keep results/decode_trie.jsonl --readme` writes this -->", "<!-- end of decoding -->"
+OPEN, CLOSE = (
+    "<!-- decoding: `python benchmarks/decode_trie.py --keep results/decode_trie.jsonl --readme` writes this -->",
+    "<!-- end of decoding -->",
+)
 CELL = ("items", "alphabet", "length", "codes", "beam", "batch")
 SPARSE = 8  # a skewed draw meets few of all identifiers: at most one in so many is asked for
 
@@ -88,12 +91,17 @@ class Dense:
 
     def choose(self, t, node, score, logits, *, width, renormalize):
         first, end = self.first[t][node][..., None], self.first[t][node + 1][..., None]
-        place = first + jax.lax.broadcasted_iota(jnp.int32, (*node.shape, self.fanout[t]), 2)  # -> [B, K, C]
+        # -> [B, K, C]
+        place = first + jax.lax.broadcasted_iota(jnp.int32, (*node.shape, self.fanout[t]), 2)
         token = jnp.where(place < end, self.token[t].at[place].get(mode="clip"), logits.shape[2])
         scatter = jax.vmap(jax.vmap(lambda to, where, what: to.at[where].set(what, mode="drop")))
         child = scatter(jnp.full(logits.shape, -1, jnp.int32), token, place)  # -> [B, K, V]
-        total = score[..., None] + jnp.where(child >= 0, jax.nn.log_softmax(logits, axis=-1), -jnp.inf)
-        total, place = jax.lax.top_k(total.reshape(len(node), -1), min(width, node.shape[1] * logits.shape[2]))
+        total = score[..., None] + jnp.where(
+            child >= 0, jax.nn.log_softmax(logits, axis=-1), -jnp.inf
+        )
+        total, place = jax.lax.top_k(
+            total.reshape(len(node), -1), min(width, node.shape[1] * logits.shape[2])
+        )
         place, total = jax.lax.sort((place, total), dimension=1, num_keys=1)
         child = jnp.maximum(winners.pick(child.reshape(len(node), -1), place), 0)
         return winners.Winners(total, place % logits.shape[2], child, place // logits.shape[2])
@@ -112,8 +120,12 @@ def draw(num_items: int, alphabet: int, length: int, law: str, seed: int = 0) ->
     while len(keys) < num_items:
         drawn = np.zeros(num_items + num_items // 4, np.uint64)
         halves = np.zeros(len(drawn), np.uint64)
-        for t in range(length):  # as many positions as fit one word are distinct already; the rest make collisions rarer still
-            code = np.searchsorted(bound, rng.random(len(drawn), np.float32), side="right").astype(np.uint64)
+        # as many positions as fit one word are distinct already; the rest make collisions rarer
+        # still
+        for t in range(length):
+            code = np.searchsorted(bound, rng.random(len(drawn), np.float32), side="right").astype(
+                np.uint64
+            )
             if (t + 1) * bits <= 64:
                 drawn = drawn << np.uint64(bits) | code
             else:
@@ -137,7 +149,9 @@ def dense_of(index: trie.Trie) -> Dense:
         starts = np.asarray(jax.jit(level.first)(jnp.arange(num_nodes + 1)))
         num_nodes = int(starts[-1])
         first.append(jnp.asarray(starts))
-        token.append(jnp.asarray(np.asarray(level.token[:num_nodes]).astype(np.int32) + level.form.low))
+        token.append(
+            jnp.asarray(np.asarray(level.token[:num_nodes]).astype(np.int32) + level.form.low)
+        )
     return Dense(tuple(first), tuple(token), tuple(int(np.diff(s).max()) for s in first))
 
 
@@ -173,17 +187,33 @@ def num_bytes(index: trie.Trie) -> tuple[int, int]:
 
 def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> dict[str, float]:
     """Microseconds a query of each search; the answers of ours and dense are the same."""
-    length, width, batch, alphabet = (cell[name] for name in ("length", "beam", "batch", "alphabet"))
-    draws = np.random.default_rng(1).normal(size=(length, batch, width, alphabet + 1)).astype(np.float32)
+    length, width, batch, alphabet = (
+        cell[name] for name in ("length", "beam", "batch", "alphabet")
+    )
+    draws = (
+        np.random.default_rng(1)
+        .normal(size=(length, batch, width, alphabet + 1))
+        .astype(np.float32)
+    )
     tables = (jnp.asarray(draws[0, :, :1]), *map(jnp.asarray, draws[1:]))
-    legal = {"ours": index, "plain": Unconstrained(plain), "two-stage": Unconstrained(winners.best_of_all)}
+    legal = {
+        "ours": index,
+        "plain": Unconstrained(plain),
+        "two-stage": Unconstrained(winners.best_of_all),
+    }
     legal |= {} if mask is None else {"dense": mask}
-    finds = {name: functools.partial(search, tables, automaton, width=width) for name, automaton in legal.items()}
+    finds = {
+        name: functools.partial(search, tables, automaton, width=width)
+        for name, automaton in legal.items()
+    }
     if mask is not None:
         found, expected = finds["ours"](), finds["dense"]()
         np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
-        other = np.asarray(found.leaf != expected.leaf)  # only where scores are equal up to rounding
-        np.testing.assert_allclose(np.asarray(found.score)[other], np.asarray(expected.score)[other], rtol=1e-6)
+        # only where scores are equal up to rounding
+        other = np.asarray(found.leaf != expected.leaf)
+        np.testing.assert_allclose(
+            np.asarray(found.score)[other], np.asarray(expected.score)[other], rtol=1e-6
+        )
         assert other.mean() < 0.01
     return {name: round(each / batch * 1e6, 1) for name, each in seconds(finds, rounds).items()}
 
@@ -218,7 +248,11 @@ def table(rows: dict[tuple, dict]) -> str:
         "| identifiers | codes | bytes each | dense mask's | batch | µs a query | / unconstrained | / two-stage | dense mask / unconstrained |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    shown = sorted((cell, row) for cell, row in rows.items() if (row["length"], row["beam"]) == (4, 50) and row["batch"] > 1)
+    shown = sorted(
+        (cell, row)
+        for cell, row in rows.items()
+        if (row["length"], row["beam"]) == (4, 50) and row["batch"] > 1
+    )
     for _, row in shown:
         lines.append(
             f"| {row['items']:,} | 4 x {row['alphabet']:,}, {row['codes']} | {row['bytes']:.1f} | {row.get('dense_bytes', float('nan')):.1f} | {row['batch']} | {row['us']['ours']:,.0f} |"
@@ -236,31 +270,57 @@ def replaced(readme: str, rows: dict[tuple, dict]) -> str:
 
 
 def main(*arguments: str) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--items", type=float, nargs="+", default=[1e6])
     parser.add_argument("--alphabet", type=int, nargs="+", default=[256, 2048])
     parser.add_argument("--length", type=int, nargs="+", default=[4])
-    parser.add_argument("--codes", nargs="+", choices=["uniform", "zipf"], default=["uniform", "zipf"])
+    parser.add_argument(
+        "--codes", nargs="+", choices=["uniform", "zipf"], default=["uniform", "zipf"]
+    )
     parser.add_argument("--beam", type=int, nargs="+", default=[50])
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--no-dense", action="store_true", help="leave out the dense mask, by far the slowest")
-    parser.add_argument("--keep", metavar="FILE.jsonl", type=pathlib.Path, help="a line a cell; cells that stand there are not measured again")
+    parser.add_argument(
+        "--no-dense", action="store_true", help="leave out the dense mask, by far the slowest"
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="FILE.jsonl",
+        type=pathlib.Path,
+        help="a line a cell; cells that stand there are not measured again",
+    )
     parser.add_argument("--again", action="store_true", help="measure them again")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no cell after these")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="begin no cell after these"
+    )
     parser.add_argument("--plot", metavar="FILE.png")
-    parser.add_argument("--readme", action="store_true", help="write the README's table of what is kept")
+    parser.add_argument(
+        "--readme", action="store_true", help="write the README's table of what is kept"
+    )
     options = parser.parse_args(arguments or None)
 
     begun = time.perf_counter()
     machine = f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}, jax {jax.__version__}"
     rows = rows_in(options.keep) if options.keep else {}
-    print(f"{'items':>9} {'V':>5} {'L':>2} {'codes':>7} | {'build s':>7} {'B/item':>6} {'all':>6} | {'beam':>4} {'batch':>5} |"
-          f" {'us/query':>8} {'/plain':>6} {'/two-st':>7} {'dense/plain':>11}", flush=True)
-    for num_items, alphabet, length, law in itertools.product(map(int, options.items), options.alphabet, options.length, options.codes):
-        cells = [dict(zip(CELL, (num_items, alphabet, length, law, *pair))) for pair in itertools.product(options.beam, options.batch)]
+    print(
+        f"{'items':>9} {'V':>5} {'L':>2} {'codes':>7} | {'build s':>7} {'B/item':>6} {'all':>6} | {'beam':>4} {'batch':>5} |"
+        f" {'us/query':>8} {'/plain':>6} {'/two-st':>7} {'dense/plain':>11}",
+        flush=True,
+    )
+    for num_items, alphabet, length, law in itertools.product(
+        map(int, options.items), options.alphabet, options.length, options.codes
+    ):
+        cells = [
+            dict(zip(CELL, (num_items, alphabet, length, law, *pair)))
+            for pair in itertools.product(options.beam, options.batch)
+        ]
         if num_items * (SPARSE if law == "zipf" else 1) > alphabet**length:
-            print(f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | too few identifiers are likely under this law", flush=True)
+            print(
+                f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | too few identifiers are likely under this law",
+                flush=True,
+            )
             continue
         known = {} if options.again else rows
         for cell in cells:
@@ -276,9 +336,16 @@ def main(*arguments: str) -> None:
         built = time.perf_counter() - began
         levels, whole = (size / num_items for size in num_bytes(index))
         mask = None if options.no_dense else dense_of(index)
-        about = {"built": round(built, 3), "levels": round(levels, 2), "bytes": round(whole, 2), "machine": machine}
+        about = {
+            "built": round(built, 3),
+            "levels": round(levels, 2),
+            "bytes": round(whole, 2),
+            "machine": machine,
+        }
         if mask is not None:
-            about["dense_bytes"] = round(sum(leaf.nbytes for leaf in jax.tree.leaves(mask)) / num_items, 2)
+            about["dense_bytes"] = round(
+                sum(leaf.nbytes for leaf in jax.tree.leaves(mask)) / num_items, 2
+            )
         for cell in cells:
             if time.perf_counter() - begun > 60 * options.minutes:
                 break
@@ -301,32 +368,71 @@ def plot(rows: dict[tuple, dict], file: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels, sizes, places = (sorted({part(cell) for cell in rows}) for part in (lambda c: c[1:4], lambda c: c[0], lambda c: c[4:]))
-    panels = [panel for panel in panels if len({cell[4:] for cell in rows if cell[1:4] == panel}) == len(places)]  # those measured throughout
+    panels, sizes, places = (
+        sorted({part(cell) for cell in rows})
+        for part in (lambda c: c[1:4], lambda c: c[0], lambda c: c[4:])
+    )
+    # those measured throughout
+    panels = [
+        panel
+        for panel in panels
+        if len({cell[4:] for cell in rows if cell[1:4] == panel}) == len(places)
+    ]
     across = min(len(panels), max(len({length for _, length, _ in panels}), 2))
     down = -(-len(panels) // across)
-    figure, axes = plt.subplots(down, across, figsize=(1 + 4 * across, 1 + 2.6 * down), layout="constrained", sharey=True, squeeze=False)
-    kinds = [("ours", "plain", "o", "ours / plain"), ("ours", "two-stage", "_", "ours / two-stage"), ("dense", "plain", "x", "dense mask / plain")]
+    figure, axes = plt.subplots(
+        down,
+        across,
+        figsize=(1 + 4 * across, 1 + 2.6 * down),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
+    )
+    kinds = [
+        ("ours", "plain", "o", "ours / plain"),
+        ("ours", "two-stage", "_", "ours / two-stage"),
+        ("dense", "plain", "x", "dense mask / plain"),
+    ]
     for panel, axis in zip(panels, axes.flat):
         for (name, to, marker, kind), (i, size) in itertools.product(kinds, enumerate(sizes)):
-            cells = [(places.index(cell[4:]), ratio(row, name, to)) for cell, row in rows.items() if cell[0] == size and cell[1:4] == panel]
+            cells = [
+                (places.index(cell[4:]), ratio(row, name, to))
+                for cell, row in rows.items()
+                if cell[0] == size and cell[1:4] == panel
+            ]
             shift = (i - (len(sizes) - 1) / 2) * 0.25
-            axis.scatter([x + shift for x, _ in cells], [y for _, y in cells], marker=marker, color=f"C{i}", s=28, label=f"{kind}, {size:.0e} items")
+            axis.scatter(
+                [x + shift for x, _ in cells],
+                [y for _, y in cells],
+                marker=marker,
+                color=f"C{i}",
+                s=28,
+                label=f"{kind}, {size:.0e} items",
+            )
         axis.axhline(1, color="0.4", linewidth=0.8)
         axis.set(yscale="log", title="{} codes, {} a document, {}".format(*panel))
-        axis.set_xticks(range(len(places)), [f"{beam} x {batch}" for beam, batch in places], rotation=60)
+        axis.set_xticks(
+            range(len(places)), [f"{beam} x {batch}" for beam, batch in places], rotation=60
+        )
         axis.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
         axis.set_yticks([0.1, 0.2, 0.5, 1, 2, 5])
         axis.minorticks_off()
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     drawn = [ratio(row, "ours", "plain") for cell, row in rows.items() if cell[1:4] in panels]
-    figure.suptitle(f"Searching the trie is cheaper than searching without a constraint in {sum(value < 1 for value in drawn)} of {len(drawn)} settings")
+    figure.suptitle(
+        f"Searching the trie is cheaper than searching without a constraint in {sum(value < 1 for value in drawn)} of {len(drawn)} settings"
+    )
     for axis in axes[-1]:
         axis.set_xlabel("beam x batch")
     for axis in axes[:, 0]:
         axis.set_ylabel("time of the loop, ratio")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(kinds), fontsize=8)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(kinds),
+        fontsize=8,
+    )
     figure.savefig(file, dpi=130)
     plt.close(figure)
 

@@ -43,7 +43,9 @@ def draw(num_tokens: int, alphabet: int, seed: int = 0) -> tuple[np.ndarray, np.
     """Tokens and starts of documents."""
     rng = np.random.default_rng(seed)
     bound = np.cumsum(1 / np.arange(1, alphabet))
-    tokens = 1 + np.searchsorted(bound[:-1], rng.random(num_tokens) * bound[-1], side="right").astype(np.int32)
+    tokens = 1 + np.searchsorted(
+        bound[:-1], rng.random(num_tokens) * bound[-1], side="right"
+    ).astype(np.int32)
     return tokens, np.append(np.arange(0, num_tokens, DOCUMENT), num_tokens)
 
 
@@ -71,17 +73,28 @@ def all_tokens(node, score, logits, index, *, width):
 STEPS = {"plain": plain, "two-stage": two_stage, "ours": ours, "all V": all_tokens}
 
 
-def inputs(index: fm.FMIndex, tokens: np.ndarray, length: int, batch: int, beams: int, knows: bool) -> tuple[jax.Array, ...]:
+def inputs(
+    index: fm.FMIndex, tokens: np.ndarray, length: int, batch: int, beams: int, knows: bool
+) -> tuple[jax.Array, ...]:
     """Nodes of n-grams of the corpus, scores and logits."""
     rng = np.random.default_rng(length)
     beams = beams if length else 1
-    first = rng.integers(len(tokens) // DOCUMENT, size=(batch, beams)) * DOCUMENT + rng.integers(DOCUMENT - length, size=(batch, beams))
-    node = index.find(tokens[first[..., None] + np.arange(length)]) if length else index.start(batch)
+    first = rng.integers(len(tokens) // DOCUMENT, size=(batch, beams)) * DOCUMENT + rng.integers(
+        DOCUMENT - length, size=(batch, beams)
+    )
+    node = (
+        index.find(tokens[first[..., None] + np.arange(length)]) if length else index.start(batch)
+    )
     logits = rng.normal(size=(batch, beams, index.alphabet)).astype(np.float32)
     if knows:
         child = np.asarray(jax.jit(fm.FMIndex.children)(index, node))
         logits += np.log(child[..., 1] - child[..., 0] + 1e-3).astype(np.float32)
-    return node, jnp.asarray(rng.normal(size=(batch, beams)).astype(np.float32)), jnp.asarray(logits), index
+    return (
+        node,
+        jnp.asarray(rng.normal(size=(batch, beams)).astype(np.float32)),
+        jnp.asarray(logits),
+        index,
+    )
 
 
 def seconds(arguments: tuple, width: int, rounds: int) -> dict[str, float]:
@@ -102,16 +115,24 @@ def print_size(data: str, alphabet: int) -> None:
     texts = corpus.contents()
     tokenizer = tokens.train(texts, size=alphabet)
     documents = tokens.whole(tokenizer, texts)
-    num_words, num_tokens, num_kinds = sum(len(text.split()) for text in texts), sum(map(len, documents)), tokens.count(tokenizer)
+    num_words, num_tokens, num_kinds = (
+        sum(len(text.split()) for text in texts),
+        sum(map(len, documents)),
+        tokens.count(tokenizer),
+    )
     print(f"{data}: {len(texts)} documents, {num_words} words, {num_tokens} tokens of {num_kinds}")
     for kinds in (num_kinds, SEAL_ALPHABET):
         index = fm.build(*fm.join(documents), alphabet=kinds)
         whole = sum(leaf.nbytes for leaf in jax.tree.leaves(index))
-        print(f"alphabet {kinds:6d}: {whole / num_tokens:.2f} bytes a token, {whole / num_words:.2f} a word; SEAL's: {SEAL_BYTES / SEAL_WORDS:.2f} a word")
+        print(
+            f"alphabet {kinds:6d}: {whole / num_tokens:.2f} bytes a token, {whole / num_words:.2f} a word; SEAL's: {SEAL_BYTES / SEAL_WORDS:.2f} a word"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tokens", type=float, nargs="+", default=[1e6, 1e7])
     parser.add_argument("--alphabet", type=int, default=2**15)
     parser.add_argument("--tested", type=int, nargs="+", default=[fm.TESTED])
@@ -119,7 +140,9 @@ def main() -> None:
     parser.add_argument("--beam", type=int, default=15)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--data", metavar="NAME|PATH", help="only what the index of a collection takes")
+    parser.add_argument(
+        "--data", metavar="NAME|PATH", help="only what the index of a collection takes"
+    )
     options = parser.parse_args()
     if options.data:
         print_size(options.data, options.alphabet)
@@ -128,12 +151,21 @@ def main() -> None:
     for num_tokens, tested in itertools.product(map(int, options.tokens), options.tested):
         tokens, starts = draw(num_tokens, options.alphabet)
         begin = time.perf_counter()
-        index = jax.block_until_ready(fm.build(tokens, starts, alphabet=options.alphabet, tested=tested))
+        index = jax.block_until_ready(
+            fm.build(tokens, starts, alphabet=options.alphabet, tested=tested)
+        )
         built = time.perf_counter() - begin
-        size, column = (sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) for tree in (index, index.column))
-        print(f"{num_tokens} tokens, V {options.alphabet}: built in {built:.2f} s; {size / num_tokens:.2f} bytes a token, "
-              f"{column / num_tokens:.2f} without what locates; raw tokens 2.00", flush=True)
-        print(f"{'tested':>6} {'n-gram':>6} {'logits':>6} {'rows':>9} | {'us/hyp.':>8} {'/plain':>7} {'/two-st':>7} {'all V/two-st':>12}")
+        size, column = (
+            sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) for tree in (index, index.column)
+        )
+        print(
+            f"{num_tokens} tokens, V {options.alphabet}: built in {built:.2f} s; {size / num_tokens:.2f} bytes a token, "
+            f"{column / num_tokens:.2f} without what locates; raw tokens 2.00",
+            flush=True,
+        )
+        print(
+            f"{'tested':>6} {'n-gram':>6} {'logits':>6} {'rows':>9} | {'us/hyp.':>8} {'/plain':>7} {'/two-st':>7} {'all V/two-st':>12}"
+        )
         for length, knows in itertools.product(options.length, (True, False)):
             arguments = inputs(index, tokens, length, options.batch, options.beam, knows)
             found, expected = (step(*arguments, width=options.beam) for step in (ours, all_tokens))
@@ -141,8 +173,11 @@ def main() -> None:
             taken = seconds(arguments, options.beam, options.rounds)
             rows = float(jnp.median(arguments[0][..., 1] - arguments[0][..., 0]))
             each = taken["ours"] / arguments[1].size * 1e6
-            print(f"{tested:6d} {length:6d} {'knows' if knows else 'noise':>6} {rows:9.0f} | {each:8.1f} {taken['ours'] / taken['plain']:7.2f} "
-                  f"{taken['ours'] / taken['two-stage']:7.2f} {taken['all V'] / taken['two-stage']:12.2f}", flush=True)
+            print(
+                f"{tested:6d} {length:6d} {'knows' if knows else 'noise':>6} {rows:9.0f} | {each:8.1f} {taken['ours'] / taken['plain']:7.2f} "
+                f"{taken['ours'] / taken['two-stage']:7.2f} {taken['all V'] / taken['two-stage']:12.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

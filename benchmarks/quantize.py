@@ -67,7 +67,12 @@ def residual_vq(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     torch.manual_seed(0)
     x = torch.tensor(vectors)
     quantiser = ResidualVQ(
-        dim=x.shape[1], num_quantizers=LEVELS, codebook_size=CODES, kmeans_init=True, kmeans_iters=10, threshold_ema_dead_code=2
+        dim=x.shape[1],
+        num_quantizers=LEVELS,
+        codebook_size=CODES,
+        kmeans_init=True,
+        kmeans_iters=10,
+        threshold_ema_dead_code=2,
     )
     with torch.no_grad():
         for _ in range(EPOCHS):
@@ -100,7 +105,9 @@ def described(vectors: np.ndarray, codes: np.ndarray, output: np.ndarray, second
     exact = vectors.astype(np.float64)
     return {
         "seconds": seconds,
-        "relative_error": float(((exact - output) ** 2).sum() / ((exact - exact.mean(axis=0)) ** 2).sum()),
+        "relative_error": float(
+            ((exact - output) ** 2).sum() / ((exact - exact.mean(axis=0)) ** 2).sum()
+        ),
         "colliding": float(counts[counts > 1].sum() / len(codes)),
         "usage": [len(np.unique(column)) / CODES for column in codes.T],
     }
@@ -166,17 +173,33 @@ def bars(rows: dict[str, dict]) -> dict[str, bool]:
     if "missing" not in faiss:
         ratio = kmeans["seconds"] / faiss["seconds"]
         reached[f"RQ-KMeans takes at most 1.3 x faiss' time ({ratio:.2f} x)"] = ratio <= 1.3
-        reached["RQ-KMeans' error is no worse than faiss'"] = kmeans["relative_error"] <= faiss["relative_error"]
+        reached["RQ-KMeans' error is no worse than faiss'"] = (
+            kmeans["relative_error"] <= faiss["relative_error"]
+        )
     if "missing" not in vq:
         for measure in ("relative_error", "colliding"):
-            reached[f"RQ-VAE's {measure} is no worse than ResidualVQ's"] = vae[measure] <= vq[measure]
+            reached[f"RQ-VAE's {measure} is no worse than ResidualVQ's"] = (
+                vae[measure] <= vq[measure]
+            )
     return reached
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("vectors", nargs="?", metavar="VECTORS.npy|DATA", help="a file of floats [N, D], or a collection whose texts are embedded")
-    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON", help="the python that has the peers installed")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "vectors",
+        nargs="?",
+        metavar="VECTORS.npy|DATA",
+        help="a file of floats [N, D], or a collection whose texts are embedded",
+    )
+    parser.add_argument(
+        "--peers",
+        default=sys.executable,
+        metavar="PYTHON",
+        help="the python that has the peers installed",
+    )
     parser.add_argument("--steps", type=int, help="of RQ-VAE, instead of its default")
     parser.add_argument("--peer", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=1, help=argparse.SUPPRESS)
@@ -184,18 +207,31 @@ def main() -> int:
     if parsed.peer:
         print(json.dumps(peer(parsed.peer, parsed.vectors, parsed.rounds)))
         return 0
-    read = (lambda path: np.load(path).astype(np.float32)) if (parsed.vectors or "").endswith(".npy") else embedded
+    read = (
+        (lambda path: np.load(path).astype(np.float32))
+        if (parsed.vectors or "").endswith(".npy")
+        else embedded
+    )
     vectors = read(parsed.vectors) if parsed.vectors else synthetic()
     rows = measured(vectors, parsed.peers, parsed.steps)
-    print(f"{len(vectors):,} x {vectors.shape[1]}, {LEVELS} x {CODES} codes\n{'':12s} seconds  error  colliding  usage of each level")
+    print(
+        f"{len(vectors):,} x {vectors.shape[1]}, {LEVELS} x {CODES} codes\n{'':12s} seconds  error  colliding  usage of each level"
+    )
     for name, row in rows.items():
         if "missing" in row:
             print(f"{name:12s} not measured: {row['missing']}")
             continue
         usage = " ".join(f"{share:.2f}" for share in row["usage"])
-        print(f"{name:12s} {row['seconds']:7.1f}  {row['relative_error']:.3f}  {row['colliding']:9.3f}  {usage}")
+        print(
+            f"{name:12s} {row['seconds']:7.1f}  {row['relative_error']:.3f}  {row['colliding']:9.3f}  {usage}"
+        )
     reached = bars(rows)
-    print("\n".join(f"{'reached' if is_reached else 'MISSED '}  {bar}" for bar, is_reached in reached.items()))
+    print(
+        "\n".join(
+            f"{'reached' if is_reached else 'MISSED '}  {bar}"
+            for bar, is_reached in reached.items()
+        )
+    )
     return 0 if all(reached.values()) else 1
 
 

@@ -11,7 +11,11 @@ import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
-RESULTS, PICTURE, README = ROOT / "results" / "pydocs.json", ROOT / "docs" / "hits.png", ROOT / "README.md"
+RESULTS, PICTURE, README = (
+    ROOT / "results" / "pydocs.json",
+    ROOT / "docs" / "hits.png",
+    ROOT / "README.md",
+)
 OPEN, CLOSE = "<!-- results: `make readme` writes this -->", "<!-- end of results -->"
 
 
@@ -29,7 +33,12 @@ def replaced(readme: str, results: dict) -> str:
 def main(demo: str) -> None:
     shutil.copy(pathlib.Path(demo) / "results.json", RESULTS)
     shutil.copy(pathlib.Path(demo) / "hits.png", PICTURE)
-    README.write_text(replaced(README.read_text(encoding="utf-8"), json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+    README.write_text(
+        replaced(
+            README.read_text(encoding="utf-8"), json.loads(RESULTS.read_text(encoding="utf-8"))
+        ),
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,10 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS, README = ROOT / "results" / "recommend.json", ROOT / "README.md"
-OPEN, CLOSE = "<!-- recommendation: `python benchmarks/recommend.py --keep ...` writes this -->", "<!-- end of recommendation -->"
+OPEN, CLOSE = (
+    "<!-- recommendation: `python benchmarks/recommend.py --keep ...` writes this -->",
+    "<!-- end of recommendation -->",
+)
 SHOWN = ("R@5", "nDCG@5", "R@10", "nDCG@10")
 SYSTEMS = (  # name, recipe, options
     ("popularity", "popularity", {}),
@@ -42,24 +45,48 @@ def measure(data: str, folder: str | None) -> dict:
     for name, recipe, options in SYSTEMS + (TRAINED if folder else ()):
         out = None
         if folder and (name, recipe, options) in TRAINED:
-            out = pathlib.Path(folder) / f"{interactions.name}-{'-'.join([recipe, *map(str, options.values())])}"
+            out = (
+                pathlib.Path(folder)
+                / f"{interactions.name}-{'-'.join([recipe, *map(str, options.values())])}"
+            )
         if out and (out / "fit.json").exists():
             fitted = zoo.load(out)
         else:
-            fitted = zoo.fit(recipe, interactions if out is None else data, options=options, quiet=out is None, out=out)
+            fitted = zoo.fit(
+                recipe,
+                interactions if out is None else data,
+                options=options,
+                quiet=out is None,
+                out=out,
+            )
         found = zoo.evaluate(fitted, interactions).measures
-        runs[name] = {measure: round(found[measure], 4) for measure in SHOWN} | {"seconds": round(fitted.about["seconds"], 1)}
+        runs[name] = {measure: round(found[measure], 4) for measure in SHOWN} | {
+            "seconds": round(fitted.about["seconds"], 1)
+        }
         print(name, runs[name], flush=True)
-    return {"users": len(interactions.histories), "items": len(interactions.corpus), "events": len(interactions.histories.items), "runs": runs}
+    return {
+        "users": len(interactions.histories),
+        "items": len(interactions.corpus),
+        "events": len(interactions.histories.items),
+        "runs": runs,
+    }
 
 
 def table(results: dict) -> str:
     """Markdown of the measured data."""
-    lines = ["| data | system | Recall@5 | nDCG@5 | Recall@10 | nDCG@10 | fit (s) |", "| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| data | system | Recall@5 | nDCG@5 | Recall@10 | nDCG@10 | fit (s) |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for name, data in results["data"].items():
         for system, run in data["runs"].items():
-            lines.append(f"| {name} | {system} | {' | '.join(f'{run[measure]:.4f}' for measure in SHOWN)} | {run['seconds']:,.0f} |")
-    sizes = "; ".join(f"{name} {data['users']:,} users, {data['items']:,} items" for name, data in results["data"].items())
+            lines.append(
+                f"| {name} | {system} | {' | '.join(f'{run[measure]:.4f}' for measure in SHOWN)} | {run['seconds']:,.0f} |"
+            )
+    sizes = "; ".join(
+        f"{name} {data['users']:,} users, {data['items']:,} items"
+        for name, data in results["data"].items()
+    )
     return "\n".join([*lines, "", f"{sizes}. Measured on {results['machine']}."])
 
 
@@ -72,14 +99,20 @@ def replaced(readme: str, results: dict) -> str:
 def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", metavar="NAME|PATH")
-    parser.add_argument("--trained", metavar="FOLDER", help="also the systems that are trained; they are kept there")
-    parser.add_argument("--keep", action="store_true", help="write results/recommend.json and the README's table")
+    parser.add_argument(
+        "--trained", metavar="FOLDER", help="also the systems that are trained; they are kept there"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="write results/recommend.json and the README's table"
+    )
     parsed = parser.parse_args(arguments)
     results = {"machine": f"{len(os.sched_getaffinity(0))} cores", "data": {}}
     known = json.loads(RESULTS.read_text(encoding="utf-8"))["data"] if RESULTS.exists() else {}
     for name in parsed.data:
         found = measure(name, parsed.trained)
-        results["data"][pathlib.Path(name).name] = found | {"runs": known.get(pathlib.Path(name).name, {}).get("runs", {}) | found["runs"]}
+        results["data"][pathlib.Path(name).name] = found | {
+            "runs": known.get(pathlib.Path(name).name, {}).get("runs", {}) | found["runs"]
+        }
     print(table(results))
     if parsed.keep:
         results["data"] = known | results["data"]

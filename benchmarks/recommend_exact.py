@@ -24,20 +24,32 @@ ROUNDING = 1e-4  # of a log-probability: sums of float32 in another order
 
 def agreement(found: records.Ranking, exact: records.Ranking) -> tuple[float, float]:
     """Share of users with the exact answers, and of answers that are exact."""
-    ours, true = (np.where(ranking.documents < 0, -np.inf, ranking.scores) for ranking in (found, exact))
-    same = (found.documents == exact.documents) | (np.abs(np.where(np.isfinite(ours), ours, 0) - np.where(np.isfinite(true), true, 0)) < ROUNDING)
+    ours, true = (
+        np.where(ranking.documents < 0, -np.inf, ranking.scores) for ranking in (found, exact)
+    )
+    same = (found.documents == exact.documents) | (
+        np.abs(np.where(np.isfinite(ours), ours, 0) - np.where(np.isfinite(true), true, 0))
+        < ROUNDING
+    )
     among = [np.isin(mine, theirs) for mine, theirs in zip(found.documents, exact.documents)]
     return float(same.all(axis=1).mean()), float((np.array(among) | same).mean())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", metavar="DIR", help="of a fitted tiger")
     parser.add_argument("data", metavar="NAME|PATH")
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--beam", type=int, nargs="+", default=[10, 20, 50, 100])
     parser.add_argument("-k", type=int, default=10)
-    parser.add_argument("--decoding", nargs="+", default=["trie", "best-first"], help="decoders that are compared (default: trie best-first)")
+    parser.add_argument(
+        "--decoding",
+        nargs="+",
+        default=["trie", "best-first"],
+        help="decoders that are compared (default: trie best-first)",
+    )
     options = parser.parse_args()
     fitted = zoo.load(options.folder)
     histories, _ = catalog.load(options.data).split("test")
@@ -50,14 +62,19 @@ def main() -> None:
 
     exact, seconds = timed(decoding="max-marginal")
     print(f"{len(some)} users, {len(fitted.documents):,} items; all scored in {seconds:.1f} s")
-    for decoding, beam, first in itertools.product(options.decoding, options.beam, (fitted.config.first_beam, 0)):
+    for decoding, beam, first in itertools.product(
+        options.decoding, options.beam, (fitted.config.first_beam, 0)
+    ):
         if decoding == "best-first" and not first:
             continue  # reads no first_beam
         timed(beam=beam, decoding=decoding, first_beam=first)
         found, taken = timed(beam=beam, decoding=decoding, first_beam=first)
         whole, each = agreement(found, exact)
         kept = "" if decoding == "best-first" else f", {max(first, beam):4d} first codes"
-        print(f"{decoding}, beam {beam:4d}{kept}: the exact {options.k} for {whole:.2%} of users, {each:.2%} of answers exact, {taken:.1f} s", flush=True)
+        print(
+            f"{decoding}, beam {beam:4d}{kept}: the exact {options.k} for {whole:.2%} of users, {each:.2%} of answers exact, {taken:.1f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

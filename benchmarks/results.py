@@ -21,7 +21,10 @@ import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS, README = ROOT / "results" / "search", ROOT / "README.md"
-OPEN, CLOSE = "<!-- search results: `make results` writes this -->", "<!-- end of search results -->"
+OPEN, CLOSE = (
+    "<!-- search results: `make results` writes this -->",
+    "<!-- end of search results -->",
+)
 SYSTEMS = {  # name in the table -> recipe, options
     "BM25": ("bm25", {}),
     "BM25 + train queries": ("bm25", {"expand_with_queries": True}),
@@ -34,7 +37,9 @@ SYSTEMS = {  # name in the table -> recipe, options
 }
 SEEDS = (0, 1, 2)
 DEPTH = 10
-SHOWN = {  # column -> value of a query by the rank of its first relevant document (0: not among the first DEPTH)
+# column -> value of a query by the rank of its first relevant document (0: not among the first
+# DEPTH)
+SHOWN = {
     "Hit@1": lambda rank: rank == 1,
     "Hit@10": lambda rank: rank > 0,
     "MRR@10": lambda rank: np.where(rank > 0, 1 / np.maximum(rank, 1), 0.0),
@@ -42,7 +47,15 @@ SHOWN = {  # column -> value of a query by the rank of its first relevant docume
 DECIDES = "nDCG@10"
 
 
-def measure(data: str, *, minutes: float, work: pathlib.Path, size: str, systems: list[str], seeds: tuple[int, ...]) -> None:
+def measure(
+    data: str,
+    *,
+    minutes: float,
+    work: pathlib.Path,
+    size: str,
+    systems: list[str],
+    seeds: tuple[int, ...],
+) -> None:
     """Stores the runs of one collection that are not stored yet."""
     import zoo
     from zoo import recipes, records
@@ -56,7 +69,10 @@ def measure(data: str, *, minutes: float, work: pathlib.Path, size: str, systems
     for name in systems:
         recipe, options = SYSTEMS[name]
         if recipe not in recipes.names():
-            print(f"{collection.name}, {name}: no recipe {recipe} in this checkout; left out", flush=True)
+            print(
+                f"{collection.name}, {name}: no recipe {recipe} in this checkout; left out",
+                flush=True,
+            )
             continue
         if options.get("expand_with_queries") and "train" not in collection.qrels:
             print(f"{collection.name}, {name}: no train queries; left out", flush=True)
@@ -65,30 +81,68 @@ def measure(data: str, *, minutes: float, work: pathlib.Path, size: str, systems
         options = options | ({"minutes": float(minutes)} if trains else {})
         for seed in seeds if trains else SEEDS[:1]:
             path = folder / f"{slug(name)}.{seed}.json"
-            run = {"system": name, "recipe": recipe, "size": size, "options": options, "seed": seed, "corpus": about["corpus"]}
+            run = {
+                "system": name,
+                "recipe": recipe,
+                "size": size,
+                "options": options,
+                "seed": seed,
+                "corpus": about["corpus"],
+            }
             if path.exists():
                 stored = json.loads(path.read_text(encoding="utf-8"))
                 if any(stored[field] != run[field] for field in run):
                     changed = ", ".join(field for field in run if stored[field] != run[field])
-                    raise records.DataError(f"{path}: a run with another {changed}; remove it, or repeat the command it was measured by")
+                    raise records.DataError(
+                        f"{path}: a run with another {changed}; remove it, or repeat the command it was measured by"
+                    )
                 continue
             out = work / collection.name / f"{slug(name)}.{seed}"
             done = (out / "fit.json").exists()
-            fitted = zoo.load(out) if done else zoo.fit(recipe, data, size=size, options=options, seed=seed, out=out)
+            fitted = (
+                zoo.load(out)
+                if done
+                else zoo.fit(recipe, data, size=size, options=options, seed=seed, out=out)
+            )
             run |= values(zoo.evaluate(fitted, collection), collection)
-            run |= {name: fitted.about[name] for name in ("seconds", "parameters", "device", "python", "jax")} | {"cores": len(os.sched_getaffinity(0))}
+            run |= {
+                name: fitted.about[name]
+                for name in ("seconds", "parameters", "device", "python", "jax")
+            } | {"cores": len(os.sched_getaffinity(0))}
             _write(path, run)
-            print(f"{collection.name}, {name}, seed {seed}: {DECIDES} {np.mean(run[DECIDES]):.3f}, {run['seconds']:.0f} s", flush=True)
+            print(
+                f"{collection.name}, {name}, seed {seed}: {DECIDES} {np.mean(run[DECIDES]):.3f}, {run['seconds']:.0f} s",
+                flush=True,
+            )
 
 
 def values(evaluation, collection) -> dict:
     """What a run is known by: of each test query the rank of the first relevant document, 0 = none of the first DEPTH, and its nDCG."""
-    grades, place = collection.qrels["test"].grades, {query: row for row, query in enumerate(evaluation.ranking.query_ids)}
+    grades, place = (
+        collection.qrels["test"].grades,
+        {query: row for row, query in enumerate(evaluation.ranking.query_ids)},
+    )
     ranks = []
     for query, judged in grades.items():
-        found = [document for document, _ in evaluation.ranking.answers(place[query])[:DEPTH]] if query in place else []
-        ranks.append(next((rank for rank, document in enumerate(found, start=1) if judged.get(document, 0) > 0), 0))
-    return {"ranks": ranks, DECIDES: [round(float(value), 3) for value in evaluation.per_query[DECIDES]]}
+        found = (
+            [document for document, _ in evaluation.ranking.answers(place[query])[:DEPTH]]
+            if query in place
+            else []
+        )
+        ranks.append(
+            next(
+                (
+                    rank
+                    for rank, document in enumerate(found, start=1)
+                    if judged.get(document, 0) > 0
+                ),
+                0,
+            )
+        )
+    return {
+        "ranks": ranks,
+        DECIDES: [round(float(value), 3) for value in evaluation.per_query[DECIDES]],
+    }
 
 
 def describe(collection) -> dict:
@@ -97,17 +151,30 @@ def describe(collection) -> dict:
 
     rows, corpus = collection.corpus.rows(), collection.corpus
     texts = dict(zip(collection.queries.ids, collection.queries.texts))
-    judged = [(query, [d for d, grade in grades.items() if grade > 0]) for query, grades in collection.qrels["test"].grades.items()]
+    judged = [
+        (query, [d for d, grade in grades.items() if grade > 0])
+        for query, grades in collection.qrels["test"].grades.items()
+    ]
     contents = [set(words) for words in lexical.words_of(corpus.contents())]
     asked = [set(words) for words in lexical.words_of([texts[query] for query, _ in judged])]
-    shares = [max((len(words & contents[rows[d]]) / max(len(words), 1) for d in right), default=0.0) for words, (_, right) in zip(asked, judged)]
-    taught = {document for _, document in collection.qrels["train"].pairs()} if "train" in collection.qrels else set()
+    shares = [
+        max((len(words & contents[rows[d]]) / max(len(words), 1) for d in right), default=0.0)
+        for words, (_, right) in zip(asked, judged)
+    ]
+    taught = (
+        {document for _, document in collection.qrels["train"].pairs()}
+        if "train" in collection.qrels
+        else set()
+    )
     known = [any(document in taught for document in right) for _, right in judged]
     return {
-        "documents": len(corpus), "corpus": corpus.fingerprint(), "test": len(judged),
+        "documents": len(corpus),
+        "corpus": corpus.fingerprint(),
+        "test": len(judged),
         "train": len(collection.qrels["train"]) if "train" in collection.qrels else 0,
-        "taught": round(float(np.mean(known)), 3), "overlap": [round(share, 2) for share in shares],
-    }  # fmt: skip
+        "taught": round(float(np.mean(known)), 3),
+        "overlap": [round(share, 2) for share in shares],
+    }
 
 
 def estimate(per_seed: np.ndarray) -> tuple[float, float]:
@@ -120,9 +187,15 @@ def estimate(per_seed: np.ndarray) -> tuple[float, float]:
 
 def stored(folder: pathlib.Path) -> tuple[dict, dict[str, list[dict]]]:
     """What is known of a collection, and the runs of each system in the order of SYSTEMS."""
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")) if path.name != "collection.json"]
+    runs = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+        if path.name != "collection.json"
+    ]
     by_system = {name: [run for run in runs if run["system"] == name] for name in SYSTEMS}
-    return json.loads((folder / "collection.json").read_text(encoding="utf-8")), {name: found for name, found in by_system.items() if found}
+    return json.loads((folder / "collection.json").read_text(encoding="utf-8")), {
+        name: found for name, found in by_system.items() if found
+    }
 
 
 def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
@@ -130,16 +203,32 @@ def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
     cells = {}
     for system, found in runs.items():
         ranks, gains = (np.array([run[field] for run in found]) for field in ("ranks", DECIDES))
-        cells[system] = {column: estimate(value(ranks).astype(float)) for column, value in SHOWN.items()} | {DECIDES: estimate(gains)}
+        cells[system] = {
+            column: estimate(value(ranks).astype(float)) for column, value in SHOWN.items()
+        } | {DECIDES: estimate(gains)}
     order = sorted(runs, key=lambda system: -cells[system][DECIDES][0])
     columns = [*SHOWN, DECIDES]
-    lines = [f"| {name} | {' | '.join(columns)} | fit (s) | parameters | seeds |", f"| --- |{' ---: |' * (len(columns) + 3)}"]
+    lines = [
+        f"| {name} | {' | '.join(columns)} | fit (s) | parameters | seeds |",
+        f"| --- |{' ---: |' * (len(columns) + 3)}",
+    ]
     for system in order:
         found = runs[system]
-        numbers = " | ".join(f"{mean:.3f} ± {half:.3f}" for mean, half in (cells[system][column] for column in columns))
+        numbers = " | ".join(
+            f"{mean:.3f} ± {half:.3f}"
+            for mean, half in (cells[system][column] for column in columns)
+        )
         seconds = np.mean([run["seconds"] for run in found])
-        lines.append(f"| {system} | {numbers} | {seconds:,.0f} | {found[0]['parameters']:,} | {len(found)} |")
-    machines = sorted({f"{run['cores']} cores, {run['device']}, jax {run['jax']}" for found in runs.values() for run in found})
+        lines.append(
+            f"| {system} | {numbers} | {seconds:,.0f} | {found[0]['parameters']:,} | {len(found)} |"
+        )
+    machines = sorted(
+        {
+            f"{run['cores']} cores, {run['device']}, jax {run['jax']}"
+            for found in runs.values()
+            for run in found
+        }
+    )
     sizes = f"{about['documents']:,} documents, {about['train']:,} train and {about['test']:,} test queries; measured on {'; '.join(machines)}."
     return "\n".join([*lines, "", f"{sizes} {verdict(about, runs, cells, order)}"])
 
@@ -151,7 +240,9 @@ def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[s
     if len(order) > 1:
         gap = cells[first][DECIDES][0] - cells[order[1]][DECIDES][0]
         clear = gap > cells[first][DECIDES][1] + cells[order[1]][DECIDES][1]
-        text += f", {gap:.3f} ahead of {order[1]}" + (" and beyond both intervals" if clear else ", which their intervals do not tell apart")
+        text += f", {gap:.3f} ahead of {order[1]}" + (
+            " and beyond both intervals" if clear else ", which their intervals do not tell apart"
+        )
     text += f". {overlap.mean():.0%} of a query's words stand in its document, and {about['taught']:.0%} of the queries ask for a document with train queries."
     others = [system for system in order if not system.startswith("BM25")]
     if "BM25" not in runs or not others:
@@ -159,7 +250,9 @@ def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[s
     low = overlap <= np.median(overlap)
     if low.all():
         return text
-    mean = lambda system, which: np.mean([np.array(run[DECIDES])[which].mean() for run in runs[system]])
+    mean = lambda system, which: np.mean(
+        [np.array(run[DECIDES])[which].mean() for run in runs[system]]
+    )
     halves = [(mean("BM25", which), mean(others[0], which)) for which in (low, ~low)]
     side = lambda pair: "behind" if pair[0] < pair[1] else "ahead of"
     return (
@@ -170,9 +263,15 @@ def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[s
 
 def block() -> str:
     """What stands between the marks."""
-    folders = sorted(path for path in RESULTS.glob("*") if (path / "collection.json").is_file()) if RESULTS.is_dir() else []
+    folders = (
+        sorted(path for path in RESULTS.glob("*") if (path / "collection.json").is_file())
+        if RESULTS.is_dir()
+        else []
+    )
     sections = [section(folder.name, *found) for folder in folders if (found := stored(folder))[1]]
-    return "\n\n".join(sections) if sections else "No run is stored yet: `make measure` measures them."
+    return (
+        "\n\n".join(sections) if sections else "No run is stored yet: `make measure` measures them."
+    )
 
 
 def replaced(readme: str) -> str:
@@ -194,11 +293,27 @@ def _write(path: pathlib.Path, content: dict) -> None:
 
 def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--measure", nargs="+", metavar="NAME|PATH", default=[], help="fit and measure what is missing on these collections")
-    parser.add_argument("--minutes", type=float, default=8.0, help="of training at most, each run (default: 8)")
-    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "runs" / "results", metavar="FOLDER", help="where fitted systems are kept")
+    parser.add_argument(
+        "--measure",
+        nargs="+",
+        metavar="NAME|PATH",
+        default=[],
+        help="fit and measure what is missing on these collections",
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, help="of training at most, each run (default: 8)"
+    )
+    parser.add_argument(
+        "--work",
+        type=pathlib.Path,
+        default=ROOT / "runs" / "results",
+        metavar="FOLDER",
+        help="where fitted systems are kept",
+    )
     parser.add_argument("--size", default="small")
-    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="NAME")
+    parser.add_argument(
+        "--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="NAME"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     parsed = parser.parse_args(arguments)
     if parsed.measure:
@@ -206,7 +321,14 @@ def main(*arguments: str) -> None:
 
         try:
             for data in parsed.measure:
-                measure(data, minutes=parsed.minutes, work=parsed.work, size=parsed.size, systems=parsed.systems, seeds=tuple(parsed.seeds))
+                measure(
+                    data,
+                    minutes=parsed.minutes,
+                    work=parsed.work,
+                    size=parsed.size,
+                    systems=parsed.systems,
+                    seeds=tuple(parsed.seeds),
+                )
         except records.DataError as error:
             sys.exit(f"results: {error}")
     print(block())

@@ -28,7 +28,9 @@ def straightforward(relevance: np.ndarray, branching: int, depth: int, keep: flo
     for t in range(depth - 1):
         leaves = branching ** (depth - t - 1)
         child = relevance.reshape(-1, leaves).sum(axis=1)
-        share = (child.reshape(-1, branching) / child.reshape(-1, branching).sum(axis=1, keepdims=True)).ravel()
+        share = (
+            child.reshape(-1, branching) / child.reshape(-1, branching).sum(axis=1, keepdims=True)
+        ).ravel()
         nodes = relevance.reshape(-1, leaves * branching)
         node_log = mean_logs(nodes / nodes.sum(axis=1, keepdims=True), keep, log_t)
         child_log = mean_logs(relevance.reshape(-1, leaves) / child[:, None], keep, log_t)
@@ -37,11 +39,17 @@ def straightforward(relevance: np.ndarray, branching: int, depth: int, keep: flo
         for u in log_t:
             factor = (gone + stay * np.exp(-np.exp(u) * share)).reshape(-1, branching)
             whole = factor.prod(axis=1)
-            mask_log += STEP * (alive(leaves * branching) * np.exp(-np.exp(u)) - whole + gone**branching)
-            rest = np.divide(whole[:, None], factor, out=np.zeros_like(factor), where=factor > 0).ravel()
+            mask_log += STEP * (
+                alive(leaves * branching) * np.exp(-np.exp(u)) - whole + gone**branching
+            )
+            rest = np.divide(
+                whole[:, None], factor, out=np.zeros_like(factor), where=factor > 0
+            ).ravel()
             inverse += STEP * np.exp(u) * np.exp(-np.exp(u) * share) * rest
         weight = share * inverse
-        steps[t] = path @ (node_log - mask_log - (weight * child_log).reshape(-1, branching).sum(axis=1))
+        steps[t] = path @ (
+            node_log - mask_log - (weight * child_log).reshape(-1, branching).sum(axis=1)
+        )
         path = np.repeat(path, branching) * weight
     return steps / alive(len(relevance))
 
@@ -65,7 +73,9 @@ def main() -> None:
     parser.add_argument("--branching", type=int, default=32)
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--keep", type=float, default=0.1)
-    parser.add_argument("--repeat", type=int, default=3, help="runs of the fast path; the best counts")
+    parser.add_argument(
+        "--repeat", type=int, default=3, help="runs of the fast path; the best counts"
+    )
     args = parser.parse_args()
     relevance = worlds.zipf(args.branching, args.depth, placement="random")
     fast_seconds = []
@@ -76,11 +86,19 @@ def main() -> None:
     begin = time.perf_counter()
     slow = straightforward(relevance, args.branching, args.depth, args.keep)
     slow_seconds = time.perf_counter() - begin
-    difference = np.abs(fast / np.where(slow > 1e-12, slow, np.inf) - 1)[:-1].max() if args.depth > 1 else 0.0
-    print(f"N = {len(relevance)} ({args.branching}, {args.depth}), p = {args.keep}, {os.cpu_count()} cores")
+    difference = (
+        np.abs(fast / np.where(slow > 1e-12, slow, np.inf) - 1)[:-1].max()
+        if args.depth > 1
+        else 0.0
+    )
+    print(
+        f"N = {len(relevance)} ({args.branching}, {args.depth}), p = {args.keep}, {os.cpu_count()} cores"
+    )
     print(f"theory.expected_kl   {min(fast_seconds):8.2f} s   {fast}")
     print(f"T3 in plain NumPy    {slow_seconds:8.2f} s   {slow}")
-    print(f"ratio {slow_seconds / min(fast_seconds):.1f}, largest relative difference {difference:.1e}")
+    print(
+        f"ratio {slow_seconds / min(fast_seconds):.1f}, largest relative difference {difference:.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,12 @@ import theory
 from theory import simulate, worlds
 
 
-def lean(relevance: np.ndarray, branching: int, depth: int, keep: float, rng: np.random.Generator) -> np.ndarray:
-    left = (relevance * (rng.random(len(relevance), np.float32) < keep)).reshape(-1, branching).sum(1)
+def lean(
+    relevance: np.ndarray, branching: int, depth: int, keep: float, rng: np.random.Generator
+) -> np.ndarray:
+    left = (
+        (relevance * (rng.random(len(relevance), np.float32) < keep)).reshape(-1, branching).sum(1)
+    )
     levels = [(relevance.reshape(-1, branching).sum(1), left)]
     while len(levels[-1][0]) > 1:
         levels.append(tuple(x.reshape(-1, branching).sum(1) for x in levels[-1]))
@@ -29,12 +33,24 @@ def lean(relevance: np.ndarray, branching: int, depth: int, keep: float, rng: np
         chosen = mass * (left > 0)
         chosen = chosen / np.maximum(chosen.sum(1, keepdims=True), 1e-300)
         share = np.where(left > 0, left / mass, 1)
-        steps.append(float((reach * (np.log(np.maximum((chosen * share).sum(1), 1e-300)) - (chosen * np.log(share)).sum(1))).sum()))
+        steps.append(
+            float(
+                (
+                    reach
+                    * (
+                        np.log(np.maximum((chosen * share).sum(1), 1e-300))
+                        - (chosen * np.log(share)).sum(1)
+                    )
+                ).sum()
+            )
+        )
         reach = (reach[:, None] * chosen).reshape(-1)
     return np.array([*steps, 0.0])
 
 
-def naive(relevance: np.ndarray, branching: int, depth: int, keep: float, rng: np.random.Generator) -> np.ndarray:
+def naive(
+    relevance: np.ndarray, branching: int, depth: int, keep: float, rng: np.random.Generator
+) -> np.ndarray:
     kept = rng.random(len(relevance)) < keep
     reach, steps = np.ones(1), []
     for t in range(depth):
@@ -49,7 +65,9 @@ def naive(relevance: np.ndarray, branching: int, depth: int, keep: float, rng: n
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--branching", type=int, default=32)
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--keep", type=float, default=0.1)
@@ -59,7 +77,9 @@ def main() -> None:
     relevance = worlds.zipf(*tree, placement="random")
 
     def ours(num_corpora: int, seed: int) -> simulate.Estimate:
-        return simulate.kl(relevance, *tree, worlds.Kept(given.keep), jax.random.key(seed), num_corpora=num_corpora)
+        return simulate.kl(
+            relevance, *tree, worlds.Kept(given.keep), jax.random.key(seed), num_corpora=num_corpora
+        )
 
     def seconds(job) -> float:
         started = time.perf_counter()
@@ -68,15 +88,37 @@ def main() -> None:
 
     warm = seconds(lambda: ours(2, 0))
     rng = np.random.default_rng(0)
-    rows = [("NumPy naive", 4, seconds(lambda: [naive(relevance, *tree, given.keep, rng) for _ in range(4)]))]
-    rows.append(("NumPy lean", 8, seconds(lambda: [lean(relevance.astype(np.float32), *tree, given.keep, rng) for _ in range(8)])))
+    rows = [
+        (
+            "NumPy naive",
+            4,
+            seconds(lambda: [naive(relevance, *tree, given.keep, rng) for _ in range(4)]),
+        )
+    ]
+    rows.append(
+        (
+            "NumPy lean",
+            8,
+            seconds(
+                lambda: [
+                    lean(relevance.astype(np.float32), *tree, given.keep, rng) for _ in range(8)
+                ]
+            ),
+        )
+    )
     found = {}
-    rows.append(("theory.simulate", given.corpora, seconds(lambda: found.update(kl=ours(given.corpora, 1)))))
-    print(f"{jax.devices()[0].device_kind}: N = {len(relevance):,}, p = {given.keep}; compilation {warm:.1f} s, part of theory.simulate's time")
+    rows.append(
+        ("theory.simulate", given.corpora, seconds(lambda: found.update(kl=ours(given.corpora, 1))))
+    )
+    print(
+        f"{jax.devices()[0].device_kind}: N = {len(relevance):,}, p = {given.keep}; compilation {warm:.1f} s, part of theory.simulate's time"
+    )
     last = rows[-1][2] / rows[-1][1]
     for name, corpora, taken in rows:
         each = taken / corpora
-        print(f"{name:<16} {each / len(relevance) * 1e9:8.2f} ns a leaf and corpus   {each * 1e4:8.1f} s for 10,000   {each / last:6.1f} x ours")
+        print(
+            f"{name:<16} {each / len(relevance) * 1e9:8.2f} ns a leaf and corpus   {each * 1e4:8.1f} s for 10,000   {each / last:6.1f} x ours"
+        )
     exact = theory.expected_kl(relevance, *tree, given.keep)
     print(f"mean   {found['kl'].mean}\nstderr {found['kl'].stderr}\nexact  {exact}")
 

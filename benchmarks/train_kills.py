@@ -27,7 +27,9 @@ SCRIPT = ROOT / "tests" / "train" / "resumed_run.py"
 
 def saved(folder: pathlib.Path) -> int:
     """The last step that is on disk."""
-    return max((int(path.name) for path in folder.glob("training/*") if path.name.isdigit()), default=0)
+    return max(
+        (int(path.name) for path in folder.glob("training/*") if path.name.isdigit()), default=0
+    )
 
 
 def start(folder: pathlib.Path, steps: int) -> subprocess.Popen:
@@ -41,7 +43,9 @@ def parameters(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -61,18 +65,27 @@ def main() -> None:
             ended = process.poll() is not None
             process.kill()
             process.wait()
-            if ended:  # it came to its end before its moment; start over with what is left of the kills
+            # it came to its end before its moment; start over with what is left of the kills
+            if ended:
                 check(whole, cut, options.steps)
                 cut = cut.with_name(f"cut-{kills}")
                 continue
             kills += 1
-            rows = (cut / "log.jsonl").read_text().splitlines(keepends=True) if (cut / "log.jsonl").exists() else []
-            reached = max((json.loads(row)["step"] for row in rows if row.endswith("\n")), default=0)
+            rows = (
+                (cut / "log.jsonl").read_text().splitlines(keepends=True)
+                if (cut / "log.jsonl").exists()
+                else []
+            )
+            reached = max(
+                (json.loads(row)["step"] for row in rows if row.endswith("\n")), default=0
+            )
             lost += max(reached - saved(cut), 0)
             print(f"kill {kills:2d}: logged to step {reached}, saved to {saved(cut)}", flush=True)
         assert start(cut, options.steps).wait() == 0
         check(whole, cut, options.steps)
-    print(f"{kills} kills: the same parameters bit for bit, each of {options.steps} steps logged once; {lost / kills:.1f} steps repeated a kill")
+    print(
+        f"{kills} kills: the same parameters bit for bit, each of {options.steps} steps logged once; {lost / kills:.1f} steps repeated a kill"
+    )
 
 
 def check(whole: pathlib.Path, cut: pathlib.Path, steps: int) -> None:

@@ -34,51 +34,79 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.nets import transformer
-from zoo.recipes import options as groups, seq2seq
-from zoo.train import optimizers, plan as plans, sharding, speed, step
+from zoo.recipes import options as groups
+from zoo.recipes import seq2seq
+from zoo.train import optimizers, sharding, speed, step
+from zoo.train import plan as plans
 
 CODES, ALPHABET = 4, 512  # identifiers of the batch
 GROUPS = 6  # of steps, timed together
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", default="base", choices=recipes.SIZES)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--length", type=int, default=64, help="tokens of a source")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--mesh", default="")
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="another option of dsi, such as dropout=0")
-    parser.add_argument("--trace", metavar="DIR", help="then write a trace of three steps there, for TensorBoard or Perfetto")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="OPTION=VALUE",
+        help="another option of dsi, such as dropout=0",
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="DIR",
+        help="then write a trace of three steps there, for TensorBoard or Perfetto",
+    )
     options = parser.parse_args()
     if wrong := [text for text in options.set if "=" not in text]:
         parser.error(f"--set expects OPTION=VALUE, got {wrong[0]!r}")
     try:
-        config = recipes.configure(recipes.get("dsi"), options.size, {"dtype": options.dtype} | dict(text.split("=", 1) for text in options.set))
+        config = recipes.configure(
+            recipes.get("dsi"),
+            options.size,
+            {"dtype": options.dtype} | dict(text.split("=", 1) for text in options.set),
+        )
     except records.DataError as error:
         parser.error(str(error))
     shape = transformer.Shape(
-        source_vocab=config.vocabulary, target_vocab=ALPHABET, target_length=CODES, **{field: getattr(config, field) for field in groups.WRITER}
+        source_vocab=config.vocabulary,
+        target_vocab=ALPHABET,
+        target_length=CODES,
+        **{field: getattr(config, field) for field in groups.WRITER},
     )
     plan = plans.Plan(mesh=options.mesh)
     draw = np.random.default_rng(0)
     batch = {
-        "source": draw.integers(1, shape.source_vocab, (options.batch, options.length)).astype(np.int32),
+        "source": draw.integers(1, shape.source_vocab, (options.batch, options.length)).astype(
+            np.int32
+        ),
         "target": draw.integers(1, ALPHABET, (options.batch, CODES)).astype(np.int32),
     }
     params = jax.jit(shape.net().init)(jax.random.key(0), batch["source"][:1], batch["target"][:1])
     weights = sum(leaf.size for leaf in jax.tree.leaves(params))
-    optimizer = optimizers.adamw(optimizers.schedule(1e-3, warmup=0, decay="constant"), weight_decay=0.01, clip=1.0)
+    optimizer = optimizers.adamw(
+        optimizers.schedule(1e-3, warmup=0, decay="constant"), weight_decay=0.01, clip=1.0
+    )
     loss = seq2seq.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout)
     progress = step.begin(params, optimizer, plan=plan)
     mesh = sharding.mesh_of(plan.mesh)
     placed = sharding.Placement(params, progress, mesh)
     progress, batch = placed.put(progress), placed.split(batch)
-    step_fn = step.step_function(loss, optimizer, jax.random.key(1), plan=plan, places=placed.places)
+    step_fn = step.step_function(
+        loss, optimizer, jax.random.key(1), plan=plan, places=placed.places
+    )
     counted = speed.Meter(processes=1).operations(step_fn, progress, batch, np.float32(0.5))
     seconds = []
-    for _ in range(GROUPS + 1):  # of steps that follow each other as in training, nothing waits for one; the first compiles
+    # of steps that follow each other as in training, nothing waits for one; the first compiles
+    for _ in range(GROUPS + 1):
         begin = time.perf_counter()
         for _ in range(max(options.rounds // GROUPS, 1)):
             progress, metrics = step_fn(progress, batch, np.float32(0.5))
@@ -88,7 +116,11 @@ def main() -> None:
     devices = mesh.size if mesh is not None else 1
     device = jax.devices()[0].device_kind
     most = speed.peak(device)
-    share = f"{counted / each / devices / most:.1%} of the peak" if most else "the peak of this device is not known"
+    share = (
+        f"{counted / each / devices / most:.1%} of the peak"
+        if most
+        else "the peak of this device is not known"
+    )
     print(
         f"dsi {options.size}, {weights:,} parameters, {config.dtype}, {options.batch} x {options.length}, {devices} x {device}: {1e3 * each:.1f} ms a step, "
         f"{options.batch * options.length / each:,.0f} source tokens/s, {counted / 1e9:,.0f} GFLOP of matrix products a step, {counted / each / 1e9:,.0f} GFLOP/s, {share}",

@@ -53,11 +53,19 @@ class Theirs:
                 module.dropout = dropout  # of attention weights
         self.net.train()
         self._run = torch.compile(self.net) if compiled else self.net
-        self._optimizer = torch.optim.AdamW(self.net.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
+        self._optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.0
+        )
 
     def loss(self, batch: dict):
-        source, target = (self._torch.from_numpy(batch[name].astype(np.int64)) for name in ("source", "target"))
-        return CODES * self._run(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss  # theirs is a mean over tokens
+        source, target = (
+            self._torch.from_numpy(batch[name].astype(np.int64)) for name in ("source", "target")
+        )
+        # theirs is a mean over tokens
+        return (
+            CODES
+            * self._run(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss
+        )
 
     def descend(self, batch: dict, rate: float) -> None:
         self.loss(batch).backward()
@@ -81,7 +89,9 @@ class Ours:
     def __init__(self, net, dropout: float) -> None:
         shape, params = decode_transformers.converted(net, CODES)
         self.still = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)
-        self.loss = seq2seq.likelihood(dataclasses.replace(shape, dropout=dropout), smoothing=0.0, word_dropout=0.0)
+        self.loss = seq2seq.likelihood(
+            dataclasses.replace(shape, dropout=dropout), smoothing=0.0, word_dropout=0.0
+        )
         rate = optimizers.schedule(RATE, warmup=0, decay="constant")
         optimizer = optimizers.adamw(rate, weight_decay=0.0, clip=1.0)
         self.params = params
@@ -104,14 +114,29 @@ def agree() -> None:
     value = jax.jit(lambda params: ours.still(params, batch, jax.random.key(0))[0])
     before = float(theirs.loss(batch).detach()), float(value(ours.params))
     np.testing.assert_allclose(*before, rtol=1e-4)
-    tables = ("source_embedding", "target_embedding")  # transformers has one of both, whose gradient is the sum
-    gradient = jax.grad(lambda params: ours.still(params, batch, jax.random.key(0))[0])(ours.params)["params"]
+    # transformers has one of both, whose gradient is the sum
+    tables = ("source_embedding", "target_embedding")
+    gradient = jax.grad(lambda params: ours.still(params, batch, jax.random.key(0))[0])(
+        ours.params
+    )["params"]
     both = sum(gradient[name]["embedding"] for name in tables)
     gradient = gradient | {name: {"embedding": both} for name in tables}
     theirs.descend(batch, 0.01)
-    after = float(theirs.loss(batch).detach()), float(value(optax.apply_updates(ours.params, {"params": jax.tree.map(lambda g: -0.01 * g, gradient)})))
+    after = (
+        float(theirs.loss(batch).detach()),
+        float(
+            value(
+                optax.apply_updates(
+                    ours.params, {"params": jax.tree.map(lambda g: -0.01 * g, gradient)}
+                )
+            )
+        ),
+    )
     np.testing.assert_allclose(*after, rtol=1e-3)
-    print(f"equal losses: {before[0]:.5f} and {before[1]:.5f}; after a step of descent {after[0]:.5f} and {after[1]:.5f}", flush=True)
+    print(
+        f"equal losses: {before[0]:.5f} and {before[1]:.5f}; after a step of descent {after[0]:.5f} and {after[1]:.5f}",
+        flush=True,
+    )
     assert abs(before[0] - after[0]) > 0.01
 
 
@@ -128,11 +153,19 @@ def histories(name: str) -> batches.Batches:
     """Batches of the prefixes of real histories with drawn codes: a user's token and 4 an item, of at most 20."""
     data = catalog.load(name)
     before, following, users = tiger.prefixes(data.without("test").without("dev").histories, 20)
-    codes = np.random.default_rng(0).integers(1, ALPHABET, (len(data.corpus), CODES)).astype(np.int32)
-    rows = np.where((before >= 0)[..., None], codes[np.maximum(before, 0)], 0).reshape(len(before), -1)
+    codes = (
+        np.random.default_rng(0).integers(1, ALPHABET, (len(data.corpus), CODES)).astype(np.int32)
+    )
+    rows = np.where((before >= 0)[..., None], codes[np.maximum(before, 0)], 0).reshape(
+        len(before), -1
+    )
     rows = np.take_along_axis(rows, np.argsort(rows == 0, axis=1, kind="stable"), axis=1)
     rows = np.concatenate([1 + users[:, None] % (ALPHABET - 1), rows], axis=1).astype(np.int32)
-    return batches.Batches([batches.Source({"source": rows, "target": codes[following]}, 1.0)], batch_size=BATCH, seed=0)
+    return batches.Batches(
+        [batches.Source({"source": rows, "target": codes[following]}, 1.0)],
+        batch_size=BATCH,
+        seed=0,
+    )
 
 
 def rounds(calls: dict, count: int) -> dict[str, float]:
@@ -157,8 +190,14 @@ def padded(options: argparse.Namespace) -> None:
         ours = Ours(peers["eager"].net, dropout)
         calls = {name: lambda peer=peer: peer.step(batch) for name, peer in peers.items()}
         seconds = rounds(calls | {"ours": lambda: (ours.step(batch), ours.wait())}, options.rounds)
-        shown = ", ".join(f"PyTorch {name} {seconds[name]:.3f} s ({seconds[name] / seconds['ours']:.2f} x ours)" for name in peers)
-        print(f"dropout {dropout}: {shown}, ours {seconds['ours']:.3f} s a step of {BATCH} x {LENGTH}", flush=True)
+        shown = ", ".join(
+            f"PyTorch {name} {seconds[name]:.3f} s ({seconds[name] / seconds['ours']:.2f} x ours)"
+            for name in peers
+        )
+        print(
+            f"dropout {dropout}: {shown}, ours {seconds['ours']:.3f} s a step of {BATCH} x {LENGTH}",
+            flush=True,
+        )
 
 
 def lengths(options: argparse.Namespace) -> None:
@@ -186,14 +225,23 @@ def lengths(options: argparse.Namespace) -> None:
             ours.step(batch)
         ours.wait()
         spent["ours"] += time.perf_counter() - begin
-    rate = {"theirs": BATCH * options.rounds / spent["theirs"], "ours": 3 * BATCH * options.rounds / spent["ours"]}
-    print(f"real histories (fill {filled:.0%} of {LENGTH}; length classes {stream.lengths}): PyTorch eager, padded, {rate['theirs']:.1f} examples/s, "
-          f"ours {rate['ours']:.1f} ({rate['ours'] / rate['theirs']:.2f} x), of which {spent['waited'] / spent['ours']:.2%} waiting for data")
+    rate = {
+        "theirs": BATCH * options.rounds / spent["theirs"],
+        "ours": 3 * BATCH * options.rounds / spent["ours"],
+    }
+    print(
+        f"real histories (fill {filled:.0%} of {LENGTH}; length classes {stream.lengths}): PyTorch eager, padded, {rate['theirs']:.1f} examples/s, "
+        f"ours {rate['ours']:.1f} ({rate['ours'] / rate['theirs']:.2f} x), of which {spent['waited'] / spent['ours']:.2%} waiting for data"
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", metavar="FOLDER", help="interactions whose histories are trained on")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="interactions whose histories are trained on"
+    )
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
@@ -203,7 +251,9 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
-    print(f"{cores} cores, torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}; load {os.getloadavg()[0]:.1f} before we start")
+    print(
+        f"{cores} cores, torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}; load {os.getloadavg()[0]:.1f} before we start"
+    )
     agree()
     padded(options)
     if options.data:

@@ -13,11 +13,15 @@
 # %% [markdown]
 # # Search your own documents
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/01_search_your_documents.ipynb)
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/01_search_your_documents.ipynb)
 #
-# A generative retriever has no index: an encoder-decoder reads the question and *writes the name* of the document that answers it.
-# Here you fit one (DSI, the differentiable search index) on a small collection or on files of your own, put BM25, the classical
-# search engine, beside it, and look inside: at the names, at the search that writes them, and at the mistakes. About eight minutes
+# A generative retriever has no index: an encoder-decoder reads the question and *writes the name*
+# of the document that answers it.
+# Here you fit one (DSI, the differentiable search index) on a small collection or on files of your
+# own, put BM25, the classical
+# search engine, beside it, and look inside: at the names, at the search that writes them, and at
+# the mistakes. About eight minutes
 # on any runtime.
 
 # %%
@@ -30,8 +34,24 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("zoo") is None:
-    extra = "[tpu]" if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") else "[cuda]" if shutil.which("nvidia-smi") else ""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}"], check=True)
+    extra = (
+        "[tpu]"
+        if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+        else "[cuda]"
+        if shutil.which("nvidia-smi")
+        else ""
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
+        ],
+        check=True,
+    )
 
 # %%
 import collections
@@ -54,34 +74,52 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## Something to search
 #
-# By default: the documentation of the Python that runs this notebook. A document is a function, class or method; a query is a
-# sentence of its docstring *that was taken out of the document*, so no query can be answered by looking for its words in a row.
+# By default: the documentation of the Python that runs this notebook. A document is a function,
+# class or method; a query is a
+# sentence of its docstring *that was taken out of the document*, so no query can be answered by
+# looking for its words in a row.
 #
-# To search your own files, put the path of a folder of text files into `MY_FILES`; or of a folder in the BEIR layout
+# To search your own files, put the path of a folder of text files into `MY_FILES`; or of a folder
+# in the BEIR layout
 # (`corpus.jsonl`, `queries.jsonl`, `qrels/train.tsv`) into `zoo.fit(..., data=path)`.
 
 # %%
 MY_FILES = None  # a folder with .txt or .md files
 
 if MY_FILES:
-    paths = sorted(path for path in pathlib.Path(MY_FILES).rglob("*") if path.suffix in (".txt", ".md"))
+    paths = sorted(
+        path for path in pathlib.Path(MY_FILES).rglob("*") if path.suffix in (".txt", ".md")
+    )
     names = tuple(path.relative_to(MY_FILES).as_posix() for path in paths)
-    corpus = zoo.Corpus(names, names, tuple(path.read_text(encoding="utf-8", errors="replace") for path in paths))
+    corpus = zoo.Corpus(
+        names, names, tuple(path.read_text(encoding="utf-8", errors="replace") for path in paths)
+    )
     collection = zoo.Collection("my files", corpus, zoo.Queries((), ()), {})
 else:
     collection = pydocs.build(200 if SMALL else None)
-print(f"{len(collection.corpus):,} documents;", ", ".join(f"{len(qrels):,} {split} queries" for split, qrels in collection.qrels.items()))
+print(
+    f"{len(collection.corpus):,} documents;",
+    ", ".join(f"{len(qrels):,} {split} queries" for split, qrels in collection.qrels.items()),
+)
 print(collection.corpus.ids[7], "|", collection.corpus.texts[7][:200])
 
 # %% [markdown]
 # ## Two systems
 #
-# BM25 counts words. DSI clusters the documents into a tree, calls each by its path (a *semantic identifier*), and learns to write
-# that path from questions: those of the training split, and some that are made from each document by rule.
+# BM25 counts words. DSI clusters the documents into a tree, calls each by its path (a *semantic
+# identifier*), and learns to write
+# that path from questions: those of the training split, and some that are made from each document
+# by rule.
 
 # %%
 bm25 = zoo.fit("bm25", collection)
-dsi = zoo.fit("dsi", collection, size="tiny" if SMALL else "small", options={} if SMALL else {"minutes": 4.0}, seed=0)
+dsi = zoo.fit(
+    "dsi",
+    collection,
+    size="tiny" if SMALL else "small",
+    options={} if SMALL else {"minutes": 4.0},
+    seed=0,
+)
 print(f"DSI: {dsi.about['parameters']:,} parameters, fitted in {dsi.about['seconds']:.0f} s")
 
 # %%
@@ -94,8 +132,10 @@ for system in (bm25, dsi):
 # %% [markdown]
 # ## Who is better?
 #
-# The test queries were seen by neither. Hit@k is the share of queries with a right document among the first k answers; MRR and nDCG
-# also ask how far up it stands. A difference comes with its 95 % interval, and with the chance (p) of one as large if both were
+# The test queries were seen by neither. Hit@k is the share of queries with a right document among
+# the first k answers; MRR and nDCG
+# also ask how far up it stands. A difference comes with its 95 % interval, and with the chance (p)
+# of one as large if both were
 # equally good.
 
 # %% tags=["not-on-site"]
@@ -112,8 +152,10 @@ if "test" in collection.qrels:
 # %% [markdown]
 # ## What is a document called?
 #
-# Rings are the levels of the tree of identifiers, from the inside out; a colour is a part of the library (the first word of the
-# name), the paler the fewer documents of a slice have it. If names carried no meaning, the inner ring would be pale all over.
+# Rings are the levels of the tree of identifiers, from the inside out; a colour is a part of the
+# library (the first word of the
+# name), the paler the fewer documents of a slice have it. If names carried no meaning, the inner
+# ring would be pale all over.
 
 # %%
 labels = [name.split("." if not MY_FILES else "/")[0] for name in collection.corpus.ids]
@@ -124,17 +166,23 @@ print("for example", collection.corpus.ids[7], "is called", codes[7][codes[7] > 
 
 def agreement(labels):
     """Share of documents whose label is the most common one of their first code."""
-    groups = [collections.Counter(np.asarray(labels)[codes[:, 0] == code].tolist()) for code in np.unique(codes[:, 0])]
+    groups = [
+        collections.Counter(np.asarray(labels)[codes[:, 0] == code].tolist())
+        for code in np.unique(codes[:, 0])
+    ]
     return sum(group.most_common(1)[0][1] for group in groups) / len(labels)
 
 
 shuffled = np.random.default_rng(0).permutation(labels)
-print(f"of the commonest part of their first code: {agreement(labels):.0%} of documents, {agreement(shuffled):.0%} were names dealt out at random")
+print(
+    f"of the commonest part of their first code: {agreement(labels):.0%} of documents, {agreement(shuffled):.0%} were names dealt out at random"
+)
 
 # %% [markdown]
 # ## How is an answer written?
 #
-# Token by token. A beam search keeps the eight most probable beginnings at each step; a trie, the tree of all names that exist,
+# Token by token. A beam search keeps the eight most probable beginnings at each step; a trie, the
+# tree of all names that exist,
 # forbids everything else. Numbers are `token: probability of the token`. Grey ends were given up.
 
 # %%
@@ -146,13 +194,17 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=questi
 # %% [markdown]
 # ## Mistakes
 #
-# Queries that one answers at once and the other not among its first ten. Read a few: do those that BM25 misses use other words than
+# Queries that one answers at once and the other not among its first ten. Read a few: do those that
+# BM25 misses use other words than
 # their documents? Do those that DSI misses ask for a document that has many neighbours like it?
 
 # %%
 if "test" in collection.qrels:
     queries, qrels = collection.split("test")
-    hits = {name: (result.per_query["Success@1"] > 0, result.per_query["Success@10"] > 0) for name, result in results.items()}
+    hits = {
+        name: (result.per_query["Success@1"] > 0, result.per_query["Success@10"] > 0)
+        for name, result in results.items()
+    }
     for winner, loser in ((bm25.name, dsi.name), (dsi.name, bm25.name)):
         rows = (hits[winner][0] & ~hits[loser][1]).nonzero()[0]
         print(f"\n{winner} finds {len(rows)} at once that {loser} does not find in ten:")
@@ -166,7 +218,9 @@ if "test" in collection.qrels:
 answers = zoo.retrieve(dsi, ["open a file", "a lock for threads", "zebra quux"], k=10)
 for row in range(3):
     found = [document for document, _ in answers.answers(row)]
-    assert len(set(found)) == len(found) and set(found) <= set(collection.corpus.ids), "every answer exists, none comes twice"
+    assert len(set(found)) == len(found) and set(found) <= set(collection.corpus.ids), (
+        "every answer exists, none comes twice"
+    )
 if not MY_FILES:
     assert agreement(labels) > 1.2 * agreement(shuffled), "names carry meaning"
 if "test" in collection.qrels:
@@ -174,5 +228,7 @@ if "test" in collection.qrels:
     for name, result in results.items():
         assert result.measures["Success@10"] > 3 * chance, f"{name} knows far more than chance"
     if not SMALL:
-        assert results[dsi.name].measures["Success@10"] > 0.45, "DSI finds about half of the documents among its first ten"
+        assert results[dsi.name].measures["Success@10"] > 0.45, (
+            "DSI finds about half of the documents among its first ten"
+        )
 print("all claims hold")

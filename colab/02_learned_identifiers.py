@@ -13,11 +13,15 @@
 # %% [markdown]
 # # Identifiers that are learned
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/02_learned_identifiers.ipynb)
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/02_learned_identifiers.ipynb)
 #
-# A generative retriever answers by writing the name of a document, a few codes one after the other. What a document is called
-# decides how hard its name is to write. Codes can be drawn at random, come from clusters of the documents' vectors (k-means), or be
-# *learned* together with the network that has to write them: GenRet. Here are all three through the same network, in the same time,
+# A generative retriever answers by writing the name of a document, a few codes one after the other.
+# What a document is called
+# decides how hard its name is to write. Codes can be drawn at random, come from clusters of the
+# documents' vectors (k-means), or be
+# *learned* together with the network that has to write them: GenRet. Here are all three through the
+# same network, in the same time,
 # with a look at what the codes came to mean. About nine minutes on any runtime.
 
 # %%
@@ -30,8 +34,24 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("zoo") is None:
-    extra = "[tpu]" if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") else "[cuda]" if shutil.which("nvidia-smi") else ""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}"], check=True)
+    extra = (
+        "[tpu]"
+        if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+        else "[cuda]"
+        if shutil.which("nvidia-smi")
+        else ""
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
+        ],
+        check=True,
+    )
 
 # %%
 import os
@@ -53,31 +73,55 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## One collection, three kinds of names
 #
-# The documentation of the Python that runs this; a query is a sentence that was taken out of its document.
+# The documentation of the Python that runs this; a query is a sentence that was taken out of its
+# document.
 
 # %%
 collection = pydocs.build(100 if SMALL else None)
-budget = {"steps": 200, "encoder_layers": 0, "document_length": 8, "query_length": 8} if SMALL else {"minutes": 2.5}
-kinds = {"learned": "GenRet", "kmeans": "k-means codes"} | ({} if SMALL else {"random": "random codes"})
+budget = (
+    {"steps": 200, "encoder_layers": 0, "document_length": 8, "query_length": 8}
+    if SMALL
+    else {"minutes": 2.5}
+)
+kinds = {"learned": "GenRet", "kmeans": "k-means codes"} | (
+    {} if SMALL else {"random": "random codes"}
+)
 systems = {
-    label: zoo.fit("genret", collection, size="tiny" if SMALL else "small", options=budget | {"identifiers": kind}, seed=0)
+    label: zoo.fit(
+        "genret",
+        collection,
+        size="tiny" if SMALL else "small",
+        options=budget | {"identifiers": kind},
+        seed=0,
+    )
     for kind, label in kinds.items()
 }
 
 # %%
 results = {label: zoo.evaluate(system, collection) for label, system in systems.items()}
 runs = [
-    compare.Run(label, result.per_query, systems[label].about["seconds"], result.queries_per_second) for label, result in results.items()
+    compare.Run(label, result.per_query, systems[label].about["seconds"], result.queries_per_second)
+    for label, result in results.items()
 ]
 print(report.text(compare.compare(runs)))
-display(Image(plots.hit_curves({label: result.hit_curve for label, result in results.items()}, PICTURES / "hits.png")))
+display(
+    Image(
+        plots.hit_curves(
+            {label: result.hit_curve for label, result in results.items()}, PICTURES / "hits.png"
+        )
+    )
+)
 
 # %% [markdown]
 # ## Are all codes used, and do names collide?
 #
-# What gives documents their codes can fail in two ways: it uses few of them, or gives many documents the same ones. Usage is the share
-# of codes that some document has. Diversity is 1 when every code has equally many documents, and falls with every document that
-# would have to move. Documents of the same codes are told apart by a counter at the end of the name.
+# What gives documents their codes can fail in two ways: it uses few of them, or gives many
+# documents the same ones. Usage is the share
+# of codes that some document has. Diversity is 1 when every code has equally many documents, and
+# falls with every document that
+# would have to move. Documents of the same codes are told apart by a counter at the end of the
+# name.
+
 
 # %%
 def spread(system):
@@ -86,14 +130,19 @@ def spread(system):
     num_codes = int(system.state["tokenizer_of_documents"]["num_codes"])
     counts = [np.bincount(column, minlength=num_codes) for column in codes.T]
     usage = [float((count > 0).mean()) for count in counts]
-    diversity = [1 - float(np.abs(count - len(codes) / num_codes).sum()) / (2 * len(codes)) for count in counts]
+    diversity = [
+        1 - float(np.abs(count - len(codes) / num_codes).sum()) / (2 * len(codes))
+        for count in counts
+    ]
     _, group, size = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
     return usage, diversity, float((size[group.reshape(-1)] > 1).mean())
 
 
 spreads = {label: spread(system) for label, system in systems.items()}
 for label, (usage, diversity, conflicts) in spreads.items():
-    print(f"{label:14s} usage {np.round(usage, 2)}  diversity {np.round(diversity, 2)}  share codes with another: {conflicts:.1%}")
+    print(
+        f"{label:14s} usage {np.round(usage, 2)}  diversity {np.round(diversity, 2)}  share codes with another: {conflicts:.1%}"
+    )
 
 # %% [markdown]
 # ## What does a code mean?
@@ -103,10 +152,14 @@ for label, (usage, diversity, conflicts) in spreads.items():
 # %%
 learned = systems["GenRet"]
 codes = np.asarray(learned.state["tokenizer_of_documents"]["codes"])
-words = [set(text.lower().replace("(", " ").replace(")", " ").replace(",", " ").split()) for text in collection.corpus.contents()]
+words = [
+    set(text.lower().replace("(", " ").replace(")", " ").replace(",", " ").split())
+    for text in collection.corpus.contents()
+]
 vocabulary = sorted({word for own in words for word in own if word.isalpha() and len(word) > 2})
 has = {word: np.array([word in own for own in words]) for word in vocabulary}
-common = [word for word in vocabulary if 4 <= has[word].sum() <= len(words) / 5]  # not "the", nor what is rare
+# not "the", nor what is rare
+common = [word for word in vocabulary if 4 <= has[word].sum() <= len(words) / 5]
 for code in np.argsort(-np.bincount(codes[:, 0]))[:6]:
     inside = codes[:, 0] == code
     lift = {word: has[word][inside].mean() - has[word][~inside].mean() for word in common}
@@ -120,15 +173,27 @@ display(Image(trees.sunburst(codes, labels, PICTURES / "rings.png")))
 # %% [markdown]
 # ## A document that came later
 #
-# The trained network names it from its text; nothing is trained. It can be asked for at once, and is found if the query leads to the
+# The trained network names it from its text; nothing is trained. It can be asked for at once, and
+# is found if the query leads to the
 # codes that the document got.
 
 # %%
-fresh = zoo.Corpus(("new.document",), ("new.document",), ("Compute the checksum of a file that is downloaded piece by piece",))
+fresh = zoo.Corpus(
+    ("new.document",),
+    ("new.document",),
+    ("Compute the checksum of a file that is downloaded piece by piece",),
+)
 grown = zoo.add(learned, fresh)
 asked = zoo.retrieve(grown, fresh.texts[0], k=100)
-place = [document for document, _ in asked.answers(0)].index("new.document") + 1 if "new.document" in dict(asked.answers(0)) else None
-print("asked for in its own words, the new document comes", f"at place {place}" if place else "not among the first hundred")
+place = (
+    [document for document, _ in asked.answers(0)].index("new.document") + 1
+    if "new.document" in dict(asked.answers(0))
+    else None
+)
+print(
+    "asked for in its own words, the new document comes",
+    f"at place {place}" if place else "not among the first hundred",
+)
 
 # %% [markdown]
 # ## What this notebook claims
@@ -137,11 +202,17 @@ print("asked for in its own words, the new document comes", f"at place {place}" 
 chance = 10 / len(collection.corpus)
 for label, result in results.items():
     assert result.measures["Success@10"] > 3 * chance, f"{label}: far more than chance"
-assert spreads["GenRet"][0][0] > 0.8 and spreads["GenRet"][1][0] > 0.5, "first codes are in use, and evenly"
+assert spreads["GenRet"][0][0] > 0.8 and spreads["GenRet"][1][0] > 0.5, (
+    "first codes are in use, and evenly"
+)
 assert spreads["GenRet"][2] < 1, "and tell documents apart"
 before, after = (np.asarray(system.state["docids"]["tokens"]) for system in (learned, grown))
-assert len(after) == len(before) + 1 and (after[:-1] == before).all(), "a document that comes later gets a name, and the others keep theirs"
+assert len(after) == len(before) + 1 and (after[:-1] == before).all(), (
+    "a document that comes later gets a name, and the others keep theirs"
+)
 for system in systems.values():
     names = np.asarray(system.state["docids"]["tokens"])
-    assert len(np.unique(names, axis=0)) == len(names), "a counter tells the rest apart: every name is unique"
+    assert len(np.unique(names, axis=0)) == len(names), (
+        "a counter tells the rest apart: every name is unique"
+    )
 print("all claims hold")

@@ -13,11 +13,15 @@
 # %% [markdown]
 # # Recommend by writing names
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
 #
-# TIGER gives every film a name, a few codes long, so that films alike have names alike, reads the names of what a user saw, and writes
-# the name of what comes next. Here it meets the rows that it has to beat: popularity, a table of counts (a Markov chain), and
-# SASRec, a network that scores every film. Same users, same split, all films compete. About nine minutes on any runtime.
+# TIGER gives every film a name, a few codes long, so that films alike have names alike, reads the
+# names of what a user saw, and writes
+# the name of what comes next. Here it meets the rows that it has to beat: popularity, a table of
+# counts (a Markov chain), and
+# SASRec, a network that scores every film. Same users, same split, all films compete. About nine
+# minutes on any runtime.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -29,8 +33,24 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("zoo") is None:
-    extra = "[tpu]" if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") else "[cuda]" if shutil.which("nvidia-smi") else ""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}"], check=True)
+    extra = (
+        "[tpu]"
+        if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+        else "[cuda]"
+        if shutil.which("nvidia-smi")
+        else ""
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
+        ],
+        check=True,
+    )
 
 # %%
 import os
@@ -52,11 +72,14 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## Who saw what
 #
-# MovieLens-100k: 943 people, 1,682 films. It may be used for research and not passed on, so it is fetched from its owners, or from
-# the copy in RecBole's wheel where only a package index can be reached. Your own logs go in the same way: `MY_LOGS` is a folder with
+# MovieLens-100k: 943 people, 1,682 films. It may be used for research and not passed on, so it is
+# fetched from its owners, or from
+# the copy in RecBole's wheel where only a package index can be reached. Your own logs go in the
+# same way: `MY_LOGS` is a folder with
 # `interactions.csv` (`user_id,item_id,timestamp`) and, if there is one, `items.jsonl`.
 #
-# The last event of each user is what is to be found, the last but one what choices are made by; everything before is learned from.
+# The last event of each user is what is to be found, the last but one what choices are made by;
+# everything before is learned from.
 
 # %%
 MY_LOGS = None
@@ -64,7 +87,9 @@ MY_LOGS = None
 logs = catalog.load(MY_LOGS or ("toy-walks" if SMALL else "ml-100k"))
 rows = logs.corpus.rows()
 title = {item: logs.corpus.titles[rows[item]] or item for item in logs.corpus.ids}
-print(f"{len(logs.histories):,} users, {len(logs.corpus):,} items, {len(logs.histories.items):,} events")
+print(
+    f"{len(logs.histories):,} users, {len(logs.corpus):,} items, {len(logs.histories.items):,} events"
+)
 
 # %% [markdown]
 # ## Four systems
@@ -74,23 +99,36 @@ minutes = {"minutes": 3.0}
 systems = {
     "popularity": zoo.fit("popularity", logs),
     "Markov chain": zoo.fit("markov", logs, options={"filter": True}),
-    "SASRec": zoo.fit("sasrec", logs, size="tiny" if SMALL else "small", options={} if SMALL else minutes),
-    "TIGER": zoo.fit("tiger", logs, size="tiny" if SMALL else "small", options={} if SMALL else minutes),
+    "SASRec": zoo.fit(
+        "sasrec", logs, size="tiny" if SMALL else "small", options={} if SMALL else minutes
+    ),
+    "TIGER": zoo.fit(
+        "tiger", logs, size="tiny" if SMALL else "small", options={} if SMALL else minutes
+    ),
 }
 
 # %% tags=["not-on-site"]
 results = {name: zoo.evaluate(system, logs) for name, system in systems.items()}
 runs = [
-    compare.Run(name, result.per_query, systems[name].about["seconds"], result.queries_per_second) for name, result in results.items()
+    compare.Run(name, result.per_query, systems[name].about["seconds"], result.queries_per_second)
+    for name, result in results.items()
 ]
 print(report.text(compare.compare(runs), recommend.DEFAULT, digits=4))
-display(Image(plots.hit_curves({name: result.hit_curve for name, result in results.items()}, PICTURES / "hits.png")))
+display(
+    Image(
+        plots.hit_curves(
+            {name: result.hit_curve for name, result in results.items()}, PICTURES / "hits.png"
+        )
+    )
+)
 
 # %% [markdown]
 # ## Names of films
 #
-# Rings are codes, the first inmost, coloured by genre, the paler the fewer films of a slice have it. The codes come from what is
-# written about a film (title, year, and its genres among the words) and from what people see one after the other.
+# Rings are codes, the first inmost, coloured by genre, the paler the fewer films of a slice have
+# it. The codes come from what is
+# written about a film (title, year, and its genres among the words) and from what people see one
+# after the other.
 
 # %%
 genres, where = categories.of(logs.corpus)
@@ -104,7 +142,10 @@ display(Image(trees.sunburst(codes[:, :3], genres, PICTURES / "rings.png")))
 tiger = systems["TIGER"]
 histories, held = logs.split("test")
 user = 0
-seen = [logs.corpus.ids[row] for row in histories.items[histories.starts[user] : histories.starts[user + 1]]]
+seen = [
+    logs.corpus.ids[row]
+    for row in histories.items[histories.starts[user] : histories.starts[user + 1]]
+]
 print("saw, latest last:", *(f"  {title[item]}" for item in seen[-6:]), sep="\n")
 print("then saw:", *(title[item] for item in held.grades[histories.ids[user]]))
 for name in ("Markov chain", "SASRec", "TIGER"):
@@ -120,21 +161,33 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=title[
 # %% [markdown]
 # ## More diverse, less sure
 #
-# Drawn at a temperature instead of searched for, answers spread over more genres and hit less often.
+# Drawn at a temperature instead of searched for, answers spread over more genres and hit less
+# often.
 
 # %%
 for temperature in (0.0, 1.0, 2.0):
-    found = zoo.evaluate(zoo.adjusted(tiger, {"temperature": temperature}), logs, categories=genres).measures
-    print(f"temperature {temperature:g}: Recall@10 {found['R@10']:.4f}, entropy of genres in ten answers {found['entropy@10']:.3f}")
+    found = zoo.evaluate(
+        zoo.adjusted(tiger, {"temperature": temperature}), logs, categories=genres
+    ).measures
+    print(
+        f"temperature {temperature:g}: Recall@10 {found['R@10']:.4f}, entropy of genres in ten answers {found['entropy@10']:.3f}"
+    )
 
 # %% [markdown]
 # ## What this notebook claims
 
 # %%
-by_item, by_name = results["TIGER"].measures["R@10"], results["TIGER"].measures["R@10" + recommend.BY_IDENTIFIER]
-print(f"TIGER's Recall@10: {by_item:.4f} counting items, {by_name:.4f} counting names (equal codes are one name)")
+by_item, by_name = (
+    results["TIGER"].measures["R@10"],
+    results["TIGER"].measures["R@10" + recommend.BY_IDENTIFIER],
+)
+print(
+    f"TIGER's Recall@10: {by_item:.4f} counting items, {by_name:.4f} counting names (equal codes are one name)"
+)
 assert by_name >= by_item - 1e-9, "counting names flatters"
 assert len(np.unique(codes, axis=0)) == len(codes), "every item has a name of its own"
-assert results["Markov chain"].measures["R@10"] > results["popularity"].measures["R@10"], "what was seen last tells more than what is popular"
+assert results["Markov chain"].measures["R@10"] > results["popularity"].measures["R@10"], (
+    "what was seen last tells more than what is popular"
+)
 assert by_item > results["popularity"].measures["R@10"], "TIGER has learned more than popularity"
 print("all claims hold")

@@ -13,13 +13,18 @@
 # %% [markdown]
 # # What constrained decoding costs
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/04_constrained_decoding_theory.ipynb)
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/04_constrained_decoding_theory.ipynb)
 #
-# A generative retriever writes the name of a document token by token. A trie, the tree of all names that exist, keeps it from naming
+# A generative retriever writes the name of a document token by token. A trie, the tree of all names
+# that exist, keeps it from naming
 # documents that do not. Two theorems (Wu et al., SIGIR 2025,
-# [arXiv 2504.09935](https://arxiv.org/abs/2504.09935)) say what that costs: the constraint *changes the relevance that is predicted*,
-# and a beam that ranks prefixes by what lies below them *finds about half* of the relevant documents where relevance is sparse and
-# the tail is thick. Here are both, with exact values beside the published forms, and the ways out. Three minutes on any runtime.
+# [arXiv 2504.09935](https://arxiv.org/abs/2504.09935)) say what that costs: the constraint *changes
+# the relevance that is predicted*,
+# and a beam that ranks prefixes by what lies below them *finds about half* of the relevant
+# documents where relevance is sparse and
+# the tail is thick. Here are both, with exact values beside the published forms, and the ways out.
+# Three minutes on any runtime.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -31,8 +36,24 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("theory") is None:
-    extra = "[tpu]" if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") else "[cuda]" if shutil.which("nvidia-smi") else ""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}"], check=True)
+    extra = (
+        "[tpu]"
+        if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+        else "[cuda]"
+        if shutil.which("nvidia-smi")
+        else ""
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
+        ],
+        check=True,
+    )
 
 # %%
 import os
@@ -54,9 +75,12 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## Three documents are enough
 #
-# Names have two tokens. The model knows the relevance of all four names: 00 .1, 01 .4, 10 .3, 11 .2. The corpus holds 00, 10 and 11.
-# The best answer is 10 (.5 of what exists). Masking what does not exist and renormalising, at each step, gives the first token half
-# to 0, half to 1, and all of the half to 00: it wins with .5, and it is the least relevant of the three. How far the two are apart is
+# Names have two tokens. The model knows the relevance of all four names: 00 .1, 01 .4, 10 .3, 11
+# .2. The corpus holds 00, 10 and 11.
+# The best answer is 10 (.5 of what exists). Masking what does not exist and renormalising, at each
+# step, gives the first token half
+# to 0, half to 1, and all of the half to 00: it wins with .5, and it is the least relevant of the
+# three. How far the two are apart is
 # measured by the KL, which is 0 where they agree.
 
 # %%
@@ -67,20 +91,30 @@ true = np.array([0.1, 0.5]) / 0.6
 masked = {"00": first[0], "10": first[1] * 0.3 / 0.5, "11": first[1] * 0.2 / 0.5}
 for name, share in zip(masked, relevance[kept] / relevance[kept].sum()):
     print(f"{name}: true share {share:.3f}, said by the masked decoder {masked[name]:.3f}")
-print("Kullback-Leibler divergence (KL) of the first step:", f"{(first * np.log(first / true)).sum():.5f} nats")
+print(
+    "Kullback-Leibler divergence (KL) of the first step:",
+    f"{(first * np.log(first / true)).sum():.5f} nats",
+)
 
 # %% [markdown]
 # ## The first theorem: relevance is changed
 #
-# Keep each document with probability $p$, mask the rest, renormalise. The expected KL between what the decoder says and the true
-# relevance given the corpus has a lower bound; the published one is $0.05\,E^2[A]/p$, with $A$ the Simpson index of a branch (how
-# concentrated its relevance is). `theory.expected_kl` computes the left side *exactly*, without drawing a corpus, so
+# Keep each document with probability $p$, mask the rest, renormalise. The expected KL between what
+# the decoder says and the true
+# relevance given the corpus has a lower bound; the published one is $0.05\,E^2[A]/p$, with $A$ the
+# Simpson index of a branch (how
+# concentrated its relevance is). `theory.expected_kl` computes the left side *exactly*, without
+# drawing a corpus, so
 # the bound can be looked at where it holds and where it does not.
+
 
 # %%
 def costs(leaves, keep):
     """Exact cost of the first step and the published bound, uniform relevance in 32 branches of so many leaves."""
-    tree = worlds.Tree((np.zeros(32, np.int64), np.repeat(np.arange(32), leaves)), np.full(32 * leaves, 1 / (32 * leaves)))
+    tree = worlds.Tree(
+        (np.zeros(32, np.int64), np.repeat(np.arange(32), leaves)),
+        np.full(32 * leaves, 1 / (32 * leaves)),
+    )
     return exact.expected_kl_of(tree, keep)[0], 0.05 / leaves**2 / keep
 
 
@@ -89,10 +123,16 @@ def draw_costs(leaves=64):
     cost, published = np.array([costs(leaves, keep) for keep in shares]).T
     drawn, (axes,) = style.figure("share of documents kept, p", "KL of the first step (nats)")
     axes.loglog(shares, cost, color=style.COLOURS[0], linewidth=2, label="exact")
-    axes.loglog(shares, published, "--", color=style.COLOURS[1], linewidth=2, label="published bound")
+    axes.loglog(
+        shares, published, "--", color=style.COLOURS[1], linewidth=2, label="published bound"
+    )
     axes.set_ylim(1e-8, 10)
     fails = shares[published > cost]
-    told = f"{leaves} leaves a branch: the published bound fails for p below {fails[fails < 0.5].max():.2g}" if (fails < 0.5).any() else f"{leaves} leaves a branch"
+    told = (
+        f"{leaves} leaves a branch: the published bound fails for p below {fails[fails < 0.5].max():.2g}"
+        if (fails < 0.5).any()
+        else f"{leaves} leaves a branch"
+    )
     return style.save(drawn, axes, f"{FIGURES}/costs.png", told, legend="lower left")
 
 
@@ -100,6 +140,7 @@ display(Image(draw_costs()))
 
 # %% [markdown]
 # Slide, if this is a live notebook; the figure above is what you see otherwise.
+
 
 # %%
 def live(draw, **ranges):
@@ -115,8 +156,11 @@ def live(draw, **ranges):
 live(draw_costs, leaves=(2, 256, 2))
 
 # %% [markdown]
-# Where does it hold? The map has every branch size and every $p$. Inside the drawn line the published form is a bound. Outside, on
-# both sides, it is not: for small $p$ it grows while the cost vanishes, and near $p = 1$ it lacks a factor $1 - p$.
+# Where does it hold? The map has every branch size and every $p$. Inside the drawn line the
+# published form is a bound. Outside, on
+# both sides, it is not: for small $p$ it grows while the cost vanishes, and near $p = 1$ it lacks a
+# factor $1 - p$.
+
 
 # %%
 def figure_of(name):
@@ -125,7 +169,13 @@ def figure_of(name):
     claim = claims.get(name)
     check = claims.check(claim, KEY, quick=True)
     assert check.passed, f"{name}: the prediction and the measurement differ"
-    display(Image(plots.of_claim(claim, check, jax.random.fold_in(KEY, 1), claim.quick // (4 if SMALL else 1))))
+    display(
+        Image(
+            plots.of_claim(
+                claim, check, jax.random.fold_in(KEY, 1), claim.quick // (4 if SMALL else 1)
+            )
+        )
+    )
 
 
 figure_of("published_bound")
@@ -133,8 +183,10 @@ figure_of("published_bound")
 # %% [markdown]
 # ### Ways out of the cost
 #
-# The price is what the decoder does not know of the survivors. One number a child, the logarithm of the documents below it, removes
-# most of it (`--set decoding=counted`); the mass of the documents below removes all of it (`decoding=lookahead`).
+# The price is what the decoder does not know of the survivors. One number a child, the logarithm of
+# the documents below it, removes
+# most of it (`--set decoding=counted`); the mass of the documents below removes all of it
+# (`decoding=lookahead`).
 
 # %% tags=["not-on-site"]
 figure_of("count_correction")
@@ -142,8 +194,10 @@ figure_of("count_correction")
 # %% [markdown]
 # ## The second theorem: a beam finds half
 #
-# Let $k$ of $b$ branches hold one relevant document each, among $n$ others of moderate scores. The beam keeps the branches of
-# the largest *sum*. As $n$ grows, the noise of the sum drowns the relevant document: recall sinks to $k/b$, one half for $b = 2k$,
+# Let $k$ of $b$ branches hold one relevant document each, among $n$ others of moderate scores. The
+# beam keeps the branches of
+# the largest *sum*. As $n$ grows, the noise of the sum drowns the relevant document: recall sinks
+# to $k/b$, one half for $b = 2k$,
 # while the first answer stays right.
 
 # %%
@@ -173,12 +227,15 @@ live(draw_recall, snr=(0.0, 4.0, 0.1), width=(1, 100))
 world = worlds.SparseThick(100, 50, 10_000, 101.0, tails.gaussian(1.0, 1.0))
 lead = (101.0 - 1.0) / np.sqrt(10_000)
 found = simulate.recall(world, KEY, width=50, num_queries=200 if SMALL else 2000)
-print(f"lead {lead:g}: formula {theory.recall_exact(100, 50, 50, lead):.4f}, beam search {found.mean:.4f} ± {found.stderr:.4f}")
+print(
+    f"lead {lead:g}: formula {theory.recall_exact(100, 50, 50, lead):.4f}, beam search {found.mean:.4f} ± {found.stderr:.4f}"
+)
 
 # %% [markdown]
 # ### Ways out of the ceiling
 #
-# A wider beam pays for recall, and dearly. Ranking a prefix by its *best* document instead of its sum finds the exact top $k$ with a
+# A wider beam pays for recall, and dearly. Ranking a prefix by its *best* document instead of its
+# sum finds the exact top $k$ with a
 # beam of $k$: `decoding=max-marginal`, or `decoding=best-first`, which proves it by bounds.
 
 # %%
@@ -188,7 +245,9 @@ figure_of("max_marginals")
 # ## What this notebook claims
 
 # %%
-assert max(masked, key=masked.get) == "00" and relevance[kept].argmin() == 0, "the least relevant document comes first"
+assert max(masked, key=masked.get) == "00" and relevance[kept].argmin() == 0, (
+    "the least relevant document comes first"
+)
 assert abs((first * np.log(first / true)).sum() - 0.29389) < 1e-5
 cost, published = costs(64, 0.2)
 assert cost > published, "inside its region the published form is a bound"
@@ -196,8 +255,12 @@ cost, published = costs(64, 1e-4)
 assert cost < published, "for small p it is none"
 cost, published = costs(64, 0.999)
 assert cost < published, "nor near p = 1"
-assert abs(found.mean - theory.recall_exact(100, 50, 50, lead)) < 4 * found.stderr, "the beam search does what the formula says"
+assert abs(found.mean - theory.recall_exact(100, 50, 50, lead)) < 4 * found.stderr, (
+    "the beam search does what the formula says"
+)
 assert theory.recall_exact(100, 50, 50, 0.01) < 0.51, "without a lead a beam finds half"
 smaller = theory.expected_kl(worlds.zipf(2, 3), 2, 3, 0.1)[0]
-assert smaller < bounds.published_bound(worlds.zipf(2, 3), 2, 3, 0.1), "the smallest counterexample: two children, three levels"
+assert smaller < bounds.published_bound(worlds.zipf(2, 3), 2, 3, 0.1), (
+    "the smallest counterexample: two children, three levels"
+)
 print(f"all claims hold; `python -m theory report` tells all {len(claims.names())}")

@@ -13,12 +13,16 @@
 # %% [markdown]
 # # From a laptop to a TPU slice
 #
-# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
+# [![Open in
+# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
 #
-# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh, the grid of devices that share the work,
-# is a flag. This notebook spreads a fit over every device that it finds, in bf16 (floats of 16 bits), stops a training in the middle
+# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh, the
+# grid of devices that share the work,
+# is a flag. This notebook spreads a fit over every device that it finds, in bf16 (floats of 16
+# bits), stops a training in the middle
 # and goes on, and writes what
-# [t5x](https://github.com/google-research/t5x) needs to train the same model. About five minutes on any runtime.
+# [t5x](https://github.com/google-research/t5x) needs to train the same model. About five minutes on
+# any runtime.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -30,14 +34,33 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("zoo") is None:
-    extra = "[tpu]" if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") else "[cuda]" if shutil.which("nvidia-smi") else ""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}"], check=True)
+    extra = (
+        "[tpu]"
+        if glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*")
+        else "[cuda]"
+        if shutil.which("nvidia-smi")
+        else ""
+    )
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
+        ],
+        check=True,
+    )
 
 # %%
 import os
 
 if not glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") and not shutil.which("nvidia-smi"):
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"  # eight devices to play with
+    # eight devices to play with
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    )
 
 import json
 import pathlib
@@ -61,41 +84,75 @@ print(f"running on {devices} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## One fit, every device
 #
-# `data=N` splits each batch over N devices; `model=N` splits the matrices; `fsdp=N` splits parameters and the optimiser's state
-# and gathers what a layer needs. Computation is bf16, the parameters that the optimiser changes stay f32.
+# `data=N` splits each batch over N devices; `model=N` splits the matrices; `fsdp=N` splits
+# parameters and the optimiser's state
+# and gathers what a layer needs. Computation is bf16, the parameters that the optimiser changes
+# stay f32.
 
 # %%
-short = {"encoder_layers": 0, "document_length": 8, "query_length": 8} if SMALL else {}  # one small program to compile
+# one small program to compile
+short = {"encoder_layers": 0, "document_length": 8, "query_length": 8} if SMALL else {}
 options = {"steps": 30 if SMALL else 600, "dtype": "bfloat16", **short}
 meshes = {"one device": "", "data": f"data={devices}"}
 if devices % 2 == 0 and not SMALL:
     meshes["data and model"] = f"data={devices // 2},model=2"
-fits = {name: zoo.fit("dsi", "toy", size="tiny", options=options, plan=plans.Plan(mesh=mesh)) for name, mesh in meshes.items()}
+fits = {
+    name: zoo.fit("dsi", "toy", size="tiny", options=options, plan=plans.Plan(mesh=mesh))
+    for name, mesh in meshes.items()
+}
 for name, fitted in fits.items():
     rates = [row["examples_per_second"] for row in fitted.history if "examples_per_second" in row]
-    print(f"{name:15s} {meshes[name] or '-':18s} loss {fitted.history[-1]['loss']:.4f}  {np.median(rates):8,.0f} examples/s")
+    print(
+        f"{name:15s} {meshes[name] or '-':18s} loss {fitted.history[-1]['loss']:.4f}  {np.median(rates):8,.0f} examples/s"
+    )
 
 # %%
 rows = {name: [row for row in fitted.history if "loss" in row] for name, fitted in fits.items()}
 first = next(iter(rows.values()))
 curves = {name: [row["loss"] for row in of] for name, of in rows.items()}
-display(Image(plots.training_curves([row["step"] for row in first], curves, RUNS / "loss.png", title="A mesh changes where a fit runs, not where it goes")))
+display(
+    Image(
+        plots.training_curves(
+            [row["step"] for row in first],
+            curves,
+            RUNS / "loss.png",
+            title="A mesh changes where a fit runs, not where it goes",
+        )
+    )
+)
 
 # %% [markdown]
 # ## Stopped in the middle
 #
-# A preemptible machine gets a signal shortly before it goes. The fit then saves and ends; the same command goes on from there.
+# A preemptible machine gets a signal shortly before it goes. The fit then saves and ends; the same
+# command goes on from there.
 # (In a process of its own, on the CPU: a TPU belongs to one process, and this notebook holds it.)
+
 
 # %%
 def command(out):
     chosen = {"steps": 150 if SMALL else 1500, **short}
     sets = [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
-    return [sys.executable, "-m", "zoo", "fit", "dsi", "--data", "toy", "--size", "tiny", *sets, "--out", str(out)]
+    return [
+        sys.executable,
+        "-m",
+        "zoo",
+        "fit",
+        "dsi",
+        "--data",
+        "toy",
+        "--size",
+        "tiny",
+        *sets,
+        "--out",
+        str(out),
+    ]
 
 
 alone = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
-begun = subprocess.Popen(command(RUNS / "stopped"), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+begun = subprocess.Popen(
+    command(RUNS / "stopped"), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+)
 log = RUNS / "stopped" / "log.jsonl"
 while begun.poll() is None and not (log.exists() and '"loss"' in log.read_text()):
     time.sleep(0.1)
@@ -113,11 +170,17 @@ print("parameters equal to those of a fit that nobody stopped:", all(jax.tree.le
 # %% [markdown]
 # ## On to t5x
 #
-# `zoo export` writes identifiers, trie, tasks and the parameters as a t5x checkpoint; the files in `configs/` then train the same
-# encoder-decoder with t5x: `python -m t5x.train --gin_file=configs/dsi_base.gin --gin.D=... --gin.MODEL_DIR=...`.
+# `zoo export` writes identifiers, trie, tasks and the parameters as a t5x checkpoint; the files in
+# `configs/` then train the same
+# encoder-decoder with t5x: `python -m t5x.train --gin_file=configs/dsi_base.gin --gin.D=...
+# --gin.MODEL_DIR=...`.
 
 # %%
-subprocess.run([sys.executable, "-m", "zoo", "export", str(RUNS / "whole"), "--out", str(RUNS / "exported")], env=alone, check=True)
+subprocess.run(
+    [sys.executable, "-m", "zoo", "export", str(RUNS / "whole"), "--out", str(RUNS / "exported")],
+    env=alone,
+    check=True,
+)
 for path in sorted((RUNS / "exported").iterdir()):
     print(f"  {path.name}")
 
@@ -126,9 +189,15 @@ for path in sorted((RUNS / "exported").iterdir()):
 
 # %%
 ends = {name: fitted.history[-1]["loss"] for name, fitted in fits.items()}
-assert max(ends.values()) - min(ends.values()) < 0.05 * max(ends.values()), "every mesh trains the same model, up to bf16 rounding"
+assert max(ends.values()) - min(ends.values()) < 0.05 * max(ends.values()), (
+    "every mesh trains the same model, up to bf16 rounding"
+)
 assert "stopped at step" in told, "it did not come to its end"
-assert all(jax.tree.leaves(same)), "a fit that was stopped ends where an uninterrupted one does, bit for bit"
+assert all(jax.tree.leaves(same)), (
+    "a fit that was stopped ends where an uninterrupted one does, bit for bit"
+)
 assert json.loads((RUNS / "whole" / "fit.json").read_text())["recipe"] == "dsi"
-assert (RUNS / "exported").is_dir() and any((RUNS / "exported").iterdir()), "what t5x needs is written"
+assert (RUNS / "exported").is_dir() and any((RUNS / "exported").iterdir()), (
+    "what t5x needs is written"
+)
 print("all claims hold")

@@ -6,14 +6,26 @@ import io
 
 from zoo.evaluate import plots
 
-STEPS = {  # system -> (what it learns, how it answers), each a row of boxes; * marks the box that is trained
-    "bm25": (("documents", "terms, stemmed", "inverted index"), ("query", "terms, stemmed", "sum of term weights", "documents")),
+# system -> (what it learns, how it answers), each a row of boxes; * marks the box that is trained
+STEPS = {
+    "bm25": (
+        ("documents", "terms, stemmed", "inverted index"),
+        ("query", "terms, stemmed", "sum of term weights", "documents"),
+    ),
     "dsi": (
-        ("first words of a document,\nor a query", "*encoder-decoder", "path in a tree\nof clusters"),
+        (
+            "first words of a document,\nor a query",
+            "*encoder-decoder",
+            "path in a tree\nof clusters",
+        ),
         ("query", "*encoder-decoder", "beam over the trie\nof paths", "documents"),
     ),
     "nci": (
-        ("queries, real and made,\nand spans of a document", "*encoder, decoder whose head\nreads the prefix", "path in a tree\nof clusters"),
+        (
+            "queries, real and made,\nand spans of a document",
+            "*encoder, decoder whose head\nreads the prefix",
+            "path in a tree\nof clusters",
+        ),
         ("query", "*encoder, prefix-aware\ndecoder", "beam over the trie\nof paths", "documents"),
     ),
     "dsi-qg": (
@@ -21,30 +33,67 @@ STEPS = {  # system -> (what it learns, how it answers), each a row of boxes; * 
         ("query", "*encoder-decoder", "beam over the trie\nof numbers", "documents"),
     ),
     "dpr": (
-        ("query and its document,\nothers of the batch", "*two encoders", "softmax over\ninner products"),
+        (
+            "query and its document,\nothers of the batch",
+            "*two encoders",
+            "softmax over\ninner products",
+        ),
         ("query", "*encoder", "largest inner products,\nexact", "documents"),
     ),
     "dpr-hn": (
-        ("query, its document,\nand mined wrong ones", "*two encoders", "softmax over\ninner products"),
+        (
+            "query, its document,\nand mined wrong ones",
+            "*two encoders",
+            "softmax over\ninner products",
+        ),
         ("query", "*encoder", "largest inner products,\nexact", "documents"),
     ),
     "genret": (
-        ("document", "*encoder-decoder", "code after code,\nlearned", "tells documents of\none prefix apart"),
+        (
+            "document",
+            "*encoder-decoder",
+            "code after code,\nlearned",
+            "tells documents of\none prefix apart",
+        ),
         ("query", "*the same\nencoder-decoder", "beam over the trie\nof codes", "documents"),
     ),
     "tiger": (
-        ("texts of items", "*residual quantiser", "codes of items", "*encoder-decoder:\nhistory to next item"),
+        (
+            "texts of items",
+            "*residual quantiser",
+            "codes of items",
+            "*encoder-decoder:\nhistory to next item",
+        ),
         ("history, as codes", "*encoder-decoder", "beam over the trie\nof codes", "items"),
     ),
     "popularity": (("events", "counts"), ("any history", "the most taken", "items")),
-    "markov": (("events, in order", "counts of pairs"), ("last items", "what followed them", "items")),
+    "markov": (
+        ("events, in order", "counts of pairs"),
+        ("last items", "what followed them", "items"),
+    ),
     "semanticknn": (("texts of items", "vectors"), ("last items", "nearest vectors", "items")),
-    "itemknn": (("events", "cosines of items\nby their users"), ("history", "sum of cosines", "items")),
-    "gru4rec": (("histories", "*recurrent network", "softmax over items"), ("history", "*recurrent network", "a score of every item", "items")),
-    "sasrec": (("histories", "*causal self-attention", "softmax over items"), ("history", "*causal self-attention", "a score of every item", "items")),
+    "itemknn": (
+        ("events", "cosines of items\nby their users"),
+        ("history", "sum of cosines", "items"),
+    ),
+    "gru4rec": (
+        ("histories", "*recurrent network", "softmax over items"),
+        ("history", "*recurrent network", "a score of every item", "items"),
+    ),
+    "sasrec": (
+        ("histories", "*causal self-attention", "softmax over items"),
+        ("history", "*causal self-attention", "a score of every item", "items"),
+    ),
 }
-ROWS = {"popularity": "popularity", "markov": "Markov chain", "semanticknn": "like the last item", "itemknn": "item neighbours",
-        "gru4rec": "GRU4Rec", "sasrec": "SASRec", "tiger": "TIGER"}  # fmt: skip  # of results/recommend.json
+ROWS = {
+    "popularity": "popularity",
+    "markov": "Markov chain",
+    "semanticknn": "like the last item",
+    "itemknn": "item neighbours",
+    "gru4rec": "GRU4Rec",
+    "sasrec": "SASRec",
+    "tiger": "TIGER",
+}  # of results/recommend.json
 
 
 WIDE, TALL, ARROW = 5.9, 1.5, 0.28  # inches, of the figure and of an arrow
@@ -59,12 +108,22 @@ def png(name: str) -> bytes:
     axes.set_axis_off()
     axes.set_xlim(0, WIDE)
     axes.set_ylim(0, TALL)
-    for height, title, boxes in ((0.74 * TALL, "learns", learns), (0.26 * TALL, "answers", answers)):
-        axes.text(0.08, height, title, ha="left", va="center", fontsize=9, color=plots.INK, weight="bold")
+    for height, title, boxes in (
+        (0.74 * TALL, "learns", learns),
+        (0.26 * TALL, "answers", answers),
+    ):
+        axes.text(
+            0.08, height, title, ha="left", va="center", fontsize=9, color=plots.INK, weight="bold"
+        )
         end = 0.75
         for place, box in enumerate(boxes):
             if place:
-                axes.annotate("", (end + ARROW, height), (end, height), arrowprops={"arrowstyle": "->", "color": plots.INK})
+                axes.annotate(
+                    "",
+                    (end + ARROW, height),
+                    (end, height),
+                    arrowprops={"arrowstyle": "->", "color": plots.INK},
+                )
                 end += ARROW
             end = _box(axes, end, height, box)
     out = io.BytesIO()
@@ -76,10 +135,21 @@ def _box(axes, start: float, height: float, told: str) -> float:
     """Draws a box from `start` on; returns where it ends."""
     trained = told.startswith("*")
     style = {
-        "boxstyle": "round,pad=0.45", "facecolor": "#E8F2FA" if trained else "white",
-        "edgecolor": plots.COLOURS[0] if trained else "#888888", "linewidth": 1.4,
-    }  # fmt: skip
-    text = axes.text(start, height, told.removeprefix("*"), ha="left", va="center", multialignment="center", fontsize=8, color=plots.INK)
+        "boxstyle": "round,pad=0.45",
+        "facecolor": "#E8F2FA" if trained else "white",
+        "edgecolor": plots.COLOURS[0] if trained else "#888888",
+        "linewidth": 1.4,
+    }
+    text = axes.text(
+        start,
+        height,
+        told.removeprefix("*"),
+        ha="left",
+        va="center",
+        multialignment="center",
+        fontsize=8,
+        color=plots.INK,
+    )
     text.set_bbox(style)
     pad = 0.45 * 8 / 72  # the box goes beyond its text
     text.set_x(start + pad)

@@ -31,7 +31,11 @@ def on_config(config):
         "Systems": [{name: f"systems/{name}.md"} for name in recipes.names()],
         "Notebooks": [f"notebooks/{path.stem}.md" for path in NOTEBOOKS],
     }
-    config.nav = [{title: [page, *inside.get(title, [])] if title in inside else page} for entry in config.nav for title, page in entry.items()]
+    config.nav = [
+        {title: [page, *inside.get(title, [])] if title in inside else page}
+        for entry in config.nav
+        for title, page in entry.items()
+    ]
     return config
 
 
@@ -60,53 +64,78 @@ def systems_index() -> str:
     """A table of all systems: the first sentence of each one's page, and its paper."""
     rows = []
     for name in recipes.names():
-        idea = (ROOT / "docs" / "systems" / f"{name}.md").read_text(encoding="utf-8").split("\n\n", 1)[1]
+        idea = (
+            (ROOT / "docs" / "systems" / f"{name}.md")
+            .read_text(encoding="utf-8")
+            .split("\n\n", 1)[1]
+        )
         first = re.split(r"(?<=[.:]) ", " ".join(idea.split()), maxsplit=1)[0].rstrip(":.")
         rows.append(f"| [`{name}`]({name}.md) | {first}. | {recipes.get(name).paper} |")
-    return "# Systems\n\nEach is one file, `zoo/recipes/NAME.py`.\n\n| name | idea | paper |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
+    return (
+        "# Systems\n\nEach is one file, `zoo/recipes/NAME.py`.\n\n| name | idea | paper |\n| --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 def system(name: str, sections: str = "") -> str:
     """Figure, commands, results, sections written by hand, deviations, options and citation of a system."""
     recipe = recipes.get(name)
-    data, asked = ("toy-walks", "--history d3,d17") if recipe.asks == "history" else ("pydocs", '--query "join two paths"')
+    data, asked = (
+        ("toy-walks", "--history d3,d17")
+        if recipe.asks == "history"
+        else ("pydocs", '--query "join two paths"')
+    )
     options = recipes.option_names(recipe)
-    changed = [option for option in options if len({repr(getattr(recipe.presets[size], option)) for size in recipes.SIZES}) > 1]
+    changed = [
+        option
+        for option in options
+        if len({repr(getattr(recipe.presets[size], option)) for size in recipes.SIZES}) > 1
+    ]
     same = [option for option in options if option not in changed]
-    header = "| option | " + " | ".join(recipes.SIZES) + " |\n| --- |" + " --- |" * len(recipes.SIZES)
-    table = "\n".join(f"| `{o}` | " + " | ".join(f"`{getattr(recipe.presets[size], o)}`" for size in recipes.SIZES) + " |" for o in changed)
+    header = (
+        "| option | " + " | ".join(recipes.SIZES) + " |\n| --- |" + " --- |" * len(recipes.SIZES)
+    )
+    table = "\n".join(
+        f"| `{o}` | "
+        + " | ".join(f"`{getattr(recipe.presets[size], o)}`" for size in recipes.SIZES)
+        + " |"
+        for o in changed
+    )
     rest = ", ".join(f"`{option}={getattr(recipe.presets['small'], option)}`" for option in same)
-    return "\n".join([
-        f"![How {name} learns and answers]({name}.png)",
-        "",
-        "## Run it",
-        "",
-        "```",
-        f"zoo fit {name} --data {data} --out runs/{name}",
-        f"zoo retrieve runs/{name} {asked} -k 5",
-        f"zoo evaluate runs/{name} --data {data} --split test",
-        "```",
-        "",
-        "## Measured",
-        "",
-        measured(name),
-        "",
-        sections,
-        "",
-        "## Where it departs from the paper",
-        "",
-        *(f"- {line}" for line in recipe.deviations),
-        "",
-        "## Options",
-        "",
-        *([header, table, ""] if changed else []),
-        f"In every size: {rest}." if rest else "",
-        "",
-        "## Cite",
-        "",
-        f"> {recipe.paper}",
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"![How {name} learns and answers]({name}.png)",
+            "",
+            "## Run it",
+            "",
+            "```",
+            f"zoo fit {name} --data {data} --out runs/{name}",
+            f"zoo retrieve runs/{name} {asked} -k 5",
+            f"zoo evaluate runs/{name} --data {data} --split test",
+            "```",
+            "",
+            "## Measured",
+            "",
+            measured(name),
+            "",
+            sections,
+            "",
+            "## Where it departs from the paper",
+            "",
+            *(f"- {line}" for line in recipe.deviations),
+            "",
+            "## Options",
+            "",
+            *([header, table, ""] if changed else []),
+            f"In every size: {rest}." if rest else "",
+            "",
+            "## Cite",
+            "",
+            f"> {recipe.paper}",
+            "",
+        ]
+    )
 
 
 def measured(name: str) -> str:
@@ -115,22 +144,44 @@ def measured(name: str) -> str:
     known = json.loads((RESULTS / "pydocs.json").read_text(encoding="utf-8"))["runs"]
     for label, run in known.items():
         if label.split()[0].lower() == name:
-            rows.append(("pydocs, by `make demo`", label, f"{run['nDCG@10']:.3f}", f"{run['Success@10']:.3f}"))
+            rows.append(
+                (
+                    "pydocs, by `make demo`",
+                    label,
+                    f"{run['nDCG@10']:.3f}",
+                    f"{run['Success@10']:.3f}",
+                )
+            )
     for folder in sorted((RESULTS / "search").glob("*")):
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json")) if path.name != "collection.json"]
+        runs = [
+            json.loads(path.read_text(encoding="utf-8"))
+            for path in sorted(folder.glob("*.json"))
+            if path.name != "collection.json"
+        ]
         for label in dict.fromkeys(run["system"] for run in runs if run["recipe"] == name):
             same = [run for run in runs if run["system"] == label]
             gain = np.mean([run["nDCG@10"] for run in same])
             hit = np.mean([[0 < rank <= 10 for rank in run["ranks"]] for run in same])
-            rows.append((folder.name, f"{label}, {len(same)} {'seeds' if len(same) > 1 else 'seed'}", f"{gain:.3f}", f"{hit:.3f}"))
-    for data, found in json.loads((RESULTS / "recommend.json").read_text(encoding="utf-8"))["data"].items():
+            rows.append(
+                (
+                    folder.name,
+                    f"{label}, {len(same)} {'seeds' if len(same) > 1 else 'seed'}",
+                    f"{gain:.3f}",
+                    f"{hit:.3f}",
+                )
+            )
+    for data, found in json.loads((RESULTS / "recommend.json").read_text(encoding="utf-8"))[
+        "data"
+    ].items():
         for label, run in found["runs"].items():
             if diagrams.ROWS.get(name) and label.startswith(diagrams.ROWS[name]):
                 rows.append((data, label, f"{run['nDCG@10']:.4f}", f"{run['R@10']:.4f}"))
     if not rows:
         return "No run of it is recorded yet; the commands above measure it."
     found = "Recall@10" if recipes.get(name).asks == "history" else "Hit@10"
-    return f"| data | run | nDCG@10 | {found} |\n| --- | --- | ---: | ---: |\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"| data | run | nDCG@10 | {found} |\n| --- | --- | ---: | ---: |\n" + "\n".join(
+        f"| {' | '.join(row)} |" for row in rows
+    )
 
 
 def notebook(path: pathlib.Path) -> str:
@@ -151,7 +202,9 @@ def maths(text: str) -> str:
     def html(found: re.Match) -> str:
         formula = found[1].replace(r"\,", "\u2009").replace("-", "\u2212")
         if re.search(r"[\\{}_]", formula):
-            raise ValueError(f"pages: expected a formula of letters, powers and fractions, got ${found[1]}$; write it in words")
+            raise ValueError(
+                f"pages: expected a formula of letters, powers and fractions, got ${found[1]}$; write it in words"
+            )
         formula = re.sub(r"\^(\w+)", r"<sup>\1</sup>", formula)
         return re.sub(r"([A-Za-z]+)(?![^<]*>)", r"<i>\1</i>", formula)
 
@@ -160,19 +213,30 @@ def maths(text: str) -> str:
 
 def notebooks_index() -> str:
     """What each notebook is about: its title and first paragraph."""
-    lines = ["# Notebooks", "", "Each runs on a free TPU, GPU or CPU runtime in under ten minutes and ends in assertions about what it says.", ""]
+    lines = [
+        "# Notebooks",
+        "",
+        "Each runs on a free TPU, GPU or CPU runtime in under ten minutes and ends in assertions about what it says.",
+        "",
+    ]
     for path in NOTEBOOKS:
         first = jupytext.read(path).cells[0].source.split("\n\n")
-        lines += [f"- [{first[0].removeprefix('# ')}]({path.stem}.md): {' '.join(first[2].split())}"]
+        lines += [
+            f"- [{first[0].removeprefix('# ')}]({path.stem}.md): {' '.join(first[2].split())}"
+        ]
     return "\n".join(lines) + "\n"
 
 
 def reference() -> str:
     """Docstrings of the public names."""
     out = io.StringIO()
-    out.write("# Reference\n\nWhat `import zoo` and `import theory` offer; each name is loaded when it is first used.\n\n")
+    out.write(
+        "# Reference\n\nWhat `import zoo` and `import theory` offer; each name is loaded when it is first used.\n\n"
+    )
     for package in (zoo, theory):
         for name in package.__all__:
             shown = f"{package.__name__}.{name}"
-            out.write(f'::: {package._HOME[name]}.{name}\n    options: {{heading: "{shown}", toc_label: "{shown}"}}\n\n')
+            out.write(
+                f'::: {package._HOME[name]}.{name}\n    options: {{heading: "{shown}", toc_label: "{shown}"}}\n\n'
+            )
     return out.getvalue()

@@ -32,13 +32,20 @@ def run(source: pathlib.Path, *, small: bool, folder: pathlib.Path = KEPT) -> di
     """Executes a notebook, stores what it printed and showed, and returns that."""
     import nbclient
 
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    )
     if small:
         os.environ["ZOO_SMALL"] = "1"
     else:
         os.environ.pop("ZOO_SMALL", None)
     notebook, begun = jupytext.read(source), time.monotonic()
-    nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(folder.parent)}}).execute()
+    nbclient.NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder.parent)}},
+    ).execute()
     about = {
         "setting": "small" if small else "full",
         "machine": f"{len(os.sched_getaffinity(0))} cores, {_device(notebook)}, jax {metadata.version('jax')}",
@@ -70,7 +77,9 @@ def store(source: pathlib.Path, notebook, about: dict, folder: pathlib.Path = KE
     for name, content in pictures.items():
         (folder / name).write_bytes(content)
     found = {**about, "code": fingerprint(source), "cells": cells}
-    (folder / f"{source.stem}.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / f"{source.stem}.json").write_text(
+        json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return found
 
 
@@ -86,7 +95,9 @@ def smaller(content: bytes) -> tuple[bytes, str]:
 
 def fingerprint(source: pathlib.Path) -> str:
     """Of the code cells of a notebook."""
-    code = "\0".join(cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code")
+    code = "\0".join(
+        cell.source for cell in jupytext.read(source).cells if cell.cell_type == "code"
+    )
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 
 
@@ -101,27 +112,49 @@ def shown(source: pathlib.Path, folder: pathlib.Path = KEPT) -> tuple[str, list[
     outputs = []
     for kept in found["cells"]:
         text = [f"```text\n{_cut(kept['text'])}\n```"] if kept["text"].strip() else []
-        outputs.append("\n\n".join(text + [_figure(picture["file"], before + picture["caption"]) for picture in kept["pictures"]]))
+        outputs.append(
+            "\n\n".join(
+                text
+                + [
+                    _figure(picture["file"], before + picture["caption"])
+                    for picture in kept["pictures"]
+                ]
+            )
+        )
     return _provenance(source, found), outputs
 
 
 def _provenance(source: pathlib.Path, found: dict) -> str:
     command = f"`make pictures NOTEBOOKS={source.stem}`"
     told = f"run of {found['date']} on {found['machine']}, {found['seconds']:,} s"
-    changed = "" if found["code"] == fingerprint(source) else f" The notebook's code has changed since; {command} renews them."
+    changed = (
+        ""
+        if found["code"] == fingerprint(source)
+        else f" The notebook's code has changed since; {command} renews them."
+    )
     if found["setting"] == "small":
         return f'!!! warning "Not results"\n    What cells print and show below is of the small setting, a quick pass for tests ({told}). {command} runs the full one.{changed}'
     return f'!!! note "Outputs"\n    What cells print and show below is of a full {told}.{changed}'
 
 
 def _device(notebook) -> str:
-    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    return next(line.removeprefix("running on ") for line in printed.splitlines() if line.startswith("running on "))
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
+    return next(
+        line.removeprefix("running on ")
+        for line in printed.splitlines()
+        if line.startswith("running on ")
+    )
 
 
 def _cut(text: str) -> str:
     lines = text.rstrip().replace("```", "'''").splitlines()
-    return "\n".join(lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], f"... {len(lines) - MOST_LINES} lines more"])
+    return "\n".join(
+        lines
+        if len(lines) <= MOST_LINES
+        else [*lines[:MOST_LINES], f"... {len(lines) - MOST_LINES} lines more"]
+    )
 
 
 def _figure(file: str, caption: str) -> str:
@@ -131,17 +164,33 @@ def _figure(file: str, caption: str) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of notebooks or beginnings of them, as 04 (default: all)")
-    parser.add_argument("--small", action="store_true", help="the small setting, which the site will not call a result")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="of notebooks or beginnings of them, as 04 (default: all)",
+    )
+    parser.add_argument(
+        "--small",
+        action="store_true",
+        help="the small setting, which the site will not call a result",
+    )
     asked = parser.parse_args(arguments)
     sources = sorted((ROOT / "colab").glob("*.py"))
-    if unknown := [name for name in asked.names if not any(source.stem.startswith(name) for source in sources)]:
-        parser.error(f"expected names of notebooks, got {unknown[0]!r}; there are {', '.join(source.stem for source in sources)}")
+    if unknown := [
+        name for name in asked.names if not any(source.stem.startswith(name) for source in sources)
+    ]:
+        parser.error(
+            f"expected names of notebooks, got {unknown[0]!r}; there are {', '.join(source.stem for source in sources)}"
+        )
     for source in sources:
         if not asked.names or any(source.stem.startswith(name) for name in asked.names):
             found = run(source, small=asked.small)
             pictures = [picture["file"] for cell in found["cells"] for picture in cell["pictures"]]
-            print(f"{source.stem}: {found['setting']} setting, {found['seconds']} s, {len(pictures)} pictures", flush=True)
+            print(
+                f"{source.stem}: {found['setting']} setting, {found['seconds']} s, {len(pictures)} pictures",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

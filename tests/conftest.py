@@ -11,10 +11,13 @@ import signal
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
 for name, value in {
     "JAX_PLATFORMS": "cpu",
-    "JAX_DEFAULT_MATMUL_PRECISION": "float32",  # of a float32 product; TF32 on a GPU and bfloat16 on a TPU by default
+    # of a float32 product; TF32 on a GPU and bfloat16 on a TPU by default
+    "JAX_DEFAULT_MATMUL_PRECISION": "float32",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "JAX_COMPILATION_CACHE_DIR": str(ROOT / "build" / "compiled"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -30,7 +33,8 @@ hypothesis.settings.register_profile("zoo", deadline=None)  # the first example 
 hypothesis.settings.load_profile("zoo")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell ignores it for what runs in its background
+# a shell ignores it for what runs in its background
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -51,5 +55,7 @@ def shared() -> pathlib.Path:
     """Folder of public collections to check loaders and numbers on; a test that needs it skips where it is missing."""
     folder = pathlib.Path(os.environ.get("ZOO_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
-        pytest.skip(f"no collections at {folder}; set ZOO_SHARED to the folder that holds data/search to run this test")
+        pytest.skip(
+            f"no collections at {folder}; set ZOO_SHARED to the folder that holds data/search to run this test"
+        )
     return folder

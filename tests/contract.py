@@ -5,14 +5,25 @@ import numpy as np
 import zoo
 from zoo import recipes
 
-# Enough for a difference to show; a recipe takes those that it has. One length class: one step to compile.
-QUICK = {"steps": 4, "batch": 8, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "beam": 20}
+# Enough for a difference to show; a recipe takes those that it has. One length class: one step to
+# compile.
+QUICK = {
+    "steps": 4,
+    "batch": 8,
+    "document_length": 8,
+    "query_length": 8,
+    "decoder_hidden": 32,
+    "generated": 1,
+    "beam": 20,
+}
 
 
 def quick(name, collection, seed=0, **options):
     """A fit of seconds, most of which is compilation."""
     preset = recipes.get(name).presets["tiny"]
-    options = {option: value for option, value in QUICK.items() if hasattr(preset, option)} | options
+    options = {
+        option: value for option, value in QUICK.items() if hasattr(preset, option)
+    } | options
     return zoo.fit(name, collection, size="tiny", options=options, seed=seed, quiet=True)
 
 

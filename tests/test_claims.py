@@ -33,9 +33,18 @@ def test_every_file_is_listed_and_says_what_it_claims():
 
 def fixed(relation, predicted, mean, stderr=0.0, wrong=9.0, **others):
     return claims.Claim(
-        name="fixed", title="", statement="", source="", assumptions=(), cases=({},), relation=relation, predict=lambda params: predicted,
-        measure=lambda key, params, n: Estimate(np.float64(mean), np.float64(stderr), n), control=lambda params: wrong, **others,
-    )  # fmt: skip
+        name="fixed",
+        title="",
+        statement="",
+        source="",
+        assumptions=(),
+        cases=({},),
+        relation=relation,
+        predict=lambda params: predicted,
+        measure=lambda key, params, n: Estimate(np.float64(mean), np.float64(stderr), n),
+        control=lambda params: wrong,
+        **others,
+    )
 
 
 @pytest.mark.parametrize(

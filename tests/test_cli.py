@@ -17,7 +17,10 @@ from zoo.data import files, trec
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = {
-    "crème-brûlée": ("Crème brûlée", "Custard of cream and egg yolks under a crust of burnt sugar."),
+    "crème-brûlée": (
+        "Crème brûlée",
+        "Custard of cream and egg yolks under a crust of burnt sugar.",
+    ),
     "東京": ("東京", "The capital of Japan; 寿司 and ramen stand at every corner."),
     "bread": ("", "Flour, water, salt and yeast, kneaded, left to rise and baked."),
     "tea/green": ("Green tea", "Leaves that are steamed and not oxidised, drawn in hot water."),
@@ -25,21 +28,35 @@ DOCUMENTS = {
     "omelette": ("Omelette", "Beaten egg fried in butter, folded over cheese."),
 }
 QUERIES = {
-    "q1": ("crust of burnt sugar", "crème-brûlée"), "q2": ("寿司 in the capital", "東京"), "q3": ("knead flour with yeast", "bread"),
-    "é4": ("steamed leaves", "tea/green"), "q5": ("boiled vegetables", "soup"), "q6": ("fried egg with cheese", "omelette"),
-}  # fmt: skip
+    "q1": ("crust of burnt sugar", "crème-brûlée"),
+    "q2": ("寿司 in the capital", "東京"),
+    "q3": ("knead flour with yeast", "bread"),
+    "é4": ("steamed leaves", "tea/green"),
+    "q5": ("boiled vegetables", "soup"),
+    "q6": ("fried egg with cheese", "omelette"),
+}
 
 
 def write_collection(folder, documents=DOCUMENTS):
     (folder / "qrels").mkdir(parents=True)
     line = lambda value: json.dumps(value, ensure_ascii=False) + "\n"
-    rows = [line({"_id": name, "title": title, "text": text}) for name, (title, text) in documents.items()]
+    rows = [
+        line({"_id": name, "title": title, "text": text})
+        for name, (title, text) in documents.items()
+    ]
     (folder / "corpus.jsonl").write_text("".join(rows), encoding="utf-8")
     asked = {name: pair for name, pair in QUERIES.items() if pair[1] in documents}
-    (folder / "queries.jsonl").write_text("".join(line({"_id": name, "text": text}) for name, (text, _) in asked.items()), encoding="utf-8")
+    (folder / "queries.jsonl").write_text(
+        "".join(line({"_id": name, "text": text}) for name, (text, _) in asked.items()),
+        encoding="utf-8",
+    )
     judged = [f"{name}\t{document}\t1\n" for name, (_, document) in asked.items()]
-    (folder / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(judged[:2]), encoding="utf-8")
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(judged), encoding="utf-8")
+    (folder / "qrels" / "train.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join(judged[:2]), encoding="utf-8"
+    )
+    (folder / "qrels" / "test.tsv").write_text(
+        "query-id\tcorpus-id\tscore\n" + "".join(judged), encoding="utf-8"
+    )
     return folder
 
 
@@ -75,7 +92,8 @@ def refused(zoo_command):
 
     def command(*arguments):
         code, out, err = zoo_command(*arguments)
-        err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("- "))  # phases that were begun
+        # phases that were begun
+        err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("- "))
         assert code == cli.BAD_INPUT and out == "" and err.startswith("zoo")
         assert err.endswith("\n") and err.count("\n") == 1, f"expected one line, got {err!r}"
         return err
@@ -114,7 +132,10 @@ def test_data_list_and_get(zoo_command, refused, tmp_path):
     code, out, _ = zoo_command("data", "list")
     assert code == 0 and "toy" in out and "pydocs" in out
     code, out, _ = zoo_command("data", "get", "toy", "--out", tmp_path / "toy")
-    assert code == 0 and out == f"{tmp_path / 'toy'}: 200 documents; queries: 600 train, 200 dev, 200 test\n"
+    assert (
+        code == 0
+        and out == f"{tmp_path / 'toy'}: 200 documents; queries: 600 train, 200 dev, 200 test\n"
+    )
     assert len(files.read_beir(tmp_path / "toy").corpus) == 200
     assert "found" in refused("data", "get", "toy", "--out", tmp_path / "toy")
     assert "did you mean toy" in refused("data", "get", "toi", "--out", tmp_path / "toi")
@@ -122,8 +143,14 @@ def test_data_list_and_get(zoo_command, refused, tmp_path):
 
 
 def test_fit_says_what_it_did(data, zoo_command, tmp_path):
-    code, out, err = zoo_command("fit", "bm25", "--data", data, "--set", "k1=1.2", "--set", "b=1", "--out", tmp_path / "out")
-    assert code == 0 and out.startswith(f"{tmp_path / 'out'}: bm25 fitted to 6 documents of kitchen in ") and out.endswith(" s\n")
+    code, out, err = zoo_command(
+        "fit", "bm25", "--data", data, "--set", "k1=1.2", "--set", "b=1", "--out", tmp_path / "out"
+    )
+    assert (
+        code == 0
+        and out.startswith(f"{tmp_path / 'out'}: bm25 fitted to 6 documents of kitchen in ")
+        and out.endswith(" s\n")
+    )
     assert err == "- index\n"
     config = zoo.load(tmp_path / "out").config
     assert (config.k1, config.b) == (1.2, 1.0)
@@ -148,14 +175,20 @@ def test_fit_says_what_it_did(data, zoo_command, tmp_path):
     ),
 )
 def test_fit_refuses_bad_arguments_and_writes_nothing(arguments, message, data, refused, tmp_path):
-    assert message in refused("fit", *arguments[:1], "--data", data, *arguments[1:], "--out", tmp_path / "out")
+    assert message in refused(
+        "fit", *arguments[:1], "--data", data, *arguments[1:], "--out", tmp_path / "out"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 def broken(name, old, new):
     def damage(folder):
         path = folder / name
-        path.write_bytes(path.read_bytes().replace(old.encode(), new if isinstance(new, bytes) else new.encode(), 1))
+        path.write_bytes(
+            path.read_bytes().replace(
+                old.encode(), new if isinstance(new, bytes) else new.encode(), 1
+            )
+        )
 
     return damage
 
@@ -163,22 +196,52 @@ def broken(name, old, new):
 @pytest.mark.parametrize(
     ("damage", "message"),
     (
-        (broken("corpus.jsonl", '"_id": "bread"', '"_id": "bread'), "corpus.jsonl:3: expected a JSON object, got bad JSON at column"),
+        (
+            broken("corpus.jsonl", '"_id": "bread"', '"_id": "bread'),
+            "corpus.jsonl:3: expected a JSON object, got bad JSON at column",
+        ),
         (broken("corpus.jsonl", '"_id": "bread", ', ""), 'corpus.jsonl:3: expected the key "_id"'),
-        (broken("corpus.jsonl", '"bread"', '"東京"'), "corpus.jsonl:3: \"_id\" '東京' stands already on line 2"),
-        (broken("corpus.jsonl", "Flour, water, salt and yeast, kneaded, left to rise and baked.", " "), "document 'bread' with neither"),
-        (broken("corpus.jsonl", "Flour", b"Fl\xe4r"), "corpus.jsonl:3: expected UTF-8, got byte 0xe4"),
-        (broken("qrels/test.tsv", "bread", "cake"), "test.tsv:4: document 'cake' is not in corpus.jsonl"),
+        (
+            broken("corpus.jsonl", '"bread"', '"東京"'),
+            "corpus.jsonl:3: \"_id\" '東京' stands already on line 2",
+        ),
+        (
+            broken(
+                "corpus.jsonl",
+                "Flour, water, salt and yeast, kneaded, left to rise and baked.",
+                " ",
+            ),
+            "document 'bread' with neither",
+        ),
+        (
+            broken("corpus.jsonl", "Flour", b"Fl\xe4r"),
+            "corpus.jsonl:3: expected UTF-8, got byte 0xe4",
+        ),
+        (
+            broken("qrels/test.tsv", "bread", "cake"),
+            "test.tsv:4: document 'cake' is not in corpus.jsonl",
+        ),
         (broken("qrels/test.tsv", "q3", "q9"), "test.tsv:4: query 'q9' is not in queries.jsonl"),
         (broken("qrels/test.tsv", "bread\t1", "bread 1"), "test.tsv:4: expected 3 columns"),
-        (lambda folder: (folder / "corpus.jsonl").write_text(""), "expected at least one document, got an empty file"),
-        (lambda folder: (folder / "queries.jsonl").write_text(""), "expected at least one query, got an empty file"),
-        (lambda folder: (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n"), "at least one query with a grade above 0"),
+        (
+            lambda folder: (folder / "corpus.jsonl").write_text(""),
+            "expected at least one document, got an empty file",
+        ),
+        (
+            lambda folder: (folder / "queries.jsonl").write_text(""),
+            "expected at least one query, got an empty file",
+        ),
+        (
+            lambda folder: (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n"),
+            "at least one query with a grade above 0",
+        ),
         (lambda folder: (folder / "corpus.jsonl").unlink(), "corpus.jsonl is required"),
         (lambda folder: (folder / "queries.jsonl").unlink(), "no queries.jsonl"),
     ),
 )
-def test_broken_data_is_refused_and_nothing_is_written(damage, message, data, system, refused, tmp_path):
+def test_broken_data_is_refused_and_nothing_is_written(
+    damage, message, data, system, refused, tmp_path
+):
     folder = write_collection(tmp_path / "data")
     damage(folder)
     assert message in refused("fit", "bm25", "--data", folder, "--out", tmp_path / "out")
@@ -188,7 +251,9 @@ def test_broken_data_is_refused_and_nothing_is_written(damage, message, data, sy
 
 def test_fit_refuses_an_occupied_folder_and_leaves_it(data, system, refused):
     before = {path: path.stat().st_mtime_ns for path in system.rglob("*")}
-    assert "holds a fitted system already" in refused("fit", "bm25", "--data", data, "--size", "tiny", "--out", system)
+    assert "holds a fitted system already" in refused(
+        "fit", "bm25", "--data", data, "--size", "tiny", "--out", system
+    )
     assert {path: path.stat().st_mtime_ns for path in system.rglob("*")} == before
 
 
@@ -203,21 +268,39 @@ def test_retrieve_prints_ranked_answers(system, zoo_command):
 
 
 def test_a_run_file_holds_the_ranking(data, system, zoo_command, tmp_path):
-    code, out, _ = zoo_command("retrieve", system, "--queries", data / "queries.jsonl", "--run", tmp_path / "a.trec", "-k", 3)
+    code, out, _ = zoo_command(
+        "retrieve",
+        system,
+        "--queries",
+        data / "queries.jsonl",
+        "--run",
+        tmp_path / "a.trec",
+        "-k",
+        3,
+    )
     assert code == 0 and out == f"{tmp_path / 'a.trec'}: answers to 6 queries\n"
     fitted = zoo.load(system)
     expected = zoo.retrieve(fitted, files.read_queries(data / "queries.jsonl"), 3)
     run = trec.read(tmp_path / "a.trec", expected.corpus_ids)
     answered = [row for row in range(len(expected)) if expected.answers(row)]
-    assert run.query_ids == tuple(expected.query_ids[row] for row in answered) and "é4" in run.query_ids
+    assert (
+        run.query_ids == tuple(expected.query_ids[row] for row in answered)
+        and "é4" in run.query_ids
+    )
     for number, row in enumerate(answered):
-        assert [name for name, _ in run.answers(number)] == [name for name, _ in expected.answers(row)]
-        assert [score for _, score in run.answers(number)] == pytest.approx([score for _, score in expected.answers(row)], rel=1e-6)
+        assert [name for name, _ in run.answers(number)] == [
+            name for name, _ in expected.answers(row)
+        ]
+        assert [score for _, score in run.answers(number)] == pytest.approx(
+            [score for _, score in expected.answers(row)], rel=1e-6
+        )
 
 
 def test_several_queries_are_printed_one_after_the_other(data, system, zoo_command):
     _, out, _ = zoo_command("retrieve", system, "--queries", data / "queries.jsonl")
-    assert [block.splitlines()[0] for block in out.split("\n\n")] == [text for text, _ in QUERIES.values()]
+    assert [block.splitlines()[0] for block in out.split("\n\n")] == [
+        text for text, _ in QUERIES.values()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -231,19 +314,28 @@ def test_several_queries_are_printed_one_after_the_other(data, system, zoo_comma
         (["--queries", "no-such.jsonl"], "no-such.jsonl: expected a file, found nothing"),
         (["--query", "egg", "--queries", "x.jsonl"], "not allowed with"),
         ([], "one of the arguments --query --queries --history is required"),
-        (["--query", "egg", "--run", "no/such/folder/a.trec"], "expected the folder no/such/folder to exist"),
+        (
+            ["--query", "egg", "--run", "no/such/folder/a.trec"],
+            "expected the folder no/such/folder to exist",
+        ),
         (["--query", "egg", "--run", "."], "expected the name of a file, got a folder"),
         (["--query", "half \udcff"], "half a character"),
     ),
 )
-def test_retrieve_refuses_what_it_cannot_answer(arguments, message, system, refused, tmp_path, monkeypatch):
+def test_retrieve_refuses_what_it_cannot_answer(
+    arguments, message, system, refused, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     assert message in refused("retrieve", system, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_folders_that_hold_no_system_are_refused(data, refused, tmp_path):
-    for folder, message in ((tmp_path / "absent", "no such folder"), (data, "holds no fitted system"), (tmp_path, "holds no fitted system")):
+    for folder, message in (
+        (tmp_path / "absent", "no such folder"),
+        (data, "holds no fitted system"),
+        (tmp_path, "holds no fitted system"),
+    ):
         assert message in refused("retrieve", folder, "--query", "egg")
         assert message in refused("evaluate", folder, "--data", data)
         assert message in refused("compare", folder, "--data", data)
@@ -264,38 +356,71 @@ def test_evaluate_prints_a_table_and_writes_json_and_run(data, system, zoo_comma
     assert "Hit@10" in out and "bm25" in out and "on 6 queries" in out
     written = json.loads(target.read_text())
     result = verbs.evaluate(zoo.load(system), data)
-    assert written["measures"] == result.measures and set(written["measures"]) > {"Success@1", "Success@10", "RR@10", "nDCG@10", "R@100"}
-    assert written["name"] == written["recipe"] == "bm25" and written["size"] == "tiny" and written["split"] == "test"
+    assert written["measures"] == result.measures and set(written["measures"]) > {
+        "Success@1",
+        "Success@10",
+        "RR@10",
+        "nDCG@10",
+        "R@100",
+    }
+    assert (
+        written["name"] == written["recipe"] == "bm25"
+        and written["size"] == "tiny"
+        and written["split"] == "test"
+    )
     assert written["num_queries"] == 6 and written["queries_per_second"] > 0
     assert written["about"]["num_documents"] == 6 and written["config"]["k1"] == 0.9
     assert trec.read(run, tuple(DOCUMENTS)).query_ids[0] == "q1"
     assert "on 2 queries" in zoo_command("evaluate", system, "--data", data, "--split", "train")[1]
 
 
-def test_evaluate_refuses_another_split_another_corpus_and_a_lost_place(data, system, refused, tmp_path):
-    assert "no split 'dev'; it has: test, train" in refused("evaluate", system, "--data", data, "--split", "dev")
+def test_evaluate_refuses_another_split_another_corpus_and_a_lost_place(
+    data, system, refused, tmp_path
+):
+    assert "no split 'dev'; it has: test, train" in refused(
+        "evaluate", system, "--data", data, "--split", "dev"
+    )
     assert "are not those this system has learned" in refused("evaluate", system, "--data", "toy")
-    assert "to exist" in refused("evaluate", system, "--data", data, "--json", tmp_path / "no" / "a.json")
+    assert "to exist" in refused(
+        "evaluate", system, "--data", data, "--json", tmp_path / "no" / "a.json"
+    )
     assert "got a folder" in refused("evaluate", system, "--data", data, "--run", tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_compare_prints_one_table_with_a_paired_test(data, system, zoo_command, tmp_path):
     other = tmp_path / "other"
-    assert zoo_command("fit", "bm25", "--data", data, "--set", "expand_with_queries=true", "--out", other)[0] == 0
+    assert (
+        zoo_command(
+            "fit", "bm25", "--data", data, "--set", "expand_with_queries=true", "--out", other
+        )[0]
+        == 0
+    )
     code, out, err = zoo_command("compare", system, other, "--data", data, "--measure", "RR@10")
     assert code == 0 and err == ""
-    assert f"bm25 ({system})" in out and f"bm25 ({other})" in out, "two systems of one recipe are told apart by folder"
+    assert f"bm25 ({system})" in out and f"bm25 ({other})" in out, (
+        "two systems of one recipe are told apart by folder"
+    )
     assert "paired randomisation test, Holm" in out and "MRR@10" in out
-    assert zoo_command("compare", system, other, "--data", data, "--markdown")[1].startswith("| system |")
+    assert zoo_command("compare", system, other, "--data", data, "--markdown")[1].startswith(
+        "| system |"
+    )
     assert zoo_command("compare", system, "--data", data)[0] == 0
 
 
-def test_compare_refuses_foreign_collections_measures_and_twins(data, system, zoo_command, refused, tmp_path):
-    fewer = write_collection(tmp_path / "fewer", {name: DOCUMENTS[name] for name in list(DOCUMENTS)[:4]})
+def test_compare_refuses_foreign_collections_measures_and_twins(
+    data, system, zoo_command, refused, tmp_path
+):
+    fewer = write_collection(
+        tmp_path / "fewer", {name: DOCUMENTS[name] for name in list(DOCUMENTS)[:4]}
+    )
     assert zoo_command("fit", "bm25", "--data", fewer, "--out", tmp_path / "other")[0] == 0
-    assert "are not those this system has learned" in refused("compare", system, tmp_path / "other", "--data", data)
-    assert "are not those this system has learned" in refused("compare", system, tmp_path / "other", "--data", fewer)
+    assert "are not those this system has learned" in refused(
+        "compare", system, tmp_path / "other", "--data", data
+    )
+    assert "are not those this system has learned" in refused(
+        "compare", system, tmp_path / "other", "--data", fewer
+    )
     assert "has no nDCG@7" in refused("compare", system, "--data", data, "--measure", "nDCG@7")
     assert "different names" in refused("compare", system, system, "--data", data)
 
@@ -316,7 +441,9 @@ def test_an_interrupt_is_no_traceback(system, zoo_command, monkeypatch):
 
 def process(*arguments, **options):
     command = [sys.executable, "-m", "zoo", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+    return subprocess.Popen(
+        command, cwd=ROOT, text=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options
+    )
 
 
 def test_the_module_runs():
@@ -336,16 +463,24 @@ def test_a_reader_that_leaves_is_no_error(data, system):
 def test_an_interrupt_while_jax_compiles_ends_as_any_other(data, tmp_path):
     """The compilation of the parameters' draw takes about two seconds, in which jaxlib once crashed the process that ended."""
     one_device = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
-    running = process("fit", "dsi", "--data", data, "--size", "tiny", "--out", tmp_path / "out", env=one_device)
+    running = process(
+        "fit", "dsi", "--data", data, "--size", "tiny", "--out", tmp_path / "out", env=one_device
+    )
     said = [line for line in iter(running.stderr.readline, "- train\n")]
     time.sleep(1)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate()
     assert said == ["- tokens and vectors\n", "- identifiers\n"]
-    assert running.returncode == 130 and err.splitlines()[-1].startswith("zoo: ") and "Traceback" not in err
+    assert (
+        running.returncode == 130
+        and err.splitlines()[-1].startswith("zoo: ")
+        and "Traceback" not in err
+    )
 
 
 def test_a_terminal_of_ascii_shows_what_it_can(system):
-    running = process("retrieve", system, "--query", "burnt sugar", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    running = process(
+        "retrieve", system, "--query", "burnt sugar", env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
     out, err = running.communicate()
     assert running.returncode == 0 and err == "" and "cr\\xe8me-br\\xfbl\\xe9e" in out

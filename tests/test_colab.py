@@ -13,10 +13,15 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "colab").glob("*.py"))
-REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "urls"
+]["Repository"]
 SMALL = os.environ | {  # most of the time goes into compiling
-    "ZOO_SMALL": "1", "PYTHONPATH": str(ROOT), "JUPYTER_PLATFORM_DIRS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-}  # fmt: skip
+    "ZOO_SMALL": "1",
+    "PYTHONPATH": str(ROOT),
+    "JUPYTER_PLATFORM_DIRS": "1",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+}
 
 every_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
@@ -41,20 +46,27 @@ def test_the_badge_and_the_first_cell_name_the_repository(source):
     owner = REPOSITORY.removeprefix("https://github.com/")
     assert f"colab.research.google.com/github/{owner}/blob/main/colab/{source.stem}.ipynb" in text
     assert f'REPOSITORY = "{REPOSITORY}"' in text
-    assert f"/{owner}/blob/main/colab/{source.stem}.ipynb" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"/{owner}/blob/main/colab/{source.stem}.ipynb" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @every_notebook
 def test_a_notebook_says_what_it_runs_on_and_ends_in_assertions(source):
     cells = [cell.source for cell in jupytext.read(source).cells]
     assert any("jax.devices()[0].device_kind" in cell for cell in cells)
-    assert len(re.findall(r"^\s*assert ", cells[-1], re.MULTILINE)) >= 3 and "all claims hold" in cells[-1]
+    assert (
+        len(re.findall(r"^\s*assert ", cells[-1], re.MULTILINE)) >= 3
+        and "all claims hold" in cells[-1]
+    )
 
 
 @pytest.mark.slow  # each fits a system or two
 @every_notebook
 def test_a_notebook_runs_on_its_small_setting(source, tmp_path):
-    done = subprocess.run([sys.executable, source], env=SMALL, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, source], env=SMALL, cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "all claims hold" in done.stdout
 
@@ -67,7 +79,22 @@ def test_a_fresh_kernel_executes_the_notebook(source, tmp_path, monkeypatch):
     for name, value in SMALL.items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    nbclient.NotebookClient(notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
-    told = "".join(output.get("text", "") for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+    nbclient.NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
+    ).execute()
+    told = "".join(
+        output.get("text", "")
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )
     assert "all claims hold" in told
-    assert any("image/png" in output.get("data", {}) for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
+    assert any(
+        "image/png" in output.get("data", {})
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+    )

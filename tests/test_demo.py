@@ -7,13 +7,21 @@ from zoo.data import toy
 
 
 def test_only_the_same_fit_is_taken_from_before(tmp_path, capsys):
-    arguments = dict(folder=tmp_path / "bm25", collection=toy.build(20), recipe="bm25", options={"k1": 1.2}, seed=0)
+    arguments = dict(
+        folder=tmp_path / "bm25",
+        collection=toy.build(20),
+        recipe="bm25",
+        options={"k1": 1.2},
+        seed=0,
+    )
     first = demo._fitted(**arguments)
     again = demo._fitted(**arguments)
     assert again.about == first.about and again.config == first.config
     assert "holds a fit from before" in capsys.readouterr().err
     for other in ({"collection": toy.build(21)}, {"options": {}}, {"seed": 1}):
-        with pytest.raises(records.DataError, match="fitted to another collection or with another seed or options"):
+        with pytest.raises(
+            records.DataError, match="fitted to another collection or with another seed or options"
+        ):
             demo._fitted(**arguments | other)
 
 

@@ -49,31 +49,50 @@ def site(tmp_path_factory):
     """The built site."""
     out = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", out]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "JUPYTER_PLATFORM_DIRS": "1"}, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "JUPYTER_PLATFORM_DIRS": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr[-3000:]
     return out
 
 
 def dead_links(site):
     """(page, target) of links inside the site that lead nowhere."""
-    pages = {path.resolve(): Links(path.read_text(encoding="utf-8")) for path in site.rglob("*.html") if path.name != "404.html"}
+    pages = {
+        path.resolve(): Links(path.read_text(encoding="utf-8"))
+        for path in site.rglob("*.html")
+        if path.name != "404.html"
+    }
     dead = []
     for page, links in pages.items():
         for target in links.targets:
             parts = urllib.parse.urlsplit(target)
             if parts.scheme or parts.netloc:
                 continue
-            place = (page.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else page
+            place = (
+                (page.parent / urllib.parse.unquote(parts.path)).resolve() if parts.path else page
+            )
             place = place / "index.html" if place.is_dir() else place
             anchor = urllib.parse.unquote(parts.fragment)
-            if not place.exists() or anchor and place in pages and anchor not in pages[place].anchors | {"__top"}:
+            if (
+                not place.exists()
+                or anchor
+                and place in pages
+                and anchor not in pages[place].anchors | {"__top"}
+            ):
                 dead.append((page.relative_to(site.resolve()).as_posix(), target))
     return dead
 
 
 def test_every_link_inside_the_site_resolves(site):
     assert dead_links(site) == []
-    (site / "control.html").write_text('<a href="no/such/page/">x</a><a href="index.html#no-such-place">y</a>')
+    (site / "control.html").write_text(
+        '<a href="no/such/page/">x</a><a href="index.html#no-such-place">y</a>'
+    )
     assert len(dead_links(site)) == 2
     (site / "control.html").unlink()
 
@@ -87,31 +106,50 @@ def test_every_system_has_a_page_with_its_figure_and_its_deviations(site):
 
 def test_every_notebook_has_a_page(site):
     for source in (ROOT / "colab").glob("*.py"):
-        assert "Open in Colab" in (site / "notebooks" / source.stem / "index.html").read_text(encoding="utf-8")
+        assert "Open in Colab" in (site / "notebooks" / source.stem / "index.html").read_text(
+            encoding="utf-8"
+        )
 
 
 def test_the_site_has_every_page_in_its_navigation(site):
     text = (site / "index.html").read_text(encoding="utf-8")
-    for page in (*(f"systems/{name}/" for name in recipes.names()), *(f"notebooks/{source.stem}/" for source in (ROOT / "colab").glob("*.py"))):
+    for page in (
+        *(f"systems/{name}/" for name in recipes.names()),
+        *(f"notebooks/{source.stem}/" for source in (ROOT / "colab").glob("*.py")),
+    ):
         assert f'href="{page}"' in text
 
 
 def test_formulas_are_read_without_a_network_and_others_are_refused(site):
-    assert pages.maths(r"$0.05\,E^2[A]/p$ and $1 - p$") == "0.05\u2009<i>E</i><sup>2</sup>[<i>A</i>]/<i>p</i> and 1 \u2212 <i>p</i>"
+    assert (
+        pages.maths(r"$0.05\,E^2[A]/p$ and $1 - p$")
+        == "0.05\u2009<i>E</i><sup>2</sup>[<i>A</i>]/<i>p</i> and 1 \u2212 <i>p</i>"
+    )
     assert pages.maths("5 $ or no formula") == "5 $ or no formula"
     with pytest.raises(ValueError, match="write it in words"):
         pages.maths(r"$\frac{k}{b}$")
     for source in (ROOT / "colab").glob("*.py"):
-        assert "$" not in pages.maths("\n".join(cell.source for cell in jupytext.read(source).cells if cell.cell_type == "markdown"))
+        assert "$" not in pages.maths(
+            "\n".join(
+                cell.source for cell in jupytext.read(source).cells if cell.cell_type == "markdown"
+            )
+        )
 
 
 def executed(folder):
     """The source of a notebook of three cells, and it with outputs: text, and two pictures of which the site leaves one out."""
     drawn, (axes,) = plots.figure("x", "y")
     axes.plot([0, 1], [0, 1])
-    content = base64.b64encode(plots.save(drawn, axes, folder / "drawn.png", "a < b, and half of $p", legend=None).read_bytes()).decode()
+    content = base64.b64encode(
+        plots.save(
+            drawn, axes, folder / "drawn.png", "a < b, and half of $p", legend=None
+        ).read_bytes()
+    ).decode()
     source = folder / "99_story.py"
-    source.write_text('# %% [markdown]\n# # Story\n\n# %%\nprint("one")\n\n# %% tags=["not-on-site"]\nshow()\n', encoding="utf-8")
+    source.write_text(
+        '# %% [markdown]\n# # Story\n\n# %%\nprint("one")\n\n# %% tags=["not-on-site"]\nshow()\n',
+        encoding="utf-8",
+    )
     notebook = jupytext.read(source)
     told = nbformat.v4.new_output("stream", name="stdout", text="running on 1 x cpu\n")
     shown = nbformat.v4.new_output("display_data", data={"image/png": content})
@@ -121,18 +159,34 @@ def executed(folder):
 
 def test_what_a_notebook_shows_is_on_its_page_with_its_finding_and_where_it_is_from(tmp_path):
     source, notebook = executed(tmp_path)
-    about = {"setting": "full", "machine": "2 cores, 1 x cpu", "date": "2026-01-01", "seconds": 1234}
+    about = {
+        "setting": "full",
+        "machine": "2 cores, 1 x cpu",
+        "date": "2026-01-01",
+        "seconds": 1234,
+    }
     pictures.store(source, notebook, about, tmp_path / "kept")
     note, (first, second) = pictures.shown(source, tmp_path / "kept")
     assert "full run of 2026-01-01 on 2 cores, 1 x cpu, 1,234 s" in note and "changed" not in note
-    assert "running on 1 x cpu" in first and "<figcaption>a &lt; b, and half of $p</figcaption>" in first and "99_story-1.png" in first
+    assert (
+        "running on 1 x cpu" in first
+        and "<figcaption>a &lt; b, and half of $p</figcaption>" in first
+        and "99_story-1.png" in first
+    )
     assert second == "" and len(list((tmp_path / "kept").glob("*.png"))) == 1
-    assert (tmp_path / "kept" / "99_story-1.png").stat().st_size < (tmp_path / "drawn.png").stat().st_size / 2
+    assert (tmp_path / "kept" / "99_story-1.png").stat().st_size < (
+        tmp_path / "drawn.png"
+    ).stat().st_size / 2
 
 
 def test_the_small_setting_is_never_shown_as_a_result(tmp_path):
     source, notebook = executed(tmp_path)
-    pictures.store(source, notebook, {"setting": "small", "machine": "2 cores", "date": "2026-01-01", "seconds": 9}, tmp_path)
+    pictures.store(
+        source,
+        notebook,
+        {"setting": "small", "machine": "2 cores", "date": "2026-01-01", "seconds": 9},
+        tmp_path,
+    )
     note, (first, _) = pictures.shown(source, tmp_path)
     assert "Not results" in note and "make pictures NOTEBOOKS=99_story" in note
     assert "<figcaption>Small setting, no result: a &lt; b" in first
@@ -140,7 +194,12 @@ def test_the_small_setting_is_never_shown_as_a_result(tmp_path):
 
 def test_outputs_of_other_code_say_so_and_those_of_other_cells_are_not_shown(tmp_path):
     source, notebook = executed(tmp_path)
-    pictures.store(source, notebook, {"setting": "full", "machine": "2 cores", "date": "2026-01-01", "seconds": 9}, tmp_path)
+    pictures.store(
+        source,
+        notebook,
+        {"setting": "full", "machine": "2 cores", "date": "2026-01-01", "seconds": 9},
+        tmp_path,
+    )
     text = source.read_text(encoding="utf-8")
     source.write_text(text.replace("one", "two"), encoding="utf-8")
     assert "code has changed since" in pictures.shown(source, tmp_path)[0]

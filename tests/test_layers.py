@@ -13,7 +13,16 @@ BELOW_RECIPES = {
     *("zoo.nets", "zoo.objectives", "zoo.train"),  # model
     *("zoo.records", "zoo.data", "zoo.evaluate"),  # data
 }
-BELOW_CLI = {"zoo.records", "zoo.data", "zoo.evaluate", "zoo.train", "zoo.recipes", "zoo.stored", "zoo.given", "zoo.verbs"}
+BELOW_CLI = {
+    "zoo.records",
+    "zoo.data",
+    "zoo.evaluate",
+    "zoo.train",
+    "zoo.recipes",
+    "zoo.stored",
+    "zoo.given",
+    "zoo.verbs",
+}
 ALLOWED = {
     "zoo": {"zoo.evaluate"},  # __init__.py alone, which frees the name for the verb
     "zoo.records": set(),
@@ -33,8 +42,25 @@ ALLOWED = {
     "zoo.run_report": BELOW_CLI | {"zoo.run_sections"},
     "zoo.exported": {"zoo.docids", "zoo.index", "zoo.nets", "zoo.records"},  # what a launcher reads
     "zoo.transfer": BELOW_CLI | {"zoo.exported", "zoo.docids", "zoo.index"},
-    "zoo.launch": {"zoo.launch", "zoo.exported", "zoo.docids", "zoo.index", "zoo.search", "zoo.nets", "zoo.data", "zoo.records"},
-    "zoo.cli": BELOW_CLI | {"zoo.demo", "zoo.run_report", "zoo.cli_data", "zoo.cli_parser", "zoo.exported", "zoo.transfer"},
+    "zoo.launch": {
+        "zoo.launch",
+        "zoo.exported",
+        "zoo.docids",
+        "zoo.index",
+        "zoo.search",
+        "zoo.nets",
+        "zoo.data",
+        "zoo.records",
+    },
+    "zoo.cli": BELOW_CLI
+    | {
+        "zoo.demo",
+        "zoo.run_report",
+        "zoo.cli_data",
+        "zoo.cli_parser",
+        "zoo.exported",
+        "zoo.transfer",
+    },
     "zoo.cli_parser": {"zoo.recipes"},
     "zoo.cli_data": {"zoo.records", "zoo.data", "zoo.evaluate", "zoo.recipes", "zoo.train"},
     "zoo.demo": BELOW_CLI | {"zoo.cli"},
@@ -44,10 +70,13 @@ ALLOWED = {
 EXCEPTIONS = {  # files that reach further than their package, and why
     "theory/claims/multi_vector.py": {"zoo.nets"},  # its claim is about the decoder itself
     "theory/explain.py": {"zoo.stored"},  # reads what `zoo fit` wrote
-    **{f"theory/{name}.py": {"zoo.data"} for name in ("cli", "plots", "report")},  # write files whole or not at all
+    # write files whole or not at all
+    **{f"theory/{name}.py": {"zoo.data"} for name in ("cli", "plots", "report")},
 }
-HEAVY = ("tensorflow", "tensorflow_datasets", "torch", "t5x", "seqio", "gin")  # zoo.data.tfds and zoo.launch may
-NAMELESS = ("utils", "util", "helpers", "helper", "common", "misc", "base", "tools", "core")  # names that name no idea
+# zoo.data.tfds and zoo.launch may
+HEAVY = ("tensorflow", "tensorflow_datasets", "torch", "t5x", "seqio", "gin")
+# names that name no idea
+NAMELESS = ("utils", "util", "helpers", "helper", "common", "misc", "base", "tools", "core")
 MOST_LINES = 500
 
 
@@ -84,7 +113,11 @@ def files_of(package):
 
 
 def sources():
-    return sorted(path for folder in ("zoo", "theory", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+    return sorted(
+        path
+        for folder in ("zoo", "theory", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+    )
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -92,8 +125,14 @@ def test_a_package_imports_only_what_lies_below_it(package):
     files = files_of(package)
     assert files
     for file in files:
-        extra = imports_of(file.read_text()) - ALLOWED[package] - EXCEPTIONS.get(file.relative_to(ROOT).as_posix(), set())
-        assert not extra, f"{file.relative_to(ROOT)} imports {sorted(extra)}; allowed: {sorted(ALLOWED[package])}"
+        extra = (
+            imports_of(file.read_text())
+            - ALLOWED[package]
+            - EXCEPTIONS.get(file.relative_to(ROOT).as_posix(), set())
+        )
+        assert not extra, (
+            f"{file.relative_to(ROOT)} imports {sorted(extra)}; allowed: {sorted(ALLOWED[package])}"
+        )
 
 
 def test_every_file_has_a_row_in_the_table():
@@ -105,36 +144,66 @@ def test_every_file_has_a_row_in_the_table():
 
 @pytest.mark.parametrize(
     ("package", "never"),
-    (("zoo.search", "zoo.nets"), ("zoo.nets", "zoo.search"), ("zoo.nets", "zoo.docids"), ("zoo.train", "zoo.nets"), ("theory", "zoo.nets"),
-     ("theory", "zoo.recipes"), *((package, "theory") for package in ALLOWED if package != "theory")),
-)  # fmt: skip
+    (
+        ("zoo.search", "zoo.nets"),
+        ("zoo.nets", "zoo.search"),
+        ("zoo.nets", "zoo.docids"),
+        ("zoo.train", "zoo.nets"),
+        ("theory", "zoo.nets"),
+        ("theory", "zoo.recipes"),
+        *((package, "theory") for package in ALLOWED if package != "theory"),
+    ),
+)
 def test_the_table_itself_keeps_the_columns_apart(package, never):
     assert never not in ALLOWED[package]
 
 
 def test_no_heavy_framework_is_imported():
     for file in sources():
-        if file.relative_to(ROOT).as_posix() != "zoo/data/tfds.py" and not {"launch", "benchmarks"} & set(file.parts):  # peers are measured in benchmarks
+        # peers are measured in benchmarks
+        if file.relative_to(ROOT).as_posix() != "zoo/data/tfds.py" and not {
+            "launch",
+            "benchmarks",
+        } & set(file.parts):
             found = top_levels_of(file.read_text()) & set(HEAVY)
-            assert not found, f"{file.relative_to(ROOT)} imports {sorted(found)}; that belongs in zoo/launch or zoo/data/tfds.py"
+            assert not found, (
+                f"{file.relative_to(ROOT)} imports {sorted(found)}; that belongs in zoo/launch or zoo/data/tfds.py"
+            )
 
 
 def test_no_file_is_long_or_has_a_name_that_says_nothing():
     for file in sources():
         lines = len(file.read_text().splitlines())
-        assert lines <= MOST_LINES, f"{file.relative_to(ROOT)} has {lines} lines; split it at an idea"
-        names = [part.removesuffix(".py").removeprefix("test_") for part in file.relative_to(ROOT).parts]
-        assert not set(names) & set(NAMELESS), f"{file.relative_to(ROOT)}: name it after what it holds"
+        assert lines <= MOST_LINES, (
+            f"{file.relative_to(ROOT)} has {lines} lines; split it at an idea"
+        )
+        names = [
+            part.removesuffix(".py").removeprefix("test_") for part in file.relative_to(ROOT).parts
+        ]
+        assert not set(names) & set(NAMELESS), (
+            f"{file.relative_to(ROOT)}: name it after what it holds"
+        )
 
 
 def test_package_files_hold_one_line_of_docstring():
     for file in sources():
-        if file.name == "__init__.py" and file.parent not in (ROOT / "zoo", ROOT / "zoo" / "recipes", ROOT / "theory", ROOT / "theory" / "claims"):
+        if file.name == "__init__.py" and file.parent not in (
+            ROOT / "zoo",
+            ROOT / "zoo" / "recipes",
+            ROOT / "theory",
+            ROOT / "theory" / "claims",
+        ):
             (only,) = ast.parse(file.read_text()).body
-            assert ast.get_docstring(ast.parse(file.read_text())), f"{file.relative_to(ROOT)}: {ast.unparse(only)}"
+            assert ast.get_docstring(ast.parse(file.read_text())), (
+                f"{file.relative_to(ROOT)}: {ast.unparse(only)}"
+            )
 
 
 def test_every_form_of_import_is_seen():
     source = "import zoo.nets.heads\nfrom zoo import search\ndef f():\n    from zoo.recipes.dsi import fit\n    import theory, numpy"
     assert imports_of(source) == {"zoo.nets", "zoo.search", "zoo.recipes", "theory"}
-    assert top_levels_of("def f():\n    from torch.nn import functional\nimport a.b, jax") == {"torch", "a", "jax"}
+    assert top_levels_of("def f():\n    from torch.nn import functional\nimport a.b, jax") == {
+        "torch",
+        "a",
+        "jax",
+    }

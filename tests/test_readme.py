@@ -22,13 +22,18 @@ TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def benchmark(name):
     """The module of a file in benchmarks/."""
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look themselves up
+    spec = importlib.util.spec_from_file_location(
+        f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py"
+    )
+    # where dataclasses look themselves up
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-readme, recommend, search, decode_trie = map(benchmark, ("readme", "recommend", "results", "decode_trie"))
+readme, recommend, search, decode_trie = map(
+    benchmark, ("readme", "recommend", "results", "decode_trie")
+)
 
 
 def test_the_results_are_those_of_the_recorded_run():
@@ -43,7 +48,9 @@ def test_the_table_of_the_recorded_run_shows_its_numbers():
     results = json.loads(readme.RESULTS.read_text(encoding="utf-8"))
     for name, run in results["runs"].items():
         (row,) = (line for line in results["table"].splitlines() if line.startswith(f"| {name} |"))
-        assert f"{run['Success@10']:.3f}".lstrip("0") in row.replace("*", "").replace("0.", "."), row
+        assert f"{run['Success@10']:.3f}".lstrip("0") in row.replace("*", "").replace("0.", "."), (
+            row
+        )
 
 
 def test_the_rows_of_recommendation_are_those_of_the_recorded_run():
@@ -55,17 +62,23 @@ def test_the_rows_of_recommendation_are_those_of_the_recorded_run():
 
 def test_the_search_systems_results_are_those_of_the_stored_runs():
     assert search.replaced(TEXT) == TEXT
-    assert search.replaced(TEXT.replace(search.OPEN, search.OPEN + "\nmore")) == TEXT  # control: what differs is put right
+    # control: what differs is put right
+    assert search.replaced(TEXT.replace(search.OPEN, search.OPEN + "\nmore")) == TEXT
 
 
 def test_the_rows_of_decoding_are_those_of_the_recorded_run(tmp_path):
     rows = decode_trie.rows_in(decode_trie.KEPT)
     assert decode_trie.replaced(TEXT, rows) == TEXT
     half_written = tmp_path / "rows.jsonl"
-    shown = lambda line: (json.loads(line)["length"], json.loads(line)["beam"], json.loads(line)["batch"]) == (4, 50, 8)
-    lines = sorted(decode_trie.KEPT.read_text(encoding="utf-8").splitlines(), key=shown)  # the last is one of the table's
+    shown = lambda line: (
+        (json.loads(line)["length"], json.loads(line)["beam"], json.loads(line)["batch"])
+        == (4, 50, 8)
+    )
+    # the last is one of the table's
+    lines = sorted(decode_trie.KEPT.read_text(encoding="utf-8").splitlines(), key=shown)
     half_written.write_text("\n".join(lines)[:-20], encoding="utf-8")
-    assert decode_trie.replaced(TEXT, decode_trie.rows_in(half_written)) != TEXT  # control, and the last line counts as none
+    # control, and the last line counts as none
+    assert decode_trie.replaced(TEXT, decode_trie.rows_in(half_written)) != TEXT
 
 
 def named_in(section):
@@ -93,12 +106,24 @@ def test_the_number_of_claims_is_right():
     assert len(claims.names()) == 20 and "checks twenty claims" in TEXT
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?<![\w/.-])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT)) - {"zoo/recipes/NAME.py"}))
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        set(
+            re.findall(
+                r"(?<![\w/.-])((?:zoo|tests|theory|configs|colab|benchmarks)/[\w/.]*\w)", TEXT
+            )
+        )
+        - {"zoo/recipes/NAME.py"}
+    ),
+)
 def test_every_path_that_is_named_exists(path):
     assert (ROOT / path).exists()
 
 
-def test_the_lines_on_what_may_be_answered_run_and_print_what_they_say(tmp_path, monkeypatch, capsys):
+def test_the_lines_on_what_may_be_answered_run_and_print_what_they_say(
+    tmp_path, monkeypatch, capsys
+):
     (text,) = re.findall(r"^## What may be answered\n(.*?)(?=^## )", TEXT, re.MULTILINE | re.DOTALL)
     (code,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
@@ -109,8 +134,15 @@ def test_the_lines_on_what_may_be_answered_run_and_print_what_they_say(tmp_path,
 
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
-COMMAND = re.compile(r"^(?:    )?(?:[A-Z_]+=\S+ |srun )*(?:\.venv/bin/)?(?:python -m )?(zoo|theory|make) (.+)")
-SHOWN = [(path.name, *found.groups()) for path in PAGES for line in path.read_text("utf-8").replace("\\\n", " ").splitlines() if (found := COMMAND.match(line))]
+COMMAND = re.compile(
+    r"^(?:    )?(?:[A-Z_]+=\S+ |srun )*(?:\.venv/bin/)?(?:python -m )?(zoo|theory|make) (.+)"
+)
+SHOWN = [
+    (path.name, *found.groups())
+    for path in PAGES
+    for line in path.read_text("utf-8").replace("\\\n", " ").splitlines()
+    if (found := COMMAND.match(line))
+]
 
 
 def test_commands_are_found():
@@ -124,5 +156,9 @@ def test_every_command_that_is_shown_has_a_parser_that_takes_it(where, program, 
         assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8")
         return
     parsed = {"zoo": cli_parser.parser, "theory": theory_cli._parser}[program]().parse_args(words)
-    options = {field.name for name in recipes.names() for field in dataclasses.fields(recipes.get(name).presets["small"])}
+    options = {
+        field.name
+        for name in recipes.names()
+        for field in dataclasses.fields(recipes.get(name).presets["small"])
+    }
     assert {setting.partition("=")[0] for setting in getattr(parsed, "set", [])} <= options

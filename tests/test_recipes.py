@@ -22,7 +22,9 @@ ODD = {  # by what a system asks for
     "text": ("qwertz", "?", "Übergrößenträger 東京 🙂", "bab " * 500),
     "history": (["d0"], ["d39", "d39"], [f"d{row}" for row in range(40)], ["d3", "d17"] * 250),
 }
-LEARNED = {"popularity": 0.05, "semanticknn": 0.0}  # Success@1 on held-out walks, that words tell nothing of; of all others .6, where the best possible is about .8
+# Success@1 on held-out walks, that words tell nothing of; of all others .6, where the best possible
+# is about .8
+LEARNED = {"popularity": 0.05, "semanticknn": 0.0}
 
 every_recipe = pytest.mark.parametrize("name", recipes.names())
 
@@ -31,7 +33,10 @@ def fingerprint(fitted):
     """SHA-256 of every leaf of the state, by path."""
     leaves = jax.tree.leaves_with_path(dict(fitted.state))
     content = lambda leaf: leaf.encode() if isinstance(leaf, str) else np.asarray(leaf).tobytes()
-    return {jax.tree_util.keystr(path): hashlib.sha256(content(leaf)).hexdigest() for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path): hashlib.sha256(content(leaf)).hexdigest()
+        for path, leaf in leaves
+    }
 
 
 @contextlib.contextmanager
@@ -106,7 +111,9 @@ def hurried(data):
 def test_it_memorises_200_documents_or_learns_the_walks(name, data, memorised):
     queries, qrels = learnt(data(name))
     found = measures.evaluate(zoo.retrieve(memorised(name), queries, 10), qrels, ("Success@1",))
-    assert found["Success@1"] >= (0.95 if recipes.get(name).asks == "text" else LEARNED.get(name, 0.6))
+    assert found["Success@1"] >= (
+        0.95 if recipes.get(name).asks == "text" else LEARNED.get(name, 0.6)
+    )
 
 
 @every_recipe
@@ -130,7 +137,12 @@ def test_answers_are_valid_unique_and_sorted(name, k, data, hurried):
 @pytest.mark.parametrize("number", range(4))
 def test_one_odd_query_gets_valid_answers_or_none(name, number, data, hurried):
     odd = ODD[recipes.get(name).asks][number]
-    check_ranking(zoo.retrieve(hurried(name), odd, 10), records.Queries.of("numbered 0"), data(name).corpus, 10)
+    check_ranking(
+        zoo.retrieve(hurried(name), odd, 10),
+        records.Queries.of("numbered 0"),
+        data(name).corpus,
+        10,
+    )
 
 
 @every_recipe
@@ -140,7 +152,8 @@ def test_an_answer_does_not_depend_on_the_other_queries(name, data, hurried):
     for row in (0, SPREAD - 2, SPREAD - 1):
         alone = zoo.retrieve(hurried(name), asked.take([row]), 5)
         np.testing.assert_array_equal(alone.documents[0], together.documents[row])
-        np.testing.assert_allclose(alone.scores[0], together.scores[row], rtol=1e-5)  # rounding of sums in another order
+        # rounding of sums in another order
+        np.testing.assert_allclose(alone.scores[0], together.scores[row], rtol=1e-5)
 
 
 @every_recipe
@@ -172,13 +185,20 @@ def poisoned(given):
     if isinstance(given, records.Interactions):
         items = given.histories.items.copy()
         items[given.histories.starts[1:] - 1] = 0
-        return dataclasses.replace(given, histories=dataclasses.replace(given.histories, items=items))
+        return dataclasses.replace(
+            given, histories=dataclasses.replace(given.histories, items=items)
+        )
     grades = {f"x{row}": {f"d{row}": 1} for row in range(200)}
     texts = tuple(given.queries.texts) + tuple(f"poison{row}" for row in range(200))
     return dataclasses.replace(
         given,
         queries=records.Queries((*given.queries.ids, *grades), texts),
-        qrels={**given.qrels, "test": records.Qrels(grades | {query: {"d0": 1} for query in given.qrels["test"].grades})},
+        qrels={
+            **given.qrels,
+            "test": records.Qrels(
+                grades | {query: {"d0": 1} for query in given.qrels["test"].grades}
+            ),
+        },
     )
 
 
@@ -216,18 +236,28 @@ def test_other_documents_or_another_seed_give_another_system(name, data, hurried
 def test_the_way_of_a_beam_ends_in_the_answers(name, data, hurried):
     fitted = hurried(name)
     queries, _ = data(name).split("dev")
-    first = {"text": queries.texts[0] if hasattr(queries, "texts") else "", "history": ["d3", "d17"]}[recipes.get(name).asks]
+    first = {
+        "text": queries.texts[0] if hasattr(queries, "texts") else "",
+        "history": ["d3", "d17"],
+    }[recipes.get(name).asks]
     if recipes.get(name).reads is None:
         with pytest.raises(records.DataError, match="generates no identifiers"):
             zoo.path(fitted, first)
         return
     way = zoo.path(fitted, first, width=4)
-    options = {"beam": 4} | {option: value for option, value in {"filter": "no", "first_beam": 0}.items() if option in recipes.get(name).answering}
+    options = {"beam": 4} | {
+        option: value
+        for option, value in {"filter": "no", "first_beam": 0}.items()
+        if option in recipes.get(name).answering
+    }
     answers = zoo.retrieve(zoo.adjusted(fitted, options), [first], 4)
     np.testing.assert_array_equal(way.documents, answers.documents[0])
-    np.testing.assert_allclose(way.levels[-1].score, answers.scores[0], rtol=1e-5)  # another program, so sums in another order
+    # another program, so sums in another order
+    np.testing.assert_allclose(way.levels[-1].score, answers.scores[0], rtol=1e-5)
     for shallow, deep in zip(way.levels, way.levels[1:]):
-        assert {tuple(row[:-1]) for row in deep.token.tolist()} <= {tuple(row) for row in shallow.token.tolist()}
+        assert {tuple(row[:-1]) for row in deep.token.tolist()} <= {
+            tuple(row) for row in shallow.token.tolist()
+        }
 
 
 @every_recipe
@@ -246,7 +276,11 @@ def test_it_survives_being_saved_and_loaded(name, data, hurried, tmp_path):
 
 @every_recipe
 def test_it_refuses_the_other_kind_of_data_and_of_query(name, collection, walks, hurried):
-    other, query = (collection, "a text") if recipes.get(name).asks == "history" else (walks, records.Histories.of(walks.corpus, ["d0"]))
+    other, query = (
+        (collection, "a text")
+        if recipes.get(name).asks == "history"
+        else (walks, records.Histories.of(walks.corpus, ["d0"]))
+    )
     with pytest.raises(records.DataError, match=f"{name} learns from"):
         quick(name, other)
     with pytest.raises(records.DataError, match=f"{name} learns from"):
@@ -261,7 +295,11 @@ def test_a_damaged_file_is_refused(name, hurried, tmp_path):
     zoo.save(hurried(name), system)
     for path in [path for path in system.rglob("*") if path.is_file()]:
         whole = path.read_bytes()
-        for damaged in (whole[: len(whole) // 2], whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:] if len(whole) > 1 else b"xx", None):
+        for damaged in (
+            whole[: len(whole) // 2],
+            whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:] if len(whole) > 1 else b"xx",
+            None,
+        ):
             path.unlink() if damaged is None else path.write_bytes(damaged)
             with pytest.raises(records.DataError) as refused:
                 zoo.load(system)
@@ -282,7 +320,9 @@ def test_every_size_is_there_and_says_what_it_is(name):
         text = {option: str(value) for option, value in stored.items()}
         assert recipes.configure(recipe, size, text) == preset
     assert any(year in recipe.paper for year in map(str, range(1970, 2100)))
-    assert recipe.deviations and all(isinstance(line, str) and len(line) > 20 for line in recipe.deviations)
+    assert recipe.deviations and all(
+        isinstance(line, str) and len(line) > 20 for line in recipe.deviations
+    )
 
 
 @every_recipe
@@ -290,7 +330,9 @@ def test_options_that_do_not_exist_or_do_not_fit_are_refused(name):
     recipe = recipes.get(name)
     with pytest.raises(records.DataError, match="no option 'colour'; expected one of: .*"):
         recipes.configure(recipe, "tiny", {"colour": "red"})
-    with pytest.raises(records.DataError, match="no size 'huge'; expected one of: tiny, small, base, paper"):
+    with pytest.raises(
+        records.DataError, match="no size 'huge'; expected one of: tiny, small, base, paper"
+    ):
         recipes.configure(recipe, "huge", {})
     for option, value in dataclasses.asdict(recipe.presets["tiny"]).items():
         if not isinstance(value, str):
@@ -300,5 +342,7 @@ def test_options_that_do_not_exist_or_do_not_fit_are_refused(name):
 
 
 def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do():
-    with pytest.raises(records.DataError, match="no recipe 'dsl'; expected one of: " + ", ".join(recipes.names())):
+    with pytest.raises(
+        records.DataError, match="no recipe 'dsl'; expected one of: " + ", ".join(recipes.names())
+    ):
         recipes.get("dsl")

@@ -18,19 +18,37 @@ def folders(tmp_path_factory):
     assert cli.main(["data", "get", "toy-walks", "--out", str(place / "data")]) == 0
     with open(place / "data" / "sequences.txt", "a") as out:
         out.write("short d1 d2\n")
-    assert cli.main(["fit", "markov", "--data", str(place / "data"), "--out", str(place / "markov")]) == 0
+    assert (
+        cli.main(["fit", "markov", "--data", str(place / "data"), "--out", str(place / "markov")])
+        == 0
+    )
     return place / "data", place / "markov"
 
 
 def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
     data, system = folders
-    assert cli.main(["evaluate", str(system), "--data", str(data), "--json", str(tmp_path / "out.json"), "--run", str(tmp_path / "out.trec")]) == 0
+    assert (
+        cli.main(
+            [
+                "evaluate",
+                str(system),
+                "--data",
+                str(data),
+                "--json",
+                str(tmp_path / "out.json"),
+                "--run",
+                str(tmp_path / "out.trec"),
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
     walks = histories.read(data)
     fitted = zoo.load(system)
     asked, qrels = walks.split("test")
     targets = recommend.targets(qrels, asked.ids, walks.corpus)
-    places = recommend.places_in(zoo.retrieve(fitted, asked, 40), targets)  # all 40 items: no tie is cut
+    # all 40 items: no tie is cut
+    places = recommend.places_in(zoo.retrieve(fitted, asked, 40), targets)
     wanted = {name: values.mean() for name, values in recommend.per_query(places).items()}
     stored = json.loads((tmp_path / "out.json").read_text())
     assert stored["measures"] == pytest.approx(stored["measures"] | wanted)
@@ -41,26 +59,44 @@ def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
 
 
 def test_fit_says_how_many_users_were_left_out(folders, capsys, tmp_path):
-    assert cli.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")]) == 0
+    assert (
+        cli.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")])
+        == 0
+    )
     said = capsys.readouterr().out
-    assert "200 users (1 left out for fewer than 3 events)" in said and "at the time of another" not in said
+    assert (
+        "200 users (1 left out for fewer than 3 events)" in said
+        and "at the time of another" not in said
+    )
 
 
 def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    (data / "interactions.csv").write_text("user_id,item_id,timestamp,rating\nu,a,1,5\nu,b,2,1\nu,a,2,3\nv,c,9,4\nv,b,8,4\nv,c,7,2\n")
+    (data / "interactions.csv").write_text(
+        "user_id,item_id,timestamp,rating\nu,a,1,5\nu,b,2,1\nu,a,2,3\nv,c,9,4\nv,b,8,4\nv,c,7,2\n"
+    )
     assert cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "new")]) == 0
     said = capsys.readouterr().out
-    assert "2 users, 6 events; 2 at the time of another of their user, in the order of the file; 2 of an item that their user had before" in said
+    assert (
+        "2 users, 6 events; 2 at the time of another of their user, in the order of the file; 2 of an item that their user had before"
+        in said
+    )
 
 
 def test_data_with_new_items_is_written(folders, capsys, tmp_path):
-    assert cli.main(["data", "cold", str(folders[0]), "--share", "0.2", "--out", str(tmp_path / "cold")]) == 0
+    assert (
+        cli.main(
+            ["data", "cold", str(folders[0]), "--share", "0.2", "--out", str(tmp_path / "cold")]
+        )
+        == 0
+    )
     assert "40 items" in capsys.readouterr().out
     found = histories.read(tmp_path / "cold")
     learned = np.bincount(found.without("test").histories.items, minlength=40)
-    assert found.corpus.ids == histories.read(folders[0]).corpus.ids and 0 < (learned == 0).sum() <= 8
+    assert (
+        found.corpus.ids == histories.read(folders[0]).corpus.ids and 0 < (learned == 0).sum() <= 8
+    )
     assert cli.main(["data", "cold", "toy", "--out", str(tmp_path / "other")]) == 2
     assert "has queries" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
@@ -75,9 +111,30 @@ def test_options_of_answering_change_without_a_new_fit(folders, capsys, tmp_path
     assert cli.main(["evaluate", str(system), "--data", str(data), "--set", "window=3"]) == 2
     assert "settled when the system was fitted" in capsys.readouterr().err
     (tmp_path / "kinds.txt").write_text("".join(f"kind{row % 2}\n" for row in range(40)))
-    assert cli.main(["evaluate", str(system), "--data", str(data), "--set", "filter=true", "--categories", str(tmp_path / "kinds.txt")]) == 0
+    assert (
+        cli.main(
+            [
+                "evaluate",
+                str(system),
+                "--data",
+                str(data),
+                "--set",
+                "filter=true",
+                "--categories",
+                str(tmp_path / "kinds.txt"),
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
-    spread = exposure.entropy(zoo.retrieve(zoo.adjusted(zoo.load(system), {"filter": True}), histories.read(data).split("test")[0], 10), [f"{row % 2}" for row in range(40)])
+    spread = exposure.entropy(
+        zoo.retrieve(
+            zoo.adjusted(zoo.load(system), {"filter": True}),
+            histories.read(data).split("test")[0],
+            10,
+        ),
+        [f"{row % 2}" for row in range(40)],
+    )
     assert f"Entropy@10 {spread:.3f}" in said
 
 
@@ -89,7 +146,9 @@ def test_retrieve_takes_a_history(folders, capsys):
     ranking = zoo.retrieve(fitted, ["d3", "d5"], 2)
     titles = dict(zip(fitted.documents.ids, fitted.documents.titles))
     assert ranking.titled(0) == [(name, titles[name], score) for name, score in ranking.answers(0)]
-    assert all(title and title in line for (_, title, _), line in zip(ranking.titled(0), printed[1:]))
+    assert all(
+        title and title in line for (_, title, _), line in zip(ranking.titled(0), printed[1:])
+    )
     assert printed[0] == "d3, d5" and len(printed) == 3
     assert [line.split()[2] for line in printed[1:]] == [name for name, _ in ranking.answers(0)]
 
@@ -118,8 +177,23 @@ def test_python_refuses_an_empty_history(folders):
 
 def test_compare_pairs_systems_that_recommend(folders, capsys, tmp_path):
     data, system = folders
-    assert cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "popularity")]) == 0
-    assert cli.main(["compare", str(tmp_path / "popularity"), str(system), "--data", str(data), "--markdown"]) == 0
+    assert (
+        cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "popularity")])
+        == 0
+    )
+    assert (
+        cli.main(
+            [
+                "compare",
+                str(tmp_path / "popularity"),
+                str(system),
+                "--data",
+                str(data),
+                "--markdown",
+            ]
+        )
+        == 0
+    )
     assert "markov wins: nDCG@10" in capsys.readouterr().out
 
 
@@ -128,10 +202,16 @@ def test_dev_is_asked_without_the_last_event(folders):
     walks = toy.interactions()
     items = walks.histories.items.copy()
     items[walks.histories.starts[1:] - 1] = 0
-    poisoned = records.Interactions("poisoned", walks.corpus, records.Histories(walks.histories.ids, items, walks.histories.starts))
+    poisoned = records.Interactions(
+        "poisoned",
+        walks.corpus,
+        records.Histories(walks.histories.ids, items, walks.histories.starts),
+    )
     fitted = zoo.fit("markov", walks, quiet=True)
     for split, same in (("dev", True), ("test", False)):
-        one, other = (zoo.evaluate(fitted, given, split=split).per_query["RR"] for given in (walks, poisoned))
+        one, other = (
+            zoo.evaluate(fitted, given, split=split).per_query["RR"] for given in (walks, poisoned)
+        )
         assert np.array_equal(one, other) == same
 
 
@@ -169,7 +249,11 @@ def test_a_run_is_another_if_a_fit_would_see_another_event(tmp_path):
         items = walks.histories.items.copy()
         if place is not None:
             items[place] = (items[place] + 1) % 40
-        given = records.Interactions("toy", walks.corpus, records.Histories(walks.histories.ids, items, walks.histories.starts))
+        given = records.Interactions(
+            "toy",
+            walks.corpus,
+            records.Histories(walks.histories.ids, items, walks.histories.starts),
+        )
         zoo.fit("popularity", given, out=tmp_path / name, quiet=True)
         noted[name] = json.loads((tmp_path / name / "run.json").read_text())["data"]
     assert noted["same"] == noted["last"] != noted["first"]
@@ -179,7 +263,14 @@ def test_a_run_is_another_if_a_fit_would_see_another_event(tmp_path):
 def generative(folders):
     """A TIGER of few steps, whose codes many items share: 4 codes once, for 40 items."""
     options = {"levels": 1, "codes": 4, "fewest_steps": 20, "most_steps": 20}
-    return zoo.fit("tiger", folders[0], size="tiny", options=options, out=folders[0].parent / "tiger", quiet=True)
+    return zoo.fit(
+        "tiger",
+        folders[0],
+        size="tiny",
+        options=options,
+        out=folders[0].parent / "tiger",
+        quiet=True,
+    )
 
 
 def test_items_and_identifiers_are_measured_side_by_side(generative, folders, capsys):
@@ -189,26 +280,45 @@ def test_items_and_identifiers_are_measured_side_by_side(generative, folders, ca
     targets = recommend.targets(qrels, asked.ids, generative.documents)
     codes = np.asarray(generative.state["docids"]["tokens"])[:, :1]
     assert len(np.unique(codes)) == 4
-    wanted = recommend.per_query(recommend.identifier_places(zoo.retrieve(generative, asked, 100), codes, targets))
+    wanted = recommend.per_query(
+        recommend.identifier_places(zoo.retrieve(generative, asked, 100), codes, targets)
+    )
     for name, values in result.by_identifier.items():
         np.testing.assert_array_equal(values, wanted[name])
         assert result.measures[f"{name} by identifier"] == values.mean() >= result.measures[name]
     assert result.measures["R@5 by identifier"] == 1 > result.measures["R@5"]
     tiger, markov = str(folders[0].parent / "tiger"), str(folders[1])
     assert cli.main(["evaluate", tiger, "--data", str(folders[0]), "--split", "dev"]) == 0
-    assert f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}" in capsys.readouterr().out
+    assert (
+        f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}"
+        in capsys.readouterr().out
+    )
     assert cli.main(["compare", tiger, markov, "--data", str(folders[0]), "--split", "dev"]) == 0
     table = [line.split() for line in capsys.readouterr().out.split("\n\n")[1].splitlines()]
-    assert " ".join(table[0]) == "system coverage@10 Gini@10 invalid R@10 head R@10 middle R@10 tail R@10 by id nDCG@10 by id"
+    assert (
+        " ".join(table[0])
+        == "system coverage@10 Gini@10 invalid R@10 head R@10 middle R@10 tail R@10 by id nDCG@10 by id"
+    )
     shown = dict(zip((row[0] for row in table[2:]), (row[1:] for row in table[2:])))
-    names = ("coverage@10", "gini@10", "invalid_share", "R@10 head", "R@10 middle", "R@10 tail", "R@10 by identifier", "nDCG@10 by identifier")
+    names = (
+        "coverage@10",
+        "gini@10",
+        "invalid_share",
+        "R@10 head",
+        "R@10 middle",
+        "R@10 tail",
+        "R@10 by identifier",
+        "nDCG@10 by identifier",
+    )
     assert shown[generative.name] == [f"{result.measures[name]:.4f}" for name in names]
     assert len(shown["markov"]) == len(names) and shown["markov"][-2:] == ["-", "-"]
 
 
 def test_a_system_without_identifiers_has_no_measures_of_them(folders, capsys):
     result = zoo.evaluate(zoo.load(folders[1]), folders[0])
-    assert not result.by_identifier and not [name for name in result.measures if "identifier" in name]
+    assert not result.by_identifier and not [
+        name for name in result.measures if "identifier" in name
+    ]
     assert cli.main(["evaluate", str(folders[1]), "--data", str(folders[0])]) == 0
     assert "identifier" not in capsys.readouterr().out
 

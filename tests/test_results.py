@@ -23,19 +23,39 @@ def folder(tmp_path, monkeypatch):
 
 def store(folder, system, seed, ranks):
     gains = [round(1 / np.log2(rank + 1), 3) if rank else 0.0 for rank in ranks]
-    run = {"system": system, "seed": seed, "ranks": ranks, "nDCG@10": gains, "seconds": 60.0, "parameters": 1000, "device": "cpu", "jax": "1", "cores": 2}
+    run = {
+        "system": system,
+        "seed": seed,
+        "ranks": ranks,
+        "nDCG@10": gains,
+        "seconds": 60.0,
+        "parameters": 1000,
+        "device": "cpu",
+        "jax": "1",
+        "cores": 2,
+    }
     (folder / f"{results.slug(system)}.{seed}.json").write_text(json.dumps(run))
 
 
 def about(overlap):
-    return {"documents": 9, "corpus": "x", "test": len(overlap), "train": 5, "taught": 0.5, "overlap": overlap}
+    return {
+        "documents": 9,
+        "corpus": "x",
+        "test": len(overlap),
+        "train": 5,
+        "taught": 0.5,
+        "overlap": overlap,
+    }
 
 
 def test_the_interval_is_the_one_worked_by_hand():
-    # means over seeds .5, 1, 0, .5: variance 1/6 over 4 queries; the seeds' means .75 and .25: variance 1/8 over 2
+    # means over seeds .5, 1, 0, .5: variance 1/6 over 4 queries; the seeds' means .75 and .25:
+    # variance 1/8 over 2
     mean, half = results.estimate(np.array([[1.0, 1, 0, 1], [0, 1, 0, 0]]))
     assert mean == 0.5 and half == pytest.approx(1.96 * np.sqrt(1 / 24 + 1 / 16))
-    assert results.estimate(np.array([[1.0, 1, 0, 1]]))[1] == pytest.approx(1.96 * np.sqrt(0.25 / 4))
+    assert results.estimate(np.array([[1.0, 1, 0, 1]]))[1] == pytest.approx(
+        1.96 * np.sqrt(0.25 / 4)
+    )
 
 
 def test_rows_hold_the_numbers_of_the_runs_best_first(folder):
@@ -45,7 +65,11 @@ def test_rows_hold_the_numbers_of_the_runs_best_first(folder):
     store(folder / "toy", "DPR", 0, [1, 4, 1, 1])
     store(folder / "toy", "DPR", 1, [1, 1, 1, 0])
     text = results.block()
-    rows = [line.split("|")[1:] for line in text.splitlines() if line.startswith("| DPR") or line.startswith("| BM25")]
+    rows = [
+        line.split("|")[1:]
+        for line in text.splitlines()
+        if line.startswith("| DPR") or line.startswith("| BM25")
+    ]
     assert [row[0].strip() for row in rows] == ["DPR", "BM25"]
     means = [[float(cell.split("±")[0]) for cell in row[1:5]] for row in rows]
     expected = [[6 / 8, 7 / 8, 6.25 / 8, 6.431 / 8], [1 / 4, 2 / 4, 1.5 / 4, 1.631 / 4]]
@@ -53,22 +77,35 @@ def test_rows_hold_the_numbers_of_the_runs_best_first(folder):
     assert [row[-2].strip() for row in rows] == ["2", "1"]
     assert "**DPR** wins, 0.396 ahead of BM25" in text
     assert "50% of a query's words stand in its document" in text
-    assert "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; on the other queries 0.816, ahead of 0.750" in text
+    assert (
+        "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; on the other queries 0.816, ahead of 0.750"
+        in text
+    )
 
 
 def test_what_matching_words_has_to_go_by():
     collection = toy.build(20)
     found = results.describe(collection)
-    assert found["documents"] == found["test"] == 20 and found["train"] == 60 and found["taught"] == 1.0
-    # three of a query's four words are the document's own; the fourth, a common one, may or may not be in it or is a stop word
+    assert (
+        found["documents"] == found["test"] == 20
+        and found["train"] == 60
+        and found["taught"] == 1.0
+    )
+    # three of a query's four words are the document's own; the fourth, a common one, may or may not
+    # be in it or is a stop word
     assert min(found["overlap"]) >= 0.75
 
 
 def test_a_run_is_measured_once_and_of_the_same_kind(folder, tmp_path, capsys, monkeypatch):
-    options = dict(minutes=1.0, work=tmp_path / "work", size="tiny", systems=["BM25", "GenRet"], seeds=(0, 1))
+    options = dict(
+        minutes=1.0, work=tmp_path / "work", size="tiny", systems=["BM25", "GenRet"], seeds=(0, 1)
+    )
     monkeypatch.setitem(results.SYSTEMS, "GenRet", ("no-such-recipe", {}))
     results.measure("toy", **options)
-    assert sorted(path.name for path in (folder / "toy").iterdir()) == ["bm25.0.json", "collection.json"]
+    assert sorted(path.name for path in (folder / "toy").iterdir()) == [
+        "bm25.0.json",
+        "collection.json",
+    ]
     assert "no recipe no-such-recipe in this checkout" in capsys.readouterr().out
     run = json.loads((folder / "toy" / "bm25.0.json").read_text())
     assert len(run["ranks"]) == 200 and run["corpus"] == catalog.load("toy").corpus.fingerprint()

@@ -22,7 +22,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def files_of(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,13 @@ def python(*arguments, **options):
     """A process of this interpreter in the repository, with one CPU device and quick compilation."""
     environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
     )
 
 
@@ -51,10 +59,25 @@ def modules_after(statement):
 
 
 def test_import_zoo_brings_nothing_heavy():
-    heavy = {"tensorflow", "torch", "t5x", "seqio", "gin", "jax", "orbax", "flax", "sklearn", "matplotlib", "bm25s", "grain"}
+    heavy = {
+        "tensorflow",
+        "torch",
+        "t5x",
+        "seqio",
+        "gin",
+        "jax",
+        "orbax",
+        "flax",
+        "sklearn",
+        "matplotlib",
+        "bm25s",
+        "grain",
+    }
     assert not modules_after("import zoo") & heavy
     assert not modules_after("import zoo.cli") & heavy
-    assert modules_after("import zoo; zoo.beam_search") & heavy == {"jax"}, "the control: this one needs jax"
+    assert modules_after("import zoo; zoo.beam_search") & heavy == {"jax"}, (
+        "the control: this one needs jax"
+    )
 
 
 def test_every_public_name_is_there():
@@ -64,13 +87,15 @@ def test_every_public_name_is_there():
         assert value.__name__ == name and value.__doc__
         assert name in dir(zoo)
     with pytest.raises(AttributeError, match="'zoo' has no attribute 'fti'"):
-        zoo.fti
+        _ = zoo.fti
 
 
 def test_the_verb_evaluate_outlives_the_package_of_its_name():
     """`import zoo.evaluate.x` would set zoo.evaluate to the package, which cannot be called."""
     order = "from zoo.evaluate import measures; import zoo.evaluate.compare; from zoo import evaluate; import zoo.evaluate.report"
-    modules_after(f"import zoo; {order}; assert zoo.evaluate is evaluate is zoo.verbs.evaluate and measures.DEFAULT")
+    modules_after(
+        f"import zoo; {order}; assert zoo.evaluate is evaluate is zoo.verbs.evaluate and measures.DEFAULT"
+    )
     collection = toy.build(5)
     system = zoo.fit("bm25", collection, quiet=True)
     assert zoo.evaluate(system, collection).measures == zoo.evaluate(system, collection).measures
@@ -87,12 +112,19 @@ def test_the_measures_are_those_of_the_answers(collection, fitted):
         (right,) = qrels.grades[query]
         ranks.append(1 / (1 + answers.index(right)) if right in answers else 0.0)
     assert result.measures["RR@10"] == pytest.approx(np.mean(ranks))
-    assert result.measures["Success@1"] == np.mean([rank == 1 for rank in ranks]) == result.hit_curve[0]
+    assert (
+        result.measures["Success@1"]
+        == np.mean([rank == 1 for rank in ranks])
+        == result.hit_curve[0]
+    )
     assert result.queries_per_second > 0 and len(result.ranking) == len(queries)
 
 
 def test_a_system_says_what_it_was_fitted_to(collection, fitted):
-    assert fitted.about["corpus"] == collection.corpus.fingerprint() and fitted.about["num_documents"] == 30
+    assert (
+        fitted.about["corpus"] == collection.corpus.fingerprint()
+        and fitted.about["num_documents"] == 30
+    )
     assert fitted.documents.ids == collection.corpus.ids and fitted.name == "bm25"
 
 
@@ -100,7 +132,9 @@ def test_a_name_a_folder_and_a_collection_give_the_same_system(tmp_path):
     from zoo.data import files
 
     files.write_beir(toy.build(), tmp_path / "toy")
-    first, *others = (zoo.fit("bm25", data, quiet=True) for data in ("toy", tmp_path / "toy", toy.build()))
+    first, *others = (
+        zoo.fit("bm25", data, quiet=True) for data in ("toy", tmp_path / "toy", toy.build())
+    )
     for other in others:
         assert other.about["corpus"] == first.about["corpus"]
         assert other.state["index"]["words"] == first.state["index"]["words"]
@@ -121,16 +155,23 @@ def test_a_fitted_folder_is_whole_and_not_overwritten(collection, tmp_path):
         zoo.fit("bm25", collection, out=tmp_path / "mine", quiet=True)
     with pytest.raises(records.DataError, match="got a file"):
         zoo.fit("bm25", collection, out=tmp_path / "mine" / "thesis.tex", quiet=True)
-    assert files_of(out) == before and files_of(tmp_path / "mine") == {pathlib.Path("thesis.tex"): b"work of years"}
+    assert files_of(out) == before and files_of(tmp_path / "mine") == {
+        pathlib.Path("thesis.tex"): b"work of years"
+    }
 
 
 @pytest.mark.parametrize(
     "arguments",
     (
-        {"recipe": "bm26"}, {"size": "huge"}, {"options": {"k1": "-1"}}, {"options": {"k2": "1"}}, {"seed": -1}, {"seed": 2**32},
+        {"recipe": "bm26"},
+        {"size": "huge"},
+        {"options": {"k1": "-1"}},
+        {"options": {"k2": "1"}},
+        {"seed": -1},
+        {"seed": 2**32},
         {"data": "no-such-collection"},
     ),
-)  # fmt: skip
+)
 def test_a_refused_fit_leaves_no_trace(arguments, collection, tmp_path):
     arguments = {"recipe": "bm25", "data": collection, "quiet": True} | arguments
     (tmp_path / "empty").mkdir()
@@ -152,9 +193,17 @@ def test_an_interrupted_fit_goes_on_and_another_one_is_refused(collection, tmp_p
             zoo.fit("bm25", collection, out=out, quiet=True)
     with pytest.raises(records.DataError, match="the fit was not finished; repeat its command"):
         zoo.load(out)
-    other = dataclasses.replace(collection, corpus=dataclasses.replace(collection.corpus, texts=("x", *collection.corpus.texts[1:])))
+    other = dataclasses.replace(
+        collection,
+        corpus=dataclasses.replace(collection.corpus, texts=("x", *collection.corpus.texts[1:])),
+    )
     before = files_of(out)
-    for what, arguments in (("config", {"options": {"b": "0.5"}}), ("seed", {"seed": 1}), ("data", {"data": other}), ("size", {"size": "tiny"})):
+    for what, arguments in (
+        ("config", {"options": {"b": "0.5"}}),
+        ("seed", {"seed": 1}),
+        ("data", {"data": other}),
+        ("size", {"size": "tiny"}),
+    ):
         with pytest.raises(records.DataError, match=f"unfinished fit with another .*{what}"):
             zoo.fit("bm25", **{"data": collection, "out": out, "quiet": True} | arguments)
     assert files_of(out) == before
@@ -197,7 +246,13 @@ def test_a_system_of_an_unknown_recipe_or_a_changed_option_is_refused(fitted, tm
     zoo.save(fitted, tmp_path / "system")
     path = tmp_path / "system" / "fit.json"
     head = json.loads(path.read_text())
-    for changed in (head | {"recipe": "dpr"}, head | {"config": {"k1": 3.0}}, {}, [], {"sha256": ""}):
+    for changed in (
+        head | {"recipe": "dpr"},
+        head | {"config": {"k1": 3.0}},
+        {},
+        [],
+        {"sha256": ""},
+    ):
         path.write_text(json.dumps(changed))
         with pytest.raises(records.DataError, match="fit.json: "):
             zoo.load(tmp_path / "system")
@@ -205,16 +260,21 @@ def test_a_system_of_an_unknown_recipe_or_a_changed_option_is_refused(fitted, tm
 
 def test_retrieve_refuses_what_it_cannot_answer(fitted):
     for queries, k, message in (
-        ("", 1, "the query is empty"), (["a", " \n"], 1, "query '1' is empty"), ("a", 0, "k of at least 1"), ([], 1, "at least one query"),
+        ("", 1, "the query is empty"),
+        (["a", " \n"], 1, "query '1' is empty"),
+        ("a", 0, "k of at least 1"),
+        ([], 1, "at least one query"),
         ("half \ud83d", 1, "half a character"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(records.DataError, match=message):
             zoo.retrieve(fitted, queries, k)
 
 
 def test_evaluate_refuses_a_corpus_that_was_not_learned(collection, fitted):
     texts = ("other", *collection.corpus.texts[1:])  # under the same ids
-    other = dataclasses.replace(collection, corpus=dataclasses.replace(collection.corpus, texts=texts))
+    other = dataclasses.replace(
+        collection, corpus=dataclasses.replace(collection.corpus, texts=texts)
+    )
     for data in (other, toy.build(31)):
         with pytest.raises(records.DataError, match="are not those this system has learned"):
             verbs.evaluate(fitted, data)
@@ -225,7 +285,9 @@ def test_evaluate_refuses_a_corpus_that_was_not_learned(collection, fitted):
 @pytest.mark.slow  # starts three processes that train
 def test_ctrl_c_during_training_loses_nothing(tmp_path):
     """The same command goes on, and the system is that of a fit which was never interrupted, bit for bit."""
-    options = "steps=120 batch=8 document_length=8 query_length=8 decoder_hidden=32 generated=1".split()
+    options = (
+        "steps=120 batch=8 document_length=8 query_length=8 decoder_hidden=32 generated=1".split()
+    )
     command = ["-m", "zoo", "fit", "dsi", "--data", "toy", "--size", "tiny"]
     command += [part for option in options for part in ("--set", option)]
     whole = python(*command, "--out", tmp_path / "whole")
@@ -255,5 +317,8 @@ def test_ctrl_c_during_training_loses_nothing(tmp_path):
 
 def logged_steps(folder):
     with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-        return max((json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()), default=0)
+        return max(
+            (json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()),
+            default=0,
+        )
     return 0

@@ -26,7 +26,13 @@ def simpson_of(tree: worlds.Tree) -> np.ndarray:
 
 
 def second_order_kl(
-    relevance: np.ndarray, branching: int, depth: int, keep: float | None = None, *, size: int | None = None, decoder: str = "masked"
+    relevance: np.ndarray,
+    branching: int,
+    depth: int,
+    keep: float | None = None,
+    *,
+    size: int | None = None,
+    decoder: str = "masked",
 ) -> np.ndarray:
     """f64[m] the sharp second order of E[KL of step t], T4: (1-p)/(2p) sum over v of r_v sum over c of w_c (1 - w_c) A_c.
 
@@ -36,15 +42,27 @@ def second_order_kl(
 
     keep: p in (0, 1]. size: M of N leaves in its place: p = M/N, and the factor N/(N-1).
     """
-    return second_order_kl_of(worlds.full(branching, depth, relevance), keep, size=size, decoder=decoder)
+    return second_order_kl_of(
+        worlds.full(branching, depth, relevance), keep, size=size, decoder=decoder
+    )
 
 
-def second_order_kl_of(tree: worlds.Tree, keep: float | None = None, *, size: int | None = None, decoder: str = "masked") -> np.ndarray:
+def second_order_kl_of(
+    tree: worlds.Tree,
+    keep: float | None = None,
+    *,
+    size: int | None = None,
+    decoder: str = "masked",
+) -> np.ndarray:
     """`second_order_kl` of a tree of any shape, f64[depth]."""
     if (keep is None) == (size is None):
-        raise ValueError(f"second_order_kl: expected keep or size, one of them, got {keep} and {size}")
+        raise ValueError(
+            f"second_order_kl: expected keep or size, one of them, got {keep} and {size}"
+        )
     if decoder not in ("masked", "counted", "exact"):
-        raise ValueError(f'second_order_kl: expected decoder "masked", "counted" or "exact", got {decoder!r}')
+        raise ValueError(
+            f'second_order_kl: expected decoder "masked", "counted" or "exact", got {decoder!r}'
+        )
     num_leaves = len(tree.relevance)
     factor = 1.0
     if keep is None:
@@ -94,7 +112,9 @@ def kl_lower_bound_of(tree: worlds.Tree, keep: float) -> float:
         q, m2, m4 = dead[i, None], second[i, None], fourth[i, None]
         square = np.maximum(spread[i, None] + spread - q * second - dead * m2, 0)
         product = m4 + fourth - 2 * m2 * second - q * fourth - dead * m4
-        ratio = np.divide(square**2, product, out=np.zeros_like(square), where=(square > 0) & (product > 0))
+        ratio = np.divide(
+            square**2, product, out=np.zeros_like(square), where=(square > 0) & (product > 0)
+        )
         ratio[np.arange(len(ratio)), np.arange(lo, lo + len(ratio))] = 0
         total += mass[i] @ ratio @ mass
     return 0.5 * float(total)
@@ -111,7 +131,9 @@ def readable_bound(relevance: np.ndarray, branching: int, depth: int, keep: floa
     tree, p = worlds.full(branching, depth, relevance), worlds.checked_keep("readable_bound", keep)
     leaves = branching ** (depth - 1)
     if p > 0.5 or p * leaves < 6:
-        raise ValueError(f"readable_bound: expected keep <= 1/2 and keep * {leaves} leaves a branch >= 6, got {p}; use kl_lower_bound")
+        raise ValueError(
+            f"readable_bound: expected keep <= 1/2 and keep * {leaves} leaves a branch >= 6, got {p}; use kl_lower_bound"
+        )
     share, index, _ = _branches(tree, 0)
     a = _largest_share(tree) / p
     return float(0.93 * (1 - p) / p * (share * (1 - share)) @ index / (4 + 7 * a + a**2))
@@ -125,7 +147,9 @@ def sufficient_bound(relevance: np.ndarray, branching: int, depth: int, keep: fl
     """
     failed = _failing(relevance, branching, depth, keep)
     if failed:
-        raise ValueError(f"sufficient_bound: expected {failed[0]}; use kl_lower_bound, which needs nothing")
+        raise ValueError(
+            f"sufficient_bound: expected {failed[0]}; use kl_lower_bound, which needs nothing"
+        )
     return 0.05 * float(simpson(relevance, branching, depth)[1]) / keep
 
 
@@ -144,7 +168,9 @@ def published_bound(relevance: np.ndarray, branching: int, depth: int, keep: flo
     return 0.05 * float(simpson(relevance, branching, depth)[1]) ** 2 / p
 
 
-def correlated_kl(relevance: np.ndarray, branching: int, depth: int, keep: float, correlation: float) -> float:
+def correlated_kl(
+    relevance: np.ndarray, branching: int, depth: int, keep: float, correlation: float
+) -> float:
     """Second order of E[KL of step 1] when inclusion correlates by rho within root branches: A becomes (1-rho) A + rho.
 
     So topical corpora have a floor of order rho (1-p)/(2p) that no tree size removes. See `worlds.BranchCorrelated`.
@@ -155,7 +181,9 @@ def correlated_kl(relevance: np.ndarray, branching: int, depth: int, keep: float
     if depth == 1:
         return 0.0
     share, index, _ = _branches(tree, 0)
-    return float((1 - p) / (2 * p) * (share * (1 - share)) @ ((1 - correlation) * index + correlation))
+    return float(
+        (1 - p) / (2 * p) * (share * (1 - share)) @ ((1 - correlation) * index + correlation)
+    )
 
 
 def heterogeneous_kl(relevance: np.ndarray, branching: int, depth: int, keep: np.ndarray) -> float:
@@ -179,7 +207,9 @@ def dirichlet_simpson(branching: int, depth: int, concentration: float) -> np.nd
     """f64[m+1] expectation of `simpson` for symmetric Dirichlet relevance, exactly (a + 1) / (a n_t + 1), n_t = b^(m-t)."""
     worlds.uniform(branching, 1)  # checks
     if depth < 1 or not concentration > 0:
-        raise ValueError(f"dirichlet_simpson: expected depth >= 1 and concentration > 0, got {depth} and {concentration}")
+        raise ValueError(
+            f"dirichlet_simpson: expected depth >= 1 and concentration > 0, got {depth} and {concentration}"
+        )
     leaves = float(branching) ** np.arange(depth, -1, -1)
     return (concentration + 1) / (concentration * leaves + 1)
 

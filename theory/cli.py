@@ -46,12 +46,18 @@ def _check(parsed: argparse.Namespace) -> int:
     chosen = claims.names() if parsed.name == "all" else (parsed.name,)
     checks = []
     for name in chosen:
-        check = claims.check(claims.get(name), jax.random.key(parsed.seed), n=parsed.n, quick=parsed.quick)
+        check = claims.check(
+            claims.get(name), jax.random.key(parsed.seed), n=parsed.n, quick=parsed.quick
+        )
         checks.append(check)
         claim = check.claim
         print(f"{'PASS' if check.passed else 'FAIL'}  {name}: {claim.statement}")
         for row in check.rows:
-            power = "a wrong prediction is rejected" if row.rejects else "A WRONG PREDICTION IS ACCEPTED"
+            power = (
+                "a wrong prediction is rejected"
+                if row.rejects
+                else "A WRONG PREDICTION IS ACCEPTED"
+            )
             print(
                 f"  {'ok ' if row.holds else 'NOT'} {report.case(row.params)}: predicted {report.number(row.predicted)}, measured "
                 f"{report.measured(row.found)} ({claim.relation}); {power}; resolution {row.resolution:.1g}"
@@ -60,7 +66,10 @@ def _check(parsed: argparse.Namespace) -> int:
             print(f"  limit: {line}")
     failed = [check.claim.name for check in checks if not check.passed]
     if len(checks) > 1:
-        print(f"{len(checks) - len(failed)} of {len(checks)} claims pass" + (f"; failed: {', '.join(failed)}" if failed else ""))
+        print(
+            f"{len(checks) - len(failed)} of {len(checks)} claims pass"
+            + (f"; failed: {', '.join(failed)}" if failed else "")
+        )
     return FAILED if failed else 0
 
 
@@ -77,16 +86,26 @@ def _sweep(parsed: argparse.Namespace) -> int:
     for text in parsed.grid:
         name, equals, values = text.partition("=")
         if not equals or name not in base:
-            raise ValueError(f"--grid: expected key=value,value,... with a key of {', '.join(base)}, got {text!r}")
+            raise ValueError(
+                f"--grid: expected key=value,value,... with a key of {', '.join(base)}, got {text!r}"
+            )
         grid[name] = [_like(base[name], value) for value in values.split(",")]
     rows = []
     for number, setting in enumerate(itertools.product(*grid.values())):
         params = base | dict(zip(grid, setting))
-        found = claim.measure(jax.random.fold_in(jax.random.key(parsed.seed), number), params, parsed.n or claim.quick)
+        found = claim.measure(
+            jax.random.fold_in(jax.random.key(parsed.seed), number), params, parsed.n or claim.quick
+        )
         predicted = np.atleast_1d(np.asarray(claim.predict(params), np.float64))
-        for step, values in enumerate(zip(predicted, np.atleast_1d(found.mean), np.atleast_1d(found.stderr))):
+        for step, values in enumerate(
+            zip(predicted, np.atleast_1d(found.mean), np.atleast_1d(found.stderr))
+        ):
             entry = {"step": step} if len(predicted) > 1 else {}
-            rows.append(dict(zip(grid, setting)) | entry | dict(zip(("predicted", "measured", "stderr"), map(float, values))))
+            rows.append(
+                dict(zip(grid, setting))
+                | entry
+                | dict(zip(("predicted", "measured", "stderr"), map(float, values)))
+            )
     folder = pathlib.Path(parsed.out)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic.file(folder / f"{parsed.name}.csv") as out:
@@ -104,7 +123,9 @@ def _report(parsed: argparse.Namespace) -> int:
 
     from theory import report
 
-    path, passed = report.write(parsed.out, jax.random.key(parsed.seed), names=parsed.claims, quick=not parsed.full)
+    path, passed = report.write(
+        parsed.out, jax.random.key(parsed.seed), names=parsed.claims, quick=not parsed.full
+    )
     print(f"{path}: {'all claims pass' if passed else 'A CLAIM FAILED'}")
     return 0 if passed else FAILED
 
@@ -112,7 +133,13 @@ def _report(parsed: argparse.Namespace) -> int:
 def _explain(parsed: argparse.Namespace) -> int:
     from theory import explain
 
-    lines = explain.of_folder(parsed.folder, parsed.scores, relevant=parsed.relevant, keeps=parsed.keep or explain.SHARES, recalls=parsed.recall or explain.RECALLS)
+    lines = explain.of_folder(
+        parsed.folder,
+        parsed.scores,
+        relevant=parsed.relevant,
+        keeps=parsed.keep or explain.SHARES,
+        recalls=parsed.recall or explain.RECALLS,
+    )
     print("\n".join(lines))
     return 0
 
@@ -120,9 +147,15 @@ def _explain(parsed: argparse.Namespace) -> int:
 def _like(example, text: str):
     """Text as the kind of an example."""
     try:
-        return type(example)(float(text)) if isinstance(example, (int, float)) and not isinstance(example, bool) else type(example)(text)
+        return (
+            type(example)(float(text))
+            if isinstance(example, (int, float)) and not isinstance(example, bool)
+            else type(example)(text)
+        )
     except ValueError:
-        raise ValueError(f"--grid: expected {type(example).__name__} as {example!r}, got {text!r}") from None
+        raise ValueError(
+            f"--grid: expected {type(example).__name__} as {example!r}, got {text!r}"
+        ) from None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -133,41 +166,76 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="theory", description="The theorems of constrained generative retrieval, checked.")
+    parser = _Parser(
+        prog="theory", description="The theorems of constrained generative retrieval, checked."
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run, about: str, example: str) -> argparse.ArgumentParser:
         added = commands.add_parser(
-            name, help=about, description=about, epilog=f"example:\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+            name,
+            help=about,
+            description=about,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
         return added
 
     command("list", _list, "the claims and their sources", "python -m theory list")
-    added = command("check", _check, "measure a claim: agreement, power, limits", "python -m theory check sharp_law")
+    added = command(
+        "check",
+        _check,
+        "measure a claim: agreement, power, limits",
+        "python -m theory check sharp_law",
+    )
     added.add_argument("name", metavar="NAME|all")
     added.add_argument("--quick", action="store_true", help="fewer draws")
     added.add_argument("--n", type=int, help="draws of a case")
     added.add_argument("--seed", type=int, default=0)
     added = command(
-        "sweep", _sweep, "predictions and measurements over a grid, as CSV and PNG",
+        "sweep",
+        _sweep,
+        "predictions and measurements over a grid, as CSV and PNG",
         "python -m theory sweep closed_forms --grid snr=0,1,2,3 width=5,10 --out sweeps",
-    )  # fmt: skip
+    )
     added.add_argument("name", metavar="NAME")
-    added.add_argument("--grid", nargs="+", required=True, metavar="KEY=A,B,...", help="values of parameters of the claim's cases")
-    added.add_argument("--case", type=int, default=0, help="the case that gives the other parameters (default: the first)")
+    added.add_argument(
+        "--grid",
+        nargs="+",
+        required=True,
+        metavar="KEY=A,B,...",
+        help="values of parameters of the claim's cases",
+    )
+    added.add_argument(
+        "--case",
+        type=int,
+        default=0,
+        help="the case that gives the other parameters (default: the first)",
+    )
     added.add_argument("--n", type=int, help="draws of a point")
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--out", required=True, metavar="DIR")
-    added = command("report", _report, "one HTML page that tells it all", "python -m theory report --out report")
+    added = command(
+        "report", _report, "one HTML page that tells it all", "python -m theory report --out report"
+    )
     added.add_argument("--out", required=True, metavar="DIR")
     added.add_argument("--claims", nargs="*", default=[], metavar="NAME", help="some claims only")
     added.add_argument("--full", action="store_true", help="as many draws as a full check")
     added.add_argument("--seed", type=int, default=0)
-    added = command("explain", _explain, "what the theorems predict for a fitted system", "python -m theory explain runs/dsi --keep 0.5 --recall 0.9")
+    added = command(
+        "explain",
+        _explain,
+        "what the theorems predict for a fitted system",
+        "python -m theory explain runs/dsi --keep 0.5 --recall 0.9",
+    )
     added.add_argument("folder", metavar="DIR", help="what `zoo fit --out` wrote")
     added.add_argument("--scores", metavar="FILE.npy", help="relevance of each document, f[N]")
-    added.add_argument("--relevant", type=int, default=10, help="documents that a query is to find (default: 10)")
-    added.add_argument("--keep", type=float, action="append", help="share of documents that stay; may repeat")
+    added.add_argument(
+        "--relevant", type=int, default=10, help="documents that a query is to find (default: 10)"
+    )
+    added.add_argument(
+        "--keep", type=float, action="append", help="share of documents that stay; may repeat"
+    )
     added.add_argument("--recall", type=float, action="append", help="recall wanted; may repeat")
     return parser

@@ -22,10 +22,15 @@ def law(relevance: np.ndarray, branching: int, depth: int, kept: np.ndarray) -> 
     leaves = np.flatnonzero(kept)
     codes = np.stack(np.unravel_index(leaves, (branching,) * depth), axis=1).astype(np.int32) + 1
     index = trie.build(docids.build(codes, alphabet=branching + 1))
-    logs = tuple(jnp.asarray(np.log(relevance.reshape(branching ** (t + 1), -1).sum(1)), jnp.float32) for t in range(depth))
+    logs = tuple(
+        jnp.asarray(np.log(relevance.reshape(branching ** (t + 1), -1).sum(1)), jnp.float32)
+        for t in range(depth)
+    )
     found = _search(index, logs, width=len(leaves))
     probability = np.zeros(len(leaves))
-    probability[np.asarray(index.documents_of(found.leaf))[0, :, 0]] = np.exp(np.asarray(found.score[0], np.float64))
+    probability[np.asarray(index.documents_of(found.leaf))[0, :, 0]] = np.exp(
+        np.asarray(found.score[0], np.float64)
+    )
     return probability
 
 
@@ -38,4 +43,6 @@ def _search(index: trie.Trie, logs: tuple[jax.Array, ...], *, width: int) -> bea
         child = node[..., None] * branching + jnp.arange(branching)[None, None]
         return jnp.pad(logs[t][child], [(0, 0), (0, 0), (1, 0)], constant_values=-jnp.inf), node
 
-    return beam.beam_search(step, jnp.zeros((1, 1), jnp.int32), index, width=width, length=depth, renormalize=True)
+    return beam.beam_search(
+        step, jnp.zeros((1, 1), jnp.int32), index, width=width, length=depth, renormalize=True
+    )

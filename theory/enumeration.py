@@ -45,10 +45,18 @@ def enumerate_kl(
     Raises:
       ValueError: for parameters as above, more than 20 leaves with `keep`, or more than 2^20 corpora with `size`.
     """
-    return enumerate_kl_of(worlds.full(branching, depth, relevance), keep=keep, size=size, decoder=decoder, reverse=reverse)
+    return enumerate_kl_of(
+        worlds.full(branching, depth, relevance),
+        keep=keep,
+        size=size,
+        decoder=decoder,
+        reverse=reverse,
+    )
 
 
-def enumerate_kl_of(tree: worlds.Tree, *, keep=None, size=None, decoder="masked", reverse=False) -> np.ndarray:
+def enumerate_kl_of(
+    tree: worlds.Tree, *, keep=None, size=None, decoder="masked", reverse=False
+) -> np.ndarray:
     """`enumerate_kl` for a tree of any shape, f64[depth]."""
     if (keep is None) == (size is None):
         raise ValueError(f"enumerate_kl: expected keep or size, one of them, got {keep} and {size}")
@@ -62,14 +70,18 @@ def enumerate_kl_of(tree: worlds.Tree, *, keep=None, size=None, decoder="masked"
     return total / weights
 
 
-def kl_of_corpora(tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "masked", reverse: bool = False) -> np.ndarray:
+def kl_of_corpora(
+    tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "masked", reverse: bool = False
+) -> np.ndarray:
     """f64[R, depth] KL of every step for each corpus, in nats; parameters and conventions as `enumerate_kl`.
 
     corpora: bool[R, N], True = in the corpus; an empty one has KL 0. Cost and memory O(R N).
     """
     corpora = np.asarray(corpora, bool)
     if corpora.ndim != 2 or corpora.shape[1] != len(tree.relevance):
-        raise ValueError(f"kl_of_corpora: expected corpora [R, {len(tree.relevance)}], got {list(corpora.shape)}")
+        raise ValueError(
+            f"kl_of_corpora: expected corpora [R, {len(tree.relevance)}], got {list(corpora.shape)}"
+        )
     steps = np.zeros((len(corpora), tree.depth))
     reached = np.ones((2, len(corpora), 1))  # P(v), Q(v)
     for t, (p, q) in enumerate(laws_of_corpora(tree, corpora, decoder=decoder)):
@@ -86,7 +98,9 @@ def kl_of_corpora(tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "mas
     return steps
 
 
-def laws_of_corpora(tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "masked") -> list[tuple[np.ndarray, np.ndarray]]:
+def laws_of_corpora(
+    tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "masked"
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """P(c|v) and Q(c|v) at each depth, f64[R, nodes at depth t+1] both, for each corpus bool[R, N]; 0 where v has no mass."""
     if decoder not in DECODERS:
         raise ValueError(f"enumerate_kl: expected decoder in {DECODERS}, got {decoder!r}")
@@ -100,7 +114,12 @@ def laws_of_corpora(tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "m
             weight = tree.masses[t + 1] * number[t + 1] / tree.counts[t + 1]
         else:
             weight = tree.masses[t + 1] * (number[t + 1] > 0)
-        laws.append((_ratio(weight, _total(weight, parent)[:, parent]), _ratio(here[t + 1], here[t][:, parent])))
+        laws.append(
+            (
+                _ratio(weight, _total(weight, parent)[:, parent]),
+                _ratio(here[t + 1], here[t][:, parent]),
+            )
+        )
     return laws
 
 
@@ -124,7 +143,9 @@ def _below(tree: worlds.Tree, leaves: np.ndarray) -> list[np.ndarray]:
 def _of_any_size(num_leaves: int, keep: float | np.ndarray):
     """Blocks (corpora, probabilities) of all corpora but the empty one."""
     if num_leaves > MOST_LEAVES:
-        raise ValueError(f"enumerate_kl: expected at most {MOST_LEAVES} leaves, got {num_leaves}; use theory.expected_kl")
+        raise ValueError(
+            f"enumerate_kl: expected at most {MOST_LEAVES} leaves, got {num_leaves}; use theory.expected_kl"
+        )
     keep = worlds.checked_keeps("enumerate_kl", keep, num_leaves)
     for lo in range(1, 2**num_leaves, BLOCK):
         number = np.arange(lo, min(lo + BLOCK, 2**num_leaves))
@@ -137,7 +158,9 @@ def _of_size(num_leaves: int, size: int):
     if size != int(size) or not 1 <= size <= num_leaves:
         raise ValueError(f"enumerate_kl: expected size in 1 .. {num_leaves}, got {size}")
     if math.comb(num_leaves, int(size)) > MOST_CORPORA:
-        raise ValueError(f"enumerate_kl: expected at most {MOST_CORPORA} corpora, got {num_leaves} choose {size}; shrink the tree")
+        raise ValueError(
+            f"enumerate_kl: expected at most {MOST_CORPORA} corpora, got {num_leaves} choose {size}; shrink the tree"
+        )
     chosen = itertools.combinations(range(num_leaves), int(size))
     while block := list(itertools.islice(chosen, BLOCK)):
         corpora = np.zeros((len(block), num_leaves), bool)

@@ -21,13 +21,16 @@ import numpy as np
 
 from theory import levels, worlds
 
-STEP = 0.25  # of log s; the integrands are analytic for |Im log s| < pi/2: error exp(-pi^2 / STEP) = 7e-18
+# of log s; the integrands are analytic for |Im log s| < pi/2: error exp(-pi^2 / STEP) = 7e-18
+STEP = 0.25
 SMALLEST = 1e-4  # s where the grid begins, for a total mass of 1; below it, see `_grid`
 LARGEST = 40.0  # s times the lightest leaf where the grid ends; e^-40 = 4e-18 is left out
 BLOCK = 2**19  # numbers in the largest array of a worker
 
 
-def expected_kl(relevance: np.ndarray, branching: int, depth: int, keep: float | np.ndarray) -> np.ndarray:
+def expected_kl(
+    relevance: np.ndarray, branching: int, depth: int, keep: float | np.ndarray
+) -> np.ndarray:
     """E[KL[P||Q] of step t | corpus not empty] for t = 1 .. m, in nats; T3, derived here.
 
     Step t sums P(v) KL_v over the nodes v at depth t-1 (chain rule), so the whole is the KL of sequences. The last step is 0.
@@ -57,7 +60,8 @@ def expected_kl_of(tree: worlds.Tree, keep: float | np.ndarray) -> np.ndarray:
     layout = levels.layout(tree, keep)
     nodes = _integrals(layout)
 
-    path = np.ones(1)  # E of the product of P(u | parent of u) on the way to each node, on u being alive
+    # E of the product of P(u | parent of u) on the way to each node, on u being alive
+    path = np.ones(1)
     for t in range(tree.depth - 1):
         child = layout.levels[t]
         two, log_share, with_others = nodes[t]
@@ -81,7 +85,11 @@ def _integrals(layout: levels.Layout) -> list[tuple[np.ndarray, np.ndarray, np.n
     total = None
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for part in pool.map(lambda chunk: _columns(layout, points[chunk], weights[chunk]), chunks):
-            total = part if total is None else [tuple(a + b for a, b in zip(*pair)) for pair in zip(total, part)]
+            total = (
+                part
+                if total is None
+                else [tuple(a + b for a, b in zip(*pair)) for pair in zip(total, part)]
+            )
     return total
 
 
@@ -97,11 +105,15 @@ def _grid(lightest: float) -> tuple[np.ndarray, np.ndarray]:
     stride, power = round(1 / STEP), np.arange(1, 7)
     nodes = np.exp(np.arange(6.0))
     missing = 1 / np.expm1(power * STEP)  # sum over j >= 1 of e^(-j h power)
-    weights[: 6 * stride : stride] += STEP * np.linalg.solve(nodes[None, :] ** power[:, None], missing)
+    weights[: 6 * stride : stride] += STEP * np.linalg.solve(
+        nodes[None, :] ** power[:, None], missing
+    )
     return points, weights
 
 
-def _columns(layout: levels.Layout, s: np.ndarray, weight: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _columns(
+    layout: levels.Layout, s: np.ndarray, weight: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The part of `_integrals` that the points s [J] contribute; `alive` is E[e^(-s X_v); v alive], f64[J, nodes]."""
     parts = []
     alive = layout.leaves(s)  # -> [J, nodes at depth m-1]
@@ -122,7 +134,8 @@ def _unsupported(tree: worlds.Tree, keep: np.ndarray) -> np.ndarray:
     """bool[m] steps where P may put mass on a child without relevance in the corpus while Q exists."""
     bad = np.zeros(tree.depth, bool)
     barren = (tree.relevance == 0).astype(np.int64)
-    sure = ((tree.relevance > 0) & (keep == 1)).astype(np.int64)  # a leaf that never leaves keeps its branch relevant
+    # a leaf that never leaves keeps its branch relevant
+    sure = ((tree.relevance > 0) & (keep == 1)).astype(np.int64)
     barren, sure = tree.sums(barren), tree.sums(sure)
     for t, parent in enumerate(tree.parents):
         entered = tree.masses[t + 1] > 0

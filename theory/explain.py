@@ -14,7 +14,14 @@ SHARES = (0.9, 0.5, 0.1)
 RECALLS = (0.5, 0.9, 0.99)
 
 
-def of_index(ids: docids.Docids, scores: np.ndarray | None = None, *, relevant: int = 10, keeps=SHARES, recalls=RECALLS) -> list[str]:
+def of_index(
+    ids: docids.Docids,
+    scores: np.ndarray | None = None,
+    *,
+    relevant: int = 10,
+    keeps=SHARES,
+    recalls=RECALLS,
+) -> list[str]:
     """Lines that say it.
 
     Args:
@@ -28,7 +35,9 @@ def of_index(ids: docids.Docids, scores: np.ndarray | None = None, *, relevant: 
       ValueError: for values outside these ranges, and as `worlds.from_docids` does.
     """
     if not 1 <= relevant <= len(ids):
-        raise ValueError(f"explain: expected relevant from 1 to {len(ids)}, the number of documents, got {relevant}")
+        raise ValueError(
+            f"explain: expected relevant from 1 to {len(ids)}, the number of documents, got {relevant}"
+        )
     tree = worlds.from_docids(ids, scores)
     sizes = [len(mass) for mass in tree.masses]
     shape = ", ".join(f"{size:,}" for size in sizes[1:])
@@ -42,8 +51,13 @@ def of_index(ids: docids.Docids, scores: np.ndarray | None = None, *, relevant: 
     for keep in keeps:
         steps = exact.expected_kl_of(tree, keep)
         told = " + ".join(f"{step:.4f}" for step in steps)
-        lines.append(f"  p = {keep:g}: {steps.sum():.4f} = {told} over the steps; a perplexity ratio of {np.exp(steps.sum()):.3f}")
-    lines += ["  decoding=counted adds the log of the documents below each child and removes what sizes explain; look-ahead removes it all.", ""]
+        lines.append(
+            f"  p = {keep:g}: {steps.sum():.4f} = {told} over the steps; a perplexity ratio of {np.exp(steps.sum()):.3f}"
+        )
+    lines += [
+        "  decoding=counted adds the log of the documents below each child and removes what sizes explain; look-ahead removes it all.",
+        "",
+    ]
 
     mass = tree.masses[1]
     held = np.zeros(len(mass), bool)
@@ -63,15 +77,23 @@ def of_index(ids: docids.Docids, scores: np.ndarray | None = None, *, relevant: 
     lines.append(f"Beam search after the first token: {why}.")
     if np.isfinite(snr):
         now = recall.recall_limit(share, max(snr, 0), min(1.0, max(relevant, 1) / len(mass)))
-        lines.append(f"  a beam of {relevant} keeps about {100 * now:.0f} % of the relevant prefixes")
+        lines.append(
+            f"  a beam of {relevant} keeps about {100 * now:.0f} % of the relevant prefixes"
+        )
         for wanted in recalls:
             width = recall.width_for_recall(share, max(snr, 0), wanted) * len(mass)
-            lines.append(f"  recall {wanted:g} takes a beam of about {int(np.ceil(width)):,} of the {len(mass):,} first tokens")
-    lines.append("  decoding=best-first or max-marginal finds the exact top k whatever the signal, at the cost that their docstrings tell.")
+            lines.append(
+                f"  recall {wanted:g} takes a beam of about {int(np.ceil(width)):,} of the {len(mass):,} first tokens"
+            )
+    lines.append(
+        "  decoding=best-first or max-marginal finds the exact top k whatever the signal, at the cost that their docstrings tell."
+    )
     return lines
 
 
-def of_folder(folder: str | os.PathLike, scores: str | os.PathLike | None = None, **options) -> list[str]:
+def of_folder(
+    folder: str | os.PathLike, scores: str | os.PathLike | None = None, **options
+) -> list[str]:
     """`of_index` for a folder that `zoo fit --out` wrote; scores: a .npy file f[N] in the order of the corpus.
 
     Raises ValueError if the folder holds no generative system or the scores do not fit.
@@ -80,12 +102,18 @@ def of_folder(folder: str | os.PathLike, scores: str | os.PathLike | None = None
 
     fitted = stored.load(folder)
     if "docids" not in fitted.state:
-        raise ValueError(f"{folder}: {fitted.name} has no identifiers; expected a generative system, such as dsi")
-    ids = docids.Docids(np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"]))
+        raise ValueError(
+            f"{folder}: {fitted.name} has no identifiers; expected a generative system, such as dsi"
+        )
+    ids = docids.Docids(
+        np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"])
+    )
     values = None
     if scores is not None:
         try:
             values = np.load(pathlib.Path(scores), allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{scores}: expected a .npy file of {len(ids)} numbers, got {error}") from None
+            raise ValueError(
+                f"{scores}: expected a .npy file of {len(ids)} numbers, got {error}"
+            ) from None
     return of_index(ids, values, **options)

@@ -21,7 +21,11 @@ class Round:
     def split(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self.order is not None:
             array = array[..., self.order]
-        return array[..., : self.pairs], array[..., self.pairs : 2 * self.pairs], array[..., 2 * self.pairs :]
+        return (
+            array[..., : self.pairs],
+            array[..., self.pairs : 2 * self.pairs],
+            array[..., 2 * self.pairs :],
+        )
 
     def join(self, left: np.ndarray, right: np.ndarray, single: np.ndarray) -> np.ndarray:
         """Inverse of `split`."""
@@ -41,7 +45,9 @@ class Level:
     mass: np.ndarray  # f64[n] r(T_v)
     stay: np.ndarray  # f64[n] P(alive); 0 for a node without mass, which the decoder never enters
     gone: np.ndarray  # f64[n] P(not alive); 1 for a node without mass
-    bare: np.ndarray  # f64[n] P(no leaf with relevance alive); unlike `gone` where a leaf without relevance may live on
+    # f64[n] P(no leaf with relevance alive); unlike `gone` where a leaf without relevance may live
+    # on
+    bare: np.ndarray
     rounds: tuple[Round, ...]
     last: np.ndarray | None  # order of the joined items that is the level above's
     alone: np.ndarray  # f64[n] P(no sibling alive)
@@ -53,7 +59,9 @@ class Level:
             array = np.concatenate([left + right, single], axis=-1)
         return array if self.last is None else array[..., self.last]
 
-    def reduce(self, gone: np.ndarray, alive: np.ndarray, *, others: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def reduce(
+        self, gone: np.ndarray, alive: np.ndarray, *, others: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Products over siblings of (gone + alive), apart by how many factors are `alive`.
 
         gone: f64[n]. alive: f64[J, n], such as E[e^(-s X_c); c alive]. All terms are positive: nothing cancels.
@@ -71,7 +79,9 @@ class Level:
             if more is not None:
                 m_left, m_right, m_single = step.split(more)
                 both = both + m_left * g_right + g_left * m_right
-            more = np.concatenate([both, np.zeros_like(o_single) if more is None else m_single], axis=-1)
+            more = np.concatenate(
+                [both, np.zeros_like(o_single) if more is None else m_single], axis=-1
+            )
             one = np.concatenate([o_left * g_right + g_left * o_right, o_single], axis=-1)
             gone = np.concatenate([g_left * g_right, g_single])
             if others:
@@ -99,7 +109,12 @@ class Level:
         out_gone, out = np.ones_like(gone), np.zeros_like(like)  # of all that is not below the item
         for step, g_left, g_right, a_left, a_right in reversed(history):
             count = step.pairs
-            og, o, og_single, o_single = out_gone[:count], out[:, :count], out_gone[count:], out[:, count:]
+            og, o, og_single, o_single = (
+                out_gone[:count],
+                out[:, :count],
+                out_gone[count:],
+                out[:, count:],
+            )
             left = o * (g_right + a_right) + og * a_right
             right = o * (g_left + a_left) + og * a_left
             out = step.join(left, right, o_single)
@@ -114,7 +129,8 @@ class Layout:
     levels: tuple[Level, ...]  # depth 1 .. m; levels[-1] holds the leaves
     alive: float  # P(corpus not empty)
     lightest: float  # smallest positive relevance
-    slots: int | None  # children of every node of depth m-1 in a full tree, whose leaves then lie slot by slot
+    # children of every node of depth m-1 in a full tree, whose leaves then lie slot by slot
+    slots: int | None
 
     @property
     def widest(self) -> int:
@@ -127,7 +143,9 @@ class Layout:
         if self.slots is None:
             one, more, _ = level.reduce(level.gone, level.stay * np.exp(-s * level.mass))
             return one + more
-        mass, stay, gone = (array.reshape(self.slots, -1) for array in (level.mass, level.stay, level.gone))
+        mass, stay, gone = (
+            array.reshape(self.slots, -1) for array in (level.mass, level.stay, level.gone)
+        )
         result = np.empty((len(s), mass.shape[1]))
         size = max(1, LEAF_BLOCK // len(s))
         for lo in range(0, mass.shape[1], size):
@@ -163,10 +181,17 @@ def layout(tree: worlds.Tree, keep: np.ndarray) -> Layout:
         mass = tree.masses[t + 1][order]
         stay = np.where(mass > 0, -np.expm1(log_gone[t + 1][order]), 0.0)
         gone = np.where(mass > 0, np.exp(log_gone[t + 1][order]), 1.0)
-        level = Level(parent, mass, stay, gone, np.exp(log_bare[t + 1][order]), rounds, last, np.ones(1))
+        level = Level(
+            parent, mass, stay, gone, np.exp(log_bare[t + 1][order]), rounds, last, np.ones(1)
+        )
         built.append(dataclasses.replace(level, alone=level.product_of_others(gone)))
     lightest = tree.relevance[tree.relevance > 0].min()
-    return Layout(tuple(built), float(-np.expm1(log_gone[0][0])), float(lightest), int(fans[-1][0]) if is_full else None)
+    return Layout(
+        tuple(built),
+        float(-np.expm1(log_gone[0][0])),
+        float(lightest),
+        int(fans[-1][0]) if is_full else None,
+    )
 
 
 def _halves(fan: int, above: int) -> tuple[Round, ...]:

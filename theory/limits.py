@@ -66,12 +66,15 @@ def sparse_thick_kl(keep: float, leaves: float, spread: float, snr: float) -> fl
     """
     p = worlds.checked_keep("sparse_thick_kl", keep)
     if not (leaves > 0 and spread >= 0 and snr >= 0):
-        raise ValueError(f"sparse_thick_kl: expected leaves > 0, spread >= 0, snr >= 0, got {leaves}, {spread}, {snr}")
+        raise ValueError(
+            f"sparse_thick_kl: expected leaves > 0, spread >= 0, snr >= 0, got {leaves}, {spread}, {snr}"
+        )
     return (1 - p) / (2 * p * leaves) * (1 + spread**2 * (1 + snr**2 / 2))
 
 
 def _poisson_kl(x: float) -> float:
-    if x > 2000:  # E log K by the moments of K/x - 1; the next term is 0.1 / x^5 and more of the kind
+    # E log K by the moments of K/x - 1; the next term is 0.1 / x^5 and more of the kind
+    if x > 2000:
         return 1 / (2 * x) + 5 / (12 * x**2) + 3 / (4 * x**3) + 251 / (120 * x**4)
     if x == 0:
         return 0.0

@@ -27,12 +27,18 @@ def of_claim(claim: claims.Claim, check: claims.Check, key: jax.Array, n: int) -
         return picture()
 
 
-def sweep(rows: Sequence[Mapping[str, float]], along: str, title: str, path: str | os.PathLike) -> None:
+def sweep(
+    rows: Sequence[Mapping[str, float]], along: str, title: str, path: str | os.PathLike
+) -> None:
     """Saves predicted and measured values over one parameter, a line for each setting of the others.
 
     rows: {parameter: value, ..., "predicted": ., "measured": ., "stderr": .}.
     """
-    others = [name for name in rows[0] if name not in (along, "step", "predicted", "measured", "stderr", "agrees")]
+    others = [
+        name
+        for name in rows[0]
+        if name not in (along, "step", "predicted", "measured", "stderr", "agrees")
+    ]
     groups: dict[tuple, list] = {}
     for row in rows:
         groups.setdefault((tuple(row[name] for name in others), row.get("step", 0)), []).append(row)
@@ -40,9 +46,22 @@ def sweep(rows: Sequence[Mapping[str, float]], along: str, title: str, path: str
         for number, ((setting, step), members) in enumerate(groups.items()):
             x = [row[along] for row in members]
             colour = plots.COLOURS[number % len(plots.COLOURS)]
-            label = ", ".join([*(f"{name} = {value}" for name, value in zip(others, setting)), *([f"entry {step}"] if step else [])])
-            axes.plot(x, [row["predicted"] for row in members], color=colour, label=label or "predicted")
-            axes.errorbar(x, [row["measured"] for row in members], [4 * row["stderr"] for row in members], fmt=".", color=colour)
+            label = ", ".join(
+                [
+                    *(f"{name} = {value}" for name, value in zip(others, setting)),
+                    *([f"entry {step}"] if step else []),
+                ]
+            )
+            axes.plot(
+                x, [row["predicted"] for row in members], color=colour, label=label or "predicted"
+            )
+            axes.errorbar(
+                x,
+                [row["measured"] for row in members],
+                [4 * row["stderr"] for row in members],
+                fmt=".",
+                color=colour,
+            )
         axes.set(xlabel=along, ylabel="predicted (line), measured with 4 s.e. (points)")
         if len(groups) <= 10:
             axes.legend()
@@ -58,7 +77,9 @@ def _cases(axes, check: claims.Check) -> None:
     ends = min(predicted.min(), found.min()), max(predicted.max(), found.max())
     axes.plot(ends, ends, color=plots.INK, linewidth=0.8)
     axes.errorbar(predicted, found, claims.ERRORS * errors, fmt="o", markersize=4, alpha=0.8)
-    axes.set(xlabel=f"predicted (measured should be {check.claim.relation})", ylabel="measured, 4 s.e.")
+    axes.set(
+        xlabel=f"predicted (measured should be {check.claim.relation})", ylabel="measured, 4 s.e."
+    )
 
 
 @contextlib.contextmanager
@@ -69,7 +90,14 @@ def _axes(title: str) -> Iterator[tuple]:
     from matplotlib.figure import Figure
 
     cycle = matplotlib.cycler(color=plots.COLOURS)
-    with matplotlib.rc_context({"axes.prop_cycle": cycle, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}):
+    with matplotlib.rc_context(
+        {
+            "axes.prop_cycle": cycle,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+        }
+    ):
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
         backend_agg.FigureCanvasAgg(figure)
         axes = figure.subplots()

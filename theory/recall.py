@@ -70,7 +70,9 @@ def recall_limit(kappa: float, snr: float, beta: float) -> float:
         return kappa * special.ndtr(snr - t) + (1 - kappa) * special.ndtr(-t) - beta
 
     z = -special.ndtri(beta)
-    t = optimize.brentq(excess, min(z, z + snr) - 1e-9, max(z, z + snr) + 1e-9, xtol=1e-14, rtol=1e-14)
+    t = optimize.brentq(
+        excess, min(z, z + snr) - 1e-9, max(z, z + snr) + 1e-9, xtol=1e-14, rtol=1e-14
+    )
     return float(special.ndtr(snr - t))
 
 
@@ -82,7 +84,10 @@ def width_for_recall(kappa: float, snr: float, recall: float) -> float:
       snr: lambda, finite.
       recall: rho in (0, 1]; 1 takes all branches.
     """
-    kappa, recall = _share("width_for_recall", "kappa", kappa), _share("width_for_recall", "recall", recall)
+    kappa, recall = (
+        _share("width_for_recall", "kappa", kappa),
+        _share("width_for_recall", "recall", recall),
+    )
     snr = _finite("width_for_recall", "snr", snr)
     if recall == 1:
         return 1.0
@@ -101,7 +106,9 @@ def half_threshold(kappa: float) -> float:
     return float(-special.ndtri(kappa / (2 * (1 - kappa)))) + 0.0
 
 
-def recall_bound(b: int, k: int, width: int, *, leaves: float, score: float, tail: tails.Tail) -> float:
+def recall_bound(
+    b: int, k: int, width: int, *, leaves: float, score: float, tail: tails.Tail
+) -> float:
     """What mean recall cannot exceed, at any depth: K/b + c / (tau sqrt(2 pi n)) + 0.95 rho3 / (tau^3 sqrt n), at most 1 (T6).
 
     A relevant branch must reach the K-th largest total of others that have no help from it: with its lead c removed it would be in
@@ -115,7 +122,9 @@ def recall_bound(b: int, k: int, width: int, *, leaves: float, score: float, tai
     """
     b, _, width = _counts("recall_bound", b, k, width)
     if not leaves >= 1 or not (math.isfinite(score) and score >= 0):
-        raise ValueError(f"recall_bound: expected leaves >= 1 and a finite score >= 0, got {leaves} and {score}")
+        raise ValueError(
+            f"recall_bound: expected leaves >= 1 and a finite score >= 0, got {leaves} and {score}"
+        )
     lead = score / (tail.sd * math.sqrt(2 * math.pi * leaves))
     distance = 2 * BERRY_ESSEEN * tail.third / (tail.sd**3 * math.sqrt(leaves))
     return min(width / b + lead + distance, 1.0)
@@ -142,7 +151,10 @@ def _at_most(most: int, n: int, p: np.ndarray, m: int, q: np.ndarray) -> np.ndar
     spread = 10 * math.sqrt(n / 4) + 50
     total = np.zeros(len(p))
     for i, (one, other) in enumerate(zip(p, q)):
-        first, last = max(0, math.floor(n * one - spread)), min(n, most, math.ceil(n * one + spread))
+        first, last = (
+            max(0, math.floor(n * one - spread)),
+            min(n, most, math.ceil(n * one + spread)),
+        )
         if first > most:
             continue
         count = np.arange(first, last + 1)
@@ -163,7 +175,9 @@ def _first(holds) -> float:
 
 def _counts(where: str, b: int, k: int, width: int) -> tuple[int, int, int]:
     if any(value != int(value) for value in (b, k, width)) or not (1 <= k <= b and width >= 1):
-        raise ValueError(f"{where}: expected whole 1 <= k <= b and width >= 1, got b={b}, k={k}, width={width}")
+        raise ValueError(
+            f"{where}: expected whole 1 <= k <= b and width >= 1, got b={b}, k={k}, width={width}"
+        )
     return int(b), int(k), int(width)
 
 

@@ -24,18 +24,29 @@ PARTS = {  # first claim of each part -> its heading and what it is about
         "A Bayes-optimal model knows the relevance of every identifier that could exist. A corpus holds some of them. Masking what does not exist "
         "and renormalising tells the decoder which branches live, not how much of each does. The difference has a price, step by step.",
     ),
-    "count_correction": ("Ways out of the cost", "The price is what the decoder does not know of the survivors. Some of it can be told for free."),
+    "count_correction": (
+        "Ways out of the cost",
+        "The price is what the decoder does not know of the survivors. Some of it can be told for free.",
+    ),
     "recall_half": (
         "What beam search misses",
         "A beam ranks prefixes by the mass below them. Where relevance is sparse and most mass lies in many moderate documents, half of the "
         "relevant branches look no better than the rest.",
     ),
-    "wider_beams": ("Ways out of the ceiling", "A wider beam pays for recall. Ranking by the best leaf gets it for nothing, if that leaf is known."),
-    "concentration": ("Both at once", "The two effects pull in opposite directions; and a decoder is close to a multi-vector scorer, but not one."),
+    "wider_beams": (
+        "Ways out of the ceiling",
+        "A wider beam pays for recall. Ranking by the best leaf gets it for nothing, if that leaf is known.",
+    ),
+    "concentration": (
+        "Both at once",
+        "The two effects pull in opposite directions; and a decoder is close to a multi-vector scorer, but not one.",
+    ),
 }
 
 
-def write(folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (), quick: bool = True) -> tuple[pathlib.Path, bool]:
+def write(
+    folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (), quick: bool = True
+) -> tuple[pathlib.Path, bool]:
     """Checks the claims, draws their figures, writes PAGE; returns its path and whether every claim passed.
 
     names: of claims; all if empty. quick: as many draws as a quick check.
@@ -53,8 +64,14 @@ def write(folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (
         if name in PARTS:
             heading, about = PARTS[name]
             sections.append(f"<h2>{html.escape(heading)}</h2><p>{html.escape(about)}</p>")
-        sections.append(_section(check, plots.of_claim(claim, check, jax.random.fold_in(key, 1000), claim.quick)))
-        summary.append(f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td><td>{_verdict(check.passed)}</td></tr>')
+        sections.append(
+            _section(
+                check, plots.of_claim(claim, check, jax.random.fold_in(key, 1000), claim.quick)
+            )
+        )
+        summary.append(
+            f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td><td>{_verdict(check.passed)}</td></tr>'
+        )
     seconds = time.monotonic() - started
     text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -96,7 +113,10 @@ def _verdict(passed: bool) -> str:
 
 def case(params: claims.Params) -> str:
     """Parameters in a line."""
-    return ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in params.items())
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in params.items()
+    )
 
 
 def number(values: np.ndarray, most: int = 4) -> str:

@@ -73,24 +73,38 @@ def kl(
     if decoder not in DECODERS:
         raise ValueError(f"kl: expected a decoder of {', '.join(DECODERS)}, got {decoder!r}")
     if num_corpora < 2:
-        raise ValueError(f"kl: expected num_corpora of at least 2 for a standard error, got {num_corpora}")
+        raise ValueError(
+            f"kl: expected num_corpora of at least 2 for a standard error, got {num_corpora}"
+        )
     tree = worlds.full(branching, depth, relevance)
     num_leaves = len(tree.relevance)
     masses = [np.maximum(mass, np.finfo(np.float64).tiny) for mass in tree.masses]
-    weights = [jnp.asarray(tree.masses[t + 1] / np.repeat(masses[t], branching), jnp.float32) for t in range(depth)]
+    weights = [
+        jnp.asarray(tree.masses[t + 1] / np.repeat(masses[t], branching), jnp.float32)
+        for t in range(depth)
+    ]
     together = min(max(1, BLOCK_LEAVES // num_leaves), -(-num_corpora // _streams()))
     walk = functools.partial(_steps, branching=branching, decoder=decoder, reverse=reverse)
 
     def draw(weights, key):
         alive = _leaves(corpora, key, together, num_leaves)
-        return jax.vmap(lambda leaves: walk(leaves, weights))(alive) if together > 1 else walk(alive[0], weights)[None]
+        return (
+            jax.vmap(lambda leaves: walk(leaves, weights))(alive)
+            if together > 1
+            else walk(alive[0], weights)[None]
+        )
 
     return _averaged(draw, weights, key, together, num_corpora, depth)
 
 
 def _leaves(corpora, key: jax.Array, together: int, num_leaves: int) -> jax.Array:
     """bool[together, num_leaves] of one block."""
-    if isinstance(corpora, worlds.Kept) and together * num_leaves >= BLOCK_LEAVES // 2 and num_leaves % 4 == 0 and corpora.keep >= 1 / 32:
+    if (
+        isinstance(corpora, worlds.Kept)
+        and together * num_leaves >= BLOCK_LEAVES // 2
+        and num_leaves % 4 == 0
+        and corpora.keep >= 1 / 32
+    ):
         return _kept_bytes(key, corpora.keep, together * num_leaves).reshape(together, num_leaves)
     return jax.vmap(lambda key: corpora.draw(key, num_leaves))(jax.random.split(key, together))
 
@@ -116,7 +130,9 @@ def _kept_bytes(key: jax.Array, keep: float, size: int) -> jax.Array:
     return yes | ((bytes_ == jnp.uint8(whole)) & jax.lax.dynamic_slice(pattern, (first,), (size,)))
 
 
-def _steps(alive: jax.Array, weights: list[jax.Array], *, branching: int, decoder: str, reverse: bool) -> jax.Array:
+def _steps(
+    alive: jax.Array, weights: list[jax.Array], *, branching: int, decoder: str, reverse: bool
+) -> jax.Array:
     """f32[m] KL of each step for one corpus bool[N]; NaN if it is empty. weights[t]: f32[b^(t+1)] r_c / r_v."""
     depth = len(weights)
     rows = lambda x: x.reshape(-1, branching)
@@ -125,7 +141,11 @@ def _steps(alive: jax.Array, weights: list[jax.Array], *, branching: int, decode
     count = {depth: alive}  # share of leaves
     for t in range(depth - 1, -1, -1):
         below = rows(share[t + 1])
-        share[t] = jnp.where(below, rows(weights[t]), 0).sum(1) if t == depth - 1 else (below * rows(weights[t])).sum(1)
+        share[t] = (
+            jnp.where(below, rows(weights[t]), 0).sum(1)
+            if t == depth - 1
+            else (below * rows(weights[t])).sum(1)
+        )
         some[t] = rows(some[t + 1]).any(1)
         if decoder == "counted":
             count[t] = rows(count[t + 1]).mean(1, dtype=jnp.float32)
@@ -133,7 +153,11 @@ def _steps(alive: jax.Array, weights: list[jax.Array], *, branching: int, decode
     reach = jnp.ones(1)
     steps = []
     for t in range(depth - 1):
-        seen = some[t + 1].astype(jnp.float32) if decoder == "masked" else (count if decoder == "counted" else share)[t + 1]
+        seen = (
+            some[t + 1].astype(jnp.float32)
+            if decoder == "masked"
+            else (count if decoder == "counted" else share)[t + 1]
+        )
         knows, left, prior = rows(seen), rows(share[t + 1]), rows(weights[t])
         chosen = prior * knows
         chosen = chosen / jnp.maximum(chosen.sum(1, keepdims=True), 1e-37)  # P(c|v)
@@ -167,27 +191,52 @@ def recall(world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries
     return _over_queries(lambda hits: hits.sum(-1) / world.relevant, found, world, key, num_queries)
 
 
-def precision(world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries: int) -> Estimate:
+def precision(
+    world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries: int
+) -> Estimate:
     """Share of queries with a relevant branch in the beam, which bounds and for two levels equals precision@1 (T7)."""
     found = functools.partial(_found, world, width)
-    return _over_queries(lambda hits: hits.any(-1).astype(jnp.float32), found, world, key, num_queries)
+    return _over_queries(
+        lambda hits: hits.any(-1).astype(jnp.float32), found, world, key, num_queries
+    )
 
 
-def _found(world: worlds.SparseThick, width: int, key: jax.Array, index: trie.Trie, num_queries: int) -> jax.Array:
+def _found(
+    world: worlds.SparseThick, width: int, key: jax.Array, index: trie.Trie, num_queries: int
+) -> jax.Array:
     """bool[num_queries, K]: whether each branch of the beam holds a relevant leaf."""
     marginal, holds = world.draw(key, num_queries)
-    logits = jnp.pad(marginal, [(0, 0), (1, 0)])[:, None]  # token 0 is PAD; ranks are those of the marginals themselves
+    # token 0 is PAD; ranks are those of the marginals themselves
+    logits = jnp.pad(marginal, [(0, 0), (1, 0)])[:, None]
     step = lambda t, token, cache: (logits, cache)
-    found = beam.beam_search(step, jnp.zeros((num_queries, 1)), index, width=min(width, world.branching), length=1, renormalize=True)
+    found = beam.beam_search(
+        step,
+        jnp.zeros((num_queries, 1)),
+        index,
+        width=min(width, world.branching),
+        length=1,
+        renormalize=True,
+    )
     return jnp.take_along_axis(holds, index.documents_of(found.leaf)[..., 0], axis=1)
 
 
-def _over_queries(measure, found, world: worlds.SparseThick, key: jax.Array, num_queries: int) -> Estimate:
+def _over_queries(
+    measure, found, world: worlds.SparseThick, key: jax.Array, num_queries: int
+) -> Estimate:
     if num_queries < 2:
-        raise ValueError(f"recall: expected num_queries of at least 2 for a standard error, got {num_queries}")
+        raise ValueError(
+            f"recall: expected num_queries of at least 2 for a standard error, got {num_queries}"
+        )
     index = trie.build(docids.atomic(world.branching))
     together = min(max(1, BLOCK_SCORES // world.branching), -(-num_queries // _streams()))
-    averaged = _averaged(lambda index, key: measure(found(key, index, together))[:, None], index, key, together, num_queries, 1)
+    averaged = _averaged(
+        lambda index, key: measure(found(key, index, together))[:, None],
+        index,
+        key,
+        together,
+        num_queries,
+        1,
+    )
     return Estimate(averaged.mean[0], averaged.stderr[0], averaged.n)
 
 
@@ -199,7 +248,13 @@ class Leafwise(NamedTuple):
 
 
 def search_leaves(
-    world: worlds.SparseThick, depth: int, key: jax.Array, *, width: int, num_queries: int, marginal: str = "sum"
+    world: worlds.SparseThick,
+    depth: int,
+    key: jax.Array,
+    *,
+    width: int,
+    num_queries: int,
+    marginal: str = "sum",
 ) -> Leafwise:
     """The whole search down a full tree, every leaf's score drawn.
 
@@ -215,48 +270,77 @@ def search_leaves(
     """
     b, num_leaves = world.branching, world.branching**depth
     if world.leaves * b != num_leaves:
-        raise ValueError(f"search_leaves: expected {num_leaves // b} leaves a branch at depth {depth}, got {world.leaves}")
+        raise ValueError(
+            f"search_leaves: expected {num_leaves // b} leaves a branch at depth {depth}, got {world.leaves}"
+        )
     if marginal not in ("sum", "max"):
         raise ValueError(f'search_leaves: expected marginal "sum" or "max", got {marginal!r}')
-    codes = np.stack(np.unravel_index(np.arange(num_leaves), (b,) * depth), axis=1).astype(np.int32) + 1
+    codes = (
+        np.stack(np.unravel_index(np.arange(num_leaves), (b,) * depth), axis=1).astype(np.int32) + 1
+    )
     ids = docids.build(codes, alphabet=b + 1)
     index, where = trie.build(ids), guided.nodes(ids)
     together = min(max(1, BLOCK_SCORES // num_leaves), num_queries)
     once = jax.jit(functools.partial(_searched, world, depth, width, marginal, together))
-    parts = [once(part, index, where) for part in jax.random.split(key, -(-num_queries // together))]
+    parts = [
+        once(part, index, where) for part in jax.random.split(key, -(-num_queries // together))
+    ]
     if marginal == "sum" and any(bool(negative) for _, negative in parts):
-        raise ValueError(f"search_leaves: a search by sums expects scores above 0, the {world.tail.name} tail gave one below; use gamma")
+        raise ValueError(
+            f"search_leaves: a search by sums expects scores above 0, the {world.tail.name} tail gave one below; use gamma"
+        )
     values = np.concatenate([np.asarray(found, np.float64) for found, _ in parts])
     mean, stderr = values.mean(0), values.std(0, ddof=1) / math.sqrt(max(len(values), 2))
     return Leafwise(*(Estimate(m, e, len(values)) for m, e in zip(mean, stderr)))
 
 
-def _searched(world, depth: int, width: int, marginal: str, together: int, key: jax.Array, index: trie.Trie, where: guided.Nodes):
+def _searched(
+    world,
+    depth: int,
+    width: int,
+    marginal: str,
+    together: int,
+    key: jax.Array,
+    index: trie.Trie,
+    where: guided.Nodes,
+):
     """f32[together, 2] recall and precision@1, and whether a score was not positive."""
     b = world.branching
     score, place, leaf = jax.random.split(key, 3)
     scores = world.tail.mean + world.tail.sd * world.tail.leaves(score, (together, b, world.leaves))
-    chosen = jnp.argsort(jax.random.uniform(place, (together, b)), axis=1)[:, : world.relevant]  # branches
-    row, which = jnp.arange(together)[:, None], jax.random.randint(leaf, chosen.shape, 0, world.leaves)
+    # branches
+    chosen = jnp.argsort(jax.random.uniform(place, (together, b)), axis=1)[:, : world.relevant]
+    row, which = (
+        jnp.arange(together)[:, None],
+        jax.random.randint(leaf, chosen.shape, 0, world.leaves),
+    )
     scores = scores.at[row, chosen, which].set(world.score).reshape(together, -1)
     relevant = jnp.zeros(scores.shape, bool).at[row, chosen * world.leaves + which].set(True)
     if marginal == "max":
         legal = guided.max_marginal(index, where, scores)
-        step, cache = lambda t, token, cache: (jnp.zeros((*token.shape, b + 1)), cache), jnp.zeros((together, 1))
+        step, cache = (
+            lambda t, token, cache: (jnp.zeros((*token.shape, b + 1)), cache),
+            jnp.zeros((together, 1)),
+        )
     else:
         logs = [jnp.log(scores.reshape(together, b ** (t + 1), -1).sum(-1)) for t in range(depth)]
-        legal, cache = index, jnp.zeros((together, 1), jnp.int32)  # cache: number of the node at depth t
+        # cache: number of the node at depth t
+        legal, cache = index, jnp.zeros((together, 1), jnp.int32)
 
         def step(t, token, node):
             node = node * b + token - 1 if t else node
             child = node[..., None] * b + jnp.arange(b)[None, None]
-            logits = jnp.take_along_axis(logs[t], child.reshape(together, -1), axis=1).reshape(child.shape)
+            logits = jnp.take_along_axis(logs[t], child.reshape(together, -1), axis=1).reshape(
+                child.shape
+            )
             return jnp.pad(logits, [(0, 0), (0, 0), (1, 0)], constant_values=-jnp.inf), node
 
     beams = beam.beam_search(step, cache, legal, width=width, length=depth, renormalize=False)
     found = index.documents_of(beams.leaf)[..., 0]
     hit = jnp.take_along_axis(relevant, jnp.maximum(found, 0), axis=1) & (found >= 0)
-    return jnp.stack([hit.sum(1) / world.relevant, hit[:, 0].astype(jnp.float32)], axis=1), (scores <= 0).any()
+    return jnp.stack([hit.sum(1) / world.relevant, hit[:, 0].astype(jnp.float32)], axis=1), (
+        scores <= 0
+    ).any()
 
 
 # ---------------------------------------------------------------- draws in blocks on all devices
@@ -273,7 +357,9 @@ def _averaged(draw, arrays, key: jax.Array, together: int, wanted: int, size: in
     """
     keys = jax.random.split(key, (_streams(), -(-wanted // (together * _streams()))))
 
-    def stream(arrays, keys):  # -> count f32[], total and square f32[size] less the centre f32[size], which squares need to keep their digits
+    # -> count f32[], total and square f32[size] less the centre f32[size], which squares need to
+    # keep their digits
+    def stream(arrays, keys):
         first = draw(arrays, keys[0])
         centre = jnp.where(jnp.isfinite(first), first, 0).mean(0)
 
@@ -290,19 +376,33 @@ def _averaged(draw, arrays, key: jax.Array, together: int, wanted: int, size: in
     if jax.device_count() == 1:
         run = jax.jit(stream).lower(arrays, keys[0]).compile()
         with concurrent.futures.ThreadPoolExecutor(len(keys)) as pool:
-            parts = list(pool.map(lambda mine: jax.block_until_ready(run(arrays, mine)), list(keys)))
+            parts = list(
+                pool.map(lambda mine: jax.block_until_ready(run(arrays, mine)), list(keys))
+            )
         sums = [np.stack([np.asarray(part[i], np.float64) for part in parts]) for i in range(4)]
     else:
         mesh = jax.sharding.Mesh(np.array(jax.devices()), ("draws",))
         spec = PartitionSpec("draws")
-        run = jax.jit(jax.shard_map(jax.vmap(stream, (None, 0)), mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=spec, check_vma=False))
+        run = jax.jit(
+            jax.shard_map(
+                jax.vmap(stream, (None, 0)),
+                mesh=mesh,
+                in_specs=(PartitionSpec(), spec),
+                out_specs=spec,
+                check_vma=False,
+            )
+        )
         sums = [np.asarray(x, np.float64) for x in run(arrays, keys)]
     count, total, square, centre = sums[0][:, None], *sums[1:]
     n = count.sum()
     if n < 2:
-        raise ValueError("simulate: fewer than two draws had a document in the corpus; draw more, or keep more")
+        raise ValueError(
+            "simulate: fewer than two draws had a document in the corpus; draw more, or keep more"
+        )
     means = centre + total / np.maximum(count, 1)
     mean = (count * means).sum(0) / n
     with np.errstate(invalid="ignore"):  # of an infinite mean
-        variance = (square - total**2 / np.maximum(count, 1) + count * (means - mean) ** 2).sum(0) / (n - 1)
+        variance = (square - total**2 / np.maximum(count, 1) + count * (means - mean) ** 2).sum(
+            0
+        ) / (n - 1)
     return Estimate(mean, np.sqrt(np.maximum(variance, 0) / n), int(n))

@@ -22,8 +22,10 @@ class Tail:
     mean: float  # mu
     sd: float  # tau > 0
     third: float  # rho3 = E|g - mu|^3
-    leaves: Callable[[jax.Array, tuple[int, ...]], jax.Array]  # (key, shape) -> f32[shape] standardised, (g - mu) / tau
-    sums: Callable[[jax.Array, int, tuple[int, ...]], jax.Array]  # (key, n, shape) -> f32[shape] (S_n - n mu) / (tau sqrt n)
+    # (key, shape) -> f32[shape] standardised, (g - mu) / tau
+    leaves: Callable[[jax.Array, tuple[int, ...]], jax.Array]
+    # (key, n, shape) -> f32[shape] (S_n - n mu) / (tau sqrt n)
+    sums: Callable[[jax.Array, int, tuple[int, ...]], jax.Array]
 
 
 def gaussian(mean: float, sd: float) -> Tail:
@@ -42,8 +44,13 @@ def gamma(mean: float, sd: float) -> Tail:
     _above("gamma", "mean", mean, 0)
     _above("gamma", "sd", sd, 0)
     alpha = (mean / sd) ** 2
-    # E|g - mu|^3 = 2 E(g - mu)_+^3 - E(g - mu)^3 in units of the scale, with E[g^j; g > mu] by the upper incomplete gamma
-    moment = [math.exp(special.gammaln(alpha + j) - special.gammaln(alpha)) * special.gammaincc(alpha + j, alpha) for j in range(4)]
+    # E|g - mu|^3 = 2 E(g - mu)_+^3 - E(g - mu)^3 in units of the scale, with E[g^j; g > mu] by the
+    # upper incomplete gamma
+    moment = [
+        math.exp(special.gammaln(alpha + j) - special.gammaln(alpha))
+        * special.gammaincc(alpha + j, alpha)
+        for j in range(4)
+    ]
     above = moment[3] - 3 * alpha * moment[2] + 3 * alpha**2 * moment[1] - alpha**3 * moment[0]
     third = (2 * above - 2 * alpha) * (sd**2 / mean) ** 3
 
@@ -51,7 +58,9 @@ def gamma(mean: float, sd: float) -> Tail:
         _above("sums", "num_leaves", num_leaves, 0)
         return _standard_gamma(key, alpha * num_leaves, shape)
 
-    return Tail("gamma", mean, sd, third, lambda key, shape: _standard_gamma(key, alpha, shape), sums)
+    return Tail(
+        "gamma", mean, sd, third, lambda key, shape: _standard_gamma(key, alpha, shape), sums
+    )
 
 
 def uniform(low: float, high: float) -> Tail:
@@ -62,7 +71,14 @@ def uniform(low: float, high: float) -> Tail:
     def leaves(key, shape):
         return math.sqrt(3) * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
-    return Tail("uniform", low + half, half / math.sqrt(3), half**3 / 4, leaves, functools.partial(_summed, "uniform", leaves))
+    return Tail(
+        "uniform",
+        low + half,
+        half / math.sqrt(3),
+        half**3 / 4,
+        leaves,
+        functools.partial(_summed, "uniform", leaves),
+    )
 
 
 def bounded(alpha: float, beta: float, *, most: float = 1.0) -> Tail:
@@ -81,13 +97,22 @@ def bounded(alpha: float, beta: float, *, most: float = 1.0) -> Tail:
         return (jax.random.beta(key, alpha, beta, shape) - mean) / sd
 
     third = (2 * centred[1] - centred[0]) * most**3
-    return Tail("bounded", most * mean, most * sd, third, leaves, functools.partial(_summed, "bounded", leaves))
+    return Tail(
+        "bounded",
+        most * mean,
+        most * sd,
+        third,
+        leaves,
+        functools.partial(_summed, "bounded", leaves),
+    )
 
 
 def _summed(name, leaves, key, num_leaves, shape):
     _above("sums", "num_leaves", num_leaves, 0)
     if num_leaves > MOST_SUMMED:
-        raise ValueError(f"sums: expected at most {MOST_SUMMED} leaves of a {name} tail, got {num_leaves}; use gaussian or gamma")
+        raise ValueError(
+            f"sums: expected at most {MOST_SUMMED} leaves of a {name} tail, got {num_leaves}; use gaussian or gamma"
+        )
 
     def add(total, key):
         return total + leaves(key, shape), None
@@ -120,7 +145,8 @@ def _proposal(x: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
     """For x normal and alpha >= 100: the standardised gamma value, and the log of the probability to keep it."""
     d = alpha - 1 / 3
     c = 1 / (3 * math.sqrt(d))
-    y = c * x  # |y| < .2 here, so that this series of 3 log1p(y) - 3 y + 1.5 y^2 - y^3 is exact to f32
+    # |y| < .2 here, so that this series of 3 log1p(y) - 3 y + 1.5 y^2 - y^3 is exact to f32
+    y = c * x
     series = -3 * y**4 * (1 / 4 - y * (1 / 5 - y * (1 / 6 - y * (1 / 7 - y * (1 / 8 - y / 9)))))
     # (d ((1 + c x)^3 - 1) - 1/3) / sqrt(alpha), with d c = sqrt(d) / 3
     value = math.sqrt(d / alpha) * (x + c * x**2 + c**2 * x**3 / 3) - 1 / (3 * math.sqrt(alpha))

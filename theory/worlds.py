@@ -25,7 +25,8 @@ from zoo.docids import docids as docids_of
 class Tree:
     """A docid tree of any shape. All N leaves lie at the same depth m: a short identifier ends in nodes of one child."""
 
-    parents: tuple[np.ndarray, ...]  # m arrays; parents[t] is i64[nodes at depth t+1], ascending, index into depth t
+    # m arrays; parents[t] is i64[nodes at depth t+1], ascending, index into depth t
+    parents: tuple[np.ndarray, ...]
     relevance: np.ndarray  # f64[N], sum 1, leaves from left to right
 
     @property
@@ -59,7 +60,10 @@ def full(branching: int, depth: int, relevance: np.ndarray) -> Tree:
         positive value at all.
     """
     num_leaves = _sizes("full", branching, depth)
-    return Tree(tuple(np.arange(branching ** (t + 1)) // branching for t in range(depth)), normalised("full", relevance, num_leaves))
+    return Tree(
+        tuple(np.arange(branching ** (t + 1)) // branching for t in range(depth)),
+        normalised("full", relevance, num_leaves),
+    )
 
 
 def from_docids(ids: docids_of.Docids, scores: np.ndarray | None = None) -> Tree:
@@ -73,10 +77,14 @@ def from_docids(ids: docids_of.Docids, scores: np.ndarray | None = None) -> Tree
       ValueError: when two documents share an identifier, or as `full` does.
     """
     tokens = ids.tokens[ids.order]
-    new = np.logical_or.accumulate(tokens[1:] != tokens[:-1], axis=1)  # [N-1, L], a node of depth t+1 begins
+    # [N-1, L], a node of depth t+1 begins
+    new = np.logical_or.accumulate(tokens[1:] != tokens[:-1], axis=1)
     if len(tokens) > 1 and not new[:, -1].all():
-        raise ValueError("from_docids: expected one document an identifier, got two on one; append a tie-break token")
-    node = np.concatenate([np.zeros((1, tokens.shape[1]), np.int64), np.cumsum(new, axis=0)])  # number of each prefix
+        raise ValueError(
+            "from_docids: expected one document an identifier, got two on one; append a tie-break token"
+        )
+    # number of each prefix
+    node = np.concatenate([np.zeros((1, tokens.shape[1]), np.int64), np.cumsum(new, axis=0)])
     parents, above = [], np.zeros(len(tokens), np.int64)
     for t in range(tokens.shape[1]):
         first = np.flatnonzero(np.diff(node[:, t], prepend=-1))
@@ -90,21 +98,30 @@ def normalised(where: str, relevance: np.ndarray, num_leaves: int) -> np.ndarray
     """f64[num_leaves] relevance of sum 1, or a ValueError in the name of the function `where`."""
     relevance = np.asarray(relevance, np.float64)
     if relevance.shape != (num_leaves,):
-        raise ValueError(f"{where}: expected relevance of shape [{num_leaves}], one value a leaf, got {list(relevance.shape)}")
+        raise ValueError(
+            f"{where}: expected relevance of shape [{num_leaves}], one value a leaf, got {list(relevance.shape)}"
+        )
     bad = ~(np.isfinite(relevance) & (relevance >= 0))
     if bad.any():
         leaf = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"{where}: expected finite relevance >= 0, got {relevance[leaf]} at leaf {leaf}; shift or drop it")
+        raise ValueError(
+            f"{where}: expected finite relevance >= 0, got {relevance[leaf]} at leaf {leaf}; shift or drop it"
+        )
     if not relevance.any():
-        raise ValueError(f"{where}: expected some relevance above 0, got all {num_leaves} zero; give one leaf mass")
-    relevance = relevance / relevance.max()  # first, so that the sum of large values does not overflow
+        raise ValueError(
+            f"{where}: expected some relevance above 0, got all {num_leaves} zero; give one leaf mass"
+        )
+    # first, so that the sum of large values does not overflow
+    relevance = relevance / relevance.max()
     return relevance / relevance.sum()
 
 
 def checked_keep(where: str, keep: float) -> float:
     """p in (0, 1] as a float, or a ValueError in the name of the function `where`."""
     if np.ndim(keep) != 0 or not 0 < float(keep) <= 1:
-        raise ValueError(f"{where}: expected keep, the share of leaves in the corpus, in (0, 1], got {keep}; 1 keeps all")
+        raise ValueError(
+            f"{where}: expected keep, the share of leaves in the corpus, in (0, 1], got {keep}; 1 keeps all"
+        )
     return float(keep)
 
 
@@ -114,17 +131,23 @@ def checked_keeps(where: str, keep: float | np.ndarray, num_leaves: int) -> np.n
         return np.full(num_leaves, checked_keep(where, keep))
     keep = np.asarray(keep, np.float64)
     if keep.shape != (num_leaves,):
-        raise ValueError(f"{where}: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, got {list(keep.shape)}")
+        raise ValueError(
+            f"{where}: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, got {list(keep.shape)}"
+        )
     bad = ~((keep > 0) & (keep <= 1))
     if bad.any():
         leaf = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"{where}: expected keep for every leaf in (0, 1], got {keep[leaf]} at leaf {leaf}")
+        raise ValueError(
+            f"{where}: expected keep for every leaf in (0, 1], got {keep[leaf]} at leaf {leaf}"
+        )
     return keep
 
 
 def _sizes(where: str, branching: int, depth: int) -> int:
     if branching != int(branching) or depth != int(depth) or branching < 1 or depth < 1:
-        raise ValueError(f"{where}: expected whole branching >= 1 and depth >= 1, got {branching} and {depth}")
+        raise ValueError(
+            f"{where}: expected whole branching >= 1 and depth >= 1, got {branching} and {depth}"
+        )
     return int(branching) ** int(depth)
 
 
@@ -137,7 +160,9 @@ def uniform(branching: int, depth: int) -> np.ndarray:
     return np.full(num_leaves, 1 / num_leaves)
 
 
-def zipf(branching: int, depth: int, *, exponent: float = 1.0, placement: str = "sorted", seed: int = 0) -> np.ndarray:
+def zipf(
+    branching: int, depth: int, *, exponent: float = 1.0, placement: str = "sorted", seed: int = 0
+) -> np.ndarray:
     """f64[N] proportional to rank^-exponent; "sorted": leaf d has rank d+1; "random": ranks permuted by `seed`."""
     num_leaves = _sizes("zipf", branching, depth)
     if placement not in ("sorted", "random"):
@@ -154,7 +179,10 @@ def dirichlet(branching: int, depth: int, *, concentration: float, seed: int = 0
     _positive("dirichlet", "concentration", concentration)
     # log Gamma(a) = log Gamma(a+1) + log(U)/a: a direct draw underflows to exact zeros for small a
     rng = np.random.default_rng(seed)
-    log = np.log(rng.standard_gamma(concentration + 1, num_leaves)) + np.log1p(-rng.random(num_leaves)) / concentration
+    log = (
+        np.log(rng.standard_gamma(concentration + 1, num_leaves))
+        + np.log1p(-rng.random(num_leaves)) / concentration
+    )
     return normalised("dirichlet", np.exp(np.maximum(log - log.max(), -500)), num_leaves)
 
 
@@ -162,7 +190,9 @@ def spike(branching: int, depth: int, *, mass: float, leaf: int = 0) -> np.ndarr
     """f64[N] `mass` in (0, 1) on one leaf, the rest spread evenly."""
     num_leaves = _sizes("spike", branching, depth)
     if not 0 < mass < 1 or not 0 <= leaf < num_leaves or num_leaves < 2:
-        raise ValueError(f"spike: expected mass in (0, 1) and leaf in 0 .. {num_leaves - 1} of at least 2, got {mass} and {leaf}")
+        raise ValueError(
+            f"spike: expected mass in (0, 1) and leaf in 0 .. {num_leaves - 1} of at least 2, got {mass} and {leaf}"
+        )
     weights = np.full(num_leaves, (1 - mass) / (num_leaves - 1))
     weights[leaf] = mass
     return weights
@@ -185,7 +215,8 @@ def _positive(where: str, name: str, value: float) -> None:
         raise ValueError(f"{where}: expected {name} > 0, got {value}")
 
 
-# ---------------------------------------------------------------- corpora: draw(key, num_leaves) -> bool[num_leaves], True = in the corpus
+# ---------------------------------------------------------------- corpora: draw(key, num_leaves) ->
+# bool[num_leaves], True = in the corpus
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,7 +243,9 @@ class FixedSize:
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if self.size > num_leaves:
-            raise ValueError(f"FixedSize: expected at most {num_leaves} leaves, got size {self.size}; enlarge the tree")
+            raise ValueError(
+                f"FixedSize: expected at most {num_leaves} leaves, got size {self.size}; enlarge the tree"
+            )
         return jax.random.permutation(key, num_leaves) < self.size
 
 
@@ -228,17 +261,25 @@ class BranchCorrelated:
         checked_keep("BranchCorrelated", self.keep)
         _sizes("BranchCorrelated", self.branching, 1)
         if not 0 <= self.correlation < 1 or (self.correlation > 0 and self.keep == 1):
-            raise ValueError(f"BranchCorrelated: expected correlation in [0, 1) and keep < 1, got {self.correlation} and {self.keep}")
+            raise ValueError(
+                f"BranchCorrelated: expected correlation in [0, 1) and keep < 1, got {self.correlation} and {self.keep}"
+            )
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if num_leaves % self.branching:
-            raise ValueError(f"BranchCorrelated: expected a multiple of {self.branching} leaves, got {num_leaves}")
+            raise ValueError(
+                f"BranchCorrelated: expected a multiple of {self.branching} leaves, got {num_leaves}"
+            )
         if self.correlation == 0:
             return Kept(self.keep).draw(key, num_leaves)
         share, inside = jax.random.split(key)
         strength = 1 / self.correlation - 1  # of a beta law whose correlation is 1 / (strength + 1)
-        shares = jax.random.beta(share, self.keep * strength, (1 - self.keep) * strength, (self.branching, 1))
-        return jax.random.bernoulli(inside, shares, (self.branching, num_leaves // self.branching)).reshape(num_leaves)
+        shares = jax.random.beta(
+            share, self.keep * strength, (1 - self.keep) * strength, (self.branching, 1)
+        )
+        return jax.random.bernoulli(
+            inside, shares, (self.branching, num_leaves // self.branching)
+        ).reshape(num_leaves)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -248,16 +289,24 @@ class Heterogeneous:
     keep: np.ndarray  # f[N] in [0, 1]
 
     def __post_init__(self):
-        if np.ndim(self.keep) != 1 or not ((np.asarray(self.keep) >= 0) & (np.asarray(self.keep) <= 1)).all():
-            raise ValueError("Heterogeneous: expected keep of shape [N] in [0, 1], one probability a leaf")
+        if (
+            np.ndim(self.keep) != 1
+            or not ((np.asarray(self.keep) >= 0) & (np.asarray(self.keep) <= 1)).all()
+        ):
+            raise ValueError(
+                "Heterogeneous: expected keep of shape [N] in [0, 1], one probability a leaf"
+            )
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if len(self.keep) != num_leaves:
-            raise ValueError(f"Heterogeneous: expected {len(self.keep)} leaves, as many as probabilities, got {num_leaves}")
+            raise ValueError(
+                f"Heterogeneous: expected {len(self.keep)} leaves, as many as probabilities, got {num_leaves}"
+            )
         return jax.random.bernoulli(key, jnp.asarray(self.keep, jnp.float32), (num_leaves,))
 
 
-# ---------------------------------------------------------------- sparse relevance under a thick tail
+# ---------------------------------------------------------------- sparse relevance under a thick
+# tail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,7 +322,9 @@ class SparseThick:
     def __post_init__(self):
         if not 1 <= self.relevant <= self.branching or self.leaves < 1:
             got = f"{self.relevant} relevant, {self.branching} branches, {self.leaves} leaves"
-            raise ValueError(f"SparseThick: expected 1 <= relevant <= branching and leaves >= 1, got {got}")
+            raise ValueError(
+                f"SparseThick: expected 1 <= relevant <= branching and leaves >= 1, got {got}"
+            )
 
     @property
     def kappa(self) -> float:
@@ -297,7 +348,11 @@ class SparseThick:
         rest, last, place = jax.random.split(key, 3)
         total = self.tail.leaves(last, shape) / math.sqrt(self.leaves)
         ranks = jnp.argsort(jax.random.uniform(place, shape), axis=1)
-        holds = jnp.zeros(shape, bool).at[jnp.arange(num_queries)[:, None], ranks[:, : self.relevant]].set(True)
+        holds = (
+            jnp.zeros(shape, bool)
+            .at[jnp.arange(num_queries)[:, None], ranks[:, : self.relevant]]
+            .set(True)
+        )
         total = jnp.where(holds, self.snr, total)
         if self.leaves > 1:
             share = math.sqrt((self.leaves - 1) / self.leaves)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 
-from zoo import evaluate  # the package: once it is loaded, nothing sets this name again, and it is free for the verb
+# the package: once it is loaded, nothing sets this name again, and it is free for the verb
+from zoo import evaluate
 
 del evaluate
 

@@ -30,12 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = cli_parser.parser().parse_args(arguments)
     _keep_freed_memory()
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an answer may hold what the terminal cannot show
+        # an answer may hold what the terminal cannot show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         RUN[parsed.command](parsed)
         sys.stdout.flush()
     except (records.DataError, FloatingPointError, OSError) as error:
-        if isinstance(error, BrokenPipeError):  # the reader has seen enough, as in `zoo retrieve ... | head`
+        # the reader has seen enough, as in `zoo retrieve ... | head`
+        if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         preempted = isinstance(error, stopped.Preempted)
         print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr, flush=True)
-        if arguments is None:  # the end of this process, and jaxlib crashes in a tidy one if its compiler was interrupted
+        # the end of this process, and jaxlib crashes in a tidy one if its compiler was interrupted
+        if arguments is None:
             os._exit(0 if preempted else INTERRUPTED)
         return 0 if preempted else INTERRUPTED
     return 0
@@ -72,7 +75,9 @@ def _list(parsed: argparse.Namespace) -> None:
         print(f"{name:<{wide}} {recipe.paper}\n{'':<{wide}} sizes: {', '.join(recipe.presets)}")
         if parsed.options:
             for option in recipes.option_names(recipe):
-                values = ", ".join(f"{size} {getattr(preset, option)}" for size, preset in recipe.presets.items())
+                values = ", ".join(
+                    f"{size} {getattr(preset, option)}" for size, preset in recipe.presets.items()
+                )
                 print(f"{'':<{wide}}   {option}: {values}")
 
 
@@ -86,13 +91,22 @@ def _queries_generate(parsed: argparse.Namespace) -> None:
 
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
-    plan = plans.Plan(**{field.name: getattr(parsed, field.name) for field in dataclasses.fields(plans.Plan)})
+    plan = plans.Plan(
+        **{field.name: getattr(parsed, field.name) for field in dataclasses.fields(plans.Plan)}
+    )
     if parsed.processes:
         from zoo.train import processes
 
         processes.start(parsed.processes)
     fitted = verbs.fit(
-        parsed.recipe, parsed.data, size=parsed.size, options=options, seed=parsed.seed, out=parsed.out, init_from=parsed.init_from, plan=plan
+        parsed.recipe,
+        parsed.data,
+        size=parsed.size,
+        options=options,
+        seed=parsed.seed,
+        out=parsed.out,
+        init_from=parsed.init_from,
+        plan=plan,
     )
     about = fitted.about
     if "num_users" in about:
@@ -110,7 +124,11 @@ def _counted(about: Mapping) -> str:
         (about["tied_events"], "at the time of another of their user, in the order of the file"),
         (about["repeated_events"], "of an item that their user had before"),
     ]
-    left_out = f" ({about['users_left_out']:,} left out for fewer than 3 events)" if about["users_left_out"] else ""
+    left_out = (
+        f" ({about['users_left_out']:,} left out for fewer than 3 events)"
+        if about["users_left_out"]
+        else ""
+    )
     notes = "".join(f"; {count:,} {what}" for count, what in events if count)
     return f"{about['num_users']:,} users{left_out}, {about['num_events']:,} events{notes}"
 
@@ -122,25 +140,31 @@ def _add(parsed: argparse.Namespace) -> None:
     before = stored.load(parsed.folder)
     after = verbs.add(before, parsed.documents)
     stored.save(after, parsed.out)
-    print(f"{parsed.out}: {after.name} with {len(after.documents) - len(before.documents)} documents more than {parsed.folder}, {len(after.documents)} in all")
+    print(
+        f"{parsed.out}: {after.name} with {len(after.documents) - len(before.documents)} documents more than {parsed.folder}, {len(after.documents)} in all"
+    )
 
 
 def _retrieve(parsed: argparse.Namespace) -> None:
-    from zoo.data import atomic, files, trec
+    from zoo.data import files, trec
 
     queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
     if parsed.run_file:
         _refuse_unwritable(parsed.run_file)
     fitted = _loaded(parsed)
     if parsed.history is not None:
-        queries = records.Histories.of(fitted.documents, [item.strip() for item in parsed.history.split(",")])
+        queries = records.Histories.of(
+            fitted.documents, [item.strip() for item in parsed.history.split(",")]
+        )
     ranking = verbs.retrieve(fitted, queries, parsed.k)
     if parsed.run_file:
         trec.write(ranking, parsed.run_file, tag=fitted.name)
         print(f"{parsed.run_file}: answers to {len(ranking)} queries")
         return
     rows = fitted.documents.rows()
-    texts = queries.texts if isinstance(queries, records.Queries) else (parsed.history or parsed.query,)
+    texts = (
+        queries.texts if isinstance(queries, records.Queries) else (parsed.history or parsed.query,)
+    )
     for number, query in enumerate(texts):
         print(query if number == 0 else f"\n{query}")
         print("\n".join(shown(fitted, rows, ranking.answers(number))) or "  no answer")
@@ -151,7 +175,9 @@ def _loaded(parsed: argparse.Namespace) -> stored.Fitted:
     return verbs.adjusted(stored.load(parsed.folder), dict(_option(text) for text in parsed.set))
 
 
-def shown(fitted: stored.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]) -> list[str]:
+def shown(
+    fitted: stored.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]
+) -> list[str]:
     """A line an answer: rank, score, id, and title or text."""
     lines = []
     for rank, (name, score) in enumerate(answers, start=1):
@@ -174,7 +200,9 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
         categories = identifiers.read_labels(parsed.categories, len(fitted.documents))
     result = verbs.evaluate(fitted, parsed.data, split=parsed.split, categories=categories)
-    print(report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted)))
+    print(
+        report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted))
+    )
     if "coverage@10" in result.measures:
         print(exposure.sentence(result.measures))
     if result.by_identifier:
@@ -238,7 +266,12 @@ def _beside(result: verbs.Evaluation) -> dict[str, float]:
     found = result.measures
     if "coverage@10" not in found:
         return {}
-    titles = {"coverage@10": "coverage@10", "gini@10": "Gini@10", "entropy@10": "Entropy@10", measures.INVALID_SHARE: "invalid"}
+    titles = {
+        "coverage@10": "coverage@10",
+        "gini@10": "Gini@10",
+        "entropy@10": "Entropy@10",
+        measures.INVALID_SHARE: "invalid",
+    }
     titles |= {f"R@10 {name}": f"R@10 {name}" for name in exposure.BUCKETS}
     titles |= {f"{name}{recommend.BY_IDENTIFIER}": f"{name} by id" for name in ("R@10", "nDCG@10")}
     return {title: found[name] for name, title in titles.items() if name in found}
@@ -247,7 +280,13 @@ def _beside(result: verbs.Evaluation) -> dict[str, float]:
 def _run(fitted: stored.Fitted, result: verbs.Evaluation, name: str):
     from zoo.evaluate import compare
 
-    return compare.Run(name, result.per_query, fitted.about["seconds"], result.queries_per_second, result.ranking.invalid_share)
+    return compare.Run(
+        name,
+        result.per_query,
+        fitted.about["seconds"],
+        result.queries_per_second,
+        result.ranking.invalid_share,
+    )
 
 
 def _report(parsed: argparse.Namespace) -> None:
@@ -261,15 +300,21 @@ def _export(parsed: argparse.Namespace) -> None:
 
     about = exported.read(transfer.export(parsed.folder, parsed.out, parsed.data)).about
     examples = ", ".join(f"{kind['count']:,} {name}" for name, kind in about["examples"].items())
-    questions = ", ".join(f"{count:,} {name}" for name, count in about["questions"].items()) or "none"
-    print(f"{parsed.out}: {about['documents']:,} identifiers of {about['recipe']}; examples: {examples}; questions: {questions}")
+    questions = (
+        ", ".join(f"{count:,} {name}" for name, count in about["questions"].items()) or "none"
+    )
+    print(
+        f"{parsed.out}: {about['documents']:,} identifiers of {about['recipe']}; examples: {examples}; questions: {questions}"
+    )
 
 
 def _import(parsed: argparse.Namespace) -> None:
     from zoo import transfer
 
     fitted = transfer.import_checkpoint(parsed.folder, parsed.checkpoint, parsed.out)
-    print(f"{parsed.out}: {fitted.name} with {fitted.about['parameters']:,} parameters of step {fitted.about['step']} of {fitted.about['checkpoint']}")
+    print(
+        f"{parsed.out}: {fitted.name} with {fitted.about['parameters']:,} parameters of step {fitted.about['step']} of {fitted.about['checkpoint']}"
+    )
 
 
 def _demo(parsed: argparse.Namespace) -> None:
@@ -281,7 +326,9 @@ def _demo(parsed: argparse.Namespace) -> None:
 def _option(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise records.DataError(f"--set expects key=value, got {text!r}; `zoo list --options` shows the keys")
+        raise records.DataError(
+            f"--set expects key=value, got {text!r}; `zoo list --options` shows the keys"
+        )
     return key, value
 
 
@@ -289,9 +336,13 @@ def _refuse_unwritable(path: str) -> None:
     """Before long work, as writing would find it only after."""
     parent = pathlib.Path(path).parent
     if not parent.is_dir():
-        raise records.DataError(f"{path}: expected the folder {parent} to exist; create it or name another place")
+        raise records.DataError(
+            f"{path}: expected the folder {parent} to exist; create it or name another place"
+        )
     if pathlib.Path(path).is_dir():
-        raise records.DataError(f"{path}: expected the name of a file, got a folder; add a file name")
+        raise records.DataError(
+            f"{path}: expected the name of a file, got a folder; add a file name"
+        )
 
 
 RUN = {  # command -> what it does

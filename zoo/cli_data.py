@@ -14,7 +14,9 @@ def data_list(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
 
     for name, entry in catalog.CATALOG.items():
-        print(f"{name:<13} {entry.description} [{entry.splits}]\n{'':<13} {entry.licence}; {entry.address or 'made on this machine'}")
+        print(
+            f"{name:<13} {entry.description} [{entry.splits}]\n{'':<13} {entry.licence}; {entry.address or 'made on this machine'}"
+        )
 
 
 def data_get(parsed: argparse.Namespace) -> None:
@@ -36,7 +38,9 @@ def data_prepare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
 
     folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
-    print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}")
+    print(
+        f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}"
+    )
     if parsed.name in catalog.CATALOG:
         print(f"licence: {catalog.CATALOG[parsed.name].licence}")
 
@@ -48,7 +52,9 @@ def data_cold(parsed: argparse.Namespace) -> None:
     atomic.refuse_occupied(parsed.out)
     collection = catalog.load(parsed.name)
     if not isinstance(collection, records.Interactions):
-        raise records.DataError(f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv")
+        raise records.DataError(
+            f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv"
+        )
     hidden = cold.hide(collection, parsed.share, parsed.seed)
     print(f"{_written(hidden, parsed.out)}; {hidden.left_out - collection.left_out} users left out")
 
@@ -60,16 +66,26 @@ def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
     from zoo.train import log as logs
 
     training = rqvae.configured(options)
-    config = identifiers.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
+    config = identifiers.Config(
+        parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training
+    )
     if parsed.vectors is not None:
         vectors = identifiers.read_vectors(parsed.vectors)
         names, labels = [str(row) for row in range(len(vectors))], ()
     else:
         corpus = catalog.load(parsed.data).corpus
-        names, vectors, labels = corpus.ids, identifiers.embed(corpus, parsed.embed, logs.Log()), categories.of(corpus)[0]
+        names, vectors, labels = (
+            corpus.ids,
+            identifiers.embed(corpus, parsed.embed, logs.Log()),
+            categories.of(corpus)[0],
+        )
     state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
     error = identifiers.relative_error(state, vectors)
-    print(identifiers.report(state) + ("" if error is None else f"\nrelative error {error:.3f}") + f"\n{parsed.out}: {config.kind} identifiers")
+    print(
+        identifiers.report(state)
+        + ("" if error is None else f"\nrelative error {error:.3f}")
+        + f"\n{parsed.out}: {config.kind} identifiers"
+    )
 
 
 def docids_stats(parsed: argparse.Namespace) -> None:
@@ -78,14 +94,21 @@ def docids_stats(parsed: argparse.Namespace) -> None:
 
     state, about = identifiers.load(parsed.folder)
     error = about["relative_error"]
-    print(f"{about['kind']}, collisions by {about['collisions']}" + ("" if error is None else f", relative error {error:.3f}"))
+    print(
+        f"{about['kind']}, collisions by {about['collisions']}"
+        + ("" if error is None else f", relative error {error:.3f}")
+    )
     print(identifiers.report(state))
     kept = pathlib.Path(parsed.folder) / identifiers.LABELS
     if parsed.categories or kept.exists():
         from zoo.evaluate import plots
 
         labels = identifiers.read_labels(parsed.categories or kept, len(state["codes"]))
-        print(plots.code_tree(state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"))
+        print(
+            plots.code_tree(
+                state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"
+            )
+        )
 
 
 def queries_generate(parsed: argparse.Namespace, options: dict[str, str]) -> None:
@@ -98,8 +121,12 @@ def queries_generate(parsed: argparse.Namespace, options: dict[str, str]) -> Non
     start = None if parsed.init_from is None else starting.of_weights(parsed.init_from)
     collection = catalog.load(parsed.data)
     if isinstance(collection, records.Interactions):
-        raise records.DataError(f"{parsed.data}: has histories, and queries are for documents; name data with corpus.jsonl")
-    made = query_generator.write(collection, parsed.out, count=parsed.count, options=options, seed=parsed.seed, start=start)
+        raise records.DataError(
+            f"{parsed.data}: has histories, and queries are for documents; name data with corpus.jsonl"
+        )
+    made = query_generator.write(
+        collection, parsed.out, count=parsed.count, options=options, seed=parsed.seed, start=start
+    )
     print(f"{parsed.out}: {len(made.queries)} queries for {len(made.corpus)} documents")
 
 

@@ -36,7 +36,9 @@ def run(out: str, *, seed: int = 0) -> None:
     _say("the documentation of this Python becomes a search collection")
     collection = pydocs.build()
     counts = ", ".join(f"{len(qrels):,} {split}" for split, qrels in collection.qrels.items())
-    _say(f"{len(collection.corpus):,} documents; queries: {counts}; no query's words are left in its document")
+    _say(
+        f"{len(collection.corpus):,} documents; queries: {counts}; no query's words are left in its document"
+    )
 
     runs, curves, systems = [], {}, {}
     for name, (recipe, options) in SYSTEMS.items():
@@ -44,27 +46,46 @@ def run(out: str, *, seed: int = 0) -> None:
         _say(f"{name} answers the test queries")
         result = verbs.evaluate(fitted, collection)
         curves[name] = result.hit_curve
-        runs.append(compare.Run(name, result.per_query, fitted.about["seconds"], result.queries_per_second, result.ranking.invalid_share))
+        runs.append(
+            compare.Run(
+                name,
+                result.per_query,
+                fitted.about["seconds"],
+                result.queries_per_second,
+                result.ranking.invalid_share,
+            )
+        )
     comparison = compare.compare(runs)
     print(f"\n{report.text(comparison)}")
-    print("BM25 + train queries has the train queries, which DSI learns from, appended to its documents.\n")
+    print(
+        "BM25 + train queries has the train queries, which DSI learns from, appended to its documents.\n"
+    )
 
     generative = systems["DSI (semantic ids)"]
     rows = generative.documents.rows()
     ranking = verbs.retrieve(generative, QUESTIONS, k=3)
     for number, question in enumerate(QUESTIONS):
-        print("\n".join([f"Q: {question}", *cli.shown(generative, rows, ranking.answers(number)), ""]))
+        print(
+            "\n".join([f"Q: {question}", *cli.shown(generative, rows, ranking.answers(number)), ""])
+        )
 
     history = [row for row in generative.history if "loss" in row]
     pictures = [
         plots.hit_curves(curves, folder / HITS),
-        plots.training_curves([row["step"] for row in history], {"DSI": [row["loss"] for row in history]}, folder / TRAINING),
+        plots.training_curves(
+            [row["step"] for row in history],
+            {"DSI": [row["loss"] for row in history]},
+            folder / TRAINING,
+        ),
     ]
     table = report.markdown(comparison)
     results = {
         "table": table,
         "runs": {run.name: _numbers(run) for run in runs},
-        "collection": {"documents": len(collection.corpus), "corpus": collection.corpus.fingerprint()},
+        "collection": {
+            "documents": len(collection.corpus),
+            "corpus": collection.corpus.fingerprint(),
+        },
         "machine": _machine(generative),
     }
     for name, content in ((TABLE, table + "\n"), (RESULTS, json.dumps(results, indent=1) + "\n")):
@@ -75,14 +96,21 @@ def run(out: str, *, seed: int = 0) -> None:
     print(f'ask more: zoo retrieve {folder / _slug("DSI (semantic ids)")} --query "..."')
 
 
-def _fitted(folder: pathlib.Path, collection: records.Collection, recipe: str, options: dict, seed: int) -> stored.Fitted:
+def _fitted(
+    folder: pathlib.Path, collection: records.Collection, recipe: str, options: dict, seed: int
+) -> stored.Fitted:
     if (folder / stored.FIT).exists():
         fitted = stored.load(folder)
         wanted = recipes.configure(recipes.get(recipe), fitted.size, options)
-        if fitted.about["corpus"] == collection.corpus.fingerprint() and (fitted.seed, fitted.config) == (seed, wanted):
+        if fitted.about["corpus"] == collection.corpus.fingerprint() and (
+            fitted.seed,
+            fitted.config,
+        ) == (seed, wanted):
             _say(f"{folder} holds a fit from before; remove the folder to fit again")
             return fitted
-        raise records.DataError(f"{folder}: fitted to another collection or with another seed or options; remove it or name another --out")
+        raise records.DataError(
+            f"{folder}: fitted to another collection or with another seed or options; remove it or name another --out"
+        )
     _say(f"{recipe} learns the documents")
     return verbs.fit(recipe, collection, options=options, seed=seed, out=folder)
 
@@ -98,12 +126,17 @@ def _refuse_foreign(folder: pathlib.Path) -> None:
 
 def _numbers(run) -> dict:
     measures = {name: run.mean(name) for name in run.per_query}
-    return measures | {"seconds_to_fit": run.seconds_to_fit, "queries_per_second": run.queries_per_second}
+    return measures | {
+        "seconds_to_fit": run.seconds_to_fit,
+        "queries_per_second": run.queries_per_second,
+    }
 
 
 def _machine(fitted: stored.Fitted) -> str:
     about = fitted.about
-    return f"{os.cpu_count()} cores, {about['device']}, Python {about['python']}, jax {about['jax']}"
+    return (
+        f"{os.cpu_count()} cores, {about['device']}, Python {about['python']}, jax {about['jax']}"
+    )
 
 
 def _slug(name: str) -> str:

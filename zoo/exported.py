@@ -1,14 +1,14 @@
 """A folder that `zoo export` wrote: what a launcher needs to train, measure and ask a system's encoder-decoder.
 
-    about.json          the recipe, its configuration, the shape of the network, lengths, kinds of examples, what differs
-    docids.npy          i32[N, L] identifiers, row n naming document n
-    trie/               of the identifiers, as `zoo.index.store` writes it
-    examples/KIND/      inputs.npy i32[n, S], targets.npy i32[n, L]: what the system learns from
-    questions/SPLIT/    inputs.npy, targets.npy, relevant.npy i32[B, R] rows of documents, -1 = none; queries.jsonl
-    documents.jsonl     {"_id", "title", "text"} a document
-    state/              what the system is made of besides parameters and identifiers
-    parameters/         checkpoint_0: the parameters, laid out as t5x lays out its own
-    manifest.json       SHA-256 of every other file
+about.json          the recipe, its configuration, the shape of the network, lengths, kinds of examples, what differs
+docids.npy          i32[N, L] identifiers, row n naming document n
+trie/               of the identifiers, as `zoo.index.store` writes it
+examples/KIND/      inputs.npy i32[n, S], targets.npy i32[n, L]: what the system learns from
+questions/SPLIT/    inputs.npy, targets.npy, relevant.npy i32[B, R] rows of documents, -1 = none; queries.jsonl
+documents.jsonl     {"_id", "title", "text"} a document
+state/              what the system is made of besides parameters and identifiers
+parameters/         checkpoint_0: the parameters, laid out as t5x lays out its own
+manifest.json       SHA-256 of every other file
 """
 
 from __future__ import annotations
@@ -29,7 +29,14 @@ from zoo.nets import transformer
 from zoo.records import DataError
 
 FORMAT = 1
-MANIFEST, ABOUT, DOCIDS, TRIE, EXAMPLES, QUESTIONS = "manifest.json", "about.json", "docids.npy", "trie", "examples", "questions"
+MANIFEST, ABOUT, DOCIDS, TRIE, EXAMPLES, QUESTIONS = (
+    "manifest.json",
+    "about.json",
+    "docids.npy",
+    "trie",
+    "examples",
+    "questions",
+)
 DOCUMENTS, STATE, PARAMETERS = "documents.jsonl", "state", "parameters"
 SPLITS = {"dev": "validation", "test": "test"}  # of a collection -> as SeqIO calls it
 
@@ -79,9 +86,14 @@ class Export:
 
     def questions(self, split: str) -> Questions:
         """Of a split of `about["questions"]`."""
-        arrays = [self.array(f"{QUESTIONS}/{split}/{name}.npy") for name in ("inputs", "targets", "relevant")]
+        arrays = [
+            self.array(f"{QUESTIONS}/{split}/{name}.npy")
+            for name in ("inputs", "targets", "relevant")
+        ]
         rows = self.lines(f"{QUESTIONS}/{split}/queries.jsonl")
-        return Questions(*arrays, *(tuple(row[column] for row in rows) for column in ("_id", "text")))
+        return Questions(
+            *arrays, *(tuple(row[column] for row in rows) for column in ("_id", "text"))
+        )
 
     def array(self, name: str) -> np.ndarray:
         """The array of a file."""
@@ -89,7 +101,9 @@ class Export:
 
     def lines(self, name: str) -> list[dict]:
         """The objects of a JSON-lines file."""
-        return [json.loads(line) for line in self.checked(name).read_text(encoding="utf-8").splitlines()]
+        return [
+            json.loads(line) for line in self.checked(name).read_text(encoding="utf-8").splitlines()
+        ]
 
     def checked(self, name: str) -> pathlib.Path:
         """Where a file is; DataError if it is missing or not what was written."""
@@ -97,7 +111,9 @@ class Export:
         if name not in self.digests or not path.is_file():
             raise DataError(f"{path}: missing; export the system again or copy the folder whole")
         if digest(path) != self.digests[name]:
-            raise DataError(f"{path}: changed since it was written (SHA-256 differs); export the system again or copy the folder again")
+            raise DataError(
+                f"{path}: changed since it was written (SHA-256 differs); export the system again or copy the folder again"
+            )
         return path
 
 
@@ -107,19 +123,27 @@ def read(folder: str | os.PathLike) -> Export:
     try:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise DataError(f"{folder}: holds no exported system (no {MANIFEST}); expected a folder that `zoo export` wrote") from None
+        raise DataError(
+            f"{folder}: holds no exported system (no {MANIFEST}); expected a folder that `zoo export` wrote"
+        ) from None
     except (ValueError, TypeError, OSError) as error:
-        raise DataError(f"{folder / MANIFEST}: not a manifest ({error}); export the system again") from None
+        raise DataError(
+            f"{folder / MANIFEST}: not a manifest ({error}); export the system again"
+        ) from None
     export = Export(folder, {}, digests)
     about = json.loads(export.checked(ABOUT).read_text(encoding="utf-8"))
     if about["format"] != FORMAT:
-        raise DataError(f"{folder}: has format {about['format']}, expected {FORMAT}; export the system again")
+        raise DataError(
+            f"{folder}: has format {about['format']}, expected {FORMAT}; export the system again"
+        )
     return dataclasses.replace(export, about=about)
 
 
 def seal(folder: pathlib.Path) -> None:
     """Writes the manifest of a folder that is otherwise complete."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
     digests = {name: digest(folder / name) for name in names}
     (folder / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
 

@@ -16,11 +16,15 @@ from zoo.records import DataError
 from zoo.stored import Fitted
 
 
-def loaded(data: records.Collection | records.Interactions | str | os.PathLike) -> records.Collection | records.Interactions:
+def loaded(
+    data: records.Collection | records.Interactions | str | os.PathLike,
+) -> records.Collection | records.Interactions:
     """The data, read if they are named by a registered name or a path."""
     from zoo.data import catalog
 
-    return data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
+    return (
+        data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
+    )
 
 
 def source_of(data: records.Collection | records.Interactions | str | os.PathLike) -> str:
@@ -29,7 +33,9 @@ def source_of(data: records.Collection | records.Interactions | str | os.PathLik
 
     if isinstance(data, (records.Collection, records.Interactions)):
         return ""
-    return os.fspath(data) if os.fspath(data) in catalog.CATALOG else str(pathlib.Path(data).resolve())
+    return (
+        os.fspath(data) if os.fspath(data) in catalog.CATALOG else str(pathlib.Path(data).resolve())
+    )
 
 
 def fingerprint(collection: records.Collection | records.Interactions) -> str:
@@ -40,7 +46,9 @@ def fingerprint(collection: records.Collection | records.Interactions) -> str:
         digest.update(json.dumps([seen.histories.fingerprint(), dict(seen.held)]).encode())
         return digest.hexdigest()[:16]
     digest.update(json.dumps([seen.queries.ids, seen.queries.texts]).encode())
-    digest.update(json.dumps({split: dict(qrels.grades) for split, qrels in seen.qrels.items()}).encode())
+    digest.update(
+        json.dumps({split: dict(qrels.grades) for split, qrels in seen.qrels.items()}).encode()
+    )
     return digest.hexdigest()[:16]
 
 
@@ -49,30 +57,46 @@ def counts(collection: records.Collection | records.Interactions) -> dict[str, i
     if isinstance(collection, records.Collection):
         return {}
     users = {"num_users": len(collection.histories), "users_left_out": collection.left_out}
-    return users | {"num_events": len(collection.histories.items), "tied_events": collection.tied, "repeated_events": collection.repeated}
+    return users | {
+        "num_events": len(collection.histories.items),
+        "tied_events": collection.tied,
+        "repeated_events": collection.repeated,
+    }
 
 
-def data_of(fitted: Fitted, folder: str | os.PathLike, data: records.Collection | records.Interactions | str | os.PathLike | None) -> records.Collection | records.Interactions:
+def data_of(
+    fitted: Fitted,
+    folder: str | os.PathLike,
+    data: records.Collection | records.Interactions | str | os.PathLike | None,
+) -> records.Collection | records.Interactions:
     """What the system of a folder was fitted to, by default where it was then; DataError, with the remedy, where that is gone or has changed."""
     from zoo.data import catalog
 
     if data is None:
         data = fitted.about.get("source") or fitted.about["collection"]
         if data not in catalog.CATALOG and not pathlib.Path(data).exists():
-            raise DataError(f"{folder}: its data {data} is not there any more; say where it is now with --data")
+            raise DataError(
+                f"{folder}: its data {data} is not there any more; say where it is now with --data"
+            )
     collection = loaded(data)
     refuse_other_kind(recipes.get(fitted.recipe), collection)
     refuse_other_corpus(fitted, collection)
     return collection
 
 
-def refuse_other_kind(recipe: recipes.Recipe, collection: records.Collection | records.Interactions) -> None:
+def refuse_other_kind(
+    recipe: recipes.Recipe, collection: records.Collection | records.Interactions
+) -> None:
     """Raises DataError if a system that recommends meets documents with queries, or the other way round."""
     if recipe.asks == "history" and not isinstance(collection, records.Interactions):
-        raise DataError(f"{recipe.name} learns from histories, {collection.name} has queries; name data with interactions.csv")
+        raise DataError(
+            f"{recipe.name} learns from histories, {collection.name} has queries; name data with interactions.csv"
+        )
     if recipe.asks == "text" and isinstance(collection, records.Interactions):
         remedy = "name data with corpus.jsonl, or a system that recommends"
-        raise DataError(f"{recipe.name} learns from queries, {collection.name} has histories; {remedy}")
+        raise DataError(
+            f"{recipe.name} learns from queries, {collection.name} has histories; {remedy}"
+        )
 
 
 def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
@@ -80,7 +104,10 @@ def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
     added = fitted.about.get("added", [])
     if not added and collection.corpus.fingerprint() == fitted.about["corpus"]:
         return
-    if added and _parts(fitted, collection.corpus) == [fitted.about["corpus"], *(part["corpus"] for part in added)]:
+    if added and _parts(fitted, collection.corpus) == [
+        fitted.about["corpus"],
+        *(part["corpus"] for part in added),
+    ]:
         return
     raise DataError(
         f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
@@ -95,18 +122,35 @@ def _parts(fitted: Fitted, corpus: records.Corpus) -> list[str]:
         return []
     counts = [part["num_documents"] for part in fitted.about["added"]]
     starts = np.cumsum([0, len(fitted.documents) - sum(counts), *counts])
-    parts = [[rows[name] for name in fitted.documents.ids[start:end]] for start, end in zip(starts, starts[1:])]
-    return [records.Corpus(*(tuple(column[row] for row in part) for column in (corpus.ids, corpus.titles, corpus.texts))).fingerprint() for part in parts]
+    parts = [
+        [rows[name] for name in fitted.documents.ids[start:end]]
+        for start, end in zip(starts, starts[1:])
+    ]
+    return [
+        records.Corpus(
+            *(
+                tuple(column[row] for row in part)
+                for column in (corpus.ids, corpus.titles, corpus.texts)
+            )
+        ).fingerprint()
+        for part in parts
+    ]
 
 
 def asked(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:
     """Queries of any form that `retrieve` takes, as its recipe does; DataError if they are not of the kind that the system asks for."""
-    return _histories(fitted, queries) if recipes.get(fitted.recipe).asks == "history" else _texts(fitted, queries)
+    return (
+        _histories(fitted, queries)
+        if recipes.get(fitted.recipe).asks == "history"
+        else _texts(fitted, queries)
+    )
 
 
 def _texts(fitted: Fitted, queries: records.Queries | Sequence[str] | str) -> records.Queries:
     if isinstance(queries, records.Histories):
-        raise DataError(f"retrieve: {fitted.recipe} asks for a text, got histories; pass a query, or use a system that recommends")
+        raise DataError(
+            f"retrieve: {fitted.recipe} asks for a text, got histories; pass a query, or use a system that recommends"
+        )
     if not isinstance(queries, records.Queries):
         queries = records.Queries.of(queries)
     if not len(queries):
@@ -116,13 +160,19 @@ def _texts(fitted: Fitted, queries: records.Queries | Sequence[str] | str) -> re
         if not text.strip():
             raise DataError(f"retrieve: {which} is empty; expected some words")
         if not text.isascii() and text != text.encode("utf-8", "ignore").decode("utf-8"):
-            raise DataError(f"retrieve: {which} holds half a character (an unpaired surrogate); expected UTF-8")
+            raise DataError(
+                f"retrieve: {which} holds half a character (an unpaired surrogate); expected UTF-8"
+            )
     return queries
 
 
-def _histories(fitted: Fitted, queries: records.Histories | Sequence[Sequence[str]] | Sequence[str]) -> records.Histories:
+def _histories(
+    fitted: Fitted, queries: records.Histories | Sequence[Sequence[str]] | Sequence[str]
+) -> records.Histories:
     if isinstance(queries, (records.Queries, str)):
-        raise DataError(f"retrieve: {fitted.recipe} asks for a history, got a text; pass a list of item ids (--history a,b,c)")
+        raise DataError(
+            f"retrieve: {fitted.recipe} asks for a history, got a text; pass a list of item ids (--history a,b,c)"
+        )
     if not isinstance(queries, records.Histories):
         queries = records.Histories.of(fitted.documents, queries)
     if not len(queries) or not queries.lengths.all():

@@ -34,7 +34,9 @@ class Corpus:
 
     def contents(self) -> list[str]:
         """Title and text of each document joined by a newline, the field that every recipe indexes."""
-        return [f"{title}\n{text}" if title else text for title, text in zip(self.titles, self.texts)]
+        return [
+            f"{title}\n{text}" if title else text for title, text in zip(self.titles, self.texts)
+        ]
 
     def rows(self) -> dict[str, int]:
         """Row of each document id."""
@@ -58,7 +60,9 @@ class Queries:
 
     def __post_init__(self) -> None:
         if len(self.ids) != len(self.texts):
-            raise DataError(f"queries: expected as many ids as texts, got {len(self.ids)} and {len(self.texts)}")
+            raise DataError(
+                f"queries: expected as many ids as texts, got {len(self.ids)} and {len(self.texts)}"
+            )
         _refuse_repeated("queries", self.ids)
 
     def __len__(self) -> int:
@@ -84,7 +88,11 @@ class Histories:
     starts: np.ndarray  # i64[B + 1]; the events of user b are items[starts[b] : starts[b + 1]]
 
     def __post_init__(self) -> None:
-        if len(self.starts) != len(self.ids) + 1 or self.starts[0] != 0 or self.starts[-1] != len(self.items):
+        if (
+            len(self.starts) != len(self.ids) + 1
+            or self.starts[0] != 0
+            or self.starts[-1] != len(self.items)
+        ):
             raise DataError(
                 f"histories: expected {len(self.ids) + 1} starts from 0 to {len(self.items)}, got {len(self.starts)}: {self.starts}"
             )
@@ -117,21 +125,31 @@ class Histories:
         """
         words = [isinstance(one, str) for one in histories]
         if any(words) and not all(words):
-            raise DataError("histories: expected item ids or lists of item ids, got some of both; put each history in a list")
+            raise DataError(
+                "histories: expected item ids or lists of item ids, got some of both; put each history in a list"
+            )
         lists = [list(one) for one in ([histories] if all(words) else histories)]
         rows = corpus.rows()
         for number, one in enumerate(lists):
             for item in one:
                 if item not in rows:
                     known = ", ".join(corpus.ids[:3])
-                    raise DataError(f"history {number}: item {item!r} is not in the corpus; expected ids like {known}")
+                    raise DataError(
+                        f"history {number}: item {item!r} is not in the corpus; expected ids like {known}"
+                    )
         items = np.array([rows[item] for one in lists for item in one], np.int32)
-        return cls(tuple(map(str, range(len(lists)))), items, np.cumsum([0, *map(len, lists)], dtype=np.int64))
+        return cls(
+            tuple(map(str, range(len(lists)))),
+            items,
+            np.cumsum([0, *map(len, lists)], dtype=np.int64),
+        )
 
     def take(self, rows: Sequence[int]) -> Histories:
         """The histories at these rows, in this order."""
         rows = np.asarray(rows, np.int64)
-        return _gathered(self, tuple(self.ids[row] for row in rows), self.starts[rows], self.lengths[rows])
+        return _gathered(
+            self, tuple(self.ids[row] for row in rows), self.starts[rows], self.lengths[rows]
+        )
 
     def earlier(self, count: int) -> Histories:
         """Each history without its last `count` events (all of them if there are fewer)."""
@@ -147,7 +165,9 @@ class Histories:
     def fingerprint(self) -> str:
         """First 16 hex digits of the SHA-256 of users and events."""
         digest = hashlib.sha256("\x00".join(self.ids).encode("utf-8", "surrogatepass"))
-        digest.update(np.asarray(self.items, "<i4").tobytes() + np.asarray(self.starts, "<i8").tobytes())
+        digest.update(
+            np.asarray(self.items, "<i4").tobytes() + np.asarray(self.starts, "<i8").tobytes()
+        )
         return digest.hexdigest()[:16]
 
 
@@ -184,11 +204,17 @@ class Collection:
         """
         if split not in self.qrels:
             have = ", ".join(sorted(self.qrels)) or "none"
-            raise DataError(f"{self.name}: no split {split!r}; it has: {have}; add qrels/{split}.tsv or name another with --split")
+            raise DataError(
+                f"{self.name}: no split {split!r}; it has: {have}; add qrels/{split}.tsv or name another with --split"
+            )
         qrels = self.qrels[split]
-        kept = [(q, text) for q, text in zip(self.queries.ids, self.queries.texts) if q in qrels.grades]
+        kept = [
+            (q, text) for q, text in zip(self.queries.ids, self.queries.texts) if q in qrels.grades
+        ]
         if not kept:
-            raise DataError(f"{self.name}: split {split!r} has no query; expected at least one line in qrels/{split}.tsv")
+            raise DataError(
+                f"{self.name}: split {split!r} has no query; expected at least one line in qrels/{split}.tsv"
+            )
         ids, texts = zip(*kept)
         return Queries(ids, texts), qrels
 
@@ -197,7 +223,9 @@ class Collection:
         qrels = {name: judged for name, judged in self.qrels.items() if name not in splits}
         hidden = {q for name in splits if name in self.qrels for q in self.qrels[name].grades}
         hidden -= {q for judged in qrels.values() for q in judged.grades}
-        kept = [(q, text) for q, text in zip(self.queries.ids, self.queries.texts) if q not in hidden]
+        kept = [
+            (q, text) for q, text in zip(self.queries.ids, self.queries.texts) if q not in hidden
+        ]
         ids, texts = zip(*kept) if kept else ((), ())
         return dataclasses.replace(self, queries=Queries(tuple(ids), tuple(texts)), qrels=qrels)
 
@@ -212,10 +240,13 @@ class Interactions:
 
     name: str
     corpus: Corpus  # the items
-    histories: Histories  # every user's whole sequence, at least one event longer than any split asks for
-    held: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"dev": 2, "test": 1})  # split -> place from the end
+    # every user's whole sequence, at least one event longer than any split asks for
+    histories: Histories
+    # split -> place from the end
+    held: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"dev": 2, "test": 1})
     left_out: int = 0  # users with too few events, who are not in `histories`
-    tied: int = 0  # events that share their time with another of their user: their order is that of the file
+    # events that share their time with another of their user: their order is that of the file
+    tied: int = 0
 
     def __post_init__(self) -> None:
         fewest = max(self.held.values(), default=0) + 1
@@ -227,7 +258,9 @@ class Interactions:
             )
         items = self.histories.items
         if len(items) and not 0 <= items.min() <= items.max() < len(self.corpus):
-            raise DataError(f"{self.name}: expected events to be rows from 0 to {len(self.corpus) - 1}, got {items.min()} to {items.max()}")
+            raise DataError(
+                f"{self.name}: expected events to be rows from 0 to {len(self.corpus) - 1}, got {items.min()} to {items.max()}"
+            )
 
     @property
     def repeated(self) -> int:
@@ -242,7 +275,9 @@ class Interactions:
 
     def _asked(self, place: int) -> Qrels:
         targets = self.histories.items[self.histories.starts[1:] - place]
-        return Qrels({user: {self.corpus.ids[item]: 1} for user, item in zip(self.histories.ids, targets)})
+        return Qrels(
+            {user: {self.corpus.ids[item]: 1} for user, item in zip(self.histories.ids, targets)}
+        )
 
     def split(self, split: str) -> tuple[Histories, Qrels]:
         """What came before the events that a split asks for, and those events.
@@ -250,7 +285,9 @@ class Interactions:
         Raises DataError naming the splits that exist when there is no such split.
         """
         if split not in self.held:
-            raise DataError(f"{self.name}: no split {split!r}; it has: {', '.join(sorted(self.held)) or 'none'}; name another with --split")
+            raise DataError(
+                f"{self.name}: no split {split!r}; it has: {', '.join(sorted(self.held)) or 'none'}; name another with --split"
+            )
         if not len(self.histories):
             raise DataError(f"{self.name}: split {split!r} has no user; expected at least one")
         return self.histories.earlier(self.held[split]), self.qrels[split]
@@ -268,10 +305,14 @@ class Ranking:
 
     query_ids: tuple[str, ...]  # B
     corpus_ids: tuple[str, ...]  # N, what `documents` indexes
-    documents: np.ndarray  # i32[B, k] rows of the corpus, -1 = no answer; -1 only after the last answer
+    # i32[B, k] rows of the corpus, -1 = no answer; -1 only after the last answer
+    documents: np.ndarray
     scores: np.ndarray  # f32[B, k], descending, -inf where there is no answer
-    invalid_share: float = 0.0  # share of generated identifiers that name no document (free decoding only)
-    proven_share: float = 0.0  # share of queries whose answers are proven the k best by the system's scores; of most decoders 0
+    # share of generated identifiers that name no document (free decoding only)
+    invalid_share: float = 0.0
+    # share of queries whose answers are proven the k best by the system's scores; of most decoders
+    # 0
+    proven_share: float = 0.0
     titles: tuple[str, ...] = ()  # N, of the corpus; () = not known
 
     def __len__(self) -> int:
@@ -295,7 +336,9 @@ class Ranking:
         return dataclasses.replace(self, documents=self.documents[:, :k], scores=self.scores[:, :k])
 
 
-def _gathered(histories: Histories, ids: tuple[str, ...], firsts: np.ndarray, lengths: np.ndarray) -> Histories:
+def _gathered(
+    histories: Histories, ids: tuple[str, ...], firsts: np.ndarray, lengths: np.ndarray
+) -> Histories:
     """Histories of `lengths` i64[B] events, from those at `firsts` i64[B] on."""
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     place = np.arange(starts[-1]) + np.repeat(firsts - starts[:-1], lengths)
@@ -307,5 +350,7 @@ def _refuse_repeated(what: str, ids: tuple[str, ...]) -> None:
         seen: dict[str, int] = {}
         for row, name in enumerate(ids):
             if name in seen:
-                raise DataError(f"{what}: id {name!r} stands at rows {seen[name]} and {row}; ids must be unique, rename one")
+                raise DataError(
+                    f"{what}: id {name!r} stands at rows {seen[name]} and {row}; ids must be unique, rename one"
+                )
             seen[name] = row

@@ -19,7 +19,7 @@ BASELINES = {  # what a system asks -> (what it is called, recipe, options) of i
         ("item neighbours", "itemknn", {}),
     ),
     "text": (("BM25", "bm25", {}), ("BM25 + train queries", "bm25", {"expand_with_queries": True})),
-}  # fmt: skip
+}
 
 
 def report(
@@ -50,16 +50,24 @@ def report(
     split = split or SPLIT
     if split not in collection.qrels:
         have = ", ".join(sorted(collection.qrels)) or "none"
-        raise DataError(f"{collection.name}: no split {split!r} to report on; it has: {have}; name one of them with --split")
+        raise DataError(
+            f"{collection.name}: no split {split!r} to report on; it has: {have}; name one of them with --split"
+        )
     log = logs.Log(quiet=quiet)
     path = pathlib.Path(folder) / PAGE if out is None else pathlib.Path(out)
     with atomic.file(path) as file:  # refuses a bad place before the work begins
         log.phase(f"measure {fitted.name} on {split}")
-        systems = [run_sections.Measured(fitted.name, fitted, verbs.evaluate(fitted, collection, split=split))]
+        systems = [
+            run_sections.Measured(
+                fitted.name, fitted, verbs.evaluate(fitted, collection, split=split)
+            )
+        ]
         for name, recipe, options in _baselines(fitted, collection):
             log.phase(f"fit and measure {name}")
             rival = verbs.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
-            systems.append(run_sections.Measured(name, rival, verbs.evaluate(rival, collection, split=split)))
+            systems.append(
+                run_sections.Measured(name, rival, verbs.evaluate(rival, collection, split=split))
+            )
         log.phase("write")
         named = ["--data", os.fspath(data)] if isinstance(data, (str, os.PathLike)) else []
         again = shlex.join(["zoo", "report", os.fspath(folder), *named, "--split", split])
@@ -67,17 +75,27 @@ def report(
     return path
 
 
-def _baselines(fitted: stored.Fitted, collection: records.Collection | records.Interactions) -> list[tuple[str, str, dict]]:
+def _baselines(
+    fitted: stored.Fitted, collection: records.Collection | records.Interactions
+) -> list[tuple[str, str, dict]]:
     """Those of BASELINES that are not the system itself, and for which there is data."""
     rivals = []
     for name, recipe, options in BASELINES[recipes.get(fitted.recipe).asks]:
-        same = (recipe, recipes.configure(recipes.get(recipe), fitted.size, options)) == (fitted.recipe, fitted.config)
+        same = (recipe, recipes.configure(recipes.get(recipe), fitted.size, options)) == (
+            fitted.recipe,
+            fitted.config,
+        )
         if not same and ("train" in collection.qrels or not options.get("expand_with_queries")):
             rivals.append((name, recipe, options))
     return rivals
 
 
-def _page(fitted: stored.Fitted, collection: records.Collection | records.Interactions, systems: list[run_sections.Measured], again: str) -> str:
+def _page(
+    fitted: stored.Fitted,
+    collection: records.Collection | records.Interactions,
+    systems: list[run_sections.Measured],
+    again: str,
+) -> str:
     return page.page(
         f"{fitted.name} on {collection.name}",
         page.element("p", run_sections.verdict(systems), class_="lead"),

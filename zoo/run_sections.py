@@ -56,14 +56,28 @@ def verdict(systems: Sequence[Measured]) -> str:
 def about(fitted: stored.Fitted) -> page.Html:
     """The recipe, its options, and how it departs from the paper."""
     recipe = recipes.get(fitted.recipe)
-    config, preset = dataclasses.asdict(fitted.config), dataclasses.asdict(recipe.presets[fitted.size])
-    changed = [(name, str(value), str(preset[name])) for name, value in config.items() if value != preset[name]]
+    config, preset = (
+        dataclasses.asdict(fitted.config),
+        dataclasses.asdict(recipe.presets[fitted.size]),
+    )
+    changed = [
+        (name, str(value), str(preset[name]))
+        for name, value in config.items()
+        if value != preset[name]
+    ]
     same = page.element("p", f"All options are those of {fitted.size}.")
     options = page.table(("option", "here", f"in {fitted.size}"), changed) if changed else same
     every = page.element("details", page.element("summary", "All options"), page.pairs(config))
     return page.section(
         "What it is",
-        page.pairs({"recipe": fitted.recipe, "paper": recipe.paper, "size": fitted.size, "seed": fitted.seed}),
+        page.pairs(
+            {
+                "recipe": fitted.recipe,
+                "paper": recipe.paper,
+                "size": fitted.size,
+                "seed": fitted.seed,
+            }
+        ),
         page.element("h3", "Options that differ from the preset"),
         options,
         every,
@@ -77,9 +91,19 @@ def data(fitted: stored.Fitted, collection: records.Collection | records.Interac
     """Sizes of the data, what the fit cost, and on which machine; warnings."""
     about, warned = fitted.about, fitted.about.get("warnings", ())
     rows = {"data": about["collection"], "fingerprint": about["corpus"], **_sizes(collection)}
-    rows |= {"time to fit": f"{about['seconds']:,.0f} s", "parameters": f"{about['parameters']:,}" if about["parameters"] else "none trained"}
-    rows |= {"machine": about["device"], "versions": f"Python {about['python']}, jax {about['jax']}"}
-    warnings = [page.element("h3", "Warnings"), page.items(warned)] if warned else page.element("p", "The fit gave no warning.")
+    rows |= {
+        "time to fit": f"{about['seconds']:,.0f} s",
+        "parameters": f"{about['parameters']:,}" if about["parameters"] else "none trained",
+    }
+    rows |= {
+        "machine": about["device"],
+        "versions": f"Python {about['python']}, jax {about['jax']}",
+    }
+    warnings = (
+        [page.element("h3", "Warnings"), page.items(warned)]
+        if warned
+        else page.element("p", "The fit gave no warning.")
+    )
     return page.section("Data and time", page.pairs(rows), warnings, name="data")
 
 
@@ -90,12 +114,20 @@ def training(fitted: stored.Fitted) -> page.Html:
     phases: dict[str, list] = {}
     for row in fitted.history:
         phases.setdefault(row["phase"], []).append(row)
-    parts = [page.element("p", "No scalars were logged: nothing here is trained step by step.")] if not phases else []
+    parts = (
+        [page.element("p", "No scalars were logged: nothing here is trained step by step.")]
+        if not phases
+        else []
+    )
     spread = [row for row in fitted.history if "conflicts" in row]
     if len({row["phase"] for row in spread}) > 1:
         evenness = [value for name, value in spread[-1].items() if name.startswith("diversity_")]
         found = f"{spread[-1]['conflicts']:.1%} of documents share their codes in the end, and diversity is {min(evenness):.2f} at least"
-        parts.append(_figure(functools.partial(plots.stages, fitted.history, panels=SHARES, title=found), found))
+        parts.append(
+            _figure(
+                functools.partial(plots.stages, fitted.history, panels=SHARES, title=found), found
+            )
+        )
     for phase, rows in phases.items():
         losses = [row["loss"] for row in rows if "loss" in row]
         told = f": loss {losses[0]:.4g} at first, {losses[-1]:.4g} at last" if losses else ""
@@ -110,32 +142,79 @@ def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> page.Html:
 
     codes = named.codes_of(fitted.config, fitted.state)
     if codes is None:
-        return page.section("Identifiers", page.element("p", "This system has none: it scores documents by what they are."), name="identifiers")
-    available, tokens = named.num_codes_of(fitted.config, fitted.state), fitted.state["docids"]["tokens"]
+        return page.section(
+            "Identifiers",
+            page.element("p", "This system has none: it scores documents by what they are."),
+            name="identifiers",
+        )
+    available, tokens = (
+        named.num_codes_of(fitted.config, fitted.state),
+        fitted.state["docids"]["tokens"],
+    )
     found = named.spread(codes, available)
     ends = (codes == 0).any(axis=0)  # short identifiers: their end counts as a code
-    header = ("level", "codes in use", *(("of", "usage") if available else ()), "perplexity", "distinct prefixes", "bits so far")
+    header = (
+        "level",
+        "codes in use",
+        *(("of", "usage") if available else ()),
+        "perplexity",
+        "distinct prefixes",
+        "bits so far",
+    )
     rows = []
     for level in range(codes.shape[1]):
         used = f"{len(np.unique(codes[:, level])):,}{' with end' if ends[level] else ''}"
         share = (available, f"{found.usage[level]:.3f}") if available else ()
-        rows.append((level + 1, used, *share, f"{found.perplexity[level]:.1f}", f"{found.prefixes[level]:,}", f"{found.entropy[level]:.2f}"))
-    counter = "; a counter after the codes tells them apart" if tokens.shape[1] > codes.shape[1] else ""
+        rows.append(
+            (
+                level + 1,
+                used,
+                *share,
+                f"{found.perplexity[level]:.1f}",
+                f"{found.prefixes[level]:,}",
+                f"{found.entropy[level]:.2f}",
+            )
+        )
+    counter = (
+        "; a counter after the codes tells them apart" if tokens.shape[1] > codes.shape[1] else ""
+    )
     alike = f"{found.colliding:.1%} share their codes with another, at most {found.most_alike} the same{counter}."
     sentence = f"{len(codes):,} documents ({np.log2(len(codes)):.2f} bits). {alike if found.colliding else 'None shares its codes with another.'}"
     low = ", ".join(str(level + 1) for level in found.collapsed) if available else ""
-    collapsed = page.element("p", f"Collapsed: level {low} uses few of its codes.", class_="fail") if low else []
-    return page.section("Identifiers", page.table(header, rows), page.element("p", sentence), collapsed, _tree(codes, corpus), name="identifiers")
+    collapsed = (
+        page.element("p", f"Collapsed: level {low} uses few of its codes.", class_="fail")
+        if low
+        else []
+    )
+    return page.section(
+        "Identifiers",
+        page.table(header, rows),
+        page.element("p", sentence),
+        collapsed,
+        _tree(codes, corpus),
+        name="identifiers",
+    )
 
 
 def results(systems: Sequence[Measured]) -> page.Html:
     """Measures beside baselines, their differences with intervals, items beside identifiers, exposure."""
     own, history = systems[0], _asks(systems[0].fitted) == "history"
     shown, digits = (recommend.DEFAULT if history else measures.DEFAULT), _digits(own.fitted)
-    rule = "; every item competes, and items of equal score share their expected rank" if history else ""
-    told = "" if own.result.split == "test" else f" Options may have been chosen on {own.result.split}; the last word is --split test, once."
+    rule = (
+        "; every item competes, and items of equal score share their expected rank"
+        if history
+        else ""
+    )
+    told = (
+        ""
+        if own.result.split == "test"
+        else f" Options may have been chosen on {own.result.split}; the last word is --split test, once."
+    )
     header = ("system", *map(measures.label, shown))
-    rows = [(name, *(f"{result.measures[measure]:.{digits}f}" for measure in shown)) for name, _, result in systems]
+    rows = [
+        (name, *(f"{result.measures[measure]:.{digits}f}" for measure in shown))
+        for name, _, result in systems
+    ]
     return page.section(
         f"Results on {own.result.split}",
         page.element("p", f"{len(own.result.ranking):,} {_who(own)}{rule}.{told}"),
@@ -158,11 +237,20 @@ def examples(system: Measured, collection: records.Collection | records.Interact
         f"{count} of {len(asked):,} {'users' if isinstance(asked, records.Histories) else 'queries'}, drawn with seed {EXAMPLES_SEED} whatever the "
         "answers are: none was picked for being good. ✓ marks an answer that was asked for."
     )
-    cards = [card(system.result.ranking, row, asked, qrels, collection.corpus) for row in map(int, chosen)]
+    cards = [
+        card(system.result.ranking, row, asked, qrels, collection.corpus)
+        for row in map(int, chosen)
+    ]
     return page.section("Answers in words", page.element("p", told), *cards, name="examples")
 
 
-def _user(ranking: records.Ranking, row: int, histories: records.Histories, qrels: records.Qrels, corpus: records.Corpus) -> page.Html:
+def _user(
+    ranking: records.Ranking,
+    row: int,
+    histories: records.Histories,
+    qrels: records.Qrels,
+    corpus: records.Corpus,
+) -> page.Html:
     events = histories.history(row)
     earlier = len(events) - NUM_EVENTS
     lines = [_titled(corpus, item) for item in events[-NUM_EVENTS:]]
@@ -171,37 +259,66 @@ def _user(ranking: records.Ranking, row: int, histories: records.Histories, qrel
     return _card(f"User {histories.ids[row]}", left, ranking, row, qrels, corpus)
 
 
-def _query(ranking: records.Ranking, row: int, queries: records.Queries, qrels: records.Qrels, corpus: records.Corpus) -> page.Html:
+def _query(
+    ranking: records.Ranking,
+    row: int,
+    queries: records.Queries,
+    qrels: records.Qrels,
+    corpus: records.Corpus,
+) -> page.Html:
     left = [page.element("h4", "asks"), page.element("p", page.short(queries.texts[row], 400))]
     return _card(f"Query {queries.ids[row]}", left, ranking, row, qrels, corpus)
 
 
-def _card(heading: str, left: list, ranking: records.Ranking, row: int, qrels: records.Qrels, corpus: records.Corpus) -> page.Html:
+def _card(
+    heading: str,
+    left: list,
+    ranking: records.Ranking,
+    row: int,
+    qrels: records.Qrels,
+    corpus: records.Corpus,
+) -> page.Html:
     """A query beside its answers; below the query what was asked for, and where it stands."""
     rows = corpus.rows()
     wanted = [name for name, grade in qrels.grades[ranking.query_ids[row]].items() if grade > 0]
     answers = ranking.answers(row)
     place = {name: rank for rank, (name, _) in enumerate(answers, start=1)}
-    judged = [[_titled(corpus, rows[name]), _place(place.get(name), len(answers))] for name in wanted[:NUM_JUDGED]]
+    judged = [
+        [_titled(corpus, rows[name]), _place(place.get(name), len(answers))]
+        for name in wanted[:NUM_JUDGED]
+    ]
     below = [page.element("h4", "asked for"), page.items(judged)]
-    more = page.element("p", f"and {len(wanted) - NUM_JUDGED} more", class_="small") if len(wanted) > NUM_JUDGED else []
+    more = (
+        page.element("p", f"and {len(wanted) - NUM_JUDGED} more", class_="small")
+        if len(wanted) > NUM_JUDGED
+        else []
+    )
     lines = []
     for name, _ in answers[:NUM_ANSWERS]:
         title = _titled(corpus, rows[name])
         lines.append(page.element("span", "✓ ", title, class_="pass") if name in wanted else title)
-    right = [page.element("h4", "answers"), page.items(lines, ordered=True) if lines else page.element("p", "none")]
-    both = page.element("div", page.element("div", left, below, more), page.element("div", right), class_="pair")
+    right = [
+        page.element("h4", "answers"),
+        page.items(lines, ordered=True) if lines else page.element("p", "none"),
+    ]
+    both = page.element(
+        "div", page.element("div", left, below, more), page.element("div", right), class_="pair"
+    )
     return page.element("div", page.element("h3", heading), both, class_="card")
 
 
 def _place(rank: int | None, depth: int) -> page.Html:
-    return page.element("span", f" (answer {rank})" if rank else f" (not among {depth} answers)", class_="small")
+    return page.element(
+        "span", f" (answer {rank})" if rank else f" (not among {depth} answers)", class_="small"
+    )
 
 
 def _titled(corpus: records.Corpus, row: int) -> page.Html:
     """A document in words: its title, else its text, else its id."""
     words = page.short(corpus.titles[row]) or page.short(corpus.texts[row])
-    return page.element("span", words or corpus.ids[row], **({"title": corpus.ids[row]} if words else {}))
+    return page.element(
+        "span", words or corpus.ids[row], **({"title": corpus.ids[row]} if words else {})
+    )
 
 
 def _differences(systems: Sequence[Measured]) -> list:
@@ -219,12 +336,22 @@ def _differences(systems: Sequence[Measured]) -> list:
         for rival, gap, p in zip(rivals, gaps, corrected):
             low, high = compare.bootstrap_interval(gap)
             interval = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
-            rows.append((measures.label(measure), rival.name, f"{gap.mean():+.{digits}f}", interval, "< .001" if p < 0.001 else f"{p:.3f}"))
+            rows.append(
+                (
+                    measures.label(measure),
+                    rival.name,
+                    f"{gap.mean():+.{digits}f}",
+                    interval,
+                    "< .001" if p < 0.001 else f"{p:.3f}",
+                )
+            )
             shown += [(rival.name, float(gap.mean()), low, high)] if measure == DECIDES else []
     label = measures.label(DECIDES)
     ahead = sum(low > 0 for *_, low, _ in shown)
     title = f"{own.name} is ahead of {ahead} of {len(shown)} baselines beyond chance"
-    draw = functools.partial(plots.intervals, shown, xlabel=f"difference in {label}, 95 % intervals", title=title)
+    draw = functools.partial(
+        plots.intervals, shown, xlabel=f"difference in {label}, 95 % intervals", title=title
+    )
     return [
         page.element("h3", "Differences"),
         page.element("p", f"{own.name} minus each baseline, query by query. {HOW}"),
@@ -237,14 +364,21 @@ def _by_identifier(own: Measured, shown: Sequence[str], digits: int) -> list:
     if not own.result.by_identifier:
         return []
     items = ("items", *(f"{own.result.measures[name]:.{digits}f}" for name in shown))
-    named = ("identifiers", *(f"{own.result.measures[name + recommend.BY_IDENTIFIER]:.{digits}f}" for name in shown))
+    named = (
+        "identifiers",
+        *(f"{own.result.measures[name + recommend.BY_IDENTIFIER]:.{digits}f}" for name in shown),
+    )
     told = (
         "Counted by identifier, without the counter of collisions, all items of the same codes are one. That tells how well identifiers are "
         "generated, and is no measure of recommendation: one identifier for all items would always be found. Only the row of items can be set "
         "beside other systems."
     )
     both = page.table(("counted by", *map(measures.label, shown)), [items, named])
-    return [page.element("h3", "Items and identifiers"), both, page.element("p", told, class_="small")]
+    return [
+        page.element("h3", "Items and identifiers"),
+        both,
+        page.element("p", told, class_="small"),
+    ]
 
 
 def _exposure(systems: Sequence[Measured]) -> list:
@@ -254,12 +388,23 @@ def _exposure(systems: Sequence[Measured]) -> list:
     for name, fitted, result in systems:
         found = (exposure.coverage(result.ranking), exposure.gini(result.ranking))
         speed = (f"{fitted.about['seconds']:,.1f}", f"{result.queries_per_second:,.0f}")
-        rows.append((name, *(f"{value:.4f}" for value in found), f"{result.ranking.invalid_share:.2%}", *speed))
+        rows.append(
+            (
+                name,
+                *(f"{value:.4f}" for value in found),
+                f"{result.ranking.invalid_share:.2%}",
+                *speed,
+            )
+        )
     told = (
         "Coverage: share of the documents that stand among the first 10 of at least one. Gini: 0 if all do equally often, near 1 if few take it "
         "all. Invalid: generated identifiers that name nothing."
     )
-    return [page.element("h3", "Coverage and speed"), page.table(header, rows, own=0), page.element("p", told, class_="small")]
+    return [
+        page.element("h3", "Coverage and speed"),
+        page.table(header, rows, own=0),
+        page.element("p", told, class_="small"),
+    ]
 
 
 def _popularity(systems: Sequence[Measured]) -> list:
@@ -269,9 +414,16 @@ def _popularity(systems: Sequence[Measured]) -> list:
     if not buckets:
         return []
     header = ("system", *(f"{name} ({values[f'users {name}']:,.0f} users)" for name in buckets))
-    rows = [(name, *(f"{result.measures[f'R@10 {bucket}']:.4f}" for bucket in buckets)) for name, _, result in systems]
+    rows = [
+        (name, *(f"{result.measures[f'R@10 {bucket}']:.4f}" for bucket in buckets))
+        for name, _, result in systems
+    ]
     told = "Head, middle and tail: items by falling popularity, a third of the events of training each; new items have none."
-    return [page.element("h3", "Recall@10 by popularity"), page.table(header, rows, own=0), page.element("p", told, class_="small")]
+    return [
+        page.element("h3", "Recall@10 by popularity"),
+        page.table(header, rows, own=0),
+        page.element("p", told, class_="small"),
+    ]
 
 
 def _tree(codes: np.ndarray, corpus: records.Corpus) -> list:
@@ -286,7 +438,12 @@ def _tree(codes: np.ndarray, corpus: records.Corpus) -> list:
         f"documents, and has the colour of the most common category among them ({where}), the paler the fewer they are; the last row is each "
         "document's own category."
     )
-    return [_figure(functools.partial(plots.code_tree, codes[:, :TREE_LEVELS], labels), "tree of codes"), page.element("p", told, class_="small")]
+    return [
+        _figure(
+            functools.partial(plots.code_tree, codes[:, :TREE_LEVELS], labels), "tree of codes"
+        ),
+        page.element("p", told, class_="small"),
+    ]
 
 
 def _figure(draw: Callable, alt: str) -> page.Html:
@@ -298,7 +455,9 @@ def _figure(draw: Callable, alt: str) -> page.Html:
 def _sizes(collection: records.Collection | records.Interactions) -> dict[str, str]:
     if isinstance(collection, records.Interactions):
         lengths, left_out = collection.histories.lengths, collection.left_out
-        users = f"{len(lengths):,}" + (f", and {left_out:,} with fewer than 3 events left out" if left_out else "")
+        users = f"{len(lengths):,}" + (
+            f", and {left_out:,} with fewer than 3 events left out" if left_out else ""
+        )
         events = f"{lengths.sum():,}; of a user {np.median(lengths):.0f} (median), {lengths.min()} to {lengths.max()}; "
         events += f"{collection.tied:,} at the time of another of their user, {collection.repeated:,} repeated"
         return {"items": f"{len(collection.corpus):,}", "users": users, "events": events}

@@ -30,13 +30,18 @@ class Fitted:
     seed: int
     state: Mapping[str, Any]  # what the recipe's `retrieve` reads
     documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
-    about: Mapping[str, Any]  # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
+    # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
+    about: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
 
     @property
     def name(self) -> str:
         """What tables call it."""
-        return f"{self.recipe}-{self.config.identifiers}" if hasattr(self.config, "identifiers") else self.recipe
+        return (
+            f"{self.recipe}-{self.config.identifiers}"
+            if hasattr(self.config, "identifiers")
+            else self.recipe
+        )
 
 
 def save(fitted: Fitted, folder: str | os.PathLike) -> None:
@@ -56,9 +61,18 @@ def save(fitted: Fitted, folder: str | os.PathLike) -> None:
     checkpoint.save_state(dict(fitted.state), part)
     part.rename(folder / STATE)
     with atomic.file(folder / DOCUMENTS) as out:
-        for row in zip(*(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))):
-            out.write(json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n")
-    head = {"recipe": fitted.recipe, "size": fitted.size, "seed": fitted.seed, "config": dataclasses.asdict(fitted.config)}
+        for row in zip(
+            *(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))
+        ):
+            out.write(
+                json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n"
+            )
+    head = {
+        "recipe": fitted.recipe,
+        "size": fitted.size,
+        "seed": fitted.seed,
+        "config": dataclasses.asdict(fitted.config),
+    }
     head |= {"about": dict(fitted.about), "history": list(fitted.history)}
     head["files"] = {name: _digest((folder / name).read_bytes()) for name in (DOCUMENTS, MANIFEST)}
     with atomic.file(folder / FIT) as out:
@@ -77,15 +91,23 @@ def load(folder: str | os.PathLike) -> Fitted:
         raise DataError(f"{folder}: no such folder; expected one that `zoo fit --out` wrote")
     if not (folder / FIT).is_file():
         if (folder / RUN).is_file():
-            raise DataError(f"{folder}: the fit was not finished; repeat its command and it goes on where it stopped")
-        raise DataError(f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote")
+            raise DataError(
+                f"{folder}: the fit was not finished; repeat its command and it goes on where it stopped"
+            )
+        raise DataError(
+            f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote"
+        )
     try:
         head = json.loads((folder / FIT).read_text(encoding="utf-8"))
         if head.pop("sha256") != _digest(json.dumps(head).encode()):
-            raise DataError(f"{folder / FIT}: changed since it was written; fit again with the options you want")
+            raise DataError(
+                f"{folder / FIT}: changed since it was written; fit again with the options you want"
+            )
         for name, digest in head["files"].items():
             if not (folder / name).is_file() or _digest((folder / name).read_bytes()) != digest:
-                raise DataError(f"{folder / name}: missing or changed since it was written; copy the folder again or fit again")
+                raise DataError(
+                    f"{folder / name}: missing or changed since it was written; copy the folder again or fit again"
+                )
         recipe = recipes.get(head["recipe"])
         config = recipes.configure(recipe, head["size"], head["config"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -95,20 +117,35 @@ def load(folder: str | os.PathLike) -> Fitted:
     state = checkpoint.load_state(folder / STATE)
     with open(folder / DOCUMENTS, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    documents = records.Corpus(*(tuple(row[column] for row in rows) for column in ("_id", "title", "text")))
+    documents = records.Corpus(
+        *(tuple(row[column] for row in rows) for column in ("_id", "title", "text"))
+    )
     return Fitted(
-        head["recipe"], head["size"], config, head["seed"], state, documents, head["about"], tuple(head["history"])
+        head["recipe"],
+        head["size"],
+        config,
+        head["seed"],
+        state,
+        documents,
+        head["about"],
+        tuple(head["history"]),
     )
 
 
 def shown(corpus: records.Corpus) -> records.Corpus:
-    return records.Corpus(corpus.ids, corpus.titles, tuple(" ".join(text[: 2 * SNIPPET].split())[:SNIPPET] for text in corpus.texts))
+    return records.Corpus(
+        corpus.ids,
+        corpus.titles,
+        tuple(" ".join(text[: 2 * SNIPPET].split())[:SNIPPET] for text in corpus.texts),
+    )
 
 
 def refuse_occupied(folder: pathlib.Path) -> None:
     """A folder to write to is absent, empty, or holds a run that was not finished."""
     if (folder / FIT).exists():
-        raise DataError(f"{folder}: holds a fitted system already; remove it or name another folder")
+        raise DataError(
+            f"{folder}: holds a fitted system already; remove it or name another folder"
+        )
     if folder.is_dir() and (folder / RUN).exists():
         return
     from zoo.data import atomic
@@ -149,10 +186,14 @@ def _goes_on(folder: pathlib.Path, run: Mapping[str, Any]) -> bool:
         before = json.loads((folder / RUN).read_text(encoding="utf-8"))
         changed = [name for name in run if before.get(name) != run[name]]
     except (ValueError, AttributeError):
-        raise DataError(f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another") from None
+        raise DataError(
+            f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another"
+        ) from None
     if changed:
         what = " and ".join(changed)
-        raise DataError(f"{folder}: holds an unfinished fit with another {what}; repeat its command, remove the folder, or name another")
+        raise DataError(
+            f"{folder}: holds an unfinished fit with another {what}; repeat its command, remove the folder, or name another"
+        )
     return True
 
 

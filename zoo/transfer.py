@@ -19,10 +19,18 @@ DIFFERENCES = (
     "the pad that ends a short identifier is not learned: t5x gives padding no weight; identifiers are prefix-free, and the trie forces it",
     "no judging of parameters on a sample of dev while training; t5x evaluates, and keeps what it is told to",
 )
-HEADS = "label smoothing must stay 0: heads of positions give other positions' tokens no probability"
+HEADS = (
+    "label smoothing must stay 0: heads of positions give other positions' tokens no probability"
+)
 DIFFERENCES_OF = {  # a recipe -> more of them
-    "tiger": (HEADS, "items of the history are not left out of the answers, as with `--set filter=no`"),
-    "genret": (HEADS, "the identifiers are those of the export; t5x trains the retriever on them, not the tokenizer that assigns them"),
+    "tiger": (
+        HEADS,
+        "items of the history are not left out of the answers, as with `--set filter=no`",
+    ),
+    "genret": (
+        HEADS,
+        "the identifiers are those of the export; t5x trains the retriever on them, not the tokenizer that assigns them",
+    ),
 }
 
 
@@ -43,7 +51,9 @@ def export(
     recipe = recipes.get(fitted.recipe)
     if recipe.examples is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).examples is not None)
-        raise DataError(f"{folder}: {fitted.recipe} has no encoder-decoder that a launcher could train; expected one of: {able}")
+        raise DataError(
+            f"{folder}: {fitted.recipe} has no encoder-decoder that a launcher could train; expected one of: {able}"
+        )
     collection = given.data_of(fitted, folder, data)
     with atomic.folder(out) as part:
         _write(part, fitted, recipe, collection)
@@ -51,7 +61,9 @@ def export(
     return pathlib.Path(out)
 
 
-def import_checkpoint(folder: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike) -> stored.Fitted:
+def import_checkpoint(
+    folder: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike
+) -> stored.Fitted:
     """The exported system of a folder with the parameters of a checkpoint of t5x, saved in `out` as `zoo fit` would save it.
 
     checkpoint: a folder checkpoint_STEP, or a MODEL_DIR, of which the last is taken. The network may be wider or deeper than that
@@ -79,12 +91,31 @@ def import_checkpoint(folder: str | os.PathLike, checkpoint: str | os.PathLike, 
     }
     recipe = recipes.get(about["recipe"])
     config = recipes.configure(recipe, about["size"], about["config"])
-    sizes = {name: value for name, value in dataclasses.asdict(shape).items() if type(getattr(config, name, None)) is type(value)}
+    sizes = {
+        name: value
+        for name, value in dataclasses.asdict(shape).items()
+        if type(getattr(config, name, None)) is type(value)
+    }
     config = dataclasses.replace(config, **sizes)
     rows = source.lines(exported.DOCUMENTS)
-    documents = records.Corpus(*(tuple(row[column] for row in rows) for column in ("_id", "title", "text")))
-    trained = {"checkpoint": str(path.resolve()), "step": step, "parameters": int(sum(leaf.size for leaf in _leaves(params).values()))}
-    fitted = stored.Fitted(about["recipe"], about["size"], config, about["seed"], state, documents, about["fit"] | trained, ())
+    documents = records.Corpus(
+        *(tuple(row[column] for row in rows) for column in ("_id", "title", "text"))
+    )
+    trained = {
+        "checkpoint": str(path.resolve()),
+        "step": step,
+        "parameters": int(sum(leaf.size for leaf in _leaves(params).values())),
+    }
+    fitted = stored.Fitted(
+        about["recipe"],
+        about["size"],
+        config,
+        about["seed"],
+        state,
+        documents,
+        about["fit"] | trained,
+        (),
+    )
     stored.save(fitted, out)
     return fitted
 
@@ -102,22 +133,41 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
     kinds = recipe.examples(collection.without("test"), config, state)
     inputs = {kind: source.rows["source"] for kind, source in kinds.items()}
     for kind, source in kinds.items():
-        _save_arrays(part / exported.EXAMPLES / kind, inputs=source.rows["source"], targets=source.rows["target"])
+        _save_arrays(
+            part / exported.EXAMPLES / kind,
+            inputs=source.rows["source"],
+            targets=source.rows["target"],
+        )
     asked = {}
     for split, name in exported.SPLITS.items():
         if split in collection.qrels:
-            asked[name], inputs[name] = _write_questions(part / exported.QUESTIONS / name, recipe, fitted, collection, split, ids)
+            asked[name], inputs[name] = _write_questions(
+                part / exported.QUESTIONS / name, recipe, fitted, collection, split, ids
+            )
     rest = {name: leaf for name, leaf in state.items() if name not in ("params", "docids")}
     checkpoint.save_state(rest, part / exported.STATE)
     t5x_layout.save(state["params"]["params"], part / exported.PARAMETERS, step=0)
     rows = zip(*(getattr(fitted.documents, column) for column in ("ids", "titles", "texts")))
-    _write_lines(part / exported.DOCUMENTS, (dict(zip(("_id", "title", "text"), row)) for row in rows))
+    _write_lines(
+        part / exported.DOCUMENTS, (dict(zip(("_id", "title", "text"), row)) for row in rows)
+    )
     about = {
         "format": exported.FORMAT,
-        **{"recipe": fitted.recipe, "size": fitted.size, "seed": fitted.seed, "config": dataclasses.asdict(config)},
+        **{
+            "recipe": fitted.recipe,
+            "size": fitted.size,
+            "seed": fitted.seed,
+            "config": dataclasses.asdict(config),
+        },
         "shape": json.loads(state["shape"]),
-        "lengths": {"inputs": max(rows.shape[1] for rows in inputs.values()), "targets": ids.tokens.shape[1]},
-        "examples": {kind: {"weight": source.weight, "count": len(source.rows["target"])} for kind, source in kinds.items()},
+        "lengths": {
+            "inputs": max(rows.shape[1] for rows in inputs.values()),
+            "targets": ids.tokens.shape[1],
+        },
+        "examples": {
+            kind: {"weight": source.weight, "count": len(source.rows["target"])}
+            for kind, source in kinds.items()
+        },
         "questions": asked,
         "documents": len(ids),
         "docids": ids.fingerprint(),
@@ -129,11 +179,16 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
     (part / exported.ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _write_questions(folder: pathlib.Path, recipe: recipes.Recipe, fitted: stored.Fitted, collection, split: str, ids) -> tuple[int, np.ndarray]:
+def _write_questions(
+    folder: pathlib.Path, recipe: recipes.Recipe, fitted: stored.Fitted, collection, split: str, ids
+) -> tuple[int, np.ndarray]:
     """Number and inputs of the queries of a split that have a relevant document."""
     queries, qrels = collection.split(split)
     rows = collection.corpus.rows()
-    relevant = [[rows[document] for document, grade in _best_first(qrels.grades[query]) if grade > 0] for query in queries.ids]
+    relevant = [
+        [rows[document] for document, grade in _best_first(qrels.grades[query]) if grade > 0]
+        for query in queries.ids
+    ]
     kept = [row for row, found in enumerate(relevant) if found]
     queries, relevant = queries.take(kept), [relevant[row] for row in kept]
     table = np.full((len(relevant), max(map(len, relevant))), -1, np.int32)
@@ -142,10 +197,16 @@ def _write_questions(folder: pathlib.Path, recipe: recipes.Recipe, fitted: store
     inputs, _ = recipe.reads(fitted.config, fitted.state, queries)
     _save_arrays(folder, inputs=inputs, targets=ids.tokens[table[:, 0]], relevant=table)
     if isinstance(queries, records.Histories):
-        texts = [" ".join(collection.corpus.ids[item] for item in queries.history(row)) for row in range(len(queries))]
+        texts = [
+            " ".join(collection.corpus.ids[item] for item in queries.history(row))
+            for row in range(len(queries))
+        ]
     else:
         texts = queries.texts
-    _write_lines(folder / "queries.jsonl", ({"_id": name, "text": text} for name, text in zip(queries.ids, texts)))
+    _write_lines(
+        folder / "queries.jsonl",
+        ({"_id": name, "text": text} for name, text in zip(queries.ids, texts)),
+    )
     return len(queries), inputs
 
 
@@ -170,24 +231,48 @@ def _shape_of(params: dict, source: exported.Export, path: pathlib.Path):
     import jax.numpy as jnp
 
     leaves = _leaves(params)
-    layers = lambda stack: len({name.split("/")[0] for name in leaves if name.startswith(f"{stack}_") and name.split("/")[0][len(stack) + 1 :].isdigit()})
+    layers = lambda stack: len(
+        {
+            name.split("/")[0]
+            for name in leaves
+            if name.startswith(f"{stack}_") and name.split("/")[0][len(stack) + 1 :].isdigit()
+        }
+    )
     try:
         width, heads, head_width = leaves["decoder_0/self_attention/query/kernel"].shape
-        hidden = {f"{stack}_hidden": leaves[f"{stack}_0/mlp/out/kernel"].shape[0] for stack in ("encoder", "decoder") if f"{stack}_0/mlp/out/kernel" in leaves}
+        hidden = {
+            f"{stack}_hidden": leaves[f"{stack}_0/mlp/out/kernel"].shape[0]
+            for stack in ("encoder", "decoder")
+            if f"{stack}_0/mlp/out/kernel" in leaves
+        }
         shape = dataclasses.replace(
-            source.shape, width=width, heads=heads, head_width=head_width, encoder_layers=layers("encoder"), decoder_layers=layers("decoder"),
-            buckets=leaves["decoder_bias/table"].shape[0], mlp="gelu" if "decoder_0/mlp/gate/kernel" in leaves else "relu",
-            tied="head/kernel" not in leaves, shared="target_embedding/embedding" not in leaves,
-            recency=leaves["recency/embedding"].shape[0] if "recency/embedding" in leaves else 0, **hidden,
-        )  # fmt: skip
+            source.shape,
+            width=width,
+            heads=heads,
+            head_width=head_width,
+            encoder_layers=layers("encoder"),
+            decoder_layers=layers("decoder"),
+            buckets=leaves["decoder_bias/table"].shape[0],
+            mlp="gelu" if "decoder_0/mlp/gate/kernel" in leaves else "relu",
+            tied="head/kernel" not in leaves,
+            shared="target_embedding/embedding" not in leaves,
+            recency=leaves["recency/embedding"].shape[0] if "recency/embedding" in leaves else 0,
+            **hidden,
+        )
     except KeyError as error:
-        raise DataError(f"{path}: has no parameter {error}; expected a checkpoint of zoo.launch.module.Transformer") from None
+        raise DataError(
+            f"{path}: has no parameter {error}; expected a checkpoint of zoo.launch.module.Transformer"
+        ) from None
     blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
     wanted = _leaves(jax.eval_shape(shape.net().init, jax.random.key(0), *blank)["params"])
     for name in sorted(wanted.keys() | leaves.keys()):
-        got, expected = (tuple(side[name].shape) if name in side else "none" for side in (leaves, wanted))
+        got, expected = (
+            tuple(side[name].shape) if name in side else "none" for side in (leaves, wanted)
+        )
         if got != expected:
-            raise DataError(f"{path}: parameter {name} is {got}, expected {expected}; was it trained on the export in {source.folder}?")
+            raise DataError(
+                f"{path}: parameter {name} is {got}, expected {expected}; was it trained on the export in {source.folder}?"
+            )
     return shape
 
 
@@ -195,5 +280,9 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Arrays of nested dicts by their path."""
     found = {}
     for name, value in tree.items():
-        found |= _leaves(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
+        found |= (
+            _leaves(value, f"{prefix}{name}/")
+            if isinstance(value, Mapping)
+            else {prefix + name: value}
+        )
     return found

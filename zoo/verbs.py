@@ -33,7 +33,8 @@ class Evaluation:
     per_query: Mapping[str, np.ndarray]  # ir-measures' name -> f64[B]
     hit_curve: np.ndarray  # f64[DEPTH] Hit@1, Hit@2, ...
     queries_per_second: float  # after compilation
-    by_identifier: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)  # as per_query, of identifiers; empty if it has none
+    # as per_query, of identifiers; empty if it has none
+    by_identifier: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def fit(
@@ -83,7 +84,13 @@ def fit(
 
         config = starting.configured(recipe, config, options or {}, start)
     sharding.mesh_of(plan.mesh)
-    run = {"recipe": recipe, "size": size, "seed": seed, "config": dataclasses.asdict(config), "plan": plan.decisive()}
+    run = {
+        "recipe": recipe,
+        "size": size,
+        "seed": seed,
+        "config": dataclasses.asdict(config),
+        "plan": plan.decisive(),
+    }
     begun = {} if start is None else {"init_from": {"path": start.where, "sha256": start.digest}}
     run |= begun
     written = out if processes.first() else None
@@ -95,11 +102,17 @@ def fit(
     started = time.monotonic()
     with stored.opened_run(written, run):
         log = logs.Log(
-            out, quiet=quiet or not processes.first(), identity=json.dumps(run, sort_keys=True), plan=plan, writes=processes.first()
+            out,
+            quiet=quiet or not processes.first(),
+            identity=json.dumps(run, sort_keys=True),
+            plan=plan,
+            writes=processes.first(),
         )
         try:
             weights = {} if start is None else {"start": start}
-            state = chosen.fit(collection.without("test"), config, jax.random.key(seed), log, **weights)
+            state = chosen.fit(
+                collection.without("test"), config, jax.random.key(seed), log, **weights
+            )
         finally:
             log.close()
     fitted = Fitted(
@@ -117,7 +130,9 @@ def fit(
             **given.counts(collection),
             **begun,
             "seconds": round(time.monotonic() - started, 2),
-            "parameters": int(sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))),
+            "parameters": int(
+                sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))
+            ),
             "device": jax.devices()[0].device_kind,
             "python": platform.python_version(),
             "jax": jax.__version__,
@@ -138,7 +153,9 @@ def _start(recipe: recipes.Recipe, where: str):
 
     if not recipe.starts:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).starts)
-        raise DataError(f"{recipe.name}: has no encoder-decoder that could start from {where}; leave --init-from out, or fit one of: {able}")
+        raise DataError(
+            f"{recipe.name}: has no encoder-decoder that could start from {where}; leave --init-from out, or fit one of: {able}"
+        )
     if any((pathlib.Path(where) / name).is_file() for name in (stored.FIT, stored.RUN)):
         fitted = stored.load(where)
         return starting.of_fit(where, fitted.recipe, fitted.config, fitted.state)
@@ -151,11 +168,19 @@ def adjusted(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
     Raises DataError for an option that does not exist, is not read when answering, or has a value of the wrong kind.
     """
     recipe = recipes.get(fitted.recipe)
-    config = recipes.configure(recipe._replace(presets={fitted.size: fitted.config}), fitted.size, options)
+    config = recipes.configure(
+        recipe._replace(presets={fitted.size: fitted.config}), fitted.size, options
+    )
     for key in options:
         if key not in recipe.answering:
-            allowed = f"expected one of: {', '.join(recipe.answering)}" if recipe.answering else "none of this system's may"
-            raise DataError(f"{fitted.recipe}: option {key} was settled when the system was fitted, and may not change now; {allowed}")
+            allowed = (
+                f"expected one of: {', '.join(recipe.answering)}"
+                if recipe.answering
+                else "none of this system's may"
+            )
+            raise DataError(
+                f"{fitted.recipe}: option {key} was settled when the system was fitted, and may not change now; {allowed}"
+            )
     return dataclasses.replace(fitted, config=config)
 
 
@@ -167,7 +192,9 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
     recipe = recipes.get(fitted.recipe)
     if recipe.extend is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).extend)
-        raise DataError(f"{fitted.recipe}: takes in no documents after it is fitted; fit it anew to all of them, or use one of: {able}")
+        raise DataError(
+            f"{fitted.recipe}: takes in no documents after it is fitted; fit it anew to all of them, or use one of: {able}"
+        )
     if not isinstance(documents, records.Corpus):
         collection = given.loaded(documents)
         given.refuse_other_kind(recipe, collection)
@@ -176,7 +203,10 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
     state = recipe.extend(fitted.config, fitted.state, corpus)
     old, new = fitted.documents, stored.shown(corpus)
     about = dict(fitted.about) | {
-        "added": [*fitted.about.get("added", []), {"corpus": corpus.fingerprint(), "num_documents": len(corpus)}],
+        "added": [
+            *fitted.about.get("added", []),
+            {"corpus": corpus.fingerprint(), "num_documents": len(corpus)},
+        ],
         "num_documents": len(old) + len(corpus),
     }
     shown = records.Corpus(old.ids + new.ids, old.titles + new.titles, old.texts + new.texts)
@@ -184,7 +214,9 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
 
 
 def retrieve(
-    fitted: Fitted, queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str, k: int = 10
+    fitted: Fitted,
+    queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str,
+    k: int = 10,
 ) -> records.Ranking:
     """The k best documents for each query with their titles, best first; fewer where the system finds fewer.
 
@@ -205,7 +237,13 @@ def path(fitted: Fitted, query: str | Sequence[str], *, width: int = 8) -> Any:
     """
     from zoo.recipes import paths
 
-    return paths.of(recipes.get(fitted.recipe), fitted.config, fitted.state, given.asked(fitted, [query]), width=width)
+    return paths.of(
+        recipes.get(fitted.recipe),
+        fitted.config,
+        fitted.state,
+        given.asked(fitted, [query]),
+        width=width,
+    )
 
 
 def evaluate(
@@ -227,7 +265,9 @@ def evaluate(
     given.refuse_other_corpus(fitted, collection)
     retrieve(fitted, queries.take([0]), DEPTH)
     if recipe.asks == "history":
-        return _recommended(fitted, collection, queries, qrels, split, _categories(collection.corpus, categories))
+        return _recommended(
+            fitted, collection, queries, qrels, split, _categories(collection.corpus, categories)
+        )
     return _answered(fitted, collection, queries, qrels, split)
 
 
@@ -238,11 +278,15 @@ def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str
         found, where = categories.of(corpus)
         return found if where.startswith(categories.FIELDS) else None
     if len(named) != len(corpus):
-        raise DataError(f"categories: expected one for each of {len(corpus)} items, got {len(named)}")
+        raise DataError(
+            f"categories: expected one for each of {len(corpus)} items, got {len(named)}"
+        )
     return list(named)
 
 
-def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str) -> Evaluation:
+def _answered(
+    fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str
+) -> Evaluation:
     """How good the documents are that texts are answered with."""
     from zoo.evaluate import measures
 
@@ -250,10 +294,19 @@ def _answered(fitted, collection, queries: records.Queries, qrels: records.Qrels
     ranking = retrieve(fitted, queries, DEPTH)
     rate = len(queries) / max(time.monotonic() - started, 1e-9)
     per_query, means = measures.per_query(ranking, qrels), measures.evaluate(ranking, qrels)
-    return Evaluation(split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), rate)
+    return Evaluation(
+        split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), rate
+    )
 
 
-def _recommended(fitted, collection, histories: records.Histories, qrels: records.Qrels, split: str, categories: list[str] | None) -> Evaluation:
+def _recommended(
+    fitted,
+    collection,
+    histories: records.Histories,
+    qrels: records.Qrels,
+    split: str,
+    categories: list[str] | None,
+) -> Evaluation:
     """How good the items are that histories are answered with; exact among all items if the system scores them all."""
     from zoo.evaluate import exposure, measures, recommend
     from zoo.recipes import identifiers, scoring
@@ -266,12 +319,30 @@ def _recommended(fitted, collection, histories: records.Histories, qrels: record
         places = recommend.places_in(ranking, targets)
     else:
         scores_of = functools.partial(score, fitted.config, fitted.state)
-        ranking, places = scoring.placed(scores_of, collection.corpus.ids, histories, targets, DEPTH)
+        ranking, places = scoring.placed(
+            scores_of, collection.corpus.ids, histories, targets, DEPTH
+        )
     rate = len(histories) / max(time.monotonic() - started, 1e-9)
-    per_query, codes = recommend.per_query(places), identifiers.codes_of(fitted.config, fitted.state)
-    by_identifier = {} if codes is None else recommend.per_query(recommend.identifier_places(ranking, codes, targets))
-    means = {name: float(values.mean()) for name, values in per_query.items()} | {measures.INVALID_SHARE: float(ranking.invalid_share)}
-    means |= {name + recommend.BY_IDENTIFIER: float(values.mean()) for name, values in by_identifier.items()}
+    per_query, codes = (
+        recommend.per_query(places),
+        identifiers.codes_of(fitted.config, fitted.state),
+    )
+    by_identifier = (
+        {}
+        if codes is None
+        else recommend.per_query(recommend.identifier_places(ranking, codes, targets))
+    )
+    means = {name: float(values.mean()) for name, values in per_query.items()} | {
+        measures.INVALID_SHARE: float(ranking.invalid_share)
+    }
+    means |= {
+        name + recommend.BY_IDENTIFIER: float(values.mean())
+        for name, values in by_identifier.items()
+    }
     learned = collection.without(*collection.held).histories.items
-    means |= exposure.summary(ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)), categories)
-    return Evaluation(split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate, by_identifier)
+    means |= exposure.summary(
+        ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)), categories
+    )
+    return Evaluation(
+        split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate, by_identifier
+    )

@@ -35,7 +35,8 @@ def test_a_folder_appears_only_when_the_block_ends_and_replaces_an_empty_one(tmp
         assert list(path.iterdir()) == []
     assert (path / "a").read_text() == "1"
     assert os.listdir(tmp_path / "deep") == ["out"]
-    assert path.stat().st_mode & 0o777 == 0o777 & ~atomic._umask()  # not the 0700 of a temporary folder
+    # not the 0700 of a temporary folder
+    assert path.stat().st_mode & 0o777 == 0o777 & ~atomic._umask()
 
 
 def test_an_error_leaves_no_folder(tmp_path):
@@ -49,12 +50,18 @@ def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("1")
     (tmp_path / "file").write_text("1")
-    with pytest.raises(records.DataError, match="found precious in it"), atomic.folder(tmp_path / "full"):
+    with (
+        pytest.raises(records.DataError, match="found precious in it"),
+        atomic.folder(tmp_path / "full"),
+    ):
         pass
     with pytest.raises(records.DataError, match="got a file"), atomic.folder(tmp_path / "file"):
         pass
     with pytest.raises(records.DataError, match="got a folder"), atomic.file(tmp_path / "full"):
         pass
-    with pytest.raises(records.DataError, match="to exist"), atomic.file(tmp_path / "nowhere" / "x"):
+    with (
+        pytest.raises(records.DataError, match="to exist"),
+        atomic.file(tmp_path / "nowhere" / "x"),
+    ):
         pass
     assert sorted(os.listdir(tmp_path)) == ["file", "full"]

@@ -14,7 +14,9 @@ def source(lengths, weight, *, first=0, width=None):
     lengths = np.asarray(lengths)
     width = width or int(lengths.max())
     rows = np.where(np.arange(width)[None] < lengths[:, None], 7, 0).astype(np.int32)
-    return batches.Source({"source": rows, "target": np.arange(first, first + len(lengths))[:, None]}, weight)
+    return batches.Source(
+        {"source": rows, "target": np.arange(first, first + len(lengths))[:, None]}, weight
+    )
 
 
 def targets(stream, count):
@@ -29,7 +31,9 @@ def test_every_epoch_is_another_permutation_of_all_rows():
 
 
 def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
-    first, again, other = (batches.Batches([source([4] * 90, 1.0)], batch_size=8, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (
+        batches.Batches([source([4] * 90, 1.0)], batch_size=8, seed=seed) for seed in (3, 3, 4)
+    )
     one, two, three = (np.stack(targets(stream, 9)) for stream in (first, again, other))
     np.testing.assert_array_equal(one, two)
     assert (one != three).any()
@@ -37,7 +41,9 @@ def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
 
 @pytest.mark.parametrize("stopped", [0, 1, 13])
 def test_a_sought_position_goes_on_with_the_next_batch(stopped):
-    make = lambda: batches.Batches([source(np.arange(1, 60), 1.0), source([9] * 20, 0.5, first=100)], batch_size=8, seed=1)
+    make = lambda: batches.Batches(
+        [source(np.arange(1, 60), 1.0), source([9] * 20, 0.5, first=100)], batch_size=8, seed=1
+    )
     whole, part, resumed = make(), make(), make()
     expected = targets(whole, stopped + 12)[stopped:]
     targets(part, stopped)
@@ -52,14 +58,20 @@ def test_a_position_of_other_batches_is_refused(change):
     settings = {"batch_size": 8, "seed": 1}
     position = batches.Batches([source(lengths, 1.0), source(lengths, 1.0)], **settings).position()
     batches.Batches([source(lengths, 1.0), source(lengths, 1.0)], **settings).seek(position)
-    second = source(lengths[::-1] if change == "rows" else lengths, 2.0 if change == "weight" else 1.0)
+    second = source(
+        lengths[::-1] if change == "rows" else lengths, 2.0 if change == "weight" else 1.0
+    )
     settings |= {change: 4} if change in settings else {}
     with pytest.raises(DataError, match="not those of the run to go on from"):
         batches.Batches([source(lengths, 1.0), second], **settings).seek(position)
 
 
 def test_sources_are_mixed_in_the_ratio_of_their_weights():
-    parts = [source([4] * 50, 3.0), source([4] * 400, 1.0, first=1000), source([4] * 10, 0.0, first=5000)]
+    parts = [
+        source([4] * 50, 3.0),
+        source([4] * 400, 1.0, first=1000),
+        source([4] * 10, 0.0, first=5000),
+    ]
     stream = batches.Batches(parts, batch_size=16, seed=0)
     drawn = targets(stream, 40)
     assert all((rows < 1000).sum() == 12 for rows in drawn)  # 3 of 4, in every batch
@@ -88,11 +100,14 @@ def test_every_batch_is_of_one_length_class_and_loses_no_token():
     assert set(widths) == set(stream.lengths)
     shortest = lengths > np.array([0, 8, 16, 32])[np.searchsorted(stream.lengths, lengths)]
     assert shortest.all()  # no row could be in a shorter class
-    assert 7 <= seen.min() <= seen.max() <= 9  # 300 batches of 16 are 8 epochs of all classes together
+    # 300 batches of 16 are 8 epochs of all classes together
+    assert 7 <= seen.min() <= seen.max() <= 9
 
 
 def test_sources_of_different_widths_are_padded_to_one():
-    stream = batches.Batches([source([3] * 5, 1.0), source([30] * 5, 1.0, first=100)], batch_size=4, seed=0)
+    stream = batches.Batches(
+        [source([3] * 5, 1.0), source([30] * 5, 1.0, first=100)], batch_size=4, seed=0
+    )
     for _ in range(10):
         batch = next(stream)
         expected = np.where(batch["target"][:, 0] < 100, 3, 30)
@@ -108,7 +123,9 @@ def test_the_shares_of_processes_are_together_the_whole_batch_in_its_order():
     for number in range(20):
         batch, split = next(whole), [next(part) for part in parts]
         for name in batch:
-            np.testing.assert_array_equal(np.concatenate([part[name] for part in split]), batch[name])
+            np.testing.assert_array_equal(
+                np.concatenate([part[name] for part in split]), batch[name]
+            )
         np.testing.assert_array_equal(whole.rows["target"][whole.examples(number)], batch["target"])
 
 
@@ -118,14 +135,19 @@ def test_a_source_smaller_than_a_batch_is_repeated():
     np.testing.assert_array_equal(counts, [10, 10, 10])
 
 
-@hypothesis.given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6), st.integers(0, 10_000), st.integers(1, 50))
+@hypothesis.given(
+    st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6),
+    st.integers(0, 10_000),
+    st.integers(1, 50),
+)
 def test_quotas_grow_with_the_count_and_follow_the_shares(weights, count, more):
     shares = batches._shares(weights)
     before, after = batches.quotas(count, shares), batches.quotas(count + more, shares)
     assert sum(before) == count and sum(after) == count + more
     assert all(0 <= first <= last for first, last in zip(before, after))
     exact = count * np.array(weights) / sum(weights)
-    assert np.abs(np.array(before) - exact).max() < len(weights) + 1e-3  # shares are rounded to 2^-30
+    # shares are rounded to 2^-30
+    assert np.abs(np.array(before) - exact).max() < len(weights) + 1e-3
 
 
 def test_sources_that_do_not_fit_together_are_refused():
@@ -133,7 +155,9 @@ def test_sources_that_do_not_fit_together_are_refused():
     with pytest.raises(ValueError, match=r"source 1 has arrays \{'source': 3, 'target': 2\}"):
         batches.Batches([source([4], 1.0), ragged], batch_size=2, seed=0)
     wide = batches.Source({"source": np.ones((3, 4), int), "target": np.ones((3, 2), int)}, 1.0)
-    with pytest.raises(ValueError, match=r"'target' of source 1 has rows \(2,\), the first has \(1,\)"):
+    with pytest.raises(
+        ValueError, match=r"'target' of source 1 has rows \(2,\), the first has \(1,\)"
+    ):
         batches.Batches([source([4], 1.0), wide], batch_size=2, seed=0)
     with pytest.raises(ValueError, match="at least one source"):
         batches.Batches([source([4], 0.0)], batch_size=2, seed=0)

@@ -9,8 +9,12 @@ import pytest
 from zoo import records
 from zoo.data import catalog, files, ranges, toy
 
-pytest.importorskip("tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these")
-pytest.importorskip("apache_beam", reason="pip install 'generative-retrieval-zoo[beam]' to run these")
+pytest.importorskip(
+    "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these"
+)
+pytest.importorskip(
+    "apache_beam", reason="pip install 'generative-retrieval-zoo[beam]' to run these"
+)
 tfds = pytest.importorskip("zoo.data.tfds")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Beam and what it imports
@@ -21,7 +25,12 @@ def folder(tmp_path, monkeypatch):
     """Thirty documents in an order of their own; the corpus is cut into pieces of 300 bytes."""
     monkeypatch.setattr(ranges.pieces, "__defaults__", (300,))
     collection = toy.build(30)
-    shuffled = records.Corpus(*(column[::-1] for column in (collection.corpus.ids, collection.corpus.titles, collection.corpus.texts)))
+    shuffled = records.Corpus(
+        *(
+            column[::-1]
+            for column in (collection.corpus.ids, collection.corpus.titles, collection.corpus.texts)
+        )
+    )
     files.write_beir(dataclasses.replace(collection, corpus=shuffled), tmp_path / "large")
     return tmp_path / "large"
 
@@ -45,14 +54,18 @@ def _absent(*_):
 def test_the_direct_runner_builds_a_corpus_of_many_files(folder, tmp_path, monkeypatch):
     from apache_beam.runners.portability import prism_runner
 
-    monkeypatch.setattr(prism_runner.PrismRunner, "run_pipeline", _absent)  # which DirectRunner tries first, and downloads
+    # which DirectRunner tries first, and downloads
+    monkeypatch.setattr(prism_runner.PrismRunner, "run_pipeline", _absent)
     expected = catalog.load(folder)
     lines = (folder / "corpus.jsonl").read_text().splitlines(keepends=True)
     (folder / "corpus.jsonl").unlink()
     (folder / "corpus").mkdir()
     for part in range(3):
         (folder / "corpus" / f"{part}.jsonl").write_text("".join(lines[10 * part : 10 * part + 10]))
-    assert catalog.load(tfds.prepare(folder, tmp_path / "beam", beam="--runner=DirectRunner")) == expected
+    assert (
+        catalog.load(tfds.prepare(folder, tmp_path / "beam", beam="--runner=DirectRunner"))
+        == expected
+    )
 
 
 def repeated(folder):
@@ -74,14 +87,28 @@ def broken(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     (
-        (repeated, r"""^\S*corpus.jsonl:31: "_id" 'd7' stands already at \S*corpus.jsonl:23; ids must be unique, rename or remove one$"""),
-        (unknown, r"^\S*qrels/test.tsv: document 'd99' is not in the corpus; add it there or remove the line$"),
+        (
+            repeated,
+            r"""^\S*corpus.jsonl:31: "_id" 'd7' stands already at \S*corpus.jsonl:23; ids must be unique, rename or remove one$""",
+        ),
+        (
+            unknown,
+            r"^\S*qrels/test.tsv: document 'd99' is not in the corpus; add it there or remove the line$",
+        ),
         (broken, r"""^\S*corpus.jsonl:31: expected the key "text", found '_id'$"""),
-        (lambda folder: (folder / "queries.jsonl").unlink(), r"expected queries.jsonl and qrels/SPLIT.tsv together or neither"),
-        (lambda folder: (folder / "corpus.jsonl").unlink(), r"corpus.jsonl: expected a file of this name or with .gz, found neither"),
+        (
+            lambda folder: (folder / "queries.jsonl").unlink(),
+            r"expected queries.jsonl and qrels/SPLIT.tsv together or neither",
+        ),
+        (
+            lambda folder: (folder / "corpus.jsonl").unlink(),
+            r"corpus.jsonl: expected a file of this name or with .gz, found neither",
+        ),
     ),
-)  # fmt: skip
-def test_broken_folders_are_refused_in_one_line_and_leave_nothing(change, message, folder, tmp_path):
+)
+def test_broken_folders_are_refused_in_one_line_and_leave_nothing(
+    change, message, folder, tmp_path
+):
     change(folder)
     with pytest.raises(records.DataError, match=message):
         tfds.prepare(folder, tmp_path / "beam", beam="")

@@ -68,7 +68,9 @@ def test_a_site_out_of_reach_is_named_with_the_place_for_the_file(archive, tmp_p
     (tmp_path / "site" / "tiny.zip").unlink()
     with pytest.raises(records.DataError) as caught:
         catalog.beir("tiny", md5, address)
-    assert address in str(caught.value) and str(tmp_path / "cache" / "tiny.zip") in str(caught.value)
+    assert address in str(caught.value) and str(tmp_path / "cache" / "tiny.zip") in str(
+        caught.value
+    )
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path / "cache") == []
 
@@ -135,7 +137,9 @@ def test_the_licence_is_told_before_a_download(monkeypatch, capsys):
     monkeypatch.setitem(catalog.CATALOG, "scifact", catalog.CATALOG["scifact"]._replace(load=fails))
     with pytest.raises(download.Unreachable):
         catalog.load("scifact")
-    assert re.fullmatch(r"scifact: licence CC BY-SA 4.0 .*; from https://.*/scifact.zip\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"scifact: licence CC BY-SA 4.0 .*; from https://.*/scifact.zip\n", capsys.readouterr().err
+    )
     catalog.load("toy")
     assert capsys.readouterr().err == ""  # made here
 
@@ -155,5 +159,8 @@ def test_without_tfds_its_datasets_name_the_package_to_install(tmp_path, monkeyp
     (tmp_path / "items" / "1.0.0").mkdir(parents=True)
     (tmp_path / "items" / "1.0.0" / "dataset_info.json").write_text("{}")
     for asked in (lambda: catalog.load(tmp_path), lambda: catalog.prepare("toy", tmp_path / "out")):
-        with pytest.raises(records.DataError, match=r"need the package tensorflow_datasets; pip install 'generative-retrieval-zoo\[tfds\]'"):
+        with pytest.raises(
+            records.DataError,
+            match=r"need the package tensorflow_datasets; pip install 'generative-retrieval-zoo\[tfds\]'",
+        ):
             asked()

@@ -44,11 +44,19 @@ def test_byte_order_marks_blank_lines_gzip_and_windows_line_ends_are_accepted(tm
     folder = layout(tmp_path / "plain")
     expected = files.read_beir(folder)
     other = layout(tmp_path / "other", corpus=None, queries=None, test=None)
-    for name, text in {"corpus.jsonl": CORPUS, "queries.jsonl": QUERIES, "qrels/test.tsv": QRELS}.items():
+    for name, text in {
+        "corpus.jsonl": CORPUS,
+        "queries.jsonl": QUERIES,
+        "qrels/test.tsv": QRELS,
+    }.items():
         text = "\ufeff" + text.replace("\n", f"{ending} {ending}").rstrip()
         (other / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
     found = files.read_beir(other)
-    assert (found.corpus, found.queries, found.qrels) == (expected.corpus, expected.queries, expected.qrels)
+    assert (found.corpus, found.queries, found.qrels) == (
+        expected.corpus,
+        expected.queries,
+        expected.qrels,
+    )
 
 
 def test_documents_alone_make_a_collection_without_splits(tmp_path):
@@ -60,62 +68,134 @@ def test_documents_alone_make_a_collection_without_splits(tmp_path):
 
 
 BROKEN = {
-    "bad JSON": ({"corpus": CORPUS + '{"_id":"d3",'}, "corpus.jsonl:3: expected a JSON object, got bad JSON at column 13"),
-    "not an object": ({"corpus": "[1]\n"}, "corpus.jsonl:1: expected a JSON object {...}, got '[1]'"),
-    "deep": ({"corpus": "[" * 100_000}, "corpus.jsonl:1: expected a JSON object, got one that cannot be read"),
+    "bad JSON": (
+        {"corpus": CORPUS + '{"_id":"d3",'},
+        "corpus.jsonl:3: expected a JSON object, got bad JSON at column 13",
+    ),
+    "not an object": (
+        {"corpus": "[1]\n"},
+        "corpus.jsonl:1: expected a JSON object {...}, got '[1]'",
+    ),
+    "deep": (
+        {"corpus": "[" * 100_000},
+        "corpus.jsonl:1: expected a JSON object, got one that cannot be read",
+    ),
     "long number": (
         {"corpus": '{"_id":' + "1" * 5000 + "}"},
         "corpus.jsonl:1: expected a JSON object, got one that cannot be read",
     ),
-    "missing id": ({"corpus": '{"id":"d1","text":"x"}'}, "corpus.jsonl:1: expected the key \"_id\", found 'id, text'"),
+    "missing id": (
+        {"corpus": '{"id":"d1","text":"x"}'},
+        "corpus.jsonl:1: expected the key \"_id\", found 'id, text'",
+    ),
     "number as id": (
         {"corpus": '{"_id":7,"text":"x"}'},
         "corpus.jsonl:1: expected a string in \"_id\", got '7'; write it in quotes",
     ),
-    "blank id": ({"corpus": '{"_id":" ","text":"x"}'}, "corpus.jsonl:1: \"_id\" ' ' is empty or has white space"),
-    "tab in id": ({"corpus": '{"_id":"a\\tb","text":"x"}'}, "corpus.jsonl:1: \"_id\" 'a\\tb' is empty or has"),
-    "duplicate id": ({"corpus": CORPUS + CORPUS}, "corpus.jsonl:3: \"_id\" 'd1' stands already on line 1"),
+    "blank id": (
+        {"corpus": '{"_id":" ","text":"x"}'},
+        "corpus.jsonl:1: \"_id\" ' ' is empty or has white space",
+    ),
+    "tab in id": (
+        {"corpus": '{"_id":"a\\tb","text":"x"}'},
+        "corpus.jsonl:1: \"_id\" 'a\\tb' is empty or has",
+    ),
+    "duplicate id": (
+        {"corpus": CORPUS + CORPUS},
+        "corpus.jsonl:3: \"_id\" 'd1' stands already on line 1",
+    ),
     "no text": ({"corpus": '{"_id":"d1","title":"x"}'}, 'corpus.jsonl:1: expected the key "text"'),
-    "number as text": ({"corpus": '{"_id":"d1","text":5}'}, "corpus.jsonl:1: expected a string in \"text\", got '5'"),
+    "number as text": (
+        {"corpus": '{"_id":"d1","text":5}'},
+        "corpus.jsonl:1: expected a string in \"text\", got '5'",
+    ),
     "list as title": (
         {"corpus": '{"_id":"d1","text":"x","title":[]}'},
         "corpus.jsonl:1: expected a string in \"title\", got '[]'",
     ),
-    "half a character": ({"corpus": '{"_id":"d1","text":"\\ud800"}'}, 'corpus.jsonl:1: "text" holds half a character, \\ud800'),
+    "half a character": (
+        {"corpus": '{"_id":"d1","text":"\\ud800"}'},
+        'corpus.jsonl:1: "text" holds half a character, \\ud800',
+    ),
     "empty document": (
         {"corpus": CORPUS + '{"_id":"d3","title":" ","text":"\\n"}'},
         'corpus.jsonl:3: expected "title" or "text" with',
     ),
-    "empty corpus": ({"corpus": ""}, "corpus.jsonl: expected at least one document, got an empty file"),
-    "blank corpus": ({"corpus": "\n \n"}, "corpus.jsonl: expected at least one document, got an empty file"),
+    "empty corpus": (
+        {"corpus": ""},
+        "corpus.jsonl: expected at least one document, got an empty file",
+    ),
+    "blank corpus": (
+        {"corpus": "\n \n"},
+        "corpus.jsonl: expected at least one document, got an empty file",
+    ),
     "Latin-1": (
         {"corpus": CORPUS.encode() + b'{"_id":"d3","text":"h\xf6he"}'},
         "corpus.jsonl:3: expected UTF-8, got byte 0xf6 at byte 22 of the line",
     ),
     "UTF-16": ({"corpus": CORPUS.encode("utf-16")}, "corpus.jsonl:1: expected UTF-8, got byte 0x"),
-    "missing corpus": ({"corpus": None}, "corpus.jsonl: expected a file of this name or with .gz, found neither"),
+    "missing corpus": (
+        {"corpus": None},
+        "corpus.jsonl: expected a file of this name or with .gz, found neither",
+    ),
     "missing queries": ({"queries": None}, "has qrels/ but no queries.jsonl"),
     "missing qrels": ({"test": None}, "has queries.jsonl but no qrels/SPLIT.tsv"),
-    "empty queries": ({"queries": ""}, "queries.jsonl: expected at least one query, got an empty file"),
-    "blank query": ({"queries": QUERIES + '{"_id":"q3","text":" "}'}, 'queries.jsonl:3: expected a query in "text", got blanks'),
-    "duplicate query": ({"queries": QUERIES + QUERIES}, "queries.jsonl:3: \"_id\" 'q1' stands already on line 1"),
-    "unknown document": ({"test": QRELS + "q1\td9\t1\n"}, "qrels/test.tsv:5: document 'd9' is not in corpus.jsonl"),
-    "unknown query": ({"test": QRELS + "q9\td1\t1\n"}, "qrels/test.tsv:5: query 'q9' is not in queries.jsonl"),
-    "fractional grade": ({"test": "q1\td1\t0.5\n"}, "qrels/test.tsv:1: expected an integer grade, got '0.5'"),
-    "word as grade": ({"test": QRELS + "q1\td1\tgood\n"}, "qrels/test.tsv:5: expected an integer grade, got 'good'"),
-    "huge grade": ({"test": QRELS + "q1\td1\t" + "9" * 30}, "qrels/test.tsv:5: expected an integer grade, got '999"),
+    "empty queries": (
+        {"queries": ""},
+        "queries.jsonl: expected at least one query, got an empty file",
+    ),
+    "blank query": (
+        {"queries": QUERIES + '{"_id":"q3","text":" "}'},
+        'queries.jsonl:3: expected a query in "text", got blanks',
+    ),
+    "duplicate query": (
+        {"queries": QUERIES + QUERIES},
+        "queries.jsonl:3: \"_id\" 'q1' stands already on line 1",
+    ),
+    "unknown document": (
+        {"test": QRELS + "q1\td9\t1\n"},
+        "qrels/test.tsv:5: document 'd9' is not in corpus.jsonl",
+    ),
+    "unknown query": (
+        {"test": QRELS + "q9\td1\t1\n"},
+        "qrels/test.tsv:5: query 'q9' is not in queries.jsonl",
+    ),
+    "fractional grade": (
+        {"test": "q1\td1\t0.5\n"},
+        "qrels/test.tsv:1: expected an integer grade, got '0.5'",
+    ),
+    "word as grade": (
+        {"test": QRELS + "q1\td1\tgood\n"},
+        "qrels/test.tsv:5: expected an integer grade, got 'good'",
+    ),
+    "huge grade": (
+        {"test": QRELS + "q1\td1\t" + "9" * 30},
+        "qrels/test.tsv:5: expected an integer grade, got '999",
+    ),
     "four columns": (
         {"test": "q1\t0\td1\t1\n"},
         "qrels/test.tsv:1: expected 3 columns separated by tabs (query-id, corpus-id, score), got 4",
     ),
-    "spaces for tabs": ({"test": "q1 d1 1\n"}, "qrels/test.tsv:1: expected 3 columns separated by tabs"),
+    "spaces for tabs": (
+        {"test": "q1 d1 1\n"},
+        "qrels/test.tsv:1: expected 3 columns separated by tabs",
+    ),
     "two grades": (
         {"test": QRELS + "q1\td1\t2\n"},
         "qrels/test.tsv:5: query 'q1' and document 'd1' have grade 1 above and 2 here",
     ),
-    "empty split": ({"dev": ""}, "qrels/dev.tsv: expected at least one query with a grade above 0, got none"),
-    "header alone": ({"dev": "query-id\tcorpus-id\tscore\n"}, "qrels/dev.tsv: expected at least one query with a grade above 0"),
-    "nothing relevant": ({"dev": "q1\td1\t0\n"}, "qrels/dev.tsv: expected at least one query with a grade above 0"),
+    "empty split": (
+        {"dev": ""},
+        "qrels/dev.tsv: expected at least one query with a grade above 0, got none",
+    ),
+    "header alone": (
+        {"dev": "query-id\tcorpus-id\tscore\n"},
+        "qrels/dev.tsv: expected at least one query with a grade above 0",
+    ),
+    "nothing relevant": (
+        {"dev": "q1\td1\t0\n"},
+        "qrels/dev.tsv: expected at least one query with a grade above 0",
+    ),
 }
 
 
@@ -157,7 +237,10 @@ def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path):
 
 def test_empty_documents_can_be_dropped_with_their_judgements(tmp_path):
     folder = layout(
-        tmp_path / "drop", corpus=CORPUS + '{"_id":"d3","text":""}\n', test=QRELS + "q1\td3\t1\n", dev="q1\td3\t1\nq2\td1\t1\n"
+        tmp_path / "drop",
+        corpus=CORPUS + '{"_id":"d3","text":""}\n',
+        test=QRELS + "q1\td3\t1\n",
+        dev="q1\td3\t1\nq2\td1\t1\n",
     )
     collection = files.read_beir(folder, empty="drop")
     assert collection.corpus.ids == ("d1", "d2")
@@ -187,12 +270,16 @@ IDS = st.lists(
 @hypothesis.settings(max_examples=40)
 def test_writing_and_reading_give_the_collection_back(document_ids, query_ids, data):
     corpus = records.Corpus(
-        tuple(document_ids), tuple(data.draw(TEXT) for _ in document_ids), tuple(data.draw(TEXT) + "." for _ in document_ids)
+        tuple(document_ids),
+        tuple(data.draw(TEXT) for _ in document_ids),
+        tuple(data.draw(TEXT) + "." for _ in document_ids),
     )
     queries = records.Queries(tuple(query_ids), tuple("?" + data.draw(TEXT) for _ in query_ids))
     judged = st.dictionaries(st.sampled_from(document_ids), st.integers(-2, 3), max_size=3)
     grades = {query: data.draw(judged) for query in query_ids}
-    grades = {query: some for query, some in grades.items() if some} | {query_ids[0]: {document_ids[0]: 1}}
+    grades = {query: some for query, some in grades.items() if some} | {
+        query_ids[0]: {document_ids[0]: 1}
+    }
     original = records.Collection("out", corpus, queries, {"test": records.Qrels(grades)})
     with tempfile.TemporaryDirectory() as place:
         files.write_beir(original, pathlib.Path(place) / "out")
@@ -203,7 +290,9 @@ def test_writing_and_reading_give_the_collection_back(document_ids, query_ids, d
 
 def test_what_cannot_be_read_back_is_not_written(tmp_path):
     def collection(name="d", text="t", queries=((), ()), qrels=None):
-        return records.Collection("c", records.Corpus((name,), ("",), (text,)), records.Queries(*queries), qrels or {})
+        return records.Collection(
+            "c", records.Corpus((name,), ("",), (text,)), records.Queries(*queries), qrels or {}
+        )
 
     with pytest.raises(records.DataError, match="cannot write the id 'a\\\\tb'"):
         files.write_beir(collection(name="a\tb"), tmp_path / "out")
@@ -238,18 +327,25 @@ def ranking(documents, scores):
 def test_a_run_is_written_in_trec_form_and_read_back(tmp_path):
     original = ranking([[2, 0], [1, -1]], [[0.75, 0.5], [-3.0, -np.inf]])
     trec.write(original, tmp_path / "run.trec", "zoo")
-    assert (tmp_path / "run.trec").read_text() == "q1 Q0 c 1 0.75 zoo\nq1 Q0 a 2 0.5 zoo\nq2 Q0 b 1 -3 zoo\n"
+    assert (
+        tmp_path / "run.trec"
+    ).read_text() == "q1 Q0 c 1 0.75 zoo\nq1 Q0 a 2 0.5 zoo\nq2 Q0 b 1 -3 zoo\n"
     found = trec.read(tmp_path / "run.trec", original.corpus_ids)
     np.testing.assert_array_equal(found.documents, original.documents)
     np.testing.assert_array_equal(found.scores, original.scores)
 
 
 def test_ties_are_written_as_strictly_falling_32_bit_scores(tmp_path):
-    trec.write(ranking([[2, 0, 1], [0, 1, 2]], [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), tmp_path / "run.trec", "zoo")
+    trec.write(
+        ranking([[2, 0, 1], [0, 1, 2]], [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]),
+        tmp_path / "run.trec",
+        "zoo",
+    )
     lines = [line.split() for line in (tmp_path / "run.trec").read_text().splitlines()]
     scores = np.array([line[4] for line in lines], np.float32).reshape(2, 3)
     assert (np.diff(scores) < 0).all()
-    np.testing.assert_allclose(scores, [[1, 1, 1], [0, 0, 0]], atol=3e-7)  # three steps of a 32-bit float at 1
+    # three steps of a 32-bit float at 1
+    np.testing.assert_allclose(scores, [[1, 1, 1], [0, 0, 0]], atol=3e-7)
     found = trec.read(tmp_path / "run.trec", ("a", "b", "c"))
     np.testing.assert_array_equal(found.documents, [[2, 0, 1], [0, 1, 2]])
 
@@ -260,7 +356,10 @@ def test_ties_are_written_as_strictly_falling_32_bit_scores(tmp_path):
         ("q1 Q0 a 1 0.5\n", "run.trec:1: expected `query Q0 document rank score tag`"),
         ("q1 Q0 a 1 high t\n", "run.trec:1: expected `query Q0 document rank score tag`"),
         ("q1 Q0 z 1 0.5 t\n", "run.trec:1: document 'z' is not in the corpus"),
-        ("q1 Q0 a 1 0.5 t\nq1 Q0 a 2 0.4 t\n", "run.trec:2: document 'a' is ranked twice for query 'q1'"),
+        (
+            "q1 Q0 a 1 0.5 t\nq1 Q0 a 2 0.4 t\n",
+            "run.trec:2: document 'a' is ranked twice for query 'q1'",
+        ),
         ("q1 Q0 a 1 nan t\n", "run.trec:1: expected a finite score"),
         ("", "run.trec: expected at least one line"),
     ],

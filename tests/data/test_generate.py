@@ -24,7 +24,11 @@ CORPUS = records.Corpus(
 def terms(corpus, **options):
     """Of each query of terms, the first of every three, its document's row and the terms."""
     made = enumerate(zip(*generate.by_rules(corpus, **options)))
-    return [(row, query.split()) for number, (query, row) in made if number % options["per_document"] % 3 == 0]
+    return [
+        (row, query.split())
+        for number, (query, row) in made
+        if number % options["per_document"] % 3 == 0
+    ]
 
 
 def spans(corpus, **options):
@@ -40,7 +44,9 @@ def spans(corpus, **options):
 
 
 def holds(words, span):
-    return any(words[start : start + len(span)] == span for start in range(len(words) - len(span) + 1))
+    return any(
+        words[start : start + len(span)] == span for start in range(len(words) - len(span) + 1)
+    )
 
 
 def test_every_document_gets_its_queries_in_order():
@@ -56,7 +62,8 @@ def test_sentences_and_spans_are_words_in_a_row_of_their_document():
         assert holds(words, span)
         assert min(len(words), generate.SHORTEST) <= len(span) <= generate.LONGEST
         others = [text for number, text in enumerate(CORPUS.texts) if number != row]
-        assert not any(holds(text.split(), span) for text in others)  # control: it tells documents apart
+        # control: it tells documents apart
+        assert not any(holds(text.split(), span) for text in others)
 
 
 def test_terms_are_different_words_of_their_document():
@@ -65,13 +72,17 @@ def test_terms_are_different_words_of_their_document():
         known = set(generate._TERM.findall(f"{CORPUS.titles[row]}\n{CORPUS.texts[row]}".lower()))
         assert set(words) <= known and len(set(words)) == len(words)
         assert min(len(known), generate.SHORTEST) <= len(words) <= generate.MOST_TERMS
-    assert {len(words) for row, words in found if row == 0} == set(range(generate.SHORTEST, generate.MOST_TERMS + 1))
+    assert {len(words) for row, words in found if row == 0} == set(
+        range(generate.SHORTEST, generate.MOST_TERMS + 1)
+    )
     in_a_row = [holds(CORPUS.texts[0].lower().split(), words) for row, words in found if row == 0]
     assert not all(in_a_row)  # control: they are no spans
 
 
 def test_the_first_term_is_drawn_by_its_tfidf_weight():
-    corpus = records.Corpus(("a", "b", "c"), ("", "", ""), ("rare rare other shared", "shared x", "unlike y"))
+    corpus = records.Corpus(
+        ("a", "b", "c"), ("", "", ""), ("rare rare other shared", "shared x", "unlike y")
+    )
     number = 3000
     first = [words[0] for row, words in terms(corpus, per_document=3 * number, seed=2) if row == 0]
     rare, shared = math.log(3), math.log(3 / 2)
@@ -86,7 +97,11 @@ def test_the_first_term_is_drawn_by_its_tfidf_weight():
 def test_sentences_and_spans_come_turn_about():
     first = CORPUS.texts[0].split(". ")
     sentences = [sentence.removesuffix(".").split() for sentence in first]
-    found = [[word.removesuffix(".") for word in span] for row, _, span in spans(CORPUS, per_document=90, seed=2) if row == 0]
+    found = [
+        [word.removesuffix(".") for word in span]
+        for row, _, span in spans(CORPUS, per_document=90, seed=2)
+        if row == 0
+    ]
     assert all(span in sentences for span in found[::2])
     assert {tuple(span) for span in found[::2]} == {tuple(sentence) for sentence in sentences}
     assert sum(span in sentences for span in found[1::2]) < 10  # spans start and end anywhere
@@ -95,7 +110,12 @@ def test_sentences_and_spans_come_turn_about():
 
 
 def test_spans_reach_the_whole_document():
-    taken = {word for row, _, span in spans(CORPUS, per_document=1200, seed=3) if row == 5 for word in span}
+    taken = {
+        word
+        for row, _, span in spans(CORPUS, per_document=1200, seed=3)
+        if row == 5
+        for word in span
+    }
     assert taken == set(CORPUS.texts[5].split())
 
 
@@ -106,7 +126,8 @@ def test_the_title_stands_in_front_of_its_share_of_queries():
     for wanted in (0, 5):
         share = sum(titled for row, titled, _ in found if row == wanted) / number
         assert abs(share - generate.TITLE_SHARE) < 4 * deviation  # one in 16,000 by chance
-        assert abs(share - 0.4) > 4 * deviation  # control: a share that is a third larger is told apart
+        # control: a share that is a third larger is told apart
+        assert abs(share - 0.4) > 4 * deviation
     assert not any(titled for row, titled, _ in found if row in (1, 3))
 
 
@@ -116,7 +137,8 @@ def test_a_short_document_gives_what_it_has():
         found[row].add(" ".join(span))
     assert found[2] == {"two words"}
     assert found[3] == {"Delta title only here"}  # without a text the title is the document
-    assert found[4] == {"one word a line", "word a line"}  # the second line is a sentence, the first too short for one
+    # the second line is a sentence, the first too short for one
+    assert found[4] == {"one word a line", "word a line"}
 
 
 def test_queries_are_drawn_from_the_seed():
@@ -133,10 +155,16 @@ def test_sentences_and_spans_change_with_no_other_document():
         return found
 
     picked = [5, 0, 1]  # fewer, and in another order
-    fewer = records.Corpus(*(tuple(column[row] for row in picked) for column in (CORPUS.ids, CORPUS.titles, CORPUS.texts)))
+    fewer = records.Corpus(
+        *(
+            tuple(column[row] for row in picked)
+            for column in (CORPUS.ids, CORPUS.titles, CORPUS.texts)
+        )
+    )
     everything = of_each(CORPUS)
     assert of_each(fewer) == {name: everything[name] for name in fewer.ids}
-    renamed = of_each(records.Corpus(("g", *CORPUS.ids[1:]), CORPUS.titles, CORPUS.texts))  # control: the id names the stream
+    # control: the id names the stream
+    renamed = of_each(records.Corpus(("g", *CORPUS.ids[1:]), CORPUS.titles, CORPUS.texts))
     assert renamed["g"] != everything["a"]
 
 

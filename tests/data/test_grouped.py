@@ -15,7 +15,9 @@ QUERIES = np.stack([100 + OWNER, np.arange(len(OWNER))], axis=1).astype(np.int32
 
 def stream(codes=CODES, chance=None, **options):
     chance = np.ones(len(OWNER)) if chance is None else chance
-    return grouped.Grouped(DOCUMENTS, QUERIES, OWNER, chance, codes, **{"batch_size": BATCH, "seed": 3} | options)
+    return grouped.Grouped(
+        DOCUMENTS, QUERIES, OWNER, chance, codes, **{"batch_size": BATCH, "seed": 3} | options
+    )
 
 
 def test_an_epoch_has_every_document_once_and_says_which_rows_are_filling():
@@ -26,7 +28,8 @@ def test_an_epoch_has_every_document_once_and_says_which_rows_are_filling():
         assert sorted(documents) == list(range(1, NUM + 1))
         assert [int((~batch["real"]).sum()) for batch in batches] == [0, 0, 0, 0, 2]
         for batch in batches:
-            np.testing.assert_array_equal(batch["source"][:, 0], 99 + batch["document"][:, 0])  # a query of its own
+            # a query of its own
+            np.testing.assert_array_equal(batch["source"][:, 0], 99 + batch["document"][:, 0])
             np.testing.assert_array_equal(batch["codes"], CODES[batch["document"][:, 0] - 1])
 
 
@@ -36,10 +39,14 @@ def test_a_group_stands_together_in_an_order_that_is_new_each_epoch():
         batches = [found.batch(5 * epoch + place) for place in range(5)]
         groups = np.concatenate([batch["codes"][batch["real"], 0] for batch in batches])
         assert (np.diff(groups) != 0).sum() == 3  # four groups, each in one piece
-        orders.append(tuple(np.concatenate([batch["document"][batch["real"], 0] for batch in batches])))
+        orders.append(
+            tuple(np.concatenate([batch["document"][batch["real"], 0] for batch in batches]))
+        )
     assert len(set(orders)) == 4
     loose = stream(codes=CODES[:, :0])  # the control: without codes there is one group
-    groups = np.concatenate([CODES[loose.batch(place)["document"][:, 0] - 1, 0] for place in range(5)])
+    groups = np.concatenate(
+        [CODES[loose.batch(place)["document"][:, 0] - 1, 0] for place in range(5)]
+    )
     assert (np.diff(groups) != 0).sum() > 6
 
 
@@ -47,9 +54,15 @@ def test_queries_come_as_often_as_their_chances_say():
     chance = np.ones(len(OWNER))
     chance[7] = 6  # of document 7: 6, 1 and 1
     found = stream(chance=chance, batch_size=NUM)
-    drawn = np.array([batch["source"][batch["document"][:, 0] == 8, 1][0] for batch in map(found.batch, range(400))])
+    drawn = np.array(
+        [
+            batch["source"][batch["document"][:, 0] == 8, 1][0]
+            for batch in map(found.batch, range(400))
+        ]
+    )
     share = [(drawn == query).mean() for query in (7, NUM + 7, 2 * NUM)]
-    np.testing.assert_allclose(share, [0.75, 0.125, 0.125], atol=0.08)  # 4 standard errors of 400 draws
+    # 4 standard errors of 400 draws
+    np.testing.assert_allclose(share, [0.75, 0.125, 0.125], atol=0.08)
 
 
 def test_it_goes_on_where_it_stood_and_refuses_the_place_of_another():
@@ -71,4 +84,6 @@ def test_it_goes_on_where_it_stood_and_refuses_the_place_of_another():
 
 def test_a_document_without_a_query_is_refused():
     with pytest.raises(ValueError, match="document 22 has no query"):
-        grouped.Grouped(DOCUMENTS, QUERIES[:22], OWNER[:22], np.ones(22), CODES, batch_size=5, seed=0)
+        grouped.Grouped(
+            DOCUMENTS, QUERIES[:22], OWNER[:22], np.ones(22), CODES, batch_size=5, seed=0
+        )

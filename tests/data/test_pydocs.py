@@ -38,15 +38,23 @@ def test_no_query_stands_in_its_document_nor_in_another_query_of_it(collection):
     of_document = collections.defaultdict(list)
     for qrels in collection.qrels.values():
         for query, document in qrels.pairs():
-            assert pydocs.normalised(texts[query]) not in pydocs.normalised(contents[document]), (query, texts[query])
+            assert pydocs.normalised(texts[query]) not in pydocs.normalised(contents[document]), (
+                query,
+                texts[query],
+            )
             of_document[document].append(pydocs.normalised(texts[query]))
     for document, queries in of_document.items():
         for row, query in enumerate(queries):
-            assert not any(query in other for other in queries[:row] + queries[row + 1 :]), (document, query)
+            assert not any(query in other for other in queries[:row] + queries[row + 1 :]), (
+                document,
+                query,
+            )
 
 
 def test_the_leak_check_sees_a_planted_leak():
-    assert pydocs.normalised("Join two\n  `path` names!") in pydocs.normalised("os.path.join\nIt will JOIN two path-names.")
+    assert pydocs.normalised("Join two\n  `path` names!") in pydocs.normalised(
+        "os.path.join\nIt will JOIN two path-names."
+    )
     assert pydocs.normalised("join two") not in pydocs.normalised("rejoin two")  # whole words only
 
 
@@ -54,7 +62,8 @@ def test_no_query_stands_in_any_document_or_asks_for_two(collection):
     keys = [pydocs.normalised(text) for text in collection.queries.texts]
     assert len(set(keys)) == len(keys)
     everything = "\0".join(pydocs.normalised(text) for text in collection.corpus.contents())
-    sample = keys[:: len(keys) // 300]  # 300 of about 4,700 substring searches in 700 kB; all would take 10 s
+    # 300 of about 4,700 substring searches in 700 kB; all would take 10 s
+    sample = keys[:: len(keys) // 300]
     found = [key for key in sample if key in everything]
     assert not found
 
@@ -70,12 +79,19 @@ def test_objects_are_documented_once_and_under_the_names_their_users_write(colle
     assert len(names) == len(collection.corpus)
     assert len(set(collection.corpus.texts)) == len(collection.corpus.texts)
     assert {"os.path.join", "asyncio.gather", "json.dumps", "str.join"} & names
-    assert not {name for name in names if name.startswith(("posix", "_", "builtins", "test.")) or "._" in name}
+    assert not {
+        name
+        for name in names
+        if name.startswith(("posix", "_", "builtins", "test.")) or "._" in name
+    }
 
 
 def test_known_objects_follow_the_protocol(collection):
     texts = dict(zip(collection.queries.ids, collection.queries.texts))
-    assert texts["str.strip#0"] == "Return a copy of the string with leading and trailing whitespace removed."
+    assert (
+        texts["str.strip#0"]
+        == "Return a copy of the string with leading and trailing whitespace removed."
+    )
     row = collection.corpus.rows()["str.strip"]
     assert collection.corpus.texts[row].startswith("str strip (")
 
@@ -85,8 +101,14 @@ def test_a_fresh_process_with_another_hash_seed_builds_the_same(collection):
         "import json; from zoo.data import pydocs; found = pydocs.build();"
         "print(json.dumps([found.corpus.fingerprint(), found.queries.texts]))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True, cwd="/")
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "7",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, check=True, cwd="/"
+    )
     assert done.stderr == b""
     fingerprint, queries = json.loads(done.stdout)
     assert fingerprint == collection.corpus.fingerprint()
@@ -149,10 +171,19 @@ def test_a_failing_interpreter_is_named_in_one_line(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("documentation", "parts"),
     [
-        ("One two three four. Five six seven eight.", [(True, "One two three four."), (True, "Five six seven eight.")]),
+        (
+            "One two three four. Five six seven eight.",
+            [(True, "One two three four."), (True, "Five six seven eight.")],
+        ),
         ("Words, e.g. A and more of them.", [(True, "Words, e.g. A and more of them.")]),
-        ("f(x) -> y\n\nDo the named thing now.", [(False, "f(x) -> y"), (True, "Do the named thing now.")]),
-        ("Do the named thing\nnow and here.\n\n>>> f(1)\n2", [(True, "Do the named thing now and here."), (False, ">>> f(1) 2")]),
+        (
+            "f(x) -> y\n\nDo the named thing now.",
+            [(False, "f(x) -> y"), (True, "Do the named thing now.")],
+        ),
+        (
+            "Do the named thing\nnow and here.\n\n>>> f(1)\n2",
+            [(True, "Do the named thing now and here."), (False, ">>> f(1) 2")],
+        ),
         ("Too short.", [(False, "Too short.")]),
         ("x = y[3] + z(4) ** 2 for all", [(False, "x = y[3] + z(4) ** 2 for all")]),
     ],

@@ -11,8 +11,27 @@ import pytest
 from zoo.data import sentencepiece, tokens
 from zoo.records import DataError
 
-T5 = pathlib.Path(__file__).parents[3] / "shared" / "data" / "models" / "t5_sentencepiece" / "spiece.model.gz"
-SCORES = {"▁": -3.0, "a": -4.0, "b": -4.5, "ab": -5.0, "▁a": -4.2, "▁ab": -9.0, "ba": -5.5, "bab": -7.0, "▁<": -6.0, "pad": -6.0, ">": -6.0}
+T5 = (
+    pathlib.Path(__file__).parents[3]
+    / "shared"
+    / "data"
+    / "models"
+    / "t5_sentencepiece"
+    / "spiece.model.gz"
+)
+SCORES = {
+    "▁": -3.0,
+    "a": -4.0,
+    "b": -4.5,
+    "ab": -5.0,
+    "▁a": -4.2,
+    "▁ab": -9.0,
+    "ba": -5.5,
+    "bab": -7.0,
+    "▁<": -6.0,
+    "pad": -6.0,
+    ">": -6.0,
+}
 TEXTS = [
     "Hello world",
     "  two  blanks  ",
@@ -56,10 +75,18 @@ def message(*fields):
 
 
 def model(folder, scores=SCORES, *, first=("<pad>", "</s>"), kind=1):
-    special = [message((1, name), (2, 0.0), (3, 3)) for name in first] + [message((1, "<unk>"), (2, 0.0), (3, 2))]
+    special = [message((1, name), (2, 0.0), (3, 3)) for name in first] + [
+        message((1, "<unk>"), (2, 0.0), (3, 2))
+    ]
     words = [message((1, piece), (2, score)) for piece, score in scores.items()]
     path = folder / "spiece.model"
-    path.write_bytes(message(*((1, piece) for piece in special + words), (2, message((3, kind), (4, 14))), (3, message((1, "identity")))))
+    path.write_bytes(
+        message(
+            *((1, piece) for piece in special + words),
+            (2, message((3, kind), (4, 14))),
+            (3, message((1, "identity"))),
+        )
+    )
     return path
 
 
@@ -67,7 +94,11 @@ def best(text):
     """Pieces of the segmentation of largest score, of all; text begins with its blank."""
     if not text:
         return 0.0, []
-    options = [(score + best(text[len(piece) :])[0], [piece, *best(text[len(piece) :])[1]]) for piece, score in SCORES.items() if text.startswith(piece)]
+    options = [
+        (score + best(text[len(piece) :])[0], [piece, *best(text[len(piece) :])[1]])
+        for piece, score in SCORES.items()
+        if text.startswith(piece)
+    ]
     return max(options, default=(-np.inf, []))
 
 
@@ -90,9 +121,19 @@ def test_texts_are_cut_before_their_end_and_names_of_special_tokens_are_text(tmp
     assert row == [7, 7, 7, 1]
     assert tokens.encode(made, ["", "q"], length=3).tolist() == [[1, 0, 0], [3, 2, 1]]
     names = ["<pad>", "</s>", "<unk>", *SCORES]
-    assert [names[token] for token in tokens.encode(made, ["<pad>"], length=9)[0] if token] == ["▁<", "pad", ">", "</s>"]
+    assert [names[token] for token in tokens.encode(made, ["<pad>"], length=9)[0] if token] == [
+        "▁<",
+        "pad",
+        ">",
+        "</s>",
+    ]
     with_prompt = tokens.prompted(made, ["[index]"])
-    assert tokens.encode(with_prompt, ["a"], length=4, prompt="[index]")[0].tolist() == [len(names) + 100, 7, 1, 0]
+    assert tokens.encode(with_prompt, ["a"], length=4, prompt="[index]")[0].tolist() == [
+        len(names) + 100,
+        7,
+        1,
+        0,
+    ]
     assert tokens.prompted(with_prompt, ["[index]"]) == with_prompt
     assert tokens.decode(with_prompt, [[len(names) + 100, 7, 1, 9]]) == ["a"]
 
@@ -100,7 +141,13 @@ def test_texts_are_cut_before_their_end_and_names_of_special_tokens_are_text(tmp
 def test_a_published_json_gives_the_same_tokens(tmp_path):
     made = json.loads(sentencepiece.tokenizer(model(tmp_path)))
     as_published = json.loads(json.dumps(made))
-    token = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    token = {
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": True,
+    }
     for number, name in enumerate(("<pad>", "</s>", "<unk>")):
         as_published["model"]["vocab"][number][0] = name
         as_published["added_tokens"].insert(number, {"id": number, "content": name} | token)
@@ -142,14 +189,18 @@ def t5(tmp_path_factory):
 
 def test_t5s_vocabulary_gives_the_published_tokens(t5):
     made = sentencepiece.tokenizer(t5)
-    found = tokens.encode(made, ["translate English to German: That is good."], length=12)[0].tolist()
+    found = tokens.encode(made, ["translate English to German: That is good."], length=12)[
+        0
+    ].tolist()
     assert found == [13959, 1566, 12, 2968, 10, 466, 19, 207, 5, 1, 0, 0]
     assert tokens.count(made) == 32100
     assert tokens.decode(made, [found]) == ["translate English to German: That is good."]
 
 
 def test_t5s_tokens_equal_those_of_sentencepiece(t5):
-    theirs = pytest.importorskip("sentencepiece", reason="compared where sentencepiece is installed")
+    theirs = pytest.importorskip(
+        "sentencepiece", reason="compared where sentencepiece is installed"
+    )
     processor = theirs.SentencePieceProcessor(model_file=str(t5))
     made = sentencepiece.tokenizer(t5)
     found = [row.tolist() for row in tokens.whole(made, TEXTS)]

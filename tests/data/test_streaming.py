@@ -33,11 +33,17 @@ def made(source, **settings):
 
 def test_an_epoch_holds_every_example_once_and_each_has_its_own_order():
     batches = made(Source(10))
-    numbers = np.concatenate([batches.batch(number)["number"] for number in range(10)]).reshape(4, 10)
+    numbers = np.concatenate([batches.batch(number)["number"] for number in range(10)]).reshape(
+        4, 10
+    )
     assert all(sorted(epoch) == list(range(10)) for epoch in numbers.tolist())
     assert len({tuple(epoch) for epoch in numbers.tolist()}) == 4
     other = made(Source(10), seed=4)
-    assert numbers[0].tolist() != np.concatenate([other.batch(number)["number"] for number in range(3)])[:10].tolist()  # control
+    # control
+    assert (
+        numbers[0].tolist()
+        != np.concatenate([other.batch(number)["number"] for number in range(3)])[:10].tolist()
+    )
 
 
 def test_shards_make_up_the_batch_of_one_process():
@@ -56,10 +62,15 @@ def test_a_resumed_iterator_goes_on_as_one_that_was_not_interrupted():
     position = json.loads(json.dumps(first.position()))
     again = made(Source(10))
     again.seek(position)
-    assert [next(again)["number"].tolist() for _ in range(5)] == [next(first)["number"].tolist() for _ in range(5)]
+    assert [next(again)["number"].tolist() for _ in range(5)] == [
+        next(first)["number"].tolist() for _ in range(5)
+    ]
 
 
-@pytest.mark.parametrize("change", ({"batch_size": 5}, {"seed": 4}, {"source": Source(11)}, {"source": Source(10, first=1)}))
+@pytest.mark.parametrize(
+    "change",
+    ({"batch_size": 5}, {"seed": 4}, {"source": Source(11)}, {"source": Source(10, first=1)}),
+)
 def test_a_position_of_other_batches_is_refused(change):
     source = change.pop("source", Source(10))
     with pytest.raises(records.DataError, match="not those of the run to go on from"):
@@ -81,11 +92,16 @@ def test_what_cannot_be_split_is_refused():
 
 
 def test_a_tfds_dataset_is_streamed(tmp_path):
-    pytest.importorskip("tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run this")
+    pytest.importorskip(
+        "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run this"
+    )
     from zoo.data import tfds
 
     source = tfds.data_source(catalog.prepare("toy-walks", tmp_path), "sequences", "train")
-    latest = lambda rows: {"target": np.array([row["target"] for row in rows]), "user": np.array([int(row["user"][1:]) for row in rows])}
+    latest = lambda rows: {
+        "target": np.array([row["target"] for row in rows]),
+        "user": np.array([int(row["user"][1:]) for row in rows]),
+    }
     batch = next(streaming.StreamedBatches(source, latest, batch_size=16, seed=0))
     histories = toy.interactions().histories
     assert batch["target"].tolist() == [histories.history(user)[-3] for user in batch["user"]]

@@ -12,7 +12,9 @@ from zoo.data import catalog, cold, histories, tables, toy
 def returned(collection, changed=lambda rows: rows):
     """What comes of a collection's tables, with the examples of its first table changed on the way."""
     made, first = tables.of(collection), next(iter(tables.of(collection)))
-    read = lambda table, split: changed(list(made[table][split]())) if table == first else made[table][split]()
+    read = lambda table, split: (
+        changed(list(made[table][split]())) if table == first else made[table][split]()
+    )
     return tables.collection(read, tables.about(collection), "here", list(made))
 
 
@@ -21,13 +23,23 @@ def same(first, second):
     if isinstance(first, records.Interactions):
         arrays = [(one.histories.items, one.histories.starts) for one in (first, second)]
         equal = all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(*arrays))
-        fields = [(one.name, one.corpus, one.histories.ids, dict(one.held), one.left_out, one.tied) for one in (first, second)]
+        fields = [
+            (one.name, one.corpus, one.histories.ids, dict(one.held), one.left_out, one.tied)
+            for one in (first, second)
+        ]
         return equal and fields[0] == fields[1]
-    order = [[(split, list(qrels.grades.items())) for split, qrels in one.qrels.items()] for one in (first, second)]
+    order = [
+        [(split, list(qrels.grades.items())) for split, qrels in one.qrels.items()]
+        for one in (first, second)
+    ]
     return first == second and order[0] == order[1]
 
 
-@pytest.mark.parametrize("collection", (toy.build(9), toy.interactions(5, 7), cold.hide(toy.interactions(), 0.2)), ids=("search", "walks", "cold"))
+@pytest.mark.parametrize(
+    "collection",
+    (toy.build(9), toy.interactions(5, 7), cold.hide(toy.interactions(), 0.2)),
+    ids=("search", "walks", "cold"),
+)
 def test_tables_give_the_collection_back(collection):
     assert same(returned(collection), collection)
 
@@ -40,7 +52,10 @@ def test_documents_without_queries_are_one_table():
 def test_a_sequence_ends_in_its_target(tmp_path):
     (tmp_path / "sequences.txt").write_text("u a b c d\nv b a c\n")
     made = tables.of(histories.read(tmp_path))["sequences"]
-    rows = {split: [(row["user"], row["history"].tolist(), int(row["target"])) for row in made[split]()] for split in made}
+    rows = {
+        split: [(row["user"], row["history"].tolist(), int(row["target"])) for row in made[split]()]
+        for split in made
+    }
     assert rows == {  # by hand; a, b, c, d are rows 0 to 3
         "train": [("u", [0], 1), ("v", [], 1)],
         "dev": [("u", [0, 1], 2), ("v", [1], 0)],
@@ -51,26 +66,40 @@ def test_a_sequence_ends_in_its_target(tmp_path):
 def test_a_judgement_carries_the_text_of_its_query():
     collection = toy.build(2)
     (first, *_) = tables.of(collection)["qrels"]["dev"]()
-    assert first == {"query": "q0.3", "text": dict(zip(collection.queries.ids, collection.queries.texts))["q0.3"], "document": "d0", "grade": 1}
+    assert first == {
+        "query": "q0.3",
+        "text": dict(zip(collection.queries.ids, collection.queries.texts))["q0.3"],
+        "document": "d0",
+        "grade": 1,
+    }
 
 
 def test_examples_that_were_changed_are_refused():
     for collection, table in ((toy.build(4), "corpus"), (toy.interactions(5, 7), "items")):
-        with pytest.raises(records.DataError, match=f"here: expected {table} of fingerprint .*prepare it again"):
+        with pytest.raises(
+            records.DataError, match=f"here: expected {table} of fingerprint .*prepare it again"
+        ):
             returned(collection, lambda rows: [*rows[:-1], {**rows[-1], "text": "other"}])
         with pytest.raises(records.DataError, match=f"found no {table}"):
             tables.collection(lambda *_: (), tables.about(collection), "here", ["queries"])
 
 
 def test_splits_get_names_that_tfds_takes():
-    assert tables.split_names(["train", "dev-small", "all", "tést"]) == {"train": "train", "dev_small": "dev-small", "all_": "all", "t_st": "tést"}
+    assert tables.split_names(["train", "dev-small", "all", "tést"]) == {
+        "train": "train",
+        "dev_small": "dev-small",
+        "all_": "all",
+        "t_st": "tést",
+    }
     with pytest.raises(records.DataError, match="'a-b' and 'a.b' are both 'a_b'"):
         tables.split_names(["a-b", "a.b"])
 
 
 def test_the_catalog_knows_what_each_entry_asks():
     for name in ("toy", "toy-walks"):
-        assert isinstance(catalog.load(name), records.Interactions) == (catalog.CATALOG[name].asks == "history")
+        assert isinstance(catalog.load(name), records.Interactions) == (
+            catalog.CATALOG[name].asks == "history"
+        )
     assert {name for name, entry in catalog.CATALOG.items() if entry.asks == "history"} == {
         name for name, entry in catalog.CATALOG.items() if entry.splits == "dev, test"
     }

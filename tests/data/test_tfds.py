@@ -14,7 +14,9 @@ import pytest
 from zoo import cli, records
 from zoo.data import catalog, files, movielens, tables, toy
 
-tensorflow_datasets = pytest.importorskip("tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these")
+tensorflow_datasets = pytest.importorskip(
+    "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these"
+)
 tfds = pytest.importorskip("zoo.data.tfds")
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -31,18 +33,34 @@ def same(first, second):
     if isinstance(first, records.Interactions):
         arrays = [(one.histories.items, one.histories.starts) for one in (first, second)]
         equal = all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(*arrays))
-        fields = [(one.name, one.corpus, one.histories.ids, dict(one.held), one.left_out, one.tied) for one in (first, second)]
+        fields = [
+            (one.name, one.corpus, one.histories.ids, dict(one.held), one.left_out, one.tied)
+            for one in (first, second)
+        ]
         return equal and fields[0] == fields[1]
-    order = [[(split, list(qrels.grades.items())) for split, qrels in one.qrels.items()] for one in (first, second)]
+    order = [
+        [(split, list(qrels.grades.items())) for split, qrels in one.qrels.items()]
+        for one in (first, second)
+    ]
     return first == second and order[0] == order[1]
 
 
 def odd_interactions(folder):
     """Events with ties, a user too few, an item that nobody took, empty texts and characters of many bytes."""
     folder.mkdir()
-    (folder / "interactions.csv").write_text("user_id,item_id,timestamp\nu é,1,5\nu é,東,5\nv,1,1\nu é,1,4\nw,3,9\nw,3,8\nw,1,7\n", encoding="utf-8")
-    lines = [{"item_id": "1", "title": ""}, {"item_id": "東", "title": "寿司\u2028\t", "text": "a\nb\x00c"}, {"item_id": "3"}, {"item_id": "4", "title": "unseen"}]
-    (folder / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    (folder / "interactions.csv").write_text(
+        "user_id,item_id,timestamp\nu é,1,5\nu é,東,5\nv,1,1\nu é,1,4\nw,3,9\nw,3,8\nw,1,7\n",
+        encoding="utf-8",
+    )
+    lines = [
+        {"item_id": "1", "title": ""},
+        {"item_id": "東", "title": "寿司\u2028\t", "text": "a\nb\x00c"},
+        {"item_id": "3"},
+        {"item_id": "4", "title": "unseen"},
+    ]
+    (folder / "items.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+    )
     return folder
 
 
@@ -50,7 +68,11 @@ def odd_search(folder):
     """Documents with splits of names that TFDS does not take, grades of all kinds and a query that nothing judges."""
     collection = toy.build(4)
     (first, second, *_) = collection.queries.ids
-    qrels = {"test-small": records.Qrels({second: {"d3": -1, "d0": 2}, first: {"d1": 0, "d2": 999_999_999}})}
+    qrels = {
+        "test-small": records.Qrels(
+            {second: {"d3": -1, "d0": 2}, first: {"d1": 0, "d2": 999_999_999}}
+        )
+    }
     files.write_beir(dataclasses.replace(collection, qrels=qrels), folder)
     return folder
 
@@ -65,7 +87,11 @@ def test_a_folder_of_ones_own_comes_back_bit_for_bit(odd, tmp_path):
     written = tfds.prepare(folder, tmp_path / "tfds")
     read = catalog.load(written)
     assert written == tmp_path / "tfds" / "my_shop_2" and same(read, catalog.load(folder))
-    assert read.left_out == 1 and read.tied == 2 if isinstance(read, records.Interactions) else len(read.queries) == 20
+    assert (
+        read.left_out == 1 and read.tied == 2
+        if isinstance(read, records.Interactions)
+        else len(read.queries) == 20
+    )
 
 
 @pytest.mark.parametrize("path", ("data/rec/ml100k", "data/search/med"))
@@ -94,7 +120,11 @@ assert "tensorflow" not in sys.modules
 def test_every_collection_of_the_catalog_has_a_builder():
     assert list(tfds.BUILDERS) == list(catalog.CATALOG)
     known = tensorflow_datasets.list_builders(with_community_datasets=False)
-    assert {builder.name for builder in tfds.BUILDERS.values()} | {"own_interactions", "own_search", "large_search"} <= set(known)
+    assert {builder.name for builder in tfds.BUILDERS.values()} | {
+        "own_interactions",
+        "own_search",
+        "large_search",
+    } <= set(known)
 
 
 def test_a_dataset_tells_source_and_licence(walks):
@@ -102,23 +132,42 @@ def test_a_dataset_tells_source_and_licence(walks):
         entry, builder = catalog.CATALOG[name], tfds.BUILDERS[name]
         (first, *_) = builder.BUILDER_CONFIGS
         info = builder(config=first.name, data_dir="absent").info
-        assert info.homepage == entry.homepage and entry.citation in info.citation and entry.citation
-        assert info.redistribution_info.license == entry.licence and entry.address in info.description
-    assert (walks / "items" / "1.0.0" / "LICENSE").read_text() == catalog.CATALOG["toy-walks"].licence
+        assert (
+            info.homepage == entry.homepage and entry.citation in info.citation and entry.citation
+        )
+        assert (
+            info.redistribution_info.license == entry.licence and entry.address in info.description
+        )
+    assert (walks / "items" / "1.0.0" / "LICENSE").read_text() == catalog.CATALOG[
+        "toy-walks"
+    ].licence
 
 
 def test_tfds_itself_builds_and_reads_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    source = tensorflow_datasets.data_source("toy_walks/sequences", split="test", data_dir=tmp_path, builder_kwargs={"file_format": "array_record"})
+    source = tensorflow_datasets.data_source(
+        "toy_walks/sequences",
+        split="test",
+        data_dir=tmp_path,
+        builder_kwargs={"file_format": "array_record"},
+    )
     interactions = toy.interactions()
-    assert len(source) == 200 and source[7]["user"] == b"u7" and source[7]["target"] == interactions.histories.history(7)[-1]
+    assert (
+        len(source) == 200
+        and source[7]["user"] == b"u7"
+        and source[7]["target"] == interactions.histories.history(7)[-1]
+    )
 
 
 def test_own_folders_are_built_by_tfds_from_their_manual_dir(tmp_path):
     folder = odd_interactions(tmp_path / "shop")
     for table in tables.INTERACTIONS:
-        builder = tfds.OwnInteractions(config=table, data_dir=tmp_path / "tfds", file_format="array_record")
-        builder.download_and_prepare(download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=folder))
+        builder = tfds.OwnInteractions(
+            config=table, data_dir=tmp_path / "tfds", file_format="array_record"
+        )
+        builder.download_and_prepare(
+            download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=folder)
+        )
     assert same(catalog.load(tmp_path / "tfds" / "own_interactions"), catalog.load(folder))
 
 
@@ -126,8 +175,16 @@ def test_a_data_source_feeds_grain_and_resumes(walks):
     import grain
 
     source = tfds.data_source(walks, "sequences", "train")
-    rows = grain.MapDataset.source(source).shuffle(seed=3).map(lambda row: (row["user"].decode(), int(row["target"])))
-    made = lambda: iter(rows.repeat().batch(4).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)))
+    rows = (
+        grain.MapDataset.source(source)
+        .shuffle(seed=3)
+        .map(lambda row: (row["user"].decode(), int(row["target"])))
+    )
+    made = lambda: iter(
+        rows.repeat()
+        .batch(4)
+        .to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=1))
+    )
     first = made()
     skipped = [next(first) for _ in range(9)]
     state = first.get_state()
@@ -136,13 +193,21 @@ def test_a_data_source_feeds_grain_and_resumes(walks):
     again.set_state(state)
     flat = lambda batches: [np.asarray(part).tolist() for batch in batches for part in batch]
     assert flat(after) == flat(next(again) for _ in range(3)) != flat(skipped[:3])
-    truth = {user: int(toy.interactions().histories.history(row)[-3]) for row, user in enumerate(toy.interactions().histories.ids)}
-    assert all(truth[user] == target for users, targets in skipped for user, target in zip(users, targets))
+    truth = {
+        user: int(toy.interactions().histories.history(row)[-3])
+        for row, user in enumerate(toy.interactions().histories.ids)
+    }
+    assert all(
+        truth[user] == target for users, targets in skipped for user, target in zip(users, targets)
+    )
 
 
 def test_a_folder_that_exists_is_refused_before_anything_is_read(walks, monkeypatch):
     monkeypatch.setattr(catalog, "load", lambda *_: pytest.fail("read"))
-    with pytest.raises(records.DataError, match=r"toy_walks: expected no folder or an empty one, found .* in it; remove it or name another"):
+    with pytest.raises(
+        records.DataError,
+        match=r"toy_walks: expected no folder or an empty one, found .* in it; remove it or name another",
+    ):
         tfds.prepare("toy-walks", walks.parent)
 
 
@@ -160,7 +225,11 @@ def test_what_breaks_while_writing_leaves_nothing(tmp_path, monkeypatch):
 def test_a_site_out_of_reach_or_another_file_is_refused_as_by_load(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     absent = movielens.ARCHIVES["ml-1m"]._replace(address=(tmp_path / "ml-1m.zip").as_uri())
-    monkeypatch.setitem(catalog.CATALOG, "ml-1m", catalog.CATALOG["ml-1m"]._replace(load=functools.partial(movielens.load, "ml-1m", absent)))
+    monkeypatch.setitem(
+        catalog.CATALOG,
+        "ml-1m",
+        catalog.CATALOG["ml-1m"]._replace(load=functools.partial(movielens.load, "ml-1m", absent)),
+    )
     with pytest.raises(records.DataError, match="cannot download file://.*place it at"):
         tfds.prepare("ml-1m", tmp_path / "out")
     (tmp_path / "cache" / "ml-1m.zip").write_bytes(b"another")
@@ -171,9 +240,14 @@ def test_a_site_out_of_reach_or_another_file_is_refused_as_by_load(tmp_path, mon
 
 def test_tfrecord_without_tensorflow_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(records.DataError, match="tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write array_record"):
+    with pytest.raises(
+        records.DataError,
+        match="tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write array_record",
+    ):
         tfds.prepare("toy", tmp_path / "out", file_format="tfrecord")
-    with pytest.raises(records.DataError, match="expected a format of array_record, tfrecord, got 'parquet'"):
+    with pytest.raises(
+        records.DataError, match="expected a format of array_record, tfrecord, got 'parquet'"
+    ):
         tfds.prepare("toy", tmp_path / "out", file_format="parquet")
 
 
@@ -204,11 +278,19 @@ def swapped(folder):
         (truncated, "cannot be read"),
         (swapped, "expected sequences of fingerprint"),
         (lambda folder: next(folder.glob("*-test.array_record*")).unlink(), "cannot be read"),
-        (lambda folder: (folder / "metadata.json").write_text("{}"), "got another; it says nothing of zoo"),
+        (
+            lambda folder: (folder / "metadata.json").write_text("{}"),
+            "got another; it says nothing of zoo",
+        ),
         (lambda folder: (folder / "features.json").unlink(), "cannot be read"),
-        (lambda folder: folder.rename(folder.with_name("gone")).joinpath("dataset_info.json").unlink(), "found no sequences"),
+        (
+            lambda folder: (
+                folder.rename(folder.with_name("gone")).joinpath("dataset_info.json").unlink()
+            ),
+            "found no sequences",
+        ),
     ),
-)  # fmt: skip
+)
 def test_a_damaged_dataset_is_refused_in_one_line(change, message, walks, tmp_path):
     with pytest.raises(records.DataError, match=message) as refused:
         catalog.load(damaged(walks, tmp_path, change))
@@ -222,7 +304,16 @@ def test_tables_and_splits_that_are_absent_are_named(walks, tmp_path):
         tfds.data_source(walks, "sequences", "all")
 
 
-@pytest.mark.parametrize(("name", "expected"), (("ml-100k", "ml_100k"), ("My Shop-2", "my_shop_2"), ("2019", "data_2019"), ("東京", "data"), ("a.b", "a_b")))
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    (
+        ("ml-100k", "ml_100k"),
+        ("My Shop-2", "my_shop_2"),
+        ("2019", "data_2019"),
+        ("東京", "data"),
+        ("a.b", "a_b"),
+    ),
+)
 def test_names_are_those_of_tfds(name, expected):
     assert tfds.dataset_name(name) == expected
 
@@ -230,8 +321,23 @@ def test_names_are_those_of_tfds(name, expected):
 def test_the_command_writes_what_fit_takes(tmp_path, capsys):
     assert cli.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
-    assert f"{tmp_path}/toy_walks: items, sequences; zoo fit ... --data {tmp_path}/toy_walks\nlicence: Apache-2.0\n" == said.out
-    assert cli.main(["fit", "popularity", "--data", str(tmp_path / "toy_walks"), "--out", str(tmp_path / "run")]) == 0
+    assert (
+        f"{tmp_path}/toy_walks: items, sequences; zoo fit ... --data {tmp_path}/toy_walks\nlicence: Apache-2.0\n"
+        == said.out
+    )
+    assert (
+        cli.main(
+            [
+                "fit",
+                "popularity",
+                "--data",
+                str(tmp_path / "toy_walks"),
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
     assert "200 users" in capsys.readouterr().out
     assert cli.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("zoo: ")

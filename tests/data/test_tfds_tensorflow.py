@@ -13,15 +13,29 @@ import pytest
 
 from zoo.data import amazon, catalog, files, movielens, tables, toy
 
-tensorflow = pytest.importorskip("tensorflow", reason="pip install tensorflow-cpu dill to run these")
-tensorflow_datasets = pytest.importorskip("tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these")
+tensorflow = pytest.importorskip(
+    "tensorflow", reason="pip install tensorflow-cpu dill to run these"
+)
+tensorflow_datasets = pytest.importorskip(
+    "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these"
+)
 pytest.importorskip("dill", reason="pip install dill to run TFDS's own tests")
 tfds = pytest.importorskip("zoo.data.tfds")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of TensorFlow and what it imports
 
-RATINGS = [("u1", "1", 1), ("u1", "2", 2), ("u1", "3", 3), ("u1", "1", 4), ("u2", "2", 5), ("u2", "3", 6), ("u2", "1", 7)]  # user, item, time
-TEMPORARY = tempfile.TemporaryDirectory(prefix="zoo-tfds-")  # the classes name their folders when they are made
+# user, item, time
+RATINGS = [
+    ("u1", "1", 1),
+    ("u1", "2", 2),
+    ("u1", "3", 3),
+    ("u1", "1", 4),
+    ("u2", "2", 5),
+    ("u2", "3", 6),
+    ("u2", "1", 7),
+]
+# the classes name their folders when they are made
+TEMPORARY = tempfile.TemporaryDirectory(prefix="zoo-tfds-")
 ROOM = pathlib.Path(TEMPORARY.name)
 
 
@@ -33,7 +47,9 @@ def made(name):
 
 def own_interactions():
     folder = made("own_interactions")
-    (folder / "interactions.csv").write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in RATINGS))
+    (folder / "interactions.csv").write_text(
+        "user,item,time\n" + "".join(f"{user},{item},{time}\n" for user, item, time in RATINGS)
+    )
     return folder
 
 
@@ -50,17 +66,34 @@ def films(cache, name):
     first, second = archive.separators
     rest = ["01-Jan-1995", "", "http://x", *["0"] * 19] if name == "ml-100k" else ["Comedy"]
     with zipfile.ZipFile(cache / f"{name}.zip", "w") as members:
-        members.writestr(f"{name}/{archive.ratings}", "".join(first.join([user[1:], item, "5", str(time)]) + "\n" for user, item, time in RATINGS))
-        members.writestr(f"{name}/{archive.films}", "".join(second.join([str(item), f"Film {item} (1995)", *rest]) + "\n" for item in (1, 2, 3)))
+        members.writestr(
+            f"{name}/{archive.ratings}",
+            "".join(
+                first.join([user[1:], item, "5", str(time)]) + "\n" for user, item, time in RATINGS
+            ),
+        )
+        members.writestr(
+            f"{name}/{archive.films}",
+            "".join(
+                second.join([str(item), f"Film {item} (1995)", *rest]) + "\n" for item in (1, 2, 3)
+            ),
+        )
     md5 = hashlib.md5((cache / f"{name}.zip").read_bytes()).hexdigest()
     return mock.patch.dict(movielens.ARCHIVES, {name: archive._replace(md5=md5)})
 
 
 def products(cache, name):
     """Reviews and products of Amazon's form in the cache."""
-    lines = [json.dumps({"reviewerID": user, "asin": f"B{item}", "unixReviewTime": time}) for user, item, time in RATINGS]
-    (cache / f"reviews_{amazon.CATEGORIES[name]}_5.json.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
-    (cache / f"meta_{amazon.CATEGORIES[name]}.json.gz").write_bytes(gzip.compress(b"{'asin': 'B1', 'title': 'Soap'}\n", mtime=0))
+    lines = [
+        json.dumps({"reviewerID": user, "asin": f"B{item}", "unixReviewTime": time})
+        for user, item, time in RATINGS
+    ]
+    (cache / f"reviews_{amazon.CATEGORIES[name]}_5.json.gz").write_bytes(
+        gzip.compress("\n".join(lines).encode(), mtime=0)
+    )
+    (cache / f"meta_{amazon.CATEGORIES[name]}.json.gz").write_bytes(
+        gzip.compress(b"{'asin': 'B1', 'title': 'Soap'}\n", mtime=0)
+    )
     return mock.patch.dict(amazon.SIZES, {name: (2, 3, 7)})
 
 
@@ -76,8 +109,17 @@ def of_table(name, table, splits, builder, folder, cached=None):
                 self.addCleanup(patch.stop)
         tensorflow_datasets.testing.DatasetBuilderTestCase.setUp(self)
 
-    about = {"DATASET_CLASS": builder, "BUILDER_CONFIG_NAMES_TO_TEST": [table], "SPLITS": splits, "EXAMPLE_DIR": os.fspath(folder)}
-    return type(f"Test{name}_{table}", (tensorflow_datasets.testing.DatasetBuilderTestCase,), {**about, "SKIP_CHECKSUMS": True, "OVERLAPPING_SPLITS": list(splits), "setUp": setup})
+    about = {
+        "DATASET_CLASS": builder,
+        "BUILDER_CONFIG_NAMES_TO_TEST": [table],
+        "SPLITS": splits,
+        "EXAMPLE_DIR": os.fspath(folder),
+    }
+    return type(
+        f"Test{name}_{table}",
+        (tensorflow_datasets.testing.DatasetBuilderTestCase,),
+        {**about, "SKIP_CHECKSUMS": True, "OVERLAPPING_SPLITS": list(splits), "setUp": setup},
+    )
 
 
 ITEMS, SEQUENCES = {"train": 3}, {"train": 2, "dev": 2, "test": 2}
@@ -87,14 +129,26 @@ TestOwnSequences = of_table("own", "sequences", SEQUENCES, tfds.OwnInteractions,
 TestOwnCorpus = of_table("own", "corpus", {"train": 3}, tfds.OwnSearch, own_search())
 TestOwnQueries = of_table("own", "queries", {"train": 15}, tfds.OwnSearch, own_search())
 TestOwnQrels = of_table("own", "qrels", QRELS, tfds.OwnSearch, own_search())
-TestToy = of_table("toy", "qrels", {"train": 600, "dev": 200, "test": 200}, tfds.BUILDERS["toy"], ROOM)
+TestToy = of_table(
+    "toy", "qrels", {"train": 600, "dev": 200, "test": 200}, tfds.BUILDERS["toy"], ROOM
+)
 TestMl100kItems = of_table("ml-100k", "items", ITEMS, tfds.BUILDERS["ml-100k"], ROOM, films)
-TestMl100kSequences = of_table("ml-100k", "sequences", SEQUENCES, tfds.BUILDERS["ml-100k"], ROOM, films)
+TestMl100kSequences = of_table(
+    "ml-100k", "sequences", SEQUENCES, tfds.BUILDERS["ml-100k"], ROOM, films
+)
 TestMl1mSequences = of_table("ml-1m", "sequences", SEQUENCES, tfds.BUILDERS["ml-1m"], ROOM, films)
-TestBeautyItems = of_table("amazon-beauty", "items", ITEMS, tfds.BUILDERS["amazon-beauty"], ROOM, products)
-TestBeautySequences = of_table("amazon-beauty", "sequences", SEQUENCES, tfds.BUILDERS["amazon-beauty"], ROOM, products)
-TestSportsSequences = of_table("amazon-sports", "sequences", SEQUENCES, tfds.BUILDERS["amazon-sports"], ROOM, products)
-TestToysSequences = of_table("amazon-toys", "sequences", SEQUENCES, tfds.BUILDERS["amazon-toys"], ROOM, products)
+TestBeautyItems = of_table(
+    "amazon-beauty", "items", ITEMS, tfds.BUILDERS["amazon-beauty"], ROOM, products
+)
+TestBeautySequences = of_table(
+    "amazon-beauty", "sequences", SEQUENCES, tfds.BUILDERS["amazon-beauty"], ROOM, products
+)
+TestSportsSequences = of_table(
+    "amazon-sports", "sequences", SEQUENCES, tfds.BUILDERS["amazon-sports"], ROOM, products
+)
+TestToysSequences = of_table(
+    "amazon-toys", "sequences", SEQUENCES, tfds.BUILDERS["amazon-toys"], ROOM, products
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +159,21 @@ def walks(tmp_path_factory):
 
 def test_tfrecord_comes_back_bit_for_bit(walks, tmp_path):
     read, expected = catalog.load(walks), catalog.load("toy-walks")
-    assert read.corpus == expected.corpus and read.histories.fingerprint() == expected.histories.fingerprint()
-    assert catalog.load(tfds.prepare("toy", tmp_path, file_format="tfrecord")) == catalog.load("toy")
+    assert (
+        read.corpus == expected.corpus
+        and read.histories.fingerprint() == expected.histories.fingerprint()
+    )
+    assert catalog.load(tfds.prepare("toy", tmp_path, file_format="tfrecord")) == catalog.load(
+        "toy"
+    )
 
 
 def test_tf_data_reads_it_in_order(walks):
     dataset = tensorflow_datasets.load("toy_walks/sequences", split="train", data_dir=walks.parent)
-    rows = [(row["user"].decode(), row["history"].tolist(), int(row["target"])) for row in dataset.as_numpy_iterator()]
+    rows = [
+        (row["user"].decode(), row["history"].tolist(), int(row["target"]))
+        for row in dataset.as_numpy_iterator()
+    ]
     expected = tables.of(toy.interactions())["sequences"]["train"]()
     assert rows == [(row["user"], row["history"].tolist(), int(row["target"])) for row in expected]
 
@@ -119,14 +181,25 @@ def test_tf_data_reads_it_in_order(walks):
 def test_a_seqio_task_reads_it(walks):
     seqio = pytest.importorskip("seqio")
     words = seqio.PassThroughVocabulary(64, eos_id=1)
-    as_features = lambda dataset: dataset.map(lambda row: {"inputs": row["history"] + 2, "targets": row["target"][None] + 2})
+    as_features = lambda dataset: dataset.map(
+        lambda row: {"inputs": row["history"] + 2, "targets": row["target"][None] + 2}
+    )
     task = seqio.Task(
         "walks",
         source=tfds.seqio_source(walks, "sequences"),
         preprocessors=[as_features, seqio.preprocessors.append_eos],
-        output_features={name: seqio.Feature(words, add_eos=True, dtype=tensorflow.int32) for name in ("inputs", "targets")},
+        output_features={
+            name: seqio.Feature(words, add_eos=True, dtype=tensorflow.int32)
+            for name in ("inputs", "targets")
+        },
     )
     assert set(task.splits) == {"train", "validation", "test"}
-    (first,) = task.get_dataset({"inputs": 16, "targets": 4}, "validation", shuffle=False).take(1).as_numpy_iterator()
+    (first,) = (
+        task.get_dataset({"inputs": 16, "targets": 4}, "validation", shuffle=False)
+        .take(1)
+        .as_numpy_iterator()
+    )
     history = toy.interactions().histories.history(0)
-    assert first["inputs"].tolist() == [*(history[:-2] + 2).tolist(), 1] and first["targets"].tolist() == [history[-2] + 2, 1]
+    assert first["inputs"].tolist() == [*(history[:-2] + 2).tolist(), 1] and first[
+        "targets"
+    ].tolist() == [history[-2] + 2, 1]

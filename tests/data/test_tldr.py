@@ -61,16 +61,31 @@ def test_documents_are_the_english_pages_with_examples(collection):
 
 
 def test_queries_are_the_descriptions_of_one_page_alone(collection):
-    assert set(collection.queries.texts) == {"Extract an archive file", "create an archive", "List the contents"}
-    assert {split: len(qrels) for split, qrels in collection.qrels.items()} == {"train": 2, "test": 1}
-    assert {document for qrels in collection.qrels.values() for _, document in qrels.pairs()} == {"common/tar"}
+    assert set(collection.queries.texts) == {
+        "Extract an archive file",
+        "create an archive",
+        "List the contents",
+    }
+    assert {split: len(qrels) for split, qrels in collection.qrels.items()} == {
+        "train": 2,
+        "test": 1,
+    }
+    assert {document for qrels in collection.qrels.values() for _, document in qrels.pairs()} == {
+        "common/tar"
+    }
 
 
 def test_six_descriptions_give_one_to_dev(tmp_path):
-    page = "# x\n\n> X.\n\n" + "\n".join(f"- Do thing {number}:\n\n`x {number}`\n" for number in range(6))
+    page = "# x\n\n> X.\n\n" + "\n".join(
+        f"- Do thing {number}:\n\n`x {number}`\n" for number in range(6)
+    )
     path = archive(tmp_path, {"pages/common/x.md": page})
     collection = tldr.read(path)
-    assert {split: len(qrels) for split, qrels in collection.qrels.items()} == {"train": 4, "dev": 1, "test": 1}
+    assert {split: len(qrels) for split, qrels in collection.qrels.items()} == {
+        "train": 4,
+        "dev": 1,
+        "test": 1,
+    }
     assert tldr.read(path) == collection
     assert any(tldr.read(path, seed=seed).qrels != collection.qrels for seed in range(1, 9))
 

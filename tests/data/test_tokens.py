@@ -27,7 +27,8 @@ def encoded(tokenizer, text, **options):
 
 
 def test_the_same_texts_give_the_same_tokenizer(tokenizer):
-    for texts in (TEXTS, TEXTS[::-1], TEXTS):  # a hash table with another seed each time numbers parts of words
+    # a hash table with another seed each time numbers parts of words
+    for texts in (TEXTS, TEXTS[::-1], TEXTS):
         assert tokens.train(texts, size=SIZE, prompts=PROMPTS) == tokenizer
     assert tokens.train(TEXTS[:2], size=SIZE, prompts=PROMPTS) != tokenizer
 
@@ -39,7 +40,8 @@ def test_a_tokenizer_knows_as_many_tokens_as_asked():
 def test_rows_are_whole_tokens_cut_and_padded(tokenizer):
     whole = tokens.whole(tokenizer, TEXTS)
     assert all(row.dtype == np.int32 and len(row) and row.min() > 0 for row in whole)
-    assert [len(row) for row in whole] != sorted(len(row) for row in whole)  # ragged, in the order of the texts
+    # ragged, in the order of the texts
+    assert [len(row) for row in whole] != sorted(len(row) for row in whole)
     for length in (1, 3, 100):
         rows = tokens.encode(tokenizer, TEXTS, length=length)
         assert rows.shape == (len(TEXTS), length) and rows.dtype == np.int32
@@ -50,9 +52,13 @@ def test_rows_are_whole_tokens_cut_and_padded(tokenizer):
 
 
 @hypothesis.settings(max_examples=60)
-@hypothesis.given(text=st.text(alphabet="aefijnopst Éß日1.,[]_\n", max_size=30), length=st.integers(2, 8))
+@hypothesis.given(
+    text=st.text(alphabet="aefijnopst Éß日1.,[]_\n", max_size=30), length=st.integers(2, 8)
+)
 def test_pads_stand_only_at_the_end_and_a_prompt_only_at_the_start(tokenizer, text, length):
-    plain, prompted = (encoded(tokenizer, text, length=length, prompt=prompt) for prompt in ("", "[retrieve]"))
+    plain, prompted = (
+        encoded(tokenizer, text, length=length, prompt=prompt) for prompt in ("", "[retrieve]")
+    )
     size = len([token for token in plain if token != tokens.PAD])
     assert size and not any(plain[size:])
     assert prompted == [3, *plain][:length]
@@ -85,20 +91,33 @@ def test_letters_never_seen_are_unknown_not_pads(tokenizer):
 
 
 def test_case_and_accents_do_not_matter(tokenizer):
-    assert encoded(tokenizer, "CAFÉ Naïve") == encoded(tokenizer, "cafe naive") != encoded(tokenizer, "cafe native")
+    assert (
+        encoded(tokenizer, "CAFÉ Naïve")
+        == encoded(tokenizer, "cafe naive")
+        != encoded(tokenizer, "cafe native")
+    )
 
 
 def test_punctuation_and_blanks_part_words(tokenizer):
-    assert encoded(tokenizer, "paths,files") == encoded(tokenizer, "paths ,\n  files") != encoded(tokenizer, "pathsfiles")
+    assert (
+        encoded(tokenizer, "paths,files")
+        == encoded(tokenizer, "paths ,\n  files")
+        != encoded(tokenizer, "pathsfiles")
+    )
 
 
 def test_frequent_words_are_one_token(tokenizer):
     # "the", "path" and "of" come most often; a word that never came is spelled out of parts
-    assert [len(row) for row in tokens.whole(tokenizer, ["the", "path", "of", "zebra"])][:3] == [1, 1, 1]
+    assert [len(row) for row in tokens.whole(tokenizer, ["the", "path", "of", "zebra"])][:3] == [
+        1,
+        1,
+        1,
+    ]
     assert len(tokens.whole(tokenizer, ["zebra"])[0]) > 1
 
 
 def test_stems_join_the_forms_of_a_word():
     assert tokens.stemmed(["Joining joins JOINED", ""]) == ["join join join", ""]
-    assert tokens.stemmed(["os.path.joins(files_x, 3)"]) == ["os.path.join(file_x, 3)"]  # what parts words stays
+    # what parts words stays
+    assert tokens.stemmed(["os.path.joins(files_x, 3)"]) == ["os.path.join(file_x, 3)"]
     assert tokens.stemmed(["universe news"]) != tokens.stemmed(["universal new"])

@@ -31,9 +31,14 @@ def test_no_test_query_has_the_own_words_of_a_train_query():
     collection = toy.build(30)
     common = set("the a of and how what find make with for".split())
     words = {
-        split: {frozenset(set(text.split()) - common) for text in collection.split(split)[0].texts} for split in collection.qrels
+        split: {frozenset(set(text.split()) - common) for text in collection.split(split)[0].texts}
+        for split in collection.qrels
     }
-    assert not words["train"] & words["test"] and not words["train"] & words["dev"] and not words["dev"] & words["test"]
+    assert (
+        not words["train"] & words["test"]
+        and not words["train"] & words["dev"]
+        and not words["dev"] & words["test"]
+    )
 
 
 def test_the_seed_decides_everything():

@@ -14,7 +14,13 @@ NUM_CODES = 8
 
 @pytest.mark.parametrize(
     ("counts", "expected"),
-    [((5, 5, 5, 5), 1.0), ((20, 0, 0, 0), 0.25), ((8, 6, 4, 2), 0.8), ((1, 1, 0, 0), 0.5), ((2, 1, 1, 1, 1), 1 - (0.8 + 4 * 0.2) / 12)],
+    [
+        ((5, 5, 5, 5), 1.0),
+        ((20, 0, 0, 0), 0.25),
+        ((8, 6, 4, 2), 0.8),
+        ((1, 1, 0, 0), 0.5),
+        ((2, 1, 1, 1, 1), 1 - (0.8 + 4 * 0.2) / 12),
+    ],
 )
 def test_diversity_is_what_is_worked_by_hand(counts, expected):
     codes = np.repeat(np.arange(len(counts)), counts)
@@ -41,7 +47,8 @@ def biased():
 def test_a_plan_has_its_marginals_in_every_group(biased, epsilon):
     logits, group, together = biased
     plan = np.asarray(balanced.plan(balanced.scaled(logits), together, epsilon=epsilon))
-    np.testing.assert_allclose(plan[group >= 0].sum(axis=1), 1, atol=1e-4)  # the bar; what remains is f32
+    # the bar; what remains is f32
+    np.testing.assert_allclose(plan[group >= 0].sum(axis=1), 1, atol=1e-4)
     assert (plan[group < 0] == 0).all()
     for number in range(4):
         rows = group == number
@@ -53,17 +60,28 @@ def test_a_plan_has_its_marginals_in_every_group(biased, epsilon):
 @pytest.mark.parametrize("rows", [NUM_CODES, 4 * NUM_CODES])
 def test_a_plan_of_few_rows_for_each_code_has_its_marginals_too(rows):
     """The nearer to an assignment, the more rounds it takes."""
-    find = jax.jit(lambda scores: balanced.plan(balanced.scaled(scores), jnp.ones((rows, rows), bool), epsilon=balanced.LEAST_EPSILON))
+    find = jax.jit(
+        lambda scores: balanced.plan(
+            balanced.scaled(scores), jnp.ones((rows, rows), bool), epsilon=balanced.LEAST_EPSILON
+        )
+    )
     for seed in range(8):
-        plan = np.asarray(find(jnp.asarray(np.random.default_rng(seed).normal(size=(rows, NUM_CODES)), jnp.float32)))
+        plan = np.asarray(
+            find(
+                jnp.asarray(np.random.default_rng(seed).normal(size=(rows, NUM_CODES)), jnp.float32)
+            )
+        )
         np.testing.assert_allclose(plan.sum(axis=1), 1, atol=1e-4)
         np.testing.assert_allclose(plan.sum(axis=0), rows / NUM_CODES, atol=1e-4)
 
 
 def test_the_sums_of_a_large_group_are_right_to_float32():
-    scores = balanced.scaled(jnp.asarray(np.random.default_rng(0).normal(size=(2000, 7)), jnp.float32))
+    scores = balanced.scaled(
+        jnp.asarray(np.random.default_rng(0).normal(size=(2000, 7)), jnp.float32)
+    )
     plan = np.asarray(balanced.plan(scores, jnp.ones((2000, 2000), bool)))
-    np.testing.assert_allclose(plan.sum(axis=0, dtype=np.float64), 2000 / 7, rtol=1e-6)  # some eight roundings of 1.2e-7
+    # some eight roundings of 1.2e-7
+    np.testing.assert_allclose(plan.sum(axis=0, dtype=np.float64), 2000 / 7, rtol=1e-6)
 
 
 def test_groups_of_a_batch_do_not_hear_of_each_other(biased):
@@ -78,7 +96,10 @@ def test_groups_of_a_batch_do_not_hear_of_each_other(biased):
 
 def test_targets_of_a_plan_are_more_diverse_than_the_largest_logits(biased):
     logits, group, together = biased
-    plan, targets = (np.asarray(of(balanced.scaled(logits), together)) for of in (balanced.plan, balanced.targets))
+    plan, targets = (
+        np.asarray(of(balanced.scaled(logits), together))
+        for of in (balanced.plan, balanced.targets)
+    )
     evenness = lambda codes: balanced.diversity(codes[group == 0], num_codes=NUM_CODES)
     assert evenness(targets) > 0.9 > 0.4 > evenness(np.asarray(logits).argmax(axis=1))
     assert (targets == plan.argmax(axis=1))[group == 0].all()  # a tie is all that scores decide
@@ -96,7 +117,9 @@ def test_a_row_alone_or_among_its_equals_has_its_most_probable_code_for_a_target
 
 def test_scores_span_minus_one_to_one_whatever_a_row_begins_with():
     logits = jnp.array([[0.0, 4.0, 1.0], [100.0, 101.0, 100.5]])
-    np.testing.assert_allclose(balanced.scaled(logits), [[-1, 1, -0.5], [-0.25, 0.25, 0]], atol=1e-5)
+    np.testing.assert_allclose(
+        balanced.scaled(logits), [[-1, 1, -0.5], [-0.25, 0.25, 0]], atol=1e-5
+    )
 
 
 def test_an_epsilon_that_would_underflow_is_refused():
@@ -104,7 +127,10 @@ def test_an_epsilon_that_would_underflow_is_refused():
         balanced.plan(jnp.zeros((2, 2)), jnp.ones((2, 2), bool), epsilon=0.01)
 
 
-@pytest.mark.parametrize(("rows", "codes", "expected"), [(110_000, 512, (107, 1024)), (128, 8, (2, 32)), (200, 64, (1, 128)), (30, 64, (0, 128))])
+@pytest.mark.parametrize(
+    ("rows", "codes", "expected"),
+    [(110_000, 512, (107, 1024)), (128, 8, (2, 32)), (200, 64, (1, 128)), (30, 64, (0, 128))],
+)
 def test_bounds_are_those_of_the_paper_or_what_room_there_must_be(rows, codes, expected):
     found = balanced.bounds(rows, codes)
     assert found == expected and found[0] * codes <= rows <= found[1] * codes
@@ -114,7 +140,9 @@ def heap(count=90):
     """Vectors of which two in three lie in one place."""
     random = np.random.default_rng(1)
     places = np.where(random.random(count) < 2 / 3, 0, random.integers(1, 6, count))
-    return (10 * random.normal(size=(6, 3))[places] + random.normal(size=(count, 3))).astype(np.float32)
+    return (10 * random.normal(size=(6, 3))[places] + random.normal(size=(count, 3))).astype(
+        np.float32
+    )
 
 
 def test_sizes_of_clusters_keep_to_their_bounds():
@@ -124,7 +152,9 @@ def test_sizes_of_clusters_keep_to_their_bounds():
     assert 10 <= count.min() and count.max() <= 20
     for code in range(6):
         np.testing.assert_allclose(centroids[code], vectors[codes == code].mean(axis=0), atol=1e-4)
-    free = np.bincount(quantize.rq_kmeans(vectors, jax.random.key(0), levels=1, codes=6)[1][:, 0], minlength=6)
+    free = np.bincount(
+        quantize.rq_kmeans(vectors, jax.random.key(0), levels=1, codes=6)[1][:, 0], minlength=6
+    )
     assert free.min() < 10 and free.max() > 20  # the control: that bounds bind
 
 
@@ -134,13 +164,20 @@ def test_bounds_that_do_not_bind_change_nothing():
     cost = np.random.default_rng(2).random((50, 5))
     np.testing.assert_array_equal(balanced.assign(cost, least=0, most=50), cost.argmin(axis=1))
     _, codes = balanced.kmeans(vectors, jax.random.key(0), num_codes=6, least=0, most=90)
-    assert (codes == plain).mean() > 0.95  # the one goes on until nothing changes, the other stops a little before
+    # the one goes on until nothing changes, the other stops a little before
+    assert (codes == plain).mean() > 0.95
 
 
 def test_assignments_are_close_to_the_best_of_all():
     """Of eight rows and three columns of two or three, by exhaustion; drawn assignments that keep to the bounds are the control."""
     random = np.random.default_rng(3)
-    every = np.array([codes for codes in itertools.product(range(3), repeat=8) if sorted(np.bincount(codes, minlength=3)) == [2, 3, 3]])
+    every = np.array(
+        [
+            codes
+            for codes in itertools.product(range(3), repeat=8)
+            if sorted(np.bincount(codes, minlength=3)) == [2, 3, 3]
+        ]
+    )
     excess, drawn = [], []
     for _ in range(50):
         cost = random.random((8, 3))

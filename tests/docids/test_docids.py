@@ -1,10 +1,11 @@
 """Docids against plain Python: dictionaries of tuples and pairwise prefix checks."""
 
+import jax
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-import jax
 from zoo.docids import docids, text
 
 ROWS, LENGTH, ALPHABET = 6, 3, 4  # ragged identifiers are drawn into arrays of this size at most
@@ -40,7 +41,12 @@ def test_build_refuses_exactly_the_lists_where_one_identifier_begins_another(nam
         assert ids.lengths.tolist() == [len(name) for name in names]
 
 
-@given(identifiers, st.lists(st.lists(st.integers(0, ALPHABET), min_size=LENGTH, max_size=LENGTH), min_size=4, max_size=4))
+@given(
+    identifiers,
+    st.lists(
+        st.lists(st.integers(0, ALPHABET), min_size=LENGTH, max_size=LENGTH), min_size=4, max_size=4
+    ),
+)
 def test_lookup_equals_a_dictionary(names, asked):
     names = prefix_free(names)
     ids = docids.build(padded(names), ALPHABET)
@@ -53,7 +59,9 @@ def test_lookup_equals_a_dictionary(names, asked):
 
 def test_lookup_knows_no_negative_and_no_foreign_token():
     ids = docids.build(np.array([[1, 2], [300, 70000]]))
-    assert docids.lookup(ids, [[300, 70000], [-1, 2], [1, 258], [300, 4464], [2**31 - 1, 0]]).tolist() == [1, -1, -1, -1, -1]
+    assert docids.lookup(
+        ids, [[300, 70000], [-1, 2], [1, 258], [300, 4464], [2**31 - 1, 0]]
+    ).tolist() == [1, -1, -1, -1, -1]
 
 
 @given(identifiers)
@@ -62,7 +70,9 @@ def test_offset_keeps_the_order_and_gives_every_position_its_own_tokens(names):
     moved = docids.offset(ids)
     sizes = ids.tokens.max(axis=0)
     for n, row in enumerate(ids.tokens):
-        assert moved.tokens[n].tolist() == [int(token and token + sizes[:i].sum()) for i, token in enumerate(row)]
+        assert moved.tokens[n].tolist() == [
+            int(token and token + sizes[:i].sum()) for i, token in enumerate(row)
+        ]
     assert moved.alphabet == 1 + sizes.sum()
     assert (moved.order == ids.order).all()
     seen = [set(column[column > 0]) for column in moved.tokens.T]
@@ -73,7 +83,11 @@ def test_offset_keeps_the_order_and_gives_every_position_its_own_tokens(names):
     "tokens, alphabet, message",
     [
         ([[4, 1, 0], [2, 1, 0], [4, 1, 0]], None, r"documents 0 and 2 are both \[4, 1\]; append"),
-        ([[4, 1, 7], [2, 1, 0], [4, 1, 0]], None, r"document 2 is \[4, 1\], which begins document 0, \[4, 1, 7\]; append"),
+        (
+            [[4, 1, 7], [2, 1, 0], [4, 1, 0]],
+            None,
+            r"document 2 is \[4, 1\], which begins document 0, \[4, 1, 7\]; append",
+        ),
         ([[4, 1, 7], [2, 0, 1]], None, r"document 1, \[2, 0, 1\], has a pad, 0, before a token"),
         ([[4, 1, 7], [0, 0, 0]], None, r"document 1, \[0, 0, 0\], is empty"),
         ([[4, 1, 7], [2, 1, 1]], 7, r"document 0, \[4, 1, 7\], has a token outside 0 .. 6"),
@@ -96,8 +110,14 @@ def test_lookup_refuses_tokens_of_another_length():
 
 def test_the_fingerprint_changes_with_tokens_alphabet_and_shape():
     tables = [([[1, 2]], 3), ([[2, 1]], 3), ([[1, 2]], 4), ([[1], [2]], 3)]
-    assert len({docids.build(np.array(tokens), alphabet).fingerprint() for tokens, alphabet in tables}) == 4
-    assert docids.build(np.array([[1, 2]], np.int64)).fingerprint() == docids.build(np.array([[1, 2]], np.int16)).fingerprint()
+    assert (
+        len({docids.build(np.array(tokens), alphabet).fingerprint() for tokens, alphabet in tables})
+        == 4
+    )
+    assert (
+        docids.build(np.array([[1, 2]], np.int64)).fingerprint()
+        == docids.build(np.array([[1, 2]], np.int16)).fingerprint()
+    )
 
 
 def test_atomic_identifiers_are_one_token_each():
@@ -109,14 +129,21 @@ def test_atomic_identifiers_are_one_token_each():
 @pytest.mark.parametrize("num_documents", [1, 2, 9, 10, 11, 99, 100, 101, 1000, 1001])
 def test_naive_strings_spell_the_integers_below_n_in_random_order(num_documents):
     ids = text.naive_string(num_documents, jax.random.key(0))
-    spelt = ["".join("#" if token == text.END else str(token - 1) for token in row if token) for row in ids.tokens.tolist()]
+    spelt = [
+        "".join("#" if token == text.END else str(token - 1) for token in row if token)
+        for row in ids.tokens.tolist()
+    ]
     width = len(str(num_documents - 1))
-    assert sorted(spelt) == sorted(str(n) + "#" * (len(str(n)) < width) for n in range(num_documents))
+    assert sorted(spelt) == sorted(
+        str(n) + "#" * (len(str(n)) < width) for n in range(num_documents)
+    )
     assert ids.tokens.shape == (num_documents, width) and ids.alphabet == 12
 
 
 def test_naive_strings_are_decided_by_the_key():
-    first, again, other = (text.naive_string(500, jax.random.key(seed)).tokens for seed in (1, 1, 2))
+    first, again, other = (
+        text.naive_string(500, jax.random.key(seed)).tokens for seed in (1, 1, 2)
+    )
     assert (first == again).all() and (first != other).any()
     numbers = [int("".join(str(t - 1) for t in row if 0 < t < text.END)) for row in first.tolist()]
     assert numbers != sorted(numbers) == list(range(500))
@@ -124,7 +151,11 @@ def test_naive_strings_are_decided_by_the_key():
 
 @pytest.mark.parametrize("most", [9, 2**16 - 1, 2**16 + 5, 2**31 - 2])
 def test_the_order_is_lexicographic_and_equal_rows_stay_in_order(most):
-    tokens = np.random.default_rng(0).choice([1, 2, most // 2, most - 1, most], (400, 3)).astype(np.int32)
+    tokens = (
+        np.random.default_rng(0)
+        .choice([1, 2, most // 2, most - 1, most], (400, 3))
+        .astype(np.int32)
+    )
     order = docids.Docids(tokens, most + 1).order
     rows = [(*tokens[row].tolist(), row) for row in order]
     assert rows == sorted(rows)

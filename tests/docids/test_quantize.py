@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zoo.docids import quantize
 
@@ -41,14 +42,21 @@ def greedy(vectors, codebooks):
 @given(seed=seeds, shift=st.sampled_from([0.0, 100.0]))
 @settings(max_examples=25)
 def test_codes_are_the_nearest_of_each_level_by_brute_force(seed, shift):
-    vectors, codebooks = normal(seed), np.stack([normal(seed + level, CODES) for level in range(LEVELS)])
+    vectors, codebooks = (
+        normal(seed),
+        np.stack([normal(seed + level, CODES) for level in range(LEVELS)]),
+    )
     vectors, codebooks[0] = vectors + np.float32(shift), codebooks[0] + np.float32(shift)
     np.testing.assert_array_equal(quantize.encode(vectors, codebooks), greedy(vectors, codebooks))
 
 
 def test_codes_far_from_the_origin_are_as_near_as_codes_about_it():
-    # squares of 3000 leave no digit of a distance near 1; numbers of that size are themselves rounded to 2e-4
-    vectors, codebooks = normal(0, 500) + np.float32(3000), np.stack([normal(1, CODES) + np.float32(3000), normal(2, CODES)])
+    # squares of 3000 leave no digit of a distance near 1; numbers of that size are themselves
+    # rounded to 2e-4
+    vectors, codebooks = (
+        normal(0, 500) + np.float32(3000),
+        np.stack([normal(1, CODES) + np.float32(3000), normal(2, CODES)]),
+    )
     assert (quantize.encode(vectors, codebooks) != greedy(vectors, codebooks)).mean() < 0.01
 
 
@@ -57,18 +65,27 @@ def test_codes_far_from_the_origin_are_as_near_as_codes_about_it():
 @settings(max_examples=10)
 def test_codebooks_are_means_of_their_rows_and_frozen_ones_give_the_same_codes(quantiser, seed):
     vectors = normal(seed)
-    codebooks, codes = quantiser(vectors, jax.random.key(seed), levels=LEVELS, codes=CODES, iterations=200)
+    codebooks, codes = quantiser(
+        vectors, jax.random.key(seed), levels=LEVELS, codes=CODES, iterations=200
+    )
     np.testing.assert_array_equal(quantize.encode(vectors, codebooks), codes)
     np.testing.assert_array_equal(quantize.encode(vectors[7:9], codebooks), codes[7:9])
     np.testing.assert_array_equal(codes, greedy(vectors, codebooks))
     residual, half = np.asarray(vectors, np.float64), WIDTH // LEVELS
     for level in range(LEVELS):
-        columns = slice(None) if quantiser is quantize.rq_kmeans else slice(level * half, (level + 1) * half)
+        columns = (
+            slice(None)
+            if quantiser is quantize.rq_kmeans
+            else slice(level * half, (level + 1) * half)
+        )
         for code in range(CODES):
             rows = residual[codes[:, level] == code, columns]
             assert len(rows)
-            # Lloyd stopped when an iteration took off less than TOLERANCE of the error: 40 rows then do not move at all
-            np.testing.assert_allclose(codebooks[level, code, columns], rows.mean(axis=0), atol=1e-5)
+            # Lloyd stopped when an iteration took off less than TOLERANCE of the error: 40 rows
+            # then do not move at all
+            np.testing.assert_allclose(
+                codebooks[level, code, columns], rows.mean(axis=0), atol=1e-5
+            )
         residual = residual - codebooks[level][codes[:, level]]
 
 
@@ -93,7 +110,9 @@ def test_lloyd_lowers_the_error_of_its_seeds_and_stops_at_a_fixed_point():
     vectors, key = mixture(0, rows=600), jax.random.key(0)
     errors = []
     for iterations in (0, 1, 3, 25):
-        codebooks, codes = quantize.rq_kmeans(vectors, key, levels=1, codes=16, iterations=iterations)
+        codebooks, codes = quantize.rq_kmeans(
+            vectors, key, levels=1, codes=16, iterations=iterations
+        )
         errors.append(quantize.relative_error(vectors, quantize.decode(codes, codebooks)))
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.8 * errors[0]
 
@@ -101,7 +120,10 @@ def test_lloyd_lowers_the_error_of_its_seeds_and_stops_at_a_fixed_point():
 def test_residual_kmeans_of_a_hierarchy_uses_every_code_and_each_level_takes_error_off():
     vectors = mixture(0)
     codebooks, codes = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=64)
-    errors = [quantize.relative_error(vectors, quantize.decode(codes[:, :depth], codebooks[:depth])) for depth in (1, 2, 3)]
+    errors = [
+        quantize.relative_error(vectors, quantize.decode(codes[:, :depth], codebooks[:depth]))
+        for depth in (1, 2, 3)
+    ]
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.25
     assert (quantize.stats(codes, num_codes=64).usage == 1).all()
     _, again = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=64)
@@ -114,25 +136,34 @@ def test_codes_left_without_rows_move_to_the_farthest_rows_one_each():
     vectors, centroids = normal(0, 4), normal(1, 5)
     count, distance = np.array([2, 0, 1, 0, 0]), np.array([3.0, 0.0, 5.0, 0.0], np.float32)
     # rows 2 and 0 are off their codes, 1 and 3 are not: codes 1 and 3 move, 4 finds nothing to gain
-    found = quantize._refilled(*map(jnp.asarray, (centroids, count, np.r_["0,2", vectors, vectors[:1]], np.append(distance, 0))))
+    found = quantize._refilled(
+        *map(
+            jnp.asarray,
+            (centroids, count, np.r_["0,2", vectors, vectors[:1]], np.append(distance, 0)),
+        )
+    )
     expected = centroids.copy()
     expected[1], expected[3] = vectors[2], vectors[0]
     np.testing.assert_array_equal(found, expected)
 
 
 def test_every_distinct_value_gets_a_code_where_there_are_enough():
-    vectors = np.repeat(10.0 * np.stack([np.arange(9) % 3, np.arange(9) // 3], axis=1), 30, axis=0).astype(np.float32)
+    vectors = np.repeat(
+        10.0 * np.stack([np.arange(9) % 3, np.arange(9) // 3], axis=1), 30, axis=0
+    ).astype(np.float32)
     for seed in range(5):
         codebooks, codes = quantize.rq_kmeans(vectors, jax.random.key(seed), levels=1, codes=9)
         assert quantize.stats(codes, num_codes=9).usage == 1
-        assert quantize.relative_error(vectors, quantize.decode(codes, codebooks)) < 1e-12  # rounding of means, (1e-6)^2
+        # rounding of means, (1e-6)^2
+        assert quantize.relative_error(vectors, quantize.decode(codes, codebooks)) < 1e-12
 
 
 def test_fewer_values_than_codes_leave_codes_unused_and_the_error_zero():
     vectors = np.repeat(normal(0, 3), 20, axis=0)
     codebooks, codes = quantize.rq_kmeans(vectors, jax.random.key(0), levels=2, codes=8)
     assert quantize.stats(codes, num_codes=8).usage[0] == 3 / 8
-    np.testing.assert_allclose(quantize.decode(codes, codebooks), vectors, atol=1e-6)  # means of equal f32 numbers
+    # means of equal f32 numbers
+    np.testing.assert_allclose(quantize.decode(codes, codebooks), vectors, atol=1e-6)
 
 
 def test_rows_on_one_side_of_every_plane_share_a_code_and_opposite_rows_share_no_bit():
@@ -148,16 +179,22 @@ def test_rows_on_one_side_of_every_plane_share_a_code_and_opposite_rows_share_no
 
 def test_planes_separate_vectors_in_proportion_to_their_angle():
     angle = np.pi / 5
-    pair = np.array([[1, 0], [np.cos(angle), np.sin(angle)], [-1, 0], [-np.cos(angle), -np.sin(angle)]], np.float32)
+    pair = np.array(
+        [[1, 0], [np.cos(angle), np.sin(angle)], [-1, 0], [-np.cos(angle), -np.sin(angle)]],
+        np.float32,
+    )
     _, codes = quantize.lsh(pair, jax.random.key(0), levels=1000, bits=1)
-    assert abs((codes[0] == codes[1]).mean() - (1 - 1 / 5)) < 4 * np.sqrt(0.2 * 0.8 / 1000)  # four standard errors
+    # four standard errors
+    assert abs((codes[0] == codes[1]).mean() - (1 - 1 / 5)) < 4 * np.sqrt(0.2 * 0.8 / 1000)
 
 
 def test_random_codes_are_uniform_and_follow_the_key():
     codes = quantize.random(4000, jax.random.key(0), levels=2, codes=8)
     counts = np.stack([np.bincount(column, minlength=8) for column in codes.T])
     assert (abs(counts - 500) < 5 * np.sqrt(500 * 7 / 8)).all()  # five standard deviations
-    np.testing.assert_array_equal(codes, quantize.random(4000, jax.random.key(0), levels=2, codes=8))
+    np.testing.assert_array_equal(
+        codes, quantize.random(4000, jax.random.key(0), levels=2, codes=8)
+    )
     assert (codes != quantize.random(4000, jax.random.key(1), levels=2, codes=8)).any()
 
 
@@ -167,7 +204,9 @@ def test_distances_to_the_last_codes_equal_those_to_whole_sums():
     for code in range(CODES):
         whole = quantize.decode(np.column_stack([codes[:, :1], np.full(ROWS, code)]), codebooks)
         expected = ((vectors - whole) ** 2).sum(axis=1)
-        np.testing.assert_allclose(quantize.distances(vectors, codes, codebooks)[:, code], expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            quantize.distances(vectors, codes, codebooks)[:, code], expected, rtol=1e-4, atol=1e-5
+        )
 
 
 def test_statistics_are_those_counted_by_hand():
@@ -177,13 +216,23 @@ def test_statistics_are_those_counted_by_hand():
     # level 0: 3/4 and 1/4; level 1: 1/2, 1/4, 1/4; together 1/2, 1/4, 1/4
     np.testing.assert_allclose(found.perplexity, [4 / 27**0.25, 2**1.5])
     np.testing.assert_allclose(found.entropy, [2 - 0.75 * np.log2(3), 1.5])
-    assert found.prefixes.tolist() == [2, 3] and found.colliding == 0.5 and found.most_alike == 2 and found.collapsed == ()
+    assert (
+        found.prefixes.tolist() == [2, 3]
+        and found.colliding == 0.5
+        and found.most_alike == 2
+        and found.collapsed == ()
+    )
 
 
 @pytest.mark.parametrize(
     ("column", "collapsed"),
-    ((np.zeros(500, int), True), (np.arange(500) % 10, True), (np.arange(500) % 32, False), (np.r_[np.arange(32), np.zeros(5000, int)], True)),
-)  # fmt: skip
+    (
+        (np.zeros(500, int), True),
+        (np.arange(500) % 10, True),
+        (np.arange(500) % 32, False),
+        (np.r_[np.arange(32), np.zeros(5000, int)], True),
+    ),
+)
 def test_a_level_that_says_little_is_reported_as_collapsed(column, collapsed):
     codes = np.stack([column, np.arange(len(column)) % 32], axis=1)
     assert quantize.stats(codes, num_codes=32).collapsed == ((0,) if collapsed else ())
@@ -192,7 +241,9 @@ def test_a_level_that_says_little_is_reported_as_collapsed(column, collapsed):
 def test_relative_error_is_0_when_exact_and_1_for_the_mean():
     vectors = normal(0) + 5
     assert quantize.relative_error(vectors, vectors) == 0
-    assert quantize.relative_error(vectors, np.broadcast_to(vectors.mean(axis=0, dtype=np.float64), vectors.shape)) == pytest.approx(1)
+    assert quantize.relative_error(
+        vectors, np.broadcast_to(vectors.mean(axis=0, dtype=np.float64), vectors.shape)
+    ) == pytest.approx(1)
 
 
 def test_fitting_traces_once_for_all_levels():
@@ -209,7 +260,11 @@ def test_fitting_traces_once_for_all_levels():
         (np.ones((9, 4)), {}, "rq_kmeans: all 9 vectors are equal"),
         (np.ones((9, 4, 1)), {}, r"expected vectors \[N, D\]"),
         (normal(0, 3), {}, "expected from 1 to 3 codes"),
-        (np.where(np.arange(20)[:, None] == 7, np.nan, normal(0, 20)), {}, "vector 7 is not finite"),
+        (
+            np.where(np.arange(20)[:, None] == 7, np.nan, normal(0, 20)),
+            {},
+            "vector 7 is not finite",
+        ),
         (normal(0), {"levels": 0}, "at least 1 level"),
     ),
 )

@@ -6,14 +6,23 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zoo import records
 from zoo.data import tokens
 from zoo.docids import docids, text
 from zoo.index import trie
 
-TITLES = ["Big cats", "Big cats of Asia", "big  cats", "Ærøskøbing — 東京タワー 🗼", "cats", "of", "Big cats, of Asia!"]
+TITLES = [
+    "Big cats",
+    "Big cats of Asia",
+    "big  cats",
+    "Ærøskøbing — 東京タワー 🗼",
+    "cats",
+    "of",
+    "Big cats, of Asia!",
+]
 TOKENIZER = tokens.train(TITLES, size=120)
 ENCODE, ALPHABET = functools.partial(tokens.whole, TOKENIZER), tokens.count(TOKENIZER)
 
@@ -47,29 +56,80 @@ def test_a_title_that_begins_another_is_closed_before_it():
 def test_the_text_of_a_title_comes_back_from_the_tokenizer():
     from tokenizers import Tokenizer
 
-    ids = text.titles(TITLES[1:2] + TITLES[3:4], ENCODE, alphabet=ALPHABET, length=40, duplicates="refuse")
-    decode = lambda row: "".join(Tokenizer.from_str(TOKENIZER).id_to_token(t).removeprefix("##") for t in read(ids, row)[0])
-    assert [decode(0), decode(1).replace("[unk]", "?")] == ["bigcatsofasia", "ærøskøbing—東京タワー🗼"]
+    ids = text.titles(
+        TITLES[1:2] + TITLES[3:4], ENCODE, alphabet=ALPHABET, length=40, duplicates="refuse"
+    )
+    decode = lambda row: "".join(
+        Tokenizer.from_str(TOKENIZER).id_to_token(t).removeprefix("##") for t in read(ids, row)[0]
+    )
+    assert [decode(0), decode(1).replace("[unk]", "?")] == [
+        "bigcatsofasia",
+        "ærøskøbing—東京タワー🗼",
+    ]
 
 
 def test_texts_that_are_the_same_are_refused_by_row():
-    with pytest.raises(records.DataError, match=r"rows 1 and 2 are both \[[0-9, ]+\] \(1 rows repeat .*duplicates='counter'"):
-        text.titles(["of", *TITLES[:1], *TITLES[2:3]], ENCODE, alphabet=ALPHABET, length=8, duplicates="refuse")
+    with pytest.raises(
+        records.DataError,
+        match=r"rows 1 and 2 are both \[[0-9, ]+\] \(1 rows repeat .*duplicates='counter'",
+    ):
+        text.titles(
+            ["of", *TITLES[:1], *TITLES[2:3]],
+            ENCODE,
+            alphabet=ALPHABET,
+            length=8,
+            duplicates="refuse",
+        )
     with pytest.raises(records.DataError, match="greater length where they were cut"):
-        text.titles(["Big cats", "Big of"], ENCODE, alphabet=ALPHABET, length=2, duplicates="refuse")
+        text.titles(
+            ["Big cats", "Big of"], ENCODE, alphabet=ALPHABET, length=2, duplicates="refuse"
+        )
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: text.titles(["cats", "  "], ENCODE, alphabet=ALPHABET, length=4, duplicates="refuse"), "title of row 1 is empty; name it by"),
-        (lambda: text.spell([[1], []], alphabet=3, length=4, duplicates="refuse"), "text of row 1 has no token"),
-        (lambda: text.spell([[1], [1, 3]], alphabet=3, length=4, duplicates="refuse"), "row 1 has tokens from 1 to 3; expected 1 to 2"),
-        (lambda: text.spell([[0, 1]], alphabet=3, length=4, duplicates="refuse"), "row 0 has tokens from 0"),
-        (lambda: text.spell([[1]], alphabet=3, length=1, duplicates="refuse"), "length of 2 or more"),
-        (lambda: text.spell([[1]], alphabet=3, length=2, duplicates="drop"), "no policy 'drop' for duplicates; expected one of: counter, refuse"),
-        (lambda: text.urls(["a.org", "https://1/2.3"], ["", ""], ENCODE, alphabet=ALPHABET, length=4, duplicates="refuse"), "address of row 1"),
-        (lambda: text.keyword_sets([["a"], list("abcde")], duplicates="refuse"), "row 1 is .* at most 4 words, each once"),
+        (
+            lambda: text.titles(
+                ["cats", "  "], ENCODE, alphabet=ALPHABET, length=4, duplicates="refuse"
+            ),
+            "title of row 1 is empty; name it by",
+        ),
+        (
+            lambda: text.spell([[1], []], alphabet=3, length=4, duplicates="refuse"),
+            "text of row 1 has no token",
+        ),
+        (
+            lambda: text.spell([[1], [1, 3]], alphabet=3, length=4, duplicates="refuse"),
+            "row 1 has tokens from 1 to 3; expected 1 to 2",
+        ),
+        (
+            lambda: text.spell([[0, 1]], alphabet=3, length=4, duplicates="refuse"),
+            "row 0 has tokens from 0",
+        ),
+        (
+            lambda: text.spell([[1]], alphabet=3, length=1, duplicates="refuse"),
+            "length of 2 or more",
+        ),
+        (
+            lambda: text.spell([[1]], alphabet=3, length=2, duplicates="drop"),
+            "no policy 'drop' for duplicates; expected one of: counter, refuse",
+        ),
+        (
+            lambda: text.urls(
+                ["a.org", "https://1/2.3"],
+                ["", ""],
+                ENCODE,
+                alphabet=ALPHABET,
+                length=4,
+                duplicates="refuse",
+            ),
+            "address of row 1",
+        ),
+        (
+            lambda: text.keyword_sets([["a"], list("abcde")], duplicates="refuse"),
+            "row 1 is .* at most 4 words, each once",
+        ),
         (lambda: text.keyword_sets([["a", "a"]], duplicates="refuse"), "row 0 is"),
         (lambda: text.keywords([["a"], []], duplicates="refuse"), "row 1 has no token"),
     ],
@@ -82,7 +142,11 @@ def test_what_cannot_be_named_is_refused_with_its_row(build, message):
 @pytest.mark.parametrize(
     ("address", "title", "expected"),
     [
-        ("https://www.Example.org/Animals/2019/big-cats_2.html?page=3#top", "", "big cats animals www example org"),
+        (
+            "https://www.Example.org/Animals/2019/big-cats_2.html?page=3#top",
+            "",
+            "big cats animals www example org",
+        ),
         ("example.org", "", "example org"),
         ("http://example.org/", "Two words", "example org"),
         ("http://example.org/a/b.html", "The big cats", "the big cats example org"),
@@ -105,7 +169,9 @@ def test_the_example_in_the_documentation_holds():
     assert doctest.testmod(text) == (0, 1)
 
 
-terms = st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), min_size=1, max_size=6)
+terms = st.lists(
+    st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), min_size=1, max_size=6
+)
 
 
 @given(terms)
@@ -124,7 +190,9 @@ def test_every_order_of_a_keyword_set_names_its_document_and_nothing_else_does(n
     found = {}
     for row, owner in zip(ids.tokens.tolist(), document.tolist()):
         one = [token for token in row if token]
-        found.setdefault(owner, []).append((tuple(words[token - 1] for token in one[:-1]), one[-1] - len(words) - 1))
+        found.setdefault(owner, []).append(
+            (tuple(words[token - 1] for token in one[:-1]), one[-1] - len(words) - 1)
+        )
     sets = [frozenset(name) for name in names]
     for row, name in enumerate(names):
         expected = [(order, sets[:row].count(sets[row])) for order in itertools.permutations(name)]
@@ -132,10 +200,15 @@ def test_every_order_of_a_keyword_set_names_its_document_and_nothing_else_does(n
 
 
 def test_a_leaf_of_the_trie_of_keyword_sets_leads_to_the_document():
-    ids, document, words = text.keyword_sets([["cats", "asia"], ["asia"], ["big", "cats", "asia"]], duplicates="refuse")
+    ids, document, words = text.keyword_sets(
+        [["cats", "asia"], ["asia"], ["big", "cats", "asia"]], duplicates="refuse"
+    )
     index = trie.build(ids)
     rows = np.asarray(index.documents_of(np.arange(len(ids)))[:, 0])
     assert sorted(document[rows].tolist()) == [0] * 2 + [1] + [2] * 6
     number = {word: 1 + t for t, word in enumerate(words)}
-    asked = [[number["cats"], number["asia"], len(words) + 1, 0], [number["asia"], len(words) + 1, 0, 0]]
+    asked = [
+        [number["cats"], number["asia"], len(words) + 1, 0],
+        [number["asia"], len(words) + 1, 0, 0],
+    ]
     assert document[docids.lookup(ids, asked)].tolist() == [0, 1]

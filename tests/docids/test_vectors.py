@@ -53,7 +53,11 @@ def test_columns_past_the_rank_are_zero():
 
 def test_an_empty_document_is_the_zero_vector():
     found = vectors.tfidf_svd([*ROWS, np.array([], int)], vocabulary=7, dim=3, seed=0)
-    assert np.isfinite(found.words).all() and not found.documents[-1].any() and found.documents[:-1].any(axis=1).all()
+    assert (
+        np.isfinite(found.words).all()
+        and not found.documents[-1].any()
+        and found.documents[:-1].any(axis=1).all()
+    )
 
 
 def test_no_texts_give_no_vectors():
@@ -73,11 +77,17 @@ def test_a_token_outside_the_vocabulary_is_refused():
 
 
 def test_neighbours_in_sequences_are_near_in_vectors():
-    items = np.array([0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 2, 3])  # 0 and 1 stand together, 2 and 3 too; 4 nowhere
+    # 0 and 1 stand together, 2 and 3 too; 4 nowhere
+    items = np.array([0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 2, 3])
     starts = np.array([0, 4, 8, 10, 12])
     found = vectors.cooccurrence_svd(items, starts, num_items=5, window=1, dim=3, seed=0)
-    # counts at distance 1: c01 = 3 + 1 = 4 each way (places 01 10 01 | 01), c23 likewise; C = 16, c_i = 4: ln(4 x 16 / 16) = ln 4
+    # counts at distance 1: c01 = 3 + 1 = 4 each way (places 01 10 01 | 01), c23 likewise; C = 16,
+    # c_i = 4: ln(4 x 16 / 16) = ln 4
     cosine = found @ found.T
-    np.testing.assert_allclose(cosine[:4, :4], np.kron(np.eye(2), np.ones((2, 2))), atol=1e-5)  # f32
+    # f32
+    np.testing.assert_allclose(cosine[:4, :4], np.kron(np.eye(2), np.ones((2, 2))), atol=1e-5)
     assert not found[4].any()
-    assert not vectors.cooccurrence_svd(np.array([0, 1]), np.array([0, 1, 2]), num_items=2, window=3, dim=2, seed=0).any()  # two sequences
+    # two sequences
+    assert not vectors.cooccurrence_svd(
+        np.array([0, 1]), np.array([0, 1, 2]), num_items=2, window=3, dim=2, seed=0
+    ).any()

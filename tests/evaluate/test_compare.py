@@ -27,22 +27,29 @@ def exact_p(gaps):
 def test_the_randomisation_test_equals_enumeration(gaps):
     p = exact_p(np.array(gaps))
     stderr = np.sqrt(p * (1 - p) / 10_000)
-    # 40 draws: five standard errors make a false alarm less likely than 1 in 40,000; 1 / 10,001 for the added one
+    # 40 draws: five standard errors make a false alarm less likely than 1 in 40,000; 1 / 10,001 for
+    # the added one
     assert abs(compare.randomisation_test(np.array(gaps)) - p) <= 5 * stderr + 1e-4
 
 
 def test_large_gaps_agree_with_the_t_test():
     gaps = np.random.default_rng(0).normal(0.1, 1.0, 800)
     # For many normal gaps both tests estimate one p-value; 10,000 samples give it to about .002.
-    assert compare.randomisation_test(gaps) == pytest.approx(scipy.stats.ttest_1samp(gaps, 0.0).pvalue, abs=0.006)
+    assert compare.randomisation_test(gaps) == pytest.approx(
+        scipy.stats.ttest_1samp(gaps, 0.0).pvalue, abs=0.006
+    )
 
 
 def test_under_the_null_one_test_in_twenty_rejects_and_a_real_gap_is_found():
     rng = np.random.default_rng(1)
-    noise = [compare.randomisation_test(rng.normal(size=60), num_samples=400, seed=row) for row in range(400)]
+    noise = [
+        compare.randomisation_test(rng.normal(size=60), num_samples=400, seed=row)
+        for row in range(400)
+    ]
     rate = np.mean(np.array(noise) < 0.05)
     assert abs(rate - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 400)  # four standard errors of 400 trials
-    assert compare.randomisation_test(rng.normal(0.8, 1.0, size=60)) < 0.001  # negative control: this must reject
+    # negative control: this must reject
+    assert compare.randomisation_test(rng.normal(0.8, 1.0, size=60)) < 0.001
 
 
 def test_blocks_do_not_change_the_result(monkeypatch):
@@ -50,7 +57,8 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     whole = compare.randomisation_test(gaps), compare.bootstrap_interval(gaps)
     monkeypatch.setattr(compare, "_BLOCK", 700)
     parts = compare.randomisation_test(gaps), compare.bootstrap_interval(gaps)
-    assert parts[0] == pytest.approx(whole[0], abs=0.02)  # other draws: four standard errors at p about .15
+    # other draws: four standard errors at p about .15
+    assert parts[0] == pytest.approx(whole[0], abs=0.02)
     np.testing.assert_allclose(parts[1], whole[1], atol=0.02)
 
 
@@ -58,7 +66,9 @@ def test_the_bootstrap_interval_is_the_normal_one_for_many_queries():
     gaps = np.random.default_rng(3).normal(0.3, 1.0, 2_000)
     half = 1.96 * gaps.std() / np.sqrt(len(gaps))
     # quantiles of 10,000 resamples are known to about 3 % of the half-width
-    np.testing.assert_allclose(compare.bootstrap_interval(gaps), [gaps.mean() - half, gaps.mean() + half], atol=0.06 * half)
+    np.testing.assert_allclose(
+        compare.bootstrap_interval(gaps), [gaps.mean() - half, gaps.mean() + half], atol=0.06 * half
+    )
 
 
 def test_holm_by_hand():
@@ -71,9 +81,15 @@ def test_holm_by_hand():
 def test_runs_are_ordered_and_every_pair_is_tested():
     rng = np.random.default_rng(4)
     base = rng.random(300)
-    found = compare.compare([run("low", base - 0.2), run("high", base), run("same", base - 1e-6 * rng.random(300))])
+    found = compare.compare(
+        [run("low", base - 0.2), run("high", base), run("same", base - 1e-6 * rng.random(300))]
+    )
     assert [one.name for one in found.runs] == ["high", "same", "low"]
-    assert [(gap.better, gap.worse) for gap in found.differences] == [("high", "same"), ("high", "low"), ("same", "low")]
+    assert [(gap.better, gap.worse) for gap in found.differences] == [
+        ("high", "same"),
+        ("high", "low"),
+        ("same", "low"),
+    ]
     assert found.differences[1].mean == pytest.approx(0.2) and found.differences[1].significant
     assert found.differences[1].low <= found.differences[1].mean <= found.differences[1].high
     assert found.num_queries == 300

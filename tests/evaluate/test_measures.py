@@ -18,13 +18,18 @@ def ranking(documents, scores=None, *, num_documents=None, query_ids=None, inval
         scores = np.where(documents >= 0, -np.arange(documents.shape[1], dtype=np.float32), -np.inf)
     corpus_ids = tuple(f"d{row}" for row in range(num_documents or documents.max() + 1))
     query_ids = query_ids or tuple(f"q{row}" for row in range(len(documents)))
-    return records.Ranking(query_ids, corpus_ids, documents, np.array(scores, np.float32), invalid_share)
+    return records.Ranking(
+        query_ids, corpus_ids, documents, np.array(scores, np.float32), invalid_share
+    )
 
 
 def test_values_worked_by_hand():
-    # q0: its one relevant document is at rank 2. q1: grades 2 and 1 at ranks 3 and 1. q2: not found. q3: never asked.
+    # q0: its one relevant document is at rank 2. q1: grades 2 and 1 at ranks 3 and 1. q2: not
+    # found. q3: never asked.
     found = ranking([[5, 0, 1], [2, 9, 3], [4, 5, -1]], num_documents=10)
-    qrels = records.Qrels({"q0": {"d0": 1, "d5": 0}, "q1": {"d3": 2, "d2": 1}, "q2": {"d7": 1}, "q3": {"d1": 1}})
+    qrels = records.Qrels(
+        {"q0": {"d0": 1, "d5": 0}, "q1": {"d3": 2, "d2": 1}, "q2": {"d7": 1}, "q3": {"d1": 1}}
+    )
     values = measures.per_query(found, qrels, ("Success@1", "Success@3", "RR@3", "nDCG@3", "R@3"))
     log2 = math.log2
     dcg, ideal = 1 / log2(2) + 2 / log2(4), 2 / log2(2) + 1 / log2(3)
@@ -54,7 +59,10 @@ def brute(name, answers, grades):
     if kind == "R":
         return len(hits) / relevant if relevant else 0.0
     ideal = sorted((grade for grade in grades.values() if grade > 0), reverse=True)[: int(depth)]
-    gains = [sum(max(grade, 0) / math.log2(rank + 1) for rank, grade in enumerate(list_, start=1)) for list_ in (top, ideal)]
+    gains = [
+        sum(max(grade, 0) / math.log2(rank + 1) for rank, grade in enumerate(list_, start=1))
+        for list_ in (top, ideal)
+    ]
     return gains[0] / gains[1] if gains[1] else 0.0
 
 
@@ -66,8 +74,11 @@ def judged_rankings(draw):
     for _ in range(num_queries):
         answers = draw(st.permutations(range(num_documents)))[: draw(st.integers(0, width))]
         rows.append([*answers, *[-1] * (width - len(answers))])
-    scores = [sorted((draw(st.integers(0, 2)) for _ in range(width)), reverse=True) for _ in rows]  # many ties
-    judged = st.dictionaries(st.sampled_from([f"d{row}" for row in range(num_documents)]), st.integers(0, 3), min_size=1)
+    # many ties
+    scores = [sorted((draw(st.integers(0, 2)) for _ in range(width)), reverse=True) for _ in rows]
+    judged = st.dictionaries(
+        st.sampled_from([f"d{row}" for row in range(num_documents)]), st.integers(0, 3), min_size=1
+    )
     grades = {f"q{row}": draw(judged) for row in range(draw(st.integers(1, 5)))}
     return ranking(rows, scores, num_documents=num_documents), records.Qrels(grades)
 
@@ -92,25 +103,41 @@ def test_measures_equal_their_definitions_whatever_the_ties(case):
 def test_the_hit_curve_is_success_at_every_k(case):
     found, qrels = case
     means = measures.evaluate(found, qrels, tuple(f"Success@{k}" for k in range(1, 6)))
-    np.testing.assert_allclose(measures.hit_curve(found, qrels, 5), [means[f"Success@{k}"] for k in range(1, 6)], atol=1e-12)
+    np.testing.assert_allclose(
+        measures.hit_curve(found, qrels, 5),
+        [means[f"Success@{k}"] for k in range(1, 6)],
+        atol=1e-12,
+    )
 
 
 def test_equal_scores_keep_the_order_of_the_ranking():
     # trec_eval alone would sort d9 before d1 and call this a miss at rank 1.
     tied = ranking([[1, 9]], [[0.5, 0.5]], num_documents=10)
-    assert measures.evaluate(tied, records.Qrels({"q0": {"d1": 1}}), ("Success@1",))["Success@1"] == 1.0
-    assert measures.evaluate(tied, records.Qrels({"q0": {"d9": 1}}), ("Success@1",))["Success@1"] == 0.0
+    assert (
+        measures.evaluate(tied, records.Qrels({"q0": {"d1": 1}}), ("Success@1",))["Success@1"]
+        == 1.0
+    )
+    assert (
+        measures.evaluate(tied, records.Qrels({"q0": {"d9": 1}}), ("Success@1",))["Success@1"]
+        == 0.0
+    )
 
 
 def test_the_share_of_invalid_answers_is_carried():
     assert (
-        measures.evaluate(ranking([[0]], invalid_share=0.25), records.Qrels({"q0": {"d0": 1}}), ("R@1",))["invalid_share"] == 0.25
+        measures.evaluate(
+            ranking([[0]], invalid_share=0.25), records.Qrels({"q0": {"d0": 1}}), ("R@1",)
+        )["invalid_share"]
+        == 0.25
     )
 
 
 def test_a_ranking_cut_too_short_is_refused_unless_the_corpus_is_as_small():
     qrels = records.Qrels({"q0": {"d0": 1}})
-    with pytest.raises(records.DataError, match="needs the first 100 answers, the ranking holds 2; retrieve with k=100"):
+    with pytest.raises(
+        records.DataError,
+        match="needs the first 100 answers, the ranking holds 2; retrieve with k=100",
+    ):
         measures.evaluate(ranking([[0, 1]], num_documents=50), qrels, ("R@100",))
     assert measures.evaluate(ranking([[0, 1]]), qrels, ("R@100",))["R@100"] == 1.0
 
@@ -121,7 +148,8 @@ def test_queries_of_another_split_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("Hit@10", "write Success@k"), ("nonsense", "for example Success@1"), ("", "no such name")]
+    ("name", "message"),
+    [("Hit@10", "write Success@k"), ("nonsense", "for example Success@1"), ("", "no such name")],
 )
 def test_unknown_measures_are_named_with_a_remedy(name, message):
     with pytest.raises(records.DataError, match=message):
@@ -134,9 +162,17 @@ def test_a_document_ranked_twice_is_refused():
 
 
 def test_two_names_of_one_measure_have_the_same_value():
-    values = measures.evaluate(ranking([[0]]), records.Qrels({"q0": {"d0": 1}}), ("R@1", "Recall@1"))
+    values = measures.evaluate(
+        ranking([[0]]), records.Qrels({"q0": {"d0": 1}}), ("R@1", "Recall@1")
+    )
     assert values["R@1"] == values["Recall@1"] == 1.0
 
 
 def test_tables_show_the_usual_names():
-    assert [measures.label(name) for name in measures.DEFAULT] == ["Hit@1", "Hit@10", "MRR@10", "nDCG@10", "Recall@100"]
+    assert [measures.label(name) for name in measures.DEFAULT] == [
+        "Hit@1",
+        "Hit@10",
+        "MRR@10",
+        "nDCG@10",
+        "Recall@100",
+    ]

@@ -25,7 +25,11 @@ def test_half_characters_and_controls_can_be_written():
 
 
 def test_columns_of_numbers_stand_right_and_the_own_row_is_marked(reader):
-    read = reader(page.table(("name", "p", "gap"), [("1 of us", "< .001", "[-0.1, +0.2]"), ("x", ".5", "-")], own=1))
+    read = reader(
+        page.table(
+            ("name", "p", "gap"), [("1 of us", "< .001", "[-0.1, +0.2]"), ("x", ".5", "-")], own=1
+        )
+    )
     assert [value for tag, name, value in read.attributes if tag == "th"] == ["number", "number"]
     assert ("tr", "class", "own") in read.attributes and read.texts[-3:] == ["x", ".5", "-"]
 
@@ -41,8 +45,16 @@ def test_short_cuts_between_words():
 
 
 def test_a_page_names_its_title_and_carries_its_style(reader):
-    source = page.page("<Tom & Jerry>", page.section("one", page.items(["a"], ordered=True), name="first"), page.picture(b"abc", "letters"))
+    source = page.page(
+        "<Tom & Jerry>",
+        page.section("one", page.items(["a"], ordered=True), name="first"),
+        page.picture(b"abc", "letters"),
+    )
     read = reader(source)
     assert source.startswith("<!doctype html>") and read.texts.count("<Tom & Jerry>") == 2
-    assert ("section", "id", "first") in read.attributes and ("img", "src", "data:image/png;base64,YWJj") in read.attributes
+    assert ("section", "id", "first") in read.attributes and (
+        "img",
+        "src",
+        "data:image/png;base64,YWJj",
+    ) in read.attributes
     assert "script" not in read.tags and "link" not in read.tags

@@ -34,7 +34,11 @@ def ranks_of(scores, target):
     if scores[target] == -np.inf:
         return []
     orders = itertools.permutations(range(len(scores)))
-    sorted_ones = (order for order in orders if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order)))
+    sorted_ones = (
+        order
+        for order in orders
+        if all(scores[a] >= scores[b] for a, b in itertools.pairwise(order))
+    )
     return [order.index(target) for order in sorted_ones]
 
 
@@ -55,7 +59,9 @@ def test_without_ties_the_rules_agree():
     scores = np.random.default_rng(0).permuted(np.tile(np.arange(9.0), (20, 1)), axis=1)
     places = recommend.places(scores, np.zeros(20, np.int32))
     for name in NAMES:
-        np.testing.assert_allclose(recommend.per_query(places, (name,))[name], recommend.expected(places, (name,))[name])
+        np.testing.assert_allclose(
+            recommend.per_query(places, (name,))[name], recommend.expected(places, (name,))[name]
+        )
 
 
 def test_a_system_that_scores_all_alike_finds_nothing():
@@ -67,8 +73,16 @@ def test_a_system_that_scores_all_alike_finds_nothing():
 def test_places_in_a_deep_ranking_are_those_among_all_scores():
     scores, targets = tied_scores(num_items=12)
     users = tuple(map(str, range(len(scores))))
-    histories = records.Histories(users, np.zeros(len(scores), np.int32), np.arange(len(scores) + 1))
-    ranking, places = scoring.placed(lambda block: scores[[int(user) for user in block.ids]], tuple("abcdefghijkl"), histories, targets, 15)
+    histories = records.Histories(
+        users, np.zeros(len(scores), np.int32), np.arange(len(scores) + 1)
+    )
+    ranking, places = scoring.placed(
+        lambda block: scores[[int(user) for user in block.ids]],
+        tuple("abcdefghijkl"),
+        histories,
+        targets,
+        15,
+    )
     found = recommend.places_in(ranking, targets)
     np.testing.assert_array_equal(found.ranks(), places.ranks())
 
@@ -80,7 +94,9 @@ def test_top_is_a_stable_sort_whatever_the_block(monkeypatch):
         documents, best = scoring.top(scores, k)
         wanted = np.take_along_axis(scores, order, axis=1)[:, :k]
         np.testing.assert_array_equal(best[:, :30], wanted)
-        np.testing.assert_array_equal(documents[:, :30], np.where(np.isneginf(wanted), -1, order[:, :k]))
+        np.testing.assert_array_equal(
+            documents[:, :30], np.where(np.isneginf(wanted), -1, order[:, :k])
+        )
         assert (documents[:, 30:] == -1).all() and np.isneginf(best[:, 30:]).all()
     histories = records.Histories(tuple(map(str, range(50))), np.zeros(50, np.int32), np.arange(51))
     score = lambda block: scores[[int(user) for user in block.ids]]
@@ -110,7 +126,9 @@ def shared_identifiers(num_users=80, num_items=12, num_codes=5, seed=1):
     by_code = rng.random((num_users, num_codes))
     by_code[rng.random(by_code.shape) < 0.2] = -np.inf  # identifiers that were not generated
     documents, scores = scoring.top(by_code[:, codes[:, 0]], num_items)
-    ranking = records.Ranking(tuple(map(str, range(num_users))), tuple(map(str, range(num_items))), documents, scores)
+    ranking = records.Ranking(
+        tuple(map(str, range(num_users))), tuple(map(str, range(num_items))), documents, scores
+    )
     return ranking, codes, by_code, rng.integers(0, num_items, num_users)
 
 
@@ -118,22 +136,36 @@ def test_identifiers_compete_with_identifiers():
     ranking, codes, by_code, targets = shared_identifiers()
     places = recommend.identifier_places(ranking, codes, targets)
     used = np.isin(np.arange(by_code.shape[1]), codes)
-    wanted = [ranks_of(np.where(used, row, -np.inf)[used], np.flatnonzero(used).searchsorted(codes[target, 0])) for row, target in zip(by_code, targets)]
-    np.testing.assert_allclose(places.ranks(), [np.mean(ranks) if ranks else np.inf for ranks in wanted])
+    wanted = [
+        ranks_of(
+            np.where(used, row, -np.inf)[used], np.flatnonzero(used).searchsorted(codes[target, 0])
+        )
+        for row, target in zip(by_code, targets)
+    ]
+    np.testing.assert_allclose(
+        places.ranks(), [np.mean(ranks) if ranks else np.inf for ranks in wanted]
+    )
 
 
 def test_an_identifier_stands_no_lower_than_its_item():
     for seed in range(20):
         ranking, codes, _, targets = shared_identifiers(seed=seed)
-        identifiers, items = recommend.identifier_places(ranking, codes, targets), recommend.places_in(ranking, targets)
-        assert (identifiers.ranks() <= items.ranks()).all() and (identifiers.ranks() < items.ranks()).any()
+        identifiers, items = (
+            recommend.identifier_places(ranking, codes, targets),
+            recommend.places_in(ranking, targets),
+        )
+        assert (identifiers.ranks() <= items.ranks()).all() and (
+            identifiers.ranks() < items.ranks()
+        ).any()
         unique = recommend.identifier_places(ranking, np.arange(12)[:, None], targets)
         np.testing.assert_array_equal(unique.ranks(), items.ranks())
 
 
 def test_one_identifier_for_all_is_always_found_and_recommends_nothing():
     documents = np.tile(np.arange(100, dtype=np.int32), (3, 1))
-    ranking = records.Ranking(tuple("uvw"), tuple(map(str, range(100))), documents, np.zeros((3, 100), np.float32))
+    ranking = records.Ranking(
+        tuple("uvw"), tuple(map(str, range(100))), documents, np.zeros((3, 100), np.float32)
+    )
     codes, targets = np.ones((100, 3), int), np.array([0, 5, 99])
     assert recommend.identifier_places(ranking, codes, targets).ranks().tolist() == [0, 0, 0]
     assert recommend.per_query(recommend.places_in(ranking, targets), ("R@10",))["R@10"].max() == 0

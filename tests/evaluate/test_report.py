@@ -11,7 +11,9 @@ def comparison(num_queries=400, gap=0.2, invalid_share=0.0):
     other = np.where(rng.random(num_queries) < gap, 1.0, values)
     runs = [
         compare.Run("bm25", {name: values for name in measures.DEFAULT}, 0.4, 1234.0),
-        compare.Run("dsi|small", {name: other for name in measures.DEFAULT}, 212.0, None, invalid_share),
+        compare.Run(
+            "dsi|small", {name: other for name in measures.DEFAULT}, 212.0, None, invalid_share
+        ),
     ]
     return compare.compare(runs, "Success@10", num_samples=2_000)
 
@@ -25,9 +27,15 @@ def test_the_text_table_lines_up_and_names_the_winner():
     assert lines[2].startswith("dsi|small") and lines[2].endswith("212          -")
     assert lines[3].startswith("bm25") and lines[3].endswith("0.4      1,234")
     high, low = (f"{run.mean('Success@10'):.3f}" for run in found.runs)
-    assert lines[5] == f"dsi|small wins: Hit@10 {high} against {low} of bm25 on 400 queries (p < .001)."
+    assert (
+        lines[5]
+        == f"dsi|small wins: Hit@10 {high} against {low} of bm25 on 400 queries (p < .001)."
+    )
     assert "95 % interval [+0." in lines[6] and "Holm" in lines[6]
-    assert lines[7] == "ir-measures' names: Hit@1 = Success@1, Hit@10 = Success@10, MRR@10 = RR@10, Recall@100 = R@100."
+    assert (
+        lines[7]
+        == "ir-measures' names: Hit@1 = Success@1, Hit@10 = Success@10, MRR@10 = RR@10, Recall@100 = R@100."
+    )
 
 
 def test_a_gap_that_may_be_chance_is_not_called_a_win():

@@ -15,7 +15,8 @@ from zoo import cli, recipes, records, run_report, run_sections
 from zoo.data import categories, histories, toy
 from zoo.evaluate import compare, exposure, measures, page, recommend
 
-NASTY = "<b>&\"'</b> $x_{$ \u05d0\u4e2d"  # markup, mathematics that does not parse, scripts that plots have no font for
+# markup, mathematics that does not parse, scripts that plots have no font for
+NASTY = "<b>&\"'</b> $x_{$ \u05d0\u4e2d"
 FEW = {"fewest_steps": 30, "most_steps": 30}
 
 
@@ -25,10 +26,27 @@ def runs(tmp_path_factory):
     place = tmp_path_factory.mktemp("runs")
     walks = toy.interactions()
     texts = tuple(f"genres: {NASTY if row % 3 else '_hidden'}, x" for row in range(40))
-    corpus = records.Corpus(walks.corpus.ids, tuple(f"{NASTY} {title}" for title in walks.corpus.titles), texts)
+    corpus = records.Corpus(
+        walks.corpus.ids, tuple(f"{NASTY} {title}" for title in walks.corpus.titles), texts
+    )
     histories.write(dataclasses.replace(walks, corpus=corpus), place / "data")
     options = [f"--set={key}={value}" for key, value in {**FEW, "levels": 2, "codes": 4}.items()]
-    assert cli.main(["fit", "tiger", "--size", "tiny", *options, "--data", str(place / "data"), "--out", str(place / "tiger")]) == 0
+    assert (
+        cli.main(
+            [
+                "fit",
+                "tiger",
+                "--size",
+                "tiny",
+                *options,
+                "--data",
+                str(place / "data"),
+                "--out",
+                str(place / "tiger"),
+            ]
+        )
+        == 0
+    )
     assert cli.main(["report", str(place / "tiger"), "--out", str(place / "page.html")]) == 0
     return place / "data", place / "tiger", (place / "page.html").read_text(encoding="utf-8")
 
@@ -37,37 +55,54 @@ def rows_of(source, heading):
     """Cells of the table after a heading, as lists of text."""
     table = source[source.index(f">{page.escaped(heading)}</h") :]
     table = table[table.index("<table>") : table.index("</table>")]
-    return [[re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)] for row in re.findall("<tr.*?</tr>", table)]
+    return [
+        [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)]
+        for row in re.findall("<tr.*?</tr>", table)
+    ]
 
 
 def test_the_page_stands_alone(reader, runs):
     read = reader(runs[2])
-    links = [value for _, name, value in read.attributes if name in ("src", "href", "srcset", "data")]
+    links = [
+        value for _, name, value in read.attributes if name in ("src", "href", "srcset", "data")
+    ]
     assert links and all(value.startswith("data:image/png;base64,") for value in links)
     assert not {"script", "link", "iframe", "object"} & set(read.tags)
-    assert "http" not in re.sub(r"data:image/png;base64,[\w+/=]*", "", runs[2]) and "@import" not in runs[2] and "url(" not in runs[2]
+    assert (
+        "http" not in re.sub(r"data:image/png;base64,[\w+/=]*", "", runs[2])
+        and "@import" not in runs[2]
+        and "url(" not in runs[2]
+    )
 
 
 def test_every_figure_is_a_png(reader, runs):
     import matplotlib.image
 
-    pictures = [value for tag, name, value in reader(runs[2]).attributes if (tag, name) == ("img", "src")]
+    pictures = [
+        value for tag, name, value in reader(runs[2]).attributes if (tag, name) == ("img", "src")
+    ]
     assert len(pictures) == 3  # training, tree of codes, differences
     for picture in pictures:
-        image = matplotlib.image.imread(io.BytesIO(base64.b64decode(picture.partition(",")[2], validate=True)), format="png")
+        image = matplotlib.image.imread(
+            io.BytesIO(base64.b64decode(picture.partition(",")[2], validate=True)), format="png"
+        )
         assert image.shape[1] > 600 and image[..., :3].std() > 0.05
 
 
 def test_titles_are_text(reader, runs):
     read = reader(runs[2])
     assert "b" not in read.tags and "<b>" not in runs[2]
-    assert sum(text.startswith(NASTY) for text in read.texts) > 100  # ten users with ten answers and some history
+    # ten users with ten answers and some history
+    assert sum(text.startswith(NASTY) for text in read.texts) > 100
 
 
 def test_numbers_are_those_of_evaluate(runs):
     data, folder, source = runs
     own = zoo.evaluate(zoo.load(folder), data, split="dev")
-    baselines = {name: zoo.fit(recipe, data, options=options, quiet=True) for name, recipe, options in run_report.BASELINES["history"]}
+    baselines = {
+        name: zoo.fit(recipe, data, options=options, quiet=True)
+        for name, recipe, options in run_report.BASELINES["history"]
+    }
     rivals = {name: zoo.evaluate(fitted, data, split="dev") for name, fitted in baselines.items()}
     header, *rows = rows_of(source, "Results on dev")
     assert header == ["system", *map(measures.label, recommend.DEFAULT)]
@@ -80,12 +115,25 @@ def test_numbers_are_those_of_evaluate(runs):
         assert row[:4] == ["nDCG@10", name, f"{gap.mean():+.4f}", f"[{low:+.4f}, {high:+.4f}]"]
     _, items, named = rows_of(source, "Items and identifiers")
     assert items[1:] == rows[0][1:]
-    assert named[1:] == [f"{own.by_identifier[name].mean():.4f}" for name in recommend.DEFAULT] != items[1:]
+    assert (
+        named[1:]
+        == [f"{own.by_identifier[name].mean():.4f}" for name in recommend.DEFAULT]
+        != items[1:]
+    )
     shown = rows_of(source, "Coverage and speed")[1]
-    assert shown[1:4] == [f"{exposure.coverage(own.ranking):.4f}", f"{exposure.gini(own.ranking):.4f}", "0.00%"]
+    assert shown[1:4] == [
+        f"{exposure.coverage(own.ranking):.4f}",
+        f"{exposure.gini(own.ranking):.4f}",
+        "0.00%",
+    ]
     by_popularity = rows_of(source, "Recall@10 by popularity")
-    assert by_popularity[1][1:] == [f"{own.measures[f'R@10 {name}']:.4f}" for name in ("head", "middle", "tail")]
-    assert f"tiger-rqkmeans reaches nDCG@10 {own.measures['nDCG@10']:.4f} on 200 users of dev: behind the best baseline, Markov chain" in source
+    assert by_popularity[1][1:] == [
+        f"{own.measures[f'R@10 {name}']:.4f}" for name in ("head", "middle", "tail")
+    ]
+    assert (
+        f"tiger-rqkmeans reaches nDCG@10 {own.measures['nDCG@10']:.4f} on 200 users of dev: behind the best baseline, Markov chain"
+        in source
+    )
 
 
 def test_test_is_measured_only_if_named(runs, tmp_path):
@@ -99,7 +147,9 @@ def test_test_is_measured_only_if_named(runs, tmp_path):
     for split in (None, "test"):
         for name, given in (("same", walks), ("other", other)):
             path = zoo.report(folder, given, out=tmp_path / "page.html", split=split, quiet=True)
-            bodies[split, name] = rows_of(path.read_text(encoding="utf-8"), f"Results on {split or 'dev'}")
+            bodies[split, name] = rows_of(
+                path.read_text(encoding="utf-8"), f"Results on {split or 'dev'}"
+            )
     assert bodies[None, "same"] == bodies[None, "other"] == rows_of(source, "Results on dev")
     assert bodies["test", "same"] != bodies["test", "other"]
 
@@ -112,9 +162,19 @@ def test_identifier_statistics_are_those_of_the_codes(runs):
         share = counts / counts.sum()
         prefixes = len({tuple(code) for code in codes[:, : level + 1].tolist()})
         perplexity = np.exp(-(share * np.log(share)).sum())
-        assert row[:6] == [str(level + 1), str(len(counts)), "4", f"{len(counts) / 4:.3f}", f"{perplexity:.1f}", str(prefixes)]
+        assert row[:6] == [
+            str(level + 1),
+            str(len(counts)),
+            "4",
+            f"{len(counts) / 4:.3f}",
+            f"{perplexity:.1f}",
+            str(prefixes),
+        ]
     times = np.unique(codes, axis=0, return_counts=True)[1]
-    assert f"{times[times > 1].sum() / 40:.1%} share their codes with another, at most {times.max()} the same" in source
+    assert (
+        f"{times[times > 1].sum() / 40:.1%} share their codes with another, at most {times.max()} the same"
+        in source
+    )
 
 
 def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
@@ -123,9 +183,15 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     system = run_sections.Measured("markov", fitted, zoo.evaluate(fitted, walks, split="dev"))
     read = reader(run_sections.examples(system, walks))
     chosen = sorted(np.random.default_rng(0).choice(200, 10, replace=False))
-    assert [text for text in read.texts if text.startswith("User ")] == [f"User u{row}" for row in chosen]
+    assert [text for text in read.texts if text.startswith("User ")] == [
+        f"User u{row}" for row in chosen
+    ]
     _, qrels = walks.split("dev")
-    hits = [row for row in chosen if set(dict(system.result.ranking.answers(row)[:10])) & set(qrels.grades[f"u{row}"])]
+    hits = [
+        row
+        for row in chosen
+        if set(dict(system.result.ranking.answers(row)[:10])) & set(qrels.grades[f"u{row}"])
+    ]
     assert 0 < len(hits) == read.texts.count("✓ ")
     (history, _), first = walks.split("dev"), int(chosen[0])
     told = "".join(read.texts)
@@ -133,7 +199,8 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
         assert walks.corpus.titles[item] in told
 
 
-@pytest.mark.parametrize("recipe", (pytest.param("dsi", marks=pytest.mark.slow), "bm25"))  # dsi: compiles training and search
+# dsi: compiles training and search
+@pytest.mark.parametrize("recipe", (pytest.param("dsi", marks=pytest.mark.slow), "bm25"))
 def test_a_system_that_searches_has_a_page(reader, recipe, tmp_path):
     options = {**FEW, "beam": 100} if recipe == "dsi" else {}
     fitted = zoo.fit(recipe, "toy", size="tiny", options=options, out=tmp_path / "run", quiet=True)
@@ -141,7 +208,9 @@ def test_a_system_that_searches_has_a_page(reader, recipe, tmp_path):
     result = zoo.evaluate(fitted, "toy", split="dev")
     names = [row[0] for row in rows_of(source, "Results on dev")[1:]]
     assert names == [fitted.name, *(["BM25"] if recipe == "dsi" else []), "BM25 + train queries"]
-    assert rows_of(source, "Results on dev")[1][1:] == [f"{result.measures[name]:.3f}" for name in measures.DEFAULT]
+    assert rows_of(source, "Results on dev")[1][1:] == [
+        f"{result.measures[name]:.3f}" for name in measures.DEFAULT
+    ]
     assert reader(source).tags.count("img") == (3 if recipe == "dsi" else 1)
     if recipe == "dsi":
         changed = rows_of(source, "Options that differ from the preset")
@@ -151,8 +220,12 @@ def test_a_system_that_searches_has_a_page(reader, recipe, tmp_path):
 def test_warnings_of_the_fit_are_told():
     fitted = zoo.fit("markov", "toy-walks", quiet=True)
     walks = toy.interactions()
-    warned = dataclasses.replace(fitted, about={**fitted.about, "warnings": ["codes < 3 are collapsing"]})
-    assert "codes &lt; 3 are collapsing" in run_sections.data(warned, walks) and "gave no warning" in run_sections.data(fitted, walks)
+    warned = dataclasses.replace(
+        fitted, about={**fitted.about, "warnings": ["codes < 3 are collapsing"]}
+    )
+    assert "codes &lt; 3 are collapsing" in run_sections.data(
+        warned, walks
+    ) and "gave no warning" in run_sections.data(fitted, walks)
 
 
 def test_bad_input_is_refused_in_one_line(runs, tmp_path, capsys):
@@ -180,21 +253,51 @@ def test_bad_input_is_refused_in_one_line(runs, tmp_path, capsys):
 
 def test_categories_are_the_first_values_that_tell_documents_apart():
     def of(*texts, titles=None):
-        return categories.of(records.Corpus(tuple(map(str, range(len(texts)))), titles or ("",) * len(texts), texts))
+        return categories.of(
+            records.Corpus(tuple(map(str, range(len(texts)))), titles or ("",) * len(texts), texts)
+        )
 
-    beauty = of("brand: X; categories: Beauty, Nails, Polish", "categories: Beauty, Hair", "categories: Beauty")
+    beauty = of(
+        "brand: X; categories: Beauty, Nails, Polish",
+        "categories: Beauty, Hair",
+        "categories: Beauty",
+    )
     assert beauty == (["Nails", "Hair", "Beauty"], "categories, value 2")
-    assert of("year: 1995; genres: Drama, Crime", "genres: Comedy", "year: 1990") == (["Drama", "Comedy", "none"], "genres")
-    assert of("brand: A", "", "", titles=("os.path", "_os.x", "")) == (["os", "os", "none"], "first word of the title")
+    assert of("year: 1995; genres: Drama, Crime", "genres: Comedy", "year: 1990") == (
+        ["Drama", "Comedy", "none"],
+        "genres",
+    )
+    assert of("brand: A", "", "", titles=("os.path", "_os.x", "")) == (
+        ["os", "os", "none"],
+        "first word of the title",
+    )
 
 
 def test_training_in_stages_has_a_figure_of_all_of_them():
-    stages = [("warm-up-1", {}), ("main-1", {"conflicts": 1.0, "diversity_1": 0.9, "usage_1": 1.0}), ("fit-1", {}), ("warm-up-2", {})]
-    stages += [("main-2", {"conflicts": 0.125, "diversity_1": 0.9, "diversity_2": 0.8125, "usage_1": 1.0, "usage_2": 0.75})]
+    stages = [
+        ("warm-up-1", {}),
+        ("main-1", {"conflicts": 1.0, "diversity_1": 0.9, "usage_1": 1.0}),
+        ("fit-1", {}),
+        ("warm-up-2", {}),
+    ]
+    stages += [
+        (
+            "main-2",
+            {
+                "conflicts": 0.125,
+                "diversity_1": 0.9,
+                "diversity_2": 0.8125,
+                "usage_1": 1.0,
+                "usage_2": 0.75,
+            },
+        )
+    ]
     rows = [{"phase": phase, "step": 10, "loss": 1.0, **found} for phase, found in stages]
     fitted = dataclasses.replace(zoo.fit("markov", "toy-walks", quiet=True), history=tuple(rows))
     source = run_sections.training(fitted)
-    assert "12.5% of documents share their codes in the end, and diversity is 0.81 at least" in source
+    assert (
+        "12.5% of documents share their codes in the end, and diversity is 0.81 at least" in source
+    )
     assert source.count("<img") == 1 + len(stages)
     once = dataclasses.replace(fitted, history=tuple(rows[:4]))  # nothing to compare
     assert run_sections.training(once).count("<img") == 4
@@ -202,10 +305,18 @@ def test_training_in_stages_has_a_figure_of_all_of_them():
 
 def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
     codes = np.arange(8)[:, None] % 2
-    state = {"docids": {"tokens": np.concatenate([codes + 1, 3 + np.arange(8)[:, None] // 2], axis=1)}}
+    state = {
+        "docids": {"tokens": np.concatenate([codes + 1, 3 + np.arange(8)[:, None] // 2], axis=1)}
+    }
     learned = {"tokenizer_of_documents": {"codes": codes, "num_codes": np.asarray(2)}}
     corpus = records.Corpus(tuple(map(str, range(8))), ("",) * 8, tuple("abcdefgh"))
     config = dataclasses.replace(recipes.get("genret").presets["tiny"], levels=1)
-    told = [run_sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus) for found in (state | learned, state)]
-    assert [rows_of(source, "Identifiers")[1][1:4] for source in told] == [["2", "2", "1.000"], ["2", "8", "0.250"]]
+    told = [
+        run_sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus)
+        for found in (state | learned, state)
+    ]
+    assert [rows_of(source, "Identifiers")[1][1:4] for source in told] == [
+        ["2", "2", "1.000"],
+        ["2", "8", "0.250"],
+    ]
     assert ["Collapsed" in source for source in told] == [False, True]

@@ -19,7 +19,8 @@ def test_the_area_of_a_label_is_its_share_of_the_documents(tmp_path):
     path = trees.sunburst(codes, ["many"] * 75 + ["few"] * 25, tmp_path / "rings.png", title="")
     picture = matplotlib.image.imread(path)[..., :3]
     many, few = near(picture, plots.TREE_COLOURS[0]), near(picture, plots.TREE_COLOURS[1])
-    assert few / (many + few) == pytest.approx(0.25, abs=0.02)  # edges of nodes and the legend take some pixels
+    # edges of nodes and the legend take some pixels
+    assert few / (many + few) == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_marked_prefix_has_a_dark_edge_and_an_unknown_one_is_refused(tmp_path):
@@ -41,12 +42,21 @@ def test_a_beam_is_laid_out_without_crossings():
     levels = [kept([[1], [4]], [0.5, 0.2]), kept([[1, 2], [4, 4], [1, 5]], [0.3, 0.14, 0.1])]
     height = trees._heights(levels)
     assert height[(1, 2)] > height[(1, 5)] > height[(4, 4)]
-    assert height[(1,)] == (height[(1, 2)] + height[(1, 5)]) / 2 and height[()] == (height[(1,)] + height[(4,)]) / 2
+    assert (
+        height[(1,)] == (height[(1, 2)] + height[(1, 5)]) / 2
+        and height[()] == (height[(1,)] + height[(4,)]) / 2
+    )
 
 
 def test_the_title_of_a_beam_is_its_best_answer(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr(plots, "save", lambda drawn, axes, path, title, legend: told.append((title, [text.get_text() for text in axes.texts])))
+    monkeypatch.setattr(
+        plots,
+        "save",
+        lambda drawn, axes, path, title, legend: told.append(
+            (title, [text.get_text() for text in axes.texts])
+        ),
+    )
     levels = [kept([[1], [4]], [0.5, 0.2]), kept([[4, 4], [1, 2], [0, 0]], [0.14, 0.3, 0.0])]
     trees.beam_path(levels, ["second", "first"], tmp_path / "beam.png", query="what is first?")
     ((title, texts),) = told

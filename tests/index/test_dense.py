@@ -12,7 +12,9 @@ N, D, BLOCK = 37, 5, 16
 def case():
     """Vectors of small whole numbers, so that products are exact and many are equal."""
     random = np.random.default_rng(0)
-    return random.integers(-2, 3, (N, D)).astype(np.float32), random.integers(-2, 3, (9, D)).astype(np.float32)
+    return random.integers(-2, 3, (N, D)).astype(np.float32), random.integers(-2, 3, (9, D)).astype(
+        np.float32
+    )
 
 
 def expected(vectors, queries, k):
@@ -27,7 +29,8 @@ def test_blocks_find_what_all_documents_at_once_do(case, k):
     documents, scores = dense.search(dense.build(vectors, block=BLOCK), queries, k)
     for got, wanted in zip((documents, scores), expected(vectors, queries, k)):
         np.testing.assert_array_equal(got, wanted)
-    assert len({row // BLOCK for row in documents[:, 0]}) > 1  # control: answers come from several blocks
+    # control: answers come from several blocks
+    assert len({row // BLOCK for row in documents[:, 0]}) > 1
 
 
 def test_behind_the_last_document_there_is_nothing(case):

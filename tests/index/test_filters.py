@@ -3,12 +3,13 @@
 import collections
 import functools
 
-import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import filters, levels, trie
 from zoo.search import beam
@@ -38,8 +39,13 @@ def draw(seed, per_leaf):
 @functools.partial(jax.jit, static_argnames="renormalize")
 def find(index, logits, *, renormalize):
     """Documents i32[B, K D] of the beams and scores, of logits that depend on the last token."""
-    step = lambda t, token, cache: (jax.vmap(lambda table, token: table[token])(logits[t], token), cache)
-    beams = beam.beam_search(step, jnp.zeros((BATCH, 1)), index, width=WIDTH, length=LENGTH, renormalize=renormalize)
+    step = lambda t, token, cache: (
+        jax.vmap(lambda table, token: table[token])(logits[t], token),
+        cache,
+    )
+    beams = beam.beam_search(
+        step, jnp.zeros((BATCH, 1)), index, width=WIDTH, length=LENGTH, renormalize=renormalize
+    )
     return beams, index.documents_of(beams.leaf)
 
 
@@ -66,10 +72,15 @@ def brute(ids, logits, allowed, query, renormalize):
 @pytest.mark.parametrize(
     ("kind", "form", "per_leaf", "renormalize"),
     [  # every kind in two forms; each compiles a search of its own
-        ("shared", "light", 1, True), ("shared", "split", 3, False), ("each", "heavy", 1, False), ("each", "split", 3, True),
-        ("without", "light", 3, False), ("without", "heavy", 1, True), ("both", "split", 3, True),
+        ("shared", "light", 1, True),
+        ("shared", "split", 3, False),
+        ("each", "heavy", 1, False),
+        ("each", "split", 3, True),
+        ("without", "light", 3, False),
+        ("without", "heavy", 1, True),
+        ("both", "split", 3, True),
     ],
-)  # fmt: skip
+)
 def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, renormalize):
     for seed in range(2):
         ids = draw(seed, per_leaf)
@@ -87,25 +98,33 @@ def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, renor
             rows = rng.integers(-1, NUM, (BATCH, EXCLUDED))
             rows[:, 0] = rows[:, 1]
             if kind == "both":
-                rows[:, :4] = np.stack([rng.permutation(np.flatnonzero(allowed[0]))[:4] for _ in range(BATCH)])
+                rows[:, :4] = np.stack(
+                    [rng.permutation(np.flatnonzero(allowed[0]))[:4] for _ in range(BATCH)]
+                )
             index = jax.jit(filters.without)(index, ids.tokens[np.maximum(rows, 0)], rows)
             for query in range(BATCH):
                 allowed[query, rows[query][rows[query] >= 0]] = False
         beams, documents = jax.tree.map(np.asarray, find(index, logits, renormalize=renormalize))
         for query in range(BATCH):
-            found = {int(d): float(s) for row, s in zip(documents[query], beams.score[query]) for d in row if d >= 0}
+            found = {
+                int(d): float(s)
+                for row, s in zip(documents[query], beams.score[query])
+                for d in row
+                if d >= 0
+            }
             expected = brute(ids, logits, allowed[query], query, renormalize)
             assert set(found) <= set(expected)
             for document, score in found.items():
                 np.testing.assert_allclose(score, expected[document], rtol=1e-5)  # f32 sums
             if len({tuple(ids.tokens[row]) for row in expected}) <= WIDTH:
-                assert set(found) == set(expected)  # no hypothesis was wasted on a prefix without an allowed document
+                # no hypothesis was wasted on a prefix without an allowed document
+                assert set(found) == set(expected)
             assert (beams.leaf[query] >= 0).sum() <= max(len(expected), 0)
 
 
 def test_filters_of_few_documents_find_all_of_them():
     """The control of the above: with few allowed documents the beam is wide enough, so equality was asserted."""
-    ids = draw(0, 1)
+    draw(0, 1)
     allowed = np.random.default_rng(100).random(NUM) < 0.05
     assert 1 < allowed.sum() <= WIDTH
 
@@ -116,26 +135,33 @@ def test_excluding_is_keeping_the_rest(seed):
     rng = np.random.default_rng(seed)
     ids = draw(0, 3)
     index = trie.build(ids, documents_per_leaf=3)
-    rows = np.where(rng.random((BATCH, EXCLUDED)) < 0.2, -1, rng.choice(NUM // 4, (BATCH, EXCLUDED)))
+    rows = np.where(
+        rng.random((BATCH, EXCLUDED)) < 0.2, -1, rng.choice(NUM // 4, (BATCH, EXCLUDED))
+    )
     allowed = np.ones((BATCH, NUM), bool)
     for query in range(BATCH):
         allowed[query, rows[query][rows[query] >= 0]] = False
     logits = rng.normal(size=(LENGTH, BATCH, ALPHABET, ALPHABET)).astype(np.float32)
     one = find(_without(index, ids.tokens[np.maximum(rows, 0)], rows), logits, renormalize=True)
     other = find(filters.keep(index, allowed), logits, renormalize=True)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), one, other)  # f32 sums in another order
+    # f32 sums in another order
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), one, other)
 
 
 _without = jax.jit(filters.without)
 
 
-@pytest.mark.parametrize(("shared", "excluding"), [(True, False), (False, True), (None, True), (None, False)])
+@pytest.mark.parametrize(
+    ("shared", "excluding"), [(True, False), (False, True), (None, True), (None, False)]
+)
 def test_counts_are_of_what_may_be_answered(shared, excluding):
     rng = np.random.default_rng(5)
     ids = draw(0, 3)
     index, allowed = trie.build(ids), np.ones((BATCH, NUM), bool)
     if shared is not None:
-        allowed = np.tile(rng.random((1 if shared else BATCH, NUM)) < 0.5, (BATCH if shared else 1, 1))
+        allowed = np.tile(
+            rng.random((1 if shared else BATCH, NUM)) < 0.5, (BATCH if shared else 1, 1)
+        )
         index = filters.keep(index, allowed[0] if shared else allowed)
     if excluding:
         rows = rng.integers(-1, NUM, (BATCH, 40))
@@ -155,15 +181,23 @@ def test_nodes_of_tokens_are_found_by_walking():
     for form in FORMS.values():
         index = trie.build(ids, forms=(form,) * LENGTH)
         nodes = np.asarray(jax.jit(trie.Trie.walk)(index, ids.tokens))
-        assert (np.asarray(index.documents_of(jnp.asarray(nodes[:, -1])))[:, 0] == np.arange(NUM)).all()
+        assert (
+            np.asarray(index.documents_of(jnp.asarray(nodes[:, -1])))[:, 0] == np.arange(NUM)
+        ).all()
         for t in range(LENGTH):
             _, expected = np.unique(ids.tokens[:, : t + 1], axis=0, return_inverse=True)
             assert (nodes[:, t] == expected.reshape(-1)).all()
         paths = nodes
         tokens = np.random.default_rng(2).integers(0, ALPHABET, (500, LENGTH))
         nodes = np.asarray(index.walk(jnp.asarray(tokens)))
-        known = {tuple(row[: t + 1]): node for row, path in zip(ids.tokens.tolist(), paths) for t, node in enumerate(path)}
-        assert nodes.tolist() == [[known.get(tuple(row[: t + 1]), -1) for t in range(LENGTH)] for row in tokens.tolist()]
+        known = {
+            tuple(row[: t + 1]): node
+            for row, path in zip(ids.tokens.tolist(), paths)
+            for t, node in enumerate(path)
+        }
+        assert nodes.tolist() == [
+            [known.get(tuple(row[: t + 1]), -1) for t in range(LENGTH)] for row in tokens.tolist()
+        ]
         assert (nodes[:, 0] >= 0).any() and (nodes[:, 0] < 0).any()
 
 

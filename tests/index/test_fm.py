@@ -3,12 +3,13 @@
 import functools
 import math
 
-import numpy as np
-import pytest
-from hypothesis import example, given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from zoo import records
 from zoo.index import fm, suffixes, wavelet
 from zoo.search import beam
@@ -17,7 +18,13 @@ ALPHABET, LENGTH, BATCH = 6, 3, 2  # few tokens, so that n-grams repeat
 PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
 
 documents = st.lists(st.lists(st.integers(1, ALPHABET - 1), max_size=12), min_size=1, max_size=6)
-ODD = [[[1] * 12, [], [1]], [[]], [[2]], [[], [], [3, 3]], [[1, 2, 1, 2, 1, 2], [1, 2, 1, 2], [1, 2, 1, 2, 1, 2]]]
+ODD = [
+    [[1] * 12, [], [1]],
+    [[]],
+    [[2]],
+    [[], [], [3, 3]],
+    [[1, 2, 1, 2, 1, 2], [1, 2, 1, 2], [1, 2, 1, 2, 1, 2]],
+]
 
 
 def for_every_corpus(test):
@@ -34,15 +41,24 @@ def build(corpus, **options):
 def occurrences(corpus, ngram):
     """[(document, place after the n-gram)]."""
     n = len(ngram)
-    return [(d, i + n) for d, row in enumerate(corpus) for i in range(len(row) - n + 1) if list(row[i : i + n]) == list(ngram)]
+    return [
+        (d, i + n)
+        for d, row in enumerate(corpus)
+        for i in range(len(row) - n + 1)
+        if list(row[i : i + n]) == list(ngram)
+    ]
 
 
 def ngrams(corpus, length):
-    return sorted({tuple(row[i : i + length]) for row in corpus for i in range(len(row) - length + 1)})
+    return sorted(
+        {tuple(row[i : i + length]) for row in corpus for i in range(len(row) - length + 1)}
+    )
 
 
 def padded(names, length=LENGTH):
-    return np.array([[*name, *[0] * (length - len(name))] for name in names], np.int32).reshape(-1, length)
+    return np.array([[*name, *[0] * (length - len(name))] for name in names], np.int32).reshape(
+        -1, length
+    )
 
 
 # The parts.
@@ -75,13 +91,20 @@ def test_a_wavelet_matrix_reads_counts_and_sorts(sequence, alphabet):
     ordered = sorted(range(len(sequence)), key=lambda i: sequence[i])
     assert [ordered[i] for i in place.tolist()] == rows.tolist()  # stable
     where = np.array([0, len(sequence) // 2, len(sequence)])
-    expected = [[sum(s < c for s in sequence) + sequence[:p].count(c) for c in range(2 ** len(matrix.bits))] for p in where]
+    expected = [
+        [sum(s < c for s in sequence) + sequence[:p].count(c) for c in range(2 ** len(matrix.bits))]
+        for p in where
+    ]
     assert FOLLOW_ALL(matrix, where).tolist() == expected
     ends = jnp.broadcast_to(where[:, None], (3, 11))
-    assert FOLLOW(matrix, jnp.broadcast_to(jnp.arange(11), (3, 11)), ends).tolist() == [row[:11] for row in expected]
+    assert FOLLOW(matrix, jnp.broadcast_to(jnp.arange(11), (3, 11)), ends).tolist() == [
+        row[:11] for row in expected
+    ]
 
 
-READ, FOLLOW, FOLLOW_ALL = (jax.jit(f) for f in (wavelet.Wavelet.read, wavelet.Wavelet.follow, wavelet.Wavelet.follow_all))
+READ, FOLLOW, FOLLOW_ALL = (
+    jax.jit(f) for f in (wavelet.Wavelet.read, wavelet.Wavelet.follow, wavelet.Wavelet.follow_all)
+)
 
 
 # The index.
@@ -110,7 +133,9 @@ def test_children_are_what_follows_in_some_document(corpus):
     children = CHILDREN(index, index.find(padded(asked)))
     width = np.asarray(children[..., 1] - children[..., 0])
     for name, found in zip(asked, width.tolist()):
-        assert found == [len(occurrences(corpus, [*name, token])) if token else 0 for token in range(ALPHABET)]
+        assert found == [
+            len(occurrences(corpus, [*name, token])) if token else 0 for token in range(ALPHABET)
+        ]
 
 
 CHILDREN = jax.jit(fm.FMIndex.children)
@@ -118,7 +143,9 @@ CHILDREN = jax.jit(fm.FMIndex.children)
 
 def test_no_ngram_crosses_from_one_document_to_another():
     index = build([[1, 2], [3, 4], [], [5]])
-    assert index.count(np.array([[1, 2], [3, 4], [2, 3], [4, 5], [3, 2], [2, 1], [5, 1]])).tolist() == [1, 1, 0, 0, 0, 0, 0]
+    assert index.count(
+        np.array([[1, 2], [3, 4], [2, 3], [4, 5], [3, 2], [2, 1], [5, 1]])
+    ).tolist() == [1, 1, 0, 0, 0, 0, 0]
 
 
 def test_no_tokens_are_all_rows_and_pad_ends_an_ngram():
@@ -133,7 +160,9 @@ def test_a_corpus_over_many_rows_of_every_array_is_searched_through():
     index = build(corpus, alphabet=3000)
     asked = [tuple(row[i : i + 3]) for row in corpus for i in range(0, len(row) - 3, 100)]
     found = index.locate(index.find(padded(asked)), most=4)
-    for name, count, document, end in zip(asked, index.count(padded(asked)).tolist(), found.document.tolist(), found.end.tolist()):
+    for name, count, document, end in zip(
+        asked, index.count(padded(asked)).tolist(), found.document.tolist(), found.end.tolist()
+    ):
         expected = occurrences(corpus, name)
         assert count == len(expected)
         assert set(zip(document[:count], end[:count])) <= set(expected)
@@ -142,8 +171,16 @@ def test_a_corpus_over_many_rows_of_every_array_is_searched_through():
 @pytest.mark.parametrize(
     ("tokens", "starts", "message"),
     [
-        ([1, 2, 0], [0, 1, 3], "document 1 has the token 0 at place 1; expected tokens from 1 to 5"),
-        ([1, 2, 6], [0, 1, 1, 3], "document 2 has the token 6 at place 1; expected tokens from 1 to 5"),
+        (
+            [1, 2, 0],
+            [0, 1, 3],
+            "document 1 has the token 0 at place 1; expected tokens from 1 to 5",
+        ),
+        (
+            [1, 2, 6],
+            [0, 1, 1, 3],
+            "document 2 has the token 6 at place 1; expected tokens from 1 to 5",
+        ),
         ([1.0, 2.0], [0, 2], "expected integer tokens"),
         ([1, 2], [0, 1], "expected starts of one document or more that rise from 0 to 2"),
         ([1, 2], [0, 2, 1, 2], "rise from 0 to 2"),
@@ -152,14 +189,20 @@ def test_a_corpus_over_many_rows_of_every_array_is_searched_through():
 )
 def test_build_says_what_is_wrong_and_with_which_document(tokens, starts, message):
     with pytest.raises(records.DataError, match=message):
-        fm.build(np.array(tokens, int if not tokens or isinstance(tokens[0], int) else float), np.array(starts), alphabet=ALPHABET)
+        fm.build(
+            np.array(tokens, int if not tokens or isinstance(tokens[0], int) else float),
+            np.array(starts),
+            alphabet=ALPHABET,
+        )
 
 
 # The search.
 
 
 def row_of(prefix):
-    return sum(ALPHABET**t for t in range(len(prefix))) + sum(token * ALPHABET**i for i, token in enumerate(prefix[::-1]))
+    return sum(ALPHABET**t for t in range(len(prefix))) + sum(
+        token * ALPHABET**i for i, token in enumerate(prefix[::-1])
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("width", "length", "renormalize"))
@@ -171,7 +214,14 @@ def search(tables, index, *, width, renormalize, length=LENGTH):
         row = code + sum(ALPHABET**i for i in range(t))
         return jnp.take_along_axis(tables, row[..., None], axis=1), code
 
-    return beam.beam_search(step, jnp.zeros((len(tables), 1), jnp.int32), index, width=width, length=length, renormalize=renormalize)
+    return beam.beam_search(
+        step,
+        jnp.zeros((len(tables), 1), jnp.int32),
+        index,
+        width=width,
+        length=length,
+        renormalize=renormalize,
+    )
 
 
 def brute_force(table, corpus, renormalize):
@@ -180,7 +230,11 @@ def brute_force(table, corpus, renormalize):
     for n in range(1, LENGTH + 1):
         for name in ngrams(corpus, n):
             logits = np.asarray(table[row_of(name[:-1])], np.float64)
-            among = [other[-1] for other in ngrams(corpus, n) if other[:-1] == name[:-1]] if renormalize else slice(None)
+            among = (
+                [other[-1] for other in ngrams(corpus, n) if other[:-1] == name[:-1]]
+                if renormalize
+                else slice(None)
+            )
             mass = np.exp(logits[among]).sum()
             if name[:-1] in scores and mass > 0 and logits[name[-1]] > -math.inf:
                 scores[name] = scores[name[:-1]] + logits[name[-1]] - math.log(mass)
@@ -189,10 +243,14 @@ def brute_force(table, corpus, renormalize):
 
 @pytest.mark.parametrize(("renormalize", "tested"), [(False, 2), (True, 2), (False, fm.TESTED)])
 @settings(max_examples=25)
-@given(corpus=documents, seed=st.integers(0, 2**32 - 1), dead_share=st.sampled_from([0.0, 0.3, 1.0]))
+@given(
+    corpus=documents, seed=st.integers(0, 2**32 - 1), dead_share=st.sampled_from([0.0, 0.3, 1.0])
+)
 @example(corpus=[[1, 2], [3]], seed=0, dead_share=0.0)  # nothing is as long as asked for
 @example(corpus=[[1] * 12, []], seed=0, dead_share=0.0)
-def test_a_wide_beam_equals_brute_force_over_all_ngrams(renormalize, tested, corpus, seed, dead_share):
+def test_a_wide_beam_equals_brute_force_over_all_ngrams(
+    renormalize, tested, corpus, seed, dead_share
+):
     rng = np.random.default_rng(seed)
     tables = rng.normal(size=(BATCH, PREFIXES, ALPHABET)).astype(np.float32)
     tables = np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
@@ -203,27 +261,48 @@ def test_a_wide_beam_equals_brute_force_over_all_ngrams(renormalize, tested, cor
         alive = np.asarray(beams.score[query]) > -np.inf
         found = [tuple(row) for row in beams.token[query, alive].tolist()]
         assert sorted(found) == sorted(expected)
-        np.testing.assert_allclose(beams.score[query, alive], [expected[name] for name in found], atol=1e-5)  # f32 sums of 3 terms
+        # f32 sums of 3 terms
+        np.testing.assert_allclose(
+            beams.score[query, alive], [expected[name] for name in found], atol=1e-5
+        )
         assert (np.diff(np.asarray(beams.score[query, alive])) <= 0).all()
         lo = index.find(beams.token[query])[:, 0]
         assert (np.asarray(beams.leaf[query]) == np.where(alive, lo, beam.NO_LEAF)).all()
 
 
-@pytest.mark.parametrize(("tested", "width", "renormalize"), [(1, 1, False), (4, 3, False), (16, 20, False), (64, 3, False), (2, 3, True)])
+@pytest.mark.parametrize(
+    ("tested", "width", "renormalize"),
+    [(1, 1, False), (4, 3, False), (16, 20, False), (64, 3, False), (2, 3, True)],
+)
 @settings(max_examples=20)
-@given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([None, 2.0, 0.0]), dead_share=st.sampled_from([0.0, 0.9]))
-def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(tested, width, renormalize, seed, levels, dead_share):
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    levels=st.sampled_from([None, 2.0, 0.0]),
+    dead_share=st.sampled_from([0.0, 0.9]),
+)
+def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(
+    tested, width, renormalize, seed, levels, dead_share
+):
     alphabet, places = 40, 43  # more logits than tokens
     rng = np.random.default_rng(seed)
-    corpus = [(1 + rng.geometric(0.1, size) % (alphabet - 1)).tolist() for size in rng.integers(0, 60, 8)]
+    corpus = [
+        (1 + rng.geometric(0.1, size) % (alphabet - 1)).tolist() for size in rng.integers(0, 60, 8)
+    ]
     index = build(corpus, alphabet=alphabet, tested=tested)
-    names = [(), *sorted(ngrams(corpus, 1) + ngrams(corpus, 2), key=lambda name: rng.random()), (), ()][:5]
+    names = [
+        (),
+        *sorted(ngrams(corpus, 1) + ngrams(corpus, 2), key=lambda name: rng.random()),
+        (),
+        (),
+    ][:5]
     names += [()] * (5 - len(names))
     node = index.find(padded(names, 2))[None].repeat(BATCH, axis=0)
     logits = rng.normal(size=(BATCH, len(names), places))
     logits = np.round(logits * levels) if levels is not None else logits  # ties: many, or all
     logits = np.where(rng.random(logits.shape) < dead_share, -np.inf, logits).astype(np.float32)
-    score = np.where(rng.random((BATCH, len(names))) < 0.2, -np.inf, rng.integers(-3, 1, (BATCH, len(names)))).astype(np.float32)
+    score = np.where(
+        rng.random((BATCH, len(names))) < 0.2, -np.inf, rng.integers(-3, 1, (BATCH, len(names)))
+    ).astype(np.float32)
     found, expected, gain = both(index, node, score, logits, width=width, renormalize=renormalize)
     for query in range(BATCH):
         rows, wanted = (alive_rows(answer, query) for answer in (found, expected))
@@ -233,7 +312,9 @@ def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(tested, wi
         # another sum over the legal tokens differs in the last bit, and so may the order of ties
         np.testing.assert_allclose(np.sort(rows[:, 0]), np.sort(wanted[:, 0]), atol=1e-5)
         for total, token, lo, hi, parent in rows:
-            assert total == pytest.approx(score[query, int(parent)] + float(gain[query, int(parent), int(token)]), abs=1e-5)
+            assert total == pytest.approx(
+                score[query, int(parent)] + float(gain[query, int(parent), int(token)]), abs=1e-5
+            )
             assert index.extend(node[query, int(parent)], jnp.int32(token)).tolist() == [lo, hi]
 
 
@@ -250,7 +331,10 @@ def both(index, node, score, logits, *, width, renormalize):
 
 def alive_rows(answer, query):
     """f64[W', 5] score, token, node and parent of the children that exist."""
-    columns = [np.asarray(field[query], np.float64).reshape(len(answer.score[query]), -1) for field in answer]
+    columns = [
+        np.asarray(field[query], np.float64).reshape(len(answer.score[query]), -1)
+        for field in answer
+    ]
     return np.concatenate(columns, axis=1)[np.asarray(answer.score[query]) > -np.inf]
 
 
@@ -261,7 +345,9 @@ def test_search_traces_once_for_corpora_of_one_size_class():
     def find(index):
         traced.append(len(traced))
         step = lambda t, token, cache: (jnp.zeros((1, token.shape[1], ALPHABET)), cache)
-        return beam.beam_search(step, jnp.zeros((1, 1)), index, width=4, length=2, renormalize=False)
+        return beam.beam_search(
+            step, jnp.zeros((1, 1)), index, width=4, length=2, renormalize=False
+        )
 
     for corpus in ([[1, 2], [3, 4]], [[5, 1, 2, 5]], [[2, 3], [], [4, 4, 4]]):
         found = find(build(corpus))
@@ -272,6 +358,9 @@ def test_search_traces_once_for_corpora_of_one_size_class():
 
 def test_too_few_logits_are_refused():
     index = build([[1, 2]])
-    for method in (index.expand, functools.partial(index.choose, score=jnp.zeros((1, 1)), width=1, renormalize=False)):
+    for method in (
+        index.expand,
+        functools.partial(index.choose, score=jnp.zeros((1, 1)), width=1, renormalize=False),
+    ):
         with pytest.raises(ValueError, match="expected logits over 6 tokens or more, got 5"):
             method(0, index.start(1), logits=jnp.zeros((1, 1, 5)))

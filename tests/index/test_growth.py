@@ -2,12 +2,13 @@
 
 import dataclasses
 
-import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import filters, growth, trie
 from zoo.search import beam
@@ -39,7 +40,12 @@ def assert_same(found, tokens, rows, per_leaf):
         assert sorted(documents[first:end]) == sorted(rows[places[first:end]])
 
 
-@given(seed=st.integers(0, 2**32 - 1), num=st.integers(1, 20), new=st.integers(1, 10), per_leaf=st.sampled_from([1, 3]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num=st.integers(1, 20),
+    new=st.integers(1, 10),
+    per_leaf=st.sampled_from([1, 3]),
+)
 @settings(max_examples=25)
 def test_adding_equals_building_with_what_is_added(seed, num, new, per_leaf):
     rng = np.random.default_rng(seed)
@@ -59,10 +65,18 @@ def renumbered(index, rows):
     """The trie with document n called rows[n]."""
     documents = np.asarray(index.documents)
     real = np.arange(len(documents)) < len(rows)
-    return dataclasses.replace(index, documents=jnp.asarray(np.where(real, rows[np.where(real, documents, 0)], 0), jnp.int32))
+    return dataclasses.replace(
+        index,
+        documents=jnp.asarray(np.where(real, rows[np.where(real, documents, 0)], 0), jnp.int32),
+    )
 
 
-@given(seed=st.integers(0, 2**32 - 1), num=st.integers(2, 20), gone=st.integers(1, 19), per_leaf=st.sampled_from([1, 3]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    num=st.integers(2, 20),
+    gone=st.integers(1, 19),
+    per_leaf=st.sampled_from([1, 3]),
+)
 @settings(max_examples=25)
 def test_removing_equals_building_without_what_is_removed(seed, num, gone, per_leaf):
     rng = np.random.default_rng(seed)
@@ -79,7 +93,9 @@ def test_removing_equals_building_without_what_is_removed(seed, num, gone, per_l
 
 def large(seed, num=3000, alphabet=300):
     rng = np.random.default_rng(seed)
-    return docids.build(rng.permutation(np.unique(rng.integers(1, alphabet, (num, LENGTH)), axis=0)), alphabet)
+    return docids.build(
+        rng.permutation(np.unique(rng.integers(1, alphabet, (num, LENGTH)), axis=0)), alphabet
+    )
 
 
 def test_a_day_of_changes_meets_the_program_that_is_compiled():
@@ -89,16 +105,27 @@ def test_a_day_of_changes_meets_the_program_that_is_compiled():
     def find(index, logits):
         traced.append(None)
         step = lambda t, token, cache: (logits[t][:, : token.shape[1]], cache)
-        return beam.beam_search(step, jnp.zeros((1, 1)), index, width=8, length=LENGTH, renormalize=False)
+        return beam.beam_search(
+            step, jnp.zeros((1, 1)), index, width=8, length=LENGTH, renormalize=False
+        )
 
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(LENGTH, 1, 8, 300)), jnp.float32)
     ids = large(0)
     index = trie.build(docids.Docids(ids.tokens[:2900], 300))
     find(index, logits)
-    changed = growth.add(growth.remove(index, np.arange(50)), docids.Docids(ids.tokens[2900:2950], 300), np.arange(2900, 2950))
+    changed = growth.add(
+        growth.remove(index, np.arange(50)),
+        docids.Docids(ids.tokens[2900:2950], 300),
+        np.arange(2900, 2950),
+    )
     found = find(changed, logits)
     assert len(traced) == 1
-    same = find(renumbered(trie.build(docids.Docids(ids.tokens[50:2950], 300), like=index), np.arange(50, 2950)), logits)
+    same = find(
+        renumbered(
+            trie.build(docids.Docids(ids.tokens[50:2950], 300), like=index), np.arange(50, 2950)
+        ),
+        logits,
+    )
     jax.tree.map(np.testing.assert_array_equal, found, same)
 
 
@@ -107,7 +134,11 @@ def test_what_cannot_be_added_or_removed_is_refused():
     add = lambda tokens, rows: growth.add(index, docids.build(np.array(tokens), 5), np.array(rows))
     for tokens, rows, match in [
         ([[1, 2, 0]], [3], r"document 3 is called \[1, 2, 0\], which is taken"),
-        ([[3, 1, 1], [1, 2, 4]], [3, 4], r"identifier 1, \[1, 2, 4\], begins one of the trie or is begun by it"),
+        (
+            [[3, 1, 1], [1, 2, 4]],
+            [3, 4],
+            r"identifier 1, \[1, 2, 4\], begins one of the trie or is begun by it",
+        ),
         ([[1, 3, 0]], [3], "begins one of the trie"),
         ([[1, 0, 0]], [3], "begins one of the trie"),
         ([[3, 1, 1]], [0], "document 0 is in the trie already"),

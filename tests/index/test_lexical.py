@@ -34,14 +34,19 @@ def test_the_hand_example():
     state = lexical.build(["ax bx cx", "ax ax dx", "ex fx"], k1=0.9, b=0.4)
     documents, scores = lexical.search(state, ["ax"], 3)
     np.testing.assert_array_equal(documents, [[1, 0, -1]])
-    np.testing.assert_allclose(scores, [[0.31918752, 0.24164711, -np.inf]], rtol=1e-6)  # 32-bit floats
+    # 32-bit floats
+    np.testing.assert_allclose(scores, [[0.31918752, 0.24164711, -np.inf]], rtol=1e-6)
 
 
 LETTERS = st.lists(st.sampled_from("ax bx cx dx ex the of".split()), max_size=6).map(" ".join)
 
 
 @hypothesis.given(
-    st.lists(LETTERS, min_size=1, max_size=7), st.lists(LETTERS, max_size=3), st.integers(1, 10), st.floats(0, 3), st.floats(0, 1)
+    st.lists(LETTERS, min_size=1, max_size=7),
+    st.lists(LETTERS, max_size=3),
+    st.integers(1, 10),
+    st.floats(0, 3),
+    st.floats(0, 1),
 )
 @hypothesis.settings(max_examples=60)
 def test_search_equals_the_formula(texts, queries, k, k1, b):
@@ -74,9 +79,14 @@ def test_a_query_of_unknown_or_stop_words_has_no_answer():
 def test_the_state_is_arrays_and_text_and_names_its_settings():
     state = lexical.build(["Joining paths", "other"], k1=1.2, b=0.75)
     assert {type(value) for value in state.values()} == {np.ndarray, str}
-    assert not any(value.dtype == object for value in state.values() if isinstance(value, np.ndarray))
+    assert not any(
+        value.dtype == object for value in state.values() if isinstance(value, np.ndarray)
+    )
     assert json.loads(state["settings"]) == {"k1": 1.2, "b": 0.75, **lexical.WORDS}
-    changed = {**state, "settings": json.dumps({"k1": 1.2, "b": 0.75, **lexical.WORDS, "stemmer": "german"})}
+    changed = {
+        **state,
+        "settings": json.dumps({"k1": 1.2, "b": 0.75, **lexical.WORDS, "stemmer": "german"}),
+    }
     with pytest.raises(records.DataError, match="fit it again"):
         lexical.search(changed, ["path"], 1)
 
@@ -98,25 +108,36 @@ def test_texts_without_words_are_refused():
 def hits(collection, k1, b):
     """Share of test queries with a relevant document at rank 1, and within rank 10."""
     queries, qrels = collection.split("test")
-    documents, _ = lexical.search(lexical.build(collection.corpus.contents(), k1=k1, b=b), queries.texts, 10)
+    documents, _ = lexical.search(
+        lexical.build(collection.corpus.contents(), k1=k1, b=b), queries.texts, 10
+    )
     relevant = [
-        [document >= 0 and qrels.grades[query].get(collection.corpus.ids[document], 0) > 0 for document in row]
+        [
+            document >= 0 and qrels.grades[query].get(collection.corpus.ids[document], 0) > 0
+            for document in row
+        ]
         for query, row in zip(queries.ids, documents)
     ]
     return np.mean([row[0] for row in relevant]), np.mean([any(row) for row in relevant])
 
 
 def test_bm25_is_neither_trivial_nor_hopeless_on_the_documentation():
-    at_1, at_10 = hits(pydocs.build(), 0.9, 0.4)  # about 2 s: a whole collection is built and searched
+    # about 2 s: a whole collection is built and searched
+    at_1, at_10 = hits(pydocs.build(), 0.9, 0.4)
     assert 0.2 < at_1 < 0.4
     assert 0.5 < at_10 < 0.7
 
 
 @pytest.mark.parametrize(
     ("name", "k1", "b", "at_1", "at_10"),
-    [("tldr", 1.5, 0.75, 0.3871, 0.6353), ("tldr", 0.9, 0.4, 0.4053, 0.6539), ("cranfield", 1.5, 0.75, 0.3244, 0.8622)],
+    [
+        ("tldr", 1.5, 0.75, 0.3871, 0.6353),
+        ("tldr", 0.9, 0.4, 0.4053, 0.6539),
+        ("cranfield", 1.5, 0.75, 0.3244, 0.8622),
+    ],
 )
 def test_measured_rows_of_public_collections_are_reproduced(shared, name, k1, b, at_1, at_10):
     collection = files.read_beir(shared / "data/search" / name, empty="drop")
-    # 4,895 or 225 queries: other rules for ties and for cranfield's two empty documents may move a few of them
+    # 4,895 or 225 queries: other rules for ties and for cranfield's two empty documents may move a
+    # few of them
     np.testing.assert_allclose(hits(collection, k1, b), (at_1, at_10), atol=0.005)

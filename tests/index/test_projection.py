@@ -2,11 +2,11 @@
 
 import functools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jax
-import jax.numpy as jnp
 from zoo.docids import docids
 from zoo.index import filters, levels, projection, trie
 from zoo.search import automaton, beam
@@ -17,7 +17,9 @@ D, BATCH, WIDTH = 8, 3, 12
 def wide(num=4000, alphabet=20_000, skewed=True):
     """Two tokens of a wide alphabet; some first tokens have thousands of children, most have few."""
     rng = np.random.default_rng(0)
-    first = 1 + (rng.zipf(1.3, size=4 * num) if skewed else rng.integers(0, alphabet - 1, 4 * num)) % (alphabet - 1)
+    first = 1 + (
+        rng.zipf(1.3, size=4 * num) if skewed else rng.integers(0, alphabet - 1, 4 * num)
+    ) % (alphabet - 1)
     tokens = np.unique(np.stack([first, rng.integers(1, alphabet, 4 * num)], axis=1), axis=0)
     return docids.build(rng.permutation(tokens)[:num], alphabet)
 
@@ -29,12 +31,16 @@ def find(index, hidden, kernels, *, lazy, length, width=WIDTH, renormalize):
         logits = projection.Projection(x, kernels[t])
         return logits if lazy else projection.dense(logits), cache
 
-    return beam.beam_search(step, jnp.zeros((BATCH, 1)), index, width=width, length=length, renormalize=renormalize)
+    return beam.beam_search(
+        step, jnp.zeros((BATCH, 1)), index, width=width, length=length, renormalize=renormalize
+    )
 
 
 def draw(length, alphabet):
     rng = np.random.default_rng(1)
-    return jnp.asarray(rng.normal(size=(length, BATCH, 1, D)), jnp.float32), jnp.asarray(rng.normal(size=(length, D, alphabet)), jnp.float32)
+    return jnp.asarray(rng.normal(size=(length, BATCH, 1, D)), jnp.float32), jnp.asarray(
+        rng.normal(size=(length, D, alphabet)), jnp.float32
+    )
 
 
 def assert_same(one, other):
@@ -46,12 +52,22 @@ def assert_same(one, other):
 @pytest.mark.parametrize(("skewed", "renormalize"), [(False, False), (True, True), (True, False)])
 def test_reading_what_is_needed_changes_no_answer(skewed, renormalize):
     ids = wide(skewed=skewed)
-    forms = [levels.Form(ids.alphabet - 1, light, light < 4000, 1, -(-(ids.alphabet - 1) // 32), "int32") for light in (1, 20)]
+    forms = [
+        levels.Form(ids.alphabet - 1, light, light < 4000, 1, -(-(ids.alphabet - 1) // 32), "int32")
+        for light in (1, 20)
+    ]
     index = trie.build(ids, forms=tuple(forms) if skewed else None)
     assert [level.form.heavy for level in index.levels] == [skewed, skewed]
-    assert not skewed or len(index.levels[1].rows) < 1000 and int(np.diff(levels.first_children(index.levels[1], 100)).max()) > 100
+    assert (
+        not skewed
+        or len(index.levels[1].rows) < 1000
+        and int(np.diff(levels.first_children(index.levels[1], 100)).max()) > 100
+    )
     hidden, kernels = draw(2, ids.alphabet)
-    lazy, computed = (find(index, hidden, kernels, lazy=lazy, length=2, renormalize=renormalize) for lazy in (True, False))
+    lazy, computed = (
+        find(index, hidden, kernels, lazy=lazy, length=2, renormalize=renormalize)
+        for lazy in (True, False)
+    )
     assert_same(lazy, computed)
     assert (np.asarray(lazy.leaf) >= 0).all()
 
@@ -67,14 +83,18 @@ def test_atomic_identifiers_are_the_largest_inner_products(num, renormalize):
         best = np.argsort(-logits[query, 1:], kind="stable")[:WIDTH]
         np.testing.assert_array_equal(index.documents_of(found.leaf)[query, :, 0], best)
         norm = np.logaddexp.reduce(logits[query, 1:] if renormalize else logits[query])
-        np.testing.assert_allclose(found.score[query], logits[query, 1:][best] - norm, rtol=1e-4)  # f32 sums over 2e4 tokens
+        # f32 sums over 2e4 tokens
+        np.testing.assert_allclose(found.score[query], logits[query, 1:][best] - norm, rtol=1e-4)
 
 
 def test_filters_hold_over_blocks():
     index = trie.build(docids.atomic(20_011))
     allowed = np.random.default_rng(2).random((BATCH, 20_011)) < 0.3
     hidden, kernels = draw(1, 20_012)
-    lazy, computed = (find(filters.keep(index, allowed), hidden, kernels, lazy=lazy, length=1, renormalize=True) for lazy in (True, False))
+    lazy, computed = (
+        find(filters.keep(index, allowed), hidden, kernels, lazy=lazy, length=1, renormalize=True)
+        for lazy in (True, False)
+    )
     assert_same(lazy, computed)
     rows = np.asarray(index.documents_of(lazy.leaf))[..., 0]
     assert all(allowed[query, rows[query]].all() for query in range(BATCH))
@@ -82,7 +102,10 @@ def test_filters_hold_over_blocks():
 
 def test_a_search_without_a_constraint_may_read_late_too():
     hidden, kernels = draw(2, 9000)
-    lazy, computed = (find(automaton.Free(), hidden, kernels, lazy=lazy, length=2, renormalize=False) for lazy in (True, False))
+    lazy, computed = (
+        find(automaton.Free(), hidden, kernels, lazy=lazy, length=2, renormalize=False)
+        for lazy in (True, False)
+    )
     assert_same(lazy, computed)
 
 
@@ -92,7 +115,9 @@ def test_nothing_of_the_size_of_the_alphabet_is_written():
     index, (hidden, kernels) = trie.build(docids.atomic(num)), draw(1, num + 1)
     size = {}
     for lazy in (True, False):
-        program = find.lower(index, hidden, kernels, lazy=lazy, length=1, renormalize=False).compile()
+        program = find.lower(
+            index, hidden, kernels, lazy=lazy, length=1, renormalize=False
+        ).compile()
         size[lazy] = program.memory_analysis().temp_size_in_bytes
     assert size[False] > BATCH * num * 4  # the control
     assert size[True] < BATCH * num * 4 / 2
@@ -101,6 +126,10 @@ def test_nothing_of_the_size_of_the_alphabet_is_written():
 def test_levels_of_few_children_read_those_alone():
     logits = projection.Projection(jnp.ones((1, 2, D)), jnp.arange(D * 50.0).reshape(D, 50) / 100)
     token = jnp.array([[[3, 4, 0], [49, 0, 1]]])
-    np.testing.assert_allclose(logits.read(token), jnp.take_along_axis(projection.dense(logits), token, axis=2), rtol=1e-6)
-    np.testing.assert_allclose(logits.normaliser(), jax.nn.logsumexp(projection.dense(logits), axis=2), rtol=1e-6)
+    np.testing.assert_allclose(
+        logits.read(token), jnp.take_along_axis(projection.dense(logits), token, axis=2), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        logits.normaliser(), jax.nn.logsumexp(projection.dense(logits), axis=2), rtol=1e-6
+    )
     assert levels.BLOCK * 2 < projection.BLOCK

@@ -2,11 +2,11 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jax
-import jax.numpy as jnp
 from zoo.docids import docids
 from zoo.index import filters, store, trie
 from zoo.search import beam
@@ -19,13 +19,17 @@ def draw(seed=0, num=20_000):
     weight = 1 / np.arange(1, ALPHABET)
     tokens = 1 + rng.choice(ALPHABET - 1, size=(num, LENGTH), p=weight / weight.sum())
     tokens = rng.permutation(np.unique(tokens, axis=0))
-    return docids.Docids(np.ascontiguousarray(np.concatenate([tokens, tokens[:50]]), np.int32), ALPHABET)
+    return docids.Docids(
+        np.ascontiguousarray(np.concatenate([tokens, tokens[:50]]), np.int32), ALPHABET
+    )
 
 
 @jax.jit
 def find(index, logits):
     step = lambda t, token, cache: (logits[t][:, : token.shape[1]], cache)
-    beams = beam.beam_search(step, jnp.zeros((2, 1)), index, width=8, length=LENGTH, renormalize=False)
+    beams = beam.beam_search(
+        step, jnp.zeros((2, 1)), index, width=8, length=LENGTH, renormalize=False
+    )
     return beams, index.documents_of(beams.leaf)
 
 
@@ -78,7 +82,9 @@ def test_a_trie_over_eight_devices_answers_as_on_one():
     seen = jax.tree.map(lambda x: jnp.asarray(np.tile(x, (2, 1))), np.array([3, 4, -1]))
     rows = jnp.asarray(seen)
     tokens = jnp.asarray(draw().tokens)[jnp.maximum(rows, 0)]
-    one, other = (find(jax.jit(filters.without)(each, tokens, rows), LOGITS) for each in (spread, index))
+    one, other = (
+        find(jax.jit(filters.without)(each, tokens, rows), LOGITS) for each in (spread, index)
+    )
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
@@ -97,4 +103,9 @@ def test_an_axis_that_the_mesh_lacks_is_refused():
 def _bytes(index, device=None):
     if device is None:
         return sum(leaf.nbytes for leaf in jax.tree.leaves(index))
-    return sum(s.data.nbytes for leaf in jax.tree.leaves(index) for s in leaf.addressable_shards if s.device == device)
+    return sum(
+        s.data.nbytes
+        for leaf in jax.tree.leaves(index)
+        for s in leaf.addressable_shards
+        if s.device == device
+    )

@@ -2,23 +2,31 @@
 
 import functools
 
-import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from zoo.index import topk
 
 top_k = jax.jit(topk.top_k, static_argnames="k")
 
 
-@pytest.mark.parametrize(("length", "k"), [(999, 3), (1000, 1), (4096, 7), (50, 50), (257, 2), (100, 30)])
-@given(seed=st.integers(0, 2**32 - 1), levels=st.sampled_from([1, 2, 20, 10**6]), dead=st.sampled_from([0.0, 0.5, 0.999, 1.0]))
+@pytest.mark.parametrize(
+    ("length", "k"), [(999, 3), (1000, 1), (4096, 7), (50, 50), (257, 2), (100, 30)]
+)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    levels=st.sampled_from([1, 2, 20, 10**6]),
+    dead=st.sampled_from([0.0, 0.5, 0.999, 1.0]),
+)
 @settings(max_examples=40)
 def test_values_and_places_equal_those_of_a_stable_sort(length, k, seed, levels, dead):
     rng = np.random.default_rng(seed)
-    score = rng.integers(-levels, levels, (3, length)).astype(np.float32)  # few levels: ties within and across chunks
+    # few levels: ties within and across chunks
+    score = rng.integers(-levels, levels, (3, length)).astype(np.float32)
     score = np.where(rng.random(score.shape) < dead, -np.inf, score)
     value, place = top_k(score, k)
     expected = np.argsort(-score, axis=1, kind="stable")[:, :k]
@@ -27,7 +35,9 @@ def test_values_and_places_equal_those_of_a_stable_sort(length, k, seed, levels,
 
 
 def test_the_parameters_above_take_both_ways():
-    assert [topk.chunk_of(length, k) for length, k in [(999, 3), (4096, 7), (50, 50), (100, 30)]] == [16, 32, 1, 1]
+    assert [
+        topk.chunk_of(length, k) for length, k in [(999, 3), (4096, 7), (50, 50), (100, 30)]
+    ] == [16, 32, 1, 1]
 
 
 def test_chunks_taken_out_of_order_break_ties_wrongly(monkeypatch):

@@ -1,12 +1,12 @@
 """The CSR trie against a trie of Python dictionaries."""
 
-
-import numpy as np
-import pytest
-from hypothesis import given, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import levels, trie
 
@@ -23,7 +23,13 @@ every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @st.composite
 def prefix_free_docids(draw):
     """At most ROWS identifiers of unequal length."""
-    drawn = draw(st.lists(st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH), min_size=1, max_size=ROWS))
+    drawn = draw(
+        st.lists(
+            st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH),
+            min_size=1,
+            max_size=ROWS,
+        )
+    )
     kept = []
     for name in map(tuple, drawn):
         if not any(a == b[: len(a)] for other in kept for a, b in ((name, other), (other, name))):
@@ -53,7 +59,9 @@ LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(1, 1, ALPHABET)), jnp
 
 def children(index, t, node):
     """[(token, score, child)] of one node."""
-    score, token, child = (np.asarray(x)[0, 0].tolist() for x in expand(index, t, jnp.array([[node]]), LOGITS))
+    score, token, child = (
+        np.asarray(x)[0, 0].tolist() for x in expand(index, t, jnp.array([[node]]), LOGITS)
+    )
     return [row for row in zip(token, score, child) if row[1] > -np.inf]
 
 
@@ -70,7 +78,8 @@ def test_children_of_every_node_equal_those_of_a_dictionary_trie(form, ids):
             for token, score, child in found:
                 assert score == (float(LOGITS[0, 0, token]) if token else 0.0)
                 below.append((child, expected[token]))
-        assert [node for node, _ in below] == list(range(len(below)))  # lexicographic numbers, each node once
+        # lexicographic numbers, each node once
+        assert [node for node, _ in below] == list(range(len(below)))
         level = below
 
 
@@ -80,7 +89,11 @@ def test_paths_from_root_to_leaf_are_the_identifiers_and_nothing_else(form, ids)
     index = build(ids, form)
     paths = {trie.ROOT: ()}
     for t in range(LENGTH):
-        paths = {child: (*path, token) for node, path in paths.items() for token, _, child in children(index, t, node)}
+        paths = {
+            child: (*path, token)
+            for node, path in paths.items()
+            for token, _, child in children(index, t, node)
+        }
     assert sorted(paths.values()) == sorted(map(tuple, ids.tokens.tolist()))
     leaves = jnp.array([*sorted(paths), *[-1] * (ROWS - len(paths))])
     documents = np.asarray(documents_of(index, leaves))
@@ -99,7 +112,8 @@ def test_fanout_is_the_largest_number_of_children_of_a_level(ids):
 
 
 def test_a_leaf_keeps_every_document_that_shares_its_identifier():
-    shared = docids.Docids(np.array([[2, 1], [1, 3], [2, 1], [1, 3], [1, 1], [2, 1]], np.int32), 4)  # not built: not unique
+    # not built: not unique
+    shared = docids.Docids(np.array([[2, 1], [1, 3], [2, 1], [1, 3], [1, 1], [2, 1]], np.int32), 4)
     index = trie.build(shared)
     assert index.documents_per_leaf == 3
     expected = [[4, -1, -1], [1, 3, -1], [0, 2, 5], [-1, -1, -1]]
@@ -113,17 +127,22 @@ counts = jax.jit(trie.Trie.counts, static_argnums=1)
 @every_form
 @given(prefix_free_docids(), st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=ROWS))
 def test_counts_are_of_documents_below_a_node_not_of_identifiers(form, ids, rows):
-    shared = docids.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)  # not built: several documents on a leaf
+    # not built: several documents on a leaf
+    shared = docids.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)
     index = build(shared, form)
     for t in range(LENGTH + 1):
         prefixes, expected = np.unique(shared.tokens[:, :t], axis=0, return_counts=True)
-        found = counts(index, t, jnp.arange(ROWS, dtype=jnp.int32))  # rows after the last node: any value
+        # rows after the last node: any value
+        found = counts(index, t, jnp.arange(ROWS, dtype=jnp.int32))
         assert found[: len(prefixes)].tolist() == expected.tolist()
 
 
 def test_an_atomic_trie_of_many_documents_is_one_level():
     index = trie.build(docids.atomic(100_000))
-    assert index.fanout == (100_000,) and index.levels[0].first(jnp.arange(2)).tolist() == [0, 100_000]
+    assert index.fanout == (100_000,) and index.levels[0].first(jnp.arange(2)).tolist() == [
+        0,
+        100_000,
+    ]
     assert index.documents[:100_000].tolist() == list(range(100_000))
     assert index.counts(0, jnp.array([0])).item() == 100_000
 
@@ -145,5 +164,7 @@ def test_tries_of_one_shape_trace_once():
         return index.expand(0, index.start(1), LOGITS)
 
     for token in (1, 2, 3):
-        assert first_level(trie.build(docids.build(np.array([[token]]), ALPHABET)))[1].item() == token
+        assert (
+            first_level(trie.build(docids.build(np.array([[token]]), ALPHABET)))[1].item() == token
+        )
     assert len(traces) == 1

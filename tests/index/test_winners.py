@@ -2,12 +2,13 @@
 
 import functools
 
-import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import levels, trie, winners
 from zoo.search import automaton, beam
@@ -36,13 +37,19 @@ def forms(name, alphabet, ended):
 @functools.partial(jax.jit, static_argnames=("t", "width", "renormalize"))
 def both_ways(index, t, node, score, logits, *, width, renormalize):
     chosen = index.choose(t, node, score, logits, width=width, renormalize=renormalize)
-    return chosen, beam.best_children(index, t, node, score, logits, width=width, renormalize=renormalize)
+    return chosen, beam.best_children(
+        index, t, node, score, logits, width=width, renormalize=renormalize
+    )
 
 
 def alive(found, query):
     """Columns of the hypotheses that are alive."""
     width = found.score.shape[1]
-    parent = jnp.broadcast_to(jnp.arange(width), found.score.shape) if found.parent is None else found.parent
+    parent = (
+        jnp.broadcast_to(jnp.arange(width), found.score.shape)
+        if found.parent is None
+        else found.parent
+    )
     rows = np.stack([np.asarray(x[query]) for x in (found.node, found.token, parent)])
     score = np.asarray(found.score[query])
     return rows[:, score > -np.inf], score[score > -np.inf]
@@ -50,7 +57,9 @@ def alive(found, query):
 
 @pytest.mark.parametrize("renormalize", [False, True])
 @pytest.mark.parametrize("form", ["chosen", "light", "heavy", "split", "two chunks"])
-@pytest.mark.parametrize(("alphabet", "skewed", "ended"), [(100, False, True), (300, True, False), (257, True, True)])
+@pytest.mark.parametrize(
+    ("alphabet", "skewed", "ended"), [(100, False, True), (300, True, False), (257, True, True)]
+)
 def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended, form, renormalize):
     ids = draw(alphabet, skewed, ended)
     index = trie.build(ids, forms=None if form == "chosen" else forms(form, alphabet, ended))
@@ -59,11 +68,21 @@ def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended,
         node, score = index.start(BATCH), jnp.zeros((BATCH, 1))
         for t in range(LENGTH):
             logits = rng.normal(size=(*node.shape, alphabet + 3)).astype(np.float32)
-            logits = np.where(rng.random(logits.shape) < 0.1, -np.inf, np.round(logits * grid) / grid if grid else logits)
-            chosen, ranked = both_ways(index, t, node, score, logits, width=17, renormalize=renormalize)
+            logits = np.where(
+                rng.random(logits.shape) < 0.1,
+                -np.inf,
+                np.round(logits * grid) / grid if grid else logits,
+            )
+            chosen, ranked = both_ways(
+                index, t, node, score, logits, width=17, renormalize=renormalize
+            )
             for query in range(BATCH):
-                (names, scores), (expected, expected_scores) = alive(chosen, query), alive(ranked, query)
-                np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)  # f32 sums in another order
+                (names, scores), (expected, expected_scores) = (
+                    alive(chosen, query),
+                    alive(ranked, query),
+                )
+                # f32 sums in another order
+                np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
                 if not grid:
                     np.testing.assert_array_equal(names, expected)
                 assert (np.diff(names[0]) > 0).all()  # each once, in lexicographic order
@@ -75,13 +94,20 @@ def test_of_equally_good_children_the_first_are_chosen(form):
     index = trie.build(draw(300, True, False), forms=forms(form, 300, False))
     node, score = index.start(1), jnp.zeros((1, 1))
     for t in range(LENGTH):
-        chosen, ranked = both_ways(index, t, node, score, jnp.zeros((1, node.shape[1], 300)), width=40, renormalize=False)
+        chosen, ranked = both_ways(
+            index, t, node, score, jnp.zeros((1, node.shape[1], 300)), width=40, renormalize=False
+        )
         jax.tree.map(np.testing.assert_array_equal, tuple(chosen)[:3], tuple(ranked)[:3])
         assert chosen.node.tolist() == [list(range(40))]
         node, score = chosen.node, chosen.score
 
 
-@given(seed=st.integers(0, 2**32 - 1), alphabet=st.sampled_from([31, 64, 300]), width=st.sampled_from([1, 9]), dead=st.sampled_from([0.0, 0.9, 1.0]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    alphabet=st.sampled_from([31, 64, 300]),
+    width=st.sampled_from([1, 9]),
+    dead=st.sampled_from([0.0, 0.9, 1.0]),
+)
 @settings(max_examples=40)
 def test_the_best_of_everything_equal_a_stable_sort(seed, alphabet, width, dead):
     rng = np.random.default_rng(seed)
@@ -91,16 +117,24 @@ def test_the_best_of_everything_equal_a_stable_sort(seed, alphabet, width, dead)
     value, place = jax.jit(winners.best_of_all, static_argnames="width")(score, logits, width=width)
     normaliser = np.asarray(jax.nn.logsumexp(logits, axis=-1))[..., None]
     with np.errstate(invalid="ignore"):
-        total = np.where(normaliser > -np.inf, score[..., None] + (logits - normaliser), -np.inf).reshape(2, -1)
+        total = np.where(
+            normaliser > -np.inf, score[..., None] + (logits - normaliser), -np.inf
+        ).reshape(2, -1)
     for query in range(2):
         expected = np.sort(np.argsort(-total[query], kind="stable")[:width])
         real = np.asarray(value[query]) > -np.inf
-        assert np.asarray(place[query])[real].tolist() == [p for p in expected if total[query, p] > -np.inf]
+        assert np.asarray(place[query])[real].tolist() == [
+            p for p in expected if total[query, p] > -np.inf
+        ]
 
 
 def test_the_form_of_a_level_follows_its_fan_outs():
     uniform, skewed = trie.build(draw(257, False, False)), trie.build(draw(257, True, False))
-    assert [(level.form.heavy, level.form.light) for level in uniform.levels] == [(True, 0), (False, 32), (False, 2)]
+    assert [(level.form.heavy, level.form.light) for level in uniform.levels] == [
+        (True, 0),
+        (False, 32),
+        (False, 2),
+    ]
     assert skewed.levels[1].form.heavy and skewed.levels[1].form.light == 32
     assert trie.build(docids.build(np.array([[1, 2], [3, 1]]))).levels[1].form.chain
 
@@ -108,7 +142,11 @@ def test_the_form_of_a_level_follows_its_fan_outs():
 def test_forms_without_room_are_refused():
     ids = docids.build(np.array([[1, 1], [1, 2], [2, 0]]))
     fits = levels.Form(2, 2, False, 0, 1, "uint8")
-    for change, match in [({"widest": 1}, "2 children"), ({"low": 2}, "tokens 1 .. 2"), ({"words": 0}, "does not fit")]:
+    for change, match in [
+        ({"widest": 1}, "2 children"),
+        ({"low": 2}, "tokens 1 .. 2"),
+        ({"words": 0}, "does not fit"),
+    ]:
         with pytest.raises(ValueError, match=match):
             trie.build(ids, forms=(fits._replace(**change), fits))
     with pytest.raises(ValueError, match="heavy node that has a PAD child"):
@@ -126,7 +164,14 @@ def test_a_changed_catalogue_of_one_size_class_does_not_recompile(skewed):
     @jax.jit
     def find(index, logits):
         traced.append(None)
-        return beam.beam_search(lambda t, token, cache: (logits[t][:, : token.shape[1]], cache), jnp.zeros((1, 1)), index, width=8, length=LENGTH, renormalize=False)
+        return beam.beam_search(
+            lambda t, token, cache: (logits[t][:, : token.shape[1]], cache),
+            jnp.zeros((1, 1)),
+            index,
+            width=8,
+            length=LENGTH,
+            renormalize=False,
+        )
 
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(LENGTH, 1, 8, 257)), jnp.float32)
     model = None
@@ -145,7 +190,11 @@ def test_a_free_search_is_a_search_of_the_trie_of_everything():
 
     def find(legal):
         step = lambda t, token, cache: (jnp.take(jnp.asarray(logits[t]), token, axis=1)[0], cache)
-        return jax.jit(lambda legal: beam.beam_search(step, jnp.zeros((1, 1)), legal, width=50, length=2, renormalize=False))(legal)
+        return jax.jit(
+            lambda legal: beam.beam_search(
+                step, jnp.zeros((1, 1)), legal, width=50, length=2, renormalize=False
+            )
+        )(legal)
 
     free, legal = find(automaton.Free()), find(trie.build(full))
     assert (free.token == legal.token).all()

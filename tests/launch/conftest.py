@@ -1,15 +1,24 @@
 """A system of four steps of training, and its export."""
 
-
 import pytest
 
 import zoo
 from zoo.data import toy
 
 OPTIONS = {
-    "steps": 4, "batch": 8, "document_length": 8, "query_length": 8, "width": 16, "head_width": 8, "decoder_hidden": 16, "encoder_hidden": 16,
-    "generated": 1, "beam": 10, "branching": 4, "leaf_size": 6,
-}  # fmt: skip
+    "steps": 4,
+    "batch": 8,
+    "document_length": 8,
+    "query_length": 8,
+    "width": 16,
+    "head_width": 8,
+    "decoder_hidden": 16,
+    "encoder_hidden": 16,
+    "generated": 1,
+    "beam": 10,
+    "branching": 4,
+    "leaf_size": 6,
+}
 
 
 @pytest.fixture(scope="session")

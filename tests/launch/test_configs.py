@@ -48,7 +48,9 @@ def statements(text, seen=()):
         elif isinstance(one, config_parser.IncludeStatement):
             includes.append(one.filename)
         elif isinstance(one, config_parser.BindingStatement):
-            bindings.append(("/".join(filter(None, (one.scope, one.selector))), one.arg_name, one.value))
+            bindings.append(
+                ("/".join(filter(None, (one.scope, one.selector))), one.arg_name, one.value)
+            )
     return imports, includes, bindings
 
 
@@ -56,28 +58,52 @@ def inside(value):
     """All references and macros in a value."""
     if isinstance(value, (Reference, Macro)):
         return [value]
-    return [found for part in value for found in inside(part)] if isinstance(value, (list, tuple)) else []
+    return (
+        [found for part in value for found in inside(part)]
+        if isinstance(value, (list, tuple))
+        else []
+    )
 
 
 def arguments_of(function):
     """Names that may be bound; of `module.shape`, which takes sizes by name, those as well."""
-    named = {name for name, kind in inspect.signature(function).parameters.items() if kind.kind is not inspect.Parameter.VAR_KEYWORD}
-    return named | ({field.name for field in dataclasses.fields(transformer.Shape)} if function is module.shape else set())
+    named = {
+        name
+        for name, kind in inspect.signature(function).parameters.items()
+        if kind.kind is not inspect.Parameter.VAR_KEYWORD
+    }
+    return named | (
+        {field.name for field in dataclasses.fields(transformer.Shape)}
+        if function is module.shape
+        else set()
+    )
 
 
 def check(text):
     """Raises AssertionError for a name, an argument or an include that does not exist."""
     imports, includes, bindings = statements(text)
     for include in includes:
-        assert (ROOT / include).is_file() or include in RUNS_OF_T5X, f"include {include!r}: no such file"
+        assert (ROOT / include).is_file() or include in RUNS_OF_T5X, (
+            f"include {include!r}: no such file"
+        )
     for module_name in imports.values():
         root = module_name.split(".")[0]
-        assert root in EXTERNAL or root == "zoo", f"import {module_name}: neither ours nor one of {sorted(EXTERNAL)}"
+        assert root in EXTERNAL or root == "zoo", (
+            f"import {module_name}: neither ours nor one of {sorted(EXTERNAL)}"
+        )
         if root == "zoo":
             importlib.import_module(module_name)
-    selectors = [(selector, argument) for selector, argument, _ in bindings if argument and argument != "gin.REQUIRED"]
+    selectors = [
+        (selector, argument)
+        for selector, argument, _ in bindings
+        if argument and argument != "gin.REQUIRED"
+    ]
     for _, _, value in bindings:
-        selectors += [(reference.split("/")[-1], None) for reference in inside(value) if isinstance(reference, Reference)]
+        selectors += [
+            (reference.split("/")[-1], None)
+            for reference in inside(value)
+            if isinstance(reference, Reference)
+        ]
     for selector, argument in selectors:
         head, *rest = selector.split("/")[-1].split(".")
         assert head in imports, f"{selector}: its file does not import {head}"
@@ -88,7 +114,9 @@ def check(text):
             assert hasattr(found, name), f"{selector}: {imports[head]} has no {name}"
             found = getattr(found, name)
         if argument:
-            assert argument in arguments_of(found), f"{selector}.{argument}: it takes {sorted(arguments_of(found))}"
+            assert argument in arguments_of(found), (
+                f"{selector}.{argument}: it takes {sorted(arguments_of(found))}"
+            )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -140,22 +168,42 @@ def test_an_experiment_has_the_sizes_of_its_preset_and_is_short(name):
     preset = recipes.get(recipe).presets[size]
     values, sizes = macros(name)
     assert {field: sizes[field] for field in sizes if field not in ("folder", "dropout")} == {
-        field: getattr(preset, field) for field in ("width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers", "dtype")
+        field: getattr(preset, field)
+        for field in (
+            "width",
+            "heads",
+            "head_width",
+            "encoder_hidden",
+            "decoder_hidden",
+            "encoder_layers",
+            "decoder_layers",
+            "dtype",
+        )
     }
     assert sizes["dropout"] == "DROPOUT_RATE"
     expected = {  # no smoothing over the heads of positions, see zoo.transfer
-        "DROPOUT_RATE": preset.dropout, "BATCH_SIZE": preset.batch, "BEAM": preset.beam, "LABEL_SMOOTHING": preset.smoothing if recipe == "dsi" else 0.0, "WORD_DROPOUT": preset.word_dropout,
-    }  # fmt: skip
+        "DROPOUT_RATE": preset.dropout,
+        "BATCH_SIZE": preset.batch,
+        "BEAM": preset.beam,
+        "LABEL_SMOOTHING": preset.smoothing if recipe == "dsi" else 0.0,
+        "WORD_DROPOUT": preset.word_dropout,
+    }
     assert {macro: values[macro] for macro in expected} == expected
     if "LEARNING_RATE" in values:
-        assert (values["LEARNING_RATE"], values["WARMUP_STEPS"], values["WEIGHT_DECAY"]) == (preset.rate, preset.warmup, preset.weight_decay)
+        assert (values["LEARNING_RATE"], values["WARMUP_STEPS"], values["WEIGHT_DECAY"]) == (
+            preset.rate,
+            preset.warmup,
+            preset.weight_decay,
+        )
     lines = (ROOT / name).read_text().splitlines()
     assert 10 <= len(lines) <= 25 and f"--gin_file={name}" in "\n".join(lines), "says how it is run"
 
 
 def test_every_system_that_is_exported_has_its_experiments():
     able = [name for name in recipes.names() if recipes.get(name).examples is not None]
-    assert EXPERIMENTS == sorted(f"configs/{name}_{size}.gin" for name in able for size in ("base", "small"))
+    assert EXPERIMENTS == sorted(
+        f"configs/{name}_{size}.gin" for name in able for size in ("base", "small")
+    )
 
 
 def test_every_dataset_is_unpacked():
@@ -164,7 +212,9 @@ def test_every_dataset_is_unpacked():
     for selector, argument, value in statements((ROOT / "configs/runs/train.gin").read_text())[2]:
         if argument == "pack":
             values[selector] = value
-    assert values == {f"{scope}/utils.DatasetConfig": False for scope in ("train", "train_eval", "infer_eval")}
+    assert values == {
+        f"{scope}/utils.DatasetConfig": False for scope in ("train", "train_eval", "infer_eval")
+    }
 
 
 def test_tasks_can_be_read_without_seqio():

@@ -17,7 +17,10 @@ from zoo.search import beam
 
 LENGTH, ALPHABET, BATCH = 3, 5, 2
 ROWS = sum(ALPHABET**t for t in range(LENGTH))
-IDS = docids.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 3, 4], [3, 4, 1], [4, 0, 0]]), ALPHABET)  # 1 is t5x's end token
+# 1 is t5x's end token
+IDS = docids.build(
+    np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 3, 4], [3, 4, 1], [4, 0, 0]]), ALPHABET
+)
 
 
 def row(code, t):
@@ -41,7 +44,15 @@ def decoded(tables, index, *, width, renormalize=False, longest=LENGTH, layered=
     cache = {"layer": {"code": code}, "cache_index": jnp.zeros((), jnp.int32)}
     step = functools.partial(tokens_to_logits, tables, layered)
     inputs = jnp.zeros((BATCH, longest), jnp.int32)
-    return decode.decode(inputs, cache, step, index, num_decodes=width, cache_offset=int(layered), renormalize=renormalize)
+    return decode.decode(
+        inputs,
+        cache,
+        step,
+        index,
+        num_decodes=width,
+        cache_offset=int(layered),
+        renormalize=renormalize,
+    )
 
 
 def by_brute_force(tables, renormalize):
@@ -65,7 +76,9 @@ def by_brute_force(tables, renormalize):
 
 @pytest.fixture(scope="module")
 def tables():
-    return jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, ROWS, ALPHABET)) * 2, jnp.float32)
+    return jnp.asarray(
+        np.random.default_rng(0).normal(size=(BATCH, ROWS, ALPHABET)) * 2, jnp.float32
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +87,9 @@ def index():
 
 
 @pytest.mark.parametrize("renormalize", (False, True))
-def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(tables, index, renormalize):
+def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(
+    tables, index, renormalize
+):
     tokens, scores = decoded(tables, index, width=len(IDS), renormalize=renormalize)
     for query, expected in enumerate(by_brute_force(tables, renormalize)):
         assert tokens[query, ::-1].tolist() == [answer for _, answer in expected]
@@ -83,7 +98,10 @@ def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(tables,
 
 
 def test_renormalising_is_another_ranking(tables):
-    orders = [[[answer for _, answer in query] for query in by_brute_force(tables, renormalize)] for renormalize in (False, True)]
+    orders = [
+        [[answer for _, answer in query] for query in by_brute_force(tables, renormalize)]
+        for renormalize in (False, True)
+    ]
     assert orders[0] != orders[1]  # else the test before could not tell
 
 
@@ -92,7 +110,11 @@ def test_a_narrow_beam_is_that_of_the_zoo(tables, index):
         code = jnp.where(t > 0, code * ALPHABET + token, 0)
         return jnp.take_along_axis(tables, row(code, t)[..., None], axis=1), code
 
-    ours = jax.jit(lambda: beam.beam_search(step, jnp.zeros((BATCH, 1), jnp.int32), index, width=2, length=LENGTH, renormalize=False))()
+    ours = jax.jit(
+        lambda: beam.beam_search(
+            step, jnp.zeros((BATCH, 1), jnp.int32), index, width=2, length=LENGTH, renormalize=False
+        )
+    )()
     tokens, scores = decoded(tables, index, width=2)
     np.testing.assert_array_equal(tokens[:, ::-1], ours.token)
     np.testing.assert_allclose(scores[:, ::-1], ours.score, atol=1e-6)
@@ -108,15 +130,21 @@ def test_longer_targets_are_filled_and_shorter_refused(tables, index):
     tokens, _ = decoded(tables, index, width=3, longest=LENGTH + 2)
     np.testing.assert_array_equal(tokens[..., :LENGTH], decoded(tables, index, width=3)[0])
     assert tokens.shape[-1] == LENGTH + 2 and not np.asarray(tokens[..., LENGTH:]).any()
-    with pytest.raises(ValueError, match="targets have 2 tokens, identifiers 3; set TASK_FEATURE_LENGTHS"):
+    with pytest.raises(
+        ValueError, match="targets have 2 tokens, identifiers 3; set TASK_FEATURE_LENGTHS"
+    ):
         decoded(tables, index, width=3, longest=2)
 
 
 def test_a_cache_of_scanned_layers_has_the_batch_second(tables, index):
-    for plain, layered in zip(decoded(tables, index, width=4), decoded(tables, index, width=4, layered=True)):
+    for plain, layered in zip(
+        decoded(tables, index, width=4), decoded(tables, index, width=4, layered=True)
+    ):
         np.testing.assert_array_equal(plain, layered)
 
 
 def test_an_exported_trie_is_read_outside_of_programs(export):
     host = decode._trie(str(export))
-    assert {type(leaf) for leaf in jax.tree.leaves(host)} == {np.ndarray} and decode._trie(str(export)) is host
+    assert {type(leaf) for leaf in jax.tree.leaves(host)} == {np.ndarray} and decode._trie(
+        str(export)
+    ) is host

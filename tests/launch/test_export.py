@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import exported, records, recipes
+from zoo import exported, recipes, records
 from zoo.data import tokens
 from zoo.recipes import dsi, genret, tiger
 from zoo.train import t5x_layout
@@ -24,7 +24,9 @@ def source(export):
 @pytest.fixture(scope="module")
 def back(export, tmp_path_factory):
     """The system again, of its own parameters."""
-    return zoo.import_checkpoint(export, export / "parameters", tmp_path_factory.mktemp("back") / "run")
+    return zoo.import_checkpoint(
+        export, export / "parameters", tmp_path_factory.mktemp("back") / "run"
+    )
 
 
 def test_every_file_is_in_the_manifest_and_nothing_else(export, source):
@@ -42,14 +44,19 @@ def test_examples_are_those_that_fit_learns_from(source, run, collection):
         arrays = source.examples(kind)
         np.testing.assert_array_equal(arrays["inputs"], expected.rows["source"])
         np.testing.assert_array_equal(arrays["targets"], expected.rows["target"])
-        assert source.about["examples"][kind] == {"weight": expected.weight, "count": len(arrays["inputs"])}
+        assert source.about["examples"][kind] == {
+            "weight": expected.weight,
+            "count": len(arrays["inputs"]),
+        }
 
 
 def test_test_queries_are_asked_and_not_learned(source, collection):
     asked, (queries, qrels) = source.questions("test"), collection.split("test")
     assert (asked.ids, asked.texts) == (queries.ids, queries.texts)
     for row, name in enumerate(asked.ids):
-        found = {collection.corpus.ids[document] for document in asked.relevant[row] if document >= 0}
+        found = {
+            collection.corpus.ids[document] for document in asked.relevant[row] if document >= 0
+        }
         assert found == {document for document, grade in qrels.grades[name].items() if grade > 0}
     np.testing.assert_array_equal(asked.targets, source.docids().tokens[asked.relevant[:, 0]])
     learned = {tuple(row) for row in source.examples("retrieve")["inputs"].tolist()}
@@ -75,14 +82,29 @@ def test_an_export_and_its_parameters_are_the_system_again(back, run, source):
 def test_what_import_saved_loads(back, tmp_path, export):
     folder = tmp_path / "again"
     zoo.import_checkpoint(export, export / "parameters" / "checkpoint_0", folder)
-    leaves = [jax.tree.leaves(zoo.load(folder).state["params"]), jax.tree.leaves(back.state["params"])]
+    leaves = [
+        jax.tree.leaves(zoo.load(folder).state["params"]),
+        jax.tree.leaves(back.state["params"]),
+    ]
     assert all(np.array_equal(*pair) for pair in zip(*leaves, strict=True))
 
 
 def test_a_wider_network_is_read_off_its_parameters(export, source, tmp_path):
-    shape = dataclasses.replace(source.shape, width=24, heads=3, head_width=4, decoder_hidden=20, decoder_layers=2, mlp="relu", tied=True)
+    shape = dataclasses.replace(
+        source.shape,
+        width=24,
+        heads=3,
+        head_width=4,
+        decoder_hidden=20,
+        decoder_layers=2,
+        mlp="relu",
+        tied=True,
+    )
     blank = np.zeros((1, 1), np.int32), np.zeros((1, shape.target_length), np.int32)
-    made = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(shape.net().init, jax.random.key(0), *blank))
+    made = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, leaf.dtype),
+        jax.eval_shape(shape.net().init, jax.random.key(0), *blank),
+    )
     t5x_layout.save(made["params"], tmp_path / "wide", step=7)
     found = zoo.import_checkpoint(export, tmp_path / "wide", tmp_path / "run")
     assert json.loads(found.state["shape"]) == json.loads(json.dumps(dataclasses.asdict(shape)))
@@ -93,11 +115,17 @@ def test_a_checkpoint_over_another_vocabulary_is_refused_by_parameter(export, so
     params, *_ = t5x_layout.load(export / "parameters")
     params["source_embedding"]["embedding"] = params["source_embedding"]["embedding"][:-1]
     t5x_layout.save(params, tmp_path / "other", step=1)
-    with pytest.raises(zoo.DataError, match="parameter source_embedding/embedding is .* was it trained on the export in"):
+    with pytest.raises(
+        zoo.DataError,
+        match="parameter source_embedding/embedding is .* was it trained on the export in",
+    ):
         zoo.import_checkpoint(export, tmp_path / "other", tmp_path / "run")
     assert not (tmp_path / "run").exists()
     t5x_layout.save({"token_embedder": {"embedding": np.zeros((3, 2))}}, tmp_path / "t5", step=1)
-    with pytest.raises(zoo.DataError, match="has no parameter 'decoder_0/self_attention/query/kernel'; expected a checkpoint of zoo.launch"):
+    with pytest.raises(
+        zoo.DataError,
+        match="has no parameter 'decoder_0/self_attention/query/kernel'; expected a checkpoint of zoo.launch",
+    ):
         zoo.import_checkpoint(export, tmp_path / "t5", tmp_path / "run")
 
 
@@ -114,7 +142,16 @@ def test_what_is_no_checkpoint_is_refused(export, tmp_path):
         t5x_layout.load(tmp_path / "damaged")
 
 
-@pytest.mark.parametrize("name", ("docids.npy", "examples/index/inputs.npy", "documents.jsonl", "about.json", "trie/documents.npy"))
+@pytest.mark.parametrize(
+    "name",
+    (
+        "docids.npy",
+        "examples/index/inputs.npy",
+        "documents.jsonl",
+        "about.json",
+        "trie/documents.npy",
+    ),
+)
 def test_a_changed_file_is_named(export, tmp_path, name):
     shutil.copytree(export, tmp_path / "copy")
     content = bytearray((tmp_path / "copy" / name).read_bytes())
@@ -123,7 +160,12 @@ def test_a_changed_file_is_named(export, tmp_path, name):
 
     def read_all():
         source = exported.read(tmp_path / "copy")
-        return source.docids(), source.examples("index"), source.lines("documents.jsonl"), source.trie()
+        return (
+            source.docids(),
+            source.examples("index"),
+            source.lines("documents.jsonl"),
+            source.trie(),
+        )
 
     with pytest.raises(zoo.DataError, match=f"{name}: changed since it was written"):
         read_all()
@@ -131,10 +173,17 @@ def test_a_changed_file_is_named(export, tmp_path, name):
 
 def test_what_cannot_be_exported_is_refused_and_leaves_nothing(tmp_path, collection, run, export):
     zoo.fit("bm25", collection, out=tmp_path / "bm25", quiet=True)
-    with pytest.raises(zoo.DataError, match="bm25 has no encoder-decoder that a launcher could train; expected one of: dsi, genret, tiger"):
+    with pytest.raises(
+        zoo.DataError,
+        match="bm25 has no encoder-decoder that a launcher could train; expected one of: dsi, genret, tiger",
+    ):
         zoo.export(tmp_path / "bm25", tmp_path / "out", collection)
     with pytest.raises(zoo.DataError, match="are not those this system has learned"):
-        zoo.export(run, tmp_path / "out", zoo.Collection("other", zoo.Corpus(("a",), ("",), ("text",)), zoo.Queries((), ()), {}))
+        zoo.export(
+            run,
+            tmp_path / "out",
+            zoo.Collection("other", zoo.Corpus(("a",), ("",), ("text",)), zoo.Queries((), ()), {}),
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["bm25"]
     with pytest.raises(zoo.DataError, match="expected no folder or an empty one"):
         zoo.export(run, export, collection)
@@ -146,26 +195,44 @@ def test_examples_of_tiger_are_every_event_after_those_before():
     """Of a user of items 4, 1, 2, 0, 3: test and dev keep 3 and 0; 1 after 4, and 2 after 4 and 1, are learned."""
     tokens = np.arange(1, 11, dtype=np.int32).reshape(5, 2)
     corpus = records.Corpus(tuple("abcde"), ("",) * 5, ("",) * 5)
-    walks = records.Interactions("walks", corpus, records.Histories(("u",), np.array([4, 1, 2, 0, 3], np.int32), np.array([0, 5])))
+    walks = records.Interactions(
+        "walks",
+        corpus,
+        records.Histories(("u",), np.array([4, 1, 2, 0, 3], np.int32), np.array([0, 5])),
+    )
     config = recipes.configure(tiger.RECIPE, "tiny", {})
     state = {"docids": {"tokens": tokens, "alphabet": np.asarray(11)}}
     (learned,) = tiger.examples(walks.without("test"), config, state).values()
-    assert learned.rows["source"].tolist() == [[9, 10, 0, 0], [9, 10, 3, 4]] and learned.rows["target"].tolist() == [[3, 4], [5, 6]]
+    assert learned.rows["source"].tolist() == [[9, 10, 0, 0], [9, 10, 3, 4]] and learned.rows[
+        "target"
+    ].tolist() == [[3, 4], [5, 6]]
 
 
 def test_examples_of_genret_name_documents_and_their_queries(collection):
     """Every row reads a document or a query of it, and is to write what that document is called."""
-    config = recipes.configure(genret.RECIPE, "tiny", {"document_length": 8, "query_length": 8, "generated": 1})
+    config = recipes.configure(
+        genret.RECIPE, "tiny", {"document_length": 8, "query_length": 8, "generated": 1}
+    )
     tokenizer = tokens.train(tokens.stemmed(collection.corpus.contents()), size=config.vocabulary)
     names = np.arange(1, 1 + 2 * len(collection.corpus), dtype=np.int32).reshape(-1, 2)
-    state = {"tokenizer": tokenizer, "docids": {"tokens": names, "alphabet": np.asarray(names.max() + 1)}}
+    state = {
+        "tokenizer": tokenizer,
+        "docids": {"tokens": names, "alphabet": np.asarray(names.max() + 1)},
+    }
     learned = genret.examples(collection.without("test"), config, state)
     np.testing.assert_array_equal(learned["index"].rows["target"], names)
-    np.testing.assert_array_equal(learned["index"].rows["source"], tokens.encode(tokenizer, tokens.stemmed(collection.corpus.contents()), length=8))
+    np.testing.assert_array_equal(
+        learned["index"].rows["source"],
+        tokens.encode(tokenizer, tokens.stemmed(collection.corpus.contents()), length=8),
+    )
     rows = collection.corpus.rows()
     expected = [names[rows[document]].tolist() for _, document in collection.qrels["train"].pairs()]
     assert sorted(learned["retrieve"].rows["target"].tolist()) == sorted(expected)
-    assert {kind: source.weight for kind, source in learned.items()} == {"index": 0.5, "retrieve": 0.5, "made": 0.5}
+    assert {kind: source.weight for kind, source in learned.items()} == {
+        "index": 0.5,
+        "retrieve": 0.5,
+        "made": 0.5,
+    }
 
 
 def test_only_systems_that_say_what_they_read_have_examples():

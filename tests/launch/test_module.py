@@ -14,12 +14,26 @@ from zoo.launch import module
 from zoo.nets import transformer
 from zoo.records import DataError
 
-STANDARD = {"vocab", "embed", "mlp", "heads", "kv", "joined_kv", "relpos_buckets"}  # axes that t5x's rules and Adafactor's know
+# axes that t5x's rules and Adafactor's know
+STANDARD = {"vocab", "embed", "mlp", "heads", "kv", "joined_kv", "relpos_buckets"}
 SHAPE = transformer.Shape(
-    source_vocab=11, target_vocab=7, target_length=3, width=8, heads=2, head_width=4, encoder_hidden=8, decoder_hidden=8, encoder_layers=1,
-    decoder_layers=2, last_tokens=(3, 5, 6),
-)  # fmt: skip
-KINDS = {"gated": SHAPE, "first T5": dataclasses.replace(SHAPE, mlp="relu", tied=True), "shared": dataclasses.replace(SHAPE, source_vocab=7, shared=True, recency=4)}
+    source_vocab=11,
+    target_vocab=7,
+    target_length=3,
+    width=8,
+    heads=2,
+    head_width=4,
+    encoder_hidden=8,
+    decoder_hidden=8,
+    encoder_layers=1,
+    decoder_layers=2,
+    last_tokens=(3, 5, 6),
+)
+KINDS = {
+    "gated": SHAPE,
+    "first T5": dataclasses.replace(SHAPE, mlp="relu", tied=True),
+    "shared": dataclasses.replace(SHAPE, source_vocab=7, shared=True, recency=4),
+}
 
 
 @pytest.fixture(scope="module")
@@ -31,27 +45,47 @@ def tokens():
 def initial(shape, tokens):
     """What t5x asks for: tokens as floats, and no words on their types."""
     source, target = (array.astype(jnp.float32) for array in tokens)
-    return module.Transformer(shape).init(jax.random.key(0), source, target, target, decode=False, enable_dropout=False)
+    return module.Transformer(shape).init(
+        jax.random.key(0), source, target, target, decode=False, enable_dropout=False
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameters_and_axes_stand_where_the_network_has_them(kind, tokens):
     variables = jax.eval_shape(lambda: initial(KINDS[kind], tokens))
     ours = jax.eval_shape(KINDS[kind].net().init, jax.random.key(0), *tokens)
-    assert jax.tree.map(lambda leaf: leaf.shape, variables["params"]) == jax.tree.map(lambda leaf: leaf.shape, ours["params"])
+    assert jax.tree.map(lambda leaf: leaf.shape, variables["params"]) == jax.tree.map(
+        lambda leaf: leaf.shape, ours["params"]
+    )
     axes = flax.core.unfreeze(partitioning.get_axis_names(variables["params_axes"]))
-    jax.tree.map(lambda leaf, names: pytest.fail(str(names)) if len(names) != leaf.ndim else None, variables["params"], axes)
-    assert {name for names in jax.tree.leaves(axes, is_leaf=lambda x: isinstance(x, tuple)) for name in names} <= STANDARD
+    jax.tree.map(
+        lambda leaf, names: pytest.fail(str(names)) if len(names) != leaf.ndim else None,
+        variables["params"],
+        axes,
+    )
+    assert {
+        name
+        for names in jax.tree.leaves(axes, is_leaf=lambda x: isinstance(x, tuple))
+        for name in names
+    } <= STANDARD
 
 
 def test_a_vocabulary_is_split_where_it_is_a_multiple_of_128():
-    tables = {"source_embedding": {"embedding": np.zeros((256, 8))}, "head": {"kernel": np.zeros((8, 100))}}
+    tables = {
+        "source_embedding": {"embedding": np.zeros((256, 8))},
+        "head": {"kernel": np.zeros((8, 100))},
+    }
     axes = flax.core.unfreeze(partitioning.get_axis_names(module.axes_of(tables)))
-    assert axes == {"source_embedding": {"embedding": P("vocab", "embed")}, "head": {"kernel": P("embed", module.COPIED)}}
+    assert axes == {
+        "source_embedding": {"embedding": P("vocab", "embed")},
+        "head": {"kernel": P("embed", module.COPIED)},
+    }
 
 
 def test_a_parameter_without_axes_is_named():
-    with pytest.raises(ValueError, match="decoder_0/new/kernel of 2 dimensions has axes None; add a line to AXES"):
+    with pytest.raises(
+        ValueError, match="decoder_0/new/kernel of 2 dimensions has axes None; add a line to AXES"
+    ):
         module.axes_of({"decoder_0": {"new": {"kernel": np.zeros((2, 2))}}})
 
 
@@ -63,7 +97,11 @@ def params(tokens):
 def test_logits_are_those_of_the_network_with_a_floor(params, tokens):
     source, target = tokens
     before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
-    call = jax.jit(lambda params: module.Transformer(SHAPE).apply(params, source, before, target, enable_dropout=False))
+    call = jax.jit(
+        lambda params: module.Transformer(SHAPE).apply(
+            params, source, before, target, enable_dropout=False
+        )
+    )
     ours = jax.jit(lambda params: SHAPE.net().apply(params, source, target))(params)
     assert np.isneginf(ours).any()  # heads of positions
     np.testing.assert_array_equal(call(params), np.maximum(ours, module.FLOOR))
@@ -77,20 +115,36 @@ def test_steps_through_a_flax_cache_are_the_whole(params, tokens):
 
     @jax.jit
     def begin(params):
-        _, made = net.apply(params, source, before, target, decode=True, enable_dropout=False, mutable=["cache"])
+        _, made = net.apply(
+            params, source, before, target, decode=True, enable_dropout=False, mutable=["cache"]
+        )
         return made["cache"], net.apply(params, source, enable_dropout=False, method=net.encode)
 
     @jax.jit
     def step(params, cache, encoded, token):
-        options = dict(decode=True, enable_dropout=False, max_decode_length=3, mutable=["cache"], method=net.decode)
-        logits, after = net.apply({**params, "cache": cache}, encoded, source, token, token, **options)
+        options = dict(
+            decode=True,
+            enable_dropout=False,
+            max_decode_length=3,
+            mutable=["cache"],
+            method=net.decode,
+        )
+        logits, after = net.apply(
+            {**params, "cache": cache}, encoded, source, token, token, **options
+        )
         return logits[:, 0], after["cache"]
 
     cache, encoded = begin(params)
-    assert {leaf.shape[0] for name, layer in cache.items() if name != "cache_index" for leaf in layer.values()} == {2}, "the batch comes first"
+    assert {
+        leaf.shape[0]
+        for name, layer in cache.items()
+        if name != "cache_index"
+        for leaf in layer.values()
+    } == {2}, "the batch comes first"
     for t in range(3):
         logits, cache = step(params, cache, encoded, before[:, t : t + 1])
-        np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)  # sums of 8 numbers of size 1, in another order
+        # sums of 8 numbers of size 1, in another order
+        np.testing.assert_allclose(logits, whole[:, t], atol=1e-5)
     assert cache["cache_index"] == 3
 
 
@@ -102,8 +156,13 @@ def test_dropout_needs_a_key_only_where_it_is_enabled(params, tokens):
 
 def test_packed_examples_are_refused(params, tokens):
     source, target = tokens
-    apply = lambda **options: module.Transformer(SHAPE).apply(params, source, target, target, enable_dropout=False, **options)
-    with pytest.raises(ValueError, match="encoder_segment_ids, but packed examples are not supported; set pack = False"):
+    apply = lambda **options: module.Transformer(SHAPE).apply(
+        params, source, target, target, enable_dropout=False, **options
+    )
+    with pytest.raises(
+        ValueError,
+        match="encoder_segment_ids, but packed examples are not supported; set pack = False",
+    ):
         apply(encoder_segment_ids=source)
     with pytest.raises(TypeError, match="no argument 'segments'"):
         apply(segments=None)
@@ -111,6 +170,8 @@ def test_packed_examples_are_refused(params, tokens):
 
 def test_a_shape_takes_sizes_but_not_vocabularies(export):
     assert module.shape(str(export), width=32, dropout=None).width == 32
-    assert module.shape(str(export), width=32).source_vocab == module.shape(str(export)).source_vocab
+    assert (
+        module.shape(str(export), width=32).source_vocab == module.shape(str(export)).source_vocab
+    )
     with pytest.raises(DataError, match="no size 'source_vocab'; expected one of: width, heads"):
         module.shape(str(export), source_vocab=5)

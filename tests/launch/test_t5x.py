@@ -39,8 +39,12 @@ def start(*command, devices=1, path=()):
     """Runs `python -m ...` from the repository; its output, or the end of it where it failed."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"), *map(str, path))))
-    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, text=True, capture_output=True)
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(ROOT), os.environ.get("PYTHONPATH"), *map(str, path)))
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, env=environment, text=True, capture_output=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout + done.stderr
 
@@ -57,8 +61,15 @@ def metrics_of(folder):
 
 def answers_of(folder):
     """Of each query, [(document, score), ...]."""
-    (path,) = (path for path in folder.iterdir() if "predict_with_aux" in path.name and not path.name.endswith("COMPLETED"))
-    return {line["_id"]: [tuple(answer) for answer in line["answers"]] for line in map(json.loads, path.read_text().splitlines())}
+    (path,) = (
+        path
+        for path in folder.iterdir()
+        if "predict_with_aux" in path.name and not path.name.endswith("COMPLETED")
+    )
+    return {
+        line["_id"]: [tuple(answer) for answer in line["answers"]]
+        for line in map(json.loads, path.read_text().splitlines())
+    }
 
 
 def check_same_answers(fitted, asked, answers):
@@ -69,15 +80,34 @@ def check_same_answers(fitted, asked, answers):
     for row, theirs in enumerate(answers.values()):
         ours = ranking.answers(row)
         assert [name for name, _ in theirs] == [name for name, _ in ours]
-        np.testing.assert_allclose([score for _, score in theirs], [score for _, score in ours], atol=1e-4)  # scores of about -10
+        # scores of about -10
+        np.testing.assert_allclose(
+            [score for _, score in theirs], [score for _, score in ours], atol=1e-4
+        )
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, export):
     """MODEL_DIR of twelve steps of configs/dsi_small.gin, on two devices."""
     folder = tmp_path_factory.mktemp("t5x") / "model"
-    small = bound(TRAIN_STEPS=12, BATCH_SIZE=16, BEAM=BEAM, WARMUP_STEPS=2, EVAL_PERIOD=6, EVAL_STEPS=1, EVAL_EXAMPLES=16, SAVE_PERIOD=6)
-    start("zoo.launch", "train", "--gin_file=configs/dsi_small.gin", *bound(D=str(export), MODEL_DIR=str(folder)), *small, devices=2)
+    small = bound(
+        TRAIN_STEPS=12,
+        BATCH_SIZE=16,
+        BEAM=BEAM,
+        WARMUP_STEPS=2,
+        EVAL_PERIOD=6,
+        EVAL_STEPS=1,
+        EVAL_EXAMPLES=16,
+        SAVE_PERIOD=6,
+    )
+    start(
+        "zoo.launch",
+        "train",
+        "--gin_file=configs/dsi_small.gin",
+        *bound(D=str(export), MODEL_DIR=str(folder)),
+        *small,
+        devices=2,
+    )
     return folder
 
 
@@ -87,29 +117,53 @@ def imported(model, export, tmp_path_factory):
 
 
 def test_training_saves_and_measures_by_constrained_decoding(model):
-    assert {path.name for path in model.glob("checkpoint_*")} == {"checkpoint_0", "checkpoint_6", "checkpoint_12"}
+    assert {path.name for path in model.glob("checkpoint_*")} == {
+        "checkpoint_0",
+        "checkpoint_6",
+        "checkpoint_12",
+    }
     measured = metrics_of(model)
     assert [entry["step"] for entry in measured] == [6, 12]
     for entry in measured:
-        assert 0 <= entry["hits@1"] <= entry["hits@5"] <= 1 and entry["hits@1"] <= entry["mrr@10"] <= 1
+        assert (
+            0 <= entry["hits@1"] <= entry["hits@5"] <= 1 and entry["hits@1"] <= entry["mrr@10"] <= 1
+        )
 
 
 def test_a_checkpoint_of_t5x_answers_in_the_zoo_as_in_t5x(imported, model, export, tmp_path):
     files = ["--gin_file=configs/models/dsi_small.gin", "--gin_file=configs/runs/infer.gin"]
-    places = bound(D=str(export), CHECKPOINT_PATH=str(model / "checkpoint_12"), INFER_OUTPUT_DIR=str(tmp_path), BEAM=BEAM)
+    places = bound(
+        D=str(export),
+        CHECKPOINT_PATH=str(model / "checkpoint_12"),
+        INFER_OUTPUT_DIR=str(tmp_path),
+        BEAM=BEAM,
+    )
     start("zoo.launch", "infer", *files, *places)
-    assert imported.config.width == 128, "the network is that of the configuration, not that of the export"
+    assert imported.config.width == 128, (
+        "the network is that of the configuration, not that of the export"
+    )
     check_same_answers(imported, exported.read(export).questions("test"), answers_of(tmp_path))
 
 
 def test_t5x_eval_measures_what_the_zoo_measures(run, export, collection, tmp_path):
     files = ["--gin_file=configs/models/encoder_decoder.gin", "--gin_file=configs/runs/eval.gin"]
     checkpoint = export / exported.read(export).about["checkpoint"]
-    start("zoo.launch", "eval", *files, *bound(D=str(export), CHECKPOINT_PATH=str(checkpoint), EVAL_OUTPUT_DIR=str(tmp_path), BEAM=BEAM))
+    start(
+        "zoo.launch",
+        "eval",
+        *files,
+        *bound(
+            D=str(export), CHECKPOINT_PATH=str(checkpoint), EVAL_OUTPUT_DIR=str(tmp_path), BEAM=BEAM
+        ),
+    )
     (measured,) = metrics_of(tmp_path)
     asked = exported.read(export).questions("test")
-    ranking = zoo.retrieve(zoo.adjusted(zoo.load(run), {"beam": BEAM}), records.Queries(asked.ids, asked.texts), k=BEAM)
-    hits = np.mean([ranking.documents[row, 0] in asked.relevant[row] for row in range(len(asked.ids))])
+    ranking = zoo.retrieve(
+        zoo.adjusted(zoo.load(run), {"beam": BEAM}), records.Queries(asked.ids, asked.texts), k=BEAM
+    )
+    hits = np.mean(
+        [ranking.documents[row, 0] in asked.relevant[row] for row in range(len(asked.ids))]
+    )
     assert measured["hits@1"] == pytest.approx(hits)
 
 
@@ -119,13 +173,25 @@ def test_parameters_of_the_zoo_start_a_run_of_plain_t5x(export, tmp_path):
         (tmp_path / "stand_ins" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "stand_ins" / name).write_text(text)
     files = ["encoder_decoder", "adamw"]
-    files = [f"--gin_file=configs/models/{name}.gin" for name in files] + ["--gin_file=configs/runs/finetune.gin"]
+    files = [f"--gin_file=configs/models/{name}.gin" for name in files] + [
+        "--gin_file=configs/runs/finetune.gin"
+    ]
     begin = str(export / exported.read(export).about["checkpoint"])
-    places = bound(D=str(export), MODEL_DIR=str(tmp_path / "model"), INITIAL_CHECKPOINT_PATH=begin, TRAIN_STEPS=2, WARMUP_STEPS=1, BATCH_SIZE=16)
-    quiet = bound(BEAM=2, EVAL_PERIOD=2, EVAL_STEPS=1, EVAL_EXAMPLES=2, SAVE_PERIOD=2, LEARNING_RATE=1e-9)
+    places = bound(
+        D=str(export),
+        MODEL_DIR=str(tmp_path / "model"),
+        INITIAL_CHECKPOINT_PATH=begin,
+        TRAIN_STEPS=2,
+        WARMUP_STEPS=1,
+        BATCH_SIZE=16,
+    )
+    quiet = bound(
+        BEAM=2, EVAL_PERIOD=2, EVAL_STEPS=1, EVAL_EXAMPLES=2, SAVE_PERIOD=2, LEARNING_RATE=1e-9
+    )
     start("t5x.train", *files, *places, *quiet, path=[tmp_path / "stand_ins"])
     ours, _, _ = t5x_layout.load(begin)
     theirs, step, _ = t5x_layout.load(tmp_path / "model")
     assert step == 2
     for name in ("source_embedding", "target_embedding"):
-        np.testing.assert_allclose(ours[name]["embedding"], theirs[name]["embedding"], atol=1e-6)  # two steps of rate 1e-9
+        # two steps of rate 1e-9
+        np.testing.assert_allclose(ours[name]["embedding"], theirs[name]["embedding"], atol=1e-6)

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zoo.nets import bottleneck
 from zoo.objectives import codes
@@ -16,11 +17,15 @@ seeds = st.integers(0, 2**31 - 1)
 
 def drawn(seed=0):
     random = np.random.default_rng(seed)
-    return random.normal(size=(BATCH, WIDTH)).astype(np.float32), random.normal(size=(LEVELS, CODES, WIDTH)).astype(np.float32)
+    return random.normal(size=(BATCH, WIDTH)).astype(np.float32), random.normal(
+        size=(LEVELS, CODES, WIDTH)
+    ).astype(np.float32)
 
 
 def run(z, codebooks, residual_grad="pass", estimator="straight_through"):
-    return bottleneck.quantize(jnp.asarray(z), jnp.asarray(codebooks), residual_grad=residual_grad, estimator=estimator)
+    return bottleneck.quantize(
+        jnp.asarray(z), jnp.asarray(codebooks), residual_grad=residual_grad, estimator=estimator
+    )
 
 
 def by_hand(z, codebooks):
@@ -38,45 +43,74 @@ def level_losses(z, codebooks, residual_grad):
     """Codebook and commitment losses of each level, f32[L] both."""
     found = run(z, codebooks, residual_grad)
     stop = jax.lax.stop_gradient
-    return ((stop(found.inputs) - found.chosen) ** 2).sum((0, 2)), ((found.inputs - stop(found.chosen)) ** 2).sum((0, 2))
+    return ((stop(found.inputs) - found.chosen) ** 2).sum((0, 2)), (
+        (found.inputs - stop(found.chosen)) ** 2
+    ).sum((0, 2))
 
 
 @pytest.mark.parametrize("residual_grad", bottleneck.RESIDUAL_GRADS)
 @pytest.mark.parametrize("estimator", bottleneck.ESTIMATORS)
 @given(seed=seeds)
 @settings(max_examples=10)
-def test_codes_and_values_are_those_of_a_loop_whatever_the_gradients(seed, residual_grad, estimator):
+def test_codes_and_values_are_those_of_a_loop_whatever_the_gradients(
+    seed, residual_grad, estimator
+):
     z, codebooks = drawn(seed)
     found, expected = run(z, codebooks, residual_grad, estimator), by_hand(z, codebooks)
     np.testing.assert_array_equal(found.codes, expected)
     chosen = np.stack([codebooks[level][expected[:, level]] for level in range(LEVELS)], axis=1)
-    np.testing.assert_allclose(found.output, chosen.sum(axis=1), atol=1e-5)  # z is added and taken off again
-    np.testing.assert_allclose(found.inputs - found.chosen, z[:, None] - chosen.cumsum(axis=1), atol=1e-5)
+    # z is added and taken off again
+    np.testing.assert_allclose(found.output, chosen.sum(axis=1), atol=1e-5)
+    np.testing.assert_allclose(
+        found.inputs - found.chosen, z[:, None] - chosen.cumsum(axis=1), atol=1e-5
+    )
 
 
-@pytest.mark.parametrize(("residual_grad", "heard"), (("stop", [True, False, False]), ("pass", [True] * 3), ("cumulative", [True] * 3)))
+@pytest.mark.parametrize(
+    ("residual_grad", "heard"),
+    (("stop", [True, False, False]), ("pass", [True] * 3), ("cumulative", [True] * 3)),
+)
 def test_the_encoder_hears_commitment_of_these_levels(residual_grad, heard):
     z, codebooks = drawn()
-    gradient = np.asarray(jax.jacobian(lambda z: level_losses(z, codebooks, residual_grad)[1])(z))  # -> [L, B, d]
-    residual = np.asarray(z[:, None] - np.cumsum([codebooks[l][by_hand(z, codebooks)[:, l]] for l in range(LEVELS)], axis=0).swapaxes(0, 1))
+    # -> [L, B, d]
+    gradient = np.asarray(jax.jacobian(lambda z: level_losses(z, codebooks, residual_grad)[1])(z))
+    residual = np.asarray(
+        z[:, None]
+        - np.cumsum(
+            [codebooks[n][by_hand(z, codebooks)[:, n]] for n in range(LEVELS)], axis=0
+        ).swapaxes(0, 1)
+    )
     for level in range(LEVELS):
-        np.testing.assert_allclose(gradient[level], 2 * residual[:, level] if heard[level] else 0 * z, atol=1e-5)
+        np.testing.assert_allclose(
+            gradient[level], 2 * residual[:, level] if heard[level] else 0 * z, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("residual_grad", bottleneck.RESIDUAL_GRADS)
-def test_the_encoder_hears_nothing_of_the_codebook_term_and_codes_nothing_of_commitment(residual_grad):
+def test_the_encoder_hears_nothing_of_the_codebook_term_and_codes_nothing_of_commitment(
+    residual_grad,
+):
     z, codebooks = drawn()
     of_codebook = jax.jacobian(lambda z: level_losses(z, codebooks, residual_grad)[0])(z)
-    of_commitment = jax.jacobian(lambda codebooks: level_losses(z, codebooks, residual_grad)[1])(codebooks)
+    of_commitment = jax.jacobian(lambda codebooks: level_losses(z, codebooks, residual_grad)[1])(
+        codebooks
+    )
     assert (of_codebook == 0).all() and (of_commitment == 0).all()
 
 
 @pytest.mark.parametrize("residual_grad", bottleneck.RESIDUAL_GRADS)
 def test_the_codebook_term_of_a_level_reaches_these_codebooks(residual_grad):
     z, codebooks = drawn()
-    gradient = jax.jacobian(lambda codebooks: level_losses(z, codebooks, residual_grad)[0])(codebooks)  # -> [L, L, C, d]
+    # -> [L, L, C, d]
+    gradient = jax.jacobian(lambda codebooks: level_losses(z, codebooks, residual_grad)[0])(
+        codebooks
+    )
     reached = np.asarray(jnp.abs(gradient).sum((2, 3)) > 0)
-    expected = np.tril(np.ones((LEVELS, LEVELS), bool)) if residual_grad == "cumulative" else np.eye(LEVELS, dtype=bool)
+    expected = (
+        np.tril(np.ones((LEVELS, LEVELS), bool))
+        if residual_grad == "cumulative"
+        else np.eye(LEVELS, dtype=bool)
+    )
     np.testing.assert_array_equal(reached, expected)
     unused = np.setdiff1d(np.arange(CODES), by_hand(z, codebooks)[:, 1])
     assert len(unused) and (gradient[:, 1, unused] == 0).all()
@@ -86,23 +120,32 @@ def test_straight_through_gives_the_encoder_the_gradient_of_the_output():
     z, codebooks = drawn()
     weight = np.random.default_rng(1).normal(size=(BATCH, WIDTH)).astype(np.float32)
     for residual_grad in bottleneck.RESIDUAL_GRADS:
-        to_z, to_codes = jax.grad(lambda z, codebooks: (run(z, codebooks, residual_grad).output * weight).sum(), argnums=(0, 1))(z, codebooks)
+        to_z, to_codes = jax.grad(
+            lambda z, codebooks: (run(z, codebooks, residual_grad).output * weight).sum(),
+            argnums=(0, 1),
+        )(z, codebooks)
         np.testing.assert_array_equal(to_z, weight)
         assert (to_codes == 0).all()
 
 
 @given(seed=seeds)
 @settings(max_examples=20)
-def test_rotation_gives_a_gradient_of_scaled_length_at_the_same_angle_to_z_as_it_had_to_the_output(seed):
+def test_rotation_gives_a_gradient_of_scaled_length_at_the_same_angle_to_z_as_it_had_to_the_output(
+    seed,
+):
     z, codebooks = drawn(seed)
     weight = np.random.default_rng(seed + 1).normal(size=(BATCH, WIDTH)).astype(np.float32)
-    gradient = np.asarray(jax.grad(lambda z: (run(z, codebooks, estimator="rotation").output * weight).sum())(z), np.float64)
+    gradient = np.asarray(
+        jax.grad(lambda z: (run(z, codebooks, estimator="rotation").output * weight).sum())(z),
+        np.float64,
+    )
     output = np.asarray(run(z, codebooks).output, np.float64)
     norm = lambda x: np.linalg.norm(x, axis=-1)
     scale = norm(output) / norm(z)
     np.testing.assert_allclose(norm(gradient), scale * norm(weight), rtol=1e-3)
     cosine = lambda a, b: (a * b).sum(axis=-1) / norm(a) / norm(b)
-    np.testing.assert_allclose(cosine(gradient, z), cosine(weight, output), atol=1e-3)  # f32; a rotation keeps angles
+    # f32; a rotation keeps angles
+    np.testing.assert_allclose(cosine(gradient, z), cosine(weight, output), atol=1e-3)
 
 
 def test_a_linear_auto_encoder_starts_from_its_linear_paths_alone():
@@ -112,19 +155,25 @@ def test_a_linear_auto_encoder_starts_from_its_linear_paths_alone():
     kernel = lambda name: params["params"][name]["kernel"]
     z = net.apply(params, vectors, method="encode")
     np.testing.assert_allclose(z, vectors @ kernel("inward"), atol=1e-6)
-    np.testing.assert_allclose(net.apply(params, z, method="decode"), z @ kernel("outward"), atol=1e-6)
+    np.testing.assert_allclose(
+        net.apply(params, z, method="decode"), z @ kernel("outward"), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("linear", [True, False])
 def test_every_parameter_of_the_net_gets_a_gradient_once_it_has_moved(linear):
-    shape = bottleneck.Shape(width=7, hidden=(8,), code_width=WIDTH, levels=1, codes=1, linear=linear)
+    shape = bottleneck.Shape(
+        width=7, hidden=(8,), code_width=WIDTH, levels=1, codes=1, linear=linear
+    )
     net = bottleneck.RqVae(shape)
     vectors = np.random.default_rng(0).normal(size=(BATCH, 7)).astype(np.float32)
     params = jax.tree.map(lambda leaf: leaf + 0.1, jax.jit(net.init)(jax.random.key(0), vectors))
 
     def loss(params):
         decoded, found = net.apply(params, vectors)
-        return codes.rq_vae(vectors, decoded, found.inputs, found.chosen, commitment=0.25, reduction="sum")[0]
+        return codes.rq_vae(
+            vectors, decoded, found.inputs, found.chosen, commitment=0.25, reduction="sum"
+        )[0]
 
     gradient = jax.jit(jax.grad(loss))(params)
     assert all(bool((leaf != 0).any()) for leaf in jax.tree.leaves(gradient))

@@ -11,9 +11,20 @@ from zoo.nets import heads, transformer
 
 B, L, D, V = 3, 3, 8, 8
 SHAPE = heads.PrefixShape(
-    source_vocab=9, target_vocab=V, target_length=L, width=D, heads=2, head_width=4, encoder_hidden=8, decoder_hidden=8, encoder_layers=1,
-    decoder_layers=2, adaptor_layers=2, dropout=0.0, last_tokens=(2, 5, 7),
-)  # fmt: skip
+    source_vocab=9,
+    target_vocab=V,
+    target_length=L,
+    width=D,
+    heads=2,
+    head_width=4,
+    encoder_hidden=8,
+    decoder_hidden=8,
+    encoder_layers=1,
+    decoder_layers=2,
+    adaptor_layers=2,
+    dropout=0.0,
+    last_tokens=(2, 5, 7),
+)
 TOKENS = [(0, 1, 2), (0, 3, 4, 5), (0, 6, 7)]  # of each position, the end first
 SOURCE = jnp.array([[1, 2, 0, 0], [3, 4, 5, 6], [8, 0, 0, 0]])
 TARGET = jnp.array([[1, 3, 6], [2, 0, 0], [2, 5, 7]])

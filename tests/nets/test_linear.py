@@ -13,7 +13,10 @@ NORMAL = nn.initializers.normal(0.3)
 DRAWS = 400_000
 
 
-@pytest.mark.parametrize("features, contracted, shape", [(5, 1, (2, 3, 7)), ((2, 4), 1, (2, 3, 6)), (7, 2, (2, 3, 4, 5)), (3, 1, (4,))])
+@pytest.mark.parametrize(
+    "features, contracted, shape",
+    [(5, 1, (2, 3, 7)), ((2, 4), 1, (2, 3, 6)), (7, 2, (2, 3, 4, 5)), (3, 1, (4,))],
+)
 def test_a_product_is_that_of_flax_with_the_same_parameters(features, contracted, shape):
     x = jax.random.normal(jax.random.key(1), shape)
     axes = tuple(range(-contracted, 0))
@@ -21,14 +24,27 @@ def test_a_product_is_that_of_flax_with_the_same_parameters(features, contracted
     ours = linear.Linear(features, NORMAL, contracted)
     params, expected = ours.init(jax.random.key(0), x), theirs.init(jax.random.key(0), x)
     jax.tree.map(np.testing.assert_array_equal, params, expected)
-    np.testing.assert_allclose(ours.apply(params, x), theirs.apply(expected, x), rtol=1e-5, atol=1e-6)
-    gradient = lambda net: jax.grad(lambda tree, x: (net.apply(tree, x) ** 2).sum(), (0, 1))(params, x)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), gradient(ours), gradient(theirs))
+    np.testing.assert_allclose(
+        ours.apply(params, x), theirs.apply(expected, x), rtol=1e-5, atol=1e-6
+    )
+    gradient = lambda net: jax.grad(lambda tree, x: (net.apply(tree, x) ** 2).sum(), (0, 1))(
+        params, x
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        gradient(ours),
+        gradient(theirs),
+    )
 
 
 def test_inner_products_are_those_of_rows_whatever_the_axes_before():
-    x, rows = jax.random.normal(jax.random.key(0), (2, 3, 5)), jax.random.normal(jax.random.key(1), (7, 5))
-    np.testing.assert_allclose(linear.inner(x, rows), np.einsum("bsd,nd->bsn", x, rows), rtol=1e-5, atol=1e-6)
+    x, rows = (
+        jax.random.normal(jax.random.key(0), (2, 3, 5)),
+        jax.random.normal(jax.random.key(1), (7, 5)),
+    )
+    np.testing.assert_allclose(
+        linear.inner(x, rows), np.einsum("bsd,nd->bsn", x, rows), rtol=1e-5, atol=1e-6
+    )
     np.testing.assert_allclose(linear.inner(x[0, 0], rows), rows @ x[0, 0], rtol=1e-5, atol=1e-6)
     assert linear.inner(x.astype(jnp.bfloat16), rows).dtype == jnp.float32  # summed in it
 
@@ -36,7 +52,10 @@ def test_inner_products_are_those_of_rows_whatever_the_axes_before():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_rows_are_those_of_flax_and_their_gradients_are_summed_in_float32(dtype):
     ids = jnp.asarray([[1] * 3_000 + [2, 0, 1]])  # a sum of bfloat16 ends at 256
-    ours, theirs = linear.Embed(4, 8, dtype=dtype), nn.Embed(4, 8, dtype=dtype, embedding_init=nn.initializers.normal(1.0))
+    ours, theirs = (
+        linear.Embed(4, 8, dtype=dtype),
+        nn.Embed(4, 8, dtype=dtype, embedding_init=nn.initializers.normal(1.0)),
+    )
     params, expected = ours.init(jax.random.key(0), ids), theirs.init(jax.random.key(0), ids)
     jax.tree.map(np.testing.assert_array_equal, params, expected)
     np.testing.assert_array_equal(ours.apply(params, ids), theirs.apply(expected, ids))
@@ -47,10 +66,13 @@ def test_rows_are_those_of_flax_and_their_gradients_are_summed_in_float32(dtype)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
     keys = jax.random.split(jax.random.key(3), 4)
-    masks = np.stack([np.asarray(linear.kept(key, (DRAWS // 100, 100), share)) for key in keys]).astype(float)
+    masks = np.stack(
+        [np.asarray(linear.kept(key, (DRAWS // 100, 100), share)) for key in keys]
+    ).astype(float)
     deviation = (share * (1 - share)) ** 0.5
     assert np.abs(masks.mean(axis=(1, 2)) - share).max() < 5 * deviation / DRAWS**0.5
-    assert np.abs(masks.mean(axis=(0, 1)) - share).max() < 5 * deviation / (4 * DRAWS / 100) ** 0.5  # of each column
+    # of each column
+    assert np.abs(masks.mean(axis=(0, 1)) - share).max() < 5 * deviation / (4 * DRAWS / 100) ** 0.5
     centred = (masks - share).reshape(4, -1) / deviation
     between = centred @ centred.T / DRAWS - np.eye(4) * (centred**2).mean(axis=1)
     assert np.abs(between).max() < 5 / DRAWS**0.5  # layers and steps have keys of their own
@@ -61,12 +83,18 @@ def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
 def test_every_key_has_a_mask_of_its_own_and_the_ends_are_none_and_all():
     masks = [np.asarray(linear.kept(jax.random.key(seed), (64, 64), 0.5)) for seed in range(20)]
     assert len({mask.tobytes() for mask in masks}) == 20
-    assert not linear.kept(jax.random.key(0), (1000,), 0.0).any() and not linear.kept(jax.random.key(0), (1000,), 1e-11).any() and linear.kept(jax.random.key(0), (1000,), 1.0).all()
+    assert (
+        not linear.kept(jax.random.key(0), (1000,), 0.0).any()
+        and not linear.kept(jax.random.key(0), (1000,), 1e-11).any()
+        and linear.kept(jax.random.key(0), (1000,), 1.0).all()
+    )
 
 
 def test_dropout_keeps_the_mean_and_does_nothing_where_it_should_not():
     x = jnp.ones((400, 500))
-    out = np.asarray(linear.Dropout(0.25).apply({}, x, deterministic=False, rngs={"dropout": jax.random.key(0)}))
+    out = np.asarray(
+        linear.Dropout(0.25).apply({}, x, deterministic=False, rngs={"dropout": jax.random.key(0)})
+    )
     assert set(np.unique(out)) == {0.0, np.float32(1 / 0.75)}
     assert abs(out.mean() - 1) < 5 * (0.25 / 0.75 / x.size) ** 0.5
     for layer, deterministic in ((linear.Dropout(0.25), True), (linear.Dropout(0.0), False)):

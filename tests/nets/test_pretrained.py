@@ -30,7 +30,8 @@ TEXTS = [
     "?",
     "os.path.join joins one or more path segments intelligently. " * 40,  # cut at 256 tokens
 ]
-# transformers 5 with torch 2.13.0 on a CPU: BertModel of the same weights, one text at a time, mean pooled, unit length
+# transformers 5 with torch 2.13.0 on a CPU: BertModel of the same weights, one text at a time, mean
+# pooled, unit length
 PLACES = [0, 1, 100, 200, 300, 383]
 REFERENCE = [
     [0.126535, -0.032851, -0.023339, 0.001214, 0.089583, 0.064036],
@@ -39,7 +40,8 @@ REFERENCE = [
     [-0.09341, 0.03622, 0.041575, -0.003864, -0.014143, 0.018424],
     [0.024804, -0.064097, -0.066622, -0.034377, -0.004867, 0.040896],
 ]
-MOMENTS = [-38.95067, 31.10452, -77.57942, 90.75574, 24.86743]  # sum of place times value, so that every place counts
+# sum of place times value, so that every place counts
+MOMENTS = [-38.95067, 31.10452, -77.57942, 90.75574, 24.86743]
 COSINES = [0.573811, -0.023615, 0.003568, -0.031894]  # of the first text with the others
 
 
@@ -68,7 +70,10 @@ def tensors():
             place = f"encoder.layer.{layer}.{name}"
             shapes |= {f"{place}.weight": (outputs, inputs), f"{place}.bias": (outputs,)}
         for name in ("attention.output.LayerNorm", "output.LayerNorm"):
-            shapes |= {f"encoder.layer.{layer}.{name}.weight": (d,), f"encoder.layer.{layer}.{name}.bias": (d,)}
+            shapes |= {
+                f"encoder.layer.{layer}.{name}.weight": (d,),
+                f"encoder.layer.{layer}.{name}.bias": (d,),
+            }
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -90,17 +95,26 @@ def encoded_in_numpy(tensors, tokens):
         return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
 
     table = "embeddings.{}_embeddings.weight".format
-    x = tensors[table("word")][tokens].astype(float) + tensors[table("position")][: len(tokens)] + tensors[table("token_type")][0]
+    x = (
+        tensors[table("word")][tokens].astype(float)
+        + tensors[table("position")][: len(tokens)]
+        + tensors[table("token_type")][0]
+    )
     x = norm("embeddings.LayerNorm", x)
     for number in range(CONFIG["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
-        query, key, value = (dense(f"{layer}.attention.self.{name}", x) for name in ("query", "key", "value"))
+        query, key, value = (
+            dense(f"{layer}.attention.self.{name}", x) for name in ("query", "key", "value")
+        )
         attended = np.zeros_like(x)
         for part in np.split(np.arange(x.shape[1]), CONFIG["num_attention_heads"]):
             for place in range(len(tokens)):
                 weights = np.exp(key[:, part] @ query[place, part] / math.sqrt(len(part)))
                 attended[place, part] = weights @ value[:, part] / weights.sum()
-        x = norm(f"{layer}.attention.output.LayerNorm", x + dense(f"{layer}.attention.output.dense", attended))
+        x = norm(
+            f"{layer}.attention.output.LayerNorm",
+            x + dense(f"{layer}.attention.output.dense", attended),
+        )
         inner = dense(f"{layer}.intermediate.dense", x)
         inner = inner * 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
         x = norm(f"{layer}.output.LayerNorm", x + dense(f"{layer}.output.dense", inner))
@@ -117,18 +131,27 @@ def test_the_encoder_equals_numpy_and_pads_change_nothing(tmp_path, tensors):
     pooled = bert.mean_pooled(got, jnp.asarray(tokens))
     for row, text in enumerate(texts):
         expected = encoded_in_numpy(tensors, text)
-        np.testing.assert_allclose(got[row, : len(text)], expected, atol=2e-5)  # float32 over weights of size 1
+        # float32 over weights of size 1
+        np.testing.assert_allclose(got[row, : len(text)], expected, atol=2e-5)
         mean = expected.mean(0)
         np.testing.assert_allclose(pooled[row], mean / np.linalg.norm(mean), atol=2e-5)
 
 
 def test_weights_that_do_not_fit_are_refused_by_name_and_shape(tmp_path, tensors):
     name = "encoder.layer.1.output.dense.weight"
-    with pytest.raises(DataError, match=r"'encoder.layer.1.output.dense.weight' expected shape \[8, 12\], got \[12, 8\]"):
+    with pytest.raises(
+        DataError,
+        match=r"'encoder.layer.1.output.dense.weight' expected shape \[8, 12\], got \[12, 8\]",
+    ):
         pretrained.minilm(write(tmp_path, tensors | {name: np.ascontiguousarray(tensors[name].T)}))
-    with pytest.raises(DataError, match="no tensor 'encoder.layer.2.attention.output.LayerNorm.bias'"):
+    with pytest.raises(
+        DataError, match="no tensor 'encoder.layer.2.attention.output.LayerNorm.bias'"
+    ):
         pretrained.minilm(write(tmp_path, tensors, num_hidden_layers=3))
-    with pytest.raises(DataError, match=r"'encoder.layer.1.attention.output.LayerNorm.bias' has no place .*\(16 such"):
+    with pytest.raises(
+        DataError,
+        match=r"'encoder.layer.1.attention.output.LayerNorm.bias' has no place .*\(16 such",
+    ):
         pretrained.minilm(write(tmp_path, tensors, num_hidden_layers=1))
     with pytest.raises(DataError, match="hidden_act 'gelu', got 'relu'"):
         pretrained.minilm(write(tmp_path, tensors, hidden_act="relu"))
@@ -152,7 +175,8 @@ def minilm():
 
 
 def test_minilm_gives_the_vectors_of_its_reference(minilm):
-    vectors = sentences.encode(TEXTS, log=logs.Log(quiet=True), encoder=minilm)  # five compiled sizes: seconds
+    # five compiled sizes: seconds
+    vectors = sentences.encode(TEXTS, log=logs.Log(quiet=True), encoder=minilm)
     np.testing.assert_allclose(vectors[:, PLACES], REFERENCE, atol=2e-6)
     np.testing.assert_allclose(vectors @ np.arange(384), MOMENTS, atol=1e-3)
     np.testing.assert_allclose(vectors[1:] @ vectors[0], COSINES, atol=2e-6)
@@ -170,5 +194,10 @@ def test_texts_are_encoded_in_few_shapes(minilm):
     log = logs.Log(quiet=True)
     before = sentences._vectors._cache_size()
     for count in (3, 20, 33):
-        sentences.encode(["one two"] * count + ["one two three " * 7] * count, log=log, encoder=minilm, max_tokens=32)
+        sentences.encode(
+            ["one two"] * count + ["one two three " * 7] * count,
+            log=log,
+            encoder=minilm,
+            max_tokens=32,
+        )
     assert sentences._vectors._cache_size() - before <= 2

@@ -46,19 +46,33 @@ def drawn(config):
     shapes = {"shared": (config["vocab_size"], d)}
     if not config["tie_word_embeddings"]:
         shapes["lm_head"] = (config["vocab_size"], d)
-    for stack, layers, attentions in (("encoder", "num_layers", ["SelfAttention"]), ("decoder", "num_decoder_layers", ["SelfAttention", "EncDecAttention"])):
+    for stack, layers, attentions in (
+        ("encoder", "num_layers", ["SelfAttention"]),
+        ("decoder", "num_decoder_layers", ["SelfAttention", "EncDecAttention"]),
+    ):
         shapes[f"{stack}.final_layer_norm"] = (d,)
-        shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"] = (config["relative_attention_num_buckets"], config["num_heads"])
+        shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias"] = (
+            config["relative_attention_num_buckets"],
+            config["num_heads"],
+        )
         for layer in range(config[layers]):
             for number, part in enumerate([*attentions, "DenseReluDense"]):
                 place = f"{stack}.block.{layer}.layer.{number}"
                 shapes[f"{place}.layer_norm"] = (d,)
                 if part == "DenseReluDense":
-                    shapes |= {f"{place}.{part}.{name}": (hidden, d) for name in (("wi_0", "wi_1") if gated else ("wi",))}
+                    shapes |= {
+                        f"{place}.{part}.{name}": (hidden, d)
+                        for name in (("wi_0", "wi_1") if gated else ("wi",))
+                    }
                     shapes[f"{place}.{part}.wo"] = (d, hidden)
                 else:
-                    shapes |= {f"{place}.{part}.{name}": (inner, d) for name in "qkv"} | {f"{place}.{part}.o": (d, inner)}
-    return {f"{name}.weight": random.normal(0, 0.7, shape).astype(np.float32) for name, shape in shapes.items()}
+                    shapes |= {f"{place}.{part}.{name}": (inner, d) for name in "qkv"} | {
+                        f"{place}.{part}.o": (d, inner)
+                    }
+    return {
+        f"{name}.weight": random.normal(0, 0.7, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
 
 
 def write(folder, tensors, config):
@@ -72,7 +86,10 @@ def as_t5x(tensors, config):
     """The tree that t5x has of the same numbers: matrices [inputs, outputs], tables of positions [heads, buckets]."""
     parts = {"q": "query", "k": "key", "v": "value", "o": "out"}
     attentions = {"SelfAttention": "self_attention", "EncDecAttention": "encoder_decoder_attention"}
-    norms = {"encoder": ("attention", "mlp"), "decoder": ("self_attention", "cross_attention", "mlp")}
+    norms = {
+        "encoder": ("attention", "mlp"),
+        "decoder": ("self_attention", "cross_attention", "mlp"),
+    }
     tree = {}
 
     def put(value, *path):
@@ -92,7 +109,13 @@ def as_t5x(tensors, config):
         elif words[-2] == "relative_attention_bias":
             put(value.T, stack, "relpos_bias", "rel_embedding")
         elif words[-2] == "layer_norm":
-            put(value, stack, f"layers_{words[2]}", f"pre_{norms[stack][int(words[4])]}_layer_norm", "scale")
+            put(
+                value,
+                stack,
+                f"layers_{words[2]}",
+                f"pre_{norms[stack][int(words[4])]}_layer_norm",
+                "scale",
+            )
         elif name == "shared.weight":
             put(value, "token_embedder", "embedding")
         elif words[-3] == "DenseReluDense":
@@ -114,24 +137,31 @@ def logits_in_numpy(tensors, config, source, target):
     def biases(stack, length):
         table = weights[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
         positions = np.arange(length)
-        buckets = transformer.relative_buckets(  # against the definition, one at a time, in test_transformer
+        # against the definition, one at a time, in test_transformer
+        buckets = transformer.relative_buckets(
             positions, positions, bidirectional=stack == "encoder", buckets=8, max_distance=20
         )
         return table[np.asarray(buckets)]  # -> [Q, K, H]
 
     def attend(name, x, y, bias=None, causal=False):
-        query, key, value = (z @ weights[f"{name}.{part}.weight"].T for part, z in (("q", x), ("k", y), ("v", y)))
+        query, key, value = (
+            z @ weights[f"{name}.{part}.weight"].T for part, z in (("q", x), ("k", y), ("v", y))
+        )
         mixed = []
         for head in range(heads):
             own = slice(head * size, (head + 1) * size)
-            scores = np.exp(query[:, own] @ key[:, own].T + (0 if bias is None else bias[..., head]))
+            scores = np.exp(
+                query[:, own] @ key[:, own].T + (0 if bias is None else bias[..., head])
+            )
             scores = np.tril(scores) if causal else scores
             mixed.append(scores / scores.sum(-1, keepdims=True) @ value[:, own])
         return np.concatenate(mixed, axis=1) @ weights[f"{name}.o.weight"].T
 
     def mlp(name, x):
         if config["feed_forward_proj"] == "relu":
-            return np.maximum(x @ weights[f"{name}.wi.weight"].T, 0) @ weights[f"{name}.wo.weight"].T
+            return (
+                np.maximum(x @ weights[f"{name}.wi.weight"].T, 0) @ weights[f"{name}.wo.weight"].T
+            )
         gate = x @ weights[f"{name}.wi_0.weight"].T
         gate = gate / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (gate + 0.044715 * gate**3)))
         return gate * (x @ weights[f"{name}.wi_1.weight"].T) @ weights[f"{name}.wo.weight"].T
@@ -147,7 +177,9 @@ def logits_in_numpy(tensors, config, source, target):
     for layer in range(config["num_decoder_layers"]):
         place = f"decoder.block.{layer}.layer"
         y = norm(f"{place}.0.layer_norm", x)
-        x = x + attend(f"{place}.0.SelfAttention", y, y, biases("decoder", len(target)), causal=True)
+        x = x + attend(
+            f"{place}.0.SelfAttention", y, y, biases("decoder", len(target)), causal=True
+        )
         x = x + attend(f"{place}.1.EncDecAttention", norm(f"{place}.1.layer_norm", x), encoded)
         x = x + mlp(f"{place}.2.DenseReluDense", norm(f"{place}.2.layer_norm", x))
     x = norm("decoder.final_layer_norm", x)
@@ -159,7 +191,9 @@ def logits_in_numpy(tensors, config, source, target):
 def logits(loaded, source=SOURCE, target=TARGET):
     """f32[L, V] of our network; the source with pads behind."""
     padded = jnp.asarray([[*source, *[0] * (S - len(source))]], jnp.int32)
-    return jax.jit(transformer.EncoderDecoder(loaded.shape).apply)(loaded.params, padded, jnp.asarray([target], jnp.int32))[0]
+    return jax.jit(transformer.EncoderDecoder(loaded.shape).apply)(
+        loaded.params, padded, jnp.asarray([target], jnp.int32)
+    )[0]
 
 
 @FAMILIES
@@ -167,23 +201,36 @@ def test_logits_equal_numpy_and_every_file_of_the_same_numbers_gives_the_same(tm
     tensors = drawn(config)
     loaded = t5_weights.load(write(tmp_path / "whole", tensors, config), target_length=L)
     expected = logits_in_numpy(tensors, config, SOURCE, TARGET)
-    np.testing.assert_allclose(logits(loaded), expected, rtol=1e-4, atol=1e-4)  # float32 through three layers
+    # float32 through three layers
+    np.testing.assert_allclose(logits(loaded), expected, rtol=1e-4, atol=1e-4)
     assert np.abs(expected).max() > 1  # so that the tolerance says something
 
     parts = tmp_path / "parts"
     parts.mkdir()
     names = sorted(tensors)
-    files = {f"model-0000{number + 1}-of-00002.safetensors": names[number::2] for number in range(2)}
+    files = {
+        f"model-0000{number + 1}-of-00002.safetensors": names[number::2] for number in range(2)
+    }
     for file, held in files.items():
         safetensors.save_file({name: tensors[name] for name in held}, parts / file)
-    (parts / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {name: file for file, held in files.items() for name in held}}))
+    (parts / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {name: file for file, held in files.items() for name in held}})
+    )
     # as later versions of the format write it, with a copy that nothing reads
     later = {name: value for name, value in config.items() if name != "tie_word_embeddings"}
-    (parts / "config.json").write_text(json.dumps(later | {"scale_decoder_outputs": config["tie_word_embeddings"], "tie_word_embeddings": True}))
+    (parts / "config.json").write_text(
+        json.dumps(
+            later
+            | {"scale_decoder_outputs": config["tie_word_embeddings"], "tie_word_embeddings": True}
+        )
+    )
     assert t5_weights.load(parts, target_length=L).digest == loaded.digest
 
     other = dict(tensors) | {"shared.weight": tensors["shared.weight"] + 1e-3}
-    assert t5_weights.load(write(tmp_path / "other", other, config), target_length=L).digest != loaded.digest
+    assert (
+        t5_weights.load(write(tmp_path / "other", other, config), target_length=L).digest
+        != loaded.digest
+    )
 
 
 @FAMILIES
@@ -191,18 +238,30 @@ def test_checkpoints_of_t5x_give_the_same_parameters(tmp_path, config):
     import orbax.checkpoint as ocp
     import tensorstore
 
-    config = config | {"relative_attention_max_distance": 128}  # a checkpoint of t5x does not say: T5's is taken
+    # a checkpoint of t5x does not say: T5's is taken
+    config = config | {"relative_attention_max_distance": 128}
     tensors = drawn(config)
     expected = t5_weights.load(write(tmp_path / "files", tensors, config), target_length=L)
     tree = jax.tree.map(np.ascontiguousarray, as_t5x(tensors, config))
-    state = {"target": tree, "state": {"step": np.int32(7), "param_states": jax.tree.map(np.zeros_like, tree)}}
+    state = {
+        "target": tree,
+        "state": {"step": np.int32(7), "param_states": jax.tree.map(np.zeros_like, tree)},
+    }
     for step, written in ((3, jax.tree.map(np.zeros_like, state)), (20, state)):
         with ocp.PyTreeCheckpointer() as checkpointer:
             checkpointer.save(tmp_path / "model" / f"checkpoint_{step}" / "state", written)
-    for folder in (tmp_path / "model", tmp_path / "model" / "checkpoint_20", tmp_path / "model" / "checkpoint_20" / "state"):
+    for folder in (
+        tmp_path / "model",
+        tmp_path / "model" / "checkpoint_20",
+        tmp_path / "model" / "checkpoint_20" / "state",
+    ):
         loaded = t5_weights.load(folder, target_length=L)
         assert (loaded.shape, loaded.digest) == (expected.shape, expected.digest)
-    assert t5_weights.load(tmp_path / "model" / "checkpoint_3", target_length=L).digest != expected.digest  # control: the other step
+    # control: the other step
+    assert (
+        t5_weights.load(tmp_path / "model" / "checkpoint_3", target_length=L).digest
+        != expected.digest
+    )
 
     legacy = tmp_path / "legacy" / "checkpoint_9"  # before Orbax, and as T5's are published
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
@@ -217,7 +276,10 @@ def test_numbers_of_half_size_are_widened(tmp_path):
     tensors = {name: value.astype(ml_dtypes.bfloat16) for name, value in drawn(FIRST).items()}
     loaded = t5_weights.load(write(tmp_path / "half", tensors, FIRST), target_length=L)
     exact = {name: value.astype(np.float32) for name, value in tensors.items()}
-    assert loaded.digest == t5_weights.load(write(tmp_path / "exact", exact, FIRST), target_length=L).digest
+    assert (
+        loaded.digest
+        == t5_weights.load(write(tmp_path / "exact", exact, FIRST), target_length=L).digest
+    )
 
 
 def test_what_does_not_fit_is_refused_by_name_and_shape(tmp_path):
@@ -225,8 +287,12 @@ def test_what_does_not_fit_is_refused_by_name_and_shape(tmp_path):
     refused = lambda match: pytest.raises(DataError, match=match)
     name = "decoder.block.1.layer.2.DenseReluDense.wo.weight"
     with refused(rf"'{name}' expected shape \[12, 14\], got \[14, 12\]"):
-        t5_weights.load(write(tmp_path, tensors | {name: np.ascontiguousarray(tensors[name].T)}, LATER))
-    with refused(r"no tensor 'decoder.block.2.layer.1.EncDecAttention.k.weight', expected one of shape \[15, 12\]"):
+        t5_weights.load(
+            write(tmp_path, tensors | {name: np.ascontiguousarray(tensors[name].T)}, LATER)
+        )
+    with refused(
+        r"no tensor 'decoder.block.2.layer.1.EncDecAttention.k.weight', expected one of shape \[15, 12\]"
+    ):
         t5_weights.load(write(tmp_path, tensors, LATER | {"num_decoder_layers": 3}))
     with refused(r"'decoder.block.1.layer.0.SelfAttention.k.weight' has no place .*\(14 such"):
         t5_weights.load(write(tmp_path, tensors, LATER | {"num_decoder_layers": 1}))
@@ -237,7 +303,11 @@ def test_what_does_not_fit_is_refused_by_name_and_shape(tmp_path):
     with refused("model_type t5 or mt5, got 'umt5'"):
         t5_weights.load(write(tmp_path, tensors, LATER | {"model_type": "umt5"}))
     with refused("not the configuration of a T5 .*d_kv"):
-        t5_weights.load(write(tmp_path, tensors, {name: value for name, value in LATER.items() if name != "d_kv"}))
+        t5_weights.load(
+            write(
+                tmp_path, tensors, {name: value for name, value in LATER.items() if name != "d_kv"}
+            )
+        )
     weights = write(tmp_path, tensors, LATER) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
     with refused("model.safetensors: not a whole safetensors file"):
@@ -246,7 +316,9 @@ def test_what_does_not_fit_is_refused_by_name_and_shape(tmp_path):
     with refused("model.safetensors: missing; pytorch_model.bin is a pickle"):
         t5_weights.load(tmp_path)
     (tmp_path / "empty").mkdir()
-    with refused("empty: expected config.json beside safetensors, or a checkpoint of t5x; got neither"):
+    with refused(
+        "empty: expected config.json beside safetensors, or a checkpoint of t5x; got neither"
+    ):
         t5_weights.load(tmp_path / "empty")
     with refused("nowhere: no such folder"):
         t5_weights.load(tmp_path / "nowhere")
@@ -254,33 +326,64 @@ def test_what_does_not_fit_is_refused_by_name_and_shape(tmp_path):
 
 @FAMILIES
 def test_logits_and_generation_equal_those_of_transformers(tmp_path, config):
-    torch = pytest.importorskip("torch", reason="compared where torch and transformers are installed")
-    theirs = pytest.importorskip("transformers", reason="compared where torch and transformers are installed")
+    torch = pytest.importorskip(
+        "torch", reason="compared where torch and transformers are installed"
+    )
+    theirs = pytest.importorskip(
+        "transformers", reason="compared where torch and transformers are installed"
+    )
     given = {name: value for name, value in config.items() if name != "model_type"}
     torch.manual_seed(0)
     model = theirs.T5ForConditionalGeneration(theirs.T5Config(**given)).eval()
     with torch.no_grad():
         for weight in model.parameters():
-            weight.copy_(torch.randn_like(weight) * 0.7)  # larger than they start, so that beams tell hypotheses apart
+            # larger than they start, so that beams tell hypotheses apart
+            weight.copy_(torch.randn_like(weight) * 0.7)
     model.save_pretrained(tmp_path)
     loaded = t5_weights.load(tmp_path, target_length=4)
     source = torch.tensor([SOURCE])
     with torch.no_grad():
-        expected = model(input_ids=source, decoder_input_ids=torch.tensor([[0, *TARGET[:-1]]])).logits[0].numpy()
+        expected = (
+            model(input_ids=source, decoder_input_ids=torch.tensor([[0, *TARGET[:-1]]]))
+            .logits[0]
+            .numpy()
+        )
     np.testing.assert_allclose(logits(loaded), expected, rtol=1e-4, atol=1e-4)
     assert np.abs(expected).max() > 1
 
     net = transformer.EncoderDecoder(loaded.shape)
     padded = jnp.asarray([[*SOURCE, 0, 0]], jnp.int32)
-    memory = jax.jit(lambda tree: net.apply(tree, net.apply(tree, padded, method="encode"), method="memory"))(loaded.params)
-    step = jax.jit(lambda t, token, cache: net.apply(loaded.params, t, token, cache, memory, padded, method="step"))
+    memory = jax.jit(
+        lambda tree: net.apply(tree, net.apply(tree, padded, method="encode"), method="memory")
+    )(loaded.params)
+    step = jax.jit(
+        lambda t, token, cache: net.apply(
+            loaded.params, t, token, cache, memory, padded, method="step"
+        )
+    )
     # without their cache, which takes the decoder for as deep as the encoder
-    options = dict(use_cache=False, max_new_tokens=4, length_penalty=0.0, do_sample=False, suppress_tokens=[0], return_dict_in_generate=True, output_scores=True)
+    options = dict(
+        use_cache=False,
+        max_new_tokens=4,
+        length_penalty=0.0,
+        do_sample=False,
+        suppress_tokens=[0],
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
     for width in (1, 50):  # greedy, and so many that no beam of either drops what the other keeps
         cache = transformer.empty_cache(loaded.shape, 1)
-        found = beam.beam_search(step, cache, automaton.Sentences(1), width=width, length=4, renormalize=False)
+        found = beam.beam_search(
+            step, cache, automaton.Sentences(1), width=width, length=4, renormalize=False
+        )
         with torch.no_grad():
-            answer = model.generate(source, num_beams=width, num_return_sequences=width, early_stopping="never" if width > 1 else False, **options)
+            answer = model.generate(
+                source,
+                num_beams=width,
+                num_return_sequences=width,
+                early_stopping="never" if width > 1 else False,
+                **options,
+            )
         wanted = answer.sequences[:10, 1:].numpy()
         ended = np.cumsum(wanted == 1, axis=1) - (wanted == 1) > 0
         wanted = np.where(ended, 0, wanted)  # theirs repeats the end behind it

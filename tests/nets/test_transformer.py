@@ -14,13 +14,25 @@ from zoo.objectives import sequence
 
 B, K, S, L = 3, 4, 7, 5
 SHAPE = transformer.Shape(
-    source_vocab=13, target_vocab=9, target_length=L, width=16, heads=2, head_width=4, encoder_hidden=12, decoder_hidden=20,
-    encoder_layers=2, decoder_layers=2, buckets=8, max_distance=6,
-)  # fmt: skip
-FIRST = dataclasses.replace(SHAPE, target_vocab=13, mlp="relu", tied=True, shared=True)  # the first T5
+    source_vocab=13,
+    target_vocab=9,
+    target_length=L,
+    width=16,
+    heads=2,
+    head_width=4,
+    encoder_hidden=12,
+    decoder_hidden=20,
+    encoder_layers=2,
+    decoder_layers=2,
+    buckets=8,
+    max_distance=6,
+)
+# the first T5
+FIRST = dataclasses.replace(SHAPE, target_vocab=13, mlp="relu", tied=True, shared=True)
 BFLOAT = dataclasses.replace(SHAPE, dtype="bfloat16")
 LENGTHS = (S, 4, 1)  # of the sources
-CLOSE = dict(rtol=1e-4, atol=1e-4)  # float32 sums in another order, through four layers, over logits of size 1 to 10
+# float32 sums in another order, through four layers, over logits of size 1 to 10
+CLOSE = dict(rtol=1e-4, atol=1e-4)
 
 
 @functools.cache
@@ -44,7 +56,9 @@ def params(shape=SHAPE):
 def case():
     """Sources i32[B, S] of unequal lengths, and a target of each beam i32[B, K, L]; the third ends early."""
     random = np.random.default_rng(1)
-    source = random.integers(1, SHAPE.source_vocab, (B, S)) * (np.arange(S) < np.array(LENGTHS)[:, None])
+    source = random.integers(1, SHAPE.source_vocab, (B, S)) * (
+        np.arange(S) < np.array(LENGTHS)[:, None]
+    )
     target = random.integers(1, SHAPE.target_vocab, (B, K, L))
     target[:, 2, 3:] = 0
     return jnp.asarray(source, jnp.int32), jnp.asarray(target, jnp.int32)
@@ -57,7 +71,9 @@ def logits_of(tree, source, target, shape=SHAPE):
 
 def teacher_forced(tree, source, target, shape=SHAPE):
     """f32[B, K, L, V] of every beam's target, the source repeated for each."""
-    flat = logits_of(tree, jnp.repeat(source, target.shape[1], axis=0), target.reshape(-1, L), shape)
+    flat = logits_of(
+        tree, jnp.repeat(source, target.shape[1], axis=0), target.reshape(-1, L), shape
+    )
     return flat.reshape(*target.shape, -1)
 
 
@@ -68,7 +84,9 @@ def remembered(tree, source, shape=SHAPE):
 
 
 def _step(tree, t, token, cache, memory, source, shape=SHAPE):
-    return transformer.EncoderDecoder(shape).apply(tree, t, token, cache, memory, source, method="step")
+    return transformer.EncoderDecoder(shape).apply(
+        tree, t, token, cache, memory, source, method="step"
+    )
 
 
 step = jax.jit(_step, static_argnames="shape")
@@ -87,12 +105,20 @@ def reference(tree, source, target, shape=SHAPE):
         return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * p["scale"]
 
     def bias(table, queries, keys, bidirectional):
-        return np.array([[table[bucket_of(key - query, bidirectional, 8, 6)] for key in range(keys)] for query in range(queries)])
+        return np.array(
+            [
+                [table[bucket_of(key - query, bidirectional, 8, 6)] for key in range(keys)]
+                for query in range(queries)
+            ]
+        )
 
     def attend(p, x, y, biases, causal=False):  # biases [Q, K, H]
         out = np.zeros_like(x)
         for head in range(SHAPE.heads):
-            query, key, value = (z @ p[name]["kernel"][:, head] for name, z in (("query", x), ("key", y), ("value", y)))
+            query, key, value = (
+                z @ p[name]["kernel"][:, head]
+                for name, z in (("query", x), ("key", y), ("value", y))
+            )
             scores = np.exp(query @ key.T + biases[..., head])
             scores = np.tril(scores) if causal else scores
             out += scores / scores.sum(-1, keepdims=True) @ value @ p["out"]["kernel"][head]
@@ -120,7 +146,12 @@ def reference(tree, source, target, shape=SHAPE):
         p = weights[f"decoder_{number}"]
         y = norm(p["self_norm"], x)
         x = x + attend(p["self_attention"], y, y, biases, causal=True)
-        x = x + attend(p["cross_attention"], norm(p["cross_norm"], x), encoded, np.zeros((len(target), len(source), SHAPE.heads)))
+        x = x + attend(
+            p["cross_attention"],
+            norm(p["cross_norm"], x),
+            encoded,
+            np.zeros((len(target), len(source), SHAPE.heads)),
+        )
         x = x + mlp(p["mlp"], norm(p["mlp_norm"], x))
     head = words.T / math.sqrt(shape.width) if shape.tied else weights["head"]["kernel"]
     return norm(weights["decoder_norm"], x) @ head
@@ -142,7 +173,9 @@ def bucket_of(distance, bidirectional, buckets, max_distance):
     if distance < exact:
         return first + distance
     coarse = buckets - exact
-    reached = [j for j in range(coarse) if distance**coarse * exact**j >= exact**coarse * max_distance**j]
+    reached = [
+        j for j in range(coarse) if distance**coarse * exact**j >= exact**coarse * max_distance**j
+    ]
     return first + exact + max(reached)
 
 
@@ -152,22 +185,34 @@ def test_the_network_is_t5_written_out_in_numpy(shape):
     got = teacher_forced(params(shape), source, target, shape)
     for row, length in enumerate(LENGTHS):
         for beam in (0, 2):
-            expected = reference(params(shape), np.asarray(source[row, :length]), np.asarray(target[row, beam]), shape)
+            expected = reference(
+                params(shape),
+                np.asarray(source[row, :length]),
+                np.asarray(target[row, beam]),
+                shape,
+            )
             np.testing.assert_allclose(got[row, beam], expected, **CLOSE)
 
 
 def test_the_first_t5_steps_as_it_is_taught_and_its_head_is_its_table():
     source, target = case()
     expected = teacher_forced(params(FIRST), source, target, FIRST)
-    memory, cache = remembered(params(FIRST), source, FIRST), transformer.empty_cache(FIRST, B, K, places=L)
+    memory, cache = (
+        remembered(params(FIRST), source, FIRST),
+        transformer.empty_cache(FIRST, B, K, places=L),
+    )
     for t in range(L):
-        logits, cache = step(params(FIRST), t, before(target, t), cache, memory, source, shape=FIRST)
+        logits, cache = step(
+            params(FIRST), t, before(target, t), cache, memory, source, shape=FIRST
+        )
         np.testing.assert_allclose(logits, expected[:, :, t], **CLOSE)
     assert set(params(FIRST)["params"]) == set(params()["params"]) - {"head", "target_embedding"}
     hidden, _ = transformer.EncoderDecoder(FIRST).apply(
         params(FIRST), L - 1, before(target, L - 1), cache, memory, source, method="extend"
     )
-    np.testing.assert_allclose(hidden @ transformer.output_kernel(params(FIRST), FIRST), expected[:, :, L - 1], **CLOSE)
+    np.testing.assert_allclose(
+        hidden @ transformer.output_kernel(params(FIRST), FIRST), expected[:, :, L - 1], **CLOSE
+    )
     with pytest.raises(ValueError, match="13 source and 9 target"):
         dataclasses.replace(FIRST, target_vocab=9)
     with pytest.raises(ValueError, match="mlp expects one of gelu, relu, got 'silu'"):
@@ -179,16 +224,24 @@ def test_the_first_t5_steps_as_it_is_taught_and_its_head_is_its_table():
 def test_relative_buckets_are_those_of_the_definition(bidirectional, buckets, max_distance):
     query, key = np.arange(150, 153), np.arange(300)
     call = functools.partial(
-        transformer.relative_buckets, bidirectional=bidirectional, buckets=buckets, max_distance=max_distance
+        transformer.relative_buckets,
+        bidirectional=bidirectional,
+        buckets=buckets,
+        max_distance=max_distance,
     )
-    expected = [[bucket_of(int(k - q), bidirectional, buckets, max_distance) for k in key] for q in query]
+    expected = [
+        [bucket_of(int(k - q), bidirectional, buckets, max_distance) for k in key] for q in query
+    ]
     np.testing.assert_array_equal(call(query, key), expected)
     np.testing.assert_array_equal(jax.jit(call)(query, key), expected)
 
 
 def test_relative_buckets_worked_by_hand():
-    # 8 buckets both ways: 4 a side, distances 0 and 1 exact, then from 2 and from 2 sqrt(8 / 2) = 4; later keys from 4 on
-    at_four = functools.partial(transformer.relative_buckets, np.array([4]), np.arange(10), buckets=8, max_distance=8)
+    # 8 buckets both ways: 4 a side, distances 0 and 1 exact, then from 2 and from 2 sqrt(8 / 2) =
+    # 4; later keys from 4 on
+    at_four = functools.partial(
+        transformer.relative_buckets, np.array([4]), np.arange(10), buckets=8, max_distance=8
+    )
     np.testing.assert_array_equal(at_four(bidirectional=True), [[3, 2, 2, 1, 0, 5, 6, 6, 7, 7]])
     # 8 buckets backwards only: distances 0 to 3 exact, 4 in the next; what is ahead shares bucket 0
     np.testing.assert_array_equal(at_four(bidirectional=False), [[4, 3, 2, 1, 0, 0, 0, 0, 0, 0]])
@@ -221,7 +274,9 @@ def test_unrolled_steps_equal_teacher_forcing():
         return jnp.stack(logits, axis=2)
 
     source, target = case()
-    np.testing.assert_allclose(unrolled(params(), source, target), teacher_forced(params(), source, target), **CLOSE)
+    np.testing.assert_allclose(
+        unrolled(params(), source, target), teacher_forced(params(), source, target), **CLOSE
+    )
 
 
 def test_reordered_beams_go_on_from_their_own_past():
@@ -233,7 +288,8 @@ def test_reordered_beams_go_on_from_their_own_past():
     moved = jax.tree.map(lambda leaf: leaf[:, order], cache)
     got, _ = step(params(), 2, before(reordered, 2), moved, memory, source)
     np.testing.assert_allclose(got, teacher_forced(params(), source, reordered)[:, :, 2], **CLOSE)
-    wrong, _ = step(params(), 2, before(reordered, 2), cache, memory, source)  # control: the past of another beam
+    # control: the past of another beam
+    wrong, _ = step(params(), 2, before(reordered, 2), cache, memory, source)
     assert np.abs(wrong - got).max() > 0.01
 
 
@@ -261,10 +317,15 @@ def test_places_are_counted_from_the_last_token_and_far_ones_are_alike():
     shape = dataclasses.replace(SHAPE, recency=3)
     source, target = case()
     one = teacher_forced(params(shape), source, target, shape)
-    np.testing.assert_allclose(teacher_forced(params(shape), jnp.pad(source, ((0, 0), (0, 4))), target, shape), one, **CLOSE)
+    np.testing.assert_allclose(
+        teacher_forced(params(shape), jnp.pad(source, ((0, 0), (0, 4))), target, shape),
+        one,
+        **CLOSE,
+    )
     vectors = params(shape)["params"]["recency"]["embedding"]
     tokens = params(shape)["params"]["source_embedding"]["embedding"]
-    # a table whose rows hold token + place, read without places: source 0 has 7 tokens, source 1 has 4
+    # a table whose rows hold token + place, read without places: source 0 has 7 tokens, source 1
+    # has 4
     place = np.array([[2, 2, 2, 2, 2, 1, 0], [2, 2, 1, 0, 0, 0, 0]])
     table = (tokens[:, None] + vectors[None]).reshape(-1, SHAPE.width)
     spelt = dataclasses.replace(SHAPE, source_vocab=len(table))
@@ -284,45 +345,76 @@ def test_a_token_changes_only_the_logits_after_it(place):
     source, target = case()
     changed = target.at[:, :, place].set(target[:, :, place] % (SHAPE.target_vocab - 1) + 1)
     assert (changed != target).any(axis=2).all()
-    one, other = (np.asarray(teacher_forced(params(), source, given)) for given in (target, changed))
+    one, other = (
+        np.asarray(teacher_forced(params(), source, given)) for given in (target, changed)
+    )
     np.testing.assert_array_equal(one[:, :, : place + 1], other[:, :, : place + 1])
-    assert (np.abs(one - other)[:, :, place + 1 :].max(axis=-1) > 1e-4).all()  # control: all later places see it
+    # control: all later places see it
+    assert (np.abs(one - other)[:, :, place + 1 :].max(axis=-1) > 1e-4).all()
 
 
 def test_bfloat16_is_close_to_float32_and_parameters_stay_float32():
-    # Each rounding to bfloat16 errs by up to 2^-9 of the value; about 6 in each of 4 layers add up as their root: 1%,
+    # Each rounding to bfloat16 errs by up to 2^-9 of the value; about 6 in each of 4 layers add up
+    # as their root: 1%,
     # of logits that residuals of like size make; four times that is allowed.
     tolerance = 4 * 2**-9 * math.sqrt(24)
     source, target = case()
     model = transformer.EncoderDecoder(BFLOAT)
     fresh = jax.eval_shape(model.init, jax.random.key(0), source, target[:, 0])
     assert {leaf.dtype for leaf in jax.tree.leaves(fresh)} == {jnp.dtype("float32")}
-    exact, rounded = (np.asarray(teacher_forced(params(), source, target, shape)) for shape in (SHAPE, BFLOAT))
+    exact, rounded = (
+        np.asarray(teacher_forced(params(), source, target, shape)) for shape in (SHAPE, BFLOAT)
+    )
     assert rounded.dtype == np.float32
     distance = np.linalg.norm(rounded - exact, axis=-1) / np.linalg.norm(exact, axis=-1)
     assert np.sqrt((distance**2).mean()) < tolerance
     assert np.sqrt((distance**2).mean()) > 2**-12  # control: it is rounded
-    memory, cache = remembered(params(), source, BFLOAT), transformer.empty_cache(BFLOAT, B, K, places=L)
+    memory, cache = (
+        remembered(params(), source, BFLOAT),
+        transformer.empty_cache(BFLOAT, B, K, places=L),
+    )
     assert {leaf.dtype for leaf in jax.tree.leaves((memory, cache))} == {jnp.dtype("bfloat16")}
     for t in range(L):
         logits, cache = step(params(), t, before(target, t), cache, memory, source, shape=BFLOAT)
-        distance = np.linalg.norm(logits - exact[:, :, t], axis=-1) / np.linalg.norm(exact[:, :, t], axis=-1)
+        distance = np.linalg.norm(logits - exact[:, :, t], axis=-1) / np.linalg.norm(
+            exact[:, :, t], axis=-1
+        )
         assert logits.dtype == jnp.float32 and np.sqrt((distance**2).mean()) < tolerance
 
 
 def test_parameters_of_the_base_shape_are_those_of_t5():
     d, inner, hidden, words, ids = 768, 12 * 64, 2048, 32128, 512
     shape = transformer.Shape(
-        source_vocab=words, target_vocab=ids, target_length=8, width=d, heads=12, head_width=64, encoder_hidden=hidden,
-        decoder_hidden=hidden, encoder_layers=12, decoder_layers=12,
-    )  # fmt: skip
+        source_vocab=words,
+        target_vocab=ids,
+        target_length=8,
+        width=d,
+        heads=12,
+        head_width=64,
+        encoder_hidden=hidden,
+        decoder_hidden=hidden,
+        encoder_layers=12,
+        decoder_layers=12,
+    )
     count = _count(shape)
     encoder_layer = 4 * d * inner + 3 * d * hidden + 2 * d
     decoder_layer = 8 * d * inner + 3 * d * hidden + 3 * d
-    assert count == words * d + 2 * ids * d + 12 * (encoder_layer + decoder_layer) + 2 * 32 * 12 + 2 * d
-    one_table = dataclasses.replace(shape, target_vocab=words, encoder_hidden=3072, decoder_hidden=3072, mlp="relu", tied=True, shared=True)
+    assert (
+        count
+        == words * d + 2 * ids * d + 12 * (encoder_layer + decoder_layer) + 2 * 32 * 12 + 2 * d
+    )
+    one_table = dataclasses.replace(
+        shape,
+        target_vocab=words,
+        encoder_hidden=3072,
+        decoder_hidden=3072,
+        mlp="relu",
+        tied=True,
+        shared=True,
+    )
     assert _count(one_table) == 222_903_552  # the published size of the first T5 base
-    # with T5's words as identifiers too, and less the table that T5 shares: the published size of T5 v1.1 base
+    # with T5's words as identifiers too, and less the table that T5 shares: the published size of
+    # T5 v1.1 base
     assert _count(dataclasses.replace(shape, target_vocab=words)) - words * d == 247_577_856
 
 
@@ -337,7 +429,9 @@ def test_the_gradient_reaches_every_parameter():
     source, target = jnp.tile(source, (K, 1)), target.swapaxes(0, 1).reshape(-1, L)
 
     def loss(tree):
-        return sequence.cross_entropy(transformer.EncoderDecoder(SHAPE).apply(tree, source, target), target).mean()
+        return sequence.cross_entropy(
+            transformer.EncoderDecoder(SHAPE).apply(tree, source, target), target
+        ).mean()
 
     slopes = jax.jit(jax.grad(loss))(params())["params"]
     for path, leaf in jax.tree_util.tree_leaves_with_path(slopes):
@@ -347,10 +441,15 @@ def test_the_gradient_reaches_every_parameter():
             assert np.asarray(leaf).any(), where
         else:
             assert np.asarray(leaf).all(), where  # every number of every matrix
-    # control: what is not used has no gradient, the pad, words in no source, buckets of distances that do not occur
-    used = np.isin(np.arange(SHAPE.source_vocab), np.asarray(source)) & (np.arange(SHAPE.source_vocab) > 0)
+    # control: what is not used has no gradient, the pad, words in no source, buckets of distances
+    # that do not occur
+    used = np.isin(np.arange(SHAPE.source_vocab), np.asarray(source)) & (
+        np.arange(SHAPE.source_vocab) > 0
+    )
     assert not used[1:].all()
-    np.testing.assert_array_equal(np.asarray(slopes["source_embedding"]["embedding"]).any(axis=1), used)
+    np.testing.assert_array_equal(
+        np.asarray(slopes["source_embedding"]["embedding"]).any(axis=1), used
+    )
     near = {bucket_of(-distance, False, SHAPE.buckets, SHAPE.max_distance) for distance in range(L)}
     table = np.asarray(slopes["decoder_bias"]["table"]).any(axis=1)
     assert set(np.flatnonzero(table)) == near and len(near) < SHAPE.buckets

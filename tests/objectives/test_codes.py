@@ -15,7 +15,9 @@ BETA = 0.25
 
 
 def value(vectors=VECTORS, decoded=DECODED, inputs=INPUTS, chosen=CHOSEN, *, reduction="sum"):
-    return codes.rq_vae(*map(jnp.asarray, (vectors, decoded, inputs, chosen)), commitment=BETA, reduction=reduction)[0]
+    return codes.rq_vae(
+        *map(jnp.asarray, (vectors, decoded, inputs, chosen)), commitment=BETA, reduction=reduction
+    )[0]
 
 
 def test_sums_are_sums_over_features_and_levels_and_the_mean_over_the_batch():
@@ -34,14 +36,24 @@ def test_means_are_means_of_every_axis():
 
 def test_the_terms_sum_to_the_loss():
     loss, terms = codes.rq_vae(VECTORS, DECODED, INPUTS, CHOSEN, commitment=BETA, reduction="sum")
-    assert float(loss) == pytest.approx(float(terms["reconstruction"] + terms["codebook"] + BETA * terms["commitment"]))
-    assert float(terms["codebook"]) == pytest.approx(float(terms["commitment"]))  # the same number, other gradients
-    np.testing.assert_allclose(codes.reconstruction(VECTORS, DECODED, reduction="mean"), ((VECTORS - DECODED) ** 2).mean(axis=1), rtol=1e-5)
+    assert float(loss) == pytest.approx(
+        float(terms["reconstruction"] + terms["codebook"] + BETA * terms["commitment"])
+    )
+    # the same number, other gradients
+    assert float(terms["codebook"]) == pytest.approx(float(terms["commitment"]))
+    np.testing.assert_allclose(
+        codes.reconstruction(VECTORS, DECODED, reduction="mean"),
+        ((VECTORS - DECODED) ** 2).mean(axis=1),
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_codes_are_pulled_by_the_codebook_term_alone_and_inputs_by_commitment_alone(reduction):
-    gradient = jax.grad(lambda inputs, chosen: value(inputs=inputs, chosen=chosen, reduction=reduction), argnums=(0, 1))(INPUTS, CHOSEN)
+    gradient = jax.grad(
+        lambda inputs, chosen: value(inputs=inputs, chosen=chosen, reduction=reduction),
+        argnums=(0, 1),
+    )(INPUTS, CHOSEN)
     each = BATCH * (1 if reduction == "sum" else LEVELS * CODE)
     np.testing.assert_allclose(gradient[0], BETA * 2 * (INPUTS - CHOSEN) / each, rtol=1e-5)
     np.testing.assert_allclose(gradient[1], 2 * (CHOSEN - INPUTS) / each, rtol=1e-5)
@@ -55,7 +67,9 @@ def test_the_gradient_equals_finite_differences_where_nothing_is_stopped():
         up[place] += step
         down[place] -= step
         # exact for a square up to f32 rounding of a loss near 50, 4e-6 / step
-        assert float(gradient[place]) == pytest.approx((float(value(decoded=up)) - float(value(decoded=down))) / (2 * step), abs=2e-3)
+        assert float(gradient[place]) == pytest.approx(
+            (float(value(decoded=up)) - float(value(decoded=down))) / (2 * step), abs=2e-3
+        )
 
 
 def test_another_reduction_is_refused():

@@ -17,7 +17,9 @@ def sigmoid(x):
 
 def test_softmax_is_the_negative_log_probability_of_the_right_one():
     p = np.exp(SCORES.astype(np.float64))
-    expected = -np.log(np.take_along_axis(p / p.sum(-1, keepdims=True), RIGHT[..., None], -1)[..., 0])
+    expected = -np.log(
+        np.take_along_axis(p / p.sum(-1, keepdims=True), RIGHT[..., None], -1)[..., 0]
+    )
     np.testing.assert_allclose(ranking.softmax(SCORES, RIGHT), expected, rtol=CLOSE)
 
 
@@ -31,11 +33,19 @@ def test_binary_is_two_logistic_losses():
 def test_bpr_max_weighs_wrong_ones_by_their_softmax(regularisation):
     right, wrong = SCORES[..., 0], SCORES[..., 1:].astype(np.float64)
     weight = np.exp(wrong) / np.exp(wrong).sum(-1, keepdims=True)
-    expected = -np.log((weight * sigmoid(right[..., None] - wrong)).sum(-1)) + regularisation * (weight * wrong**2).sum(-1)
-    np.testing.assert_allclose(ranking.bpr_max(right, SCORES[..., 1:], regularisation=regularisation), expected, rtol=CLOSE)
+    expected = -np.log((weight * sigmoid(right[..., None] - wrong)).sum(-1)) + regularisation * (
+        weight * wrong**2
+    ).sum(-1)
+    np.testing.assert_allclose(
+        ranking.bpr_max(right, SCORES[..., 1:], regularisation=regularisation), expected, rtol=CLOSE
+    )
 
 
 def test_no_score_is_too_large_for_them():
     huge = np.float32(1e4) * np.sign(SCORES)
-    for value in (ranking.softmax(huge, RIGHT), ranking.binary(huge[..., 0], huge[..., 1:]), ranking.bpr_max(huge[..., 0], huge[..., 1:])):
+    for value in (
+        ranking.softmax(huge, RIGHT),
+        ranking.binary(huge[..., 0], huge[..., 1:]),
+        ranking.bpr_max(huge[..., 0], huge[..., 1:]),
+    ):
         assert np.isfinite(value).all()

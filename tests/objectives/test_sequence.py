@@ -42,14 +42,18 @@ def by_loops(logits, target, smoothing):
 
 
 def test_cross_entropy_is_the_value_worked_by_hand():
-    # p = (1/4, 3/4) at each place: the token 1 costs ln(4/3), the pad that ends it ln 4, the second pad nothing
+    # p = (1/4, 3/4) at each place: the token 1 costs ln(4/3), the pad that ends it ln 4, the second
+    # pad nothing
     logits = jnp.log(jnp.tile(jnp.array([0.25, 0.75]), (1, 3, 1)))
     target = jnp.array([[1, 0, 0]])
-    np.testing.assert_allclose(sequence.cross_entropy(logits, target), [np.log(4 / 3) + np.log(4)], rtol=1e-6)
+    np.testing.assert_allclose(
+        sequence.cross_entropy(logits, target), [np.log(4 / 3) + np.log(4)], rtol=1e-6
+    )
 
 
 def test_smoothing_by_hand_over_one_token():
-    # p = (1/2, 1/4, 1/4), token 2, e = 0.3: targets (0.1, 0.1, 0.8), bits (1, 2, 2) -> 0.1 + 0.2 + 1.6 = 1.9 bits
+    # p = (1/2, 1/4, 1/4), token 2, e = 0.3: targets (0.1, 0.1, 0.8), bits (1, 2, 2) -> 0.1 + 0.2 +
+    # 1.6 = 1.9 bits
     logits = jnp.log(jnp.array([[[0.5, 0.25, 0.25]]]))
     got = sequence.cross_entropy(logits, jnp.array([[2]]), smoothing=0.3)
     np.testing.assert_allclose(got, [1.9 * np.log(2)], rtol=1e-6)
@@ -61,7 +65,8 @@ def test_cross_entropy_is_minus_the_log_of_the_product():
     for row, length in enumerate((1, 3, L - 1, L)):
         for place in range(min(length + 1, L)):
             product[row] *= probabilities(logits[row, place])[target[row, place]]
-    np.testing.assert_allclose(compiled(logits, target), -np.log(product), rtol=1e-5)  # float32 sums of five terms
+    # float32 sums of five terms
+    np.testing.assert_allclose(compiled(logits, target), -np.log(product), rtol=1e-5)
 
 
 def test_probabilities_of_all_identifiers_sum_to_one():
@@ -69,7 +74,9 @@ def test_probabilities_of_all_identifiers_sum_to_one():
     target = jnp.array([[0, 0], [1, 0], [2, 0], [1, 1], [1, 2], [2, 1], [2, 2]])
     random = np.random.default_rng(1)
     first, second = random.normal(size=(1, 3)), random.normal(size=(3, 3))
-    logits = jnp.stack([jnp.asarray(np.concatenate([first, second[int(row[0])][None]])) for row in target])
+    logits = jnp.stack(
+        [jnp.asarray(np.concatenate([first, second[int(row[0])][None]])) for row in target]
+    )
     total = jnp.exp(-sequence.cross_entropy(logits, target)).sum()
     np.testing.assert_allclose(total, 1, rtol=1e-6)
     # negative control: without the pad that ends the short ones too much is counted
@@ -82,7 +89,9 @@ def test_cross_entropy_equals_loops_over_tokens(smoothing):
     for seed in range(3):
         logits, target = random_case(seed)
         expected = by_loops(logits, target, smoothing)
-        np.testing.assert_allclose(compiled(logits, target, smoothing=smoothing), expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            compiled(logits, target, smoothing=smoothing), expected, rtol=1e-5
+        )
 
 
 @hypothesis.settings(max_examples=50)
@@ -97,12 +106,18 @@ def test_what_stands_after_the_first_pad_does_not_count(lengths, seed, smoothing
     target = random.integers(1, V, (B, L)).astype(np.int32)
     after = np.arange(L) > np.array(lengths)[:, None]
     target[np.arange(L) >= np.array(lengths)[:, None]] = 0
-    other_logits = np.where(after[..., None], random.normal(size=(B, L, V)), logits).astype(np.float32)
+    other_logits = np.where(after[..., None], random.normal(size=(B, L, V)), logits).astype(
+        np.float32
+    )
     other_target = np.where(after, random.integers(0, V, (B, L)), target).astype(np.int32)
-    one, other = compiled(logits, target, smoothing=smoothing), compiled(other_logits, other_target, smoothing=smoothing)
+    one, other = (
+        compiled(logits, target, smoothing=smoothing),
+        compiled(other_logits, other_target, smoothing=smoothing),
+    )
     np.testing.assert_array_equal(one, other)
     slopes = np.asarray(slope(logits, target))
-    assert not slopes[after].any() and slopes[~after].any(axis=-1).all()  # the pad itself is learned
+    # the pad itself is learned
+    assert not slopes[after].any() and slopes[~after].any(axis=-1).all()
 
 
 slope = jax.jit(jax.grad(lambda logits, target: sequence.cross_entropy(logits, target).sum()))
@@ -118,14 +133,19 @@ def test_counted_marks_the_tokens_and_the_pad_that_ends_them():
 
 def test_large_logits_stay_finite():
     logits = jnp.array([[[1e4, -1e4, 0.0]]])
-    value, gradient = jax.value_and_grad(lambda x: sequence.cross_entropy(x, jnp.array([[1]])).sum())(logits)
+    value, gradient = jax.value_and_grad(
+        lambda x: sequence.cross_entropy(x, jnp.array([[1]])).sum()
+    )(logits)
     np.testing.assert_allclose(value, 2e4, rtol=1e-6)
     np.testing.assert_allclose(gradient, [[[1, -1, 0]]], atol=1e-6)  # softmax minus one-hot
 
 
 def test_disagreement_is_the_value_worked_by_hand():
-    # p = (1/2, 1/2), q = (1/4, 3/4): 1/2 [(1/2 - 1/4) ln 2 + (1/2 - 3/4) ln(2/3)] = 1/8 ln 3 at each of two counted places
-    one, other = (jnp.log(jnp.tile(jnp.array(row), (1, 3, 1))) for row in ([0.5, 0.5], [0.25, 0.75]))
+    # p = (1/2, 1/2), q = (1/4, 3/4): 1/2 [(1/2 - 1/4) ln 2 + (1/2 - 3/4) ln(2/3)] = 1/8 ln 3 at
+    # each of two counted places
+    one, other = (
+        jnp.log(jnp.tile(jnp.array(row), (1, 3, 1))) for row in ([0.5, 0.5], [0.25, 0.75])
+    )
     got = sequence.disagreement(one, other, jnp.array([[1, 0, 0]]))
     np.testing.assert_allclose(got, [2 * np.log(3) / 8], rtol=1e-6)
 
@@ -133,9 +153,13 @@ def test_disagreement_is_the_value_worked_by_hand():
 def test_disagreement_is_symmetric_zero_for_equals_and_blind_to_what_cannot_be():
     (one, target), (other, _) = random_case(0), random_case(1)
     disagree = jax.jit(sequence.disagreement)
-    np.testing.assert_allclose(disagree(one, other, target), disagree(other, one, target), rtol=1e-6)
+    np.testing.assert_allclose(
+        disagree(one, other, target), disagree(other, one, target), rtol=1e-6
+    )
     np.testing.assert_array_equal(disagree(one, one, target), np.zeros(B))
-    masked = [np.concatenate([x, np.full((B, L, 2), -np.inf, np.float32)], axis=-1) for x in (one, other)]
+    masked = [
+        np.concatenate([x, np.full((B, L, 2), -np.inf, np.float32)], axis=-1) for x in (one, other)
+    ]
     np.testing.assert_allclose(disagree(*masked, target), disagree(one, other, target), rtol=1e-6)
     slope = jax.grad(lambda x: sequence.disagreement(x, masked[1], target).sum())(masked[0])
     assert np.isfinite(slope).all() and np.abs(slope).max() > 0.01
@@ -143,6 +167,10 @@ def test_disagreement_is_symmetric_zero_for_equals_and_blind_to_what_cannot_be()
 
 def test_z_loss_adds_the_squared_logarithm_of_the_normaliser_of_each_counted_token():
     logits, target = random_case(3)
-    more = sequence.cross_entropy(logits, target, z_loss=0.5) - sequence.cross_entropy(logits, target)
+    more = sequence.cross_entropy(logits, target, z_loss=0.5) - sequence.cross_entropy(
+        logits, target
+    )
     normalisers = np.log(np.exp(np.float64(logits)).sum(axis=-1))
-    np.testing.assert_allclose(more, 0.5 * (normalisers**2 * np.asarray(sequence.counted(target))).sum(axis=-1), rtol=1e-4)
+    np.testing.assert_allclose(
+        more, 0.5 * (normalisers**2 * np.asarray(sequence.counted(target))).sum(axis=-1), rtol=1e-4
+    )

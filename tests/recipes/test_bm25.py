@@ -25,7 +25,9 @@ class Silent:
 def hit_at_1(config, collection):
     queries, qrels = collection.split("test")
     state = bm25.fit(collection.without("test"), config, None, log=Silent())
-    return measures.evaluate(bm25.retrieve(config, state, queries, 10), qrels, ("Success@1",))["Success@1"]
+    return measures.evaluate(bm25.retrieve(config, state, queries, 10), qrels, ("Success@1",))[
+        "Success@1"
+    ]
 
 
 def test_words_of_their_own_are_found_at_once():
@@ -37,7 +39,9 @@ def test_the_ranking_is_that_of_the_index():
     queries, _ = collection.split("test")
     config = bm25.Config(k1=1.2, b=0.75)
     found = bm25.retrieve(config, bm25.fit(collection, config, None, log=Silent()), queries, 5)
-    documents, scores = lexical.search(lexical.build(collection.corpus.contents(), k1=1.2, b=0.75), queries.texts, 5)
+    documents, scores = lexical.search(
+        lexical.build(collection.corpus.contents(), k1=1.2, b=0.75), queries.texts, 5
+    )
     np.testing.assert_array_equal(found.documents, documents)
     np.testing.assert_array_equal(found.scores, scores)
     assert found.corpus_ids == collection.corpus.ids and found.query_ids == queries.ids
@@ -50,7 +54,9 @@ def test_expansion_finds_by_words_that_stand_in_train_queries_alone():
     collection = records.Collection("fruit", corpus, queries, splits)
     for expand, expected in ((False, [-1, -1]), (True, [1, -1])):
         config = bm25.Config(expand_with_queries=expand)
-        found = bm25.retrieve(config, bm25.fit(collection, config, None, log=Silent()), records.Queries.of("long"), 2)
+        found = bm25.retrieve(
+            config, bm25.fit(collection, config, None, log=Silent()), records.Queries.of("long"), 2
+        )
         np.testing.assert_array_equal(found.documents, [expected])
 
 

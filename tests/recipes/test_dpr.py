@@ -16,19 +16,32 @@ from zoo.train import plan as plans
 
 SOURCE = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [2, 2, 0, 0]], np.int32)
 CONFIG = dpr.Config(
-    vocabulary=200, document_length=8, query_length=8, width=8, heads=2, head_width=4, encoder_hidden=8, batch=4, steps=2, word_dropout=0.0
-)  # fmt: skip
+    vocabulary=200,
+    document_length=8,
+    query_length=8,
+    width=8,
+    heads=2,
+    head_width=4,
+    encoder_hidden=8,
+    batch=4,
+    steps=2,
+    word_dropout=0.0,
+)
 
 
 def vectors_of(pooling, normalised, **changes):
-    shape = dual.Shape(contrasting.shape_of(5, CONFIG).encoder, pooling, normalised=normalised, **changes)
+    shape = dual.Shape(
+        contrasting.shape_of(5, CONFIG).encoder, pooling, normalised=normalised, **changes
+    )
     net = dual.DualEncoder(shape)
     params = net.init(jax.random.key(0), SOURCE, SOURCE)
     if pooling == "weighted":
         params["params"]["tower"]["weight"] = jnp.arange(5.0)
-    states = np.asarray(transformer.EncoderDecoder(shape.encoder).apply(
-        {"params": params["params"]["tower"]["encoder"]}, SOURCE, method="encode"
-    ))
+    states = np.asarray(
+        transformer.EncoderDecoder(shape.encoder).apply(
+            {"params": params["params"]["tower"]["encoder"]}, SOURCE, method="encode"
+        )
+    )
     return np.asarray(net.apply(params, SOURCE, side=dual.DOCUMENT, method="vectors")), states
 
 
@@ -37,36 +50,61 @@ def vectors_of(pooling, normalised, **changes):
     (
         ("first", lambda h: [h[0, 0], h[1, 0], h[2, 0]]),
         ("mean", lambda h: [(h[0, 0] + h[0, 1] + h[0, 2]) / 3, h[1, 0], (h[2, 0] + h[2, 1]) / 2]),
-        ("weighted", lambda h: [(1 * h[0, 0] + 2 * h[0, 1] + 3 * h[0, 2]) / 3, 4 * h[1, 0], (2 * h[2, 0] + 2 * h[2, 1]) / 2]),
+        (
+            "weighted",
+            lambda h: [
+                (1 * h[0, 0] + 2 * h[0, 1] + 3 * h[0, 2]) / 3,
+                4 * h[1, 0],
+                (2 * h[2, 0] + 2 * h[2, 1]) / 2,
+            ],
+        ),
     ),
 )
 def test_a_vector_is_what_its_pooling_says(pooling, expected):
     plain, states = vectors_of(pooling, normalised=False)
-    np.testing.assert_allclose(plain, expected(states), rtol=1e-5, atol=1e-6)  # float32 sums in another order
+    # float32 sums in another order
+    np.testing.assert_allclose(plain, expected(states), rtol=1e-5, atol=1e-6)
     scaled, _ = vectors_of(pooling, normalised=True)
-    np.testing.assert_allclose(scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        scaled, plain / np.linalg.norm(plain, axis=1, keepdims=True), rtol=1e-5, atol=1e-6
+    )
 
 
 def given(**changes):
     """Four documents; queries 0 and 1 ask for documents 0 and 2, of which query 0 knows 1 as well, query 2 is query 0 again."""
     numbers = np.array([0, 1, 0])
     fields = dict(
-        texts=["a", "b", "a"], queries=SOURCE, answers=np.array([0, 2, 1]), weights=np.ones(3), documents=np.arange(1, 5, dtype=np.int32)[:, None],
-        known=np.array([0 * 4 + 0, 0 * 4 + 1, 1 * 4 + 2]), numbers=numbers, judged=3,
-    )  # fmt: skip
+        texts=["a", "b", "a"],
+        queries=SOURCE,
+        answers=np.array([0, 2, 1]),
+        weights=np.ones(3),
+        documents=np.arange(1, 5, dtype=np.int32)[:, None],
+        known=np.array([0 * 4 + 0, 0 * 4 + 1, 1 * 4 + 2]),
+        numbers=numbers,
+        judged=3,
+    )
     return contrasting.Examples(**fields | changes)
 
 
 def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
-    batch = {"source": SOURCE, "right": np.array([0, 2, 1]), "number": np.array([0, 1, 0]), "wrong": np.array([[3], [-1], [0]])}
+    batch = {
+        "source": SOURCE,
+        "right": np.array([0, 2, 1]),
+        "number": np.array([0, 1, 0]),
+        "wrong": np.array([[3], [-1], [0]]),
+    }
     made = next(contrasting.WithDocuments(iter([batch]), given()))
-    np.testing.assert_array_equal(made["document"][:, 0], [1, 3, 2, 4, 1, 1])  # right ones, then mined ones; none is document 0 in disguise
+    # right ones, then mined ones; none is document 0 in disguise
+    np.testing.assert_array_equal(made["document"][:, 0], [1, 3, 2, 4, 1, 1])
     np.testing.assert_array_equal(
         made["allowed"],
-        [[True, True, False, True, False, False],  # query 0: document 1 answers it too, as does the mined 0
-         [True, True, True, True, False, True],
-         [False, True, True, True, False, False]],
-    )  # fmt: skip
+        # query 0: document 1 answers it too, as does the mined 0
+        [
+            [True, True, False, True, False, False],
+            [True, True, True, True, False, True],
+            [False, True, True, True, False, False],
+        ],
+    )
 
 
 def test_the_loss_is_the_softmax_over_allowed_documents():
@@ -74,11 +112,15 @@ def test_the_loss_is_the_softmax_over_allowed_documents():
     params = dual.DualEncoder(shape).init(jax.random.key(0), SOURCE, SOURCE)
     document = np.array([[1, 2], [4, 3], [2, 0], [3, 3]], np.int32)
     allowed = np.array([[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
-    loss, metrics = contrasting.contrast(shape, CONFIG)(params, {"source": SOURCE, "document": document, "allowed": allowed}, jax.random.key(1))
+    loss, metrics = contrasting.contrast(shape, CONFIG)(
+        params, {"source": SOURCE, "document": document, "allowed": allowed}, jax.random.key(1)
+    )
     scores = np.asarray(dual.DualEncoder(shape).apply(params, SOURCE, document), np.float64) / 0.05
     terms = [-np.log(np.exp(scores[i, i]) / np.exp(scores[i][allowed[i]]).sum()) for i in range(3)]
     np.testing.assert_allclose(loss, np.mean(terms), rtol=1e-4)  # cosines of float32 over .05
-    assert metrics["first_in_batch"] == np.mean([np.argmax(np.where(allowed[i], scores[i], -9e9)) == i for i in range(3)])
+    assert metrics["first_in_batch"] == np.mean(
+        [np.argmax(np.where(allowed[i], scores[i], -9e9)) == i for i in range(3)]
+    )
 
 
 def test_negatives_are_no_answers_no_copies_and_not_preferred():
@@ -86,26 +128,42 @@ def test_negatives_are_no_answers_no_copies_and_not_preferred():
     ranked = np.array([[0, 1, 2, 3], [3, 2, 1, -1], [1, 0, 2, 3]])
     rows, every = np.arange(3), np.ones((3, 4), bool)
     found = dpr_hn.mined(ranked, every, texts, given(), rows, 3, seed=0)
-    assert [set(row) - {-1} for row in found] == [{2, 3}, {1}, {2, 3}]  # 3 has the text of 2, which answers query 1
+    # 3 has the text of 2, which answers query 1
+    assert [set(row) - {-1} for row in found] == [{2, 3}, {1}, {2, 3}]
     assert (found[0] == -1).sum() == 1  # as many as there are, and no other
     doubtful = every.copy()
     doubtful[0, 3] = doubtful[2] = False
     found = dpr_hn.mined(ranked, doubtful, texts, given(), rows, 3, seed=0)
     assert [set(row) - {-1} for row in found] == [{2}, {1}, set()]
-    drawn = {tuple(dpr_hn.mined(ranked, every, texts, given(), rows, 1, seed=seed)[:, 0]) for seed in range(20)}
+    drawn = {
+        tuple(dpr_hn.mined(ranked, every, texts, given(), rows, 1, seed=seed)[:, 0])
+        for seed in range(20)
+    }
     assert {row[0] for row in drawn} == {2, 3}  # which ones is chance
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return zoo.fit("dpr", toy.build(20), size="tiny", options={"steps": 2, "batch": 8, "towers": "shared"}, quiet=True)
+    return zoo.fit(
+        "dpr",
+        toy.build(20),
+        size="tiny",
+        options={"steps": 2, "batch": 8, "towers": "shared"},
+        quiet=True,
+    )
 
 
 def test_documents_that_come_later_are_found_and_the_others_stay(fitted, tmp_path):
     whole, first = toy.build(30), toy.build(20).corpus
-    columns = [(*getattr(first, name), *getattr(whole.corpus, name)[20:]) for name in ("ids", "titles", "texts")]
+    columns = [
+        (*getattr(first, name), *getattr(whole.corpus, name)[20:])
+        for name in ("ids", "titles", "texts")
+    ]
     whole = dataclasses.replace(whole, corpus=records.Corpus(*columns))
-    later = [records.Corpus(*(column[rows] for column in columns)) for rows in (slice(20, 24), slice(24, 30))]
+    later = [
+        records.Corpus(*(column[rows] for column in columns))
+        for rows in (slice(20, 24), slice(24, 30))
+    ]
     grown = zoo.add(zoo.add(fitted, later[0]), later[1])
     np.testing.assert_array_equal(grown.state["vectors"][:20], fitted.state["vectors"])
     assert zoo.retrieve(grown, [later[1].contents()[0]], 3).answers(0)[0][0] == "d24"
@@ -116,11 +174,18 @@ def test_documents_that_come_later_are_found_and_the_others_stay(fitted, tmp_pat
 
     zoo.save(grown, tmp_path / "grown")
     again = zoo.load(tmp_path / "grown")
-    assert again.documents == grown.documents and len(again.documents) == again.about["num_documents"] == 30
-    backwards = dataclasses.replace(whole, corpus=records.Corpus(*(column[::-1] for column in columns)))
+    assert (
+        again.documents == grown.documents
+        and len(again.documents) == again.about["num_documents"] == 30
+    )
+    backwards = dataclasses.replace(
+        whole, corpus=records.Corpus(*(column[::-1] for column in columns))
+    )
     for collection in (whole, backwards):  # the order of the documents does not matter
         assert len(zoo.evaluate(again, collection).ranking.corpus_ids) == 30
-    altered = dataclasses.replace(whole, corpus=dataclasses.replace(whole.corpus, texts=(*whole.corpus.texts[:-1], "other")))
+    altered = dataclasses.replace(
+        whole, corpus=dataclasses.replace(whole.corpus, texts=(*whole.corpus.texts[:-1], "other"))
+    )
     for collection in (toy.build(20), altered):
         with pytest.raises(records.DataError, match="the 30 of toy and what was added"):
             zoo.evaluate(again, collection)
@@ -129,20 +194,37 @@ def test_documents_that_come_later_are_found_and_the_others_stay(fitted, tmp_pat
 def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_path, capsys):
     zoo.save(fitted, tmp_path / "dpr")
     (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "corpus.jsonl").write_text('{"_id": "new", "title": "", "text": "a word of its own"}\n', encoding="utf-8")
-    assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/dpr-more"]) == 0
+    (tmp_path / "more" / "corpus.jsonl").write_text(
+        '{"_id": "new", "title": "", "text": "a word of its own"}\n', encoding="utf-8"
+    )
+    assert (
+        cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/dpr-more"])
+        == 0
+    )
     assert "with 1 documents more" in capsys.readouterr().out
-    assert zoo.retrieve(zoo.load(tmp_path / "dpr-more"), "a word of its own", 21).answers(0)[0][0] == "new"
+    assert (
+        zoo.retrieve(zoo.load(tmp_path / "dpr-more"), "a word of its own", 21).answers(0)[0][0]
+        == "new"
+    )
     files.write_beir(toy.build(30), tmp_path / "known")
-    assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/known", "--out", f"{tmp_path}/none"]) == cli.BAD_INPUT
+    assert (
+        cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/known", "--out", f"{tmp_path}/none"])
+        == cli.BAD_INPUT
+    )
     assert "is in the index already" in capsys.readouterr().err and not (tmp_path / "none").exists()
     bm25 = zoo.fit("bm25", "toy", quiet=True)
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run.json").write_text("{}", encoding="utf-8")  # an unfinished fit
-    assert cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/begun"]) == cli.BAD_INPUT
+    assert (
+        cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/begun"])
+        == cli.BAD_INPUT
+    )
     with pytest.raises(records.DataError, match="dpr learns from queries, toy-walks has histories"):
         zoo.add(fitted, "toy-walks")
-    with pytest.raises(records.DataError, match="bm25: takes in no documents after it is fitted; .* one of: dpr, dpr-hn, genret"):
+    with pytest.raises(
+        records.DataError,
+        match="bm25: takes in no documents after it is fitted; .* one of: dpr, dpr-hn, genret",
+    ):
         zoo.add(bm25, toy.build(30).corpus)
 
 
@@ -159,7 +241,9 @@ def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_pat
         return losses[-1]
 
     monkeypatch.setattr(contrasting, "contrast", until_the_second)
-    again = lambda: zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True, out=tmp_path / "run")
+    again = lambda: zoo.fit(
+        "dpr-hn", toy.build(20), size="tiny", options=options, quiet=True, out=tmp_path / "run"
+    )
     with pytest.raises(KeyboardInterrupt):
         again()
     resumed = again()
@@ -186,5 +270,15 @@ def test_nothing_to_learn_from_is_refused():
 
 def test_a_batch_that_would_be_parted_is_refused():
     """Parts would tell a query from fewer documents than the whole."""
-    with pytest.raises(records.DataError, match="cannot be parted; train with one process, and without --accumulate"):
-        zoo.fit("dpr", toy.build(20), size="tiny", options={"steps": 1, "batch": 8}, plan=plans.Plan(accumulate=2), quiet=True)
+    with pytest.raises(
+        records.DataError,
+        match="cannot be parted; train with one process, and without --accumulate",
+    ):
+        zoo.fit(
+            "dpr",
+            toy.build(20),
+            size="tiny",
+            options={"steps": 1, "batch": 8},
+            plan=plans.Plan(accumulate=2),
+            quiet=True,
+        )

@@ -24,10 +24,20 @@ def hurried(collection):
 @pytest.mark.parametrize(
     "options",
     (
-        {"identifiers": "roman"}, {"vectors": "bert"}, {"decoding": "greedy"}, {"dtype": "int8"}, {"decay": "sudden"},
-        {"batch": 0}, {"beam": 0}, {"width": -1}, {"word_dropout": 1.0}, {"rate": -1.0}, {"document_length": 1}, {"branching": 1},
+        {"identifiers": "roman"},
+        {"vectors": "bert"},
+        {"decoding": "greedy"},
+        {"dtype": "int8"},
+        {"decay": "sudden"},
+        {"batch": 0},
+        {"beam": 0},
+        {"width": -1},
+        {"word_dropout": 1.0},
+        {"rate": -1.0},
+        {"document_length": 1},
+        {"branching": 1},
     ),
-)  # fmt: skip
+)
 def test_dsi_refuses_values_that_mean_nothing(options):
     (option,) = options
     with pytest.raises(records.DataError, match=f"dsi: option {option} expects"):
@@ -47,7 +57,11 @@ def atomic(collection):
 
 def test_dsi_answers_with_each_kind_of_identifier(collection, hurried, atomic):
     queries, _ = collection.split("dev")
-    kinds = {"semantic": hurried, "atomic": atomic, "naive": quick("dsi", collection, identifiers="naive")}
+    kinds = {
+        "semantic": hurried,
+        "atomic": atomic,
+        "naive": quick("dsi", collection, identifiers="naive"),
+    }
     for identifiers, fitted in kinds.items():
         assert fitted.name == f"dsi-{identifiers}"
         named = np.asarray(fitted.state["docids"]["tokens"])
@@ -69,7 +83,9 @@ def test_free_decoding_counts_what_names_no_document(collection, hurried):
 def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomic):
     """Atomic identifiers and a beam over the whole alphabet: the constraint then only removes PAD."""
     fitted, free = (
-        dataclasses.replace(atomic, config=dataclasses.replace(atomic.config, beam=201, decoding=decoding))
+        dataclasses.replace(
+            atomic, config=dataclasses.replace(atomic.config, beam=201, decoding=decoding)
+        )
         for decoding in ("trie", "free")
     )
     queries, _ = collection.split("dev")
@@ -81,7 +97,9 @@ def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomi
 
 def decoded(fitted, decoding, queries, k):
     """(ranking, probabilities of its answers) by another decoder."""
-    other = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding=decoding))
+    other = dataclasses.replace(
+        fitted, config=dataclasses.replace(fitted.config, decoding=decoding)
+    )
     ranking = zoo.retrieve(other, queries, k)
     check_ranking(ranking, queries, fitted.documents, k)
     return ranking, np.exp(ranking.scores)
@@ -91,7 +109,9 @@ def test_every_decoder_answers_by_name(collection, hurried):
     """Those that are exact agree; those that move mass move all of it to documents. Seconds: four programs to compile."""
     queries, _ = collection.split("dev")
     asked = records.Queries(queries.ids[:5], queries.texts[:5])
-    one, other = (decoded(hurried, decoding, asked, 5)[0] for decoding in ("best-first", "max-marginal"))
+    one, other = (
+        decoded(hurried, decoding, asked, 5)[0] for decoding in ("best-first", "max-marginal")
+    )
     assert one.proven_share == other.proven_share == 1 and one.invalid_share == 0
     np.testing.assert_array_equal(one.documents, other.documents)
     np.testing.assert_allclose(one.scores, other.scores, rtol=1e-5)
@@ -104,19 +124,26 @@ def test_every_decoder_answers_by_name(collection, hurried):
 def test_renormalising_moves_all_mass_to_documents(collection, hurried):
     """Over all 200 documents the probabilities sum to 1 if every step is renormalised, else to less: mass is lost."""
     fitted = hurried
-    renormalised = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="renormalised"))
+    renormalised = dataclasses.replace(
+        fitted, config=dataclasses.replace(fitted.config, decoding="renormalised")
+    )
     queries, _ = collection.split("dev")
     asked = records.Queries(queries.ids[:5], queries.texts[:5])
     after, before = zoo.retrieve(renormalised, asked, 200), zoo.retrieve(fitted, asked, 200)
     check_ranking(after, asked, collection.corpus, 200)
     assert (after.documents >= 0).all()
-    np.testing.assert_allclose(np.exp(after.scores).sum(axis=1), 1, rtol=1e-4)  # of 200 float32 numbers
+    # of 200 float32 numbers
+    np.testing.assert_allclose(np.exp(after.scores).sum(axis=1), 1, rtol=1e-4)
     assert (np.exp(before.scores).sum(axis=1) < 0.99).all()
 
 
 def test_dsi_learns_documents_without_any_query(collection):
-    alone = records.Collection("alone", dataclasses.replace(collection.corpus), records.Queries((), ()), {})
-    check_ranking(zoo.retrieve(quick("dsi", alone), "bab", 3), records.Queries.of("bab"), alone.corpus, 3)
+    alone = records.Collection(
+        "alone", dataclasses.replace(collection.corpus), records.Queries((), ()), {}
+    )
+    check_ranking(
+        zoo.retrieve(quick("dsi", alone), "bab", 3), records.Queries.of("bab"), alone.corpus, 3
+    )
 
 
 def test_dsi_with_a_single_document_answers_with_it():

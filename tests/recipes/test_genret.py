@@ -15,9 +15,19 @@ from zoo.docids import docids, quantize
 from zoo.index import growth, trie
 from zoo.nets import codebooks, transformer
 from zoo.recipes import genret, identifiers, reading, seq2seq
-from zoo.train import loop, log as logs, plan as plans
+from zoo.train import log as logs
+from zoo.train import loop
+from zoo.train import plan as plans
 
-SHORT = {"steps": 24, "batch": 32, "document_length": 8, "query_length": 8, "decoder_hidden": 32, "generated": 1, "encoder_layers": 0}
+SHORT = {
+    "steps": 24,
+    "batch": 32,
+    "document_length": 8,
+    "query_length": 8,
+    "decoder_hidden": 32,
+    "generated": 1,
+    "encoder_layers": 0,
+}
 
 
 def quick(collection, out=None, **options):
@@ -49,19 +59,33 @@ def test_stages_come_in_their_order_and_each_tells_how_it_goes(stages):
     fitted, kept = stages
     names = [f"{stage}-{position}" for position in (1, 2) for stage in ("warm-up", "main", "fit")]
     assert [name for name, _ in kept] == names
-    told = {name: {key for row in fitted.history if row["phase"] == name for key in row} for name in names}
+    told = {
+        name: {key for row in fitted.history if row["phase"] == name for key in row}
+        for name in names
+    }
     assert all("loss" in told[name] for name in names)
     for position in (1, 2):
         assert {"alone", "filling", "contrast", "retrieval"} <= told[f"warm-up-{position}"]
-        assert {"reconstruction", "commitment", "conflicts", f"diversity_{position}", f"usage_{position}"} <= told[f"main-{position}"]
+        assert {
+            "reconstruction",
+            "commitment",
+            "conflicts",
+            f"diversity_{position}",
+            f"usage_{position}",
+        } <= told[f"main-{position}"]
     assert "kept" in told["fit-2"] and "diversity_2" not in told["main-1"]
-    last = {name: max(row["step"] for row in fitted.history if row["phase"] == name) for name in names}
-    assert sum(last.values()) == pytest.approx(SHORT["steps"], abs=1)  # shares of the steps are rounded; nothing is told of a step beyond
+    last = {
+        name: max(row["step"] for row in fitted.history if row["phase"] == name) for name in names
+    }
+    # shares of the steps are rounded; nothing is told of a step beyond
+    assert sum(last.values()) == pytest.approx(SHORT["steps"], abs=1)
 
 
 def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages):
     _, kept = stages
-    first, second = ({name: codebooks.codebook(params, t, 8) for name, params in kept} for t in (0, 1))
+    first, second = (
+        {name: codebooks.codebook(params, t, 8) for name, params in kept} for t in (0, 1)
+    )
     for stage in ("warm-up-2", "main-2", "fit-2"):
         np.testing.assert_array_equal(first[stage], first["fit-1"])
     for moved in ((first["main-1"], first["fit-1"]), (second["main-2"], second["fit-2"])):
@@ -69,7 +93,10 @@ def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages)
 
 
 def test_identifiers_are_the_codes_and_a_counter_of_documents_that_share_them(stages):
-    codes, named = np.asarray(stages[0].state["tokenizer_of_documents"]["codes"]), np.asarray(stages[0].state["docids"]["tokens"])
+    codes, named = (
+        np.asarray(stages[0].state["tokenizer_of_documents"]["codes"]),
+        np.asarray(stages[0].state["docids"]["tokens"]),
+    )
     np.testing.assert_array_equal(named[:, :2], codebooks.tokens(codes, 8))
     assert codes.shape == (60, 2) and len(np.unique(named, axis=0)) == 60
     for _, rows in _groups(codes).items():  # in row order
@@ -84,7 +111,9 @@ def _groups(codes):
 
 
 @pytest.mark.slow  # fits in four parts, each of which compiles its stages
-def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(collection, stages, tmp_path, monkeypatch):
+def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(
+    collection, stages, tmp_path, monkeypatch
+):
     whole, _ = stages
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     train, seen = genret._train, set()
@@ -94,7 +123,9 @@ def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(c
         if phase in seen or phase not in ("main-1", "warm-up-2", "fit-2"):
             return train(*arguments, report=report, **options)
         seen.add(phase)
-        return train(*arguments, report=lambda params: signal.raise_signal(signal.SIGINT) or {}, **options)
+        return train(
+            *arguments, report=lambda params: signal.raise_signal(signal.SIGINT) or {}, **options
+        )
 
     monkeypatch.setattr(genret, "_train", killed)
     for _ in range(3):
@@ -102,18 +133,32 @@ def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(c
             quick(collection, out=tmp_path / "run")
     assert len(seen) == 3
     resumed = quick(collection, out=tmp_path / "run")
-    for one, other in zip(jax.tree.leaves(dict(whole.state)), jax.tree.leaves(dict(resumed.state)), strict=True):
+    for one, other in zip(
+        jax.tree.leaves(dict(whole.state)), jax.tree.leaves(dict(resumed.state)), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
-    losses = [[(row["phase"], row["step"], row["loss"]) for row in fitted.history if "loss" in row] for fitted in (whole, resumed)]
+    losses = [
+        [(row["phase"], row["step"], row["loss"]) for row in fitted.history if "loss" in row]
+        for fitted in (whole, resumed)
+    ]
     assert losses[0] == losses[1]
-    assert (tmp_path / "run" / "log.jsonl").stat().st_size and list((tmp_path / "run").glob("events*"))
+    assert (tmp_path / "run" / "log.jsonl").stat().st_size and list(
+        (tmp_path / "run").glob("events*")
+    )
 
 
 @pytest.fixture(scope="module")
 def learned():
     """128 documents, and what learned their names. Slow: the one that trains."""
     collection = toy.build(128)
-    options = {"levels": 3, "steps": 600, "encoder_layers": 0, "decoder_hidden": 256, "document_length": 16, "query_length": 8}
+    options = {
+        "levels": 3,
+        "steps": 600,
+        "encoder_layers": 0,
+        "decoder_hidden": 256,
+        "document_length": 16,
+        "query_length": 8,
+    }
     return collection, zoo.fit("genret", collection, size="tiny", options=options, quiet=True)
 
 
@@ -122,7 +167,9 @@ def learned():
 def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_size(learned):
     collection, fitted = learned
     codes = np.asarray(fitted.state["tokenizer_of_documents"]["codes"])
-    vectors = identifiers.embed(collection.corpus, "tfidf", logs.Log(quiet=True), dim=64, vocabulary=1000)
+    vectors = identifiers.embed(
+        collection.corpus, "tfidf", logs.Log(quiet=True), dim=64, vocabulary=1000
+    )
     plain = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=8)[1]
     conflicts, evenness = zip(*(_spread(found) for found in (codes, plain)))
     assert min(evenness[0]) >= 0.8, evenness
@@ -146,9 +193,12 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     again = genret.tokenize(config, state, collection.corpus.contents())
     kept = (again == codes).all(axis=1)
     assert kept.mean() > 0.95
-    twins = np.flatnonzero(kept)[:5]  # new documents that read as old ones do are named as they are, but for the counter
+    # new documents that read as old ones do are named as they are, but for the counter
+    twins = np.flatnonzero(kept)[:5]
     fresh = records.Corpus(
-        tuple(f"new{row}" for row in twins), tuple(collection.corpus.titles[row] for row in twins), tuple(collection.corpus.texts[row] for row in twins)
+        tuple(f"new{row}" for row in twins),
+        tuple(collection.corpus.titles[row] for row in twins),
+        tuple(collection.corpus.texts[row] for row in twins),
     )
     grown = zoo.add(fitted, fresh).state
     named = np.asarray(grown["docids"]["tokens"])
@@ -163,10 +213,16 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     ids = docids.Docids(named, int(grown["docids"]["alphabet"]))
     old = trie.build(docids.Docids(named[:128], ids.alphabet))
     merged = growth.add(old, docids.Docids(named[128:], ids.alphabet), np.arange(128, 133))
-    source = tokens.encode(grown["tokenizer"], tokens.stemmed(asked.texts), length=config.query_length)
+    source = tokens.encode(
+        grown["tokenizer"], tokens.stemmed(asked.texts), length=config.query_length
+    )
     shape = transformer.Shape.of(grown["shape"])
-    found, _ = seq2seq.generate(grown["params"], jnp.asarray(source), merged, shape=shape, decoding="trie", k=10, width=100)
-    np.testing.assert_array_equal(np.asarray(merged.documents_of(found.leaf))[:, :10, 0], after.documents)
+    found, _ = seq2seq.generate(
+        grown["params"], jnp.asarray(source), merged, shape=shape, decoding="trie", k=10, width=100
+    )
+    np.testing.assert_array_equal(
+        np.asarray(merged.documents_of(found.leaf))[:, :10, 0], after.documents
+    )
     with pytest.raises(records.DataError, match="document 'd3' is in the corpus already"):
         genret.extend(config, state, records.Corpus(("d3",), ("",), ("text",)))
 
@@ -181,16 +237,29 @@ def test_other_identifiers_go_through_the_same_retriever(collection, kind):
 
 
 def test_ablations_are_options(collection):
-    ablated = dataclasses.replace(recipes.get("genret").presets["tiny"], reconstruction=0.0, commitment=0.0, diverse=False)
+    ablated = dataclasses.replace(
+        recipes.get("genret").presets["tiny"], reconstruction=0.0, commitment=0.0, diverse=False
+    )
     options = {"reconstruction": "0", "commitment": "0", "diverse": "false"}
     assert recipes.configure(recipes.get("genret"), "tiny", options) == ablated
     fitted = quick(collection, levels=1, reconstruction=0.0, commitment=0.0, diverse=False)
-    assert all(row["balanced"] == 1 for row in fitted.history if "balanced" in row)  # targets are the most probable codes
+    # targets are the most probable codes
+    assert all(row["balanced"] == 1 for row in fitted.history if "balanced" in row)
 
 
 def test_a_batch_that_would_be_parted_is_refused(collection):
-    with pytest.raises(records.DataError, match="cannot be parted; train with one process, and without --accumulate"):
-        zoo.fit("genret", collection, size="tiny", options=SHORT, plan=plans.Plan(accumulate=2), quiet=True)
+    with pytest.raises(
+        records.DataError,
+        match="cannot be parted; train with one process, and without --accumulate",
+    ):
+        zoo.fit(
+            "genret",
+            collection,
+            size="tiny",
+            options=SHORT,
+            plan=plans.Plan(accumulate=2),
+            quiet=True,
+        )
 
 
 @pytest.mark.parametrize(
@@ -208,10 +277,16 @@ def test_bad_options_are_refused_by_name(options, message):
 
 
 def test_few_documents_have_fewer_codes_and_one_has_none():
-    with pytest.raises(records.DataError, match="genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi"):
+    with pytest.raises(
+        records.DataError,
+        match="genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi",
+    ):
         quick(toy.build(1))
     fitted = quick(toy.build(12), codes=16, identifiers="random")
-    assert "codes=16 is more than 12 documents fill, 4 to a code; each level has 3" in fitted.about["warnings"]
+    assert (
+        "codes=16 is more than 12 documents fill, 4 to a code; each level has 3"
+        in fitted.about["warnings"]
+    )
     assert identifiers.num_codes_of(fitted.config, fitted.state) == 3
 
 
@@ -223,8 +298,17 @@ def test_documents_without_any_query_ask_for_themselves(collection):
 
 def test_documents_that_nothing_asks_for_are_no_more_of_the_training_than_they_are():
     tokenizer = tokens.train(["a b c d e f g h"], size=100)
-    texts = reading.Texts(["a b", "c d", "e f", "g h"], queries=["a", "c", "e"], answers=[0, 1, 2], made=[], origins=[], tokenizer=tokenizer)
-    share = lambda **changed: genret._material(texts._replace(**changed), genret.Config(generated=0)).made_share
+    texts = reading.Texts(
+        ["a b", "c d", "e f", "g h"],
+        queries=["a", "c", "e"],
+        answers=[0, 1, 2],
+        made=[],
+        origins=[],
+        tokenizer=tokenizer,
+    )
+    share = lambda **changed: (
+        genret._material(texts._replace(**changed), genret.Config(generated=0)).made_share
+    )
     assert share() == 1 / 4  # one of four examples with queries, not half of them
     assert share(queries=[], answers=[]) == 1.0
     assert share(contents=["a b", "c d", "e f"]) == 0.0

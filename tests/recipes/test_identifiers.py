@@ -14,7 +14,9 @@ from zoo.recipes import identifiers, rqvae
 from zoo.records import DataError
 from zoo.train import log as logs
 
-TRAINING = rqvae.Config(hidden=(8,), code_width=6, batch=32, steps=6, evaluate_every=3, restart_every=2, warmup=1)
+TRAINING = rqvae.Config(
+    hidden=(8,), code_width=6, batch=32, steps=6, evaluate_every=3, restart_every=2, warmup=1
+)
 VECTORS = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
 VECTORS[50:] = VECTORS[:10]  # ten pairs that only a policy can tell apart
 CODES, LEVELS = 8, 2
@@ -25,7 +27,9 @@ def config(kind, policy="counter", codes=CODES):
 
 
 def fitted(kind, policy="counter", vectors=VECTORS, codes=CODES):
-    return identifiers.fit(vectors, config(kind, policy, codes), jax.random.key(0), logs.Log(quiet=True))
+    return identifiers.fit(
+        vectors, config(kind, policy, codes), jax.random.key(0), logs.Log(quiet=True)
+    )
 
 
 @pytest.mark.parametrize("kind", identifiers.KINDS)
@@ -39,7 +43,10 @@ def test_every_kind_names_every_document(kind):
         assert identifiers.relative_error(state, VECTORS) is None
     if kind == "atomic":
         np.testing.assert_array_equal(ids.tokens, np.arange(1, 61)[:, None])
-        assert identifiers.stats(state).usage.tolist() == [1.0] and identifiers.stats(state).colliding == 0
+        assert (
+            identifiers.stats(state).usage.tolist() == [1.0]
+            and identifiers.stats(state).colliding == 0
+        )
         return
     assert ids.tokens.shape == (60, LEVELS + 1)
     np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"])
@@ -61,7 +68,8 @@ def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
     moved = (ids.tokens[:, -1] - 1 != state["codes"][:, -1]).mean()
     assert 0 < moved < 0.7
     costs = identifiers._costs(kind, state["fitted"], VECTORS)(np.arange(60), state["codes"])
-    np.testing.assert_array_equal(costs.argmin(axis=1), state["codes"][:, -1])  # the nearest is what was chosen
+    # the nearest is what was chosen
+    np.testing.assert_array_equal(costs.argmin(axis=1), state["codes"][:, -1])
     chosen = costs[np.arange(60), ids.tokens[:, -1] - 1].mean()
     assert chosen < costs.mean()
 
@@ -69,11 +77,19 @@ def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
 def test_vectors_of_ones_own_are_read_a_row_a_document(tmp_path):
     corpus = records.Corpus(*(tuple(map(str, range(60))),) * 3)
     np.save(tmp_path / "own.npy", VECTORS.astype(np.float64))
-    np.testing.assert_array_equal(identifiers.embed(corpus, str(tmp_path / "own.npy"), logs.Log(quiet=True)), VECTORS)
+    np.testing.assert_array_equal(
+        identifiers.embed(corpus, str(tmp_path / "own.npy"), logs.Log(quiet=True)), VECTORS
+    )
     few = records.Corpus(*(("a", "b"),) * 3)
-    with pytest.raises(DataError, match="own.npy: expected 2 rows, a vector for each document in their order, got 60"):
+    with pytest.raises(
+        DataError,
+        match="own.npy: expected 2 rows, a vector for each document in their order, got 60",
+    ):
         identifiers.embed(few, str(tmp_path / "own.npy"), logs.Log(quiet=True))
-    with pytest.raises(DataError, match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an item, got 'bert'"):
+    with pytest.raises(
+        DataError,
+        match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an item, got 'bert'",
+    ):
         identifiers.refuse_embedding("tiger", "bert")
 
 
@@ -81,13 +97,18 @@ def test_a_constant_tokenizer_and_constant_vectors_are_refused():
     with pytest.raises(DataError, match="identifiers: rq_kmeans: all 60 vectors are equal"):
         fitted("rqkmeans", vectors=np.ones((60, 6)))
     with pytest.raises(DataError, match="the tokenizer has collapsed"):
-        identifiers.fit(VECTORS, identifiers.Config("rqkmeans", 1, 1), jax.random.key(0), logs.Log(quiet=True))
+        identifiers.fit(
+            VECTORS, identifiers.Config("rqkmeans", 1, 1), jax.random.key(0), logs.Log(quiet=True)
+        )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     (
-        (dict(kind="vq"), "option kind expects one of rqvae, rqkmeans, pq, lsh, random, atomic, got 'vq'"),
+        (
+            dict(kind="vq"),
+            "option kind expects one of rqvae, rqkmeans, pq, lsh, random, atomic, got 'vq'",
+        ),
         (dict(collisions="ignore"), "option collisions expects one of counter, sinkhorn, refuse"),
         (dict(kind="lsh", codes=100), "lsh has a power of two codes, got 100; choose 128"),
         (dict(kind="random", collisions="sinkhorn"), "random has no distances"),
@@ -111,16 +132,32 @@ def test_options_that_do_not_go_together_are_refused(options, message):
 def test_options_of_the_training_are_checked(options, message):
     with pytest.raises(DataError, match=message):
         rqvae.configured(options)
-    assert rqvae.configured({"hidden": "8,4", "linear": "false", "steps": "7"}) == rqvae.Config(hidden=(8, 4), linear=False, steps=7)
+    assert rqvae.configured({"hidden": "8,4", "linear": "false", "steps": "7"}) == rqvae.Config(
+        hidden=(8, 4), linear=False, steps=7
+    )
 
 
 def test_the_report_says_what_the_statistics_say():
-    state = {"about": json.dumps({"kind": "rqkmeans", "codes": 4}), "codes": np.array([[0, 1], [0, 1], [0, 2], [3, 0]])}
+    state = {
+        "about": json.dumps({"kind": "rqkmeans", "codes": 4}),
+        "codes": np.array([[0, 1], [0, 1], [0, 2], [3, 0]]),
+    }
     lines = identifiers.report(state).splitlines()
-    assert lines[1].split() == ["1", "0.500", "1.8", "2", "0.81"] and lines[2].split() == ["2", "0.750", "2.8", "3", "1.50"]
-    assert lines[3] == "4 documents (2.00 bits), 50.0% share their codes with another, at most 2 the same"
+    assert lines[1].split() == ["1", "0.500", "1.8", "2", "0.81"] and lines[2].split() == [
+        "2",
+        "0.750",
+        "2.8",
+        "3",
+        "1.50",
+    ]
+    assert (
+        lines[3]
+        == "4 documents (2.00 bits), 50.0% share their codes with another, at most 2 the same"
+    )
     state["codes"] = np.repeat([[0, 1], [0, 2]], 50, axis=0)
-    assert identifiers.report(state | {"about": json.dumps({"kind": "pq", "codes": 32})}).endswith("collapsed: level 1, 2")
+    assert identifiers.report(state | {"about": json.dumps({"kind": "pq", "codes": 32})}).endswith(
+        "collapsed: level 1, 2"
+    )
 
 
 @pytest.fixture
@@ -135,17 +172,29 @@ def run(*arguments):
 
 def test_commands_make_identifiers_of_vectors_and_show_them(vectors_file, tmp_path, capsys):
     out = tmp_path / "out"
-    assert run("fit", "rqkmeans", "--vectors", vectors_file, "--levels", 2, "--codes", 8, "--out", out) == 0
+    assert (
+        run("fit", "rqkmeans", "--vectors", vectors_file, "--levels", 2, "--codes", 8, "--out", out)
+        == 0
+    )
     assert "60 documents" in capsys.readouterr().out
     rows = [line.split("\t") for line in (out / "docids.tsv").read_text().splitlines()]
     state, about = identifiers.load(out)
     assert [name for name, _ in rows] == [str(row) for row in range(60)]
     assert [[int(token) for token in ids.split()] for _, ids in rows] == state["tokens"].tolist()
-    assert about["relative_error"] == pytest.approx(quantize.relative_error(VECTORS, quantize.decode(state["codes"], state["fitted"]["codebooks"])))
-    (tmp_path / "labels.txt").write_text("".join(f"{'hot' if code else 'cold'}\n" for code in state["codes"][:, 0] % 2))
+    assert about["relative_error"] == pytest.approx(
+        quantize.relative_error(
+            VECTORS, quantize.decode(state["codes"], state["fitted"]["codebooks"])
+        )
+    )
+    (tmp_path / "labels.txt").write_text(
+        "".join(f"{'hot' if code else 'cold'}\n" for code in state["codes"][:, 0] % 2)
+    )
     assert run("stats", out, "--categories", tmp_path / "labels.txt") == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("rqkmeans, collisions by counter, relative error 0.") and "codes.png" in printed
+    assert (
+        printed.startswith("rqkmeans, collisions by counter, relative error 0.")
+        and "codes.png" in printed
+    )
     assert (out / "codes.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -153,12 +202,20 @@ def test_commands_make_identifiers_of_documents(tmp_path, capsys):
     words = "apple pear plum fig bread rice corn oats".split()
     texts = tuple(f"{a} {b}" for a in words for b in words)
     corpus = records.Corpus(tuple(f"d{row}" for row in range(64)), ("",) * 64, texts)
-    files.write_beir(records.Collection("food", corpus, records.Queries((), ()), {}), tmp_path / "food")
-    assert run("fit", "lsh", "--data", tmp_path / "food", "--codes", 4, "--out", tmp_path / "out") == 0
+    files.write_beir(
+        records.Collection("food", corpus, records.Queries((), ()), {}), tmp_path / "food"
+    )
+    assert (
+        run("fit", "lsh", "--data", tmp_path / "food", "--codes", 4, "--out", tmp_path / "out") == 0
+    )
     assert (tmp_path / "out" / "docids.tsv").read_text().startswith("d0\t")
-    assert identifiers.read_labels(tmp_path / "out" / identifiers.LABELS, 64) == [text.split()[0] for text in texts]
+    assert identifiers.read_labels(tmp_path / "out" / identifiers.LABELS, 64) == [
+        text.split()[0] for text in texts
+    ]
     assert run("stats", tmp_path / "out", "--plot", tmp_path / "tree.png") == 0
-    assert str(tmp_path / "tree.png") in capsys.readouterr().out and (tmp_path / "tree.png").read_bytes().startswith(b"\x89PNG")
+    assert str(tmp_path / "tree.png") in capsys.readouterr().out and (
+        tmp_path / "tree.png"
+    ).read_bytes().startswith(b"\x89PNG")
 
 
 def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, capsys):
@@ -169,10 +226,29 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
     small = ("--levels", 2, "--codes", 8)
     for arguments, message in (
         (("fit", "vq", "--vectors", vectors_file, "--out", out), "got 'vq'"),
-        (("fit", "pq", "--vectors", tmp_path / "flat.npy", "--out", out), r"expected floats [N, D]"),
-        (("fit", "pq", "--vectors", tmp_path / "text.npy", "--out", out), "not an array of numbers"),
+        (
+            ("fit", "pq", "--vectors", tmp_path / "flat.npy", "--out", out),
+            r"expected floats [N, D]",
+        ),
+        (
+            ("fit", "pq", "--vectors", tmp_path / "text.npy", "--out", out),
+            "not an array of numbers",
+        ),
         (("fit", "pq", "--vectors", vectors_file, "--out", out), "one a vector at most, got 256"),
-        (("fit", "pq", "--vectors", vectors_file, *small, "--collisions", "refuse", "--out", out), "documents collide"),
+        (
+            (
+                "fit",
+                "pq",
+                "--vectors",
+                vectors_file,
+                *small,
+                "--collisions",
+                "refuse",
+                "--out",
+                out,
+            ),
+            "documents collide",
+        ),
         (("stats", out), "expected identifiers with docids.json"),
     ):
         assert run(*arguments) == cli.BAD_INPUT
@@ -188,13 +264,20 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
 
 def test_a_fit_killed_before_anything_is_trained_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(identifiers, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patched.setattr(
+            identifiers, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         identifiers.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", quiet=True)
     assert (tmp_path / "ids" / "log.jsonl").exists()
     with pytest.raises(DataError, match="another configuration or of other data"):
         identifiers.make(["x"] * 60, VECTORS, config("lsh"), tmp_path / "ids", quiet=True)
-    identifiers.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", labels=["a  b"] * 60, quiet=True)
-    assert identifiers.load(tmp_path / "ids")[1]["kind"] == "random" and not (tmp_path / "ids" / identifiers.UNFINISHED).exists()
+    identifiers.make(
+        ["x"] * 60, VECTORS, config("random"), tmp_path / "ids", labels=["a  b"] * 60, quiet=True
+    )
+    assert (
+        identifiers.load(tmp_path / "ids")[1]["kind"] == "random"
+        and not (tmp_path / "ids" / identifiers.UNFINISHED).exists()
+    )
     assert identifiers.read_labels(tmp_path / "ids" / identifiers.LABELS, 60) == ["a b"] * 60
 
 
@@ -211,7 +294,9 @@ def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path
         with pytest.raises(KeyboardInterrupt, match="stopped at step 3 of 6"):
             identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
     with pytest.raises(DataError, match="another configuration or of other data"):
-        identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", seed=1, quiet=True)
+        identifiers.make(
+            ["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", seed=1, quiet=True
+        )
     again = identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
     np.testing.assert_array_equal(again["tokens"], whole["tokens"])
     assert not (tmp_path / "parts" / logs.CHECKPOINTS).exists()

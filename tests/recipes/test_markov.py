@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import records, recipes
+from zoo import recipes, records
 from zoo.data import toy
 from zoo.recipes import markov
 
@@ -12,14 +12,18 @@ CORPUS = records.Corpus(tuple("abcd"), ("",) * 4, ("",) * 4)
 
 
 def interactions(*sequences):
-    return records.Interactions("x", CORPUS, records.Histories.of(CORPUS, [list(sequence) for sequence in sequences]))
+    return records.Interactions(
+        "x", CORPUS, records.Histories.of(CORPUS, [list(sequence) for sequence in sequences])
+    )
 
 
 def test_counts_by_hand_leave_out_what_dev_and_test_ask_for():
     """Counted: a b c a, b c, a b. So b -> c twice, and c -> a, a -> b twice; d never, though dev and test hold it."""
     fitted = zoo.fit("markov", interactions("abcadd", "bcdd", "abdd"), quiet=True)
     share = np.array([3, 3, 2, 0]) / 8 * markov.SHARE_WEIGHT
-    score = lambda text: markov.score(fitted.config, fitted.state, records.Histories.of(CORPUS, [list(text)]))[0]
+    score = lambda text: markov.score(
+        fitted.config, fitted.state, records.Histories.of(CORPUS, [list(text)])
+    )[0]
     np.testing.assert_allclose(score("db"), [0, 0, 2, 0] + share, rtol=1e-12)
     np.testing.assert_allclose(score("ba"), [0, 2, 0, 0] + share, rtol=1e-12)
     np.testing.assert_allclose(score("c"), [1, 0, 0, 0] + share, rtol=1e-12)
@@ -39,18 +43,26 @@ def test_pairs_equal_those_of_a_loop(window, symmetric):
             for early in range(max(0, late - window), late):
                 counted[events[early], events[late]] += 1
                 counted[events[late], events[early]] += symmetric
-    np.testing.assert_array_equal(markov.pair_counts(walks, 12, window, symmetric).toarray(), counted)
+    np.testing.assert_array_equal(
+        markov.pair_counts(walks, 12, window, symmetric).toarray(), counted
+    )
 
 
 def test_the_last_items_of_the_history_vote_and_seen_ones_can_be_left_out():
     seen = interactions("abcadd", "bcdd", "abdd")
     fitted = zoo.fit("markov", seen, options={"order": 2, "filter": True}, quiet=True)
-    (scores,) = markov.score(fitted.config, fitted.state, records.Histories.of(CORPUS, [["d", "a", "b"]]))
-    assert np.isneginf(scores[[0, 1, 3]]).all() and scores[2] == pytest.approx(2 + 2 / 8 * markov.SHARE_WEIGHT)
+    (scores,) = markov.score(
+        fitted.config, fitted.state, records.Histories.of(CORPUS, [["d", "a", "b"]])
+    )
+    assert np.isneginf(scores[[0, 1, 3]]).all() and scores[2] == pytest.approx(
+        2 + 2 / 8 * markov.SHARE_WEIGHT
+    )
     np.testing.assert_array_equal(zoo.retrieve(fitted, ["d", "a", "b"], 3).documents, [[2, -1, -1]])
 
 
 @pytest.mark.parametrize("option", ("order", "window"))
 def test_options_that_mean_nothing_are_refused(option):
-    with pytest.raises(records.DataError, match=f"markov: option {option} expects at least 1, got 0"):
+    with pytest.raises(
+        records.DataError, match=f"markov: option {option} expects at least 1, got 0"
+    ):
         recipes.configure(recipes.get("markov"), "tiny", {option: 0})

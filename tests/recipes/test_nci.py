@@ -13,11 +13,14 @@ from zoo.recipes import nci, reading, seq2seq
 
 
 def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
-    ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0], [3, 1, 1], [3, 1, 2], [3, 2, 1]]), 4)
+    ids = docids.build(
+        np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0], [3, 1, 1], [3, 1, 2], [3, 2, 1]]), 4
+    )
     expected = [[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1], [3, 1, 2], [3, 2, 0]]
     np.testing.assert_array_equal(nci.without_lone_leaves(ids).tokens, expected)
     alone = docids.build(np.array([[1]]), 2)
-    np.testing.assert_array_equal(nci.without_lone_leaves(alone).tokens, [[1]])  # an identifier keeps a token
+    # an identifier keeps a token
+    np.testing.assert_array_equal(nci.without_lone_leaves(alone).tokens, [[1]])
 
 
 def test_pieces_are_beginnings_and_runs_of_words():
@@ -35,7 +38,15 @@ def test_pieces_are_beginnings_and_runs_of_words():
 
 @pytest.fixture(scope="module")
 def fitted():
-    options = {"steps": 2, "batch": 8, "branching": 3, "leaf_size": 2, "decoder_hidden": 16, "width": 16, "beam": 40}
+    options = {
+        "steps": 2,
+        "batch": 8,
+        "branching": 3,
+        "leaf_size": 2,
+        "decoder_hidden": 16,
+        "width": 16,
+        "beam": 40,
+    }
     return zoo.fit("nci", toy.build(40), size="tiny", options=options, quiet=True)
 
 
@@ -43,17 +54,25 @@ def test_two_passes_cost_their_divergence(fitted):
     """Without dropout both passes are one: the loss is the likelihood. With it, what is added is alpha x the divergence reported."""
     config = dataclasses.replace(fitted.config, word_dropout=0.0, dropout=0.0, consistency=0.5)
     shape = nci.heads.PrefixShape.of(fitted.state["shape"])
-    batch = {"source": np.array([[3, 4, 5, 0], [6, 7, 0, 0]], np.int32), "target": np.asarray(fitted.state["docids"]["tokens"])[:2]}
+    batch = {
+        "source": np.array([[3, 4, 5, 0], [6, 7, 0, 0]], np.int32),
+        "target": np.asarray(fitted.state["docids"]["tokens"])[:2],
+    }
     key = jax.random.key(3)
     value, metrics = nci.consistent(shape, config)(fitted.state["params"], batch, key)
-    plain, _ = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)(fitted.state["params"], batch, key)
+    plain, _ = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)(
+        fitted.state["params"], batch, key
+    )
     np.testing.assert_allclose(value, plain, rtol=1e-5)
     assert abs(float(metrics["divergence"])) < 1e-6
     hiding = dataclasses.replace(config, word_dropout=0.5)
     once = dataclasses.replace(hiding, consistency=1e-9)
-    (with_it, metrics), (without, _) = (nci.consistent(shape, c)(fitted.state["params"], batch, key) for c in (hiding, once))
+    (with_it, metrics), (without, _) = (
+        nci.consistent(shape, c)(fitted.state["params"], batch, key) for c in (hiding, once)
+    )
     assert metrics["divergence"] > 1e-6
-    np.testing.assert_allclose(with_it - without, 0.5 * metrics["divergence"], rtol=1e-3, atol=1e-6)  # a difference of float32
+    # a difference of float32
+    np.testing.assert_allclose(with_it - without, 0.5 * metrics["divergence"], rtol=1e-3, atol=1e-6)
 
 
 def test_the_length_penalty_divides_scores_and_orders_by_them(fitted):
@@ -61,12 +80,22 @@ def test_the_length_penalty_divides_scores_and_orders_by_them(fitted):
     assert len(set(lengths)) > 1
     queries = toy.build(40).split("dev")[0].take(range(3))
     plain, penalised = (
-        zoo.retrieve(dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, length_penalty=power)), queries, 40) for power in (0.0, 0.8)
+        zoo.retrieve(
+            dataclasses.replace(
+                fitted, config=dataclasses.replace(fitted.config, length_penalty=power)
+            ),
+            queries,
+            40,
+        )
+        for power in (0.0, 0.8)
     )
     assert (plain.documents >= 0).all() and (np.sort(penalised.documents) == np.arange(40)).all()
     for row in range(3):
         by_document = dict(zip(plain.documents[row], plain.scores[row]))
-        expected = [by_document[document] / (lengths[document] + 1) ** 0.8 for document in penalised.documents[row]]
+        expected = [
+            by_document[document] / (lengths[document] + 1) ** 0.8
+            for document in penalised.documents[row]
+        ]
         np.testing.assert_allclose(penalised.scores[row], expected, rtol=1e-5)
         assert (np.diff(penalised.scores[row]) <= 0).all()
     assert (plain.documents != penalised.documents).any()  # control
@@ -76,5 +105,6 @@ def test_words_are_hidden_at_the_share_that_is_said():
     source = np.array([[5] * 1000 + [0] * 24] * 20, np.int32)
     hidden = np.asarray(seq2seq.hidden(source, jax.random.key(0), 0.4))
     assert set(np.unique(hidden[:, :1000])) == {1, 5} and (hidden[:, 1000:] == 0).all()
-    assert abs((hidden[:, :1000] == 1).mean() - 0.4) < 5 * np.sqrt(0.24 / 20_000)  # five standard deviations
+    # five standard deviations
+    assert abs((hidden[:, :1000] == 1).mean() - 0.4) < 5 * np.sqrt(0.24 / 20_000)
     np.testing.assert_array_equal(seq2seq.hidden(source, jax.random.key(0), 0.0), source)

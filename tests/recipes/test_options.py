@@ -41,16 +41,23 @@ def test_a_config_refuses_what_means_nothing(given, message):
 
 def test_own_defaults_and_wider_limits_count():
     assert (Config().dropout, Config(encoder_layers=0).encoder_layers) == (0.1, 0)
-    with pytest.raises(records.DataError, match="dsi-qg: option document_length expects 2 to inf, got 1"):
+    with pytest.raises(
+        records.DataError, match="dsi-qg: option document_length expects 2 to inf, got 1"
+    ):
         dsi_qg.Config(document_length=1)
 
 
 def test_dsi_qg_without_generated_queries_is_refused():
-    with pytest.raises(records.DataError, match="dsi-qg: learns from generated queries, got generated=0; raise it, or use dsi"):
+    with pytest.raises(
+        records.DataError,
+        match="dsi-qg: learns from generated queries, got generated=0; raise it, or use dsi",
+    ):
         zoo.fit("dsi-qg", toy.build(20), size="tiny", options={"generated": 0}, quiet=True)
 
 
 def test_own_options_are_listed_first():
     recipe = recipes.Recipe("mine", "", {"small": Config()}, None, None, ())
     names = recipes.option_names(recipe)
-    assert names[:2] == ["codes", "flavour"] and set(names) == {field.name for field in dataclasses.fields(Config)}
+    assert names[:2] == ["codes", "flavour"] and set(names) == {
+        field.name for field in dataclasses.fields(Config)
+    }

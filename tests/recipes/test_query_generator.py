@@ -14,16 +14,28 @@ from zoo.train import log as logs
 from zoo.train import loop
 
 QUICK = {
-    "vocabulary": 700, "document_length": 40, "query_length": 16, "width": 64, "heads": 2, "head_width": 32, "encoder_hidden": 64,
-    "decoder_hidden": 64, "batch": 32, "steps": 400, "rate": 5e-3, "dropout": 0.0, "smoothing": 0.0,
-}  # fmt: skip
+    "vocabulary": 700,
+    "document_length": 40,
+    "query_length": 16,
+    "width": 64,
+    "heads": 2,
+    "head_width": 32,
+    "encoder_hidden": 64,
+    "decoder_hidden": 64,
+    "batch": 32,
+    "steps": 400,
+    "rate": 5e-3,
+    "dropout": 0.0,
+    "smoothing": 0.0,
+}
 COLLECTION = toy.build(60)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("queries") / "made"
-    query_generator.write(COLLECTION, out, count=4, options=QUICK, seed=0, quiet=True)  # half a minute: 400 steps
+    # half a minute: 400 steps
+    query_generator.write(COLLECTION, out, count=4, options=QUICK, seed=0, quiet=True)
     return out
 
 
@@ -62,8 +74,13 @@ def test_queries_are_different_and_belong_to_documents(made):
 @pytest.mark.slow
 def test_other_splits_are_not_seen_and_an_interrupted_command_goes_on(made, tmp_path, monkeypatch):
     train = {query for query, _ in COLLECTION.qrels["train"].pairs()}
-    poisoned = tuple(text if query in train else "poison in the well" for query, text in zip(COLLECTION.queries.ids, COLLECTION.queries.texts))
-    other = dataclasses.replace(COLLECTION, queries=records.Queries(COLLECTION.queries.ids, poisoned))
+    poisoned = tuple(
+        text if query in train else "poison in the well"
+        for query, text in zip(COLLECTION.queries.ids, COLLECTION.queries.texts)
+    )
+    other = dataclasses.replace(
+        COLLECTION, queries=records.Queries(COLLECTION.queries.ids, poisoned)
+    )
     drawn, batches = query_generator._draw, []
 
     def stopped(*given, **options):
@@ -74,7 +91,9 @@ def test_other_splits_are_not_seen_and_an_interrupted_command_goes_on(made, tmp_
 
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.5)
     monkeypatch.setattr(query_generator, "_draw", stopped)
-    write = lambda: query_generator.write(other, tmp_path / "made", count=4, options=QUICK, seed=0, quiet=True)
+    write = lambda: query_generator.write(
+        other, tmp_path / "made", count=4, options=QUICK, seed=0, quiet=True
+    )
     with pytest.raises(KeyboardInterrupt):
         write()
     assert not (tmp_path / "made").exists()
@@ -97,7 +116,11 @@ def test_the_seam_gives_rules_and_folders_alike(made):
     assert (texts[0], COLLECTION.corpus.ids[rows[0]]) == (first[query], document)
     with pytest.raises(records.DataError, match="expected rules, seq2seq, or a folder"):
         query_generator.made("nope", COLLECTION, per_document=2, seed=0, log=log)
-    strangers = dataclasses.replace(COLLECTION, corpus=dataclasses.replace(COLLECTION.corpus, ids=tuple(f"x{n}" for n in range(60))), qrels={})
+    strangers = dataclasses.replace(
+        COLLECTION,
+        corpus=dataclasses.replace(COLLECTION.corpus, ids=tuple(f"x{n}" for n in range(60))),
+        qrels={},
+    )
     with pytest.raises(records.DataError, match="of no document of this collection"):
         query_generator.made(str(made), strangers, per_document=2, seed=0, log=log)
     with pytest.raises(records.DataError, match="learns from train queries, found none"):
@@ -143,7 +166,11 @@ def test_the_command_writes_a_folder_and_refuses_what_means_nothing(tmp_path, ca
         assert cli.main([*base, *more]) == cli.BAD_INPUT
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.unfinished").exists()
-    quick = [word for key, value in (QUICK | {"steps": 2}).items() for word in ("--set", f"{key}={value}")]
+    quick = [
+        word
+        for key, value in (QUICK | {"steps": 2}).items()
+        for word in ("--set", f"{key}={value}")
+    ]
     assert cli.main([*base, "--count", "2", "--top-k", "0", "--temperature", "1.5", *quick]) == 0
     assert f"queries for {len(COLLECTION.corpus)} documents" in capsys.readouterr().out
     lines = (tmp_path / "out" / "queries.jsonl").read_text().splitlines()

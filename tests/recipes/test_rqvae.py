@@ -14,7 +14,15 @@ from zoo.train import log as logs
 from zoo.train import loop
 
 QUICK = rqvae.Config(
-    hidden=(16,), code_width=8, levels=2, codes=16, batch=64, steps=40, restart_every=10, evaluate_every=20, warmup=5
+    hidden=(16,),
+    code_width=8,
+    levels=2,
+    codes=16,
+    batch=64,
+    steps=40,
+    restart_every=10,
+    evaluate_every=20,
+    warmup=5,
 )
 
 
@@ -36,7 +44,11 @@ VECTORS = mixture(0, 300, 12, fans=(4, 4, 4))
 
 
 def equal(first, second):
-    return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()), first, second)))
+    return all(
+        jax.tree.leaves(
+            jax.tree.map(lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()), first, second)
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +60,9 @@ def fitted():
 def test_the_same_key_gives_the_same_tokenizer(fitted):
     state, _ = fitted
     assert equal(state["params"], rqvae.fit(VECTORS, QUICK, jax.random.key(0), quiet())["params"])
-    assert not equal(state["params"], rqvae.fit(VECTORS, QUICK, jax.random.key(1), quiet())["params"])
+    assert not equal(
+        state["params"], rqvae.fit(VECTORS, QUICK, jax.random.key(1), quiet())["params"]
+    )
 
 
 def test_new_vectors_get_codes_from_frozen_codebooks(fitted):
@@ -74,14 +88,17 @@ def test_every_evaluation_logs_usage_and_perplexity_of_each_level(fitted):
     assert [row["step"] for row in rows] == [20, 40]
     found = quantize.stats(rqvae.encode(state, VECTORS), num_codes=16)
     last = rows[-1]
-    assert [last["usage_1"], last["usage_2"]] == found.usage.tolist() and last["colliding"] == found.colliding
+    assert [last["usage_1"], last["usage_2"]] == found.usage.tolist() and last[
+        "colliding"
+    ] == found.colliding
     np.testing.assert_allclose([last["perplexity_1"], last["perplexity_2"]], found.perplexity)
     assert log.warnings == [] and last["collapsed_levels"] == 0
 
 
 def test_collapse_is_warned_of():
     log = quiet()
-    collapsing = dataclasses.replace(QUICK, restart_every=0, rate=1.0, warmup=0)  # a rate that throws the encoder far off
+    # a rate that throws the encoder far off
+    collapsing = dataclasses.replace(QUICK, restart_every=0, rate=1.0, warmup=0)
     rqvae.fit(VECTORS, collapsing, jax.random.key(0), log)
     assert "the codes are collapsing: level 1 uses" in log.warnings[-1]
     assert [row["collapsed_levels"] for row in log.history if "usage_1" in row][-1] > 0
@@ -101,19 +118,35 @@ def test_codes_that_nothing_has_come_back_at_what_a_vector_leaves_and_others_sta
     for level, residual in enumerate((z, leaves)):
         kept = np.setdiff1d(np.arange(16), unused[level])
         np.testing.assert_array_equal(mended[level, kept], dead[level, kept])
-        gap = ((np.asarray(mended)[level, unused[level]][:, None] - residual[None]) ** 2).sum(axis=2)
-        assert (gap.min(axis=1) < 1e-8).all() and len(set(gap.argmin(axis=1))) == len(unused[level])  # each at another vector
-    after = rqvae._apply({"params": broken["params"] | {"codebooks": mended}}, seen, shape=shape, method="quantize").codes
+        gap = ((np.asarray(mended)[level, unused[level]][:, None] - residual[None]) ** 2).sum(
+            axis=2
+        )
+        # each at another vector
+        assert (gap.min(axis=1) < 1e-8).all() and len(set(gap.argmin(axis=1))) == len(unused[level])
+    after = rqvae._apply(
+        {"params": broken["params"] | {"codebooks": mended}}, seen, shape=shape, method="quantize"
+    ).codes
     assert set(range(16)) == set(np.asarray(after)[:, 0].tolist())
 
 
 def test_restarts_keep_a_level_in_use_that_loses_codes_without_them():
-    # about 7 s: two trainings of 600 steps, of a plain MLP, whose encoder soon leaves the codes where k-means put them
+    # about 7 s: two trainings of 600 steps, of a plain MLP, whose encoder soon leaves the codes
+    # where k-means put them
     vectors = mixture(0, 4096, 64)
-    config = rqvae.Config(hidden=(128,), code_width=32, linear=False, codes=64, batch=512, steps=600, evaluate_every=600)
+    config = rqvae.Config(
+        hidden=(128,),
+        code_width=32,
+        linear=False,
+        codes=64,
+        batch=512,
+        steps=600,
+        evaluate_every=600,
+    )
     usage = {}
     for every in (50, 0):
-        state = rqvae.fit(vectors, dataclasses.replace(config, restart_every=every), jax.random.key(0), quiet())
+        state = rqvae.fit(
+            vectors, dataclasses.replace(config, restart_every=every), jax.random.key(0), quiet()
+        )
         codes = rqvae.encode(state, vectors)
         usage[every] = quantize.stats(codes, num_codes=64).usage
         assert quantize.relative_error(vectors, rqvae.decode(state, codes)) <= 0.30
@@ -130,13 +163,23 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, fitted, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(rqvae, "_report", interrupting)
-        with contextlib.closing(quiet(tmp_path)) as log, pytest.raises(loop.Interrupted, match="step 20 of 40"):
+        with (
+            contextlib.closing(quiet(tmp_path)) as log,
+            pytest.raises(loop.Interrupted, match="step 20 of 40"),
+        ):
             rqvae.fit(VECTORS, QUICK, jax.random.key(0), log)
     with contextlib.closing(quiet(tmp_path)) as log:
         assert equal(state["params"], rqvae.fit(VECTORS, QUICK, jax.random.key(0), log)["params"])
 
 
-@pytest.mark.parametrize("options", [dict(linear=False), dict(code_width=20), dict(estimator="rotation", residual_grad="cumulative", reduction="mean")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(linear=False),
+        dict(code_width=20),
+        dict(estimator="rotation", residual_grad="cumulative", reduction="mean"),
+    ],
+)
 def test_other_options_train_too(options):
     state = rqvae.fit(VECTORS, dataclasses.replace(QUICK, **options), jax.random.key(0), quiet())
     found = quantize.stats(rqvae.encode(state, VECTORS), num_codes=16)
@@ -144,12 +187,20 @@ def test_other_options_train_too(options):
 
 
 def test_training_starts_from_residual_kmeans_in_the_principal_directions():
-    state = rqvae.fit(VECTORS, dataclasses.replace(QUICK, code_width=12, rate=0.0), jax.random.key(0), quiet())
+    state = rqvae.fit(
+        VECTORS, dataclasses.replace(QUICK, code_width=12, rate=0.0), jax.random.key(0), quiet()
+    )
     codes = rqvae.encode(state, VECTORS)
-    _, expected = quantize.rq_kmeans(rqvae.latents(state, VECTORS), jax.random.split(jax.random.key(0), 6)[1], levels=2, codes=16)
+    _, expected = quantize.rq_kmeans(
+        rqvae.latents(state, VECTORS), jax.random.split(jax.random.key(0), 6)[1], levels=2, codes=16
+    )
     np.testing.assert_array_equal(codes, expected)
     assert quantize.relative_error(VECTORS, rqvae.decode(state, codes)) == pytest.approx(
-        quantize.relative_error(rqvae.latents(state, VECTORS), quantize.decode(codes, state["params"]["params"]["codebooks"])), rel=1e-3
+        quantize.relative_error(
+            rqvae.latents(state, VECTORS),
+            quantize.decode(codes, state["params"]["params"]["codebooks"]),
+        ),
+        rel=1e-3,
     )
 
 

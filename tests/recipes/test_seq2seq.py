@@ -1,9 +1,9 @@
 """What recipes that generate identifiers share."""
 
-import numpy as np
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+
 from zoo.docids import docids
 from zoo.index import trie
 from zoo.nets import transformer
@@ -13,10 +13,25 @@ from zoo.recipes import seq2seq
 def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypatch):
     rng = np.random.default_rng(0)
     ids = docids.build(np.unique(rng.integers(1, 3000, (500, 2)), axis=0), 3000)
-    shape = transformer.Shape(source_vocab=20, target_vocab=3000, target_length=2, width=16, heads=2, head_width=8, encoder_layers=1, decoder_layers=1)
-    params = transformer.EncoderDecoder(shape).init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 2), jnp.int32))
+    shape = transformer.Shape(
+        source_vocab=20,
+        target_vocab=3000,
+        target_length=2,
+        width=16,
+        heads=2,
+        head_width=8,
+        encoder_layers=1,
+        decoder_layers=1,
+    )
+    params = transformer.EncoderDecoder(shape).init(
+        jax.random.key(0), jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 2), jnp.int32)
+    )
     source = jnp.asarray(rng.integers(1, 20, (4, 6)))
-    find = lambda: seq2seq.generate.__wrapped__(params, source, trie.build(ids), shape=shape, decoding="trie", k=5, width=10).beams
+    find = lambda: (
+        seq2seq.generate.__wrapped__(
+            params, source, trie.build(ids), shape=shape, decoding="trie", k=5, width=10
+        ).beams
+    )
     lazy = find()
     monkeypatch.setattr(seq2seq, "WIDE", 10_000)
     computed = find()

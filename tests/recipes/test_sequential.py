@@ -1,10 +1,10 @@
 """SASRec and GRU4Rec: what they read, what a state may know, and that they learn order."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jax
-import jax.numpy as jnp
 import zoo
 from zoo import records
 from zoo.data import toy
@@ -13,13 +13,23 @@ from zoo.recipes import sequential
 
 NETS = {"sasrec": causal.CausalItems, "gru4rec": recurrent.RecurrentItems}
 SHAPE = transformer.Shape(
-    source_vocab=11, target_vocab=1, target_length=1, width=16, heads=2, head_width=8, encoder_hidden=16, encoder_layers=2, dropout=0.0
+    source_vocab=11,
+    target_vocab=1,
+    target_length=1,
+    width=16,
+    heads=2,
+    head_width=8,
+    encoder_hidden=16,
+    encoder_layers=2,
+    dropout=0.0,
 )
 ROUNDING = 1e-5  # f32 states of size 1, sums in another order
 
 
 def test_every_event_but_the_first_is_a_target_once():
-    histories = records.Histories(("a", "b", "c"), np.array([5, 6, 7, 8, 9, 1, 2, 0], np.int32), np.array([0, 5, 7, 8]))
+    histories = records.Histories(
+        ("a", "b", "c"), np.array([5, 6, 7, 8, 9, 1, 2, 0], np.int32), np.array([0, 5, 7, 8])
+    )
     rows = sequential.windows(histories, 3)
     np.testing.assert_array_equal(rows["source"], [[7, 8, 9], [6, 0, 0], [2, 0, 0]])
     np.testing.assert_array_equal(rows["target"], [[8, 9, 10], [7, 0, 0], [3, 0, 0]])
@@ -46,7 +56,9 @@ def test_a_state_knows_nothing_of_what_comes_later(states):
 
 def test_pads_behind_change_no_state(states):
     items = np.array([[1, 2, 3]])
-    np.testing.assert_allclose(states(np.pad(items, ((0, 0), (0, 4))))[:, :3], states(items), atol=ROUNDING)
+    np.testing.assert_allclose(
+        states(np.pad(items, ((0, 0), (0, 4))))[:, :3], states(items), atol=ROUNDING
+    )
 
 
 def test_attention_counts_positions_from_the_item_that_attends():
@@ -55,7 +67,10 @@ def test_attention_counts_positions_from_the_item_that_attends():
     params = net.init(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
     table = params["params"]["bias"]["table"]
     assert table.shape == (SHAPE.buckets, SHAPE.heads)  # distances alone have parameters
-    assert not any("position" in jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params))
+    assert not any(
+        "position" in jax.tree_util.keystr(path)
+        for path, _ in jax.tree_util.tree_leaves_with_path(params)
+    )
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -70,7 +85,9 @@ def test_scores_are_those_of_the_last_item_however_queries_are_batched(name):
         alone = sequential.score(NETS[name], fitted.config, fitted.state, asked.take([row]))
         items = asked.history(row)[-fitted.config.history :] + 1
         hidden = net.apply(fitted.state["params"], jnp.asarray(items)[None])[0, -1]
-        direct = np.asarray(fitted.state["params"]["params"]["items"]["embedding"])[1:] @ np.asarray(hidden)
+        direct = np.asarray(fitted.state["params"]["params"]["items"]["embedding"])[
+            1:
+        ] @ np.asarray(hidden)
         np.testing.assert_allclose(alone[0], direct, atol=ROUNDING)
         np.testing.assert_allclose(whole[row], direct, atol=ROUNDING)
 
@@ -80,16 +97,25 @@ def test_scores_are_those_of_the_last_item_however_queries_are_batched(name):
 def test_other_losses_learn_the_walk_and_nothing_is_learned_where_order_is_none(loss):
     options = {"loss": loss, "negatives": 1 if loss == "bce" else 20}
     walks = toy.interactions()
-    learned = zoo.evaluate(zoo.fit("gru4rec", walks, size="tiny", options=options, quiet=True), walks).measures["R@5"]
+    learned = zoo.evaluate(
+        zoo.fit("gru4rec", walks, size="tiny", options=options, quiet=True), walks
+    ).measures["R@5"]
     drawn = np.random.default_rng(0).integers(0, 40, len(walks.histories.items)).astype(np.int32)
-    noise = records.Interactions("noise", walks.corpus, records.Histories(walks.histories.ids, drawn, walks.histories.starts))
-    control = zoo.evaluate(zoo.fit("gru4rec", noise, size="tiny", options=options, quiet=True), noise).measures["R@5"]
+    noise = records.Interactions(
+        "noise", walks.corpus, records.Histories(walks.histories.ids, drawn, walks.histories.starts)
+    )
+    control = zoo.evaluate(
+        zoo.fit("gru4rec", noise, size="tiny", options=options, quiet=True), noise
+    ).measures["R@5"]
     assert learned > 0.8
     assert control < 0.25  # by chance 5 / 40, standard error .023
 
 
 @pytest.mark.parametrize("name", NETS)
-@pytest.mark.parametrize("options", [{"loss": "mse"}, {"history": 0}, {"dropout": 1.0}, {"judge_every": 0}, {"decay": "sudden"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"loss": "mse"}, {"history": 0}, {"dropout": 1.0}, {"judge_every": 0}, {"decay": "sudden"}],
+)
 def test_options_that_no_network_can_have_are_refused(name, options):
     with pytest.raises(records.DataError, match=f"{name}: option {next(iter(options))} expects"):
         zoo.fit(name, toy.interactions(), size="tiny", options=options, quiet=True)

@@ -19,10 +19,22 @@ from zoo.recipes import starting
 
 WORDS = 60  # rows of the tables; the tokenizer has fewer pieces
 SHAPE = transformer.Shape(
-    source_vocab=WORDS, target_vocab=WORDS, target_length=4, width=16, heads=2, head_width=8, encoder_hidden=24, decoder_hidden=24,
-    encoder_layers=1, decoder_layers=1, mlp="relu", tied=True, shared=True,
-)  # fmt: skip
-QUICK = {"steps": "1", "rate": "0.0", "generated": "1", "batch": "8", "beam": "4"}  # parameters stay where they start
+    source_vocab=WORDS,
+    target_vocab=WORDS,
+    target_length=4,
+    width=16,
+    heads=2,
+    head_width=8,
+    encoder_hidden=24,
+    decoder_hidden=24,
+    encoder_layers=1,
+    decoder_layers=1,
+    mlp="relu",
+    tied=True,
+    shared=True,
+)
+# parameters stay where they start
+QUICK = {"steps": "1", "rate": "0.0", "generated": "1", "batch": "8", "beam": "4"}
 
 
 def drawn(shape, seed=0):
@@ -43,14 +55,32 @@ def weights(tmp_path_factory):
         path = tuple(step.key for step in path[1:])
         name = t5_weights.HUGGING_FACE.name(path, SHAPE)
         matrix = leaf.reshape(t5_weights._matrix(path, leaf.shape))
-        tensors[name] = np.ascontiguousarray(matrix.T if t5_weights.HUGGING_FACE.turned(name) else matrix)
+        tensors[name] = np.ascontiguousarray(
+            matrix.T if t5_weights.HUGGING_FACE.turned(name) else matrix
+        )
     safetensors.save_file(tensors, folder / "model.safetensors")
-    sizes = {"vocab_size": WORDS, "d_model": 16, "num_heads": 2, "d_kv": 8, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1}
-    (folder / "config.json").write_text(json.dumps({"model_type": "t5", "feed_forward_proj": "relu"} | sizes))
+    sizes = {
+        "vocab_size": WORDS,
+        "d_model": 16,
+        "num_heads": 2,
+        "d_kv": 8,
+        "d_ff": 24,
+        "num_layers": 1,
+        "num_decoder_layers": 1,
+    }
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "t5", "feed_forward_proj": "relu"} | sizes)
+    )
     letters = [(letter, -3.0) for letter in string.ascii_lowercase + string.digits]
-    made = Tokenizer(models.Unigram([("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *letters], 2, False))
+    made = Tokenizer(
+        models.Unigram(
+            [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0), *letters], 2, False
+        )
+    )
     made.pre_tokenizer = pre_tokenizers.Metaspace()
-    made.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    made.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)]
+    )
     made.save(str(folder / "tokenizer.json"))
     return folder
 
@@ -63,7 +93,9 @@ def corpus():
 @pytest.fixture(scope="module")
 def fitted(weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("fits") / "dsi"
-    return zoo.fit("dsi", corpus(), size="tiny", options=QUICK, init_from=weights, out=out, quiet=True), out
+    return zoo.fit(
+        "dsi", corpus(), size="tiny", options=QUICK, init_from=weights, out=out, quiet=True
+    ), out
 
 
 def test_a_system_has_the_layers_and_words_of_the_weights_and_rows_of_its_own(weights, fitted):
@@ -76,9 +108,11 @@ def test_a_system_has_the_layers_and_words_of_the_weights_and_rows_of_its_own(we
     rows = tree["target_embedding"]["embedding"]
     assert len(rows) > 20 and "head" not in tree  # tied, as the weights are
     deviation = table.std(axis=0)
-    score = (rows - table.mean(axis=0)) / deviation  # standard normal: means of len(rows) draws of 16 dimensions
+    # standard normal: means of len(rows) draws of 16 dimensions
+    score = (rows - table.mean(axis=0)) / deviation
     assert np.abs(score.mean(axis=0)).max() < 5 / np.sqrt(len(rows)) and 0.8 < score.std() < 1.2
-    assert np.abs(table.mean(axis=0) / deviation).max() > 5 / np.sqrt(len(rows)) / 2  # control: a mean that one would miss
+    # control: a mean that one would miss
+    assert np.abs(table.mean(axis=0) / deviation).max() > 5 / np.sqrt(len(rows)) / 2
     shape = transformer.Shape.of(fitted[0].state["shape"])
     assert (shape.mlp, shape.tied, shape.shared, shape.width) == ("relu", True, False, 16)
 
@@ -94,22 +128,48 @@ def test_the_choice_is_recorded_and_answers_come(weights, fitted):
 
 def test_an_earlier_fit_goes_on_where_it_was(fitted):
     system, out = fitted
-    again = zoo.fit("dsi", corpus(), size="tiny", options=QUICK, init_from=out, quiet=True)  # the same identifiers: all is kept
+    # the same identifiers: all is kept
+    again = zoo.fit("dsi", corpus(), size="tiny", options=QUICK, init_from=out, quiet=True)
     jax.tree.map(np.testing.assert_array_equal, again.state["params"], system.state["params"])
-    other = zoo.fit("dsi", corpus(), size="tiny", options=QUICK | {"identifiers": "naive"}, init_from=out, quiet=True)
+    other = zoo.fit(
+        "dsi",
+        corpus(),
+        size="tiny",
+        options=QUICK | {"identifiers": "naive"},
+        init_from=out,
+        quiet=True,
+    )
     one, two = (x.state["params"]["params"] for x in (other, system))
-    np.testing.assert_array_equal(one["source_embedding"]["embedding"], two["source_embedding"]["embedding"])
+    np.testing.assert_array_equal(
+        one["source_embedding"]["embedding"], two["source_embedding"]["embedding"]
+    )
     jax.tree.map(np.testing.assert_array_equal, one["decoder_0"], two["decoder_0"])
-    shared = min(len(one["target_embedding"]["embedding"]), len(two["target_embedding"]["embedding"]))
-    assert (one["target_embedding"]["embedding"][:shared] != two["target_embedding"]["embedding"][:shared]).all()  # other identifiers
+    shared = min(
+        len(one["target_embedding"]["embedding"]), len(two["target_embedding"]["embedding"])
+    )
+    # other identifiers
+    assert (
+        one["target_embedding"]["embedding"][:shared]
+        != two["target_embedding"]["embedding"][:shared]
+    ).all()
 
 
 def test_items_start_from_layers_alone(weights):
-    system = zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 1, "rate": 0.0}, init_from=weights, quiet=True)
+    system = zoo.fit(
+        "tiger",
+        toy.interactions(),
+        size="tiny",
+        options={"steps": 1, "rate": 0.0},
+        init_from=weights,
+        quiet=True,
+    )
     tree, published = system.state["params"]["params"], t5_weights.load(weights).params["params"]
     jax.tree.map(np.testing.assert_array_equal, tree["encoder_0"], published["encoder_0"])
     rows = len(tree["source_embedding"]["embedding"])
-    assert (np.asarray(tree["source_embedding"]["embedding"]) != published["source_embedding"]["embedding"][:rows]).all()
+    assert (
+        np.asarray(tree["source_embedding"]["embedding"])
+        != published["source_embedding"]["embedding"][:rows]
+    ).all()
 
 
 def test_both_towers_of_a_dual_encoder_begin_as_the_encoder_of_the_weights(weights):
@@ -121,7 +181,10 @@ def test_both_towers_of_a_dual_encoder_begin_as_the_encoder_of_the_weights(weigh
         tree = jax.tree.map(np.asarray, system.state["params"]["params"][tower]["encoder"])
         for part in ("encoder_0", "encoder_bias", "encoder_norm"):
             jax.tree.map(np.testing.assert_array_equal, tree[part], published[part])
-        np.testing.assert_array_equal(tree["source_embedding"]["embedding"][:WORDS], published["source_embedding"]["embedding"])
+        np.testing.assert_array_equal(
+            tree["source_embedding"]["embedding"][:WORDS],
+            published["source_embedding"]["embedding"],
+        )
     assert len(zoo.retrieve(system, "red fox", k=3).answers(0)) == 3
 
 
@@ -132,7 +195,19 @@ def test_what_cannot_start_is_refused_in_one_line(weights, fitted, tmp_path, cap
     files.write_beir(corpus(), toy_folder)
 
     def refused(recipe, where, *more):
-        arguments = ["fit", recipe, "--data", str(toy_folder), "--size", "tiny", "--out", str(tmp_path / "out"), "--init-from", str(where), *more]
+        arguments = [
+            "fit",
+            recipe,
+            "--data",
+            str(toy_folder),
+            "--size",
+            "tiny",
+            "--out",
+            str(tmp_path / "out"),
+            "--init-from",
+            str(where),
+            *more,
+        ]
         assert cli.main(arguments) == cli.BAD_INPUT
         assert not (tmp_path / "out").exists()
         return capsys.readouterr().err
@@ -152,31 +227,55 @@ def test_what_cannot_start_is_refused_in_one_line(weights, fitted, tmp_path, cap
 def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
     start = starting.Start("there", "", SHAPE, drawn(SHAPE), "")
     wide = dataclasses.replace(SHAPE, encoder_hidden=32)
-    with pytest.raises(zoo.DataError, match=r"there: parameter encoder_0/mlp/out/kernel expected shape \[32, 16\], got \[24, 16\]"):
+    with pytest.raises(
+        zoo.DataError,
+        match=r"there: parameter encoder_0/mlp/out/kernel expected shape \[32, 16\], got \[24, 16\]",
+    ):
         starting.grafted(drawn(wide, 1), start, jax.random.key(0))
     deep = dataclasses.replace(SHAPE, decoder_layers=2)
     fresh = drawn(deep, 1)
     got = starting.grafted(fresh, start, jax.random.key(0))["params"]
     jax.tree.map(np.testing.assert_array_equal, got["decoder_1"], fresh["params"]["decoder_1"])
-    jax.tree.map(np.testing.assert_array_equal, got["decoder_0"], start.params["params"]["decoder_0"])
+    jax.tree.map(
+        np.testing.assert_array_equal, got["decoder_0"], start.params["params"]["decoder_0"]
+    )
 
 
 def test_a_head_of_its_own_begins_as_the_logits_of_a_tied_table_are_scaled():
     start = starting.Start("there", "", SHAPE, drawn(SHAPE), "")
     fresh = drawn(dataclasses.replace(SHAPE, target_vocab=400, tied=False, shared=False), 1)
     got = starting.grafted(fresh, start, jax.random.key(0))["params"]
-    head, rows = np.asarray(got["head"]["kernel"]).T, np.asarray(got["target_embedding"]["embedding"])
+    head, rows = (
+        np.asarray(got["head"]["kernel"]).T,
+        np.asarray(got["target_embedding"]["embedding"]),
+    )
     assert head.std() * 16**0.5 == pytest.approx(rows.std(), rel=0.05)  # draws of 6400
 
 
 def test_another_head_keeps_its_own_parameters(weights):
     """NCI's: the layers are the weights', the decoder of prefixes stays as drawn."""
     start = starting.of_weights(weights)
-    shape = starting.shaped(heads.PrefixShape(**dataclasses.asdict(SHAPE) | {"target_vocab": 9, "target_length": 2, "last_tokens": (4, 8), "shared": False}), start)
+    shape = starting.shaped(
+        heads.PrefixShape(
+            **dataclasses.asdict(SHAPE)
+            | {"target_vocab": 9, "target_length": 2, "last_tokens": (4, 8), "shared": False}
+        ),
+        start,
+    )
     fresh = drawn(shape, seed=1)
     tree = starting.grafted(fresh, start, jax.random.key(0))["params"]
     for part in tree:
-        same_as = start.params["params"] if part.split("_")[0] in ("encoder", "decoder") else fresh["params"]
+        same_as = (
+            start.params["params"]
+            if part.split("_")[0] in ("encoder", "decoder")
+            else fresh["params"]
+        )
         if not part.endswith("embedding"):
             jax.tree.map(np.testing.assert_array_equal, tree[part], same_as[part])
-    assert {part.split("_")[0] for part in tree} == {"encoder", "decoder", "adaptor", "source", "target"}
+    assert {part.split("_")[0] for part in tree} == {
+        "encoder",
+        "decoder",
+        "adaptor",
+        "source",
+        "target",
+    }

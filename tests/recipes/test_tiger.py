@@ -12,7 +12,9 @@ from zoo.docids import docids
 from zoo.recipes import identifiers, rqvae, tiger
 from zoo.train import loop
 
-HISTORIES = records.Histories(("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.int32), np.array([0, 4, 5, 6]))
+HISTORIES = records.Histories(
+    ("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.int32), np.array([0, 4, 5, 6])
+)
 
 
 def test_every_event_but_the_first_is_a_target_after_those_before_it():
@@ -27,35 +29,56 @@ def test_every_event_but_the_first_is_a_target_after_those_before_it():
 def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
     ids = docids.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
     found = tiger.read(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
-    np.testing.assert_array_equal(found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9])
+    np.testing.assert_array_equal(
+        found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9]
+    )
 
 
 def test_what_is_longer_than_anything_in_training_is_cut_to_it():
     """All users have 5 events: 3 to learn from, so that no place further back than 2 items is trained; test histories have 4."""
     walks = toy.interactions()
     five = walks.histories.items[walks.histories.starts[:-1, None] + np.arange(5)]
-    short = records.Interactions("five", walks.corpus, records.Histories(walks.histories.ids, five.reshape(-1), np.arange(0, 1001, 5)))
+    short = records.Interactions(
+        "five",
+        walks.corpus,
+        records.Histories(walks.histories.ids, five.reshape(-1), np.arange(0, 1001, 5)),
+    )
     fitted = zoo.fit("tiger", short, size="tiny", options={"steps": 2, "history": 20}, quiet=True)
     length = fitted.state["docids"]["tokens"].shape[1]
     assert len(fitted.state["params"]["params"]["recency"]["embedding"]) == 2 * length
     asked, _ = short.split("test")
     sources, _ = tiger.reads(fitted.config, fitted.state, asked)
-    ids = docids.Docids(np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"]))
+    ids = docids.Docids(
+        np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"])
+    )
     np.testing.assert_array_equal(sources, ids.tokens[five[:, 2:4]].reshape(200, -1))
 
 
 def chain(num_items=64, num_users=1000, length=10, seed=0):
     """Walks in which one of 8 successors of an item follows it in 9 of 10 cases, else any item; and the best possible Recall@1 and @10."""
-    rng, share = np.random.default_rng(seed), np.array([0.35, 0.2, 0.13, 0.1, 0.08, 0.06, 0.05, 0.03])
+    rng, share = (
+        np.random.default_rng(seed),
+        np.array([0.35, 0.2, 0.13, 0.1, 0.08, 0.06, 0.05, 0.03]),
+    )
     successors = np.stack([rng.choice(num_items, 8, replace=False) for _ in range(num_items)])
     walks = rng.integers(0, num_items, (num_users, length))
     for t in range(1, length):
         follows = successors[walks[:, t - 1], rng.choice(8, num_users, p=share)]
         walks[:, t] = np.where(rng.random(num_users) < 0.9, follows, walks[:, t])
     names = tuple(f"i{row}" for row in range(num_items))
-    corpus = records.Corpus(names, names, tuple(f"group{row // 8} kind{row // 8} own{row}" for row in range(num_items)))
-    histories = records.Histories(tuple(map(str, range(num_users))), walks.reshape(-1).astype(np.int32), np.arange(0, num_users * length + 1, length))
-    return records.Interactions("chain", corpus, histories), 0.9 * share[0] + 0.1 / num_items, 0.9 + 0.1 * 10 / num_items
+    corpus = records.Corpus(
+        names, names, tuple(f"group{row // 8} kind{row // 8} own{row}" for row in range(num_items))
+    )
+    histories = records.Histories(
+        tuple(map(str, range(num_users))),
+        walks.reshape(-1).astype(np.int32),
+        np.arange(0, num_users * length + 1, length),
+    )
+    return (
+        records.Interactions("chain", corpus, histories),
+        0.9 * share[0] + 0.1 / num_items,
+        0.9 + 0.1 * 10 / num_items,
+    )
 
 
 @pytest.mark.slow  # trains two networks, of 600 steps
@@ -65,7 +88,13 @@ def test_a_chain_is_learned_nearly_as_well_as_it_can_be_where_places_are_told_fr
     right = np.array([int(next(iter(qrels.grades[user]))[1:]) for user in asked.ids])[:, None]
     reached = {}
     for recency in (True, False):
-        fitted = zoo.fit("tiger", walks, size="tiny", options={"history": 3, "recency": recency, "filter": "no"}, quiet=True)
+        fitted = zoo.fit(
+            "tiger",
+            walks,
+            size="tiny",
+            options={"history": 3, "recency": recency, "filter": "no"},
+            quiet=True,
+        )
         hits = zoo.retrieve(fitted, asked, 10).documents == right
         reached[recency] = hits[:, 0].mean() / best_first, hits.any(axis=1).mean() / best_ten
     assert reached[True][0] >= 0.85 and reached[True][1] >= 0.9, reached
@@ -84,7 +113,10 @@ def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
     plain = zoo.retrieve(fitted, history, 40).answers(0)
     assert len(plain) == 40
     for decoding in ("trie", "max-marginal"):  # one leaves out as it searches, the other afterwards
-        filtered = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, filter="yes", decoding=decoding, beam=100))
+        filtered = dataclasses.replace(
+            fitted,
+            config=dataclasses.replace(fitted.config, filter="yes", decoding=decoding, beam=100),
+        )
         found = zoo.retrieve(filtered, history, 40).answers(0)
         assert [name for name, _ in found] == [name for name, _ in plain if name not in history]
         assert zoo.retrieve(filtered, history, 3).documents.shape == (1, 3)
@@ -108,7 +140,9 @@ def test_a_filter_leaves_out_what_each_user_has_seen(fitted):
     plain, found = (zoo.retrieve(system, asked, 40) for system in (fitted, filtered))
     for row in range(0, len(asked), 17):
         seen = {walks.corpus.ids[item] for item in asked.history(row)}
-        assert [name for name, _ in found.answers(row)] == [name for name, _ in plain.answers(row) if name not in seen]
+        assert [name for name, _ in found.answers(row)] == [
+            name for name, _ in plain.answers(row) if name not in seen
+        ]
 
 
 def test_the_events_of_dev_are_not_learned_from():
@@ -116,8 +150,15 @@ def test_the_events_of_dev_are_not_learned_from():
     other = walks.histories.items.copy()
     last = walks.histories.starts[1:] - 2  # dev
     other[last] = (other[last] + 7) % 40
-    changed = records.Interactions(walks.name, walks.corpus, records.Histories(walks.histories.ids, other, walks.histories.starts))
-    one, two = (zoo.fit("tiger", data, size="tiny", options={"steps": 3}, quiet=True) for data in (walks, changed))
+    changed = records.Interactions(
+        walks.name,
+        walks.corpus,
+        records.Histories(walks.histories.ids, other, walks.histories.starts),
+    )
+    one, two = (
+        zoo.fit("tiger", data, size="tiny", options={"steps": 3}, quiet=True)
+        for data in (walks, changed)
+    )
     for left, right in zip(_leaves(one), _leaves(two)):
         np.testing.assert_array_equal(left, right)
 
@@ -134,7 +175,10 @@ def _leaves(fitted):
         ({"identifiers": "semantic"}, "expects one of rqvae"),
         ({"decoding": "nope"}, "option decoding expects one of trie, .*, got 'nope'"),
         ({"codes": 1}, "codes expects 2"),
-        ({"identifiers": "lsh", "collisions": "sinkhorn"}, "lsh has no distances .* set collisions=counter"),
+        (
+            {"identifiers": "lsh", "collisions": "sinkhorn"},
+            "lsh has no distances .* set collisions=counter",
+        ),
         ({"identifiers": "atomic", "new_items": 0.1}, "atomic say nothing of new items"),
         ({"vectors": "bert"}, "vectors expects one of tfidf, minilm, or FILE.npy"),
     ],
@@ -150,9 +194,15 @@ def test_the_parameters_kept_are_the_best_that_were_judged():
     judged = {row["step"]: row["judged"] for row in found.history if "judged" in row}
     assert list(judged) == [40, 80, 120, 160, 200]
     best = max(judged, key=judged.get)  # the first of the best
-    shorter = zoo.fit("tiger", toy.interactions(), size="tiny", options=options | {"patience": 1}, quiet=True)
+    shorter = zoo.fit(
+        "tiger", toy.interactions(), size="tiny", options=options | {"patience": 1}, quiet=True
+    )
     stopped = [row["step"] for row in shorter.history if "judged" in row][-1]
-    falls = [step for step in judged if step > 40 and judged[step] <= max(judged[s] for s in judged if s < step)]
+    falls = [
+        step
+        for step in judged
+        if step > 40 and judged[step] <= max(judged[s] for s in judged if s < step)
+    ]
     assert stopped == (falls[0] if falls else 200)
     if best == 200:
         last = zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 200}, quiet=True)
@@ -167,8 +217,14 @@ def test_neighbours_in_histories_change_identifiers_and_dev_is_not_among_them(fi
     other = walks.histories.items.copy()
     last = walks.histories.starts[1:] - 2  # dev
     other[last] = (other[last] + 7) % 40
-    changed = records.Interactions(walks.name, walks.corpus, records.Histories(walks.histories.ids, other, walks.histories.starts))
-    again = zoo.fit("tiger", changed, size="tiny", options={"steps": 3, "neighbours": 1.0}, quiet=True)
+    changed = records.Interactions(
+        walks.name,
+        walks.corpus,
+        records.Histories(walks.histories.ids, other, walks.histories.starts),
+    )
+    again = zoo.fit(
+        "tiger", changed, size="tiny", options={"steps": 3, "neighbours": 1.0}, quiet=True
+    )
     np.testing.assert_array_equal(near.state["docids"]["tokens"], again.state["docids"]["tokens"])
 
 
@@ -177,25 +233,39 @@ def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
 
     walks = toy.interactions()
     asked, _ = walks.split("test")
-    at = lambda t: dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, temperature=t, filter="yes", beam=1, first_beam=0))
+    at = lambda t: dataclasses.replace(
+        fitted,
+        config=dataclasses.replace(
+            fitted.config, temperature=t, filter="yes", beam=1, first_beam=0
+        ),
+    )
     seen = {}
     for temperature in (0.01, 1.0, 100.0):
         found = zoo.retrieve(at(temperature), asked, 5)
         assert all(len({name for name, _ in found.answers(row)}) == 5 for row in range(len(asked)))
-        assert not any(set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked)))
+        assert not any(
+            set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked))
+        )
         assert (np.diff(found.scores, axis=1) <= 0).all()
         seen[temperature] = found.documents
     greedy = zoo.retrieve(at(0.0), asked, 1).documents[:, 0]
-    agree = {temperature: (documents[:, 0] == greedy).mean() for temperature, documents in seen.items()}
-    assert agree[0.01] > 0.8 > 0.3 > agree[100.0]  # at 100 the first of about 36 items is as good as any
+    agree = {
+        temperature: (documents[:, 0] == greedy).mean() for temperature, documents in seen.items()
+    }
+    # at 100 the first of about 36 items is as good as any
+    assert agree[0.01] > 0.8 > 0.3 > agree[100.0]
     np.testing.assert_array_equal(seen[1.0], zoo.retrieve(at(1.0), asked, 5).documents)
-    with pytest.raises(records.DataError, match="temperature expects decoding=trie or renormalised, got free"):
+    with pytest.raises(
+        records.DataError, match="temperature expects decoding=trie or renormalised, got free"
+    ):
         tiger.Config(temperature=1.0, decoding="free")
 
 
 def test_a_user_token_stands_in_front_and_belongs_to_the_name():
     walks = toy.interactions()
-    fitted = zoo.fit("tiger", walks, size="tiny", options={"steps": 3, "user_tokens": 50}, quiet=True)
+    fitted = zoo.fit(
+        "tiger", walks, size="tiny", options={"steps": 3, "user_tokens": 50}, quiet=True
+    )
     plain = int(fitted.state["docids"]["alphabet"])
     assert fitted.state["params"]["params"]["source_embedding"]["embedding"].shape[0] == plain + 50
     asked, _ = walks.split("test")
@@ -203,23 +273,40 @@ def test_a_user_token_stands_in_front_and_belongs_to_the_name():
     renamed = records.Histories(tuple(f"{name}!" for name in asked.ids), asked.items, asked.starts)
     other = zoo.retrieve(fitted, renamed, 5)
     assert (found.scores != other.scores).any(axis=1).mean() > 0.8  # one in fifty keeps its token
-    sources = tiger._after_users(np.zeros((2, 3), np.int32), ("a", "b"), 9, tiger.Config(user_tokens=50))
-    assert sources.shape == (2, 4) and ((sources[:, 0] >= 9) & (sources[:, 0] < 59)).all() and sources[0, 0] != sources[1, 0]
+    sources = tiger._after_users(
+        np.zeros((2, 3), np.int32), ("a", "b"), 9, tiger.Config(user_tokens=50)
+    )
+    assert (
+        sources.shape == (2, 4)
+        and ((sources[:, 0] >= 9) & (sources[:, 0] < 59)).all()
+        and sources[0, 0] != sources[1, 0]
+    )
 
 
 def test_what_was_seen_is_left_out_where_nobody_takes_an_item_twice():
     assert not tiger._repeats(HISTORIES)
-    again = records.Histories(("a", "b"), np.array([5, 6, 1, 5, 1], np.int32), np.array([0, 3, 5]))  # twice, by two users
+    # twice, by two users
+    again = records.Histories(("a", "b"), np.array([5, 6, 1, 5, 1], np.int32), np.array([0, 3, 5]))
     assert not tiger._repeats(again)
-    assert tiger._repeats(records.Histories(("a",), np.array([5, 6, 5], np.int32), np.array([0, 3])))
-    once = np.concatenate([np.random.default_rng(user).permutation(40)[:8] for user in range(60)]).astype(np.int32)
+    assert tiger._repeats(
+        records.Histories(("a",), np.array([5, 6, 5], np.int32), np.array([0, 3]))
+    )
+    once = np.concatenate(
+        [np.random.default_rng(user).permutation(40)[:8] for user in range(60)]
+    ).astype(np.int32)
     walks = toy.interactions()
-    unique = records.Interactions("once", walks.corpus, records.Histories(tuple(map(str, range(60))), once, np.arange(0, 481, 8)))
+    unique = records.Interactions(
+        "once",
+        walks.corpus,
+        records.Histories(tuple(map(str, range(60))), once, np.arange(0, 481, 8)),
+    )
     for data, left_out in ((unique, True), (walks, False)):
         fitted = zoo.fit("tiger", data, size="tiny", options={"steps": 3}, quiet=True)
         asked, _ = data.split("test")
         found = zoo.retrieve(fitted, asked, 40)
-        answered = [set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked))]
+        answered = [
+            set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked))
+        ]
         assert not any(answered) if left_out else all(answered)
 
 
@@ -229,7 +316,10 @@ def test_items_without_text_are_named_by_their_neighbours_or_refused():
     walks = toy.interactions()
     blank = ("",) * 40
     nameless = dataclasses.replace(walks, corpus=records.Corpus(walks.corpus.ids, blank, blank))
-    with pytest.raises(records.DataError, match=r"the texts of the 40 items tell nothing apart; set neighbours=1 .* or identifiers=random"):
+    with pytest.raises(
+        records.DataError,
+        match=r"the texts of the 40 items tell nothing apart; set neighbours=1 .* or identifiers=random",
+    ):
         zoo.fit("tiger", nameless, size="tiny", options={"steps": 3}, quiet=True)
     for options in ({"neighbours": 1.0}, {"identifiers": "atomic"}):
         fitted = zoo.fit("tiger", nameless, size="tiny", options={"steps": 3} | options, quiet=True)
@@ -237,20 +327,62 @@ def test_items_without_text_are_named_by_their_neighbours_or_refused():
 
 
 def test_a_small_catalogue_has_fewer_codes():
-    fitted = zoo.fit("tiger", toy.interactions(), size="small", options={"steps": 3, "judged": 0, "levels": 2}, quiet=True)
-    assert np.asarray(fitted.state["docids"]["tokens"])[:, 0].max() <= 40 // identifiers.FEWEST_OF == identifiers.num_codes_of(fitted.config, fitted.state)
-    assert "codes=256 is more than 40 documents fill, 4 to a code; each level has 10" in fitted.about["warnings"]
-    hashed = zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3, "codes": 256, "identifiers": "lsh"}, quiet=True)
-    assert identifiers.num_codes_of(hashed.config, hashed.state) == 8 and "each level has 8" in "".join(hashed.about["warnings"])
+    fitted = zoo.fit(
+        "tiger",
+        toy.interactions(),
+        size="small",
+        options={"steps": 3, "judged": 0, "levels": 2},
+        quiet=True,
+    )
+    assert (
+        np.asarray(fitted.state["docids"]["tokens"])[:, 0].max()
+        <= 40 // identifiers.FEWEST_OF
+        == identifiers.num_codes_of(fitted.config, fitted.state)
+    )
+    assert (
+        "codes=256 is more than 40 documents fill, 4 to a code; each level has 10"
+        in fitted.about["warnings"]
+    )
+    hashed = zoo.fit(
+        "tiger",
+        toy.interactions(),
+        size="tiny",
+        options={"steps": 3, "codes": 256, "identifiers": "lsh"},
+        quiet=True,
+    )
+    assert identifiers.num_codes_of(
+        hashed.config, hashed.state
+    ) == 8 and "each level has 8" in "".join(hashed.about["warnings"])
     with pytest.raises(records.DataError, match="power of two"):
-        zoo.fit("tiger", toy.interactions(), size="tiny", options={"codes": 6, "identifiers": "lsh"}, quiet=True)
+        zoo.fit(
+            "tiger",
+            toy.interactions(),
+            size="tiny",
+            options={"codes": 6, "identifiers": "lsh"},
+            quiet=True,
+        )
 
 
 def test_identifiers_that_are_trained_leave_the_training_that_follows_alone(tmp_path, monkeypatch):
-    quick = functools.partial(rqvae.Config, hidden=(8,), code_width=8, batch=32, steps=4, restart_every=0, evaluate_every=9)
+    quick = functools.partial(
+        rqvae.Config,
+        hidden=(8,),
+        code_width=8,
+        batch=32,
+        steps=4,
+        restart_every=0,
+        evaluate_every=9,
+    )
     monkeypatch.setattr(rqvae, "Config", quick)
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # so that both have checkpoints
-    fitted = zoo.fit("tiger", toy.interactions(), size="tiny", options={"identifiers": "rqvae", "steps": 3}, out=tmp_path / "run", quiet=True)
+    fitted = zoo.fit(
+        "tiger",
+        toy.interactions(),
+        size="tiny",
+        options={"identifiers": "rqvae", "steps": 3},
+        out=tmp_path / "run",
+        quiet=True,
+    )
     assert [row["step"] for row in fitted.history if "loss" in row] == [1, 2, 3, 4, 1, 2, 3]
     assert {row["phase"] for row in fitted.history} == {"identifiers", "train"}
     assert not (tmp_path / "run" / "training").exists()

@@ -7,12 +7,13 @@ its cache, so a cache that is not reordered with the hypotheses gives other scor
 import functools
 import math
 
-import numpy as np
-import pytest
-from hypothesis import given, reject, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import levels, trie
 from zoo.search import automaton, beam
@@ -21,7 +22,8 @@ ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
 PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
 WIDTHS = [1, 2, 3, 7, 12]  # the last two exceed or may exceed the number of identifiers
 SCHEDULES = [(4, 2), (1, 3, 2)]  # widths of the levels
-MARGIN = 1e-4  # f32 sums of three logits of size 1 differ from f64 by less than 1e-5; closer calls are not drawn
+# f32 sums of three logits of size 1 differ from f64 by less than 1e-5; closer calls are not drawn
+MARGIN = 1e-4
 
 
 # The model.
@@ -29,7 +31,9 @@ MARGIN = 1e-4  # f32 sums of three logits of size 1 differ from f64 by less than
 
 def row_of(prefix):
     """Number of a prefix among all prefixes, short ones first."""
-    return sum(ALPHABET**t for t in range(len(prefix))) + sum(token * ALPHABET**i for i, token in enumerate(prefix[::-1]))
+    return sum(ALPHABET**t for t in range(len(prefix))) + sum(
+        token * ALPHABET**i for i, token in enumerate(prefix[::-1])
+    )
 
 
 def tabled_step(tables):
@@ -40,7 +44,9 @@ def tabled_step(tables):
         if t > 0:
             code = code * ALPHABET + token
             history = history.at[:, :, t - 1].set(token)
-        again = sum((history[:, :, i] * ALPHABET ** (t - 1 - i) for i in range(t)), jnp.zeros_like(code))
+        again = sum(
+            (history[:, :, i] * ALPHABET ** (t - 1 - i) for i in range(t)), jnp.zeros_like(code)
+        )
         row = (code + again) // 2 + sum(ALPHABET**i for i in range(t))
         return jnp.take_along_axis(tables, row[..., None], axis=1), (code, history)
 
@@ -54,7 +60,9 @@ def empty_cache(batch):
 @functools.partial(jax.jit, static_argnames=("width", "renormalize"))
 def search(tables, legal, *, width, renormalize):
     cache = empty_cache(len(tables))
-    return beam.beam_search(tabled_step(tables), cache, legal, width=width, length=LENGTH, renormalize=renormalize)
+    return beam.beam_search(
+        tabled_step(tables), cache, legal, width=width, length=LENGTH, renormalize=renormalize
+    )
 
 
 def draw_tables(seed, dead_share=0.0):
@@ -64,7 +72,8 @@ def draw_tables(seed, dead_share=0.0):
     return np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
 
 
-# The oracles. `children(prefix)` lists the tokens that may follow, or None after the end of an identifier.
+# The oracles. `children(prefix)` lists the tokens that may follow, or None after the end of an
+# identifier.
 
 
 def children_of(ids):
@@ -138,7 +147,9 @@ def answers(beams, query):
 
 def agree(found, expected, tolerance=1e-5):
     assert [name for name, _ in found] == [name for name, _ in expected]
-    np.testing.assert_allclose([score for _, score in found], [score for _, score in expected], atol=tolerance)
+    np.testing.assert_allclose(
+        [score for _, score in found], [score for _, score in expected], atol=tolerance
+    )
 
 
 # What is drawn.
@@ -154,7 +165,13 @@ every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @st.composite
 def prefix_free_docids(draw):
     """At most ROWS identifiers of unequal length."""
-    drawn = draw(st.lists(st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH), min_size=1, max_size=ROWS))
+    drawn = draw(
+        st.lists(
+            st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH),
+            min_size=1,
+            max_size=ROWS,
+        )
+    )
     kept = []
     for name in map(tuple, drawn):
         if not any(a == b[: len(a)] for other in kept for a, b in ((name, other), (other, name))):
@@ -181,9 +198,13 @@ def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, s
         expected = brute_force(tables[query], children_of(ids), renormalize)
         found = answers(beams, query)
         assert {name for name, _ in found} == set(expected)
-        np.testing.assert_allclose([score for _, score in found], [expected[name] for name, _ in found], atol=1e-5)
+        np.testing.assert_allclose(
+            [score for _, score in found], [expected[name] for name, _ in found], atol=1e-5
+        )
         ordered = sorted(map(tuple, ids.tokens.tolist()))
-        assert [ordered[leaf] for leaf in np.asarray(beams.leaf[query]) if leaf >= 0] == [name for name, _ in found]
+        assert [ordered[leaf] for leaf in np.asarray(beams.leaf[query]) if leaf >= 0] == [
+            name for name, _ in found
+        ]
 
 
 @every_form
@@ -193,7 +214,9 @@ def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, s
 @settings(max_examples=50)
 def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
-    expected = [slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables]
+    expected = [
+        slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables
+    ]
     beams = search(tables, build(ids, form), width=width, renormalize=renormalize)
     assert beams.token.shape == (BATCH, width[-1] if isinstance(width, tuple) else width, LENGTH)
     for query in range(BATCH):
@@ -204,9 +227,13 @@ def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, 
 @pytest.mark.parametrize("width", [1, 5, 100])
 @given(seed=seeds, dead_share=dead_shares)
 @settings(max_examples=25)
-def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, renormalize, seed, dead_share):
+def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(
+    width, renormalize, seed, dead_share
+):
     tables = draw_tables(seed, dead_share)
-    expected = [slow_beam(table, free_children, renormalize, width, margin=MARGIN) for table in tables]
+    expected = [
+        slow_beam(table, free_children, renormalize, width, margin=MARGIN) for table in tables
+    ]
     beams = search(tables, automaton.Free(), width=width, renormalize=renormalize)
     assert (beams.leaf == beam.NO_LEAF).all()
     for query in range(BATCH):
@@ -236,11 +263,17 @@ def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_ide
 
 
 def test_a_cache_that_is_not_reordered_is_noticed(monkeypatch):
-    ids = docids.build(np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET)
+    ids = docids.build(
+        np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET
+    )
     tables = draw_tables(5)
 
     def find():
-        compiled = jax.jit(functools.partial(beam.beam_search, tabled_step(tables), width=4, length=LENGTH, renormalize=False))
+        compiled = jax.jit(
+            functools.partial(
+                beam.beam_search, tabled_step(tables), width=4, length=LENGTH, renormalize=False
+            )
+        )
         return compiled(empty_cache(BATCH), trie.build(ids))
 
     expected = [slow_beam(table, children_of(ids), False, 4, margin=MARGIN) for table in tables]
@@ -250,8 +283,11 @@ def test_a_cache_that_is_not_reordered_is_noticed(monkeypatch):
     gather = beam.gather
 
     def stale(tree, index):
-        if len(tree) == 2 and isinstance(tree[0], tuple):  # (cache, history): leave the cache where it was
-            where = jnp.broadcast_to(jnp.minimum(jnp.arange(index.shape[1]), tree[1].shape[1] - 1), index.shape)
+        # (cache, history): leave the cache where it was
+        if len(tree) == 2 and isinstance(tree[0], tuple):
+            where = jnp.broadcast_to(
+                jnp.minimum(jnp.arange(index.shape[1]), tree[1].shape[1] - 1), index.shape
+            )
             return gather(tree[0], where), gather(tree[1], index)
         return gather(tree, index)
 
@@ -271,9 +307,14 @@ def pair_step(t, token, cache):
 
 
 def find_pairs(renormalize):
-    find = jax.jit(functools.partial(beam.beam_search, pair_step, width=3, length=2, renormalize=renormalize))
+    find = jax.jit(
+        functools.partial(beam.beam_search, pair_step, width=3, length=2, renormalize=renormalize)
+    )
     beams = find(jnp.zeros((1, 1)), trie.build(PAIRS))
-    return {tuple(token): math.exp(score) for token, score in zip(beams.token[0].tolist(), beams.score[0].tolist())}
+    return {
+        tuple(token): math.exp(score)
+        for token, score in zip(beams.token[0].tolist(), beams.score[0].tolist())
+    }
 
 
 def test_renormalising_changes_the_winner():
@@ -313,7 +354,10 @@ def test_logits_after_the_end_of_an_identifier_are_not_read(renormalize):
     clean, poisoned = draw_tables(1), draw_tables(1)
     for prefix in [(1,), (1, 0), (2, 1)]:
         poisoned[:, row_of(prefix)] = np.nan
-    first, second = (search(tables, trie.build(ids), width=3, renormalize=renormalize) for tables in (clean, poisoned))
+    first, second = (
+        search(tables, trie.build(ids), width=3, renormalize=renormalize)
+        for tables in (clean, poisoned)
+    )
     assert len(answers(first, 0)) == 3
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
@@ -341,12 +385,17 @@ def test_search_traces_once_for_tries_of_one_shape():
             traced.append((t, token.shape))
             return tabled_step(tables)(t, token, cache)
 
-        return beam.beam_search(step, empty_cache(BATCH), index, width=width, length=LENGTH, renormalize=False)
+        return beam.beam_search(
+            step, empty_cache(BATCH), index, width=width, length=LENGTH, renormalize=False
+        )
 
-    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 2], [3, 2, 2]]]):
+    for seed, names in enumerate(
+        [[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 2], [3, 2, 2]]]
+    ):
         index = trie.build(docids.build(np.array(names), ALPHABET))
         assert len(answers(find(draw_tables(seed), index, width=5), 0)) == 2
-    assert traced == [(0, (BATCH, 1)), (1, (BATCH, 1)), (2, (BATCH, 2))]  # never more hypotheses than there can be
+    # never more hypotheses than there can be
+    assert traced == [(0, (BATCH, 1)), (1, (BATCH, 1)), (2, (BATCH, 2))]
 
 
 def test_half_precision_logits_are_summed_in_single_precision():
@@ -356,7 +405,9 @@ def test_half_precision_logits_are_summed_in_single_precision():
     index = trie.build(docids.build(np.array([[1, 2, 3]])))
     find = jax.jit(functools.partial(beam.beam_search, step, width=1, length=3, renormalize=False))
     beams = find(jnp.zeros((1, 1)), index)
-    assert beams.score.dtype == jnp.float32 and beams.score.item() == pytest.approx(-3 * math.log(4), rel=1e-6)
+    assert beams.score.dtype == jnp.float32 and beams.score.item() == pytest.approx(
+        -3 * math.log(4), rel=1e-6
+    )
 
 
 def test_bad_arguments_are_refused_before_tracing():

@@ -23,13 +23,20 @@ def names(law):
     draw = np.random.default_rng(5)
     weight = 1 / np.arange(1, ALPHABET) if law == "zipf" else np.ones(ALPHABET - 1)
     rows = 1 + draw.choice(ALPHABET - 1, size=(8 * ITEMS, LENGTH), p=weight / weight.sum())
-    return docids.build(np.unique(rows, axis=0)[draw.permutation(len(np.unique(rows, axis=0)))[:ITEMS]].astype(np.int32), ALPHABET)
+    return docids.build(
+        np.unique(rows, axis=0)[draw.permutation(len(np.unique(rows, axis=0)))[:ITEMS]].astype(
+            np.int32
+        ),
+        ALPHABET,
+    )
 
 
 @functools.cache
 def tables():
     """f32[B, L, V, V] logits after each token of the level before."""
-    return 2 * np.random.default_rng(6).normal(size=(BATCH, LENGTH, ALPHABET, ALPHABET)).astype(np.float32)
+    return 2 * np.random.default_rng(6).normal(size=(BATCH, LENGTH, ALPHABET, ALPHABET)).astype(
+        np.float32
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("width", "renormalize", "dtype"))
@@ -37,14 +44,17 @@ def search(table, index, *, width, renormalize, dtype):
     def step(t, token, cache):
         return jnp.take_along_axis(table[:, t], token[..., None], axis=1).astype(dtype), cache
 
-    return beam.beam_search(step, jnp.zeros((len(table), 1)), index, width=width, length=LENGTH, renormalize=renormalize)
+    return beam.beam_search(
+        step, jnp.zeros((len(table), 1)), index, width=width, length=LENGTH, renormalize=renormalize
+    )
 
 
 def oracle(table, ids, width, renormalize):
     """(rows of the sorted identifiers, scores) of a beam of one query; and how far the closest cut was from a tie."""
     tokens = ids.tokens[ids.order]
     alive, closest = np.zeros(1, np.int64), np.inf
-    score, group = np.zeros(1), np.zeros(len(tokens), np.int64)  # of prefixes; prefix of each identifier
+    # of prefixes; prefix of each identifier
+    score, group = np.zeros(1), np.zeros(len(tokens), np.int64)
     for t in range(LENGTH):
         opened = np.r_[True, (np.diff(group) != 0) | (np.diff(tokens[:, t]) != 0)]
         child, first = np.cumsum(opened) - 1, np.flatnonzero(opened)
@@ -54,7 +64,9 @@ def oracle(table, ids, width, renormalize):
         total = np.full(len(first), -np.inf)
         kept = np.isin(parent, alive)
         if renormalize:
-            mass = np.bincount(parent, np.exp(logits[before, token]), minlength=parent.max() + 1)[parent]
+            mass = np.bincount(parent, np.exp(logits[before, token]), minlength=parent.max() + 1)[
+                parent
+            ]
         else:
             mass = np.exp(logits).sum(axis=1)[before]
         total[kept] = (score[parent] + logits[before, token] - np.log(mass))[kept]
@@ -67,9 +79,14 @@ def oracle(table, ids, width, renormalize):
 
 @pytest.mark.parametrize(
     "width, law, renormalize, dtype",
-    [(10, "uniform", True, "float32"), (10, "zipf", False, "bfloat16"), (1000, "uniform", False, "float32"),
-     (1000, "zipf", False, "float32"), (1000, "zipf", True, "float32")],
-)  # fmt: skip
+    [
+        (10, "uniform", True, "float32"),
+        (10, "zipf", False, "bfloat16"),
+        (1000, "uniform", False, "float32"),
+        (1000, "zipf", False, "float32"),
+        (1000, "zipf", True, "float32"),
+    ],
+)
 def test_a_beam_finds_what_numpy_finds(width, law, renormalize, dtype):
     ids = names(law)
     index = trie.build(ids)
@@ -86,6 +103,11 @@ def test_a_beam_finds_what_numpy_finds(width, law, renormalize, dtype):
 
 
 def test_the_even_and_the_skewed_trie_have_levels_of_different_forms():
-    forms = {law: [(level.form.heavy, level.form.light) for level in trie.build(names(law)).levels] for law in ("uniform", "zipf")}
-    assert any(heavy for heavy, _ in forms["zipf"]) and any(not heavy for heavy, _ in forms["uniform"])
+    forms = {
+        law: [(level.form.heavy, level.form.light) for level in trie.build(names(law)).levels]
+        for law in ("uniform", "zipf")
+    }
+    assert any(heavy for heavy, _ in forms["zipf"]) and any(
+        not heavy for heavy, _ in forms["uniform"]
+    )
     assert forms["uniform"] != forms["zipf"]

@@ -6,12 +6,13 @@ The model is a table of logits with one row a prefix; the step knows the prefix 
 import functools
 import math
 
-import numpy as np
-import pytest
-from hypothesis import example, given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import levels, trie
 from zoo.search import automaton, beam, best_first
@@ -26,7 +27,9 @@ CLOSE = 1e-5  # f32 sums of three logits of size 1 differ from f64 by less
 
 def row_of(prefix):
     """Number of a prefix among all prefixes, short ones first."""
-    return sum(ALPHABET**t for t in range(len(prefix))) + sum(token * ALPHABET**i for i, token in enumerate(prefix[::-1]))
+    return sum(ALPHABET**t for t in range(len(prefix))) + sum(
+        token * ALPHABET**i for i, token in enumerate(prefix[::-1])
+    )
 
 
 def tabled_step(tables):
@@ -37,7 +40,9 @@ def tabled_step(tables):
         if t > 0:
             code = code * ALPHABET + token
             history = history.at[:, :, t - 1].set(token)
-        again = sum((history[:, :, i] * ALPHABET ** (t - 1 - i) for i in range(t)), jnp.zeros_like(code))
+        again = sum(
+            (history[:, :, i] * ALPHABET ** (t - 1 - i) for i in range(t)), jnp.zeros_like(code)
+        )
         row = (code + again) // 2 + sum(ALPHABET**i for i in range(t))
         return jnp.take_along_axis(tables, row[..., None], axis=1), (code, history)
 
@@ -51,9 +56,16 @@ def empty_cache(batch):
 @functools.partial(jax.jit, static_argnames=("k", "width", "renormalize", "sweeps", "frontier"))
 def search(tables, legal, *, k, width, renormalize, sweeps=64, frontier=64):
     return best_first.best_first(
-        tabled_step(tables), empty_cache(len(tables)), legal,
-        k=k, width=width, length=LENGTH, renormalize=renormalize, sweeps=sweeps, frontier=frontier,
-    )  # fmt: skip
+        tabled_step(tables),
+        empty_cache(len(tables)),
+        legal,
+        k=k,
+        width=width,
+        length=LENGTH,
+        renormalize=renormalize,
+        sweeps=sweeps,
+        frontier=frontier,
+    )
 
 
 def draw_tables(seed, dead_share=0.0):
@@ -63,7 +75,8 @@ def draw_tables(seed, dead_share=0.0):
     return np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
 
 
-# The oracle. `children(prefix)` lists the tokens that may follow, or None after the end of an identifier.
+# The oracle. `children(prefix)` lists the tokens that may follow, or None after the end of an
+# identifier.
 
 
 def children_of(ids):
@@ -92,7 +105,11 @@ def brute_force(table, children, renormalize):
             else:
                 logits = np.asarray(table, np.float64)[row_of(prefix)]
                 mass = np.exp(logits[tokens] if renormalize else logits).sum()
-                gains = {token: logits[token] - math.log(mass) for token in tokens if logits[token] > -np.inf}
+                gains = {
+                    token: logits[token] - math.log(mass)
+                    for token in tokens
+                    if logits[token] > -np.inf
+                }
             scores |= {(*prefix, token): scores[prefix] + gain for token, gain in gains.items()}
             below += [(*prefix, token) for token in gains]
         level = below
@@ -128,7 +145,13 @@ def check_top(found, expected, k):
 @st.composite
 def prefix_free_docids(draw):
     """At most ROWS identifiers of unequal length."""
-    drawn = draw(st.lists(st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH), min_size=1, max_size=ROWS))
+    drawn = draw(
+        st.lists(
+            st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH),
+            min_size=1,
+            max_size=ROWS,
+        )
+    )
     kept = []
     for name in map(tuple, drawn):
         if not any(a == b[: len(a)] for other in kept for a, b in ((name, other), (other, name))):
@@ -136,7 +159,8 @@ def prefix_free_docids(draw):
     return docids.build(np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept]), ALPHABET)
 
 
-FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")  # of all levels: one compilation
+# of all levels: one compilation
+FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")
 
 
 def build(ids):
@@ -151,7 +175,9 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 @pytest.mark.parametrize(("k", "width"), [(1, 1), (3, 2), (12, 5)])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=50)
-def test_the_top_k_equal_those_of_brute_force_and_are_proven(k, width, renormalize, ids, seed, dead_share):
+def test_the_top_k_equal_those_of_brute_force_and_are_proven(
+    k, width, renormalize, ids, seed, dead_share
+):
     tables = draw_tables(seed, dead_share)
     found = search(tables, build(ids), k=k, width=width, renormalize=renormalize)
     assert found.proven.all()
@@ -160,9 +186,13 @@ def test_the_top_k_equal_those_of_brute_force_and_are_proven(k, width, renormali
         scores = brute_force(tables[query], children_of(ids), renormalize)
         names = answers(found, query)
         check_top(names, whole(scores), k)
-        assert [ordered[leaf] for leaf in np.asarray(found.beams.leaf[query]) if leaf >= 0] == [name for name, _ in names]
+        assert [ordered[leaf] for leaf in np.asarray(found.beams.leaf[query]) if leaf >= 0] == [
+            name for name, _ in names
+        ]
         inner = [score for name, score in scores.items() if len(name) < LENGTH]
-        must = sum(score > names[-1][1] + CLOSE for score in inner) if len(names) == k else len(inner)
+        must = (
+            sum(score > names[-1][1] + CLOSE for score in inner) if len(names) == k else len(inner)
+        )
         assert must <= found.expanded[query] <= len(inner)
 
 
@@ -180,7 +210,9 @@ def test_the_top_k_of_a_free_search_equal_those_of_brute_force(k, width, seed, d
 @pytest.mark.parametrize(("sweeps", "frontier"), [(1, 64), (2, 64), (64, 1), (64, 3), (2, 3)])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=40)
-def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(sweeps, frontier, ids, seed, dead_share):
+def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(
+    sweeps, frontier, ids, seed, dead_share
+):
     tables, k = draw_tables(seed, dead_share), 3
     legal = build(ids)
     found = search(tables, legal, k=k, width=1, renormalize=False, sweeps=sweeps, frontier=frontier)
@@ -190,21 +222,28 @@ def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(swee
         sure = [row for row in names if row[1] > bound]
         check_top(sure, expected, len(sure))
         missing = sorted(expected[name] for name in expected.keys() - {name for name, _ in names})
-        if len(names) < k and missing or missing and missing[-1] > names[-1][1] + CLOSE:  # one belongs to the top k
+        # one belongs to the top k
+        if len(names) < k and missing or missing and missing[-1] > names[-1][1] + CLOSE:
             assert missing[-1] <= bound + CLOSE
 
 
 def test_a_search_that_ends_early_says_so():
     """The control of the tests above: with one sweep or no room the top 3 are missed, and not proven."""
-    ids = docids.build(np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET)
+    ids = docids.build(
+        np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET
+    )
     for limits in ({"sweeps": 1}, {"frontier": 1}):
         wrong = 0
         for seed in range(20):
             tables = draw_tables(seed)
             found = search(tables, trie.build(ids), k=3, width=1, renormalize=False, **limits)
             for query in range(BATCH):
-                best = sorted(whole(brute_force(tables[query], children_of(ids), False)).values())[-3:]
-                missed = len(answers(found, query)) < 3 or answers(found, query)[-1][1] < best[0] - CLOSE
+                best = sorted(whole(brute_force(tables[query], children_of(ids), False)).values())[
+                    -3:
+                ]
+                missed = (
+                    len(answers(found, query)) < 3 or answers(found, query)[-1][1] < best[0] - CLOSE
+                )
                 assert not (missed and found.proven[query])
                 wrong += missed
         assert wrong >= 20
@@ -217,12 +256,15 @@ def test_the_first_sweep_is_a_beam_search(ids, seed):
     one = search(tables, legal, k=2, width=2, renormalize=False, sweeps=1).beams
     other = narrow_beam(tables, legal)
     assert (one.token == other.token).all() and (one.leaf == other.leaf).all()
-    np.testing.assert_allclose(one.score, other.score, rtol=1e-6)  # a trie that chooses subtracts in another order: a unit in the last place
+    # a trie that chooses subtracts in another order: a unit in the last place
+    np.testing.assert_allclose(one.score, other.score, rtol=1e-6)
 
 
 @jax.jit
 def narrow_beam(tables, legal):
-    return beam.beam_search(tabled_step(tables), empty_cache(BATCH), legal, width=2, length=LENGTH, renormalize=False)
+    return beam.beam_search(
+        tabled_step(tables), empty_cache(BATCH), legal, width=2, length=LENGTH, renormalize=False
+    )
 
 
 @pytest.mark.parametrize(("k", "width"), [(1, 1), (3, 2), (5, 5)])
@@ -264,7 +306,10 @@ def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_ide
     ids = docids.build(np.array([[2, 1, 1], [1, 1, 1]]), ALPHABET)
     for k, expected in ((1, [0]), (2, [0, 1])):
         found = search(tables, trie.build(ids), k=k, width=2, renormalize=False)
-        assert found.beams.leaf[0].tolist() == expected and len(set(found.beams.score[0].tolist())) == 1
+        assert (
+            found.beams.leaf[0].tolist() == expected
+            and len(set(found.beams.score[0].tolist())) == 1
+        )
 
 
 @both
@@ -283,7 +328,9 @@ def test_an_atomic_search_ranks_the_logits():
     logits = np.random.default_rng(0).normal(size=(BATCH, 1, 5001)).astype(np.float32)
     index = trie.build(docids.atomic(5000))
     step = lambda t, token, cache: (jnp.asarray(logits), cache)
-    find = jax.jit(functools.partial(best_first.best_first, step, k=100, width=7, length=1, renormalize=True))
+    find = jax.jit(
+        functools.partial(best_first.best_first, step, k=100, width=7, length=1, renormalize=True)
+    )
     found = find(jnp.zeros((BATCH, 1)), index)
     assert (found.beams.leaf == np.argsort(-logits[:, 0, 1:], axis=1)[:, :100]).all()
     assert found.proven.all() and found.expanded.tolist() == [1, 1]
@@ -298,12 +345,21 @@ def test_search_traces_twice_a_level_for_tries_of_one_shape():
             traced.append((t, token.shape))
             return tabled_step(tables)(t, token, cache)
 
-        return best_first.best_first(step, empty_cache(BATCH), index, k=2, width=width, length=LENGTH, renormalize=False)
+        return best_first.best_first(
+            step, empty_cache(BATCH), index, k=2, width=width, length=LENGTH, renormalize=False
+        )
 
-    for seed, names in enumerate([[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 2], [3, 2, 2]]]):
-        found = find(draw_tables(seed), trie.build(docids.build(np.array(names), ALPHABET)), width=5)
+    for seed, names in enumerate(
+        [[[1, 1, 1], [1, 2, 1]], [[2, 1, 3], [2, 3, 1]], [[3, 1, 2], [3, 2, 2]]]
+    ):
+        found = find(
+            draw_tables(seed), trie.build(docids.build(np.array(names), ALPHABET)), width=5
+        )
         assert len(answers(found, 0)) == 2
-    assert sorted(traced) == [(t, (BATCH, w)) for t, w in ((0, 1), (0, 1), (1, 1), (1, 1), (2, 2), (2, 2))]  # shapes, then values
+    # shapes, then values
+    assert sorted(traced) == [
+        (t, (BATCH, w)) for t, w in ((0, 1), (0, 1), (1, 1), (1, 1), (2, 2), (2, 2))
+    ]
 
 
 def test_bad_arguments_are_refused_before_tracing():

@@ -3,11 +3,11 @@
 import functools
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import jax
-import jax.numpy as jnp
 from zoo import records
 from zoo.docids import docids
 from zoo.index import trie
@@ -25,7 +25,8 @@ def step(t, token, cache):
 
 CACHE = jnp.linspace(0.1, 9.0, BATCH)[:, None]
 ALL = np.array(list(itertools.product(range(1, ALPHABET), repeat=LENGTH)))
-IDS = docids.build(np.random.default_rng(0).permutation(ALL)[:60], ALPHABET)  # just under half of all 125
+# just under half of all 125
+IDS = docids.build(np.random.default_rng(0).permutation(ALL)[:60], ALPHABET)
 INDEX = trie.build(IDS)
 
 
@@ -45,7 +46,9 @@ def brute_force(renormalize):
     total = np.zeros((BATCH, len(rows)))
     state = jnp.repeat(CACHE, len(rows), axis=1)
     for t in range(LENGTH):
-        token = jnp.broadcast_to(jnp.asarray(rows[:, t - 1] if t else rows[:, 0] * 0)[None], state.shape)
+        token = jnp.broadcast_to(
+            jnp.asarray(rows[:, t - 1] if t else rows[:, 0] * 0)[None], state.shape
+        )
         logits, state = step(t, token, state)
         logits = np.asarray(logits, np.float64)
         if renormalize:
@@ -59,7 +62,12 @@ def brute_force(renormalize):
 
 def recall(found, scores):
     true = np.argsort(-scores, axis=1)[:, :K]
-    return np.mean([len(set(row) & set(top)) / K for row, top in zip(np.asarray(found.beams.leaf)[:, :K].tolist(), true.tolist())])
+    return np.mean(
+        [
+            len(set(row) & set(top)) / K
+            for row, top in zip(np.asarray(found.beams.leaf)[:, :K].tolist(), true.tolist())
+        ]
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in decoders.NAMES if name != "free"])
@@ -74,14 +82,18 @@ def test_every_answer_exists_once_and_best_first(name):
 def test_exact_decoders_find_the_top_k_with_the_model_s_own_scores(name):
     found, scores = answers(name), brute_force(False)
     assert found.proven.all() and recall(found, scores) == 1
-    np.testing.assert_allclose(found.beams.score, np.take_along_axis(scores, np.asarray(found.beams.leaf), 1), atol=1e-5)
+    np.testing.assert_allclose(
+        found.beams.score, np.take_along_axis(scores, np.asarray(found.beams.leaf), 1), atol=1e-5
+    )
 
 
 def test_a_beam_of_maxima_narrower_than_k_proves_nothing():
     assert not answers("max-marginal", width=K - 1).proven.any()
 
 
-@pytest.mark.parametrize(("name", "renormalize"), [("trie", False), ("renormalised", True), ("lookahead", False)])
+@pytest.mark.parametrize(
+    ("name", "renormalize"), [("trie", False), ("renormalised", True), ("lookahead", False)]
+)
 def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, renormalize):
     """The negative control of the test above. Exact marginals do not help: the beam still ranks sums."""
     found = answers(name)
@@ -91,13 +103,19 @@ def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, renormalize):
 @pytest.mark.parametrize(("name", "renormalize"), [("trie", False), ("renormalised", True)])
 def test_masking_before_or_after_the_softmax_is_in_the_name(name, renormalize):
     beams = answers(name, width=60).beams
-    np.testing.assert_allclose(beams.score, np.take_along_axis(brute_force(renormalize), np.asarray(beams.leaf), 1), atol=1e-5)
+    np.testing.assert_allclose(
+        beams.score,
+        np.take_along_axis(brute_force(renormalize), np.asarray(beams.leaf), 1),
+        atol=1e-5,
+    )
 
 
 def test_lookahead_scores_are_the_posterior_given_the_corpus():
     beams, scores = answers("lookahead", width=60).beams, brute_force(False)
     posterior = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(beams.score, np.take_along_axis(posterior, np.asarray(beams.leaf), 1), atol=1e-4)
+    np.testing.assert_allclose(
+        beams.score, np.take_along_axis(posterior, np.asarray(beams.leaf), 1), atol=1e-4
+    )
 
 
 def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_posterior():
@@ -106,7 +124,10 @@ def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_post
 
     def divergence(name):
         beams = answers(name, width=60).beams
-        score, true = np.asarray(beams.score, float), np.take_along_axis(posterior, np.asarray(beams.leaf), 1)
+        score, true = (
+            np.asarray(beams.score, float),
+            np.take_along_axis(posterior, np.asarray(beams.leaf), 1),
+        )
         assert np.exp(score).sum(axis=1) == pytest.approx(1, rel=1e-4)
         return (np.exp(score) * (score - true)).sum(axis=1).mean()
 
@@ -122,9 +143,14 @@ def test_all_scores_are_those_of_brute_force():
 def test_a_name_stands_for_its_constraint():
     kinds = {name: type(decoders.constraint(name, INDEX, IDS)) for name in decoders.NAMES}
     assert kinds == {
-        "trie": trie.Trie, "renormalised": trie.Trie, "best-first": trie.Trie, "counted": guided.Counted,
-        "lookahead": decoders.Enumerated, "max-marginal": decoders.Enumerated, "free": automaton.Free,
-    }  # fmt: skip
+        "trie": trie.Trie,
+        "renormalised": trie.Trie,
+        "best-first": trie.Trie,
+        "counted": guided.Counted,
+        "lookahead": decoders.Enumerated,
+        "max-marginal": decoders.Enumerated,
+        "free": automaton.Free,
+    }
 
 
 def test_a_name_that_does_not_exist_is_refused_with_those_that_do():
@@ -135,7 +161,9 @@ def test_a_name_that_does_not_exist_is_refused_with_those_that_do():
         lambda: decoders.decode("greedy", step, CACHE, INDEX, k=1, width=1, length=LENGTH),
         lambda: decoders.queries_at_once("greedy", INDEX, CACHE, width=1, most=64),
     ):
-        with pytest.raises(records.DataError, match=f"no decoding 'greedy'; expected one of: {names}"):
+        with pytest.raises(
+            records.DataError, match=f"no decoding 'greedy'; expected one of: {names}"
+        ):
             call()
 
 
@@ -145,8 +173,12 @@ def test_a_batch_shrinks_until_its_prefixes_fit():
     assert at_once("trie", width=1000) == 64
     assert at_once("best-first", width=10) == 17  # 2 GiB / (3 levels x 16 sweeps x 10 x 256 KiB)
     assert at_once("max-marginal", width=10) == 64  # 5 x 5 prefixes x 512 KiB
-    assert at_once("lookahead", width=10, index=trie.build(docids.atomic(10_000))) == 64  # 10,000 answers, but one prefix
-    with pytest.raises(records.DataError, match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the beam"):
+    # 10,000 answers, but one prefix
+    assert at_once("lookahead", width=10, index=trie.build(docids.atomic(10_000))) == 64
+    with pytest.raises(
+        records.DataError,
+        match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the beam",
+    ):
         at_once("best-first", width=1000)
     with pytest.raises(records.DataError, match="'lookahead' would take .* choose best-first"):
         at_once("lookahead", width=1, cache=jax.ShapeDtypeStruct((1, 1, 2**24), jnp.float32))

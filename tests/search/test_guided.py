@@ -5,12 +5,13 @@ import functools
 import itertools
 import math
 
-import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import levels, trie
 from zoo.search import automaton, beam, best_first, guided
@@ -24,22 +25,30 @@ ROWS, LENGTH, ALPHABET = 8, 3, 4
 @functools.partial(jax.jit, static_argnames=("width", "renormalize"))
 def search(logits, legal, *, width=ROWS, renormalize=False):
     step = lambda t, token, cache: (jnp.broadcast_to(logits[t], (*token.shape, ALPHABET)), cache)
-    return beam.beam_search(step, jnp.zeros((1, 1)), legal, width=width, length=LENGTH, renormalize=renormalize)
+    return beam.beam_search(
+        step, jnp.zeros((1, 1)), legal, width=width, length=LENGTH, renormalize=renormalize
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("k", "width"))
 def exact_search(logits, legal, *, k, width):
     step = lambda t, token, cache: (jnp.broadcast_to(logits[t], (*token.shape, ALPHABET)), cache)
-    return best_first.best_first(step, jnp.zeros((1, 1)), legal, k=k, width=width, length=LENGTH, renormalize=False)
+    return best_first.best_first(
+        step, jnp.zeros((1, 1)), legal, k=k, width=width, length=LENGTH, renormalize=False
+    )
 
 
-NO_MODEL = jnp.full((LENGTH, ALPHABET), -jnp.inf).at[:, 1].set(0.0)  # whoever reads it loses most identifiers
+# whoever reads it loses most identifiers
+NO_MODEL = jnp.full((LENGTH, ALPHABET), -jnp.inf).at[:, 1].set(0.0)
 
 
 def probabilities(beams):
     """{identifier: probability} of one query."""
     alive = np.asarray(beams.score[0]) > -np.inf
-    return {tuple(name): math.exp(score) for name, score in zip(beams.token[0][alive].tolist(), beams.score[0][alive].tolist())}
+    return {
+        tuple(name): math.exp(score)
+        for name, score in zip(beams.token[0][alive].tolist(), beams.score[0][alive].tolist())
+    }
 
 
 def walk(rows, weigh):
@@ -49,8 +58,15 @@ def walk(rows, weigh):
         below = {}
         for prefix, probability in found.items():
             children = {row[: t + 1] for row in rows if row[:t] == prefix}
-            weights = {child: weigh(child, [row for row in rows if row[: t + 1] == child]) for child in children}
-            below |= {child: probability * weight / sum(weights.values()) for child, weight in weights.items() if weight > 0}
+            weights = {
+                child: weigh(child, [row for row in rows if row[: t + 1] == child])
+                for child in children
+            }
+            below |= {
+                child: probability * weight / sum(weights.values())
+                for child, weight in weights.items()
+                if weight > 0
+            }
         found = below
     return found
 
@@ -61,21 +77,29 @@ def walk(rows, weigh):
 @st.composite
 def shared_docids(draw):
     """(prefix-free identifiers, documents that bear them: at most ROWS, several on a leaf)."""
-    drawn = draw(st.lists(st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH), min_size=1, max_size=ROWS))
+    drawn = draw(
+        st.lists(
+            st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH),
+            min_size=1,
+            max_size=ROWS,
+        )
+    )
     kept = []
     for name in map(tuple, drawn):
         if not any(a == b[: len(a)] for other in kept for a, b in ((name, other), (other, name))):
             kept.append(name)
     names = np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept], np.int32)
     rows = draw(st.lists(st.integers(0, len(names) - 1), min_size=1, max_size=ROWS))
-    return docids.Docids(names, ALPHABET), docids.Docids(names[rows], ALPHABET)  # not built: not unique
+    # not built: not unique
+    return docids.Docids(names, ALPHABET), docids.Docids(names[rows], ALPHABET)
 
 
 def tuples(ids):
     return [tuple(row) for row in ids.tokens.tolist()]
 
 
-FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")  # of all levels: one compilation
+# of all levels: one compilation
+FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")
 
 
 def build(ids):
@@ -100,25 +124,32 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 @both
 @given(drawn=shared_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=50)
-def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(renormalize, drawn, seed, dead_share):
+def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(
+    renormalize, drawn, seed, dead_share
+):
     _, ids = drawn
     logits = draw_logits(seed, dead_share)
     found = search(logits, guided.counted(build(ids)), renormalize=renormalize)
-    weigh = lambda child, below: (1.0 if child[-1] == 0 else math.exp(logits[len(child) - 1, child[-1]])) * len(below)
+    weigh = lambda child, below: (
+        (1.0 if child[-1] == 0 else math.exp(logits[len(child) - 1, child[-1]])) * len(below)
+    )
     expected = walk(tuples(ids), weigh)
-    assert probabilities(found) == pytest.approx(expected, rel=1e-4)  # of products of three f32 softmaxes
+    # of products of three f32 softmaxes
+    assert probabilities(found) == pytest.approx(expected, rel=1e-4)
     top = exact_search(logits, guided.counted(build(ids)), k=3, width=2)
     assert top.proven.all()
     best = sorted(expected.values(), reverse=True)[:3]
     assert sorted(probabilities(top.beams).values(), reverse=True) == pytest.approx(best, rel=1e-4)
 
 
-
 @given(drawn=shared_docids(), seed=seeds, gone=st.integers(0, ROWS - 1))
 @settings(max_examples=50)
 def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone):
     _, trained = drawn
-    kept = docids.Docids(np.delete(trained.tokens, gone, axis=0) if 0 < gone < len(trained) else trained.tokens, ALPHABET)
+    kept = docids.Docids(
+        np.delete(trained.tokens, gone, axis=0) if 0 < gone < len(trained) else trained.tokens,
+        ALPHABET,
+    )
     capacity = guided.capacities(kept, trained)
     legal = guided.counted(build(kept), tuple(jnp.pad(c, (0, ROWS + 1 - len(c))) for c in capacity))
     logits = draw_logits(seed)
@@ -126,11 +157,17 @@ def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone
 
     def weigh(child, below):
         was = sum(row[: len(child)] == child for row in tuples(trained))
-        return (1.0 if child[-1] == 0 else math.exp(logits[len(child) - 1, child[-1]])) * len(below) / was
+        return (
+            (1.0 if child[-1] == 0 else math.exp(logits[len(child) - 1, child[-1]]))
+            * len(below)
+            / was
+        )
 
     assert found == pytest.approx(walk(tuples(kept), weigh), rel=1e-4)
     if len(kept) == len(trained):  # nothing has gone: the renormalised model
-        assert found == pytest.approx(probabilities(search(logits, build(kept), renormalize=True)), rel=1e-4)
+        assert found == pytest.approx(
+            probabilities(search(logits, build(kept), renormalize=True)), rel=1e-4
+        )
 
 
 def test_a_document_that_was_not_trained_on_has_no_capacity():
@@ -147,15 +184,25 @@ def tables(drawn, seed, gone_share):
     """Scores f32[1, N] of the documents, a share of them -inf, and their trie and nodes."""
     _, ids = drawn
     rng = np.random.default_rng(seed)
-    scores = rng.permutation(ROWS)[None, : len(ids)].astype(np.float32) / 2 - 500  # exp would underflow; no two are close
-    return np.where(rng.random(scores.shape) < gone_share, -np.inf, scores), build(ids), guided.nodes(ids), ids
+    # exp would underflow; no two are close
+    scores = rng.permutation(ROWS)[None, : len(ids)].astype(np.float32) / 2 - 500
+    return (
+        np.where(rng.random(scores.shape) < gone_share, -np.inf, scores),
+        build(ids),
+        guided.nodes(ids),
+        ids,
+    )
 
 
 def sums(scores, ids, reduce):
     """{identifier: reduced score of its documents}, those that have any."""
     found = {}
     for name in set(tuples(ids)):
-        mine = [score for row, score in zip(tuples(ids), scores[0].astype(float)) if row == name and score > -np.inf]
+        mine = [
+            score
+            for row, score in zip(tuples(ids), scores[0].astype(float))
+            if row == name and score > -np.inf
+        ]
         if mine:
             found[name] = reduce(mine)
     return found
@@ -164,12 +211,21 @@ def sums(scores, ids, reduce):
 @both
 @given(drawn=shared_docids(), seed=seeds, gone_share=dead_shares)
 @settings(max_examples=50)
-def test_lookahead_gives_every_identifier_its_share_of_the_relevance(renormalize, drawn, seed, gone_share):
+def test_lookahead_gives_every_identifier_its_share_of_the_relevance(
+    renormalize, drawn, seed, gone_share
+):
     scores, index, where, ids = tables(drawn, seed, gone_share)
     legal = guided.lookahead(index, where, jnp.asarray(scores))
-    found = probabilities(search(NO_MODEL, dataclasses.replace(legal, mass=filled(legal.mass)), renormalize=renormalize))
+    found = probabilities(
+        search(
+            NO_MODEL, dataclasses.replace(legal, mass=filled(legal.mass)), renormalize=renormalize
+        )
+    )
     mass = sums(scores, ids, lambda mine: sum(math.exp(score + 500) for score in mine))
-    assert found == pytest.approx({name: value / sum(mass.values()) for name, value in mass.items()}, rel=1e-3)  # logs of 500
+    # logs of 500
+    assert found == pytest.approx(
+        {name: value / sum(mass.values()) for name, value in mass.items()}, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -183,7 +239,8 @@ def test_a_max_marginal_beam_of_width_k_finds_the_exact_top_k(width, drawn, seed
     top = sorted(best, key=best.get, reverse=True)[:width]
     alive = np.asarray(found.score[0]) > -np.inf
     assert [tuple(name) for name in found.token[0][alive].tolist()] == top
-    np.testing.assert_allclose(found.score[0][alive], [best[name] for name in top], rtol=1e-6)  # three sums near 500
+    # three sums near 500
+    np.testing.assert_allclose(found.score[0][alive], [best[name] for name in top], rtol=1e-6)
 
 
 def test_a_beam_of_exact_sums_misses_what_a_beam_of_maxima_finds():
@@ -191,7 +248,10 @@ def test_a_beam_of_exact_sums_misses_what_a_beam_of_maxima_finds():
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [1, 3, 0], [2, 1, 0], [2, 2, 0]]), ALPHABET)
     relevance = jnp.log(jnp.array([[0.2, 0.2, 0.2, 0.3, 0.1]]))
     index, where = trie.build(ids), guided.nodes(ids)
-    summed, largest = guided.lookahead(index, where, relevance), guided.max_marginal(index, where, relevance)
+    summed, largest = (
+        guided.lookahead(index, where, relevance),
+        guided.max_marginal(index, where, relevance),
+    )
     assert search(NO_MODEL, summed, width=1).token.tolist() == [[[1, 1, 0]]]
     assert search(NO_MODEL, largest, width=1).token.tolist() == [[[2, 1, 0]]]
     found = exact_search(NO_MODEL, summed, k=1, width=1)
@@ -199,7 +259,8 @@ def test_a_beam_of_exact_sums_misses_what_a_beam_of_maxima_finds():
     assert math.exp(found.beams.score[0, 0]) == pytest.approx(0.3, rel=1e-5)
 
 
-# The theory's constants: E[KL[P||Q] of the sequence | C is not empty], worked out over all corpora of a tree of 8 leaves.
+# The theory's constants: E[KL[P||Q] of the sequence | C is not empty], worked out over all corpora
+# of a tree of 8 leaves.
 
 LEAVES = np.array(list(itertools.product((1, 2), repeat=3)), np.int32)
 
@@ -238,7 +299,9 @@ def tree_search(logits, legal):
         row = 2 * cache + token - 1 if t else cache
         return logits[row + 2**t - 1], row
 
-    return beam.beam_search(step, jnp.zeros((1, 1), jnp.int32), legal, width=8, length=3, renormalize=True)
+    return beam.beam_search(
+        step, jnp.zeros((1, 1), jnp.int32), legal, width=8, length=3, renormalize=True
+    )
 
 
 def masked(ids, _):
@@ -250,7 +313,9 @@ def corrected(ids, _):
 
 
 def looked_ahead(ids, log_relevance):
-    legal = guided.lookahead(build(ids), guided.nodes(ids), jnp.asarray(log_relevance[None], jnp.float32))
+    legal = guided.lookahead(
+        build(ids), guided.nodes(ids), jnp.asarray(log_relevance[None], jnp.float32)
+    )
     return dataclasses.replace(legal, mass=filled(legal.mass))
 
 
@@ -276,18 +341,28 @@ def test_guided_searches_trace_once():
     def find(legal):
         traced.append(type(legal))
         step = lambda t, token, cache: (jnp.zeros((*token.shape, ALPHABET)), cache)
-        return beam.beam_search(step, jnp.zeros((1, 1)), legal, width=2, length=1, renormalize=False)
+        return beam.beam_search(
+            step, jnp.zeros((1, 1)), legal, width=2, length=1, renormalize=False
+        )
 
     for token in (1, 2):
         ids = docids.build(np.array([[token]]), ALPHABET)
         index, where, table = trie.build(ids), guided.nodes(ids), jnp.zeros((1, 1))
-        for legal in (guided.counted(index), guided.lookahead(index, where, table), guided.max_marginal(index, where, table)):
+        for legal in (
+            guided.counted(index),
+            guided.lookahead(index, where, table),
+            guided.max_marginal(index, where, table),
+        ):
             assert find(legal).token[0].tolist() == [[token], [0]]
     assert traced == [guided.Counted, guided.Lookahead, guided.MaxMarginal]
 
 
 def test_a_table_of_other_documents_is_refused():
     ids = docids.atomic(3)
-    for guide, table in itertools.product((guided.lookahead, guided.max_marginal), (jnp.zeros(3), jnp.zeros((1, 4)))):
-        with pytest.raises(ValueError, match=r"expected a table \[B, 3\], a column for each document, got"):
+    for guide, table in itertools.product(
+        (guided.lookahead, guided.max_marginal), (jnp.zeros(3), jnp.zeros((1, 4)))
+    ):
+        with pytest.raises(
+            ValueError, match=r"expected a table \[B, 3\], a column for each document, got"
+        ):
             guide(trie.build(ids), guided.nodes(ids), table)

@@ -13,7 +13,9 @@ SHARES = np.array([0.05, 0.4, 0.1, 0.25, 0.2])
 
 def kept(**options):
     logits = jnp.log(jnp.asarray(SHARES, jnp.float32))[None]
-    return np.flatnonzero(np.isfinite(nucleus.truncated(logits, **{"top_k": 0, "top_p": 1.0} | options)[0])).tolist()
+    return np.flatnonzero(
+        np.isfinite(nucleus.truncated(logits, **{"top_k": 0, "top_p": 1.0} | options)[0])
+    ).tolist()
 
 
 def test_the_fewest_that_hold_the_share_stay():
@@ -26,7 +28,9 @@ def test_the_fewest_that_hold_the_share_stay():
 
 def drawn(num, *, seed=0, end=0, temperature=1.0, top_k=0, top_p=1.0):
     """i32[2, num, 3] of a chain in which token t is as likely as SHARES, and after token 3 only token 4."""
-    return np.asarray(_drawn(jax.random.key(seed), temperature, top_p, num=num, end=end, top_k=top_k))
+    return np.asarray(
+        _drawn(jax.random.key(seed), temperature, top_p, num=num, end=end, top_k=top_k)
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("num", "end", "top_k"))
@@ -34,7 +38,17 @@ def _drawn(key, temperature, top_p, *, num, end, top_k):
     table = jnp.log(jnp.asarray(SHARES, jnp.float32))
     only = jnp.where(jnp.arange(5) == 4, 0.0, -jnp.inf)
     step = lambda t, token, cache: (jnp.where((token == 3)[..., None], only, table), cache + 1)
-    return nucleus.draw(step, jnp.zeros((2, 1)), key, num=num, length=3, end=end, temperature=temperature, top_k=top_k, top_p=top_p)
+    return nucleus.draw(
+        step,
+        jnp.zeros((2, 1)),
+        key,
+        num=num,
+        length=3,
+        end=end,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+    )
 
 
 def test_draws_have_the_frequencies_of_the_chain_and_end():

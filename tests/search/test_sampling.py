@@ -3,12 +3,13 @@
 import functools
 import itertools
 
-import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from zoo.docids import docids
 from zoo.index import filters, fm, trie
 from zoo.search import beam, diverse, sampling
@@ -16,7 +17,8 @@ from zoo.search import beam, diverse, sampling
 IDS = docids.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 1, 3], [2, 3, 1], [3, 0, 0]]), 4)
 LENGTH, ALPHABET, MANY = 3, 4, 20_000
 INDEX = trie.build(IDS)
-TABLES = np.random.default_rng(0).normal(size=(LENGTH, ALPHABET, ALPHABET)).astype(np.float32)  # of the last token
+# of the last token
+TABLES = np.random.default_rng(0).normal(size=(LENGTH, ALPHABET, ALPHABET)).astype(np.float32)
 
 
 def step(t, token, cache):
@@ -54,28 +56,53 @@ def chi_square(counts, expected):
     return (statistic - (len(counts) - 1)) / np.sqrt(2 * (len(counts) - 1))
 
 
-FAR = 6.0  # standard deviations: a right sampler exceeds it once in many millions; the keys are fixed
+# standard deviations: a right sampler exceeds it once in many millions; the keys are fixed
+FAR = 6.0
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
 def test_draws_have_the_distribution_of_the_decoder(temperature):
-    draw = jax.jit(functools.partial(sampling.sample, step, num=4, length=LENGTH, renormalize=False))
+    draw = jax.jit(
+        functools.partial(sampling.sample, step, num=4, length=LENGTH, renormalize=False)
+    )
     beams = draw(cache_of(MANY // 4), INDEX, jax.random.key(0), temperature=temperature)
     counts = np.bincount(rows_of(beams).ravel(), minlength=len(IDS))
     assert abs(chi_square(counts, MANY * np.exp(log_probabilities(temperature)))) < FAR
-    assert chi_square(counts, MANY * np.exp(log_probabilities(temperature * 1.2))) > FAR  # the control
-    np.testing.assert_allclose(beams.score, log_probabilities(renormalize=False)[rows_of(beams)], rtol=1e-5)  # f32 sums
+    # the control
+    assert chi_square(counts, MANY * np.exp(log_probabilities(temperature * 1.2))) > FAR
+    # f32 sums
+    np.testing.assert_allclose(
+        beams.score, log_probabilities(renormalize=False)[rows_of(beams)], rtol=1e-5
+    )
 
 
 def test_temperature_zero_is_greedy():
-    beams = sampling.sample(step, cache_of(2), INDEX, jax.random.key(0), num=3, length=LENGTH, temperature=0.0, renormalize=True)
+    beams = sampling.sample(
+        step,
+        cache_of(2),
+        INDEX,
+        jax.random.key(0),
+        num=3,
+        length=LENGTH,
+        temperature=0.0,
+        renormalize=True,
+    )
     greedy = beam.beam_search(step, cache_of(2), INDEX, width=1, length=LENGTH, renormalize=True)
     assert (beams.token == greedy.token).all() and (beams.leaf == greedy.leaf).all()
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_draws_without_replacement_have_the_law_of_an_urn(temperature):
-    draw = jax.jit(functools.partial(sampling.sample_distinct, step, width=3, length=LENGTH, temperature=temperature, renormalize=False))
+    draw = jax.jit(
+        functools.partial(
+            sampling.sample_distinct,
+            step,
+            width=3,
+            length=LENGTH,
+            temperature=temperature,
+            renormalize=False,
+        )
+    )
     beams, perturbed = draw(cache_of(MANY), INDEX, jax.random.key(1))
     rows, p = rows_of(beams), np.exp(log_probabilities(temperature))
     triples = list(itertools.permutations(range(len(IDS)), 3))
@@ -84,21 +111,31 @@ def test_draws_without_replacement_have_the_law_of_an_urn(temperature):
     counts = np.bincount([where[tuple(row)] for row in rows.tolist()], minlength=len(triples))
     assert abs(chi_square(counts, MANY * urn)) < FAR
     independent = np.array([p[a] * p[b] * p[c] for a, b, c in triples])
-    assert chi_square(counts, MANY * independent / independent.sum()) > FAR  # the control: thrice with replacement, if different
+    # the control: thrice with replacement, if different
+    assert chi_square(counts, MANY * independent / independent.sum()) > FAR
     assert (np.diff(perturbed, axis=1) <= 0).all()
-    np.testing.assert_allclose(beams.score, log_probabilities(renormalize=False)[rows], rtol=1e-5)  # f32 sums
+    # f32 sums
+    np.testing.assert_allclose(beams.score, log_probabilities(renormalize=False)[rows], rtol=1e-5)
 
 
 def test_drawing_everything_without_replacement_draws_each_once():
-    beams, perturbed = sampling.sample_distinct(step, cache_of(50), INDEX, jax.random.key(2), width=9, length=LENGTH, renormalize=True)
+    beams, perturbed = sampling.sample_distinct(
+        step, cache_of(50), INDEX, jax.random.key(2), width=9, length=LENGTH, renormalize=True
+    )
     assert (np.sort(rows_of(beams)[:, :6], axis=1) == np.arange(6)).all()
-    assert (beams.leaf[:, 6:] == beam.NO_LEAF).all() and (perturbed[:, 6:] == -np.inf).all() and (beams.token[:, 6:] == 0).all()
+    assert (
+        (beams.leaf[:, 6:] == beam.NO_LEAF).all()
+        and (perturbed[:, 6:] == -np.inf).all()
+        and (beams.token[:, 6:] == 0).all()
+    )
 
 
 def test_annealed_draws_have_the_law_of_deletion():
     """After a draw, probabilities are those of the decoder over what is left: not the urn's, which keeps the marginals."""
     temperature = jnp.array([1.0, 1.5])
-    draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False))
+    draw = jax.jit(
+        functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False)
+    )
     rows = rows_of(draw(cache_of(MANY), INDEX, jax.random.key(3), temperature=temperature))
     first = np.exp(log_probabilities(1.0))
     pairs = list(itertools.permutations(range(len(IDS)), 2))
@@ -115,25 +152,45 @@ def test_annealed_draws_have_the_law_of_deletion():
 
 def test_annealing_finds_every_identifier_once_and_the_greedy_one_first():
     schedule = sampling.rising(8)
-    beams = sampling.reverse_anneal(step, cache_of(20), INDEX, jax.random.key(4), temperature=schedule, length=LENGTH, renormalize=False)
+    beams = sampling.reverse_anneal(
+        step,
+        cache_of(20),
+        INDEX,
+        jax.random.key(4),
+        temperature=schedule,
+        length=LENGTH,
+        renormalize=False,
+    )
     rows = rows_of(beams)
-    assert (np.sort(rows[:, :6], axis=1) == np.arange(6)).all() and (beams.leaf[:, 6:] == beam.NO_LEAF).all()
+    assert (np.sort(rows[:, :6], axis=1) == np.arange(6)).all() and (
+        beams.leaf[:, 6:] == beam.NO_LEAF
+    ).all()
     greedy = beam.beam_search(step, cache_of(1), INDEX, width=1, length=LENGTH, renormalize=True)
     assert (rows[:, 0] == rows_of(greedy)[0, 0]).all()
 
 
 def test_annealing_draws_what_a_filter_leaves_and_no_draw_is_lost():
-    shared = docids.Docids(IDS.tokens[[0, 1, 2, 3, 4, 5, 2, 4]], ALPHABET)  # two documents each on the third and the fifth
-    index = filters.keep(trie.build(shared), np.array([True, False, True, True, True, True, False, True]))
-    rows = jnp.array([[4, 7, -1], [0, 4, 3]])  # both documents of one identifier; one of them, and all below another prefix
+    # two documents each on the third and the fifth
+    shared = docids.Docids(IDS.tokens[[0, 1, 2, 3, 4, 5, 2, 4]], ALPHABET)
+    index = filters.keep(
+        trie.build(shared), np.array([True, False, True, True, True, True, False, True])
+    )
+    # both documents of one identifier; one of them, and all below another prefix
+    rows = jnp.array([[4, 7, -1], [0, 4, 3]])
     index = filters.without(index, jnp.asarray(shared.tokens)[rows], rows)
-    draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False))
+    draw = jax.jit(
+        functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False)
+    )
     found = draw(cache_of(2), index, jax.random.key(5), temperature=jnp.full(6, 1.5))
     names = [[tuple(row) for row in query if any(row)] for query in found.token.tolist()]
     left = [tuple(row) for row in IDS.tokens.tolist()]
-    assert sorted(names[0]) == sorted(left[i] for i in (0, 2, 3, 5)) and sorted(names[1]) == sorted(left[i] for i in (2, 4, 5))
+    assert sorted(names[0]) == sorted(left[i] for i in (0, 2, 3, 5)) and sorted(names[1]) == sorted(
+        left[i] for i in (2, 4, 5)
+    )
     for query, many in enumerate((4, 3)):
-        assert (np.asarray(found.score[query]) > -np.inf).tolist() == [True] * many + [False] * (6 - many)
+        assert (np.asarray(found.score[query]) > -np.inf).tolist() == [True] * many + [False] * (
+            6 - many
+        )
 
 
 def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
@@ -144,29 +201,61 @@ def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
     @jax.jit
     def draw(index):
         given = cache_of(3), index
-        apart = sampling.sample(step, *given, jax.random.key(6), num=4, length=LENGTH, temperature=1.0, renormalize=False)
-        distinct, _ = sampling.sample_distinct(step, *given, jax.random.key(6), width=7, length=LENGTH, renormalize=False)
+        apart = sampling.sample(
+            step,
+            *given,
+            jax.random.key(6),
+            num=4,
+            length=LENGTH,
+            temperature=1.0,
+            renormalize=False,
+        )
+        distinct, _ = sampling.sample_distinct(
+            step, *given, jax.random.key(6), width=7, length=LENGTH, renormalize=False
+        )
         groups = [
-            diverse.diverse_beam_search(step, *given, width=4, groups=n, penalty=0.5, length=LENGTH, renormalize=False) for n in (1, 2)
+            diverse.diverse_beam_search(
+                step, *given, width=4, groups=n, penalty=0.5, length=LENGTH, renormalize=False
+            )
+            for n in (1, 2)
         ]
-        return apart, distinct, *groups, beam.beam_search(step, *given, width=4, length=LENGTH, renormalize=False)
+        return (
+            apart,
+            distinct,
+            *groups,
+            beam.beam_search(step, *given, width=4, length=LENGTH, renormalize=False),
+        )
 
     apart, distinct, single, groups, plain = draw(index)
-    whole = TABLES.astype(np.float64) - np.logaddexp.reduce(TABLES.astype(np.float64), axis=2, keepdims=True)
+    whole = TABLES.astype(np.float64) - np.logaddexp.reduce(
+        TABLES.astype(np.float64), axis=2, keepdims=True
+    )
     rows = np.asarray(index.find(np.array(names)))[:, 0]
-    expected = {name: (sum(whole[t, (0, *name)[t], name[t]] for t in range(3)), row) for name, row in zip(names, rows)}
+    expected = {
+        name: (sum(whole[t, (0, *name)[t], name[t]] for t in range(3)), row)
+        for name, row in zip(names, rows)
+    }
     expected[0, 0, 0] = -np.inf, beam.NO_LEAF  # a draw that came to the end of a document
     for found in (apart, distinct, single, groups):
-        for name, score, row in zip(found.token.reshape(-1, 3).tolist(), found.score.reshape(-1), found.leaf.reshape(-1)):
-            assert score == pytest.approx(expected[tuple(name)][0], rel=1e-5) and row == expected[tuple(name)][1]  # f32 sums
-    assert [sorted(tuple(row) for row in query if any(row)) for query in distinct.token.tolist()] == [names] * 3
+        for name, score, row in zip(
+            found.token.reshape(-1, 3).tolist(), found.score.reshape(-1), found.leaf.reshape(-1)
+        ):
+            # f32 sums
+            assert (
+                score == pytest.approx(expected[tuple(name)][0], rel=1e-5)
+                and row == expected[tuple(name)][1]
+            )
+    assert [
+        sorted(tuple(row) for row in query if any(row)) for query in distinct.token.tolist()
+    ] == [names] * 3
     np.testing.assert_array_equal(single.token, plain.token)
 
 
 def test_temperatures_rise_as_published():
     published = {0: 0, 1: 0.0413, 5: 0.2229, 10: 0.4742, 20: 0.9483, 50: 1.4633}
     schedule = np.asarray(sampling.rising(100))
-    np.testing.assert_allclose(schedule[list(published)], list(published.values()), atol=5e-5)  # four digits
+    # four digits
+    np.testing.assert_allclose(schedule[list(published)], list(published.values()), atol=5e-5)
 
 
 def test_draws_repeat_with_their_key_and_trace_once():
@@ -175,7 +264,9 @@ def test_draws_repeat_with_their_key_and_trace_once():
     @jax.jit
     def draw(index, key):
         traced.append(None)
-        return sampling.sample_distinct(step, cache_of(3), index, key, width=4, length=LENGTH, renormalize=True)
+        return sampling.sample_distinct(
+            step, cache_of(3), index, key, width=4, length=LENGTH, renormalize=True
+        )
 
     one, same, other = (draw(INDEX, jax.random.key(seed)) for seed in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, one, same)
@@ -194,7 +285,16 @@ def test_a_single_group_is_the_beam_search(seed):
 @functools.partial(jax.jit, static_argnames=("groups", "penalty"))
 def _diverse(tables, *, groups, penalty):
     read = lambda t, token, cache: (tables[t][token], cache)
-    return diverse.diverse_beam_search(read, cache_of(1), INDEX, width=4, groups=groups, penalty=penalty, length=LENGTH, renormalize=False)
+    return diverse.diverse_beam_search(
+        read,
+        cache_of(1),
+        INDEX,
+        width=4,
+        groups=groups,
+        penalty=penalty,
+        length=LENGTH,
+        renormalize=False,
+    )
 
 
 @jax.jit
@@ -210,14 +310,27 @@ def test_groups_move_apart_as_the_penalty_grows():
         alive = np.asarray(beams.score[0]) > -np.inf
         rows = rows_of(beams)[0][alive]
         assert len(set(rows)) == len(rows)  # an identifier is answered once
-        np.testing.assert_allclose(beams.score[0][alive], log_probabilities(renormalize=False)[rows], rtol=1e-5)  # no penalty in it
+        # no penalty in it
+        np.testing.assert_allclose(
+            beams.score[0][alive], log_probabilities(renormalize=False)[rows], rtol=1e-5
+        )
         firsts.append(len(set(np.asarray(beams.token[0, :, 0])[alive])))
-    assert firsts == [1, 3]  # four greedy beams agree; apart they take all three first tokens, the fourth meets one of them
+    # four greedy beams agree; apart they take all three first tokens, the fourth meets one of them
+    assert firsts == [1, 3]
 
 
 def test_groups_that_do_not_divide_the_beam_are_refused():
     with pytest.raises(ValueError, match="groups that divide width 4 .* got 3 and 1.0"):
-        diverse.diverse_beam_search(step, cache_of(1), INDEX, width=4, groups=3, penalty=1.0, length=LENGTH, renormalize=False)
+        diverse.diverse_beam_search(
+            step,
+            cache_of(1),
+            INDEX,
+            width=4,
+            groups=3,
+            penalty=1.0,
+            length=LENGTH,
+            renormalize=False,
+        )
 
 
 def test_prefixes_are_the_beam_of_each_depth():
@@ -225,7 +338,12 @@ def test_prefixes_are_the_beam_of_each_depth():
     assert [prefixes.token.shape for prefixes in found] == [(1, 3, 1), (1, 3, 2), (1, 3, 3)]
     for t, prefixes in enumerate(found):
         cut = docids.Docids(np.unique(IDS.tokens[:, : t + 1], axis=0), ALPHABET)
-        shorter = beam.beam_search(step, cache_of(1), trie.build(cut), width=3, length=t + 1, renormalize=False)
+        shorter = beam.beam_search(
+            step, cache_of(1), trie.build(cut), width=3, length=t + 1, renormalize=False
+        )
         np.testing.assert_array_equal(prefixes.token, shorter.token)
         np.testing.assert_array_equal(prefixes.score, shorter.score)
-    np.testing.assert_array_equal(found[-1].node, beam.beam_search(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False).leaf)
+    np.testing.assert_array_equal(
+        found[-1].node,
+        beam.beam_search(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False).leaf,
+    )

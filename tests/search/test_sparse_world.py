@@ -2,10 +2,10 @@
 
 import functools
 
-import numpy as np
-
 import jax
 import jax.numpy as jnp
+import numpy as np
+
 from zoo.docids import docids
 from zoo.index import trie
 from zoo.search import beam, best_first
@@ -35,13 +35,23 @@ def test_a_beam_misses_half_of_the_top_k_of_a_sparse_world_and_best_first_none()
             return jnp.asarray(first), cache
         return jax.vmap(lambda table, row: table[row])(jnp.asarray(second), token - 1), cache
 
-    pairs = np.stack(np.meshgrid(np.arange(1, branches + 1), np.arange(1, leaves + 1), indexing="ij"), -1).reshape(-1, 2)
+    pairs = np.stack(
+        np.meshgrid(np.arange(1, branches + 1), np.arange(1, leaves + 1), indexing="ij"), -1
+    ).reshape(-1, 2)
     index, cache = trie.build(docids.build(pairs)), jnp.zeros((queries, 1))
-    beams = jax.jit(functools.partial(beam.beam_search, step, width=k, length=2, renormalize=False))(cache, index)
-    found = jax.jit(functools.partial(best_first.best_first, step, k=k, width=k, length=2, renormalize=False))(cache, index)
+    beams = jax.jit(
+        functools.partial(beam.beam_search, step, width=k, length=2, renormalize=False)
+    )(cache, index)
+    found = jax.jit(
+        functools.partial(best_first.best_first, step, k=k, width=k, length=2, renormalize=False)
+    )(cache, index)
 
     true = np.argsort(-world.reshape(queries, -1), axis=1)[:, :k]
-    recall = lambda leaf: np.mean([len(set(row) & set(top)) / k for row, top in zip(np.asarray(leaf).tolist(), true.tolist())])
+    recall = lambda leaf: np.mean(
+        [len(set(row) & set(top)) / k for row, top in zip(np.asarray(leaf).tolist(), true.tolist())]
+    )
     assert found.proven.all() and recall(found.beams.leaf) == 1
-    assert 0.45 < recall(beams.leaf) < 0.71  # .58 and 4 standard errors of 160 answers: .16; never near 1
-    assert (found.expanded == branches + 1).all()  # every branch outweighs the k-th leaf: no exact search asks less
+    # .58 and 4 standard errors of 160 answers: .16; never near 1
+    assert 0.45 < recall(beams.leaf) < 0.71
+    # every branch outweighs the k-th leaf: no exact search asks less
+    assert (found.expanded == branches + 1).all()

@@ -21,28 +21,54 @@ def test_list_names_every_claim(capsys):
 def test_check_prints_numbers_and_a_verdict(capsys):
     assert cli.main(["check", "sharp_law", "--quick"]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("PASS  sharp_law:") and "predicted 0.00011" in shown and "limit: " in shown
+    assert (
+        shown.startswith("PASS  sharp_law:") and "predicted 0.00011" in shown and "limit: " in shown
+    )
 
 
 def test_a_claim_that_fails_is_an_exit_status(capsys, monkeypatch):
     from theory.claims import sharp_law
 
-    monkeypatch.setattr(sharp_law, "CLAIM", sharp_law.CLAIM._replace(predict=lambda params: 2 * sharp_law.predict(params)))
+    monkeypatch.setattr(
+        sharp_law,
+        "CLAIM",
+        sharp_law.CLAIM._replace(predict=lambda params: 2 * sharp_law.predict(params)),
+    )
     assert cli.main(["check", "sharp_law"]) == cli.FAILED
     assert capsys.readouterr().out.startswith("FAIL  sharp_law")
 
 
 def test_sweep_writes_a_table_and_a_picture(tmp_path, capsys):
-    assert cli.main(["sweep", "sharp_law", "--grid", "keep=0.2,0.5", "branching=4,8", "--out", str(tmp_path)]) == 0
+    assert (
+        cli.main(
+            [
+                "sweep",
+                "sharp_law",
+                "--grid",
+                "keep=0.2,0.5",
+                "branching=4,8",
+                "--out",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     with open(tmp_path / "sharp_law.csv", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
-    assert [(float(row["keep"]), int(row["branching"])) for row in rows] == [(0.2, 4), (0.2, 8), (0.5, 4), (0.5, 8)]
+    assert [(float(row["keep"]), int(row["branching"])) for row in rows] == [
+        (0.2, 4),
+        (0.2, 8),
+        (0.5, 4),
+        (0.5, 8),
+    ]
     assert all(abs(float(row["measured"]) / float(row["predicted"]) - 1) < 0.3 for row in rows)
     assert (tmp_path / "sharp_law.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_report_is_one_page_that_needs_no_network(tmp_path, capsys):
-    assert cli.main(["report", "--out", str(tmp_path), "--claims", "sharp_law", "rigorous_bound"]) == 0
+    assert (
+        cli.main(["report", "--out", str(tmp_path), "--claims", "sharp_law", "rigorous_bound"]) == 0
+    )
     page = (tmp_path / "theory.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == 2 and page.count("PASS") >= 4
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
@@ -58,10 +84,19 @@ def fitted(tmp_path_factory):
 def test_explain_tells_of_a_fitted_system(fitted, tmp_path, capsys):
     assert cli.main(["explain", str(fitted), "--keep", "0.5", "--recall", "0.9"]) == 0
     plain = capsys.readouterr().out
-    assert plain.startswith("60 documents") and "p = 0.5: " in plain and "recall 0.9 takes a beam of" in plain
+    assert (
+        plain.startswith("60 documents")
+        and "p = 0.5: " in plain
+        and "recall 0.9 takes a beam of" in plain
+    )
     scores = np.r_[np.full(5, 50.0), np.ones(55)]
     np.save(tmp_path / "scores.npy", scores)
-    assert cli.main(["explain", str(fitted), "--scores", str(tmp_path / "scores.npy"), "--relevant", "5"]) == 0
+    assert (
+        cli.main(
+            ["explain", str(fitted), "--scores", str(tmp_path / "scores.npy"), "--relevant", "5"]
+        )
+        == 0
+    )
     assert "relevance: as given" in capsys.readouterr().out
 
 
@@ -78,7 +113,10 @@ def test_explain_predicts_what_the_exact_value_is():
     ("arguments", "message"),
     [
         (["check", "nope"], "no claim 'nope'"),
-        (["sweep", "sharp_law", "--grid", "size=3", "--out", "{}"], "a key of relevance, branching, depth, keep"),
+        (
+            ["sweep", "sharp_law", "--grid", "size=3", "--out", "{}"],
+            "a key of relevance, branching, depth, keep",
+        ),
         (["sweep", "sharp_law", "--grid", "keep=half", "--out", "{}"], "expected float"),
         (["sweep", "sharp_law", "--grid", "keep=1.5", "--out", "{}"], r"\(0, 1\]"),
         (["explain", "{}"], "holds no fitted system"),
@@ -94,7 +132,10 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, capsys):
 def test_explain_refuses_what_does_not_fit(fitted, tmp_path, capsys):
     for content, message in ((np.ones(7), "shape"), (-np.ones(60), ">= 0")):
         np.save(tmp_path / "scores.npy", content)
-        assert cli.main(["explain", str(fitted), "--scores", str(tmp_path / "scores.npy")]) == cli.BAD_INPUT
+        assert (
+            cli.main(["explain", str(fitted), "--scores", str(tmp_path / "scores.npy")])
+            == cli.BAD_INPUT
+        )
         assert message in capsys.readouterr().err
     assert cli.main(["explain", str(fitted), "--relevant", "0"]) == cli.BAD_INPUT
     assert "relevant from 1 to 60" in capsys.readouterr().err

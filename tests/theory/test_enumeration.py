@@ -21,7 +21,9 @@ CLOSE = {"rtol": 1e-9, "atol": 1e-13}  # sums of some ten terms of order 1
 def document_laws(tree, decoder):
     """P(d), Q(d) of every document and corpus, [255, 8], as products along its path."""
     p, q = np.ones((2, 255, 1))
-    for parent, (step_p, step_q) in zip(tree.parents, enumeration.laws_of_corpora(tree, CORPORA, decoder=decoder)):
+    for parent, (step_p, step_q) in zip(
+        tree.parents, enumeration.laws_of_corpora(tree, CORPORA, decoder=decoder)
+    ):
         p, q = p[:, parent] * step_p, q[:, parent] * step_q
     return p, q
 
@@ -43,10 +45,14 @@ def test_one_corpus_worked_by_hand():
     forward = 0.3 * np.log(0.3 / 0.125) + 0.7 * np.log(0.7 / 0.875)
     backward = 0.125 * np.log(0.125 / 0.3) + 0.875 * np.log(0.875 / 0.7)
     np.testing.assert_allclose(enumeration.kl_of_corpora(tree, corpus), [[forward, 0]], rtol=1e-13)
-    np.testing.assert_allclose(enumeration.kl_of_corpora(tree, corpus, reverse=True), [[backward, 0]], rtol=1e-13)
+    np.testing.assert_allclose(
+        enumeration.kl_of_corpora(tree, corpus, reverse=True), [[backward, 0]], rtol=1e-13
+    )
     # counted: P ~ (3 * 1/2, 7)
     counted = 1.5 / 8.5 * np.log(1.5 / 8.5 * 8) + 7 / 8.5 * np.log(7 / 8.5 * 8 / 7)
-    np.testing.assert_allclose(enumeration.kl_of_corpora(tree, corpus, decoder="counted"), [[counted, 0]], rtol=1e-13)
+    np.testing.assert_allclose(
+        enumeration.kl_of_corpora(tree, corpus, decoder="counted"), [[counted, 0]], rtol=1e-13
+    )
 
 
 @QUICK
@@ -57,7 +63,9 @@ def test_both_laws_sum_to_one_and_live_on_the_corpus(relevance, decoder):
     for law in (p, q):
         np.testing.assert_allclose(law.sum(axis=1), 1, rtol=1e-12)
         np.testing.assert_array_equal(law > 0, CORPORA)
-    np.testing.assert_allclose(q, CORPORA * tree.relevance / (CORPORA @ tree.relevance)[:, None], rtol=1e-12)
+    np.testing.assert_allclose(
+        q, CORPORA * tree.relevance / (CORPORA @ tree.relevance)[:, None], rtol=1e-12
+    )
 
 
 @QUICK
@@ -67,7 +75,14 @@ def test_steps_sum_to_the_divergence_of_whole_sequences(relevance, decoder):
     p, q = document_laws(tree, decoder)
     for reverse in (False, True):
         first, second = (q, p) if reverse else (p, q)
-        whole = np.sum(np.where(CORPORA, first * np.log(np.where(CORPORA, first / np.where(second > 0, second, 1), 1)), 0), axis=1)
+        whole = np.sum(
+            np.where(
+                CORPORA,
+                first * np.log(np.where(CORPORA, first / np.where(second > 0, second, 1), 1)),
+                0,
+            ),
+            axis=1,
+        )
         steps = enumeration.kl_of_corpora(tree, CORPORA, decoder=decoder, reverse=reverse)
         np.testing.assert_allclose(steps.sum(axis=1), whole, **CLOSE)
         assert (steps >= 0).all() and not steps[:, -1].any()
@@ -84,23 +99,39 @@ def test_masked_divergence_is_the_jensen_gap_of_surviving_shares(relevance):
     found = enumeration.kl_of_corpora(tree, CORPORA)[:, 0]
     np.testing.assert_allclose(found, np.log(mean) - (p * logs).sum(axis=1), **CLOSE)
     back = (p * survives * logs).sum(axis=1) / mean - np.log(mean)
-    np.testing.assert_allclose(enumeration.kl_of_corpora(tree, CORPORA, reverse=True)[:, 0], back, **CLOSE)
+    np.testing.assert_allclose(
+        enumeration.kl_of_corpora(tree, CORPORA, reverse=True)[:, 0], back, **CLOSE
+    )
     for centre in (0.5, 1.0):  # and no other constant in place of the mean does better
-        assert (found <= (p * (survives / centre - 1)).sum(axis=1) + np.log(centre) - (p * logs).sum(axis=1) + 1e-12).all()
+        assert (
+            found
+            <= (p * (survives / centre - 1)).sum(axis=1)
+            + np.log(centre)
+            - (p * logs).sum(axis=1)
+            + 1e-12
+        ).all()
 
 
 @QUICK
 @given(RELEVANCE, SHARES)
-def test_the_exact_decoder_costs_nothing_and_counting_suffices_within_uniform_nodes(relevance, keep):
-    np.testing.assert_allclose(theory.enumerate_kl(relevance, 2, 3, keep=keep, decoder="exact"), 0, atol=1e-15)
-    np.testing.assert_allclose(theory.enumerate_kl(np.ones(8), 2, 3, keep=keep, decoder="counted"), 0, atol=1e-15)
+def test_the_exact_decoder_costs_nothing_and_counting_suffices_within_uniform_nodes(
+    relevance, keep
+):
+    np.testing.assert_allclose(
+        theory.enumerate_kl(relevance, 2, 3, keep=keep, decoder="exact"), 0, atol=1e-15
+    )
+    np.testing.assert_allclose(
+        theory.enumerate_kl(np.ones(8), 2, 3, keep=keep, decoder="counted"), 0, atol=1e-15
+    )
     if 0.01 < keep < 0.99:  # negative control: neither holds for the mask
         assert theory.enumerate_kl(np.ones(8), 2, 3, keep=keep)[:2].min() > 1e-6
 
 
 def test_counts_are_taken_as_shares_of_branches_of_unequal_size():
     tree = worlds.Tree((np.zeros(2, int), np.array([0, 0, 0, 0, 0, 1, 1])), np.full(7, 1 / 7))
-    np.testing.assert_allclose(enumeration.enumerate_kl_of(tree, keep=0.4, decoder="counted"), 0, atol=1e-15)
+    np.testing.assert_allclose(
+        enumeration.enumerate_kl_of(tree, keep=0.4, decoder="counted"), 0, atol=1e-15
+    )
     assert enumeration.enumerate_kl_of(tree, keep=0.4)[0] > 0.01
 
 
@@ -111,12 +142,21 @@ def test_random_size_is_the_binomial_mixture_of_fixed_sizes(relevance, keep, dec
     weights = [math.comb(8, size) * keep**size * (1 - keep) ** (8 - size) for size in range(1, 9)]
     fixed = [theory.enumerate_kl(relevance, 2, 3, size=size, **options) for size in range(1, 9)]
     mixed = np.array(weights) @ fixed / sum(weights)
-    np.testing.assert_allclose(theory.enumerate_kl(relevance, 2, 3, keep=keep, **options), mixed, **CLOSE)
+    np.testing.assert_allclose(
+        theory.enumerate_kl(relevance, 2, 3, keep=keep, **options), mixed, **CLOSE
+    )
 
 
 def test_a_branch_alive_without_relevance_gives_inf_and_a_dead_one_does_not():
     tree = worlds.full(2, 2, [1, 0, 1, 1])
-    corpora = np.array([[False, True, True, False], [False, False, True, True], [True, True, True, True], [False, True, False, False]])
+    corpora = np.array(
+        [
+            [False, True, True, False],
+            [False, False, True, True],
+            [True, True, True, True],
+            [False, True, False, False],
+        ]
+    )
     found = enumeration.kl_of_corpora(tree, corpora)[:, 0]
     assert found[0] == np.inf and found[1] == 0 and 0 <= found[2] < 1e-12
     assert found[3] == 0  # no relevance at all: no law to compare with
@@ -127,7 +167,8 @@ def test_a_branch_alive_without_relevance_gives_inf_and_a_dead_one_does_not():
 @QUICK
 @given(RELEVANCE, SHARES)
 def test_counting_never_hurts_the_uniform_within_branches_first_step(relevance, keep):
-    # not for every relevance: pointwise it may lose; within branches it cannot, for there it is exact
+    # not for every relevance: pointwise it may lose; within branches it cannot, for there it is
+    # exact
     levelled = np.repeat(relevance[:2], 4)
     counted = theory.enumerate_kl(levelled, 2, 3, keep=keep, decoder="counted")
     assert (counted <= theory.enumerate_kl(levelled, 2, 3, keep=keep) + 1e-15).all()

@@ -14,7 +14,8 @@ from zoo.docids import docids
 
 SHARES = st.floats(1e-3, 1.0)
 QUICK = settings(max_examples=60)
-# The value is a difference of terms of order P(two alive) * log p, each good to 1e-16: an absolute error of 1e-14 per unit of it.
+# The value is a difference of terms of order P(two alive) * log p, each good to 1e-16: an absolute
+# error of 1e-14 per unit of it.
 CLOSE = {"rtol": 1e-9, "atol": 1e-14}
 
 
@@ -31,7 +32,9 @@ def trees(draw, *, most=9, zeros=False):
     firsts = [np.flatnonzero(np.diff(label, prepend=-1)) for label in labels]
     relevance = np.exp(draw(st.lists(st.floats(-3, 3), min_size=num_leaves, max_size=num_leaves)))
     if zeros:
-        relevance = relevance * draw(st.lists(st.booleans(), min_size=num_leaves, max_size=num_leaves).filter(any))
+        relevance = relevance * draw(
+            st.lists(st.booleans(), min_size=num_leaves, max_size=num_leaves).filter(any)
+        )
     parents = tuple(above[first] for above, first in zip(labels, firsts[1:]))
     return worlds.Tree(parents, worlds.normalised("trees", relevance, num_leaves))
 
@@ -45,11 +48,14 @@ def trees(draw, *, most=9, zeros=False):
     ),
 )
 def test_values_known_to_nine_digits_come_out(branching, depth, relevance, keep, steps):
-    np.testing.assert_allclose(theory.expected_kl(relevance, branching=branching, depth=depth, keep=keep), steps, rtol=4e-9)
+    np.testing.assert_allclose(
+        theory.expected_kl(relevance, branching=branching, depth=depth, keep=keep), steps, rtol=4e-9
+    )
 
 
 def test_two_branches_of_two_equal_leaves_worked_by_hand():
-    # KL is 0 unless one branch keeps 2 leaves and the other 1: P = (1/2, 1/2), Q = (2/3, 1/3), 4 corpora of p^3 (1-p)
+    # KL is 0 unless one branch keeps 2 leaves and the other 1: P = (1/2, 1/2), Q = (2/3, 1/3), 4
+    # corpora of p^3 (1-p)
     p = 0.3
     one = 0.5 * np.log(3 / 4) + 0.5 * np.log(3 / 2)
     expected = 4 * p**3 * (1 - p) * one / (1 - (1 - p) ** 4)
@@ -59,20 +65,26 @@ def test_two_branches_of_two_equal_leaves_worked_by_hand():
 @QUICK
 @given(trees(), SHARES)
 def test_quadrature_equals_enumeration_on_trees_of_any_shape(tree, keep):
-    np.testing.assert_allclose(exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE)
+    np.testing.assert_allclose(
+        exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE
+    )
 
 
 @QUICK
 @given(trees(zeros=True), SHARES)
 def test_leaves_without_relevance_give_the_same_and_inf_in_the_same_steps(tree, keep):
-    np.testing.assert_allclose(exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE)
+    np.testing.assert_allclose(
+        exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE
+    )
 
 
 @QUICK
 @given(trees(most=7, zeros=True), st.lists(st.one_of(SHARES, st.just(1.0)), min_size=7, max_size=7))
 def test_a_probability_of_its_own_for_every_leaf_is_exact_too(tree, keep):
     keep = np.array(keep[: len(tree.relevance)])
-    np.testing.assert_allclose(exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE)
+    np.testing.assert_allclose(
+        exact.expected_kl_of(tree, keep), enumeration.enumerate_kl_of(tree, keep=keep), **CLOSE
+    )
 
 
 def test_a_leaf_that_surely_stays_saves_a_branch_with_barren_leaves():
@@ -86,7 +98,8 @@ def test_a_leaf_that_surely_stays_saves_a_branch_with_barren_leaves():
 
 def test_steps_after_an_infinite_one_count_barren_branches_as_alive():
     parents = (np.zeros(3, int), np.repeat(np.arange(3), 2), np.repeat(np.arange(6), 2))
-    relevance = np.array([1, 2, 3, 4, 5, 6, 0, 0, 9, 8, 7, 5])  # two barren leaves may keep the second root branch alive
+    # two barren leaves may keep the second root branch alive
+    relevance = np.array([1, 2, 3, 4, 5, 6, 0, 0, 9, 8, 7, 5])
     tree = worlds.Tree(parents, relevance / 50)
     steps = exact.expected_kl_of(tree, 0.4)
     assert steps[0] == np.inf and 0 < steps[1] < np.inf
@@ -98,7 +111,9 @@ def test_steps_after_an_infinite_one_count_barren_branches_as_alive():
 def test_small_shares_lose_no_digits(branching, depth, keep):
     relevance = 1 / np.arange(1, branching**depth + 1)
     found = theory.expected_kl(relevance, branching, depth, keep)
-    np.testing.assert_allclose(found, theory.enumerate_kl(relevance, branching, depth, keep=keep), rtol=1e-9, atol=0)
+    np.testing.assert_allclose(
+        found, theory.enumerate_kl(relevance, branching, depth, keep=keep), rtol=1e-9, atol=0
+    )
 
 
 def test_leaves_that_differ_by_twelve_orders_are_exact():
@@ -116,15 +131,19 @@ def test_a_docid_table_of_unequal_lengths_is_exact_in_any_row_order():
     np.testing.assert_allclose(found, enumeration.enumerate_kl_of(tree, keep=0.4), **CLOSE)
     swapped = worlds.from_docids(docids.build(tokens[::-1]), scores[::-1])
     np.testing.assert_allclose(exact.expected_kl_of(swapped, 0.4), found, rtol=1e-12)
-    wrong = worlds.from_docids(docids.build(tokens), scores[::-1])  # negative control: scores of other documents
+    # negative control: scores of other documents
+    wrong = worlds.from_docids(docids.build(tokens), scores[::-1])
     assert not np.allclose(exact.expected_kl_of(wrong, 0.4), found, rtol=1e-3)
 
 
 def test_full_and_ragged_arithmetic_agree_on_a_larger_tree():
     tree = worlds.full(5, 4, worlds.dirichlet(5, 4, concentration=0.3))
-    more = [np.append(parent, parent[-1] + 1) for parent in tree.parents[1:]]  # a sixth branch of one leaf without mass
+    # a sixth branch of one leaf without mass
+    more = [np.append(parent, parent[-1] + 1) for parent in tree.parents[1:]]
     ragged = worlds.Tree((np.append(tree.parents[0], 0), *more), np.append(tree.relevance, 0))
-    np.testing.assert_allclose(exact.expected_kl_of(ragged, 0.3), exact.expected_kl_of(tree, 0.3), rtol=1e-12)
+    np.testing.assert_allclose(
+        exact.expected_kl_of(ragged, 0.3), exact.expected_kl_of(tree, 0.3), rtol=1e-12
+    )
 
 
 @QUICK
@@ -143,8 +162,15 @@ def test_one_level_or_one_branch_costs_nothing():
 @QUICK
 @given(trees(), SHARES, st.floats(1e-200, 1e200))
 def test_scale_of_relevance_does_not_matter(tree, keep, scale):
-    rescaled = worlds.Tree(tree.parents, worlds.normalised("test", tree.relevance * scale, len(tree.relevance)))
-    np.testing.assert_allclose(exact.expected_kl_of(rescaled, keep), exact.expected_kl_of(tree, keep), rtol=1e-9, atol=1e-13)
+    rescaled = worlds.Tree(
+        tree.parents, worlds.normalised("test", tree.relevance * scale, len(tree.relevance))
+    )
+    np.testing.assert_allclose(
+        exact.expected_kl_of(rescaled, keep),
+        exact.expected_kl_of(tree, keep),
+        rtol=1e-9,
+        atol=1e-13,
+    )
 
 
 @QUICK
@@ -161,7 +187,13 @@ def test_siblings_may_trade_places_and_leaves_within_a_branch_keep_step_one(bran
 def test_leaves_across_branches_do_not_trade_places():
     relevance = worlds.zipf(3, 3)  # negative control of the test before
     moved = relevance.reshape(3, 9).T.reshape(-1)
-    assert abs(theory.expected_kl(moved, 3, 3, 0.5)[0] / theory.expected_kl(relevance, 3, 3, 0.5)[0] - 1) > 0.1
+    assert (
+        abs(
+            theory.expected_kl(moved, 3, 3, 0.5)[0] / theory.expected_kl(relevance, 3, 3, 0.5)[0]
+            - 1
+        )
+        > 0.1
+    )
 
 
 @QUICK
@@ -179,8 +211,11 @@ def test_dead_branches_without_relevance_are_ignored():
     relevance = np.array([1.0, 2, 3, 4, 0, 0])
     steps = theory.expected_kl(relevance, 6, 1, 0.5)
     assert not steps.any()
-    tree = worlds.Tree((np.array([0, 0, 0]), np.array([0, 0, 1, 1, 2, 2])), worlds.normalised("test", relevance, 6))
-    alone = theory.expected_kl(relevance[:4], 2, 2, 0.5) * (1 - 0.5**4) / (1 - 0.5**6)  # but the corpus is not empty more often
+    tree = worlds.Tree(
+        (np.array([0, 0, 0]), np.array([0, 0, 1, 1, 2, 2])), worlds.normalised("test", relevance, 6)
+    )
+    # but the corpus is not empty more often
+    alone = theory.expected_kl(relevance[:4], 2, 2, 0.5) * (1 - 0.5**4) / (1 - 0.5**6)
     np.testing.assert_allclose(exact.expected_kl_of(tree, 0.5), alone, rtol=1e-12)
 
 
@@ -191,7 +226,8 @@ def test_a_branch_that_may_live_without_relevance_costs_infinitely_much(relevanc
 
 
 def test_wider_and_flatter_trees_cost_less_in_total_and_more_at_first():
-    # spec values of total KL for Dirichlet(1) relevance, N = 4096, p = .1, read off to three digits from other draws: 5 %
+    # spec values of total KL for Dirichlet(1) relevance, N = 4096, p = .1, read off to three digits
+    # from other draws: 5 %
     relevance = worlds.dirichlet(2, 12, concentration=1.0, seed=1)
     shapes = {(2, 12): 0.678, (4, 6): 0.617, (8, 4): 0.538, (16, 3): 0.456, (64, 2): 0.165}
     steps = {shape: theory.expected_kl(relevance, *shape, 0.1) for shape in shapes}
@@ -231,5 +267,6 @@ def test_a_million_leaves_take_seconds_and_memory_of_the_order_of_the_tree():
     seconds, peak = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert seconds < 20  # 1 to 3 s measured on two cores; a machine under load is given time
-    assert peak < 40 * 8 * 32**4  # forty numbers a leaf, where a point of the grid for each would be 120
+    # forty numbers a leaf, where a point of the grid for each would be 120
+    assert peak < 40 * 8 * 32**4
     assert (steps[:3] > 0).all() and steps[3] == 0

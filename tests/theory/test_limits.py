@@ -27,7 +27,8 @@ def test_the_poisson_curve_has_its_known_peak_and_ends():
 def test_the_poisson_curve_is_smooth_where_it_changes_its_form():
     for seam, step in ((1.0, 1e-5), (2000.0, 1e-2)):
         left, middle, right = limits.poisson_kl(seam + step * np.array([-1, 0.001, 1]))
-        np.testing.assert_allclose((left + right) / 2, middle, rtol=2e-8)  # a second difference; a jump would show whole
+        # a second difference; a jump would show whole
+        np.testing.assert_allclose((left + right) / 2, middle, rtol=2e-8)
 
 
 def test_many_uniform_branches_follow_the_poisson_curve():
@@ -44,7 +45,9 @@ def test_many_uniform_branches_follow_the_poisson_curve():
 @given(RELEVANCE)
 def test_small_shares_follow_the_slope_at_zero(relevance):
     slope = limits.kl_slope_at_zero(relevance, 2, 3)
-    np.testing.assert_allclose(theory.expected_kl(relevance, 2, 3, 1e-8) / 1e-8, slope, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(
+        theory.expected_kl(relevance, 2, 3, 1e-8) / 1e-8, slope, rtol=1e-6, atol=1e-8
+    )
 
 
 @QUICK
@@ -52,16 +55,22 @@ def test_small_shares_follow_the_slope_at_zero(relevance):
 def test_shares_near_one_follow_the_slope_at_one(relevance):
     slope = limits.kl_slope_at_one(relevance, 2, 3)
     # the next order is of size 1e-5; the exact value is good to 1e-14 / 1e-5
-    np.testing.assert_allclose(theory.expected_kl(relevance, 2, 3, 1 - 1e-5) / 1e-5, slope, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        theory.expected_kl(relevance, 2, 3, 1 - 1e-5) / 1e-5, slope, rtol=1e-3, atol=1e-6
+    )
 
 
 def test_slopes_of_two_branches_of_two_equal_leaves_by_hand():
     # pairs of leaves: P = Q = 1/2. One leaf missing: P = (1/2, 1/2), Q = (2/3, 1/3), four ways
     assert limits.kl_slope_at_zero(np.ones(4), 2, 2).tolist() == [0, 0]
-    np.testing.assert_allclose(limits.kl_slope_at_one(np.ones(4), 2, 2), [4 * 0.5 * np.log(9 / 8), 0], rtol=1e-12)
+    np.testing.assert_allclose(
+        limits.kl_slope_at_one(np.ones(4), 2, 2), [4 * 0.5 * np.log(9 / 8), 0], rtol=1e-12
+    )
     # leaves 1, 3 | 2, 2: the pairs (1, 2) twice and (3, 2) twice, against P = (1/2, 1/2)
     pair = [0.5 * np.log(0.25 / (a / (a + 2) * 2 / (a + 2))) for a in (1, 3)]
-    np.testing.assert_allclose(limits.kl_slope_at_zero([1, 3, 2, 2], 2, 2), [2 * sum(pair) / 4, 0], rtol=1e-12)
+    np.testing.assert_allclose(
+        limits.kl_slope_at_zero([1, 3, 2, 2], 2, 2), [2 * sum(pair) / 4, 0], rtol=1e-12
+    )
 
 
 def test_slopes_are_infinite_where_a_leaf_has_no_relevance():
@@ -70,19 +79,23 @@ def test_slopes_are_infinite_where_a_leaf_has_no_relevance():
 
 
 def test_concentration_costs_divergence_as_the_formula_says():
-    # ST relevance, b = 64, k = 32, n = 1000, p = .5, exponential tails (CV = 1), score c = mu + lambda sd sqrt n
+    # ST relevance, b = 64, k = 32, n = 1000, p = .5, exponential tails (CV = 1), score c = mu +
+    # lambda sd sqrt n
     rng = np.random.default_rng(0)
     scores, keep = rng.standard_exponential((64, 1000)), 0.5
     parent = np.repeat(np.arange(64), 1000)
     for c, spec in ((1, 0.98e-3), (20, 1.06e-3), (50, 1.51e-3)):
         scores[:32, 0] = c
-        tree = worlds.Tree((np.zeros(64, int), parent), worlds.normalised("test", scores.reshape(-1), 64_000))
+        tree = worlds.Tree(
+            (np.zeros(64, int), parent), worlds.normalised("test", scores.reshape(-1), 64_000)
+        )
         found = theory.exact.expected_kl_of(tree, keep)[0]
         formula = limits.sparse_thick_kl(keep, 1000, 1.0, (c - 1) / np.sqrt(1000))
         np.testing.assert_allclose(found, spec, rtol=0.03)  # of one draw of the tail
         np.testing.assert_allclose(found, formula, rtol=0.1)
     assert limits.sparse_thick_kl(0.5, 1000, 0.5, 2.0) == pytest.approx(0.0005 * (1 + 0.25 * 3))
-    assert abs(limits.sparse_thick_kl(keep, 1000, 0.0, 49 / np.sqrt(1000)) / found - 1) > 0.3  # negative control: no spread
+    # negative control: no spread
+    assert abs(limits.sparse_thick_kl(keep, 1000, 0.0, 49 / np.sqrt(1000)) / found - 1) > 0.3
 
 
 @pytest.mark.parametrize(

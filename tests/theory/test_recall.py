@@ -15,7 +15,9 @@ SNR = st.floats(0, 6)
 SHARE = st.floats(0.01, 0.99)
 
 
-@pytest.mark.parametrize(("arguments", "value"), [((10, 5, 5, 1), 0.697249537769), ((100, 50, 50, 1), 0.691877904287)])
+@pytest.mark.parametrize(
+    ("arguments", "value"), [((10, 5, 5, 1), 0.697249537769), ((100, 50, 50, 1), 0.691877904287)]
+)
 def test_exact_recall_equals_the_reference_values(arguments, value):
     assert recall.recall_exact(*arguments) == pytest.approx(value, abs=2e-12)
 
@@ -25,12 +27,15 @@ def test_exact_recall_equals_an_integral_over_every_split():
     snr, points = 0.8, np.linspace(-9, 9, 4001)
     for width in (1, 2, 3):
         total = 0.0
-        for beaten in itertools.product((0, 1), repeat=3):  # one relevant and two irrelevant others; 1 = above
+        # one relevant and two irrelevant others; 1 = above
+        for beaten in itertools.product((0, 1), repeat=3):
             if sum(beaten) > width - 1:
                 continue
             above = special.ndtr(-points), special.ndtr(-points - snr), special.ndtr(-points - snr)
             chance = np.prod([p if hit else 1 - p for p, hit in zip(above, beaten)], axis=0)
-            total += np.sum(chance * np.exp(-(points**2) / 2) / math.sqrt(2 * math.pi)) * (points[1] - points[0])
+            total += np.sum(chance * np.exp(-(points**2) / 2) / math.sqrt(2 * math.pi)) * (
+                points[1] - points[0]
+            )
         assert recall.recall_exact(4, 2, width, snr) == pytest.approx(total, rel=1e-10)
 
 
@@ -39,7 +44,8 @@ def test_exact_recall_equals_an_integral_over_every_split():
 def test_without_signal_recall_is_the_share_that_is_kept(b, data):
     k, width = data.draw(st.integers(1, b)), data.draw(st.integers(1, b))
     assert recall.recall_exact(b, k, width, 0.0) == pytest.approx(width / b, abs=1e-12)
-    assert recall.recall_exact(b, k, width, 0.3) > width / b + 1e-6 or k == b or width == b  # control
+    # control
+    assert recall.recall_exact(b, k, width, 0.3) > width / b + 1e-6 or k == b or width == b
 
 
 @settings(max_examples=40)
@@ -56,14 +62,19 @@ def test_exact_recall_grows_with_signal_and_width_up_to_one(b, snr, data):
 @pytest.mark.parametrize(("kappa", "beta"), [(0.5, 0.5), (0.1, 0.1), (0.1, 0.3)])
 def test_finite_recall_goes_to_its_limit(kappa, beta, snr):
     limit = recall.recall_limit(kappa, snr, beta)
-    gaps = [abs(recall.recall_exact(b, int(kappa * b), int(beta * b), snr) - limit) for b in (100, 1000, 10_000)]
+    gaps = [
+        abs(recall.recall_exact(b, int(kappa * b), int(beta * b), snr) - limit)
+        for b in (100, 1000, 10_000)
+    ]
     assert gaps[2] < 1e-4 and gaps[2] <= gaps[1] <= gaps[0] + 1e-12
 
 
 @given(SNR)
 def test_the_limit_at_one_half_is_the_closed_form(snr):
     assert recall.recall_limit(0.5, snr, 0.5) == pytest.approx(special.ndtr(snr / 2), abs=1e-12)
-    assert recall.recall_limit(0.5, 1e-3, 0.5) - 0.5 == pytest.approx(1e-3 / (2 * math.sqrt(2 * math.pi)), rel=1e-5)
+    assert recall.recall_limit(0.5, 1e-3, 0.5) - 0.5 == pytest.approx(
+        1e-3 / (2 * math.sqrt(2 * math.pi)), rel=1e-5
+    )
 
 
 @given(SHARE, SNR, SHARE)
@@ -72,7 +83,8 @@ def test_width_for_recall_inverts_the_limit(kappa, snr, wanted):
     assert 0 < width <= 1
     if width < 1 - 1e-9:
         assert recall.recall_limit(kappa, snr, width) == pytest.approx(wanted, abs=1e-9)
-    assert recall.width_for_recall(kappa, snr + 0.1, wanted) < width or kappa == 1  # control: signal saves width
+    # control: signal saves width
+    assert recall.width_for_recall(kappa, snr + 0.1, wanted) < width or kappa == 1
 
 
 def test_beams_that_the_reference_asks_for_recall_of_nine_tenths():
@@ -105,9 +117,16 @@ def test_the_bound_is_above_exact_recall(half, width, score, leaves):
 
 def test_the_bound_decays_to_one_half_as_the_root_of_the_branch_size():
     tail = tails.gamma(1.0, 1.0)
-    excess = [recall.recall_bound(100, 50, 50, leaves=n, score=5.0, tail=tail) - 0.5 for n in (10**4, 10**6, 10**8)]
-    assert excess[0] / excess[1] == pytest.approx(10, rel=1e-6) and excess[1] / excess[2] == pytest.approx(10, rel=1e-6)
-    assert excess[2] == pytest.approx((5 / math.sqrt(2 * math.pi) + 2 * 0.4748 * tail.third) * 1e-4, rel=1e-6)
+    excess = [
+        recall.recall_bound(100, 50, 50, leaves=n, score=5.0, tail=tail) - 0.5
+        for n in (10**4, 10**6, 10**8)
+    ]
+    assert excess[0] / excess[1] == pytest.approx(10, rel=1e-6) and excess[1] / excess[
+        2
+    ] == pytest.approx(10, rel=1e-6)
+    assert excess[2] == pytest.approx(
+        (5 / math.sqrt(2 * math.pi) + 2 * 0.4748 * tail.third) * 1e-4, rel=1e-6
+    )
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 12))
@@ -132,7 +151,10 @@ def test_precision_of_half_relevant_branches_is_exponentially_near_one():
         (lambda: recall.width_for_recall(0.5, 1.0, 0.0), r"recall in \(0, 1\]"),
         (lambda: recall.half_threshold(-1), "kappa"),
         (lambda: recall.precision_bound(4, 5, 1), "1 <= k <= b"),
-        (lambda: recall.recall_bound(4, 2, 2, leaves=0, score=1.0, tail=tails.gaussian(0, 1)), "leaves >= 1"),
+        (
+            lambda: recall.recall_bound(4, 2, 2, leaves=0, score=1.0, tail=tails.gaussian(0, 1)),
+            "leaves >= 1",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_by_name(call, message):

@@ -23,7 +23,11 @@ def key(seed=0):
 
 def distance(estimate, value):
     """Largest distance in standard errors over the entries that vary; the others must be equal."""
-    mean, stderr, value = np.atleast_1d(estimate.mean), np.atleast_1d(estimate.stderr), np.atleast_1d(value)
+    mean, stderr, value = (
+        np.atleast_1d(estimate.mean),
+        np.atleast_1d(estimate.stderr),
+        np.atleast_1d(value),
+    )
     fixed = stderr < 1e-12
     np.testing.assert_allclose(mean[fixed], value[fixed], atol=1e-6)
     return float(np.max(np.abs(mean - value)[~fixed] / stderr[~fixed], initial=0.0))
@@ -33,10 +37,20 @@ def distance(estimate, value):
 @pytest.mark.parametrize("decoder", simulate.DECODERS)
 def test_kl_of_every_decoder_equals_enumeration(decoder, reverse):
     relevance = worlds.zipf(2, 3)
-    found = simulate.kl(relevance, 2, 3, worlds.Kept(0.3), key(1), num_corpora=100_000, decoder=decoder, reverse=reverse)
+    found = simulate.kl(
+        relevance,
+        2,
+        3,
+        worlds.Kept(0.3),
+        key(1),
+        num_corpora=100_000,
+        decoder=decoder,
+        reverse=reverse,
+    )
     wanted = theory.enumerate_kl(relevance, 2, 3, keep=0.3, decoder=decoder, reverse=reverse)
     assert distance(found, wanted) < ERRORS
-    if decoder != "exact":  # control: a value that is 5 % off, and the other direction, are told apart
+    # control: a value that is 5 % off, and the other direction, are told apart
+    if decoder != "exact":
         assert distance(found, 1.05 * wanted) > ERRORS
     assert found.n == pytest.approx((1 - 0.7**8) * 100_000, rel=0.1)  # empty corpora do not count
 
@@ -73,7 +87,9 @@ def test_correlated_corpora_cost_more_and_unequal_shares_equal_their_exact_value
     plain = simulate.kl(relevance, 8, 3, worlds.Kept(0.5), key(5), num_corpora=8000)
     assert distance(plain, theory.expected_kl(relevance, 8, 3, 0.5)) < ERRORS
     assert distance(plain, found.mean) > ERRORS  # control
-    together = simulate.kl(relevance, 8, 3, worlds.BranchCorrelated(0.5, 0.05, 8), key(6), num_corpora=8000)
+    together = simulate.kl(
+        relevance, 8, 3, worlds.BranchCorrelated(0.5, 0.05, 8), key(6), num_corpora=8000
+    )
     assert together.mean[0] > plain.mean[0] + ERRORS * (together.stderr[0] + plain.stderr[0])
 
 
@@ -87,7 +103,9 @@ def test_an_alive_branch_whose_relevance_may_be_gone_costs_infinity():
 @pytest.mark.parametrize("keep", [1 / 32, 0.1, 0.5, 0.997, 1.0])
 def test_a_byte_a_leaf_keeps_the_share_that_is_asked_for(keep):
     size, draws = 2**18, 16
-    total = sum(int(simulate._kept_bytes(k, keep, size).sum()) for k in jax.random.split(key(8), draws))
+    total = sum(
+        int(simulate._kept_bytes(k, keep, size).sum()) for k in jax.random.split(key(8), draws)
+    )
     deviation = math.sqrt(size * draws * keep * (1 - keep))
     assert abs(total - size * draws * keep) <= ERRORS * deviation
     rounded = math.floor(256 * keep) / 256
@@ -96,7 +114,9 @@ def test_a_byte_a_leaf_keeps_the_share_that_is_asked_for(keep):
 
 
 def test_the_bytes_of_a_block_are_independent():
-    rows = np.stack([np.asarray(simulate._kept_bytes(k, 0.1, 2**16)) for k in jax.random.split(key(9), 400)]).astype(np.float64)
+    rows = np.stack(
+        [np.asarray(simulate._kept_bytes(k, 0.1, 2**16)) for k in jax.random.split(key(9), 400)]
+    ).astype(np.float64)
     for lag in (1, 2, 4, 1024):
         product = (rows[:, lag:] * rows[:, :-lag]).mean()
         assert abs(product - 0.01) < ERRORS * math.sqrt(0.01 / rows[:, lag:].size) * 1.5
@@ -107,7 +127,8 @@ def test_the_bytes_of_a_block_are_independent():
 @pytest.mark.parametrize("leaves", [100, 10**6, 10**12])
 def test_recall_through_the_beam_equals_the_exact_value(leaves):
     tail = tails.gaussian(1.0, 0.5)
-    world = worlds.SparseThick(20, 8, leaves, 1.0 + 0.5 * 0.9 * math.sqrt(leaves), tail)  # snr .9 whatever the size
+    # snr .9 whatever the size
+    world = worlds.SparseThick(20, 8, leaves, 1.0 + 0.5 * 0.9 * math.sqrt(leaves), tail)
     found = simulate.recall(world, key(10), width=8, num_queries=20_000)
     assert distance(found, exact_recall.recall_exact(20, 8, 8, 0.9)) < ERRORS
     assert distance(found, exact_recall.recall_exact(20, 8, 8, 1.0)) > ERRORS  # control
@@ -119,7 +140,10 @@ def test_recall_at_a_hundred_million_leaves_a_branch_is_the_reference_value():
     world = worlds.SparseThick(60, 30, 10**8, score, tail)
     found = simulate.recall(world, key(11), width=30, num_queries=30_000)
     assert distance(found, 0.50078) < ERRORS
-    assert float(found.stderr) == pytest.approx(1 / (2 * math.sqrt(2 * 30)) / math.sqrt(found.n), rel=0.05)  # sd of a query
+    # sd of a query
+    assert float(found.stderr) == pytest.approx(
+        1 / (2 * math.sqrt(2 * 30)) / math.sqrt(found.n), rel=0.05
+    )
     assert distance(found, 0.5033) > ERRORS  # control
     assert found.mean < exact_recall.recall_bound(60, 30, 30, leaves=10**8, score=score, tail=tail)
 
@@ -133,14 +157,17 @@ def test_a_thick_tail_keeps_precision_while_it_halves_recall():
 
 
 def test_the_whole_search_by_sums_loses_what_the_first_step_does_and_by_maxima_nothing():
-    world = worlds.SparseThick(16, 8, 16, 40.0, tails.gamma(1.0, 1.0))  # 40 is above any of the scores drawn
+    # 40 is above any of the scores drawn
+    world = worlds.SparseThick(16, 8, 16, 40.0, tails.gamma(1.0, 1.0))
     by_max = simulate.search_leaves(world, 2, key(13), width=8, num_queries=500, marginal="max")
     assert by_max.recall.mean == by_max.precision.mean == 1
     weak = worlds.SparseThick(16, 8, 16, 12.0, tails.gamma(4.0, 3.0))
     by_sum = simulate.search_leaves(weak, 2, key(14), width=8, num_queries=1000)
     bound = exact_recall.recall_bound(16, 8, 8, leaves=16, score=12.0, tail=weak.tail)
     first = simulate.recall(weak, key(15), width=8, num_queries=4000)
-    assert by_sum.recall.mean <= min(bound, first.mean + ERRORS * (first.stderr + by_sum.recall.stderr))
+    assert by_sum.recall.mean <= min(
+        bound, first.mean + ERRORS * (first.stderr + by_sum.recall.stderr)
+    )
     assert by_sum.recall.mean < 0.95
 
 
@@ -166,8 +193,14 @@ def test_two_devices_agree_with_the_exact_value():
         found = simulate.recall(world, jax.random.key(1), width=5, num_queries=10_000)
         assert abs(found.mean - theory.recall_exact(10, 5, 5, world.snr)) <= 4 * found.stderr
     """
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env=flags, capture_output=True, text=True)
+    flags = {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=flags, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -179,10 +212,41 @@ ROOT = pathlib.Path(__file__).parents[2]
     [
         (lambda: simulate.kl([1, 2, 3], 2, 2, worlds.Kept(0.5), key(), num_corpora=10), "shape"),
         (lambda: simulate.kl([1, 2], 2, 1, worlds.Kept(0.5), key(), num_corpora=1), "at least 2"),
-        (lambda: simulate.kl([1, 2], 2, 1, worlds.Kept(0.5), key(), num_corpora=9, decoder="best"), "masked, counted, exact"),
-        (lambda: simulate.recall(worlds.SparseThick(4, 2, 9, 1.0, tails.gaussian(0, 1)), key(), width=2, num_queries=1), "at least 2"),
-        (lambda: simulate.search_leaves(worlds.SparseThick(4, 2, 9, 1.0, tails.gaussian(0, 1)), 2, key(), width=2, num_queries=4), "expected 4"),
-        (lambda: simulate.search_leaves(worlds.SparseThick(4, 2, 4, 1.0, tails.gaussian(0, 1)), 2, key(), width=2, num_queries=4), "above 0"),
+        (
+            lambda: simulate.kl(
+                [1, 2], 2, 1, worlds.Kept(0.5), key(), num_corpora=9, decoder="best"
+            ),
+            "masked, counted, exact",
+        ),
+        (
+            lambda: simulate.recall(
+                worlds.SparseThick(4, 2, 9, 1.0, tails.gaussian(0, 1)),
+                key(),
+                width=2,
+                num_queries=1,
+            ),
+            "at least 2",
+        ),
+        (
+            lambda: simulate.search_leaves(
+                worlds.SparseThick(4, 2, 9, 1.0, tails.gaussian(0, 1)),
+                2,
+                key(),
+                width=2,
+                num_queries=4,
+            ),
+            "expected 4",
+        ),
+        (
+            lambda: simulate.search_leaves(
+                worlds.SparseThick(4, 2, 4, 1.0, tails.gaussian(0, 1)),
+                2,
+                key(),
+                width=2,
+                num_queries=4,
+            ),
+            "above 0",
+        ),
     ],
 )
 def test_bad_parameters_are_refused_by_name(call, message):

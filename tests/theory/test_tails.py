@@ -22,7 +22,9 @@ NAMES = [f"{tail.name}-{number}" for number, (tail, _) in enumerate(LAWS)]
 def test_moments_are_those_of_the_law(tail, law):
     assert tail.mean == pytest.approx(law.mean()) and tail.sd == pytest.approx(law.std())
     # over quantiles, so that a density without bound at 0 does no harm
-    third, _ = integrate.quad(lambda u: abs(law.ppf(u) - law.mean()) ** 3, 0, 1, limit=500, points=[law.cdf(law.mean())])
+    third, _ = integrate.quad(
+        lambda u: abs(law.ppf(u) - law.mean()) ** 3, 0, 1, limit=500, points=[law.cdf(law.mean())]
+    )
     assert tail.third == pytest.approx(third, rel=1e-5)
 
 
@@ -41,7 +43,8 @@ def test_sums_have_the_moments_of_that_many_leaves(tail, law, num_leaves):
     assert abs(sums.mean()) < 4 / np.sqrt(10_000)
     assert abs(sums.var() - 1) < 4 * np.sqrt((kurtosis - 1) / 10_000)
     skew = float(law.stats("s")) / np.sqrt(num_leaves)
-    assert abs((sums**3).mean() - skew) < 0.2 + 0.2 * abs(skew)  # the sixth moment of small gamma sums is large
+    # the sixth moment of small gamma sums is large
+    assert abs((sums**3).mean() - skew) < 0.2 + 0.2 * abs(skew)
 
 
 @pytest.mark.parametrize("num_leaves", (9, 100, 1000, 10**6))
@@ -59,10 +62,13 @@ def test_proposals_kept_as_told_have_the_gamma_density(alpha):
     # normal density times P(keep) = constant times gamma density of the value times its derivative
     x = np.linspace(-5, 5, 1001)
     value, log_keep = (np.asarray(array, float) for array in tails._proposal(x, alpha))
-    gamma = stats.gamma.logpdf(alpha + np.sqrt(alpha) * value, alpha) + np.log(np.gradient(value, x))
+    gamma = stats.gamma.logpdf(alpha + np.sqrt(alpha) * value, alpha) + np.log(
+        np.gradient(value, x)
+    )
     gap = (gamma - (stats.norm.logpdf(x) + log_keep))[1:-1]
     assert np.ptp(gap) < 1e-4  # of the numerical derivative
-    assert (log_keep <= 0).all() and np.ptp(gap + log_keep[1:-1]) > 1e-4  # negative control: keep all
+    # negative control: keep all
+    assert (log_keep <= 0).all() and np.ptp(gap + log_keep[1:-1]) > 1e-4
 
 
 def test_a_million_million_leaves_are_one_number_without_loss():
@@ -81,7 +87,10 @@ def test_a_million_million_leaves_are_one_number_without_loss():
         (lambda: tails.uniform(1, 1), "high > 1"),
         (lambda: tails.bounded(1, -1), "beta > 0"),
         (lambda: tails.gaussian(0, 1).sums(KEY, 0, (1,)), "num_leaves > 0"),
-        (lambda: tails.uniform(0, 1).sums(KEY, 10**6, (1,)), "at most 4096 leaves of a uniform tail.*use gaussian or gamma"),
+        (
+            lambda: tails.uniform(0, 1).sums(KEY, 10**6, (1,)),
+            "at most 4096 leaves of a uniform tail.*use gaussian or gamma",
+        ),
     ),
 )
 def test_parameters_out_of_range_are_refused_in_one_line(call, says):

@@ -11,7 +11,10 @@ KEY = jax.random.key(0)
 
 
 def drawn(corpora, num_leaves, num_corpora=2000):
-    return np.asarray(jax.vmap(lambda key: corpora.draw(key, num_leaves))(jax.random.split(KEY, num_corpora)), float)
+    return np.asarray(
+        jax.vmap(lambda key: corpora.draw(key, num_leaves))(jax.random.split(KEY, num_corpora)),
+        float,
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,16 +33,23 @@ def test_relevance_sums_to_one_and_is_positive_everywhere(relevance):
 
 
 def test_relevance_has_the_law_in_its_name():
-    np.testing.assert_allclose(worlds.zipf(2, 2, exponent=2), np.array([1, 1 / 4, 1 / 9, 1 / 16]) / (205 / 144), rtol=1e-12)
+    np.testing.assert_allclose(
+        worlds.zipf(2, 2, exponent=2), np.array([1, 1 / 4, 1 / 9, 1 / 16]) / (205 / 144), rtol=1e-12
+    )
     shuffled = worlds.zipf(3, 4, placement="random", seed=1)
     np.testing.assert_allclose(np.sort(shuffled)[::-1], worlds.zipf(3, 4), rtol=1e-12)
-    assert (shuffled != worlds.zipf(3, 4)).any() and (shuffled != worlds.zipf(3, 4, placement="random", seed=2)).any()
+    assert (shuffled != worlds.zipf(3, 4)).any() and (
+        shuffled != worlds.zipf(3, 4, placement="random", seed=2)
+    ).any()
     assert worlds.spike(2, 2, mass=0.7, leaf=2).tolist() == pytest.approx([0.1, 0.1, 0.7, 0.1])
     np.testing.assert_allclose(worlds.lognormal_branches(2, 3, sigma=0.0), 1 / 8)
     logs = np.log(worlds.lognormal_branches(50, 2, sigma=1.0)).reshape(50, 50)
     between, within = logs.mean(axis=1).var(), logs.var(axis=1).mean()
     assert 0.5 < between / within < 2  # one normal a branch, one a leaf
-    few, many = worlds.dirichlet(10, 3, concentration=0.1), worlds.dirichlet(10, 3, concentration=10.0)
+    few, many = (
+        worlds.dirichlet(10, 3, concentration=0.1),
+        worlds.dirichlet(10, 3, concentration=10.0),
+    )
     # E sum of squares = (a + 1) / (a N + 1), .0109 and .0011
     assert 0.006 < (few**2).sum() < 0.02 and 0.0010 < (many**2).sum() < 0.0012
 
@@ -47,7 +57,11 @@ def test_relevance_has_the_law_in_its_name():
 def test_a_table_of_unequal_lengths_becomes_a_tree_with_chains():
     tokens = np.array([[2, 1, 2], [1, 0, 0], [2, 2, 0], [3, 1, 0], [2, 1, 1]])
     tree = worlds.from_docids(docids.build(tokens), [3.0, 1, 4, 1, 5])
-    assert [parent.tolist() for parent in tree.parents] == [[0, 0, 0], [0, 1, 1, 2], [0, 1, 1, 2, 3]]
+    assert [parent.tolist() for parent in tree.parents] == [
+        [0, 0, 0],
+        [0, 1, 1, 2],
+        [0, 1, 1, 2, 3],
+    ]
     np.testing.assert_allclose(tree.relevance * 14, [1, 5, 3, 4, 1])
     np.testing.assert_allclose(tree.masses[1] * 14, [1, 12, 1])
     assert tree.counts[1].tolist() == [1, 3, 1] and tree.depth == 3
@@ -67,12 +81,17 @@ def test_a_full_table_becomes_the_full_tree():
 
 @pytest.mark.parametrize("scale", (1e-300, 1.0, 4e307))
 def test_relevance_of_any_scale_is_normalised(scale):
-    np.testing.assert_allclose(worlds.full(2, 2, np.array([1, 2, 3, 4]) * scale).relevance, [0.1, 0.2, 0.3, 0.4], rtol=1e-12)
+    np.testing.assert_allclose(
+        worlds.full(2, 2, np.array([1, 2, 3, 4]) * scale).relevance,
+        [0.1, 0.2, 0.3, 0.4],
+        rtol=1e-12,
+    )
 
 
 def test_kept_leaves_are_independent_with_their_probability():
     draws = drawn(worlds.Kept(0.3), 20)
-    # 80,000 coins: 4 standard errors of the mean; sizes have the binomial variance 4.2 within 4 of its own
+    # 80,000 coins: 4 standard errors of the mean; sizes have the binomial variance 4.2 within 4 of
+    # its own
     assert abs(draws.mean() - 0.3) < 4 * np.sqrt(0.21 / draws.size)
     assert abs(draws.sum(axis=1).var() / 4.2 - 1) < 4 * np.sqrt(2 / 2000)
     assert abs(draws.mean() - 0.31) > 4 * np.sqrt(0.21 / draws.size)  # negative control
@@ -103,10 +122,13 @@ def test_heterogeneous_leaves_keep_their_own_probability():
     keep = np.linspace(0, 1, 11)
     draws = drawn(worlds.Heterogeneous(keep), 11)
     assert (np.abs(draws.mean(axis=0) - keep) <= 4 * np.sqrt(keep * (1 - keep) / 2000)).all()
-    assert (np.abs(draws.mean(axis=0) - keep[::-1]) > 4 * np.sqrt(0.25 / 2000)).sum() == 10  # negative control
+    # negative control
+    assert (np.abs(draws.mean(axis=0) - keep[::-1]) > 4 * np.sqrt(0.25 / 2000)).sum() == 10
 
 
-@pytest.mark.parametrize("corpora", (worlds.Kept(0.3), worlds.FixedSize(5), worlds.BranchCorrelated(0.3, 0.1, 4)))
+@pytest.mark.parametrize(
+    "corpora", (worlds.Kept(0.3), worlds.FixedSize(5), worlds.BranchCorrelated(0.3, 0.1, 4))
+)
 def test_a_corpus_is_drawn_by_its_key_and_compiles_once(corpora):
     traces = []
 
@@ -122,18 +144,29 @@ def test_a_corpus_is_drawn_by_its_key_and_compiles_once(corpora):
 
 
 def test_sparse_thick_worlds_have_their_marginals():
-    world = worlds.SparseThick(branching=10, relevant=4, leaves=50, score=9.0, tail=tails.gamma(2.0, 2.0))
+    world = worlds.SparseThick(
+        branching=10, relevant=4, leaves=50, score=9.0, tail=tails.gamma(2.0, 2.0)
+    )
     assert world.kappa == 0.4 and world.snr == pytest.approx(7 / (2 * 50**0.5))
     marginal, holds = (np.asarray(array) for array in world.draw(KEY, 5000))
-    assert (holds.sum(axis=1) == 4).all() and np.abs(holds.mean(axis=0) - 0.4).max() < 4 * np.sqrt(0.24 / 5000)
+    assert (holds.sum(axis=1) == 4).all() and np.abs(holds.mean(axis=0) - 0.4).max() < 4 * np.sqrt(
+        0.24 / 5000
+    )
     with_one, without = marginal[holds], marginal[~holds]
-    assert abs(with_one.mean() - world.snr) < 4 / np.sqrt(20_000) and abs(without.mean()) < 4 / np.sqrt(30_000)
+    assert abs(with_one.mean() - world.snr) < 4 / np.sqrt(20_000) and abs(
+        without.mean()
+    ) < 4 / np.sqrt(30_000)
     assert abs(with_one.mean()) > 4 / np.sqrt(20_000)  # negative control
     # the relevant leaf takes the place of a tail leaf: 49 of 50 parts of the variance
-    assert abs(with_one.var() / 0.98 - 1) < 0.045 and abs(without.var() - 1) < 0.035  # 4 standard errors
+    # 4 standard errors
+    assert abs(with_one.var() / 0.98 - 1) < 0.045 and abs(without.var() - 1) < 0.035
     two = worlds.SparseThick(10, 4, 2, 9.0, tails.gamma(2.0, 2.0)).draw(KEY, 5000)
-    beside = np.asarray(two[0])[np.asarray(two[1])]  # one exponential leaf is left beside the relevant one
-    assert abs(beside.var() / 0.5 - 1) < 0.1 and abs(((beside - beside.mean()) ** 3).mean() / beside.std() ** 3 - 2) < 0.4
+    # one exponential leaf is left beside the relevant one
+    beside = np.asarray(two[0])[np.asarray(two[1])]
+    assert (
+        abs(beside.var() / 0.5 - 1) < 0.1
+        and abs(((beside - beside.mean()) ** 3).mean() / beside.std() ** 3 - 2) < 0.4
+    )
     one = worlds.SparseThick(4, 2, 1, 3.0, tails.gaussian(0.0, 1.0)).draw(KEY, 8)
     assert (np.asarray(one[0])[np.asarray(one[1])] == 3).all()
 
@@ -161,7 +194,10 @@ def test_sparse_thick_worlds_have_their_marginals():
         (lambda: worlds.Heterogeneous(np.array([0.5])).draw(KEY, 2), "expected 1 leaves"),
         (lambda: worlds.SparseThick(4, 5, 1, 1.0, tails.gaussian(0, 1)), "5 relevant, 4 branches"),
         (lambda: worlds.from_docids(docids.build([[1], [2]]), [1.0]), r"shape \[2\]"),
-        (lambda: worlds.from_docids(docids.Docids(np.array([[1], [2], [1]]), 3)), "two on one; append a tie-break"),
+        (
+            lambda: worlds.from_docids(docids.Docids(np.array([[1], [2], [1]]), 3)),
+            "two on one; append a tie-break",
+        ),
     ),
 )
 def test_parameters_out_of_range_are_refused_in_one_line(call, says):

@@ -33,7 +33,9 @@ def climb(judge, steps, **options):
     log = logs.Log(None, quiet=True)
     loss = lambda params, batch, key: (-params["w"], {})
     settings = dict(steps=steps, key=jax.random.key(0), log=log, judge=judge) | options
-    return float(loop.train(loss, {"w": jnp.zeros(())}, Steps(), optax.sgd(1.0), **settings)["w"]), log
+    return float(
+        loop.train(loss, {"w": jnp.zeros(())}, Steps(), optax.sgd(1.0), **settings)["w"]
+    ), log
 
 
 def peak_at(place):
@@ -83,11 +85,20 @@ def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
 
 
 def test_a_score_that_is_not_a_number_is_never_the_best():
-    assert climb(best.Judge(lambda params: float("nan") if params["w"] > 2 else 0.0, every=2, patience=0), steps=6)[0] == 2
+    assert (
+        climb(
+            best.Judge(
+                lambda params: float("nan") if params["w"] > 2 else 0.0, every=2, patience=0
+            ),
+            steps=6,
+        )[0]
+        == 2
+    )
 
 
 def test_of_equal_scores_the_first_is_kept_though_float32_cannot_hold_them():
-    first = best.better(best.nothing({"w": jnp.zeros(())}), {"w": jnp.ones(())}, 0.7, 40)  # 0.7 > float32(0.7)
+    # 0.7 > float32(0.7)
+    first = best.better(best.nothing({"w": jnp.zeros(())}), {"w": jnp.ones(())}, 0.7, 40)
     again = best.better(first, {"w": jnp.zeros(())}, 0.7, 80)
     assert int(again.step) == 40 and float(again.params["w"]) == 1
     assert int(best.better(first, {"w": jnp.zeros(())}, 0.71, 80).step) == 80

@@ -13,7 +13,10 @@ from zoo.train import checkpoint
 def state():
     random = np.random.default_rng(0)
     return {
-        "params": {"layer_0": {"kernel": random.normal(size=(3, 4)).astype(np.float32)}, "1": {"a/b": np.arange(3)}},
+        "params": {
+            "layer_0": {"kernel": random.normal(size=(3, 4)).astype(np.float32)},
+            "1": {"a/b": np.arange(3)},
+        },
         "half": random.normal(size=(5,)).astype(ml_dtypes.bfloat16),
         "count": np.asarray(7),
         "wide": np.array([2**40, -1]),
@@ -37,7 +40,11 @@ def test_a_state_comes_back_in_every_bit_and_kind(tmp_path):
         if isinstance(leaf, str):
             assert got[name] == leaf
         else:
-            assert isinstance(got[name], np.ndarray) and got[name].dtype == leaf.dtype and got[name].shape == leaf.shape, name
+            assert (
+                isinstance(got[name], np.ndarray)
+                and got[name].dtype == leaf.dtype
+                and got[name].shape == leaf.shape
+            ), name
             assert got[name].tobytes() == leaf.tobytes(), name
 
 
@@ -55,7 +62,9 @@ def saved(tmp_path):
 
 
 def test_every_file_is_watched(saved):
-    files = [path for path in saved.rglob("*") if path.is_file() and path.name != checkpoint.MANIFEST]
+    files = [
+        path for path in saved.rglob("*") if path.is_file() and path.name != checkpoint.MANIFEST
+    ]
     assert len(files) > 3
     for path in files:
         whole = path.read_bytes()

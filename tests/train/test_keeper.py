@@ -17,7 +17,8 @@ def test_the_last_checkpoints_are_kept_and_come_back(tmp_path):
         assert keeper.restore(progress(0)) is None
         for step in (1, 2, 3):
             keeper.save(step, progress(step), {"next_index": step})
-        keeper.save(3, progress(3), {"next_index": 3})  # again, as an interrupt right after a save does
+        # again, as an interrupt right after a save does
+        keeper.save(3, progress(3), {"next_index": 3})
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["2", "3"]
     with keepers.Keeper(tmp_path, "run") as keeper:
         found, position = keeper.restore(progress(0))
@@ -42,23 +43,39 @@ def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
         for step in (1, 2):
             keeper.save(step, progress(step), {"next_index": step})
     with keepers.Keeper(tmp_path, "another") as keeper:
-        with pytest.raises(DataError, match="another configuration or of other data, stopped at step 2"):
+        with pytest.raises(
+            DataError, match="another configuration or of other data, stopped at step 2"
+        ):
             keeper.restore(progress(0))
-    largest = max((path for path in (tmp_path / "2").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    largest = max(
+        (path for path in (tmp_path / "2").rglob("*") if path.is_file()),
+        key=lambda path: path.stat().st_size,
+    )
     largest.write_bytes(largest.read_bytes()[:100])
     with keepers.Keeper(tmp_path, "run") as keeper:
-        with pytest.raises(DataError, match=r"2: a damaged checkpoint .*remove it to go on from step 1"):
+        with pytest.raises(
+            DataError, match=r"2: a damaged checkpoint .*remove it to go on from step 1"
+        ):
             keeper.restore(progress(0))
 
 
 def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
     with keepers.Keeper(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
-    files = [path for path in (tmp_path / "1").rglob("*") if path.is_file() and path.name != keepers.DIGESTS]
+    files = [
+        path
+        for path in (tmp_path / "1").rglob("*")
+        if path.is_file() and path.name != keepers.DIGESTS
+    ]
     assert len(files) > 5
 
     def refused(why):
-        with keepers.Keeper(tmp_path, "run") as keeper, pytest.raises(DataError, match=rf"1: a damaged checkpoint \({why}\); remove it to start again"):
+        with (
+            keepers.Keeper(tmp_path, "run") as keeper,
+            pytest.raises(
+                DataError, match=rf"1: a damaged checkpoint \({why}\); remove it to start again"
+            ),
+        ):
             keeper.restore(progress(0))
 
     for path in files:
@@ -87,7 +104,11 @@ def test_another_key_and_other_identifiers_are_refused(tmp_path):
     names = {"docids": jnp.arange(6).reshape(3, 2)}
     with keepers.Keeper(tmp_path, "run", jax.random.key(1), names) as keeper:
         keeper.save(1, progress(1), {})
-    for key, attached, what in ((2, names, "another key"), (1, {"docids": names["docids"] + 1}, "other identifiers"), (1, None, "other identifiers")):
+    for key, attached, what in (
+        (2, names, "another key"),
+        (1, {"docids": names["docids"] + 1}, "other identifiers"),
+        (1, None, "other identifiers"),
+    ):
         with keepers.Keeper(tmp_path, "run", jax.random.key(key), attached) as keeper:
             with pytest.raises(DataError, match=f"holds training of {what}, stopped at step 1"):
                 keeper.restore(progress(0))
@@ -96,7 +117,12 @@ def test_another_key_and_other_identifiers_are_refused(tmp_path):
 
 
 def test_arrays_come_back_onto_another_mesh(tmp_path):
-    place = lambda mesh, *axes: jax.sharding.NamedSharding(jax.make_mesh((8 // 2**mesh, 2**mesh), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2), jax.sharding.PartitionSpec(*axes))
+    place = lambda mesh, *axes: jax.sharding.NamedSharding(
+        jax.make_mesh(
+            (8 // 2**mesh, 2**mesh), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2
+        ),
+        jax.sharding.PartitionSpec(*axes),
+    )
     drawn = jax.random.normal(jax.random.key(0), (16, 8))
     with keepers.Keeper(tmp_path, "run") as keeper:
         keeper.save(1, {"w": jax.device_put(drawn, place(1, "data", "model"))}, {})
@@ -113,7 +139,10 @@ def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
     def full(*args, **options):
         raise ValueError("UNKNOWN: Error writing file: [OS error 28: No space left on device]")
 
-    with pytest.raises(DataError, match=r"no space left to write to \(\d+ MB are free\); step 1 is kept; free some space and repeat"):
+    with pytest.raises(
+        DataError,
+        match=r"no space left to write to \(\d+ MB are free\); step 1 is kept; free some space and repeat",
+    ):
         with keepers.Keeper(tmp_path, "run") as keeper:
             monkeypatch.setattr(keeper._manager, "save", full)
             keeper.save(2, progress(2), {})

@@ -23,9 +23,13 @@ def test_what_is_evaluated_is_said_and_filed(capsys):
         log = logs.Log(quiet=quiet)
         log.phase("identifiers")
         log.evaluated(1500, usage_1=0.98765, relative_error=0.25)
-        assert log.history == [{"phase": "identifiers", "step": 1500, "usage_1": 0.98765, "relative_error": 0.25}]
+        assert log.history == [
+            {"phase": "identifiers", "step": 1500, "usage_1": 0.98765, "relative_error": 0.25}
+        ]
         said = capsys.readouterr().err.splitlines()
-        assert said == ([] if quiet else ["- identifiers", "  step 1,500: usage 1 0.9877, relative error 0.25"])
+        assert said == (
+            [] if quiet else ["- identifiers", "  step 1,500: usage 1 0.9877, relative error 0.25"]
+        )
 
 
 def test_a_log_without_a_folder_is_kept_in_memory_only(tmp_path, monkeypatch):

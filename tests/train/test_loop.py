@@ -28,7 +28,11 @@ def quiet(folder=None):
 
 
 def equal(first, second):
-    return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()), first, second)))
+    return all(
+        jax.tree.leaves(
+            jax.tree.map(lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()), first, second)
+        )
+    )
 
 
 class Given:
@@ -58,7 +62,9 @@ def descend(batches, **options):
 
 
 def test_steps_of_descent_are_those_worked_by_hand():
-    batches = Given({"x": np.array([2.0, 4.0], np.float32)}, {"x": np.array([8.0, 8.0], np.float32)})
+    batches = Given(
+        {"x": np.array([2.0, 4.0], np.float32)}, {"x": np.array([8.0, 8.0], np.float32)}
+    )
     # w <- w - .25 * 2 (w - mean): 0 -> 1.5 -> 4.75 -> 3.875
     assert descend(batches)["w"] == 3.875
 
@@ -71,7 +77,15 @@ def test_a_step_traces_once_for_each_shape_of_batch():
         return mean_error(params, batch, key)
 
     batches = Given({"x": np.zeros(2, np.float32)}, {"x": np.zeros(4, np.float32)})
-    loop.train(loss, {"w": jnp.ones(())}, batches, optax.adam(1e-3), steps=9, key=jax.random.key(0), log=quiet())
+    loop.train(
+        loss,
+        {"w": jnp.ones(())},
+        batches,
+        optax.adam(1e-3),
+        steps=9,
+        key=jax.random.key(0),
+        log=quiet(),
+    )
     assert shapes == [(2,), (4,)]
 
 
@@ -83,7 +97,15 @@ def test_the_same_key_gives_the_same_parameters_and_every_step_another_draw():
         return params["w"] ** 2, {"draw": jax.random.uniform(key)}
 
     log = quiet()
-    loop.train(loss, {"w": jnp.ones(())}, Given({"x": np.zeros(1)}), optax.sgd(0.1), steps=20, key=jax.random.key(3), log=log)
+    loop.train(
+        loss,
+        {"w": jnp.ones(())},
+        Given({"x": np.zeros(1)}),
+        optax.sgd(0.1),
+        steps=20,
+        key=jax.random.key(3),
+        log=log,
+    )
     draws = {row["draw"] for row in log.history}
     assert len(log.history) == len(draws) == 20
 
@@ -99,7 +121,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
 
     where = dict(folder=tmp_path / "training", identity="run")
     with contextlib.closing(quiet(tmp_path)) as log:
-        with pytest.raises(loop.Interrupted, match=r"step 17 of 40; all 17 steps are kept in .*training; the same command"):
+        with pytest.raises(
+            loop.Interrupted,
+            match=r"step 17 of 40; all 17 steps are kept in .*training; the same command",
+        ):
             run.train(log, evaluate=interrupt, evaluate_every=17, **where)
     with contextlib.closing(quiet(tmp_path)) as log:
         got = run.train(log, mesh=jax.make_mesh((8,), ("data",)) if mesh_after else None, **where)
@@ -111,15 +136,21 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
         assert losses(log) == losses(whole)
 
 
-def test_a_run_of_two_trainings_is_interrupted_in_either_and_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+def test_a_run_of_two_trainings_is_interrupted_in_either_and_goes_on_to_the_same_bits(
+    tmp_path, monkeypatch
+):
     def both(folder, stop_in=None):
         with contextlib.closing(logs.Log(folder, quiet=True, identity="run")) as log:
             for phase, steps in (("make, first", 5), ("train", 7)):
                 log.phase(phase)
                 stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
                 options = dict(evaluate=stop, evaluate_every=3) if phase == stop_in else {}
-                found = run.train(log, steps=steps, folder=log.checkpoints, identity=log.identity, **options)
-            return found, [(row["phase"], row["step"], row["loss"]) for row in log.history if "loss" in row]
+                found = run.train(
+                    log, steps=steps, folder=log.checkpoints, identity=log.identity, **options
+                )
+            return found, [
+                (row["phase"], row["step"], row["loss"]) for row in log.history if "loss" in row
+            ]
 
     expected, losses = both(tmp_path / "whole")
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
@@ -150,14 +181,17 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     with contextlib.closing(quiet(tmp_path)) as log:
         got = run.train(log, folder=tmp_path / "training", identity="run")
     assert equal(got, expected)
-    assert [row["step"] for row in log.history] == list(range(1, run.STEPS + 1))  # none lost, none twice
+    # none lost, none twice
+    assert [row["step"] for row in log.history] == list(range(1, run.STEPS + 1))
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     stop = lambda params: signal.raise_signal(signal.SIGTERM) or {}
     with pytest.raises(loop.Interrupted):
         run.train(quiet(), folder=tmp_path, identity="run", evaluate=stop, evaluate_every=2)
-    with pytest.raises(DataError, match="another configuration or of other data, stopped at step 2"):
+    with pytest.raises(
+        DataError, match="another configuration or of other data, stopped at step 2"
+    ):
         run.train(quiet(), folder=tmp_path, identity="another")
 
 
@@ -181,17 +215,22 @@ class Numbered(Given):
 def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_what_reproduces_it(tmp_path):
     good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.nan], np.float32)}
     batches = Numbered(*[good] * 6, bad, *[good] * 5000)
-    with pytest.raises(FloatingPointError, match=r"not finite at step 7 \(batch number 6, examples 6, 7, .* 13, ..., SHA-256 [0-9a-f]{16}\)") as raised:
+    with pytest.raises(
+        FloatingPointError,
+        match=r"not finite at step 7 \(batch number 6, examples 6, 7, .* 13, ..., SHA-256 [0-9a-f]{16}\)",
+    ) as raised:
         descend(batches, steps=4000, folder=tmp_path / "training")
     assert batches.number < 100  # it was seen long before the end
     assert saved_step(tmp_path / "training") == 0
     assert str(tmp_path / "failed-at-7") in str(raised.value)
     state = checkpoint.load_state(tmp_path / "failed-at-7")
-    assert state["params"]["w"] == 1 - 0.5**6  # w <- (1 + w) / 2, six times: before the step, not after it
+    # w <- (1 + w) / 2, six times: before the step, not after it
+    assert state["params"]["w"] == 1 - 0.5**6
     value, norm = health.reproduce(mean_error, tmp_path / "failed-at-7")
     assert np.isnan(value) and np.isnan(norm)
     with pytest.raises(FloatingPointError, match=r"at step 7 \(batch number 6\); lower"):
-        descend(Given(*batches.batches), steps=20)  # of batches that cannot be asked for again, the number alone
+        # of batches that cannot be asked for again, the number alone
+        descend(Given(*batches.batches), steps=20)
 
 
 def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_allows():
@@ -199,17 +238,37 @@ def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_a
     log = logs.Log(quiet=True, plan=plan.Plan(skip=2))
     assert descend(Given(good, bad, good, bad, good), steps=5, log=log)["w"] == 1 - 0.5**3
     assert [row["skipped"] for row in log.history] == [0, 1, 1, 2, 2]
-    with pytest.raises(FloatingPointError, match=r"at step 6 \(batch number 5; 2 such steps were left out before\)"):
-        descend(Given(good, bad, good, bad, good, bad), steps=6, log=logs.Log(quiet=True, plan=plan.Plan(skip=2)))
+    with pytest.raises(
+        FloatingPointError, match=r"at step 6 \(batch number 5; 2 such steps were left out before\)"
+    ):
+        descend(
+            Given(good, bad, good, bad, good, bad),
+            steps=6,
+            log=logs.Log(quiet=True, plan=plan.Plan(skip=2)),
+        )
 
 
 def test_a_device_without_memory_is_said_in_one_line():
     def loss(params, batch, key):
         column = jax.random.normal(key, (1 << 22,))
-        return params["w"] * jnp.sort(jnp.broadcast_to(column[:, None], (1 << 22, 1 << 22)), axis=0).mean(), {}  # 70 TB
+        # 70 TB
+        return params["w"] * jnp.sort(
+            jnp.broadcast_to(column[:, None], (1 << 22, 1 << 22)), axis=0
+        ).mean(), {}
 
-    with pytest.raises(DataError, match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or more, --remat") as raised:
-        loop.train(loss, {"w": jnp.ones(())}, Given({"x": np.ones(2)}), optax.sgd(0.1), steps=1, key=jax.random.key(0), log=quiet())
+    with pytest.raises(
+        DataError,
+        match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or more, --remat",
+    ) as raised:
+        loop.train(
+            loss,
+            {"w": jnp.ones(())},
+            Given({"x": np.ones(2)}),
+            optax.sgd(0.1),
+            steps=1,
+            key=jax.random.key(0),
+            log=quiet(),
+        )
     assert "\n" not in str(raised.value)
 
 
@@ -227,17 +286,31 @@ def test_rates_are_logged_with_the_operations_of_a_step(monkeypatch):
     log = quiet()
     loss = lambda params, batch, key: (jnp.mean(batch["x"] @ params["w"]), {})
     batches = Given({"x": np.ones((64, 512), np.float32), "source": np.array([[1, 2, 0]] * 64)})
-    loop.train(loss, {"w": jnp.ones((512, 256))}, batches, optax.sgd(0.1), steps=3, key=jax.random.key(0), log=log)
+    loop.train(
+        loss,
+        {"w": jnp.ones((512, 256))},
+        batches,
+        optax.sgd(0.1),
+        steps=3,
+        key=jax.random.key(0),
+        log=log,
+    )
     row = log.history[-1]
     per_example = row["flops_per_second"] / row["examples_per_second"]
-    assert per_example == pytest.approx(2 * 2 * 512 * 256)  # a product forward, and one for the gradient
-    assert row["tokens_per_second"] == pytest.approx(2 * row["examples_per_second"])  # 0 is no token
+    # a product forward, and one for the gradient
+    assert per_example == pytest.approx(2 * 2 * 512 * 256)
+    # 0 is no token
+    assert row["tokens_per_second"] == pytest.approx(2 * row["examples_per_second"])
     assert row["peak_share"] == pytest.approx(row["flops_per_second"] / 8e15)
     assert 0 <= row["data_wait"] <= 1
 
 
 def test_a_trace_is_written(tmp_path):
-    descend(Given({"x": np.ones(2, np.float32)}), steps=8, log=logs.Log(quiet=True, plan=plan.Plan(profile=str(tmp_path))))
+    descend(
+        Given({"x": np.ones(2, np.float32)}),
+        steps=8,
+        log=logs.Log(quiet=True, plan=plan.Plan(profile=str(tmp_path))),
+    )
     assert list(tmp_path.rglob("*.xplane.pb"))
 
 
@@ -245,7 +318,13 @@ def test_a_gradient_that_is_not_finite_stops_too():
     loss = lambda params, batch, key: (jnp.sqrt(params["w"]) * batch["x"].sum(), {})
     with pytest.raises(FloatingPointError, match="not finite at step 1 "):
         loop.train(
-            loss, {"w": jnp.zeros(())}, Given({"x": np.ones(1)}), optax.sgd(0.1), steps=2, key=jax.random.key(0), log=quiet()
+            loss,
+            {"w": jnp.zeros(())},
+            Given({"x": np.ones(1)}),
+            optax.sgd(0.1),
+            steps=2,
+            key=jax.random.key(0),
+            log=quiet(),
         )
 
 
@@ -260,7 +339,9 @@ def test_training_ends_when_its_seconds_are_over():
 def test_evaluation_is_logged_at_its_steps():
     log = quiet()
     evaluate = lambda params: {"w": params["w"]}
-    descend(Given({"x": np.ones(2, np.float32)}), steps=7, evaluate=evaluate, evaluate_every=3, log=log)
+    descend(
+        Given({"x": np.ones(2, np.float32)}), steps=7, evaluate=evaluate, evaluate_every=3, log=log
+    )
     rows = [(row["step"], row["w"]) for row in log.history if "w" in row]
     assert rows == [(3, 1 - 0.5**3), (6, 1 - 0.5**6), (7, 1 - 0.5**7)]
 
@@ -268,9 +349,16 @@ def test_evaluation_is_logged_at_its_steps():
 def test_parameters_are_amended_at_their_steps_before_they_are_evaluated_but_not_after_the_last():
     log = quiet()
     amend = lambda params, done: {"w": params["w"] + 10 * done}
-    options = dict(amend=amend, amend_every=2, evaluate=lambda params: {"w": params["w"]}, evaluate_every=1, log=log)
+    options = dict(
+        amend=amend,
+        amend_every=2,
+        evaluate=lambda params: {"w": params["w"]},
+        evaluate_every=1,
+        log=log,
+    )
     assert descend(Given({"x": np.ones(2, np.float32)}), steps=4, **options)["w"] == 5.9375
-    # w <- (1 + w) / 2: .5; .75 + 20; 10.875; 5.9375, and amended after steps 2 alone, as 4 is the last
+    # w <- (1 + w) / 2: .5; .75 + 20; 10.875; 5.9375, and amended after steps 2 alone, as 4 is the
+    # last
     assert [row["w"] for row in log.history if "w" in row] == [0.5, 20.75, 10.875, 5.9375]
 
 
@@ -285,5 +373,9 @@ def test_an_interrupted_run_with_amendments_goes_on_to_the_same_bits(tmp_path):
         stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
         with pytest.raises(loop.Interrupted):
             options = dict(evaluate=stop, evaluate_every=stop_after)
-            run.train(quiet(), folder=tmp_path, identity="run", amend=amend, amend_every=4, **options)
-    assert equal(expected, run.train(quiet(), folder=tmp_path, identity="run", amend=amend, amend_every=4))
+            run.train(
+                quiet(), folder=tmp_path, identity="run", amend=amend, amend_every=4, **options
+            )
+    assert equal(
+        expected, run.train(quiet(), folder=tmp_path, identity="run", amend=amend, amend_every=4)
+    )

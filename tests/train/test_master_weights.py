@@ -12,10 +12,23 @@ from zoo.recipes import seq2seq
 from zoo.train import optimizers, step
 
 SHAPE = transformer.Shape(
-    source_vocab=20, target_vocab=9, target_length=3, width=16, heads=2, head_width=8, encoder_hidden=32, decoder_hidden=32, encoder_layers=1,
-    decoder_layers=1, dropout=0.0, dtype="bfloat16",
-)  # fmt: skip
-BATCH = {"source": np.arange(1, 13, dtype=np.int32).reshape(4, 3), "target": np.arange(12, dtype=np.int32).reshape(4, 3) % 8 + 1}
+    source_vocab=20,
+    target_vocab=9,
+    target_length=3,
+    width=16,
+    heads=2,
+    head_width=8,
+    encoder_hidden=32,
+    decoder_hidden=32,
+    encoder_layers=1,
+    decoder_layers=1,
+    dropout=0.0,
+    dtype="bfloat16",
+)
+BATCH = {
+    "source": np.arange(1, 13, dtype=np.int32).reshape(4, 3),
+    "target": np.arange(12, dtype=np.int32).reshape(4, 3) % 8 + 1,
+}
 
 
 def started():
@@ -25,7 +38,9 @@ def started():
 
 def trained(shape, rate, steps):
     loss = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)
-    optimizer = optimizers.adamw(optimizers.schedule(rate, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0)
+    optimizer = optimizers.adamw(
+        optimizers.schedule(rate, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0
+    )
     progress = step.begin(started(), optimizer)
     advance = step.step_function(loss, optimizer, jax.random.key(1))
     losses = []
@@ -37,13 +52,25 @@ def trained(shape, rate, steps):
 
 def test_parameters_and_the_optimiser_stay_in_float32_while_products_are_in_bfloat16():
     progress, losses = trained(SHAPE, 1e-2, 30)
-    floats = [leaf.dtype for leaf in jax.tree.leaves((progress.params, progress.optimizer)) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    floats = [
+        leaf.dtype
+        for leaf in jax.tree.leaves((progress.params, progress.optimizer))
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
     assert set(floats) == {jnp.dtype("float32")}
     _, exact = trained(dataclasses.replace(SHAPE, dtype="float32"), 1e-2, 30)
     assert losses[-1] < losses[0] / 4
     np.testing.assert_allclose(losses, exact, rtol=0.1, atol=0.1)
     assert losses != exact  # control: it does compute in another precision
-    text = jax.jit(lambda params: seq2seq.likelihood(SHAPE, smoothing=0.0, word_dropout=0.0)(params, BATCH, jax.random.key(0))[0]).lower(started()).as_text()
+    text = (
+        jax.jit(
+            lambda params: seq2seq.likelihood(SHAPE, smoothing=0.0, word_dropout=0.0)(
+                params, BATCH, jax.random.key(0)
+            )[0]
+        )
+        .lower(started())
+        .as_text()
+    )
     assert "bf16" in text and "stablehlo.dot_general" in text
 
 

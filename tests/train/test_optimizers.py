@@ -23,7 +23,9 @@ def test_a_schedule_rises_for_the_warm_up_while_it_follows_its_decay(decay):
 
 @pytest.mark.parametrize("decay", ["linear", "cosine"])
 def test_a_decay_ends_at_zero_when_time_is_over_before_the_steps(decay):
-    assert float(optimizers.schedule(1.0, warmup=2, decay=decay)(jnp.asarray(17), jnp.asarray(1.0))) == pytest.approx(0, abs=1e-7)
+    assert float(
+        optimizers.schedule(1.0, warmup=2, decay=decay)(jnp.asarray(17), jnp.asarray(1.0))
+    ) == pytest.approx(0, abs=1e-7)
 
 
 @pytest.mark.parametrize("decay", optimizers.DECAYS)
@@ -40,19 +42,25 @@ def test_an_unknown_decay_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "peak"), [("adamw", 0.1), ("adafactor", 0.1), ("adagrad", 1.0)]  # the steps of Adagrad shrink on their own
+    # the steps of Adagrad shrink on their own
+    ("name", "peak"),
+    [("adamw", 0.1), ("adafactor", 0.1), ("adagrad", 1.0)],
 )
 def test_an_optimizer_finds_the_least_squares_solution(name, peak):
     random = np.random.default_rng(0)
     inputs = jnp.asarray(random.normal(size=(64, 8)), jnp.float32)
     wanted = jnp.asarray(random.normal(size=(8, 3)), jnp.float32)
-    optimizer = optimizers.of(name, optimizers.schedule(peak, warmup=10, decay="linear"), weight_decay=0.0, clip=1.0)
+    optimizer = optimizers.of(
+        name, optimizers.schedule(peak, warmup=10, decay="linear"), weight_decay=0.0, clip=1.0
+    )
     params = {"w": jnp.zeros((8, 3))}
     loss = lambda params: jnp.mean((inputs @ params["w"] - inputs @ wanted) ** 2)
 
     @jax.jit
     def step(params, state, number):
-        updates, state = optimizer.update(jax.grad(loss)(params), state, params, step=number, fraction=number / 400)
+        updates, state = optimizer.update(
+            jax.grad(loss)(params), state, params, step=number, fraction=number / 400
+        )
         return optax.apply_updates(params, updates), state
 
     state = optimizer.init(params)
@@ -62,9 +70,13 @@ def test_an_optimizer_finds_the_least_squares_solution(name, peak):
 
 
 def test_matrices_decay_and_vectors_do_not():
-    optimizer = optimizers.adamw(optimizers.schedule(0.1, warmup=0, decay="constant"), weight_decay=0.5, clip=1.0)
+    optimizer = optimizers.adamw(
+        optimizers.schedule(0.1, warmup=0, decay="constant"), weight_decay=0.5, clip=1.0
+    )
     params = {"matrix": jnp.ones((2, 2)), "vector": jnp.ones(2)}
-    updates, _ = optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params, step=0, fraction=0.0)
+    updates, _ = optimizer.update(
+        jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params, step=0, fraction=0.0
+    )
     np.testing.assert_allclose(updates["matrix"], -0.05)
     np.testing.assert_allclose(updates["vector"], 0.0)
 
@@ -75,7 +87,10 @@ def test_gradients_are_clipped_to_their_global_norm():
     small = {"a": jnp.full((2, 2), 3.0), "b": jnp.full(3, -4.0)}
     small = jax.tree.map(lambda leaf: leaf / optax.tree.norm(small), small)  # of norm 1
     large = jax.tree.map(lambda leaf: leaf * 100, small)
-    states = [optimizer.update(gradient, optimizer.init(params), params, step=0, fraction=0.0)[1] for gradient in (small, large)]
+    states = [
+        optimizer.update(gradient, optimizer.init(params), params, step=0, fraction=0.0)[1]
+        for gradient in (small, large)
+    ]
     for first, second in zip(*map(jax.tree.leaves, states)):
         np.testing.assert_allclose(first, second, rtol=1e-5)
 
@@ -85,6 +100,8 @@ def test_adagrad_divides_by_the_root_of_the_sum_of_squares():
     params = {"w": jnp.zeros(())}
     state, total = optimizer.init(params), 0.1
     for gradient in (0.5, -0.2, 0.9):
-        updates, state = optimizer.update({"w": jnp.asarray(gradient)}, state, params, step=0, fraction=0.0)
+        updates, state = optimizer.update(
+            {"w": jnp.asarray(gradient)}, state, params, step=0, fraction=0.0
+        )
         total += gradient**2
         np.testing.assert_allclose(updates["w"], -0.1 * gradient / np.sqrt(total), rtol=1e-5)

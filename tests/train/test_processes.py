@@ -26,13 +26,27 @@ def started(folder, steps):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    settings = {"PYTHONPATH": str(HERE.parents[1]), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    settings = {
+        "PYTHONPATH": str(HERE.parents[1]),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
     command = [sys.executable, str(HERE / "paired_run.py"), str(folder)]
-    return [subprocess.Popen([*command, f"localhost:{port},{number},2", str(steps)], env=os.environ | settings, text=True, stderr=subprocess.PIPE) for number in range(2)]
+    return [
+        subprocess.Popen(
+            [*command, f"localhost:{port},{number},2", str(steps)],
+            env=os.environ | settings,
+            text=True,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(2)
+    ]
 
 
 def saved_step(folder):
-    return max((int(path.name) for path in folder.glob("training/*") if path.name.isdigit()), default=0)
+    return max(
+        (int(path.name) for path in folder.glob("training/*") if path.name.isdigit()), default=0
+    )
 
 
 @pytest.mark.slow  # starts four processes that start JAX
@@ -41,7 +55,9 @@ def test_two_processes_equal_one_and_go_on_after_one_was_killed(tmp_path):
     pair = started(tmp_path, run.STEPS)
     while saved_step(tmp_path) < 10 and all(process.poll() is None for process in pair):
         time.sleep(0.01)
-    assert saved_step(tmp_path) >= 10 and pair[1].poll() is None, [process.communicate() for process in pair if process.poll() is not None]
+    assert saved_step(tmp_path) >= 10 and pair[1].poll() is None, [
+        process.communicate() for process in pair if process.poll() is not None
+    ]
     pair[1].kill()
     pair[0].kill()  # it waits for the other until its heartbeat is missed
     for process in pair:
@@ -59,7 +75,9 @@ def test_two_processes_equal_one_and_go_on_after_one_was_killed(tmp_path):
     assert [row["step"] for row in rows] == list(range(1, run.STEPS + 1))  # none lost, none twice
 
 
-@pytest.mark.parametrize("text", ["localhost,0,2", "localhost:1,2,2", "localhost:1,0", "here", "localhost:1,a,2"])
+@pytest.mark.parametrize(
+    "text", ["localhost,0,2", "localhost:1,2,2", "localhost:1,0", "here", "localhost:1,a,2"]
+)
 def test_processes_that_cannot_be_meant_are_refused(text):
     with pytest.raises(DataError, match="expected auto, or ADDRESS:PORT,NUMBER,COUNT"):
         processes.start(text)
@@ -67,4 +85,8 @@ def test_processes_that_cannot_be_meant_are_refused(text):
 
 def test_one_process_decides_alone():
     wish = processes.Decision(3.0, True, False)
-    assert processes.agree(7, wish, processes.Decision(1.0, False, False)) == wish and processes.first() and processes.same(0.1) == 0.1
+    assert (
+        processes.agree(7, wish, processes.Decision(1.0, False, False)) == wish
+        and processes.first()
+        and processes.same(0.1) == 0.1
+    )

@@ -10,16 +10,25 @@ import optax
 import pytest
 
 from zoo.nets import transformer
-from zoo.records import DataError
 from zoo.recipes import seq2seq
+from zoo.records import DataError
 from zoo.train import log as logs
 from zoo.train import loop, optimizers, plan, sharding
 from zoo.train import step as steps
 
 SHAPE = transformer.Shape(
-    source_vocab=19, target_vocab=10, target_length=2, width=16, heads=2, head_width=8, encoder_hidden=32, decoder_hidden=16, encoder_layers=1,
-    decoder_layers=1, dropout=0.1,
-)  # fmt: skip
+    source_vocab=19,
+    target_vocab=10,
+    target_length=2,
+    width=16,
+    heads=2,
+    head_width=8,
+    encoder_hidden=32,
+    decoder_hidden=16,
+    encoder_layers=1,
+    decoder_layers=1,
+    dropout=0.1,
+)
 MESHES = ("data=8", "fsdp=8", "data=2,fsdp=2,model=2")
 
 
@@ -32,7 +41,10 @@ class Stream:
     def __next__(self):
         draw = np.random.default_rng(self.number)
         self.number += 1
-        return {"source": draw.integers(1, 19, (16, 5)).astype(np.int32), "target": draw.integers(1, 10, (16, 2)).astype(np.int32)}
+        return {
+            "source": draw.integers(1, 19, (16, 5)).astype(np.int32),
+            "target": draw.integers(1, 10, (16, 2)).astype(np.int32),
+        }
 
     def position(self):
         return {"number": self.number}
@@ -44,7 +56,9 @@ class Stream:
 @functools.cache
 def drawn():
     blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 2), jnp.int32)
-    return jax.tree.map(np.asarray, jax.jit(transformer.EncoderDecoder(SHAPE).init)(jax.random.key(0), *blank))
+    return jax.tree.map(
+        np.asarray, jax.jit(transformer.EncoderDecoder(SHAPE).init)(jax.random.key(0), *blank)
+    )
 
 
 def params():
@@ -57,7 +71,15 @@ def trained(planned, make=optimizers.adamw, steps=3):
     rate = optimizers.schedule(1e-2, warmup=0, decay="constant")
     options = {"weight_decay": 0.1} if make is optimizers.adamw else {}
     loss = seq2seq.likelihood(SHAPE, smoothing=0.1, word_dropout=0.2)
-    found = loop.train(loss, params(), Stream(), make(rate, clip=1.0, **options), steps=steps, key=jax.random.key(1), log=log)
+    found = loop.train(
+        loss,
+        params(),
+        Stream(),
+        make(rate, clip=1.0, **options),
+        steps=steps,
+        key=jax.random.key(1),
+        log=log,
+    )
     return found, [row["loss"] for row in log.history]
 
 
@@ -80,27 +102,40 @@ def test_a_mesh_finds_what_one_device_finds(mesh, alone):
 
 def test_a_mesh_splits_parameters_and_moments_alike():
     mesh = sharding.mesh_of("data=2,fsdp=2,model=2")
-    optimizer = optimizers.adamw(optimizers.schedule(1.0, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0)
+    optimizer = optimizers.adamw(
+        optimizers.schedule(1.0, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0
+    )
     progress = steps.begin(params(), optimizer, plan=plan.Plan(average=0.9))
     placed = sharding.Placement(progress.params, progress, mesh).put(progress)
     moments = next(state for state in placed.optimizer if isinstance(state, optax.ScaleByAdamState))
     places = lambda tree: jax.tree.map(lambda leaf: leaf.sharding, tree)
-    assert places(placed.params) == places(moments.mu) == places(moments.nu) == places(placed.average)
+    assert (
+        places(placed.params) == places(moments.mu) == places(moments.nu) == places(placed.average)
+    )
     layer = placed.params["params"]["encoder_0"]
-    assert layer["attention"]["query"]["kernel"].addressable_shards[0].data.shape == (8, 1, 8)  # of [16, 2, 8]
+    # of [16, 2, 8]
+    assert layer["attention"]["query"]["kernel"].addressable_shards[0].data.shape == (8, 1, 8)
     assert layer["mlp"]["out"]["kernel"].addressable_shards[0].data.shape == (16, 8)  # of [32, 16]
-    assert layer["mlp_norm"]["scale"].sharding.is_fully_replicated and placed.step.sharding.is_fully_replicated
+    assert (
+        layer["mlp_norm"]["scale"].sharding.is_fully_replicated
+        and placed.step.sharding.is_fully_replicated
+    )
     split = sum(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(placed.params))
-    assert split == 2 + 7 + 11 + 1  # embeddings, encoder layer, decoder layer, head; not norms and biases
+    # embeddings, encoder layer, decoder layer, head; not norms and biases
+    assert split == 2 + 7 + 11 + 1
 
 
 def test_a_dimension_that_an_axis_does_not_divide_is_refused_by_name():
     mesh = sharding.mesh_of("data=2,model=4")
-    with pytest.raises(DataError, match=r"params/decoder_0/cross_attention/key/kernel: dimension 1 is 2, which model=4 does not divide; choose another"):
+    with pytest.raises(
+        DataError,
+        match=r"params/decoder_0/cross_attention/key/kernel: dimension 1 is 2, which model=4 does not divide; choose another",
+    ):
         trained(plan.Plan(mesh="data=2,model=4"))
     spec = lambda *shape: sharding.layout("params/source_embedding/embedding", shape, mesh)
     assert spec(20, 16) == jax.sharding.PartitionSpec("model", None)
-    assert spec(19, 16) == jax.sharding.PartitionSpec(None, None)  # a vocabulary of any size: a copy each, as the table declares
+    # a vocabulary of any size: a copy each, as the table declares
+    assert spec(19, 16) == jax.sharding.PartitionSpec(None, None)
     with pytest.raises(DataError, match="has 1 dimensions, and the rule .* is for 2"):
         sharding.layout("mlp/out/kernel", (16,), mesh)
 
@@ -112,14 +147,25 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
 
     loss = lambda params, batch, key: (jnp.mean(params["w"] * batch["source"]), {})
     with pytest.raises(DataError, match=r"a batch of 12 rows cannot be split over 8 devices"):
-        loop.train(loss, {"w": jnp.ones(())}, Odd(), optax.sgd(0.1), steps=1, key=jax.random.key(0), log=logs.Log(quiet=True, plan=plan.Plan(mesh="data=8")))
+        loop.train(
+            loss,
+            {"w": jnp.ones(())},
+            Odd(),
+            optax.sgd(0.1),
+            steps=1,
+            key=jax.random.key(0),
+            log=logs.Log(quiet=True, plan=plan.Plan(mesh="data=8")),
+        )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("data=4", "data=4 is over 4 devices, and JAX sees 8"),
-        ("rows=8", r"expected sizes of data, fsdp, model, as data=4,model=2, got 'rows=8' \('rows=8'\)"),
+        (
+            "rows=8",
+            r"expected sizes of data, fsdp, model, as data=4,model=2, got 'rows=8' \('rows=8'\)",
+        ),
         ("data=4,data=2", "expected sizes"),
         ("data=-8", "expected sizes"),
         ("data", "expected sizes"),
@@ -138,8 +184,20 @@ def test_one_process_reads_all_rows():
 @pytest.mark.slow  # compiles for eight devices
 def test_parts_of_a_batch_and_rematerialisation_find_the_same():
     """Without chance, a batch in four parts, on a mesh and with layers computed twice, is the batch in one."""
-    loss = lambda planned: seq2seq.likelihood(dataclasses.replace(SHAPE, dropout=0.0, remat=planned.remat), smoothing=0.0, word_dropout=0.0)
-    run = lambda planned: loop.train(loss(planned), params(), Stream(), optax.sgd(0.1), steps=2, key=jax.random.key(1), log=logs.Log(quiet=True, plan=planned))
+    loss = lambda planned: seq2seq.likelihood(
+        dataclasses.replace(SHAPE, dropout=0.0, remat=planned.remat),
+        smoothing=0.0,
+        word_dropout=0.0,
+    )
+    run = lambda planned: loop.train(
+        loss(planned),
+        params(),
+        Stream(),
+        optax.sgd(0.1),
+        steps=2,
+        key=jax.random.key(1),
+        log=logs.Log(quiet=True, plan=planned),
+    )
     whole, parts = run(plan.Plan()), run(plan.Plan(accumulate=4, remat=True, mesh="data=4,model=2"))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole, parts)
     with pytest.raises(DataError, match="a batch of 16 rows cannot be computed in 3 equal parts"):
@@ -154,8 +212,12 @@ def test_rematerialisation_keeps_only_what_flows_between_layers():
     def kept(shape):
         """Bytes that the backward pass is handed, parameters among them."""
         loss = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)
-        given = lambda params, source, target: jax.vjp(lambda p: loss(p, {"source": source, "target": target}, jax.random.key(0))[0], params)[1]
-        return sum(leaf.size * 4 for leaf in jax.tree.leaves(jax.eval_shape(given, drawn, source, target)))
+        given = lambda params, source, target: jax.vjp(
+            lambda p: loss(p, {"source": source, "target": target}, jax.random.key(0))[0], params
+        )[1]
+        return sum(
+            leaf.size * 4 for leaf in jax.tree.leaves(jax.eval_shape(given, drawn, source, target))
+        )
 
     assert kept(dataclasses.replace(deep, remat=True)) < kept(deep) / 3
 
@@ -168,7 +230,13 @@ def test_a_moving_average_is_that_worked_by_hand():
 
     loss = lambda params, batch, key: (-params["w"] * batch["x"].sum(), {})
     run = lambda average, n: loop.train(
-        loss, {"w": jnp.zeros(())}, Ones(), optax.sgd(1.0), steps=n, key=jax.random.key(0), log=logs.Log(quiet=True, plan=plan.Plan(average=average))
+        loss,
+        {"w": jnp.zeros(())},
+        Ones(),
+        optax.sgd(1.0),
+        steps=n,
+        key=jax.random.key(0),
+        log=logs.Log(quiet=True, plan=plan.Plan(average=average)),
     )["w"]
     assert run(0.0, 3) == 3
     # decays of 1/10, 2/11 and 3/12, all below .9: 0 -> .9 -> .9 * 2/11 + 2 * 9/11 -> ...
@@ -176,7 +244,9 @@ def test_a_moving_average_is_that_worked_by_hand():
     np.testing.assert_allclose(run(0.15, 2), 0.9 * 0.15 + 2 * 0.85, rtol=1e-6)
 
 
-@pytest.mark.parametrize("options", [{"accumulate": 0}, {"average": 1.0}, {"average": -0.1}, {"skip": -1}])
+@pytest.mark.parametrize(
+    "options", [{"accumulate": 0}, {"average": 1.0}, {"average": -0.1}, {"skip": -1}]
+)
 def test_a_plan_that_cannot_be_is_refused(options):
     with pytest.raises(DataError, match=f"{next(iter(options))}: expected"):
         plan.Plan(**options)

@@ -26,7 +26,9 @@ def again(a, b):
 
 def spread(a, b):
     mesh = jax.sharding.Mesh(np.array(jax.devices()[:2]), ("data",))
-    return jax.shard_map(lambda a, b: a @ b, mesh=mesh, in_specs=(P("data"), P()), out_specs=P("data"))(a, b)
+    return jax.shard_map(
+        lambda a, b: a @ b, mesh=mesh, in_specs=(P("data"), P()), out_specs=P("data")
+    )(a, b)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,16 @@ def spread(a, b):
         (again, 3),
         (spread, 1),
     ],
-    ids=["product", "batch", "gradients", "nested", "scan", "branches", "computed again", "over devices"],
+    ids=[
+        "product",
+        "batch",
+        "gradients",
+        "nested",
+        "scan",
+        "branches",
+        "computed again",
+        "over devices",
+    ],
 )
 def test_products_of_a_program(program, products):
     assert speed.products(jax.jit(program).trace(A, B).jaxpr) == products * ONE
@@ -52,6 +63,13 @@ def test_the_count_of_a_step_is_that_of_xla():
         loss = lambda w: jnp.square(jax.nn.relu(batch["x"] @ w["in"]) @ w["out"]).mean()
         return jax.tree.map(lambda w, g: w - 0.1 * g, weights, jax.grad(loss)(weights))
 
-    arguments = {"in": jnp.ones((64, 256)), "out": jnp.ones((256, 32))}, {"x": np.ones((128, 64), np.float32)}, 0.5
+    arguments = (
+        {"in": jnp.ones((64, 256)), "out": jnp.ones((256, 32))},
+        {"x": np.ones((128, 64), np.float32)},
+        0.5,
+    )
     counted = speed.Meter(processes=1).operations(jax.jit(step), *arguments)
-    assert counted == pytest.approx(jax.jit(step).lower(*arguments).cost_analysis()["flops"], rel=0.03)  # XLA counts sums and maxima too
+    # XLA counts sums and maxima too
+    assert counted == pytest.approx(
+        jax.jit(step).lower(*arguments).cost_analysis()["flops"], rel=0.03
+    )

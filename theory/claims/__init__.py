@@ -15,11 +15,28 @@ from theory.simulate import Estimate
 MODULES = {  # in the order in which the report tells them
     name: f"theory.claims.{name}"
     for name in (
-        "jensen_identity", "chain_rule", "exact_kl", "sharp_law", "rigorous_bound", "published_bound", "count_correction",
-        "look_ahead", "tree_shape", "correlated_corpora", "recall_half", "closed_forms", "precision", "half_ceiling", "thick_tails",
-        "wider_beams", "max_marginals", "count_noise", "concentration", "multi_vector",
+        "jensen_identity",
+        "chain_rule",
+        "exact_kl",
+        "sharp_law",
+        "rigorous_bound",
+        "published_bound",
+        "count_correction",
+        "look_ahead",
+        "tree_shape",
+        "correlated_corpora",
+        "recall_half",
+        "closed_forms",
+        "precision",
+        "half_ceiling",
+        "thick_tails",
+        "wider_beams",
+        "max_marginals",
+        "count_noise",
+        "concentration",
+        "multi_vector",
     )
-}  # fmt: skip
+}
 ERRORS = 4.0  # standard errors between a prediction and what is measured; one in 16,000 by chance
 RELATIONS = ("equal", "at least", "at most")
 
@@ -50,7 +67,8 @@ class Claim(NamedTuple):
     n: int = 2000  # draws of a case
     quick: int = 400  # of a quick check
     limits: Callable[[], Sequence[str]] = tuple
-    figure: Callable[[Any, jax.Array, int], None] | None = None  # draws on matplotlib axes; the report's default shows the cases
+    # draws on matplotlib axes; the report's default shows the cases
+    figure: Callable[[Any, jax.Array, int], None] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,24 +112,37 @@ def get(name: str) -> Claim:
     return importlib.import_module(MODULES[name]).CLAIM
 
 
-def check(claim: Claim, key: jax.Array, *, n: int | None = None, quick: bool = False, limits: bool = True) -> Check:
+def check(
+    claim: Claim, key: jax.Array, *, n: int | None = None, quick: bool = False, limits: bool = True
+) -> Check:
     """Measures every case of a claim. n: draws of a case, by default the claim's own."""
     draws = n or (claim.quick if quick else claim.n)
     rows = []
     for number, params in enumerate(claim.cases):
         found = claim.measure(jax.random.fold_in(key, number), params, draws)
-        predicted, wrong = (np.atleast_1d(np.asarray(f(params), np.float64)) for f in (claim.predict, claim.control))
+        predicted, wrong = (
+            np.atleast_1d(np.asarray(f(params), np.float64)) for f in (claim.predict, claim.control)
+        )
         slack = _slack(claim, predicted, found)
         usable = np.isfinite(predicted) & (predicted != 0)
         resolution = float(np.min(slack[usable] / np.abs(predicted[usable]), initial=np.inf))
         rows.append(
-            Row(params, predicted, found, _holds(claim, predicted, found), not _holds(claim, wrong, found), resolution)
+            Row(
+                params,
+                predicted,
+                found,
+                _holds(claim, predicted, found),
+                not _holds(claim, wrong, found),
+                resolution,
+            )
         )
     return Check(claim, tuple(rows), tuple(claim.limits()) if limits else ())
 
 
 def _slack(claim: Claim, predicted: np.ndarray, found: Estimate) -> np.ndarray:
-    return ERRORS * np.atleast_1d(found.stderr) + claim.tolerance * np.abs(predicted) + claim.absolute
+    return (
+        ERRORS * np.atleast_1d(found.stderr) + claim.tolerance * np.abs(predicted) + claim.absolute
+    )
 
 
 def _holds(claim: Claim, predicted: np.ndarray, found: Estimate) -> bool:
@@ -136,5 +167,9 @@ def world(params: Params) -> np.ndarray:
     """Relevance of a case: {"relevance": name in `worlds`, "branching": b, "depth": m, other arguments of that function}."""
     from theory import worlds
 
-    rest = {name: value for name, value in params.items() if name in ("exponent", "placement", "seed", "concentration", "mass", "leaf", "sigma")}
+    rest = {
+        name: value
+        for name, value in params.items()
+        if name in ("exponent", "placement", "seed", "concentration", "mass", "leaf", "sigma")
+    }
     return getattr(worlds, params["relevance"])(params["branching"], params["depth"], **rest)

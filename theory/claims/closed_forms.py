@@ -7,11 +7,19 @@ from theory import claims, simulate, tails, worlds
 
 
 def _world(params):
-    return worlds.SparseThick(params["branches"], params["relevant"], 10**6, 1.0 + 1e3 * params["snr"], tails.gaussian(1.0, 1.0))
+    return worlds.SparseThick(
+        params["branches"],
+        params["relevant"],
+        10**6,
+        1.0 + 1e3 * params["snr"],
+        tails.gaussian(1.0, 1.0),
+    )
 
 
 def predict(params):
-    return theory.recall_exact(params["branches"], params["relevant"], params["width"], params["snr"])
+    return theory.recall_exact(
+        params["branches"], params["relevant"], params["width"], params["snr"]
+    )
 
 
 def measure(key, params, n):
@@ -21,7 +29,9 @@ def measure(key, params, n):
 def limits():
     gaps = []
     for b in (10, 100, 1000):
-        gaps.append(f"{theory.recall_exact(b, b // 2, b // 2, 1.0) - theory.recall_limit(0.5, 1.0, 0.5):+.1e} at b = {b}")
+        gaps.append(
+            f"{theory.recall_exact(b, b // 2, b // 2, 1.0) - theory.recall_limit(0.5, 1.0, 0.5):+.1e} at b = {b}"
+        )
     return [f"the limit Phi(lambda/2) is off by {', '.join(gaps)} (lambda = 1, K = k = b/2)"]
 
 
@@ -29,12 +39,26 @@ def figure(axes, key, n):
     """Recall over the signal, for shares of relevant branches."""
     signal = np.linspace(0, 5, 41)
     for kappa in (0.5, 0.25, 0.05):
-        axes.plot(signal, [theory.recall_limit(kappa, snr, kappa) for snr in signal], label=f"k / b = {kappa:g}, limit")
+        axes.plot(
+            signal,
+            [theory.recall_limit(kappa, snr, kappa) for snr in signal],
+            label=f"k / b = {kappa:g}, limit",
+        )
         shown = signal[::8]
-        found = [measure(key, dict(branches=100, relevant=int(100 * kappa), width=int(100 * kappa), snr=snr), n) for snr in shown]
+        found = [
+            measure(
+                key,
+                dict(branches=100, relevant=int(100 * kappa), width=int(100 * kappa), snr=snr),
+                n,
+            )
+            for snr in shown
+        ]
         axes.errorbar(shown, [f.mean for f in found], [4 * f.stderr for f in found], fmt="k.")
     axes.axhline(0.5, color="k", linewidth=0.8)
-    axes.set(xlabel="signal of a relevant branch, lambda", ylabel="recall@k with a beam of k (points: b = 100)")
+    axes.set(
+        xlabel="signal of a relevant branch, lambda",
+        ylabel="recall@k with a beam of k (points: b = 100)",
+    )
     axes.legend()
 
 

@@ -4,27 +4,35 @@ import jax
 import numpy as np
 
 import theory
-from theory import claims, limits as laws, tails, worlds
+from theory import claims, tails, worlds
+from theory import limits as laws
 
 
 def _relevance(params):
     """f64[b n] of one draw of the sparse and thick world."""
     b, n = params["branches"], params["leaves"]
     tail = tails.gamma(1.0, params["spread"])
-    scores = 1 + params["spread"] * np.asarray(tail.leaves(jax.random.key(params["draw"]), (b, n)), np.float64)
+    scores = 1 + params["spread"] * np.asarray(
+        tail.leaves(jax.random.key(params["draw"]), (b, n)), np.float64
+    )
     scores[: params["relevant"], 0] = params["score"]
     return np.maximum(scores, 1e-9).reshape(-1)
 
 
 def _tree(params):
     b, n = params["branches"], params["leaves"]
-    return worlds.Tree((np.zeros(b, np.int64), np.repeat(np.arange(b), n)), _relevance(params) / _relevance(params).sum())
+    return worlds.Tree(
+        (np.zeros(b, np.int64), np.repeat(np.arange(b), n)),
+        _relevance(params) / _relevance(params).sum(),
+    )
 
 
 def predict(params):
     """(1-p)/(2 p n) (1 + CV^2 (1 + lambda^2 / 2)) for b = 2k, less the term of each branch's own weight 1/b."""
     snr = (params["score"] - 1) / (params["spread"] * np.sqrt(params["leaves"]))
-    return laws.sparse_thick_kl(params["keep"], params["leaves"], params["spread"], snr) * (1 - 1 / params["branches"])
+    return laws.sparse_thick_kl(params["keep"], params["leaves"], params["spread"], snr) * (
+        1 - 1 / params["branches"]
+    )
 
 
 def measure(key, params, n):
@@ -36,19 +44,40 @@ def measure(key, params, n):
 def limits_():
     told = []
     for score in (1, 20, 50, 100, 200):
-        params = dict(branches=64, relevant=32, leaves=1000, keep=0.5, spread=1.0, score=float(score), draw=0)
+        params = dict(
+            branches=64, relevant=32, leaves=1000, keep=0.5, spread=1.0, score=float(score), draw=0
+        )
         snr = (score - 1) / np.sqrt(1000)
-        told.append(f"c = {score}: recall {theory.recall_exact(64, 32, 32, snr):.3f}, KL_1 {1e3 * measure(None, params, 0).mean:.2f}e-3")
-    return [f"64 branches of 1,000, p = .5: {'; '.join(told)}; the formula overshoots once c is near n mu / 5"]
+        told.append(
+            f"c = {score}: recall {theory.recall_exact(64, 32, 32, snr):.3f}, KL_1 {1e3 * measure(None, params, 0).mean:.2f}e-3"
+        )
+    return [
+        f"64 branches of 1,000, p = .5: {'; '.join(told)}; the formula overshoots once c is near n mu / 5"
+    ]
 
 
 def figure(axes, key, n):
     """Recall against cost as the relevant leaves stand out more."""
     scores = np.geomspace(2, 250, 14)
     for keep, dash in ((0.2, "-"), (0.5, "--")):
-        cost = [measure(None, dict(branches=64, relevant=32, leaves=1000, keep=keep, spread=1.0, score=s, draw=0), 0).mean for s in scores]
-        axes.plot(cost, [theory.recall_exact(64, 32, 32, (s - 1) / np.sqrt(1000)) for s in scores], dash, marker=".", label=f"p = {keep}")
-    axes.set(xlabel="E KL of the first step (nats)", ylabel="recall@k of the beam, k = b/2", xscale="log")
+        cost = [
+            measure(
+                None,
+                dict(branches=64, relevant=32, leaves=1000, keep=keep, spread=1.0, score=s, draw=0),
+                0,
+            ).mean
+            for s in scores
+        ]
+        axes.plot(
+            cost,
+            [theory.recall_exact(64, 32, 32, (s - 1) / np.sqrt(1000)) for s in scores],
+            dash,
+            marker=".",
+            label=f"p = {keep}",
+        )
+    axes.set(
+        xlabel="E KL of the first step (nats)", ylabel="recall@k of the beam, k = b/2", xscale="log"
+    )
     axes.legend()
 
 

@@ -6,12 +6,20 @@ from theory import bounds, claims, simulate, worlds
 
 
 def predict(params):
-    return bounds.correlated_kl(claims.world(params), params["branching"], params["depth"], params["keep"], params["correlation"])
+    return bounds.correlated_kl(
+        claims.world(params),
+        params["branching"],
+        params["depth"],
+        params["keep"],
+        params["correlation"],
+    )
 
 
 def measure(key, params, n):
     corpora = worlds.BranchCorrelated(params["keep"], params["correlation"], params["branching"])
-    found = simulate.kl(claims.world(params), params["branching"], params["depth"], corpora, key, num_corpora=n)
+    found = simulate.kl(
+        claims.world(params), params["branching"], params["depth"], corpora, key, num_corpora=n
+    )
     return simulate.Estimate(found.mean[0], found.stderr[0], found.n)
 
 
@@ -21,7 +29,9 @@ def limits():
     told = []
     for correlation in (0.05, 0.2):
         params = dict(relevance="uniform", branching=8, depth=3, keep=0.5, correlation=correlation)
-        told.append(f"{measure(jax.random.key(1), params, 2000).mean:.4f} against {predict(params):.4f} at rho = {correlation}")
+        told.append(
+            f"{measure(jax.random.key(1), params, 2000).mean:.4f} against {predict(params):.4f} at rho = {correlation}"
+        )
     return [f"the law is of second order: simulated {'; '.join(told)} (8 branches of 64, p = .5)"]
 
 
@@ -32,10 +42,17 @@ def figure(axes, key, n):
         found = []
         for depth in range(2, 6):
             corpora = worlds.BranchCorrelated(0.5, correlation, 4)
-            found.append(simulate.kl(worlds.uniform(4, depth), 4, depth, corpora, key, num_corpora=n).mean[0])
+            found.append(
+                simulate.kl(worlds.uniform(4, depth), 4, depth, corpora, key, num_corpora=n).mean[0]
+            )
         axes.plot(sizes, found, marker="o", label=f"correlation {correlation:g}")
         axes.axhline(0.375 * correlation, color="k", linewidth=0.6, linestyle=":")
-    axes.set(xlabel="leaves a branch, n", ylabel="E KL of the first step (nats)", xscale="log", yscale="log")
+    axes.set(
+        xlabel="leaves a branch, n",
+        ylabel="E KL of the first step (nats)",
+        xscale="log",
+        yscale="log",
+    )
     axes.legend()
 
 

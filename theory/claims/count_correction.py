@@ -16,13 +16,17 @@ def predict(params):
 
 def measure(key, params, n):
     relevance, tree = claims.world(params), (params["branching"], params["depth"])
-    found = simulate.kl(relevance, *tree, worlds.Kept(params["keep"]), key, num_corpora=n, decoder="counted")
+    found = simulate.kl(
+        relevance, *tree, worlds.Kept(params["keep"]), key, num_corpora=n, decoder="counted"
+    )
     return simulate.Estimate(found.mean[0], found.stderr[0], found.n)
 
 
 def control(params):
     """The same without the correction."""
-    return theory.expected_kl(claims.world(params), params["branching"], params["depth"], params["keep"])[0]
+    return theory.expected_kl(
+        claims.world(params), params["branching"], params["depth"], params["keep"]
+    )[0]
 
 
 def limits():
@@ -31,7 +35,9 @@ def limits():
         relevance = worlds.dirichlet(8, 2, concentration=concentration)
         key = _key()
         masked = theory.expected_kl(relevance, 8, 2, 0.5).sum()
-        counted = simulate.kl(relevance, 8, 2, worlds.Kept(0.5), key, num_corpora=4000, decoder="counted").mean.sum()
+        counted = simulate.kl(
+            relevance, 8, 2, worlds.Kept(0.5), key, num_corpora=4000, decoder="counted"
+        ).mean.sum()
         told.append(f"{counted / masked:.2f} for Dirichlet({concentration:g})")
     return [
         f"what is left of the cost, 8 x 8 leaves at p = .5: {', '.join(told)}; the more concentrated, the less counts tell",
@@ -49,9 +55,19 @@ def figure(axes, key, n):
     """Cost of the three decoders over p."""
     tree, shares = (8, 3), np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
     relevance = worlds.dirichlet(*tree, concentration=1.0)
-    found = [simulate.kl(relevance, *tree, worlds.Kept(p), key, num_corpora=n, decoder="counted") for p in shares]
-    axes.plot(shares, [theory.expected_kl(relevance, *tree, p).sum() for p in shares], marker=".", label="mask and renormalise (exact)")
-    axes.plot(shares, [f.mean.sum() for f in found], "--", marker=".", label="with counts (simulation)")
+    found = [
+        simulate.kl(relevance, *tree, worlds.Kept(p), key, num_corpora=n, decoder="counted")
+        for p in shares
+    ]
+    axes.plot(
+        shares,
+        [theory.expected_kl(relevance, *tree, p).sum() for p in shares],
+        marker=".",
+        label="mask and renormalise (exact)",
+    )
+    axes.plot(
+        shares, [f.mean.sum() for f in found], "--", marker=".", label="with counts (simulation)"
+    )
     axes.axhline(0, color="k", linewidth=0.8, label="exact look-ahead")
     axes.set(xlabel="share of documents kept, p", ylabel="E KL of the sequence (nats)")
     axes.legend()

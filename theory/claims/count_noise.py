@@ -12,7 +12,6 @@ from zoo.docids import docids
 from zoo.index import trie
 from zoo.search import beam
 
-
 LEAVES = 10**6  # of a branch
 
 
@@ -24,7 +23,12 @@ def _signals(params):
 
 
 def predict(params):
-    return np.array([theory.recall_exact(params["branches"], params["relevant"], params["relevant"], snr) for snr in _signals(params)])
+    return np.array(
+        [
+            theory.recall_exact(params["branches"], params["relevant"], params["relevant"], snr)
+            for snr in _signals(params)
+        ]
+    )
 
 
 def measure(key, params, n):
@@ -34,9 +38,12 @@ def measure(key, params, n):
     """
     b, k, p, spread = params["branches"], params["relevant"], params["keep"], params["spread"]
     size, inside, outside = jax.random.split(key, 3)
-    kept = math.sqrt((1 - p) / (p * LEAVES)) * jax.random.normal(size, (n, b))  # relative deviation of the count
-    some = spread / math.sqrt(p * LEAVES) * jnp.sqrt(1 + kept) * jax.random.normal(inside, (n, b))  # of the sum over the kept, given the count
-    rest = spread * math.sqrt((1 - p) / LEAVES) * jax.random.normal(outside, (n, b))  # of the sum over the others, in means of the whole
+    # relative deviation of the count
+    kept = math.sqrt((1 - p) / (p * LEAVES)) * jax.random.normal(size, (n, b))
+    # of the sum over the kept, given the count
+    some = spread / math.sqrt(p * LEAVES) * jnp.sqrt(1 + kept) * jax.random.normal(inside, (n, b))
+    # of the sum over the others, in means of the whole
+    rest = spread * math.sqrt((1 - p) / LEAVES) * jax.random.normal(outside, (n, b))
     lead = jnp.where(jnp.arange(b)[None] < k, params["snr"] * spread / math.sqrt(LEAVES), 0.0)
     posterior = kept + some + lead / p
     counted = jnp.log1p(p * some + rest + lead) + jnp.log1p(kept)
@@ -50,7 +57,9 @@ def _hits(marginal, k):
     index = trie.build(docids.atomic(marginal.shape[1]))
     logits = jnp.pad(marginal, [(0, 0), (1, 0)])[:, None]
     step = lambda t, token, cache: (logits, cache)
-    found = beam.beam_search(step, jnp.zeros((len(marginal), 1)), index, width=k, length=1, renormalize=True)
+    found = beam.beam_search(
+        step, jnp.zeros((len(marginal), 1)), index, width=k, length=1, renormalize=True
+    )
     return np.asarray((index.documents_of(found.leaf)[..., 0] < k).sum(1), np.float64)
 
 
@@ -61,7 +70,9 @@ def limits():
         exact, counted = predict(params)
         told.append(f"p = {keep}, CV = {spread}: {exact:.2f} and {counted:.2f}")
     plain = theory.recall_exact(100, 50, 50, 1.0)
-    return [f"recall with exact marginals and with counts, {plain:.2f} with plain sums (50 of 100, lambda = 1): {'; '.join(told)}"]
+    return [
+        f"recall with exact marginals and with counts, {plain:.2f} with plain sums (50 of 100, lambda = 1): {'; '.join(told)}"
+    ]
 
 
 CLAIM = claims.Claim(
@@ -80,7 +91,12 @@ CLAIM = claims.Claim(
     ),
     predict=predict,
     measure=measure,
-    control=lambda params: np.full(2, theory.recall_exact(params["branches"], params["relevant"], params["relevant"], params["snr"])),
+    control=lambda params: np.full(
+        2,
+        theory.recall_exact(
+            params["branches"], params["relevant"], params["relevant"], params["snr"]
+        ),
+    ),
     tolerance=0.003,
     n=10_000,
     quick=4000,

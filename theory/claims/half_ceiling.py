@@ -9,7 +9,12 @@ from theory.claims import closed_forms
 
 def _case(params):
     width = int(round(params["kappa"] * params["branches"]))
-    return dict(branches=params["branches"], relevant=width, width=width, snr=theory.half_threshold(params["kappa"]))
+    return dict(
+        branches=params["branches"],
+        relevant=width,
+        width=width,
+        snr=theory.half_threshold(params["kappa"]),
+    )
 
 
 def predict(params):
@@ -22,21 +27,41 @@ def measure(key, params, n):
 
 
 def limits():
-    told = ", ".join(f"{theory.half_threshold(kappa):.3f} at k/b = {kappa}" for kappa in (0.5, 0.25, 0.1, 0.01, 0.001))
-    return [f"lambda* = {told}: for sparse k the ceiling holds even where each relevant document stands out"]
+    told = ", ".join(
+        f"{theory.half_threshold(kappa):.3f} at k/b = {kappa}"
+        for kappa in (0.5, 0.25, 0.1, 0.01, 0.001)
+    )
+    return [
+        f"lambda* = {told}: for sparse k the ceiling holds even where each relevant document stands out"
+    ]
 
 
 def figure(axes, key, n):
     """The threshold over the share of relevant branches, and measured recall of one half on it."""
     shares = np.geomspace(1e-3, 0.66, 60)
-    axes.plot(shares, [theory.half_threshold(share) for share in shares], label="lambda*: recall is 1/2")
-    axes.fill_between(shares, [theory.half_threshold(share) for share in shares], -1.5, alpha=0.15, label="recall below 1/2")
+    axes.plot(
+        shares, [theory.half_threshold(share) for share in shares], label="lambda*: recall is 1/2"
+    )
+    axes.fill_between(
+        shares,
+        [theory.half_threshold(share) for share in shares],
+        -1.5,
+        alpha=0.15,
+        label="recall below 1/2",
+    )
     for case in CLAIM.cases:
         found = measure(key, case, n)
         place = case["kappa"], theory.half_threshold(case["kappa"])
         axes.plot(*place, "k.")
-        axes.annotate(f"{found.mean:.3f}", place, textcoords="offset points", xytext=(6, 4), fontsize=9)
-    axes.set(xlabel="relevant branches k / b (numbers: recall by beam search)", ylabel="signal, lambda", xscale="log", ylim=(-1.5, 3.5))
+        axes.annotate(
+            f"{found.mean:.3f}", place, textcoords="offset points", xytext=(6, 4), fontsize=9
+        )
+    axes.set(
+        xlabel="relevant branches k / b (numbers: recall by beam search)",
+        ylabel="signal, lambda",
+        xscale="log",
+        ylim=(-1.5, 3.5),
+    )
     axes.legend()
 
 
@@ -46,10 +71,16 @@ CLAIM = claims.Claim(
     statement="With K = k, the limiting recall is <= 1/2 iff lambda <= lambda*(kappa) = Phi^-1(1 - kappa / (2 (1 - kappa))), kappa = k/b.",
     source="T9, derived here",
     assumptions=("b large", "Gaussian totals"),
-    cases=(dict(branches=400, kappa=0.5), dict(branches=400, kappa=0.25), dict(branches=1000, kappa=0.05)),
+    cases=(
+        dict(branches=400, kappa=0.5),
+        dict(branches=400, kappa=0.25),
+        dict(branches=1000, kappa=0.05),
+    ),
     predict=predict,
     measure=measure,
-    control=lambda params: theory.recall_limit(params["kappa"], theory.half_threshold(params["kappa"]) + 0.2, params["kappa"]),
+    control=lambda params: theory.recall_limit(
+        params["kappa"], theory.half_threshold(params["kappa"]) + 0.2, params["kappa"]
+    ),
     tolerance=0.01,  # b is finite
     n=1000,
     quick=500,

@@ -12,7 +12,12 @@ def corpora(params):
     """bool[CORPORA, N] corpora of the case with at least one document; the same for prediction and measurement."""
     law = worlds.Kept(params["keep"])
     size = params["branching"] ** params["depth"]
-    drawn = np.stack([law.draw(key, size) for key in jax.random.split(jax.random.key(params["corpora"]), 4 * CORPORA)])
+    drawn = np.stack(
+        [
+            law.draw(key, size)
+            for key in jax.random.split(jax.random.key(params["corpora"]), 4 * CORPORA)
+        ]
+    )
     return drawn[drawn.any(1)][:CORPORA]
 
 
@@ -39,7 +44,10 @@ def measure(key, params, n):
     for kept in corpora(params):
         law = np.zeros(len(relevance))
         law[kept] = decoded.law(relevance, params["branching"], params["depth"], kept)
-        model, wanted = _first_step(params, law), _first_step(params, relevance * kept) / (relevance @ kept)
+        model, wanted = (
+            _first_step(params, law),
+            _first_step(params, relevance * kept) / (relevance @ kept),
+        )
         alive = model > 0
         costs.append(np.sum(model[alive] * np.log(model[alive] / wanted[alive])))
     return claims.exactly(np.mean(costs))
@@ -50,7 +58,11 @@ CLAIM = claims.Claim(
     title="One constrained step costs the Jensen gap of what survives below each child",
     statement="KL[P||Q] at a node = log E_P[S] - E_P[log S], S_c the share of the relevance below child c that is in the corpus.",
     source="T1, derived here; P and Q of arXiv 2504.09935",
-    assumptions=("r > 0", "P masks children without a document and renormalises", "Q is r conditioned on the corpus"),
+    assumptions=(
+        "r > 0",
+        "P masks children without a document and renormalises",
+        "Q is r conditioned on the corpus",
+    ),
     cases=(
         dict(relevance="zipf", branching=2, depth=3, keep=0.5, corpora=1),
         dict(relevance="dirichlet", concentration=0.5, branching=4, depth=2, keep=0.4, corpora=2),

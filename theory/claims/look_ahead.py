@@ -30,13 +30,24 @@ def measure(key, params, n):
 
     def law_of(relevance, kept):
         leaves = np.flatnonzero(kept)
-        codes = np.stack(np.unravel_index(leaves, (params["branching"],) * params["depth"]), axis=1).astype(np.int32) + 1
+        codes = (
+            np.stack(
+                np.unravel_index(leaves, (params["branching"],) * params["depth"]), axis=1
+            ).astype(np.int32)
+            + 1
+        )
         ids = docids.build(codes, alphabet=params["branching"] + 1)
         index = trie.build(ids)
-        legal = guided.lookahead(index, guided.nodes(ids), jnp.log(jnp.asarray(relevance[kept], jnp.float32))[None])
-        found = _search(legal, alphabet=params["branching"] + 1, width=len(leaves), length=params["depth"])
+        legal = guided.lookahead(
+            index, guided.nodes(ids), jnp.log(jnp.asarray(relevance[kept], jnp.float32))[None]
+        )
+        found = _search(
+            legal, alphabet=params["branching"] + 1, width=len(leaves), length=params["depth"]
+        )
         law = np.zeros(len(leaves))
-        law[np.asarray(index.documents_of(found.leaf))[0, :, 0]] = np.exp(np.asarray(found.score[0], np.float64))
+        law[np.asarray(index.documents_of(found.leaf))[0, :, 0]] = np.exp(
+            np.asarray(found.score[0], np.float64)
+        )
         return law
 
     return claims.exactly(_cost(params, law_of))
@@ -45,12 +56,17 @@ def measure(key, params, n):
 @functools.partial(jax.jit, static_argnames=("alphabet", "width", "length"))
 def _search(legal, *, alphabet, width, length):
     step = lambda t, token, cache: (jnp.zeros((*token.shape, alphabet)), cache)  # no model is read
-    return beam.beam_search(step, jnp.zeros((1, 1)), legal, width=width, length=length, renormalize=False)
+    return beam.beam_search(
+        step, jnp.zeros((1, 1)), legal, width=width, length=length, renormalize=False
+    )
 
 
 def control(params):
     """The cost of masking."""
-    return _cost(params, lambda relevance, kept: decoded.law(relevance, params["branching"], params["depth"], kept))
+    return _cost(
+        params,
+        lambda relevance, kept: decoded.law(relevance, params["branching"], params["depth"], kept),
+    )
 
 
 B, M, KEEP = 4, 6, 0.1  # the tree in which masked look-ahead is tried
@@ -74,7 +90,9 @@ def _masked(corpora):
 def limits():
     totals = _masked(200)
     told = ", ".join(f"{total / totals[0]:.2f}" for total in totals)
-    return [f"first step of a 4^6 tree at p = .1 looking at nodes of depth 1 to 6, cost relative to depth 1: {told}; nothing is gained while p b^(m-h) > 3"]
+    return [
+        f"first step of a 4^6 tree at p = .1 looking at nodes of depth 1 to 6, cost relative to depth 1: {told}; nothing is gained while p b^(m-h) > 3"
+    ]
 
 
 def figure(axes, key, n):
@@ -82,8 +100,18 @@ def figure(axes, key, n):
     totals, depth = _masked(200), np.arange(1, M + 1)
     axes.bar(depth, totals / totals[0])
     for h, total in zip(depth, totals):
-        axes.annotate(f"p b^(m-h) = {KEEP * B ** (M - h):.3g}", (h, total / totals[0]), ha="center", va="bottom", fontsize=8)
-    axes.set(xlabel="depth h of the nodes that masking looks at (6: the leaves, exact)", ylabel="cost of the first step, relative", ylim=(0, 1.15))
+        axes.annotate(
+            f"p b^(m-h) = {KEEP * B ** (M - h):.3g}",
+            (h, total / totals[0]),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
+    axes.set(
+        xlabel="depth h of the nodes that masking looks at (6: the leaves, exact)",
+        ylabel="cost of the first step, relative",
+        ylim=(0, 1.15),
+    )
 
 
 CLAIM = claims.Claim(

@@ -8,7 +8,13 @@ from theory import claims, simulate, tails, worlds
 
 def _world(params):
     tail = tails.gamma(1.0, 1.0)
-    return worlds.SparseThick(params["branching"], params["relevant"], params["branching"] ** (params["depth"] - 1), 60.0, tail)
+    return worlds.SparseThick(
+        params["branching"],
+        params["relevant"],
+        params["branching"] ** (params["depth"] - 1),
+        60.0,
+        tail,
+    )
 
 
 def predict(params):
@@ -17,15 +23,34 @@ def predict(params):
 
 def measure(key, params, n):
     """By beam search with `guided.max_marginal` on the real trie; relevant leaves score 60, above the tail."""
-    found = simulate.search_leaves(_world(params), params["depth"], key, width=params["relevant"], num_queries=n, marginal="max")
-    return simulate.Estimate(np.array([found.recall.mean, found.precision.mean]), np.array([found.recall.stderr, found.precision.stderr]), n)
+    found = simulate.search_leaves(
+        _world(params),
+        params["depth"],
+        key,
+        width=params["relevant"],
+        num_queries=n,
+        marginal="max",
+    )
+    return simulate.Estimate(
+        np.array([found.recall.mean, found.precision.mean]),
+        np.array([found.recall.stderr, found.precision.stderr]),
+        n,
+    )
 
 
 def control(params):
     """What a beam of sums reaches, with relevant leaves of score 12."""
     tail = tails.gamma(2.0, 2.0)
-    world = worlds.SparseThick(params["branching"], params["relevant"], params["branching"] ** (params["depth"] - 1), 12.0, tail)
-    found = simulate.search_leaves(world, params["depth"], jax.random.key(1), width=params["relevant"], num_queries=64)
+    world = worlds.SparseThick(
+        params["branching"],
+        params["relevant"],
+        params["branching"] ** (params["depth"] - 1),
+        12.0,
+        tail,
+    )
+    found = simulate.search_leaves(
+        world, params["depth"], jax.random.key(1), width=params["relevant"], num_queries=64
+    )
     return np.array([found.recall.mean, 1.0])
 
 
@@ -36,9 +61,24 @@ def figure(axes, key, n):
         found = []
         for depth in depths:
             world = worlds.SparseThick(8, 4, 8 ** (depth - 1), 30.0, tails.gamma(1.0, 1.0))
-            found.append(simulate.search_leaves(world, depth, key, width=width, num_queries=256, marginal=marginal).recall)
-        axes.errorbar(depths, [f.mean for f in found], [2 * f.stderr for f in found], linestyle=dash, marker="o", label=f"nodes ranked by the {marginal} below")
-    axes.set(xlabel="depth of a tree of 8 children a node", ylabel="recall of 4 relevant leaves, beam of 4", ylim=(0, 1.05))
+            found.append(
+                simulate.search_leaves(
+                    world, depth, key, width=width, num_queries=256, marginal=marginal
+                ).recall
+            )
+        axes.errorbar(
+            depths,
+            [f.mean for f in found],
+            [2 * f.stderr for f in found],
+            linestyle=dash,
+            marker="o",
+            label=f"nodes ranked by the {marginal} below",
+        )
+    axes.set(
+        xlabel="depth of a tree of 8 children a node",
+        ylabel="recall of 4 relevant leaves, beam of 4",
+        ylim=(0, 1.05),
+    )
     axes.set_xticks(depths)
     axes.legend()
 
@@ -48,7 +88,10 @@ CLAIM = claims.Claim(
     title="Ranked by the best leaf below, a beam of k is exact",
     statement="The ancestors of the top k are at most k nodes a level and no other node has a larger maximum, so a beam of K >= k keeps them.",
     source="known for max-heap trees (arXiv 1801.02294, 2006.15408); used here as the way out of T6",
-    assumptions=("no ties", "the maximum below each node is known, or bounded: zoo.search.best_first"),
+    assumptions=(
+        "no ties",
+        "the maximum below each node is known, or bounded: zoo.search.best_first",
+    ),
     cases=(dict(branching=8, depth=2, relevant=4), dict(branching=6, depth=3, relevant=3)),
     predict=predict,
     measure=measure,

@@ -20,9 +20,18 @@ SOURCE, TARGET, LENGTH, ALPHABET, BATCH = 50, 6, 4, 11, 8  # words, words of a q
 @functools.lru_cache
 def _model(layers, heads, seed):
     shape = transformer.Shape(
-        source_vocab=SOURCE, target_vocab=ALPHABET, target_length=LENGTH, width=32, heads=heads, head_width=8, encoder_hidden=48,
-        decoder_hidden=48, encoder_layers=1, decoder_layers=layers, dropout=0.0,
-    )  # fmt: skip
+        source_vocab=SOURCE,
+        target_vocab=ALPHABET,
+        target_length=LENGTH,
+        width=32,
+        heads=heads,
+        head_width=8,
+        encoder_hidden=48,
+        decoder_hidden=48,
+        encoder_layers=1,
+        decoder_layers=layers,
+        dropout=0.0,
+    )
     net = transformer.EncoderDecoder(shape)
     draw, words, codes = jax.random.split(jax.random.key(seed), 3)
     source = jax.random.randint(words, (BATCH, TARGET), 1, SOURCE)
@@ -46,7 +55,12 @@ def _last_layer(module, source, target):
     y = layer.cross_norm(x)
     scores = jnp.einsum("bqhd,bhds->bhqs", layer.cross_attention.query(y), kept["key"]) + pads
     after = x + layer.cross_attention.over(y, kept, pads, train=False)
-    return x, layer.mlp(layer.mlp_norm(after), train=False), jax.nn.softmax(scores), jnp.swapaxes(kept["value"], 1, 2)
+    return (
+        x,
+        layer.mlp(layer.mlp_norm(after), train=False),
+        jax.nn.softmax(scores),
+        jnp.swapaxes(kept["value"], 1, 2),
+    )
 
 
 @functools.lru_cache
@@ -59,7 +73,10 @@ def _parts(layers, heads, seed):
     vectors = jnp.einsum("bshd,hdm->bshm", value, out)  # W_O W_V q_j of each head
     attended = jnp.einsum("bhqs,bshm->bqm", weights, vectors)
     total = x + attended + mlp
-    scale = tree["decoder_norm"]["scale"][None, None] / jnp.sqrt(jnp.mean(total**2, -1, keepdims=True) + 1e-6)  # g / rms, frozen
+    # g / rms, frozen
+    scale = tree["decoder_norm"]["scale"][None, None] / jnp.sqrt(
+        jnp.mean(total**2, -1, keepdims=True) + 1e-6
+    )
     logits = lambda part: (part * scale) @ tree["head"]["kernel"]
     averaged = jnp.einsum("bqs,bshm->bqm", weights.mean(1), vectors)
     return logits(attended), logits(averaged), logits(x + mlp), weights
@@ -87,9 +104,13 @@ def limits():
     for case in CLAIM.cases:
         cross, averaged, rest, weights = _parts(case["layers"], case["heads"], case["seed"])
         centred = lambda x: np.asarray(x - x.mean(-1, keepdims=True))
-        share = np.sum(centred(rest) ** 2) / (np.sum(centred(rest) ** 2) + np.sum(centred(cross) ** 2))
+        share = np.sum(centred(rest) ** 2) / (
+            np.sum(centred(rest) ** 2) + np.sum(centred(cross) ** 2)
+        )
         off = np.sqrt(np.mean(centred(averaged - cross) ** 2) / np.mean(centred(cross) ** 2))
-        told.append(f"{case['layers']} layers, {case['heads']} heads: remainder {100 * share:.0f} % of the logits' variance, averaging heads is off by {100 * off:.0f} %")
+        told.append(
+            f"{case['layers']} layers, {case['heads']} heads: remainder {100 * share:.0f} % of the logits' variance, averaging heads is off by {100 * off:.0f} %"
+        )
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((2000, 8)) * rng.gamma(1, 2, (2000, 1))
     centre = rng.standard_normal((2000, 8)) * 0.3
@@ -98,7 +119,10 @@ def limits():
     soft = [z / z.sum(1, keepdims=True) for z in soft]
     error = np.abs(soft[0] - soft[1]).sum(1)
     broken = int((error > 2 * np.tanh(gap / 4) + 1e-12).sum())
-    return [*told, f"a row of A is within 2 tanh(delta/4) of softmax(l), delta = osc(L_i - l): broken by {broken} of 2,000 random rows"]
+    return [
+        *told,
+        f"a row of A is within 2 tanh(delta/4) of softmax(l), delta = osc(L_i - l): broken by {broken} of 2,000 random rows",
+    ]
 
 
 CLAIM = claims.Claim(
@@ -106,7 +130,10 @@ CLAIM = claims.Claim(
     title="A decoder's logits are sums of token interactions plus a remainder, exactly, if heads are kept apart",
     statement="logit = sum over heads and query tokens of alpha_ij e^T diag(g)/rms W_O W_V q_j + remainder (self-attention, MLP, earlier layers).",
     source="arXiv 2404.00684, stated there for one attention without MLP; the exact form per head with remainder is derived here",
-    assumptions=("the scale of the last RMSNorm is frozen at its value", "random weights: shares of a trained model differ"),
+    assumptions=(
+        "the scale of the last RMSNorm is frozen at its value",
+        "random weights: shares of a trained model differ",
+    ),
     cases=(dict(layers=1, heads=4, seed=0), dict(layers=3, heads=2, seed=1)),
     predict=predict,
     measure=measure,

@@ -32,9 +32,19 @@ def figure(axes, key, n):
     made = [worlds.SparseThick(2 * k, k, 10**8, 5.0, tail) for k in counts]
     hit = [simulate.precision(world, key, width=world.relevant, num_queries=n) for world in made]
     found = [simulate.recall(world, key, width=world.relevant, num_queries=n) for world in made]
-    axes.plot(counts, [recall.precision_bound(2 * k, k, k) for k in counts], label="1 - 1 / C(2k, k)")
-    axes.errorbar(counts, [h.mean for h in hit], [4 * h.stderr for h in hit], fmt="k.", label="a relevant branch in the beam")
-    axes.errorbar(counts, [f.mean for f in found], [4 * f.stderr for f in found], fmt="C1s", label="recall@k")
+    axes.plot(
+        counts, [recall.precision_bound(2 * k, k, k) for k in counts], label="1 - 1 / C(2k, k)"
+    )
+    axes.errorbar(
+        counts,
+        [h.mean for h in hit],
+        [4 * h.stderr for h in hit],
+        fmt="k.",
+        label="a relevant branch in the beam",
+    )
+    axes.errorbar(
+        counts, [f.mean for f in found], [4 * f.stderr for f in found], fmt="C1s", label="recall@k"
+    )
     axes.set(xlabel="relevant documents, k, in 2k branches", ylabel="share", ylim=(0.4, 1.02))
     axes.legend()
 
@@ -46,9 +56,29 @@ CLAIM = claims.Claim(
     source="arXiv 2504.09935 (precision); bound derived here (T7)",
     assumptions=("the score of a relevant leaf adds to its branch",),
     cases=(
-        dict(branches=4, relevant=2, leaves=1e8, score=2.0, tail="gaussian", mean=1.0, sd=1.0, width=2),
-        dict(branches=10, relevant=5, leaves=1e4, score=3.0, tail="gamma", mean=1.0, sd=1.0, width=5),
-        dict(branches=30, relevant=2, leaves=1e6, score=3.0, tail="gaussian", mean=1.0, sd=1.0, width=3),
+        dict(
+            branches=4,
+            relevant=2,
+            leaves=1e8,
+            score=2.0,
+            tail="gaussian",
+            mean=1.0,
+            sd=1.0,
+            width=2,
+        ),
+        dict(
+            branches=10, relevant=5, leaves=1e4, score=3.0, tail="gamma", mean=1.0, sd=1.0, width=5
+        ),
+        dict(
+            branches=30,
+            relevant=2,
+            leaves=1e6,
+            score=3.0,
+            tail="gaussian",
+            mean=1.0,
+            sd=1.0,
+            width=3,
+        ),
     ),
     predict=predict,
     measure=measure,

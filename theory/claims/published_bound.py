@@ -7,18 +7,32 @@ from theory import bounds, claims, exact, worlds
 
 
 def predict(params):
-    return bounds.published_bound(claims.world(params), params["branching"], params["depth"], params["keep"])
+    return bounds.published_bound(
+        claims.world(params), params["branching"], params["depth"], params["keep"]
+    )
 
 
 def measure(key, params, n):
-    return claims.exactly(theory.expected_kl(claims.world(params), params["branching"], params["depth"], params["keep"])[0])
+    return claims.exactly(
+        theory.expected_kl(
+            claims.world(params), params["branching"], params["depth"], params["keep"]
+        )[0]
+    )
 
 
 def limits():
-    counter = theory.expected_kl(worlds.zipf(2, 3), 2, 3, 0.1)[0], bounds.published_bound(worlds.zipf(2, 3), 2, 3, 0.1)
+    counter = (
+        theory.expected_kl(worlds.zipf(2, 3), 2, 3, 0.1)[0],
+        bounds.published_bound(worlds.zipf(2, 3), 2, 3, 0.1),
+    )
     skewed = worlds.dirichlet(8, 3, concentration=0.2)
-    near_one = theory.expected_kl(skewed, 8, 3, 0.999)[0], bounds.published_bound(skewed, 8, 3, 0.999)
-    edges = ", ".join(f"p n^1.5 = {_edge(leaves) * leaves**1.5:.2f} at n = {leaves}" for leaves in (16, 64, 256))
+    near_one = (
+        theory.expected_kl(skewed, 8, 3, 0.999)[0],
+        bounds.published_bound(skewed, 8, 3, 0.999),
+    )
+    edges = ", ".join(
+        f"p n^1.5 = {_edge(leaves) * leaves**1.5:.2f} at n = {leaves}" for leaves in (16, 64, 256)
+    )
     return [
         f"not a bound: two children, depth 3, r ~ 1/(d+1), p = 0.1: exact {counter[0]:.6f} < published {counter[1]:.4f}",
         f"not a bound near p = 1, where a factor (1 - p) is missing: Dirichlet(0.2), p = .999: exact {near_one[0]:.6f} < {near_one[1]:.6f}",
@@ -29,7 +43,9 @@ def limits():
 def _first(leaves, keep, branches=32):
     """E KL of the first step for uniform relevance over branches of any size."""
     parents = (np.zeros(branches, np.int64), np.repeat(np.arange(branches), leaves))
-    return exact.expected_kl_of(worlds.Tree(parents, np.full(branches * leaves, 1 / (branches * leaves))), keep)[0]
+    return exact.expected_kl_of(
+        worlds.Tree(parents, np.full(branches * leaves, 1 / (branches * leaves))), keep
+    )[0]
 
 
 def _edge(leaves):
@@ -44,14 +60,25 @@ def _edge(leaves):
 
 def figure(axes, key, n):
     """Region map: exact over published, by branch size and p, uniform relevance within 32 branches."""
-    sizes, shares = 2 ** np.arange(1, 10), np.concatenate([np.geomspace(1e-4, 0.5, 22), 1 - np.geomspace(0.4, 1e-3, 14)])
+    sizes, shares = (
+        2 ** np.arange(1, 10),
+        np.concatenate([np.geomspace(1e-4, 0.5, 22), 1 - np.geomspace(0.4, 1e-3, 14)]),
+    )
     ratio = np.array([[_first(size, p) / (0.05 / size**2 / p) for p in shares] for size in sizes])
     steps = [0, 0.1, 0.5, 1, 2, 10, 100, np.inf]
     shown = np.digitize(ratio, steps) - 1
-    image = axes.pcolormesh(np.arange(len(shares) + 1), np.arange(len(sizes) + 1), shown, cmap="PuOr", vmin=0, vmax=6)
-    axes.contour(np.arange(len(shares)) + 0.5, np.arange(len(sizes)) + 0.5, ratio, [1.0], colors="k")
-    places = [int(np.argmin(np.abs(shares - p))) for p in (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999)]
-    axes.set_xticks(np.array(places) + 0.5, ["1e-4", ".001", ".01", ".1", ".5", ".9", ".99", ".999"])
+    image = axes.pcolormesh(
+        np.arange(len(shares) + 1), np.arange(len(sizes) + 1), shown, cmap="PuOr", vmin=0, vmax=6
+    )
+    axes.contour(
+        np.arange(len(shares)) + 0.5, np.arange(len(sizes)) + 0.5, ratio, [1.0], colors="k"
+    )
+    places = [
+        int(np.argmin(np.abs(shares - p))) for p in (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9, 0.99, 0.999)
+    ]
+    axes.set_xticks(
+        np.array(places) + 0.5, ["1e-4", ".001", ".01", ".1", ".5", ".9", ".99", ".999"]
+    )
     axes.set_yticks(np.arange(len(sizes)) + 0.5, [str(size) for size in sizes])
     axes.set(xlabel="share of documents kept, p", ylabel="leaves a branch, n (E[A] = 1/n)")
     bar = axes.figure.colorbar(image, ax=axes, ticks=np.arange(7))

@@ -7,11 +7,17 @@ from theory import claims
 
 
 def predict(params):
-    return theory.second_order_kl(claims.world(params), params["branching"], params["depth"], params["keep"])[0]
+    return theory.second_order_kl(
+        claims.world(params), params["branching"], params["depth"], params["keep"]
+    )[0]
 
 
 def measure(key, params, n):
-    return claims.exactly(theory.expected_kl(claims.world(params), params["branching"], params["depth"], params["keep"])[0])
+    return claims.exactly(
+        theory.expected_kl(
+            claims.world(params), params["branching"], params["depth"], params["keep"]
+        )[0]
+    )
 
 
 def limits():
@@ -19,19 +25,35 @@ def limits():
     for leaves in (1, 3, 8, 16, 64):  # p n with n = 64 a branch
         relevance, keep = np.ones(64 * 64), leaves / 64
         if keep < 1:
-            ratios[leaves] = theory.expected_kl(relevance, 64, 2, keep)[0] / theory.second_order_kl(relevance, 64, 2, keep)[0]
+            ratios[leaves] = (
+                theory.expected_kl(relevance, 64, 2, keep)[0]
+                / theory.second_order_kl(relevance, 64, 2, keep)[0]
+            )
     told = ", ".join(f"{ratio:.2f} at p n = {leaves}" for leaves, ratio in ratios.items())
-    return [f"exact over second order, uniform relevance, 64 branches of 64 leaves: {told}; below p n = 4 the law is no longer one"]
+    return [
+        f"exact over second order, uniform relevance, 64 branches of 64 leaves: {told}; below p n = 4 the law is no longer one"
+    ]
 
 
 def figure(axes, key, n):
     """Exact over second order as branches grow."""
     sizes = 2 ** np.arange(2, 13)
     for keep in (0.1, 0.5, 0.9):
-        exact = [theory.expected_kl(np.ones(16 * size), 16, 2, keep)[0] if size == 16 else _uniform(16, size, keep) for size in sizes]
-        axes.plot(keep * sizes, np.array(exact) * 2 * keep * sizes / ((1 - keep) * 15 / 16), label=f"p = {keep}")
+        exact = [
+            theory.expected_kl(np.ones(16 * size), 16, 2, keep)[0]
+            if size == 16
+            else _uniform(16, size, keep)
+            for size in sizes
+        ]
+        axes.plot(
+            keep * sizes,
+            np.array(exact) * 2 * keep * sizes / ((1 - keep) * 15 / 16),
+            label=f"p = {keep}",
+        )
     axes.axhline(1, color="k", linewidth=0.8)
-    axes.set(xlabel="documents a branch, p n", ylabel="exact / second order", xscale="log", ylim=(0, 1.3))
+    axes.set(
+        xlabel="documents a branch, p n", ylabel="exact / second order", xscale="log", ylim=(0, 1.3)
+    )
     axes.legend()
 
 
@@ -39,7 +61,9 @@ def _uniform(branches, size, keep):
     from theory import exact, worlds
 
     parents = (np.zeros(branches, np.int64), np.repeat(np.arange(branches), size))
-    return exact.expected_kl_of(worlds.Tree(parents, np.full(branches * size, 1 / (branches * size))), keep)[0]
+    return exact.expected_kl_of(
+        worlds.Tree(parents, np.full(branches * size, 1 / (branches * size))), keep
+    )[0]
 
 
 CLAIM = claims.Claim(
@@ -47,7 +71,10 @@ CLAIM = claims.Claim(
     title="The cost is linear in the Simpson index, with constant one half",
     statement="E[KL of step t] ~ (1-p)/(2p) (Ebar_t - Ebar_{t-1}), Ebar_t the average over depth t of the Simpson index of relevance.",
     source="T4, derived here; the published form is quadratic with constant 0.05",
-    assumptions=("p n >> 1 for the branches of the step", "no leaf holds a share near p of its branch"),
+    assumptions=(
+        "p n >> 1 for the branches of the step",
+        "no leaf holds a share near p of its branch",
+    ),
     cases=(
         dict(relevance="uniform", branching=16, depth=4, keep=0.5),
         dict(relevance="uniform", branching=16, depth=4, keep=0.05),
@@ -56,7 +83,8 @@ CLAIM = claims.Claim(
     ),
     predict=predict,
     measure=measure,
-    control=lambda params: predict(params) * params["keep"] / (1 - params["keep"]) * 0.1,  # 0.05 E[A]: the published constant, without (1-p)/p
+    # 0.05 E[A]: the published constant, without (1-p)/p
+    control=lambda params: predict(params) * params["keep"] / (1 - params["keep"]) * 0.1,
     tolerance=0.03,
     limits=limits,
     figure=figure,

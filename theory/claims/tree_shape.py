@@ -10,8 +10,14 @@ SHAPES = ((2, 12), (4, 6), (8, 4), (16, 3), (64, 2), (4096, 1))
 
 def _totals(params):
     """f64[len(SHAPES)] E KL of the sequence, the same 4,096 documents in each tree, averaged over draws of their relevance."""
-    draws = [worlds.dirichlet(4096, 1, concentration=params["concentration"], seed=seed) for seed in range(params["draws"])]
-    return np.mean([[theory.expected_kl(r, b, m, params["keep"]).sum() for b, m in SHAPES] for r in draws], axis=0)
+    draws = [
+        worlds.dirichlet(4096, 1, concentration=params["concentration"], seed=seed)
+        for seed in range(params["draws"])
+    ]
+    return np.mean(
+        [[theory.expected_kl(r, b, m, params["keep"]).sum() for b, m in SHAPES] for r in draws],
+        axis=0,
+    )
 
 
 def predict(params):
@@ -40,8 +46,16 @@ def figure(axes, key, n):
     relevance = worlds.dirichlet(4096, 1, concentration=1.0)
     for keep in (0.1, 0.5):
         steps = [theory.expected_kl(relevance, b, m, keep) for b, m in SHAPES]
-        axes.plot(range(len(SHAPES)), [s.sum() for s in steps], marker="o", label=f"all steps, p = {keep}")
-        axes.plot(range(len(SHAPES)), [s[0] for s in steps], "--", marker=".", label=f"first step, p = {keep}")
+        axes.plot(
+            range(len(SHAPES)), [s.sum() for s in steps], marker="o", label=f"all steps, p = {keep}"
+        )
+        axes.plot(
+            range(len(SHAPES)),
+            [s[0] for s in steps],
+            "--",
+            marker=".",
+            label=f"first step, p = {keep}",
+        )
     axes.set_xticks(range(len(SHAPES)), [f"${b}^{{{m}}}$" for b, m in SHAPES])
     axes.set(xlabel="tree of 4,096 documents, children ^ depth", ylabel="E KL (nats)")
     axes.legend()

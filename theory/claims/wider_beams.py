@@ -13,7 +13,11 @@ def predict(params):
 
 def _width(params):
     kappa = params["relevant"] / params["branches"]
-    return int(np.ceil(theory.width_for_recall(kappa, params["snr"], params["recall"]) * params["branches"]))
+    return int(
+        np.ceil(
+            theory.width_for_recall(kappa, params["snr"], params["recall"]) * params["branches"]
+        )
+    )
 
 
 def measure(key, params, n):
@@ -22,7 +26,10 @@ def measure(key, params, n):
 
 
 def limits():
-    told = ", ".join(f"{theory.width_for_recall(0.05, snr, 0.9) / 0.05:.1f} k at lambda = {snr}" for snr in (0.1, 1, 2, 3))
+    told = ", ".join(
+        f"{theory.width_for_recall(0.05, snr, 0.9) / 0.05:.1f} k at lambda = {snr}"
+        for snr in (0.1, 1, 2, 3)
+    )
     return [f"for recall .9 with k / b = .05: {told}"]
 
 
@@ -30,12 +37,21 @@ def figure(axes, key, n):
     """Recall over beam width, by signal."""
     widths = np.arange(1, 101)
     for snr in (0.0, 1.0, 2.0, 3.0):
-        axes.plot(widths, [theory.recall_exact(100, 5, int(width), snr) for width in widths], label=f"lambda = {snr:g}")
+        axes.plot(
+            widths,
+            [theory.recall_exact(100, 5, int(width), snr) for width in widths],
+            label=f"lambda = {snr:g}",
+        )
         shown = np.array([5, 20, 50, 80])
-        found = [closed_forms.measure(key, dict(branches=100, relevant=5, width=int(width), snr=snr), n) for width in shown]
+        found = [
+            closed_forms.measure(key, dict(branches=100, relevant=5, width=int(width), snr=snr), n)
+            for width in shown
+        ]
         axes.errorbar(shown, [f.mean for f in found], [4 * f.stderr for f in found], fmt="k.")
     axes.axvline(5, color="k", linewidth=0.6, linestyle=":")
-    axes.set(xlabel="beam width K (5 relevant in 100 branches)", ylabel="recall after the first step")
+    axes.set(
+        xlabel="beam width K (5 relevant in 100 branches)", ylabel="recall after the first step"
+    )
     axes.legend()
 
 

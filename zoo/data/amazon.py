@@ -21,8 +21,16 @@ LICENCE = "research use; the owner states no terms of redistribution"
 HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
 CITATION = "McAuley et al. 2015, Image-based recommendations on styles and substitutes, SIGIR, doi:10.1145/2766462.2767755"
 ADDRESS = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
-CATEGORIES = {"amazon-beauty": "Beauty", "amazon-sports": "Sports_and_Outdoors", "amazon-toys": "Toys_and_Games"}
-SIZES = {"amazon-beauty": (22_363, 12_101, 198_502), "amazon-sports": (35_598, 18_357, 296_337), "amazon-toys": (19_412, 11_924, 167_597)}
+CATEGORIES = {
+    "amazon-beauty": "Beauty",
+    "amazon-sports": "Sports_and_Outdoors",
+    "amazon-toys": "Toys_and_Games",
+}
+SIZES = {
+    "amazon-beauty": (22_363, 12_101, 198_502),
+    "amazon-sports": (35_598, 18_357, 296_337),
+    "amazon-toys": (19_412, 11_924, 167_597),
+}
 _ASIN = re.compile(r"'asin': '([^']+)'")
 
 
@@ -38,13 +46,17 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
     for line, where, review in jsonl.objects_of(reviews):
         user, item, time = (review.get(key) for key in ("reviewerID", "asin", "unixReviewTime"))
         if not isinstance(user, str) or not isinstance(item, str) or not isinstance(time, int):
-            raise records.DataError(f"{where}: expected reviewerID, asin and unixReviewTime, found {jsonl.short(', '.join(review))}")
+            raise records.DataError(
+                f"{where}: expected reviewerID, asin and unixReviewTime, found {jsonl.short(', '.join(review))}"
+            )
         users.add(user, line)
         items.add(item, line)
         times.append(time)
     described = _described(products, items.where)
     pairs = [described.get(item, ("", "")) for item in items.where]
-    corpus = records.Corpus(tuple(items.where), tuple(title for title, _ in pairs), tuple(text for _, text in pairs))
+    corpus = records.Corpus(
+        tuple(items.where), tuple(title for title, _ in pairs), tuple(text for _, text in pairs)
+    )
     found = histories.gathered(name, corpus, users, items, np.array(times, np.float64), reviews)
     if address == ADDRESS:
         refuse_other_sizes(found, reviews)
@@ -55,8 +67,13 @@ def refuse_other_sizes(found: records.Interactions, path: pathlib.Path) -> None:
     """Raises DataError if users, products and reviews are not as many as papers count: what stands in for the checksum that is not published."""
     sizes = len(found.histories), len(found.corpus), len(found.histories.items)
     if sizes != SIZES[found.name]:
-        expected, got = (f"{users:,} users, {products:,} products, {reviews:,} reviews" for users, products, reviews in (SIZES[found.name], sizes))
-        raise records.DataError(f"{path}: expected {expected}, got {got}; remove it and download it again")
+        expected, got = (
+            f"{users:,} users, {products:,} products, {reviews:,} reviews"
+            for users, products, reviews in (SIZES[found.name], sizes)
+        )
+        raise records.DataError(
+            f"{path}: expected {expected}, got {got}; remove it and download it again"
+        )
 
 
 def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
@@ -70,6 +87,8 @@ def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
             product = ast.literal_eval(text)
             title = product.get("title", "")
         except (ValueError, SyntaxError, AttributeError) as error:
-            raise records.DataError(f"{path}:{line}: expected a Python dict, got {jsonl.short(text)} ({type(error).__name__})") from None
+            raise records.DataError(
+                f"{path}:{line}: expected a Python dict, got {jsonl.short(text)} ({type(error).__name__})"
+            ) from None
         found[named[1]] = html.unescape(title), html.unescape(histories.described(product))
     return found

@@ -22,11 +22,17 @@ def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """
     path = pathlib.Path(path)
     if not path.parent.is_dir():
-        raise records.DataError(f"{path}: expected the folder {path.parent} to exist; create it or name another place")
+        raise records.DataError(
+            f"{path}: expected the folder {path.parent} to exist; create it or name another place"
+        )
     if path.is_dir():
-        raise records.DataError(f"{path}: expected the name of a file, got a folder; add a file name")
+        raise records.DataError(
+            f"{path}: expected the name of a file, got a folder; add a file name"
+        )
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    handle = tempfile.NamedTemporaryFile(mode, dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False, **text)
+    handle = tempfile.NamedTemporaryFile(
+        mode, dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False, **text
+    )
     try:
         with handle:
             yield handle
@@ -76,7 +82,9 @@ def refuse_occupied(path: str | os.PathLike) -> None:
                 f"{path}: expected no folder or an empty one, found {first.name} in it; remove it or name another"
             )
     elif path.exists() or path.is_symlink():
-        raise records.DataError(f"{path}: expected no folder or an empty one, got a file; remove it or name another")
+        raise records.DataError(
+            f"{path}: expected no folder or an empty one, got a file; remove it or name another"
+        )
 
 
 def _umask() -> int:

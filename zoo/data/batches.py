@@ -19,7 +19,8 @@ ONE = 1 << 30  # shares are integers out of this, so that quotas are exact
 class Source(NamedTuple):
     """Examples of one kind."""
 
-    rows: Mapping[str, np.ndarray]  # arrays [n, ...] of one n; "source" i32[n, S], 0 = pad, is grouped by length
+    # arrays [n, ...] of one n; "source" i32[n, S], 0 = pad, is grouped by length
+    rows: Mapping[str, np.ndarray]
     weight: float  # share of the examples that are of this kind, relative to the other sources
 
 
@@ -29,7 +30,8 @@ class Stream:
     def __init__(self, rows: np.ndarray, *seed: int) -> None:
         """rows: i64[n] of the joined arrays."""
         self.rows, self._seed = rows, seed
-        self._order = -1, rows  # an epoch and its permutation, kept because the next batch goes on in it
+        # an epoch and its permutation, kept because the next batch goes on in it
+        self._order = -1, rows
 
     def take(self, first: int, last: int) -> np.ndarray:
         """i64[last - first] rows at these places of the sequence."""
@@ -61,23 +63,32 @@ class Batches:
         """Raises ValueError if no source has examples, or their arrays differ in name or shape."""
         sources = [source for source in sources if source.weight > 0 and len(source.rows["source"])]
         if not sources:
-            raise ValueError("batches: expected at least one source with examples and weight above 0; got none")
+            raise ValueError(
+                "batches: expected at least one source with examples and weight above 0; got none"
+            )
         self.rows = _joined(sources)
         lengths = (self.rows["source"] != 0).sum(axis=1)
         sizes = [len(source.rows["source"]) for source in sources]
         owner = np.repeat(np.arange(len(sources)), sizes)
         total = sum(source.weight for source in sources)
-        share = np.array([s.weight / total / n for s, n in zip(sources, sizes)])[owner]  # of each row
+        # of each row
+        share = np.array([s.weight / total / n for s, n in zip(sources, sizes)])[owner]
         self.lengths = length_classes(lengths, share)
         kind = np.searchsorted(self.lengths, lengths)
         kinds = np.unique(kind)
         self._streams = {
-            k: [Stream(np.flatnonzero((kind == k) & (owner == o)), seed, int(k), int(o)) for o in np.unique(owner[kind == k])]
+            k: [
+                Stream(np.flatnonzero((kind == k) & (owner == o)), seed, int(k), int(o))
+                for o in np.unique(owner[kind == k])
+            ]
             for k in kinds
         }
         self._kinds = kinds
         self._kind_shares = _shares([share[kind == k].sum() for k in kinds])
-        self._shares = {k: _shares([share[stream.rows].sum() for stream in streams]) for k, streams in self._streams.items()}
+        self._shares = {
+            k: _shares([share[stream.rows].sum() for stream in streams])
+            for k, streams in self._streams.items()
+        }
         self._batch_size, self._block = batch_size, slice(0, batch_size)
         self._identity = digest(self.rows, [s.weight for s in sources], sizes, batch_size, seed)
         self._iterator = numbered(self.batch)
@@ -94,7 +105,9 @@ class Batches:
         Raises DataError if the parts do not divide a batch.
         """
         if self._batch_size % parts:
-            raise DataError(f"batches: a batch of {self._batch_size} cannot be split over {parts} processes; choose a multiple")
+            raise DataError(
+                f"batches: a batch of {self._batch_size} cannot be split over {parts} processes; choose a multiple"
+            )
         size = self._batch_size // parts
         self._block = slice(part * size, (part + 1) * size)
 
@@ -131,7 +144,9 @@ class Batches:
         kind, turn = self._kinds[which], before[which]  # the turn-th batch of this class
         shares = self._shares[kind]
         firsts, lasts = (quotas(count * self._batch_size, shares) for count in (turn, turn + 1))
-        picked = np.concatenate([s.take(*ends) for s, *ends in zip(self._streams[kind], firsts, lasts)])
+        picked = np.concatenate(
+            [s.take(*ends) for s, *ends in zip(self._streams[kind], firsts, lasts)]
+        )
         return picked[self._block], self.lengths[kind]
 
 
@@ -140,7 +155,9 @@ def numbered(batch: Callable[[int], dict[str, np.ndarray]]) -> Iterator[dict[str
     import grain
 
     numbers = grain.MapDataset.range(sys.maxsize)
-    return iter(numbers.map(batch).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)))
+    return iter(
+        numbers.map(batch).to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8))
+    )
 
 
 def length_classes(lengths: np.ndarray, share: np.ndarray | None = None) -> tuple[int, ...]:
@@ -189,13 +206,17 @@ def _joined(sources: Sequence[Source]) -> dict[str, np.ndarray]:
     for number, source in enumerate(sources):
         sizes = {name: len(values) for name, values in source.rows.items()}
         if list(source.rows) != names or len(set(sizes.values())) != 1:
-            raise ValueError(f"batches: source {number} has arrays {sizes}; expected {names}, all of one length")
+            raise ValueError(
+                f"batches: source {number} has arrays {sizes}; expected {names}, all of one length"
+            )
         for name, values in source.rows.items():
             if name == "source":
                 values = np.pad(values, ((0, 0), (0, longest - values.shape[1])))
             expected = sources[0].rows[name].shape[1:]
             if name != "source" and values.shape[1:] != expected:
-                raise ValueError(f"batches: {name!r} of source {number} has rows {values.shape[1:]}, the first has {expected}")
+                raise ValueError(
+                    f"batches: {name!r} of source {number} has rows {values.shape[1:]}, the first has {expected}"
+                )
             parts[name].append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}
 

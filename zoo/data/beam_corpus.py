@@ -28,18 +28,28 @@ def documents(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):
 
 
 @beam.ptransform_fn
-def judgements(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece], rows: Sequence[tables.Example], where: str):
+def judgements(
+    pipeline: beam.Pipeline,
+    pieces: Sequence[ranges.Piece],
+    rows: Sequence[tables.Example],
+    where: str,
+):
     """(number, example) of each judgement. A document that is not in the corpus ends the pipeline."""
     judged = pipeline | "Judged" >> beam.Create([frozenset(row["document"] for row in rows)])
     present = (
         _read(pipeline, pieces)
         | "Id" >> beam.MapTuple(lambda row, where, example: example["id"])
-        | "OfJudged" >> beam.Filter(lambda name, judged: name in judged, beam.pvalue.AsSingleton(judged))
+        | "OfJudged"
+        >> beam.Filter(lambda name, judged: name in judged, beam.pvalue.AsSingleton(judged))
         | "Once" >> beam.Distinct()
     )
-    checked = judged | "RefuseUnknown" >> beam.Map(_refuse_unknown, beam.pvalue.AsIter(present), where)
+    checked = judged | "RefuseUnknown" >> beam.Map(
+        _refuse_unknown, beam.pvalue.AsIter(present), where
+    )
     numbered = pipeline | "Judgements" >> beam.Create(enumerate(rows))
-    return numbered | "Checked" >> beam.Map(lambda row, checked: row, beam.pvalue.AsSingleton(checked))
+    return numbered | "Checked" >> beam.Map(
+        lambda row, checked: row, beam.pvalue.AsSingleton(checked)
+    )
 
 
 def _read(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):
@@ -53,11 +63,15 @@ def _read(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):
 def _refuse_repeated(name: str, where: Iterable[str]) -> None:
     first, *others = sorted(where)
     if others:
-        raise records.DataError(f'{others[0]}: "_id" {name!r} stands already at {first}; ids must be unique, rename or remove one')
+        raise records.DataError(
+            f'{others[0]}: "_id" {name!r} stands already at {first}; ids must be unique, rename or remove one'
+        )
 
 
 def _refuse_unknown(judged: frozenset[str], present: Iterable[str], where: str) -> bool:
     unknown = judged.difference(present)
     if unknown:
-        raise records.DataError(f"{where}: document {min(unknown)!r} is not in the corpus; add it there or remove the line")
+        raise records.DataError(
+            f"{where}: document {min(unknown)!r} is not in the corpus; add it there or remove the line"
+        )
     return True

@@ -7,8 +7,10 @@ import re
 
 from zoo import records
 
-FIELDS = ("categories", "genres", "class", "brand")  # of texts as `zoo.data.histories.described` writes them, best first
-NAMED, DULL = 0.5, 0.9  # share of documents that a field must name; share of one value from which on it tells nothing
+# of texts as `zoo.data.histories.described` writes them, best first
+FIELDS = ("categories", "genres", "class", "brand")
+# share of documents that a field must name; share of one value from which on it tells nothing
+NAMED, DULL = 0.5, 0.9
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -20,7 +22,9 @@ def of(corpus: records.Corpus) -> tuple[list[str], str]:
     """
     for field in FIELDS:
         pattern = re.compile(rf"(?:^|; ){field}: ([^;]*)")
-        values = [match[1].split(", ") if (match := pattern.search(text)) else [] for text in corpus.texts]
+        values = [
+            match[1].split(", ") if (match := pattern.search(text)) else [] for text in corpus.texts
+        ]
         if sum(map(bool, values)) < NAMED * len(corpus):
             continue
         for place in range(max(map(len, values))):

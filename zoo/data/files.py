@@ -27,7 +27,9 @@ from zoo.data import atomic, jsonl
 _GRADE = re.compile(r"-?[0-9]{1,9}")
 
 
-def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "refuse") -> records.Collection:
+def read_beir(
+    folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "refuse"
+) -> records.Collection:
     """The collection in a folder, named after it, with documents and queries in file order.
 
     empty: what to do with a document whose title and text are both blank: refuse the collection, or drop the document
@@ -45,14 +47,19 @@ def read_beir(folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "
     if queries_path is None and not splits:
         return records.Collection(folder.resolve().name, corpus, records.Queries((), ()), {})
     if queries_path is None:
-        raise records.DataError(f"{folder}: has qrels/ but no queries.jsonl; add it, or remove qrels/ to use the documents alone")
+        raise records.DataError(
+            f"{folder}: has qrels/ but no queries.jsonl; add it, or remove qrels/ to use the documents alone"
+        )
     if not splits:
         raise records.DataError(
             f"{folder}: has queries.jsonl but no qrels/SPLIT.tsv; add qrels/test.tsv, or pass the queries by themselves"
         )
     queries = read_queries(queries_path)
     known_queries, known_documents = set(queries.ids), set(corpus.ids)
-    qrels = {split: read_qrels(path, known_queries, known_documents, dropped) for split, path in splits.items()}
+    qrels = {
+        split: read_qrels(path, known_queries, known_documents, dropped)
+        for split, path in splits.items()
+    }
     return records.Collection(folder.resolve().name, corpus, queries, qrels)
 
 
@@ -68,7 +75,9 @@ def read_queries(path: str | os.PathLike) -> records.Queries:
         _take_id(ids, record, line, where)
         texts.append(jsonl.string_of(record, "text", where))
         if not texts[-1].strip():
-            raise records.DataError(f'{where}: expected a query in "text", got blanks; write the query or remove the line')
+            raise records.DataError(
+                f'{where}: expected a query in "text", got blanks; write the query or remove the line'
+            )
     if not ids:
         raise records.DataError(f"{path}: expected at least one query, got an empty file")
     return records.Queries(tuple(ids), tuple(texts))
@@ -81,7 +90,9 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
     are queries that nothing judges.
     """
     if len(collection.queries) and not collection.qrels:
-        raise records.DataError(f"{folder}: cannot write queries without judgements; add a split to qrels or drop the queries")
+        raise records.DataError(
+            f"{folder}: cannot write queries without judgements; add a split to qrels or drop the queries"
+        )
     for name in (*collection.corpus.ids, *collection.queries.ids):
         if jsonl.is_bad_id(name):
             raise records.DataError(
@@ -91,7 +102,10 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
         corpus = collection.corpus
         with open(part / "corpus.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for name, title, text in zip(corpus.ids, corpus.titles, corpus.texts):
-                out.write(json.dumps({"_id": name, "title": title, "text": text}, ensure_ascii=False) + "\n")
+                out.write(
+                    json.dumps({"_id": name, "title": title, "text": text}, ensure_ascii=False)
+                    + "\n"
+                )
         if not collection.qrels:
             return
         with open(part / "queries.jsonl", "w", encoding="utf-8", newline="\n") as out:
@@ -102,7 +116,9 @@ def write_beir(collection: records.Collection, folder: str | os.PathLike) -> Non
             with open(part / "qrels" / f"{split}.tsv", "w", encoding="utf-8", newline="\n") as out:
                 out.write("query-id\tcorpus-id\tscore\n")
                 for query, judged in qrels.grades.items():
-                    out.writelines(f"{query}\t{document}\t{grade}\n" for document, grade in judged.items())
+                    out.writelines(
+                        f"{query}\t{document}\t{grade}\n" for document, grade in judged.items()
+                    )
 
 
 def _read_corpus(path: pathlib.Path, empty: str) -> tuple[records.Corpus, set[str]]:
@@ -135,7 +151,12 @@ def qrels_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return splits
 
 
-def read_qrels(path: pathlib.Path, queries: Container[str], documents: Container[str] | None, dropped: Container[str] = ()) -> records.Qrels:
+def read_qrels(
+    path: pathlib.Path,
+    queries: Container[str],
+    documents: Container[str] | None,
+    dropped: Container[str] = (),
+) -> records.Qrels:
     """The judgements of a file of tab-separated lines.
 
     documents: those there are; None: any. dropped: those whose judgements are left out.
@@ -158,11 +179,15 @@ def read_qrels(path: pathlib.Path, queries: Container[str], documents: Container
             )
         value = int(grade)
         if query not in queries:
-            raise records.DataError(f"{where}: query {query!r} is not in queries.jsonl; add it there or remove this line")
+            raise records.DataError(
+                f"{where}: query {query!r} is not in queries.jsonl; add it there or remove this line"
+            )
         if document in dropped:
             continue
         if documents is not None and document not in documents:
-            raise records.DataError(f"{where}: document {document!r} is not in corpus.jsonl; add it there or remove this line")
+            raise records.DataError(
+                f"{where}: document {document!r} is not in corpus.jsonl; add it there or remove this line"
+            )
         if grades.setdefault(query, {}).setdefault(document, value) != value:
             known = grades[query][document]
             raise records.DataError(
@@ -213,7 +238,11 @@ def _unpaired_surrogates_named(folder: str | os.PathLike) -> Iterator[None]:
 
 def corpus_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """The files of a corpus: corpus.jsonl, or all of the folder corpus, where one too large for one file is kept."""
-    parts = [path for path in sorted((folder / "corpus").glob("*")) if path.name.removesuffix(".gz").endswith(".jsonl")]
+    parts = [
+        path
+        for path in sorted((folder / "corpus").glob("*"))
+        if path.name.removesuffix(".gz").endswith(".jsonl")
+    ]
     return parts or [present(folder / "corpus.jsonl")]
 
 
@@ -230,7 +259,9 @@ def present(path: pathlib.Path) -> pathlib.Path:
 def plain_or_zipped(path: pathlib.Path) -> pathlib.Path | None:
     zipped = path.with_name(path.name + ".gz")
     if path.exists() and zipped.exists():
-        raise records.DataError(f"{path.parent}: has both {path.name} and {zipped.name}; remove one")
+        raise records.DataError(
+            f"{path.parent}: has both {path.name} and {zipped.name}; remove one"
+        )
     return next((candidate for candidate in (path, zipped) if candidate.exists()), None)
 
 

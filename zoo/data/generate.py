@@ -22,7 +22,9 @@ _BORDER = re.compile(r"\n+|(?<=[.;:!?])\s+")
 _TERM = re.compile(r"\w+")
 
 
-def by_rules(corpus: records.Corpus, *, per_document: int, seed: int) -> tuple[list[str], list[int]]:
+def by_rules(
+    corpus: records.Corpus, *, per_document: int, seed: int
+) -> tuple[list[str], list[int]]:
     """Queries of three kinds, turn about: terms of a document drawn by TF-IDF weight, sentences, and spans of words.
 
     Terms are SHORTEST to MOST_TERMS different words of title and text, drawn without replacement with weight
@@ -36,7 +38,10 @@ def by_rules(corpus: records.Corpus, *, per_document: int, seed: int) -> tuple[l
     queries, rows = [], []
     for row, (name, title, text) in enumerate(zip(corpus.ids, corpus.titles, corpus.texts)):
         draw = random.Random(f"{seed} {name}")
-        weights = {term: tf * (math.log(len(corpus) / frequency[term]) + 1e-3) for term, tf in counts[row].items()}
+        weights = {
+            term: tf * (math.log(len(corpus) / frequency[term]) + 1e-3)
+            for term, tf in counts[row].items()
+        }
         words = text.split() or title.split() or [name]
         sentences = [part.split() for part in _BORDER.split(text)]
         sentences = [part[:LONGEST] for part in sentences if len(part) >= SHORTEST]

@@ -19,7 +19,15 @@ class Grouped:
     """
 
     def __init__(
-        self, documents: np.ndarray, queries: np.ndarray, owner: np.ndarray, chance: np.ndarray, codes: np.ndarray, *, batch_size: int, seed: int
+        self,
+        documents: np.ndarray,
+        queries: np.ndarray,
+        owner: np.ndarray,
+        chance: np.ndarray,
+        codes: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
     ) -> None:
         """
         documents: i32[N, S], 0 = pad; codes: i32[N, T], documents of equal ones are a group.
@@ -32,9 +40,19 @@ class Grouped:
         self._documents, self._queries, self._codes = documents, queries[order], codes
         self._bounds = np.searchsorted(owner[order], np.arange(len(documents) + 1))
         self._below = np.concatenate([[0.0], np.cumsum(chance[order], dtype=np.float64)])
-        self._group = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1) if codes.shape[1] else np.zeros(len(documents), int)
+        self._group = (
+            np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+            if codes.shape[1]
+            else np.zeros(len(documents), int)
+        )
         self._batch_size, self._seed = batch_size, seed
-        arrays = {"documents": documents, "queries": self._queries, "codes": codes, "below": self._below, "bounds": self._bounds}
+        arrays = {
+            "documents": documents,
+            "queries": self._queries,
+            "codes": codes,
+            "below": self._below,
+            "bounds": self._bounds,
+        }
         self._identity = batches.digest(arrays, batch_size, seed)
         self._epoch = functools.lru_cache(maxsize=2)(self._drawn)
         self._iterator = batches.numbered(self.batch)
@@ -52,7 +70,9 @@ class Grouped:
     def seek(self, position: dict) -> None:
         """Goes to where an iterator over the same documents, codes and queries stood; DataError if the position is of others."""
         if position["batches"] != self._identity:
-            raise DataError("grouped: the documents, codes or queries are not those of the run to go on from; start again in another folder")
+            raise DataError(
+                "grouped: the documents, codes or queries are not those of the run to go on from; start again in another folder"
+            )
         self._iterator.set_state(position["place"])
 
     def batch(self, number: int) -> dict[str, np.ndarray]:
@@ -62,7 +82,12 @@ class Grouped:
         rows = order[place * self._batch_size : (place + 1) * self._batch_size]
         real = np.arange(self._batch_size) < len(rows)
         rows = np.resize(rows, self._batch_size)
-        return {"source": self._queries[query[rows]], "document": self._documents[rows], "codes": self._codes[rows], "real": real}
+        return {
+            "source": self._queries[query[rows]],
+            "document": self._documents[rows],
+            "codes": self._codes[rows],
+            "real": real,
+        }
 
     def _drawn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """i64[N] documents in the order of an epoch, and i64[N] the query that each of them comes with."""
@@ -70,5 +95,9 @@ class Grouped:
         rank = random.permutation(self._group.max() + 1)
         order = np.lexsort([random.random(len(self._group)), rank[self._group]])
         first, last = self._bounds[:-1], self._bounds[1:]
-        drawn = self._below[first] + random.random(len(first)) * (self._below[last] - self._below[first])
-        return order, np.clip(np.searchsorted(self._below, drawn, side="right") - 1, first, last - 1)
+        drawn = self._below[first] + random.random(len(first)) * (
+            self._below[last] - self._below[first]
+        )
+        return order, np.clip(
+            np.searchsorted(self._below, drawn, side="right") - 1, first, last - 1
+        )

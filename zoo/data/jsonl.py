@@ -25,9 +25,14 @@ def object_of(text: str, where: str) -> dict:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise records.DataError(f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}") from None
-    except (RecursionError, ValueError) as error:  # nested too deep, or a number with thousands of digits
-        raise records.DataError(f"{where}: expected a JSON object, got one that cannot be read: {error}") from None
+        raise records.DataError(
+            f"{where}: expected a JSON object, got bad JSON at column {error.colno}: {error.msg}"
+        ) from None
+    # nested too deep, or a number with thousands of digits
+    except (RecursionError, ValueError) as error:
+        raise records.DataError(
+            f"{where}: expected a JSON object, got one that cannot be read: {error}"
+        ) from None
     if not isinstance(value, dict):
         raise records.DataError(f"{where}: expected a JSON object {{...}}, got {short(text)}")
     return value
@@ -36,16 +41,22 @@ def object_of(text: str, where: str) -> dict:
 def lines_of(path: pathlib.Path) -> Iterator[tuple[int, str]]:
     """(number from 1, text without its line end) of each line of a UTF-8 file, plain or gzipped, that is not blank."""
     if path.is_dir() or not path.exists():
-        raise records.DataError(f"{path}: expected a file, {'got a folder' if path.is_dir() else 'found nothing'}")
+        raise records.DataError(
+            f"{path}: expected a file, {'got a folder' if path.is_dir() else 'found nothing'}"
+        )
     number = 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as lines:
             for number, line in enumerate(lines, start=1):
-                text = text_of(line.removeprefix(BYTE_ORDER_MARK if number == 1 else b""), f"{path}:{number}")
+                text = text_of(
+                    line.removeprefix(BYTE_ORDER_MARK if number == 1 else b""), f"{path}:{number}"
+                )
                 if text.strip():
                     yield number, text
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise records.DataError(f"{path}: expected a whole gzip file, got one that breaks after line {number}: {error}") from None
+        raise records.DataError(
+            f"{path}: expected a whole gzip file, got one that breaks after line {number}: {error}"
+        ) from None
     except OSError as error:
         raise records.DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
@@ -64,10 +75,14 @@ def text_of(line: bytes, where: str) -> str:
 def id_of(record: dict, where: str) -> str:
     """The "_id" of an object."""
     if "_id" not in record:
-        raise records.DataError(f'{where}: expected the key "_id", found {short(", ".join(record)) if record else "no key"}')
+        raise records.DataError(
+            f'{where}: expected the key "_id", found {short(", ".join(record)) if record else "no key"}'
+        )
     name = record["_id"]
     if not isinstance(name, str):
-        raise records.DataError(f'{where}: expected a string in "_id", got {short(json.dumps(name))}; write it in quotes')
+        raise records.DataError(
+            f'{where}: expected a string in "_id", got {short(json.dumps(name))}; write it in quotes'
+        )
     if is_bad_id(name):
         raise records.DataError(
             f'{where}: "_id" {name!r} is empty or has white space at an end, a tab or a line break; rename it'
@@ -79,10 +94,14 @@ def id_of(record: dict, where: str) -> str:
 def string_of(record: dict, key: str, where: str) -> str:
     """The text at a key of an object."""
     if key not in record:
-        raise records.DataError(f'{where}: expected the key "{key}", found {short(", ".join(record))}')
+        raise records.DataError(
+            f'{where}: expected the key "{key}", found {short(", ".join(record))}'
+        )
     value = record[key]
     if not isinstance(value, str):
-        raise records.DataError(f'{where}: expected a string in "{key}", got {short(json.dumps(value))}')
+        raise records.DataError(
+            f'{where}: expected a string in "{key}", got {short(json.dumps(value))}'
+        )
     _refuse_surrogates(value, key, where)
     return value
 

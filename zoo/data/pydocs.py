@@ -40,7 +40,8 @@ DEV_EVERY = 5  # documents with two train queries or more, for each that gives o
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(`*\[]*[A-Z])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|no|resp|incl|Dr|St|Mr)|\b[A-Z])\.$")
-_SIGNATURE = re.compile(r"[A-Za-z_][\w.]*\(.*\)\s*(?:(?:->|=>|--|:).*)?$")  # f(x[, y]) -> z -- what it does
+# f(x[, y]) -> z -- what it does
+_SIGNATURE = re.compile(r"[A-Za-z_][\w.]*\(.*\)\s*(?:(?:->|=>|--|:).*)?$")
 _NOT_PROSE = re.compile(
     r"\s|>>>|\.\.\.|\.\.\s|:\w|[-*+]\s|\d+[.)]\s|\w+\(.*\)$"
 )  # indented, doctest, directive, field, list item, call
@@ -55,7 +56,9 @@ def build(max_documents: int | None = None) -> records.Collection:
     Raises DataError if the interpreter has no documentation to offer or max_documents is below 1.
     """
     if max_documents is not None and max_documents < 1:
-        raise records.DataError(f"pydocs: expected max_documents of at least 1 or None, got {max_documents}")
+        raise records.DataError(
+            f"pydocs: expected max_documents of at least 1 or None, got {max_documents}"
+        )
     objects = _objects()
     cut = [_cut(documentation) for _, _, documentation in objects]
     askable = _askable(cut)
@@ -64,7 +67,9 @@ def build(max_documents: int | None = None) -> records.Collection:
         taken = _taken(parts, can_ask)
         if taken:
             heading = f"{' '.join(_NAME_PARTS.findall(name))} ({', '.join(parameters)})"
-            text = "\n".join([heading, *(text for number, (_, text) in enumerate(parts) if number not in taken)])
+            text = "\n".join(
+                [heading, *(text for number, (_, text) in enumerate(parts) if number not in taken)]
+            )
             asked = [parts[number][1] for number in taken]
             if not any(normalised(query) in normalised(f"{name}\n{text}") for query in asked):
                 documents[name], queries[name] = text, asked
@@ -73,7 +78,9 @@ def build(max_documents: int | None = None) -> records.Collection:
             f"pydocs: {sys.executable} has no docstrings; expected thousands; use a Python built with docstrings"
         )
     kept = _spread(list(documents), max_documents)
-    return _collection({name: documents[name] for name in kept}, {name: queries[name] for name in kept})
+    return _collection(
+        {name: documents[name] for name in kept}, {name: queries[name] for name in kept}
+    )
 
 
 def normalised(text: str) -> str:
@@ -89,15 +96,21 @@ def normalised(text: str) -> str:
 def _objects() -> list[tuple[str, list[str], str]]:
     """(name, parameters, documentation) of the public objects, listed by a fresh interpreter of the same build."""
     if not sys.executable:
-        raise records.DataError("pydocs: sys.executable is empty; expected the path of the interpreter; run under python itself")
+        raise records.DataError(
+            "pydocs: sys.executable is empty; expected the path of the interpreter; run under python itself"
+        )
     command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", stdlib.__file__]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise records.DataError(f"pydocs: cannot list the standard library with {sys.executable}: {error}") from None
+        raise records.DataError(
+            f"pydocs: cannot list the standard library with {sys.executable}: {error}"
+        ) from None
     if done.returncode != 0:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise records.DataError(f"pydocs: listing the standard library with {' '.join(command)} failed: {last}")
+        raise records.DataError(
+            f"pydocs: listing the standard library with {' '.join(command)} failed: {last}"
+        )
     return json.loads(done.stdout)
 
 
@@ -133,7 +146,8 @@ def _is_sentence(text: str) -> bool:
 def _askable(cut: list[list[tuple[bool, str]]]) -> list[set[int]]:
     """Numbers of the parts of each document that are sentences, stand in it once and stand in no other document."""
     contents = ["".join(normalised(text) for _, text in parts) for parts in cut]
-    where: dict[tuple[str, ...], set[int]] = {}  # four successive words -> documents, so that few need a full comparison
+    # four successive words -> documents, so that few need a full comparison
+    where: dict[tuple[str, ...], set[int]] = {}
     for row, content in enumerate(contents):
         words = content.split()
         for four in zip(words, words[1:], words[2:], words[3:]):
@@ -144,14 +158,20 @@ def _askable(cut: list[list[tuple[bool, str]]]) -> list[set[int]]:
         for number, (sentence, text) in enumerate(parts):
             key = normalised(text)
             others = where.get(tuple(key.split()[:4]), set()) - {row}
-            if sentence and contents[row].count(key) == 1 and not any(key in contents[other] for other in others):
+            if (
+                sentence
+                and contents[row].count(key) == 1
+                and not any(key in contents[other] for other in others)
+            ):
                 askable[-1].add(number)
     return askable
 
 
 def _taken(parts: list[tuple[bool, str]], askable: set[int]) -> list[int]:
     """Numbers of the parts that become queries, the test query first; none if the document is to be left out."""
-    first = next((number for number, (_, text) in enumerate(parts) if not _SIGNATURE.match(text)), None)
+    first = next(
+        (number for number, (_, text) in enumerate(parts) if not _SIGNATURE.match(text)), None
+    )
     if first not in askable or len(parts) == 1:
         return []
     return [first, *[number for number in sorted(askable) if number != first][::2]]
@@ -171,10 +191,14 @@ def _collection(documents: dict[str, str], asked: dict[str, list[str]]) -> recor
     for name, sentences in asked.items():
         rich += len(sentences) > 2
         for number, sentence in enumerate(sentences):
-            last_of_rich = len(sentences) > 2 and number == len(sentences) - 1 and rich % DEV_EVERY == 0
+            last_of_rich = (
+                len(sentences) > 2 and number == len(sentences) - 1 and rich % DEV_EVERY == 0
+            )
             split = "test" if number == 0 else "dev" if last_of_rich else "train"
             queries[f"{name}#{number}"] = sentence
             splits[split][f"{name}#{number}"] = {name: 1}
     corpus = records.Corpus(tuple(documents), tuple(documents), tuple(documents.values()))
     qrels = {split: records.Qrels(judged) for split, judged in splits.items() if judged}
-    return records.Collection("pydocs", corpus, records.Queries(tuple(queries), tuple(queries.values())), qrels)
+    return records.Collection(
+        "pydocs", corpus, records.Queries(tuple(queries), tuple(queries.values())), qrels
+    )

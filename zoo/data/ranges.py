@@ -67,7 +67,9 @@ def places(counts: Iterable[Count]) -> dict[int, tuple[int, int]]:
     return found
 
 
-def documents(piece: Piece, place: Mapping[int, tuple[int, int]]) -> Iterator[tuple[int, str, tables.Example]]:
+def documents(
+    piece: Piece, place: Mapping[int, tuple[int, int]]
+) -> Iterator[tuple[int, str, tables.Example]]:
     """(row, "file:line", example of the table corpus) of each filled line of a piece.
 
     Raises DataError as `zoo.data.files` does.
@@ -77,7 +79,9 @@ def documents(piece: Piece, place: Mapping[int, tuple[int, int]]) -> Iterator[tu
         number += 1
         if not _is_blank(line):
             where = f"{piece.path}:{number}"
-            name, title, text = files.document_of(jsonl.object_of(jsonl.text_of(line, where), where), where)
+            name, title, text = files.document_of(
+                jsonl.object_of(jsonl.text_of(line, where), where), where
+            )
             files.refuse_empty(name, title, text, where)
             yield row, where, {"id": name, "title": title, "text": text}
             row += 1
@@ -98,7 +102,11 @@ def _lines(piece: Piece) -> Iterator[bytes]:
             if place:  # the line that holds the byte before is of the piece before, or ends there
                 file.seek(place - 1)
                 place += len(file.readline()) - 1
-            yield from _unmarked(_until(file, place, piece.last)) if piece.first == 0 else _until(file, place, piece.last)
+            yield from (
+                _unmarked(_until(file, place, piece.last))
+                if piece.first == 0
+                else _until(file, place, piece.last)
+            )
     except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
         raise records.DataError(f"{piece.path}: cannot be read: {error}") from None
 

@@ -30,22 +30,44 @@ def tokenizer(path: str | os.PathLike, *, sentinels: int = SENTINELS) -> str:
 
     Raises DataError if the file is none, is no unigram model, or numbers its special pieces otherwise.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+    )
 
     path = pathlib.Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a SentencePiece model (spiece.model)")
     pieces, kinds, settings = _read(path)
-    if settings["kind"] != UNIGRAM or kinds[:3] != [CONTROL, CONTROL, IS_UNKNOWN] or set(kinds[3:]) - {NORMAL} or not settings["prefix"]:
-        raise DataError(f"{path}: expected a unigram model with pad 0, end 1, unknown 2 and words after them, as T5's; this one is another")
+    if (
+        settings["kind"] != UNIGRAM
+        or kinds[:3] != [CONTROL, CONTROL, IS_UNKNOWN]
+        or set(kinds[3:]) - {NORMAL}
+        or not settings["prefix"]
+    ):
+        raise DataError(
+            f"{path}: expected a unigram model with pad 0, end 1, unknown 2 and words after them, as T5's; this one is another"
+        )
     made = Tokenizer(models.Unigram(pieces, UNKNOWN, False))
     steps = [normalizers.Precompiled(settings["table"])] if settings["table"] else []
     if settings["squeeze"]:  # blanks at either end, and of several all but one, go
-        steps += [normalizers.Strip(left=True, right=True), normalizers.Replace(Regex(" {2,}"), " ")]
+        steps += [
+            normalizers.Strip(left=True, right=True),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
     made.normalizer = normalizers.Sequence(steps)
-    made.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always", split=True)
+    made.pre_tokenizer = pre_tokenizers.Metaspace(
+        replacement=SPACE, prepend_scheme="always", split=True
+    )
     made.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always", split=True)
-    made.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", END)])
+    made.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", END)]
+    )
     made.add_special_tokens([f"<extra_id_{number}>" for number in reversed(range(sentinels))])
     return _guarded(json.loads(made.to_str()))
 
@@ -57,9 +79,13 @@ def published(path: str | os.PathLike) -> str:
         first = [piece for piece, _ in content["model"]["vocab"][:3]]
         fits = content["model"]["type"] == "Unigram" and first == ["<pad>", "</s>", "<unk>"]
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{path}: not a tokenizer of unigram pieces; expected T5's tokenizer.json") from None
+        raise DataError(
+            f"{path}: not a tokenizer of unigram pieces; expected T5's tokenizer.json"
+        ) from None
     if not fits:
-        raise DataError(f"{path}: expected unigram pieces with <pad>, </s> and <unk> first, as T5's; got {first}")
+        raise DataError(
+            f"{path}: expected unigram pieces with <pad>, </s> and <unk> first, as T5's; got {first}"
+        )
     return _guarded(content)
 
 
@@ -80,15 +106,23 @@ def _read(path: pathlib.Path) -> tuple[list[tuple[str, float]], list[int], dict]
         for field, value in _fields(path.read_bytes()):
             if field == 1:  # pieces
                 piece = dict(_fields(value))
-                pieces.append((piece[1].decode("utf-8"), struct.unpack("<f", piece.get(2, bytes(4)))[0]))
+                pieces.append(
+                    (piece[1].decode("utf-8"), struct.unpack("<f", piece.get(2, bytes(4)))[0])
+                )
                 kinds.append(piece.get(3, NORMAL))
             elif field == 2:  # trainer_spec
                 settings["kind"] = dict(_fields(value)).get(3, UNIGRAM)
             elif field == 3:  # normalizer_spec
                 found = dict(_fields(value))
-                settings |= {"table": found.get(2, b""), "prefix": bool(found.get(3, 1)), "squeeze": bool(found.get(4, 1))}
+                settings |= {
+                    "table": found.get(2, b""),
+                    "prefix": bool(found.get(3, 1)),
+                    "squeeze": bool(found.get(4, 1)),
+                }
     except (IndexError, KeyError, ValueError, TypeError, AttributeError, struct.error) as error:
-        raise DataError(f"{path}: not a whole SentencePiece model ({type(error).__name__}); copy it again") from None
+        raise DataError(
+            f"{path}: not a whole SentencePiece model ({type(error).__name__}); copy it again"
+        ) from None
     if not pieces:
         raise DataError(f"{path}: holds no pieces; expected a SentencePiece model (spiece.model)")
     return pieces, kinds, settings

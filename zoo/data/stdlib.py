@@ -18,20 +18,26 @@ import types
 import warnings
 from collections.abc import Iterator
 
-# Modules that act when imported (print, open a browser or a window, hook the terminal), that hold no documentation
+# Modules that act when imported (print, open a browser or a window, hook the terminal), that hold
+# no documentation
 # of their own (tests, codecs, demos, another platform's paths), or that many builds of Python lack.
 SKIPPED = frozenset(
     "antigravity curses distutils encodings ensurepip idlelib lib2to3 msilib nt ntpath nturl2path posix readline "
     "rlcompleter sre_compile sre_constants sre_parse test this tkinter turtle turtledemo".split()
 )
 SKIPPED_PARTS = frozenset({"test", "tests", "idle_test"})
-RENAMED = {"posixpath": "os.path", "genericpath": "os.path", "builtins": ""}  # module -> the name its users write
+# module -> the name its users write
+RENAMED = {"posixpath": "os.path", "genericpath": "os.path", "builtins": ""}
 
 
 def main() -> None:
     """Writes [[name, [parameter, ...], documentation], ...] to standard output, sorted by name."""
     sys.modules["readline"] = None  # pdb imports it from Python 3.13 on, if it is there
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         objects = documented()
     json.dump(objects, sys.stdout)
@@ -45,7 +51,9 @@ def documented() -> list[tuple[str, list[str], str]]:
         documentation = documentation_of(objects[name])
         if documentation:
             kept.setdefault(documentation, name)
-    return sorted((name, _parameters(objects[name]), documentation) for documentation, name in kept.items())
+    return sorted(
+        (name, _parameters(objects[name]), documentation) for documentation, name in kept.items()
+    )
 
 
 def named_objects() -> dict[str, object]:
@@ -56,7 +64,9 @@ def named_objects() -> dict[str, object]:
         for name, value in _members(module):
             names.setdefault(id(value), []).append(name)
             objects[id(value)] = value  # also keeps the object alive, so that its id stays its own
-    return {_own_name(objects[key], alternatives): objects[key] for key, alternatives in names.items()}
+    return {
+        _own_name(objects[key], alternatives): objects[key] for key, alternatives in names.items()
+    }
 
 
 def documentation_of(value: object) -> str:
@@ -64,7 +74,10 @@ def documentation_of(value: object) -> str:
     parts = [value.__doc__]
     if inspect.isclass(value):
         constructor = vars(value).get("__init__")
-        parts = [vars(value).get("__doc__"), constructor.__doc__ if isinstance(constructor, types.FunctionType) else None]
+        parts = [
+            vars(value).get("__doc__"),
+            constructor.__doc__ if isinstance(constructor, types.FunctionType) else None,
+        ]
     cleaned = [inspect.cleandoc(part) for part in parts if isinstance(part, str)]
     return re.sub(r" at 0x[0-9a-fA-F]+", "", "\n\n".join(part for part in cleaned if part))
 
@@ -75,8 +88,12 @@ def _modules() -> Iterator[types.ModuleType]:
         if module is None:
             continue
         yield module
-        for found in pkgutil.walk_packages(getattr(module, "__path__", []), name + ".", onerror=lambda _: None):
-            if not any(part.startswith("_") or part in SKIPPED_PARTS for part in found.name.split(".")):
+        for found in pkgutil.walk_packages(
+            getattr(module, "__path__", []), name + ".", onerror=lambda _: None
+        ):
+            if not any(
+                part.startswith("_") or part in SKIPPED_PARTS for part in found.name.split(".")
+            ):
                 module = _imported(found.name)
                 if module is not None:
                     yield module
@@ -106,7 +123,11 @@ def _members(module: types.ModuleType) -> Iterator[tuple[str, object]]:
 
 def _own_name(value: object, names: list[str]) -> str:
     """The shortest name in the package that defines the object, or the shortest of all if it is defined in a hidden one."""
-    home = getattr(value, "__module__", None) or getattr(getattr(value, "__objclass__", None), "__module__", None) or ""
+    home = (
+        getattr(value, "__module__", None)
+        or getattr(getattr(value, "__objclass__", None), "__module__", None)
+        or ""
+    )
     package = RENAMED.get(home, home).lstrip("_").partition(".")[0]
     return min([name for name in names if name.partition(".")[0] == package] or names, key=_length)
 
@@ -118,7 +139,8 @@ def _length(name: str) -> tuple[int, int, str]:
 def _parameters(value: object) -> list[str]:
     try:
         return [name for name in inspect.signature(value).parameters if name not in ("self", "cls")]
-    except Exception:  # written in C without a signature, or with a default that cannot be evaluated
+    # written in C without a signature, or with a default that cannot be evaluated
+    except Exception:
         return []
 
 

@@ -26,7 +26,14 @@ class StreamedBatches:
     """
 
     def __init__(
-        self, source, arrays_of: Callable[[Sequence], Arrays], *, batch_size: int, seed: int, shard: int = 0, shards: int = 1
+        self,
+        source,
+        arrays_of: Callable[[Sequence], Arrays],
+        *,
+        batch_size: int,
+        seed: int,
+        shard: int = 0,
+        shards: int = 1,
     ) -> None:
         """source: has a length and gives the example of a number; if it has __getitems__, those of many at once.
         arrays_of: makes the arrays of a batch of a list of its examples; the same shapes each time, or jit compiles anew.
@@ -36,16 +43,22 @@ class StreamedBatches:
         import grain
 
         if not len(source):
-            raise ValueError("streaming: expected a source with at least one example, got an empty one")
+            raise ValueError(
+                "streaming: expected a source with at least one example, got an empty one"
+            )
         if batch_size % shards:
-            raise ValueError(f"streaming: a batch of {batch_size} cannot be split over {shards} processes; choose a multiple")
+            raise ValueError(
+                f"streaming: a batch of {batch_size} cannot be split over {shards} processes; choose a multiple"
+            )
         self._source, self._arrays_of = source, arrays_of
         self._batch_size, self._shard, self._shards = batch_size, shard, shards
         self._order = grain.MapDataset.range(len(source)).shuffle(seed=seed).repeat()
         probes = self._examples(sorted({0, len(source) // 2, len(source) - 1}))
         self._identity = _digest(len(source), batch_size, seed, probes)
         numbers = grain.MapDataset.range(sys.maxsize).map(self.batch)
-        self._iterator = iter(numbers.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)))
+        self._iterator = iter(
+            numbers.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=8))
+        )
 
     def __iter__(self) -> StreamedBatches:
         return self
@@ -70,7 +83,9 @@ class StreamedBatches:
 
     def batch(self, number: int) -> Arrays:
         """The batch of that number, from 0."""
-        places = range(number * self._batch_size + self._shard, (number + 1) * self._batch_size, self._shards)
+        places = range(
+            number * self._batch_size + self._shard, (number + 1) * self._batch_size, self._shards
+        )
         return self._arrays_of(self._examples([int(self._order[place]) for place in places]))
 
     def _examples(self, rows: Sequence[int]) -> list:

@@ -47,17 +47,28 @@ def of(collection: records.Collection | records.Interactions) -> dict[str, Split
     """
     if isinstance(collection, records.Interactions):
         if 1 not in collection.held.values():
-            raise records.DataError(f"{collection.name}: expected a split that asks for the last event, as test does; got {dict(collection.held)}")
+            raise records.DataError(
+                f"{collection.name}: expected a split that asks for the last event, as test does; got {dict(collection.held)}"
+            )
         places = {"train": max(collection.held.values()) + 1, **collection.held}
-        sequences = {split: functools.partial(_sequences, collection.histories, place) for split, place in places.items()}
-        return {"items": {"train": functools.partial(_documents, collection.corpus)}, "sequences": sequences}
+        sequences = {
+            split: functools.partial(_sequences, collection.histories, place)
+            for split, place in places.items()
+        }
+        return {
+            "items": {"train": functools.partial(_documents, collection.corpus)},
+            "sequences": sequences,
+        }
     tables = {"corpus": {"train": functools.partial(_documents, collection.corpus)}}
     if len(collection.queries):
         tables["queries"] = {"train": functools.partial(query_rows, collection.queries)}
     if collection.qrels:
         texts = dict(zip(collection.queries.ids, collection.queries.texts))
         named = split_names(collection.qrels)
-        tables["qrels"] = {name: functools.partial(judgement_rows, collection.qrels[split], texts) for name, split in named.items()}
+        tables["qrels"] = {
+            name: functools.partial(judgement_rows, collection.qrels[split], texts)
+            for name, split in named.items()
+        }
     return tables
 
 
@@ -66,7 +77,12 @@ def about(collection: records.Collection | records.Interactions) -> dict:
     known = {"name": collection.name, "corpus": collection.corpus.fingerprint()}
     if isinstance(collection, records.Interactions):
         counted = {"left_out": collection.left_out, "tied": collection.tied}
-        return {**known, "held": dict(collection.held), "histories": collection.histories.fingerprint(), **counted}
+        return {
+            **known,
+            "held": dict(collection.held),
+            "histories": collection.histories.fingerprint(),
+            **counted,
+        }
     return {**known, "splits": split_names(collection.qrels)}
 
 
@@ -81,7 +97,9 @@ def collection(
     needed = INTERACTIONS if "held" in known else SEARCH[:1]
     missing = [table for table in needed if table not in tables]
     if missing:
-        raise records.DataError(f"{where}: expected the tables {', '.join(needed)}, found no {missing[0]}; prepare it again in a new folder")
+        raise records.DataError(
+            f"{where}: expected the tables {', '.join(needed)}, found no {missing[0]}; prepare it again in a new folder"
+        )
     corpus = _corpus(read(needed[0], "train"))
     if known["corpus"] is not None:
         _refuse_changed(where, needed[0], known["corpus"], corpus.fingerprint())
@@ -89,11 +107,18 @@ def collection(
         last = next(split for split, place in known["held"].items() if place == 1)
         histories = _histories(read("sequences", last))
         _refuse_changed(where, "sequences", known["histories"], histories.fingerprint())
-        return records.Interactions(known["name"], corpus, histories, dict(known["held"]), known["left_out"], known["tied"])
+        return records.Interactions(
+            known["name"], corpus, histories, dict(known["held"]), known["left_out"], known["tied"]
+        )
     rows = list(read("queries", "train")) if "queries" in tables else []
     queries = records.Queries(tuple(row["id"] for row in rows), tuple(row["text"] for row in rows))
     named = known["splits"].items() if "qrels" in tables else ()
-    return records.Collection(known["name"], corpus, queries, {split: _qrels(read("qrels", name)) for name, split in named})
+    return records.Collection(
+        known["name"],
+        corpus,
+        queries,
+        {split: _qrels(read("qrels", name)) for name, split in named},
+    )
 
 
 def query_rows(queries: records.Queries) -> Iterator[Example]:
@@ -116,7 +141,9 @@ def split_names(splits: Iterable[str]) -> dict[str, str]:
         name = re.sub(r"\W", "_", split, flags=re.ASCII)
         name = name + "_" if name == "all" else name
         if name in named:
-            raise records.DataError(f"splits {named[name]!r} and {split!r} are both {name!r} in TFDS; rename one of qrels/")
+            raise records.DataError(
+                f"splits {named[name]!r} and {split!r} are both {name!r} in TFDS; rename one of qrels/"
+            )
         named[name] = split
     return named
 
@@ -129,7 +156,11 @@ def _documents(corpus: records.Corpus) -> Iterator[Example]:
 def _sequences(histories: records.Histories, place: int) -> Iterator[Example]:
     for row, user in enumerate(histories.ids):
         events = histories.history(row)
-        yield {"user": user, "history": events[: len(events) - place], "target": events[len(events) - place]}
+        yield {
+            "user": user,
+            "history": events[: len(events) - place],
+            "target": events[len(events) - place],
+        }
 
 
 def _corpus(rows: Iterable[Example]) -> records.Corpus:
@@ -155,4 +186,6 @@ def _qrels(rows: Iterable[Example]) -> records.Qrels:
 
 def _refuse_changed(where: str, table: str, expected: str, found: str) -> None:
     if found != expected:
-        raise records.DataError(f"{where}: expected {table} of fingerprint {expected}, got {found}; the files have changed, prepare it again")
+        raise records.DataError(
+            f"{where}: expected {table} of fingerprint {expected}, got {found}; the files have changed, prepare it again"
+        )

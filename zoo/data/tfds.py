@@ -34,9 +34,11 @@ from zoo import records
 from zoo.data import atomic, catalog, files, histories, tables
 
 FORMATS = ("array_record", "tfrecord")
-RELEASES = {"1.0.0": "Tables of zoo.data.tables."}  # a new one when an example's features or order change
+# a new one when an example's features or order change
+RELEASES = {"1.0.0": "Tables of zoo.data.tables."}
 _BLOCK = 1024  # examples read at a time
-_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"  # what DirectRunner is where it cannot download another
+# what DirectRunner is where it cannot download another
+_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _KEY = "zoo"  # of what `tables.about` says, within a dataset's metadata
 
 
@@ -46,14 +48,16 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
     VERSION = tensorflow_datasets.core.Version(list(RELEASES)[-1])
     RELEASE_NOTES = RELEASES
     source = ""  # a name of the catalog; else the folder is manual_dir
-    collection: records.Collection | records.Interactions | None = None  # what has been read already
+    # what has been read already
+    collection: records.Collection | records.Interactions | None = None
 
     def _info(self) -> tensorflow_datasets.core.DatasetInfo:
         entry = catalog.CATALOG.get(self.source)
         of = f"{self.source}: {entry.description}" if entry else f"The user's own data {self.name}"
         return tensorflow_datasets.core.DatasetInfo(
             builder=self,
-            description=f"{of}. Made by the Generative Retrieval Zoo" + (f" from {entry.address}." if entry and entry.address else "."),
+            description=f"{of}. Made by the Generative Retrieval Zoo"
+            + (f" from {entry.address}." if entry and entry.address else "."),
             features=features(self.builder_config.name),
             homepage=entry.homepage if entry else None,
             citation=entry.citation if entry else None,
@@ -66,13 +70,22 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
         collection = self.collection or self._read(dl_manager)
         made = tables.of(collection)
         if self.builder_config.name not in made:
-            raise records.DataError(f"{collection.name}: has no {self.builder_config.name}; it has: {', '.join(made)}")
+            raise records.DataError(
+                f"{collection.name}: has no {self.builder_config.name}; it has: {', '.join(made)}"
+            )
         self.info.metadata[_KEY] = tables.about(collection)
         splits = made[self.builder_config.name].items()
-        return {split: self._generate_examples(rows(), f"writing {self.builder_config.name}, {split}") for split, rows in splits}
+        return {
+            split: self._generate_examples(rows(), f"writing {self.builder_config.name}, {split}")
+            for split, rows in splits
+        }
 
-    def _generate_examples(self, rows: Iterator[tables.Example], about: str) -> Iterator[tuple[int, tables.Example]]:
-        yield from enumerate(tqdm.tqdm(rows, desc=about, unit=" examples", unit_scale=True, delay=2))
+    def _generate_examples(
+        self, rows: Iterator[tables.Example], about: str
+    ) -> Iterator[tuple[int, tables.Example]]:
+        yield from enumerate(
+            tqdm.tqdm(rows, desc=about, unit=" examples", unit_scale=True, delay=2)
+        )
 
     def _read(self, dl_manager) -> records.Collection | records.Interactions:
         return catalog.load(self.source)
@@ -81,13 +94,19 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
 class InteractionTables(Tables, skip_registration=True):
     """Items and what users did to them."""
 
-    BUILDER_CONFIGS = [tensorflow_datasets.core.BuilderConfig(name=name, description=tables.ABOUT[name]) for name in tables.INTERACTIONS]
+    BUILDER_CONFIGS = [
+        tensorflow_datasets.core.BuilderConfig(name=name, description=tables.ABOUT[name])
+        for name in tables.INTERACTIONS
+    ]
 
 
 class SearchTables(Tables, skip_registration=True):
     """Documents, queries and judgements."""
 
-    BUILDER_CONFIGS = [tensorflow_datasets.core.BuilderConfig(name=name, description=tables.ABOUT[name]) for name in tables.SEARCH]
+    BUILDER_CONFIGS = [
+        tensorflow_datasets.core.BuilderConfig(name=name, description=tables.ABOUT[name])
+        for name in tables.SEARCH
+    ]
 
 
 class OwnInteractions(InteractionTables):
@@ -127,8 +146,14 @@ class LargeSearch(SearchTables):
         if table == "queries":
             return {"train": self._generate_examples(tables.query_rows(queries), "writing queries")}
         texts = dict(zip(queries.ids, queries.texts))
-        rows = {name: tables.judgement_rows(files.read_qrels(judged[split], texts, None), texts) for name, split in names.items()}
-        return {name: beam_corpus.judgements(pieces, list(rows[name]), os.fspath(judged[names[name]])) for name in names}
+        rows = {
+            name: tables.judgement_rows(files.read_qrels(judged[split], texts, None), texts)
+            for name, split in names.items()
+        }
+        return {
+            name: beam_corpus.judgements(pieces, list(rows[name]), os.fspath(judged[names[name]]))
+            for name in names
+        }
 
 
 def features(table: str) -> tensorflow_datasets.features.FeaturesDict:
@@ -139,7 +164,12 @@ def features(table: str) -> tensorflow_datasets.features.FeaturesDict:
             "items": lambda: {"id": text(), "title": text(), "text": text()},
             "corpus": lambda: {"id": text(), "title": text(), "text": text()},
             "queries": lambda: {"id": text(), "text": text()},
-            "qrels": lambda: {"query": text(), "text": text(), "document": text(), "grade": number(np.int32)},
+            "qrels": lambda: {
+                "query": text(),
+                "text": text(),
+                "document": text(),
+                "grade": number(np.int32),
+            },
             "sequences": lambda: {
                 "user": text(),
                 "history": tensorflow_datasets.features.Tensor(shape=(None,), dtype=np.int32),
@@ -150,7 +180,11 @@ def features(table: str) -> tensorflow_datasets.features.FeaturesDict:
 
 
 def prepare(
-    name_or_path: str | os.PathLike, out: str | os.PathLike, *, file_format: str = "array_record", beam: str | None = None
+    name_or_path: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    file_format: str = "array_record",
+    beam: str | None = None,
 ) -> pathlib.Path:
     """Writes the TFDS dataset of a collection and returns its folder, out/NAME, which appears whole or not at all.
 
@@ -161,20 +195,33 @@ def prepare(
     if file_format not in FORMATS:
         raise records.DataError(f"expected a format of {', '.join(FORMATS)}, got {file_format!r}")
     if file_format == "tfrecord" and importlib.util.find_spec("tensorflow") is None:
-        raise records.DataError("tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write array_record")
+        raise records.DataError(
+            "tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write array_record"
+        )
     source = os.fspath(name_or_path)
-    name = dataset_name(source if source in catalog.CATALOG else pathlib.Path(source).resolve().name)
+    name = dataset_name(
+        source if source in catalog.CATALOG else pathlib.Path(source).resolve().name
+    )
     target = pathlib.Path(out) / name
     atomic.refuse_occupied(target)
     if beam is not None:
         options = _beam_options(source, beam)
         builder = _builder_class(name, LargeSearch, "", skip_registration=True)
         with atomic.folder(target) as part:
-            _write(builder, _tables_of(pathlib.Path(source)), part, file_format, manual_dir=source, beam_options=options)
+            _write(
+                builder,
+                _tables_of(pathlib.Path(source)),
+                part,
+                file_format,
+                manual_dir=source,
+                beam_options=options,
+            )
         return target
     collection = catalog.load(source)
     kind = InteractionTables if isinstance(collection, records.Interactions) else SearchTables
-    builder = _builder_class(name, kind, source if source in catalog.CATALOG else "", collection, skip_registration=True)
+    builder = _builder_class(
+        name, kind, source if source in catalog.CATALOG else "", collection, skip_registration=True
+    )
     with atomic.folder(target) as part:
         _write(builder, list(tables.of(collection)), part, file_format)
     return target
@@ -186,9 +233,15 @@ def read(folder: str | os.PathLike) -> records.Collection | records.Interactions
     Raises DataError if the dataset is not of `prepare`, lacks a table, or does not match its fingerprint.
     """
     folder = pathlib.Path(folder)
-    builders = {path.name: _opened(folder, path.name) for path in sorted(folder.iterdir()) if any(path.glob("*/dataset_info.json"))}
+    builders = {
+        path.name: _opened(folder, path.name)
+        for path in sorted(folder.iterdir())
+        if any(path.glob("*/dataset_info.json"))
+    }
     known = next(iter(builders.values())).info.metadata.get(_KEY)
-    return tables.collection(lambda table, split: _examples(builders[table], split), known, str(folder), builders)
+    return tables.collection(
+        lambda table, split: _examples(builders[table], split), known, str(folder), builders
+    )
 
 
 def data_source(folder: str | os.PathLike, table: str, split: str):
@@ -198,9 +251,13 @@ def data_source(folder: str | os.PathLike, table: str, split: str):
     """
     builder = _opened(pathlib.Path(folder), table)
     if split not in builder.info.splits:
-        raise records.DataError(f"{folder}: {table} has no split {split!r}; it has: {', '.join(builder.info.splits)}")
+        raise records.DataError(
+            f"{folder}: {table} has no split {split!r}; it has: {', '.join(builder.info.splits)}"
+        )
     if builder.info.file_format.value != "array_record":
-        raise records.DataError(f"{folder}: expected array_record, got {builder.info.file_format.value}; prepare it again with --format array_record")
+        raise records.DataError(
+            f"{folder}: expected array_record, got {builder.info.file_format.value}; prepare it again with --format array_record"
+        )
     return builder.as_data_source(split)
 
 
@@ -214,10 +271,14 @@ def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str
     folder = pathlib.Path(folder)
     builder = _opened(folder, table)
     if builder.info.file_format.value != "tfrecord":
-        raise records.DataError(f"{folder}: expected tfrecord, got {builder.info.file_format.value}; prepare it again with --format tfrecord")
+        raise records.DataError(
+            f"{folder}: expected tfrecord, got {builder.info.file_format.value}; prepare it again with --format tfrecord"
+        )
     named = {"validation" if split == "dev" else split: split for split in builder.info.splits}
     return seqio.TfdsDataSource(
-        f"{folder.name}/{table}:{builder.info.version}", tfds_data_dir=os.fspath(folder.parent.resolve()), splits=splits or named
+        f"{folder.name}/{table}:{builder.info.version}",
+        tfds_data_dir=os.fspath(folder.parent.resolve()),
+        splits=splits or named,
     )
 
 
@@ -227,17 +288,32 @@ def dataset_name(name: str) -> str:
     return words if words[:1].isalpha() else f"data_{words}".rstrip("_")
 
 
-def _builder_class(name: str, kind: type[Tables], source: str, collection=None, **options) -> type[Tables]:
+def _builder_class(
+    name: str, kind: type[Tables], source: str, collection=None, **options
+) -> type[Tables]:
     title = "".join(word.capitalize() for word in name.split("_"))
-    return type(title, (kind,), {"name": name, "source": source, "collection": collection, "__module__": __name__}, **options)
+    return type(
+        title,
+        (kind,),
+        {"name": name, "source": source, "collection": collection, "__module__": __name__},
+        **options,
+    )
 
 
 def _beam_options(source: str, beam: str):
     """Beam's options, if it is there and the source is for it."""
     if importlib.util.find_spec("apache_beam") is None:
-        raise records.DataError("Beam is the package apache-beam; pip install 'generative-retrieval-zoo[beam]', or leave out --beam")
-    if source in catalog.CATALOG or not pathlib.Path(source).is_dir() or histories.holds_interactions(pathlib.Path(source)):
-        raise records.DataError(f"{source}: Beam builds a folder in the BEIR layout, with corpus.jsonl or corpus/; leave out --beam for others")
+        raise records.DataError(
+            "Beam is the package apache-beam; pip install 'generative-retrieval-zoo[beam]', or leave out --beam"
+        )
+    if (
+        source in catalog.CATALOG
+        or not pathlib.Path(source).is_dir()
+        or histories.holds_interactions(pathlib.Path(source))
+    ):
+        raise records.DataError(
+            f"{source}: Beam builds a folder in the BEIR layout, with corpus.jsonl or corpus/; leave out --beam for others"
+        )
     from apache_beam.options import pipeline_options
 
     options = pipeline_options.PipelineOptions(shlex.split(beam))
@@ -248,25 +324,38 @@ def _beam_options(source: str, beam: str):
 
 def _tables_of(folder: pathlib.Path) -> Sequence[str]:
     """The tables of a folder in the BEIR layout."""
-    asked, judged = files.plain_or_zipped(folder / "queries.jsonl"), (folder / "qrels").is_dir() and files.qrels_files(folder / "qrels")
+    asked, judged = (
+        files.plain_or_zipped(folder / "queries.jsonl"),
+        (folder / "qrels").is_dir() and files.qrels_files(folder / "qrels"),
+    )
     if bool(asked) != bool(judged):
-        raise records.DataError(f"{folder}: expected queries.jsonl and qrels/SPLIT.tsv together or neither; add the other, or remove the one")
+        raise records.DataError(
+            f"{folder}: expected queries.jsonl and qrels/SPLIT.tsv together or neither; add the other, or remove the one"
+        )
     return tables.SEARCH if asked else tables.SEARCH[:1]
 
 
-def _write(builder: type[Tables], names: Iterable[str], part: pathlib.Path, file_format: str, **options) -> None:
+def _write(
+    builder: type[Tables], names: Iterable[str], part: pathlib.Path, file_format: str, **options
+) -> None:
     """Writes tables into a folder, as TABLE/VERSION/..."""
     asked = tensorflow_datasets.download.DownloadConfig(
-        compute_stats=tensorflow_datasets.download.ComputeStatsMode.SKIP, try_download_gcs=False, **options
+        compute_stats=tensorflow_datasets.download.ComputeStatsMode.SKIP,
+        try_download_gcs=False,
+        **options,
     )
     room = part / ".room"  # TFDS writes to room/name/table/version
     with _silent():
         for name in names:
             made = builder(data_dir=os.fspath(room), config=name, file_format=file_format)
             try:
-                made.download_and_prepare(download_dir=os.fspath(room / "downloads"), download_config=asked)
+                made.download_and_prepare(
+                    download_dir=os.fspath(room / "downloads"), download_config=asked
+                )
             except Exception as error:  # Beam wraps what its workers raise
-                said = re.search(r"DataError: (.*?)(?: \[while running|\n|$)", f"{type(error).__name__}: {error}")
+                said = re.search(
+                    r"DataError: (.*?)(?: \[while running|\n|$)", f"{type(error).__name__}: {error}"
+                )
                 if said is None:
                     raise
                 raise records.DataError(said[1]) from error
@@ -290,13 +379,20 @@ def _opened(folder: pathlib.Path, table: str):
     """A builder that reads a table of a dataset."""
     found = sorted((folder / table).glob("*/dataset_info.json"))
     if len(found) != 1:
-        have = ", ".join(sorted({path.parts[-3] for path in folder.glob("*/*/dataset_info.json")})) or "none"
+        have = (
+            ", ".join(sorted({path.parts[-3] for path in folder.glob("*/*/dataset_info.json")}))
+            or "none"
+        )
         what = f"{len(found)} versions of {table}" if found else f"no table {table!r}, but: {have}"
-        raise records.DataError(f"{folder}: expected one version of {table}, found {what}; name the folder that `zoo data prepare` wrote")
+        raise records.DataError(
+            f"{folder}: expected one version of {table}, found {what}; name the folder that `zoo data prepare` wrote"
+        )
     with _named(found[0].parent):
         builder = tensorflow_datasets.builder_from_directory(os.fspath(found[0].parent))
     if _KEY not in (builder.info.metadata or {}):
-        raise records.DataError(f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; it says nothing of zoo")
+        raise records.DataError(
+            f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; it says nothing of zoo"
+        )
     return builder
 
 
@@ -304,14 +400,22 @@ def _examples(builder, split: str) -> Iterator[tables.Example]:
     """The examples of a split in order, with text as str."""
     if builder.info.file_format.value == "array_record":
         source = builder.as_data_source(split)
-        blocks = (source.__getitems__(range(first, min(first + _BLOCK, len(source)))) for first in range(0, len(source), _BLOCK))
+        blocks = (
+            source.__getitems__(range(first, min(first + _BLOCK, len(source))))
+            for first in range(0, len(source), _BLOCK)
+        )
         rows = (row for block in blocks for row in block)
     else:
         options = tensorflow_datasets.ReadConfig(interleave_cycle_length=1)
-        rows = tensorflow_datasets.as_numpy(builder.as_dataset(split, read_config=options, shuffle_files=False))
+        rows = tensorflow_datasets.as_numpy(
+            builder.as_dataset(split, read_config=options, shuffle_files=False)
+        )
     with _named(builder.data_dir):
         for row in rows:
-            yield {name: value.decode() if isinstance(value, bytes) else value for name, value in row.items()}
+            yield {
+                name: value.decode() if isinstance(value, bytes) else value
+                for name, value in row.items()
+            }
 
 
 @contextlib.contextmanager
@@ -321,10 +425,14 @@ def _named(folder: str | os.PathLike) -> Iterator[None]:
         yield
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise records.DataError(f"{folder}: the dataset cannot be read ({reason}); prepare it again in a new folder") from error
+        raise records.DataError(
+            f"{folder}: the dataset cannot be read ({reason}); prepare it again in a new folder"
+        ) from error
 
 
 BUILDERS = {
-    name: _builder_class(dataset_name(name), InteractionTables if entry.asks == "history" else SearchTables, name)
+    name: _builder_class(
+        dataset_name(name), InteractionTables if entry.asks == "history" else SearchTables, name
+    )
     for name, entry in catalog.CATALOG.items()
 }

@@ -37,16 +37,31 @@ def read(archive: pathlib.Path, *, seed: int = 0) -> records.Collection:
     """
     try:
         with zipfile.ZipFile(archive) as members:
-            names = sorted(name for name in members.namelist() if re.fullmatch(r"[^/]+/pages/[^/]+/[^/]+\.md", name))
-            pages = {name.split("/pages/")[1].removesuffix(".md"): _page(members.read(name).decode("utf-8")) for name in names}
+            names = sorted(
+                name
+                for name in members.namelist()
+                if re.fullmatch(r"[^/]+/pages/[^/]+/[^/]+\.md", name)
+            )
+            pages = {
+                name.split("/pages/")[1].removesuffix(".md"): _page(
+                    members.read(name).decode("utf-8")
+                )
+                for name in names
+            }
     except (zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise records.DataError(f"{archive}: expected a zip archive of tldr-pages: {error}; remove it and try again") from None
+        raise records.DataError(
+            f"{archive}: expected a zip archive of tldr-pages: {error}; remove it and try again"
+        ) from None
     pages = {name: page for name, page in pages.items() if page is not None}
     if not pages:
         raise records.DataError(
             f"{archive}: expected pages/PLATFORM/COMMAND.md in the archive, found none; get it from {ADDRESS}"
         )
-    pages_with = Counter(asked for _, _, examples in pages.values() for asked in {example.lower() for example in examples})
+    pages_with = Counter(
+        asked
+        for _, _, examples in pages.values()
+        for asked in {example.lower() for example in examples}
+    )
     rng = np.random.default_rng(seed)
     queries, splits = {}, {"train": {}, "dev": {}, "test": {}}
     for name, (_, _, examples) in pages.items():
@@ -56,10 +71,18 @@ def read(archive: pathlib.Path, *, seed: int = 0) -> records.Collection:
         dev = drawn[1] if len(own) >= FEWEST_FOR_DEV else -1
         for number, example in enumerate(own):
             queries[f"{name}#{number}"] = example
-            splits["test" if number == test else "dev" if number == dev else "train"][f"{name}#{number}"] = {name: 1}
+            splits["test" if number == test else "dev" if number == dev else "train"][
+                f"{name}#{number}"
+            ] = {name: 1}
     return records.Collection(
         "tldr",
-        records.Corpus(tuple(pages), *(tuple(column) for column in zip(*((title, text) for title, text, _ in pages.values())))),
+        records.Corpus(
+            tuple(pages),
+            *(
+                tuple(column)
+                for column in zip(*((title, text) for title, text, _ in pages.values()))
+            ),
+        ),
         records.Queries(tuple(queries), tuple(queries.values())),
         {split: records.Qrels(judged) for split, judged in splits.items() if judged},
     )
@@ -70,7 +93,11 @@ def _page(markdown: str) -> tuple[str, str, list[str]] | None:
     lines = [line.strip() for line in markdown.splitlines()]
     titles = [line[2:] for line in lines if line.startswith("# ")]
     description = [_plain(line[1:].strip()) for line in lines if line.startswith(">")]
-    examples = [_MNEMONIC.sub(r"\1", _plain(line[2:])).rstrip(":") for line in lines if line.startswith("- ")]
+    examples = [
+        _MNEMONIC.sub(r"\1", _plain(line[2:])).rstrip(":")
+        for line in lines
+        if line.startswith("- ")
+    ]
     commands = [_plain(line) for line in lines if line.startswith("`")]
     if not titles or not examples or any(_POINTER.match(line) for line in description):
         return None

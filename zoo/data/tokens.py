@@ -30,23 +30,36 @@ def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> st
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
-    # The trainer numbers the letters inside words in the order of a hash table and breaks ties between merges by number
-    # (huggingface/tokenizers issue 1794); given as special tokens they have fixed numbers, and are made ordinary again after.
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
+    )
+    # The trainer numbers the letters inside words in the order of a hash table and breaks ties
+    # between merges by number
+    # (huggingface/tokenizers issue 1794); given as special tokens they have fixed numbers, and are
+    # made ordinary again after.
     counts = collections.Counter()
     for text in texts:
         counts.update(tokenizer.normalizer.normalize_str(text))
     letters = sorted(counts, key=lambda letter: (-counts[letter], letter))[: max(size // 4, 1)]
-    inner = [f"##{c}" for c in letters if len(tokenizer.pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1]
+    inner = [
+        f"##{c}" for c in letters if len(tokenizer.pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1
+    ]
     special = [*SPECIAL, *prompts]
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=[*special, *inner], continuing_subword_prefix="##", show_progress=False,
+        vocab_size=size,
+        special_tokens=[*special, *inner],
+        continuing_subword_prefix="##",
+        show_progress=False,
         limit_alphabet=len(letters),
-    )  # fmt: skip
+    )
     tokenizer.train_from_iterator(texts, trainer)
     trained = json.loads(tokenizer.to_str())
-    trained["added_tokens"] = [token for token in trained["added_tokens"] if token["content"] in special]
+    trained["added_tokens"] = [
+        token for token in trained["added_tokens"] if token["content"] in special
+    ]
     return json.dumps(trained, ensure_ascii=False)
 
 
@@ -76,7 +89,13 @@ def prompted(tokenizer: str, prompts: Sequence[str]) -> str:
     from tokenizers import AddedToken
 
     loaded = _loaded(tokenizer)
-    loaded.add_special_tokens([AddedToken(prompt, special=True, normalized=False) for prompt in prompts if loaded.token_to_id(prompt) is None])
+    loaded.add_special_tokens(
+        [
+            AddedToken(prompt, special=True, normalized=False)
+            for prompt in prompts
+            if loaded.token_to_id(prompt) is None
+        ]
+    )
     return json.dumps(json.loads(loaded.to_str()), ensure_ascii=False)
 
 
@@ -90,11 +109,19 @@ def decode(tokenizer: str, rows: np.ndarray) -> list[str]:
     loaded, last = _loaded(tokenizer), end(tokenizer)
     if loaded.decoder is None:
         loaded.decoder = decoders.WordPiece(prefix="##", cleanup=False)
-    special = {token["id"] for token in json.loads(tokenizer)["added_tokens"]} | {PAD, last, unknown(tokenizer)}
+    special = {token["id"] for token in json.loads(tokenizer)["added_tokens"]} | {
+        PAD,
+        last,
+        unknown(tokenizer),
+    }
     texts = []
     for row in np.asarray(rows).tolist():
         row = row[: row.index(last)] if last in row else row
-        texts.append(loaded.decode([token for token in row if token not in special], skip_special_tokens=False).strip())
+        texts.append(
+            loaded.decode(
+                [token for token in row if token not in special], skip_special_tokens=False
+            ).strip()
+        )
     return texts
 
 
@@ -107,7 +134,9 @@ def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "
     loaded = _loaded(tokenizer)
     first = [loaded.token_to_id(prompt)] if prompt else []
     if None in first:
-        raise ValueError(f"encode: the tokenizer has no prompt {prompt!r}; name it in train(prompts=...)")
+        raise ValueError(
+            f"encode: the tokenizer has no prompt {prompt!r}; name it in train(prompts=...)"
+        )
     loaded.enable_truncation(length)
     rows = np.full((len(texts), length), PAD, np.int32)
     for row, encoding in enumerate(loaded.encode_batch_fast(list(texts))):
@@ -118,7 +147,10 @@ def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "
 
 def whole(tokenizer: str, texts: Sequence[str]) -> list[np.ndarray]:
     """Tokens i32[...] of each text, uncut."""
-    return [np.asarray(encoding.ids, np.int32) for encoding in _loaded(tokenizer).encode_batch_fast(list(texts))]
+    return [
+        np.asarray(encoding.ids, np.int32)
+        for encoding in _loaded(tokenizer).encode_batch_fast(list(texts))
+    ]
 
 
 @functools.lru_cache(maxsize=8)

@@ -28,7 +28,9 @@ def write(ranking: records.Ranking, path: str | os.PathLike, tag: str) -> None:
             before = np.float32(np.inf)
             for rank, (document, score) in enumerate(ranking.answers(row), start=1):
                 if not np.isfinite(score):
-                    raise records.DataError(f"{path}: query {query}, document {document}: expected a finite score, got {score}")
+                    raise records.DataError(
+                        f"{path}: query {query}, document {document}: expected a finite score, got {score}"
+                    )
                 before = min(np.float32(score), np.nextafter(before, np.float32(-np.inf)))
                 out.write(f"{query} Q0 {document} {rank} {before:.9g} {tag}\n")
 
@@ -47,13 +49,17 @@ def read(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.Rankin
             query, _, document, rank, score, _ = cells
             entry = (-float(score), int(rank))
         except ValueError:
-            raise records.DataError(f"{where}: expected `query Q0 document rank score tag`, got {jsonl.short(text)}") from None
+            raise records.DataError(
+                f"{where}: expected `query Q0 document rank score tag`, got {jsonl.short(text)}"
+            ) from None
         if document not in rows:
             raise records.DataError(
                 f"{where}: document {document!r} is not in the corpus; use the corpus that the run was made on"
             )
         if (query, document) in seen:
-            raise records.DataError(f"{where}: document {document!r} is ranked twice for query {query!r}; remove one line")
+            raise records.DataError(
+                f"{where}: document {document!r} is ranked twice for query {query!r}; remove one line"
+            )
         if not np.isfinite(entry[0]):
             raise records.DataError(f"{where}: expected a finite score, got {score}")
         seen.add((query, document))

@@ -11,8 +11,10 @@ import numpy as np
 
 from zoo.docids import quantize
 
-EPSILON = 0.1  # of `plan`: the smaller, the nearer to an even assignment, and the more rounds it takes
-ERROR, RELATIVE = 2e-5, 5e-7  # of `plan`: what a sum of a column may miss, or that share of it, since f32 sums no better
+# of `plan`: the smaller, the nearer to an even assignment, and the more rounds it takes
+EPSILON = 0.1
+# of `plan`: what a sum of a column may miss, or that share of it, since f32 sums no better
+ERROR, RELATIVE = 2e-5, 5e-7
 ROUNDS = 20_000  # of `plan`, at most
 TIE = 0.01  # of a score added to the logarithm of its share, for rows whose shares are all the same
 LEAST_EPSILON = 0.05  # below it f32 underflows
@@ -68,7 +70,9 @@ def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) ->
     member = together.astype(jnp.float32)
     real = jnp.diagonal(member) > 0
     wanted = jnp.log(jnp.maximum(member.sum(axis=1), 1) / scores.shape[1])[:, None]
-    start = jnp.where(real[:, None], jax.nn.log_softmax(jax.lax.stop_gradient(scores) / epsilon, axis=1), 0.0)
+    start = jnp.where(
+        real[:, None], jax.nn.log_softmax(jax.lax.stop_gradient(scores) / epsilon, axis=1), 0.0
+    )
 
     def columns(logs):  # what each column lacks, in the group of each row
         largest = logs.max(axis=0, keepdims=True)
@@ -96,7 +100,9 @@ def bounds(num_rows: int, num_codes: int) -> tuple[int, int]:
     return least, max(2 * num_codes, -(-2 * num_rows // num_codes))
 
 
-def kmeans(vectors: np.ndarray, key: jax.Array, *, num_codes: int, least: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+def kmeans(
+    vectors: np.ndarray, key: jax.Array, *, num_codes: int, least: int, most: int
+) -> tuple[np.ndarray, np.ndarray]:
     """k-means with `least` to `most` rows a cluster: centroids f32[K, D] and codes i32[n].
 
     Starts from the unbounded k-means of `quantize.rq_kmeans`, then LLOYD times at most: rows go to centroids by `assign`, centroids to
@@ -128,7 +134,9 @@ def assign(cost: np.ndarray, *, least: int, most: int) -> np.ndarray:
     """
     rows, columns = cost.shape
     if not least * columns <= rows <= most * columns:
-        raise ValueError(f"assign: {rows} rows do not fit {columns} columns of {least} to {most}; choose other bounds")
+        raise ValueError(
+            f"assign: {rows} rows do not fit {columns} columns of {least} to {most}; choose other bounds"
+        )
     closed = np.zeros((rows, columns), bool)  # where a row was turned away
     while True:
         allowed = np.where(closed, np.inf, cost)
@@ -153,4 +161,8 @@ def assign(cost: np.ndarray, *, least: int, most: int) -> np.ndarray:
 
 
 def _squares(vectors: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    return (vectors**2).sum(axis=1)[:, None] - 2 * vectors @ centroids.T + (centroids**2).sum(axis=1)[None]
+    return (
+        (vectors**2).sum(axis=1)[:, None]
+        - 2 * vectors @ centroids.T
+        + (centroids**2).sum(axis=1)[None]
+    )

@@ -14,7 +14,9 @@ ITERATIONS = 30  # of Lloyd at most in one split; most splits settle sooner
 SMALLEST_CLASS = 1024  # row counts are padded to 1024, 4096, 16384, ...: one compilation each
 
 
-def kmeans(vectors: np.ndarray, num_clusters: int, key: jax.Array, *, iterations: int) -> tuple[jax.Array, jax.Array]:
+def kmeans(
+    vectors: np.ndarray, num_clusters: int, key: jax.Array, *, iterations: int
+) -> tuple[jax.Array, jax.Array]:
     """Centroids and nearest centroid of every row: k-means++ seeds, then Lloyd's iterations in L2.
 
     Minimises the inertia sum_n |x_n - c_{a(n)}|^2; no iteration raises it. Stops early once no row changes its cluster.
@@ -36,7 +38,9 @@ def kmeans(vectors: np.ndarray, num_clusters: int, key: jax.Array, *, iterations
         raise ValueError(f"kmeans: expected vectors [N, D] and at least 1 cluster, got {got}")
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        raise ValueError(f"kmeans: vector {int(np.flatnonzero(~finite)[0])} is not finite; drop or repair it")
+        raise ValueError(
+            f"kmeans: vector {int(np.flatnonzero(~finite)[0])} is not finite; drop or repair it"
+        )
     count, size = len(vectors), SMALLEST_CLASS
     while size < count:
         size *= 4
@@ -47,7 +51,9 @@ def kmeans(vectors: np.ndarray, num_clusters: int, key: jax.Array, *, iterations
     return centroids + mean[None], assignment[:count]
 
 
-def hierarchical(vectors: np.ndarray, key: jax.Array, *, branching: int = 10, leaf_size: int = 100) -> docids.Docids:
+def hierarchical(
+    vectors: np.ndarray, key: jax.Array, *, branching: int = 10, leaf_size: int = 100
+) -> docids.Docids:
     """Identifiers by recursive k-means, sec. 3.2 and algorithm 1 of arXiv:2202.06991 (branching k, leaf_size c there).
 
     A cluster of more than `leaf_size` documents is split into `branching` clusters, whose number is the next digit; the
@@ -65,7 +71,9 @@ def hierarchical(vectors: np.ndarray, key: jax.Array, *, branching: int = 10, le
     """
     vectors = np.asarray(vectors, np.float32)
     if branching < 2 or leaf_size < 1:
-        raise ValueError(f"hierarchical: expected branching >= 2 and leaf_size >= 1, got {branching} and {leaf_size}")
+        raise ValueError(
+            f"hierarchical: expected branching >= 2 and leaf_size >= 1, got {branching} and {leaf_size}"
+        )
     leaves = []
     open_clusters = [(np.arange(len(vectors)), (), key)]
     while open_clusters:
@@ -78,7 +86,9 @@ def hierarchical(vectors: np.ndarray, key: jax.Array, *, branching: int = 10, le
         for d in np.unique(digit):
             open_clusters.append((rows[digit == d], (*digits, d), keys[d]))
 
-    tokens = np.full((len(vectors), 1 + max(len(digits) for _, digits in leaves)), docids.PAD, np.int32)
+    tokens = np.full(
+        (len(vectors), 1 + max(len(digits) for _, digits in leaves)), docids.PAD, np.int32
+    )
     for rows, digits in leaves:
         tokens[rows, : len(digits)] = np.add(digits, 1)
         tokens[rows, len(digits)] = np.arange(len(rows)) + 1
@@ -102,7 +112,8 @@ def _lloyd(
 
     def update(state):
         i, centroids, assignment, _ = state
-        # a product and not a segment sum: its order of addition is fixed on every backend, so the key decides all
+        # a product and not a segment sum: its order of addition is fixed on every backend, so the
+        # key decides all
         member = (assignment[None] == jnp.arange(num_clusters)[:, None]) & live[None]  # -> [k, P]
         weight = member.sum(axis=1, keepdims=True)
         total = jnp.matmul(member.astype(vectors.dtype), vectors, precision="highest")
@@ -112,11 +123,15 @@ def _lloyd(
 
     centroids = _seeds(vectors, live, count, key, num_clusters)
     state = 0, centroids, _nearest(vectors, centroids), True
-    _, centroids, assignment, _ = jax.lax.while_loop(lambda s: (s[0] < iterations) & s[3], update, state)
+    _, centroids, assignment, _ = jax.lax.while_loop(
+        lambda s: (s[0] < iterations) & s[3], update, state
+    )
     return centroids, assignment
 
 
-def _seeds(vectors: jax.Array, live: jax.Array, count: int, key: jax.Array, num_clusters: int) -> jax.Array:
+def _seeds(
+    vectors: jax.Array, live: jax.Array, count: int, key: jax.Array, num_clusters: int
+) -> jax.Array:
     """k-means++: the first seed uniform, each next with probability proportional to its squared distance from the nearest.
 
     "k-means++: the advantages of careful seeding", Arthur and Vassilvitskii, 2007, sec. 2.2.
@@ -128,7 +143,8 @@ def _seeds(vectors: jax.Array, live: jax.Array, count: int, key: jax.Array, num_
         distance, seed = state
         distance = jnp.minimum(distance, ((vectors - seed[None]) ** 2).sum(axis=1))
         below = jnp.cumsum(distance)
-        row = jnp.searchsorted(below, draw * below[-1], side="right")  # past the end where every distance is 0
+        # past the end where every distance is 0
+        row = jnp.searchsorted(below, draw * below[-1], side="right")
         seed = vectors[jnp.minimum(row, count - 1)]
         return (distance, seed), seed
 

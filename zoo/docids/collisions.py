@@ -27,10 +27,13 @@ EPSILON, ROUNDS = 0.01, 100  # of the plan that is rounded; costs are scaled to 
 TIE = 1e-3  # of the cost taken off the plan before it is rounded, for rows that it gives the same
 SMALLEST_GROUP = 8  # groups are padded to 8, 16, 32, ... rows: one compilation each
 
-Costs = Callable[[np.ndarray, np.ndarray], np.ndarray]  # rows i[G], codes i[G, t + 1] -> f[G, C] of each code in the last place
+# rows i[G], codes i[G, t + 1] -> f[G, C] of each code in the last place
+Costs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def collide(codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None) -> docids.Docids:
+def collide(
+    codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None
+) -> docids.Docids:
     """Identifiers of N documents from their codes.
 
     Args:
@@ -56,7 +59,12 @@ def collide(codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | No
 
 
 def extend(
-    ids: docids.Docids | None, codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None
+    ids: docids.Docids | None,
+    codes: np.ndarray,
+    *,
+    num_codes: int,
+    policy: str,
+    costs: Costs | None = None,
 ) -> docids.Docids:
     """The identifiers of `ids`, unchanged, and after them those of new documents with codes i32[M, L]; `ids` by the same policy.
 
@@ -71,7 +79,9 @@ def extend(
         fresh = np.column_stack([codes, number])
     elif policy == "sinkhorn":
         if costs is None:
-            raise ValueError("collide: sinkhorn needs the costs of the last codes; pass costs=, or choose counter")
+            raise ValueError(
+                "collide: sinkhorn needs the costs of the last codes; pass costs=, or choose counter"
+            )
         known = np.zeros((0, codes.shape[1]), np.int64) if ids is None else ids.tokens - 1
         fresh = _shared_out(known, codes, num_codes, costs)
     else:
@@ -83,7 +93,9 @@ def extend(
 
 
 @functools.partial(jax.jit, static_argnames="rounds")
-def sinkhorn(cost: jax.Array, rows: jax.Array, columns: jax.Array, *, epsilon: float, rounds: int) -> jax.Array:
+def sinkhorn(
+    cost: jax.Array, rows: jax.Array, columns: jax.Array, *, epsilon: float, rounds: int
+) -> jax.Array:
     """Plan P f32[G, C] with sums `rows` and `columns` that minimises <P, cost> - epsilon H(P) (Cuturi 2013, arXiv 1306.0895).
 
     Computed on logarithms, so that a small epsilon does not underflow; the last half round makes the sums of rows exact.
@@ -101,7 +113,12 @@ def sinkhorn(cost: jax.Array, rows: jax.Array, columns: jax.Array, *, epsilon: f
         g = balance(log_columns, f[:, None] - cost / epsilon, 0)
         return balance(log_rows, g[None] - cost / epsilon, 1), g
 
-    f, g = jax.lax.fori_loop(0, rounds, round_, (jnp.where(rows > 0, 0.0, -jnp.inf), jnp.where(columns > 0, 0.0, -jnp.inf)))
+    f, g = jax.lax.fori_loop(
+        0,
+        rounds,
+        round_,
+        (jnp.where(rows > 0, 0.0, -jnp.inf), jnp.where(columns > 0, 0.0, -jnp.inf)),
+    )
     return jnp.exp(f[:, None] + g[None] - cost / epsilon)
 
 
@@ -125,7 +142,9 @@ def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Cost
     moved = codes.copy()
     for level in range(length - 1):
         capacity = num_codes ** (length - 1 - level)
-        prefixes, count = np.unique(np.concatenate([known, moved])[:, : level + 1], axis=0, return_counts=True)
+        prefixes, count = np.unique(
+            np.concatenate([known, moved])[:, : level + 1], axis=0, return_counts=True
+        )
         for full in prefixes[count > capacity]:
             together = np.concatenate([known, moved])
             siblings = (together[:, :level] == full[:level]).all(axis=1)
@@ -137,7 +156,9 @@ def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Cost
                 moved[rows[place], level] = code = np.where(room > 0, cost[place], np.inf).argmin()
                 room[code] -= 1
             for deeper in range(level + 1, length):  # the nearest after the new one
-                moved[rows[worst], deeper] = np.asarray(costs(rows[worst], moved[rows[worst], : deeper + 1])).argmin(axis=1)
+                moved[rows[worst], deeper] = np.asarray(
+                    costs(rows[worst], moved[rows[worst], : deeper + 1])
+                ).argmin(axis=1)
     return moved
 
 
@@ -171,7 +192,9 @@ def _assigned(cost: np.ndarray) -> np.ndarray:
     mass = np.zeros(size, np.float32)
     mass[:count], mass[count] = 1, columns - count  # a row more takes what is left over, at no cost
     plan = sinkhorn(padded, mass, np.ones(columns, np.float32), epsilon=EPSILON, rounds=ROUNDS)
-    return optimize.linear_sum_assignment((np.asarray(plan) - TIE * padded)[:count], maximize=True)[1]
+    return optimize.linear_sum_assignment((np.asarray(plan) - TIE * padded)[:count], maximize=True)[
+        1
+    ]
 
 
 def _duplicated(codes: np.ndarray) -> np.ndarray:
@@ -191,15 +214,23 @@ def _refuse_duplicates(codes: np.ndarray) -> None:
         )
 
 
-def _refuse_shape(ids: docids.Docids | None, codes: np.ndarray, num_codes: int, policy: str) -> None:
+def _refuse_shape(
+    ids: docids.Docids | None, codes: np.ndarray, num_codes: int, policy: str
+) -> None:
     if policy not in POLICIES:
         raise ValueError(f"collide: no policy {policy!r}; expected one of: {', '.join(POLICIES)}")
     if codes.ndim != 2 or 0 in codes.shape or not np.issubdtype(codes.dtype, np.integer):
-        raise ValueError(f"collide: expected codes i32[N, L] with N, L >= 1, got {codes.dtype} {list(codes.shape)}")
+        raise ValueError(
+            f"collide: expected codes i32[N, L] with N, L >= 1, got {codes.dtype} {list(codes.shape)}"
+        )
     outside = ((codes < 0) | (codes >= num_codes)).any(axis=1)
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
-        raise ValueError(f"collide: document {row} has the codes {codes[row].tolist()}; expected 0 to {num_codes - 1}")
+        raise ValueError(
+            f"collide: document {row} has the codes {codes[row].tolist()}; expected 0 to {num_codes - 1}"
+        )
     length = codes.shape[1] + (policy == "counter")
     if ids is not None and ids.tokens.shape[1] != length:
-        raise ValueError(f"extend: expected identifiers of length {length} for {policy}, got {ids.tokens.shape[1]}")
+        raise ValueError(
+            f"extend: expected identifiers of length {length} for {policy}, got {ids.tokens.shape[1]}"
+        )

@@ -32,7 +32,8 @@ class Docids:
         order = np.arange(len(self.tokens))
         for column in self.tokens.T[::-1]:
             for half in (column, column >> 16) if self.alphabet > 2**16 else (column,):
-                order = order[np.argsort(half.astype(np.uint16)[order], kind="stable")]  # of 16 bits: a radix sort
+                # of 16 bits: a radix sort
+                order = order[np.argsort(half.astype(np.uint16)[order], kind="stable")]
         return order
 
     def fingerprint(self) -> str:
@@ -54,11 +55,15 @@ def build(tokens: np.ndarray, alphabet: int | None = None) -> Docids:
     """
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or 0 in tokens.shape or not np.issubdtype(tokens.dtype, np.integer):
-        raise ValueError(f"docids: expected integers [N, L] with N, L >= 1, got {tokens.dtype} {list(tokens.shape)}")
+        raise ValueError(
+            f"docids: expected integers [N, L] with N, L >= 1, got {tokens.dtype} {list(tokens.shape)}"
+        )
     alphabet = int(tokens.max() + 1 if alphabet is None else alphabet)
     end = min(alphabet, 2**31 - 1)  # tokens are i32
     outside = ((tokens < 0) | (tokens >= end)).any(axis=1)
-    _refuse(tokens, outside, f"has a token outside 0 .. {end - 1}; renumber it or enlarge the alphabet")
+    _refuse(
+        tokens, outside, f"has a token outside 0 .. {end - 1}; renumber it or enlarge the alphabet"
+    )
 
     ids = Docids(np.ascontiguousarray(tokens, np.int32), alphabet)
     _refuse(tokens, ids.lengths == 0, "is empty; give it a token")
@@ -91,7 +96,9 @@ def lookup(ids: Docids, tokens: np.ndarray) -> np.ndarray:
     tokens = np.asarray(tokens)
     if tokens.ndim < 1 or tokens.shape[-1] != ids.tokens.shape[1]:
         length = ids.tokens.shape[1]
-        raise ValueError(f"lookup: expected tokens [..., {length}], got {list(tokens.shape)}; decode to length {length}")
+        raise ValueError(
+            f"lookup: expected tokens [..., {length}], got {list(tokens.shape)}; decode to length {length}"
+        )
     known, wanted = _keys(ids.tokens[ids.order]), _keys(tokens)
     place = np.minimum(np.searchsorted(known, wanted), len(ids) - 1)
     return np.where(known[place] == wanted, ids.order[place], -1).astype(np.int32)
@@ -110,7 +117,8 @@ def _refuse(tokens: np.ndarray, bad: np.ndarray, what: str) -> None:
 
 
 def _refuse_prefixes(ids: Docids) -> None:
-    # PAD sorts first, so whatever stands between a row and a longer row that it begins also begins with it:
+    # PAD sorts first, so whatever stands between a row and a longer row that it begins also begins
+    # with it:
     # looking at neighbours is enough.
     first, second = ids.order[:-1], ids.order[1:]
     same = (ids.tokens[first] == ids.tokens[second]) | (ids.tokens[first] == PAD)
@@ -119,5 +127,9 @@ def _refuse_prefixes(ids: Docids) -> None:
         a, b = int(first[bad[0]]), int(second[bad[0]])
         short, long = (ids.tokens[row, : ids.lengths[row]].tolist() for row in (a, b))
         if short == long:
-            raise ValueError(f"docids: documents {a} and {b} are both {short}; append a tie-break token")
-        raise ValueError(f"docids: document {a} is {short}, which begins document {b}, {long}; append an end token to it")
+            raise ValueError(
+                f"docids: documents {a} and {b} are both {short}; append a tie-break token"
+            )
+        raise ValueError(
+            f"docids: document {a} is {short}, which begins document {b}, {long}; append an end token to it"
+        )

@@ -17,7 +17,8 @@ TOLERANCE = 1e-4  # Lloyd stops when an iteration takes off a smaller share of t
 TRIALS = 8  # rows that k-means++ tries for each seed
 SEEDED = 64  # rows a code that k-means++ draws its seeds from
 BLOCK = 16384  # rows whose distances are held at once
-COLLAPSED_USAGE, COLLAPSED_PERPLEXITY = 0.5, 0.05  # below these shares of the codes that could be in use
+# below these shares of the codes that could be in use
+COLLAPSED_USAGE, COLLAPSED_PERPLEXITY = 0.5, 0.05
 
 
 class Hyperplanes(NamedTuple):
@@ -32,11 +33,13 @@ class Stats(NamedTuple):
 
     usage: np.ndarray  # f64[L] share of the codes of a level that some row has
     perplexity: np.ndarray  # f64[L] exp of the entropy (nats) of a level's codes; from 1 to C
-    entropy: np.ndarray  # f64[L] bits of the first 1, 2, ..., L codes together; log2 N when every row is told apart
+    # f64[L] bits of the first 1, 2, ..., L codes together; log2 N when every row is told apart
+    entropy: np.ndarray
     prefixes: np.ndarray  # i64[L] distinct beginnings of 1, 2, ..., L codes
     colliding: float  # share of rows whose codes are also another row's
     most_alike: int  # the most rows that have the same codes
-    collapsed: tuple[int, ...]  # levels, from 0, that use less than half of the codes they could, or nearly only a few
+    # levels, from 0, that use less than half of the codes they could, or nearly only a few
+    collapsed: tuple[int, ...]
 
 
 def rq_kmeans(
@@ -60,7 +63,9 @@ def rq_kmeans(
     residual = jnp.asarray(vectors)
     for level in jax.random.split(key, levels):
         shift = residual.mean(axis=0)  # distances lose fewer digits about the origin
-        codebooks.append(_kmeans(residual - shift[None], level, iterations, num_codes=codes) + shift[None])
+        codebooks.append(
+            _kmeans(residual - shift[None], level, iterations, num_codes=codes) + shift[None]
+        )
         residual = residual - codebooks[-1][encode(residual, codebooks[-1][None])[:, 0]]
     codebooks = np.stack(jax.device_get(codebooks))
     return codebooks, encode(vectors, codebooks)
@@ -84,12 +89,16 @@ def product(
     for level, draw in enumerate(jax.random.split(key, levels)):
         columns = slice(level * dim // levels, (level + 1) * dim // levels)
         mean = vectors[:, columns].mean(axis=0)
-        centroids = _kmeans(jnp.asarray(vectors[:, columns] - mean), draw, iterations, num_codes=codes)
+        centroids = _kmeans(
+            jnp.asarray(vectors[:, columns] - mean), draw, iterations, num_codes=codes
+        )
         codebooks[level, :, columns] = np.asarray(centroids) + mean
     return codebooks, encode(vectors, codebooks)
 
 
-def lsh(vectors: np.ndarray, key: jax.Array, *, levels: int, bits: int) -> tuple[Hyperplanes, np.ndarray]:
+def lsh(
+    vectors: np.ndarray, key: jax.Array, *, levels: int, bits: int
+) -> tuple[Hyperplanes, np.ndarray]:
     """Codes i32[N, L] from 0 to 2^bits - 1: on which sides of random hyperplanes through the mean a vector lies.
 
     Charikar 2002: two vectors at angle a (seen from the mean) share a bit with probability 1 - a / pi.
@@ -98,13 +107,18 @@ def lsh(vectors: np.ndarray, key: jax.Array, *, levels: int, bits: int) -> tuple
     if not 1 <= bits <= 20:
         raise ValueError(f"lsh: expected 1 to 20 bits a level, got {bits}")
     normals = np.asarray(jax.random.normal(key, (levels, bits, vectors.shape[1])))
-    planes = Hyperplanes(normals / np.linalg.norm(normals, axis=-1, keepdims=True), vectors.mean(axis=0))
+    planes = Hyperplanes(
+        normals / np.linalg.norm(normals, axis=-1, keepdims=True), vectors.mean(axis=0)
+    )
     return planes, lsh_encode(vectors, planes)
 
 
 def lsh_encode(vectors: np.ndarray, planes: Hyperplanes) -> np.ndarray:
     """Codes i32[N, L] of vectors f32[N, D]: bit b of code l is whether a vector lies on the positive side of normal [l, b]."""
-    side = np.einsum("nd,lbd->nlb", np.asarray(vectors, np.float32) - planes.origin, planes.normals) > 0
+    side = (
+        np.einsum("nd,lbd->nlb", np.asarray(vectors, np.float32) - planes.origin, planes.normals)
+        > 0
+    )
     return (side << np.arange(side.shape[-1])).sum(axis=-1).astype(np.int32)
 
 
@@ -144,7 +158,9 @@ def distances(vectors: np.ndarray, codes: np.ndarray, codebooks: np.ndarray) -> 
 def relative_error(vectors: np.ndarray, approximations: np.ndarray) -> float:
     """Sum of |x - y|^2 over the sum of |x - mean of x|^2: 0 if exact, 1 if no better than the mean."""
     vectors = np.asarray(vectors, np.float64)
-    return float(((vectors - approximations) ** 2).sum() / ((vectors - vectors.mean(axis=0)) ** 2).sum())
+    return float(
+        ((vectors - approximations) ** 2).sum() / ((vectors - vectors.mean(axis=0)) ** 2).sum()
+    )
 
 
 def stats(codes: np.ndarray, *, num_codes: int) -> Stats:
@@ -153,10 +169,14 @@ def stats(codes: np.ndarray, *, num_codes: int) -> Stats:
     rows, levels = codes.shape
     counts = np.stack([np.bincount(column, minlength=num_codes) for column in codes.T])
     perplexity = np.array([2 ** _bits(level) for level in counts])
-    shared = [np.unique(codes[:, : level + 1], axis=0, return_counts=True)[1] for level in range(levels)]
+    shared = [
+        np.unique(codes[:, : level + 1], axis=0, return_counts=True)[1] for level in range(levels)
+    ]
     usage = (counts > 0).mean(axis=1)
     within = min(rows, num_codes)
-    low = ((counts > 0).sum(axis=1) < COLLAPSED_USAGE * within) | (perplexity < COLLAPSED_PERPLEXITY * within)
+    low = ((counts > 0).sum(axis=1) < COLLAPSED_USAGE * within) | (
+        perplexity < COLLAPSED_PERPLEXITY * within
+    )
     return Stats(
         usage=usage,
         perplexity=perplexity,
@@ -177,14 +197,22 @@ def checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.nd
     """Vectors as f32[N, D]; ValueError, in the name of who asks, for what has no codes: too few, not finite, or all equal."""
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or levels < 1:
-        raise ValueError(f"{name}: expected vectors [N, D] and at least 1 level, got {list(vectors.shape)} and {levels}")
+        raise ValueError(
+            f"{name}: expected vectors [N, D] and at least 1 level, got {list(vectors.shape)} and {levels}"
+        )
     if not 1 <= codes <= len(vectors):
-        raise ValueError(f"{name}: expected from 1 to {len(vectors)} codes, one a vector at most, got {codes}")
+        raise ValueError(
+            f"{name}: expected from 1 to {len(vectors)} codes, one a vector at most, got {codes}"
+        )
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        raise ValueError(f"{name}: vector {int(np.flatnonzero(~finite)[0])} is not finite; drop or repair it")
+        raise ValueError(
+            f"{name}: vector {int(np.flatnonzero(~finite)[0])} is not finite; drop or repair it"
+        )
     if len(vectors) > 1 and (vectors == vectors[0]).all():
-        raise ValueError(f"{name}: all {len(vectors)} vectors are equal, so codes could tell nothing apart; look at what made them")
+        raise ValueError(
+            f"{name}: all {len(vectors)} vectors are equal, so codes could tell nothing apart; look at what made them"
+        )
     return vectors
 
 
@@ -206,7 +234,9 @@ def _kmeans(vectors: jax.Array, key: jax.Array, iterations: int, *, num_codes: i
         i, centroids, code, distance, before = state
         total, count = _sums(vectors, code, num_codes)
         centroids = jnp.where(count[:, None] > 0, total / jnp.maximum(count, 1)[:, None], centroids)
-        centroids = jax.lax.cond((count == 0).any(), _refilled, lambda c, *_: c, centroids, count, vectors, distance)
+        centroids = jax.lax.cond(
+            (count == 0).any(), _refilled, lambda c, *_: c, centroids, count, vectors, distance
+        )
         code, after = _nearest(vectors, centroids)
         return i + 1, centroids, code, after, distance.sum()
 
@@ -215,12 +245,18 @@ def _kmeans(vectors: jax.Array, key: jax.Array, iterations: int, *, num_codes: i
         return (i < iterations) & ((i == 0) | (before - distance.sum() > TOLERANCE * before))
 
     rows, seeds = jax.random.split(key)
-    seeded = jax.random.choice(rows, len(vectors), (min(SEEDED * num_codes, len(vectors)),), replace=False)
+    seeded = jax.random.choice(
+        rows, len(vectors), (min(SEEDED * num_codes, len(vectors)),), replace=False
+    )
     centroids = _seeds(vectors[seeded], seeds, num_codes)
-    return jax.lax.while_loop(goes_on, update, (0, centroids, *_nearest(vectors, centroids), jnp.inf))[1]
+    return jax.lax.while_loop(
+        goes_on, update, (0, centroids, *_nearest(vectors, centroids), jnp.inf)
+    )[1]
 
 
-def _refilled(centroids: jax.Array, count: jax.Array, vectors: jax.Array, distance: jax.Array) -> jax.Array:
+def _refilled(
+    centroids: jax.Array, count: jax.Array, vectors: jax.Array, distance: jax.Array
+) -> jax.Array:
     """Codes without rows at the rows that are farthest from their own code, one each, where these are off it at all."""
     empty = count == 0
     far, row = jax.lax.top_k(distance, len(count))
@@ -231,10 +267,12 @@ def _refilled(centroids: jax.Array, count: jax.Array, vectors: jax.Array, distan
 def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Array, jax.Array]:
     """Sum [C, D] and number [C] of each code's rows, added in an order that is always the same."""
 
-    def segments(vectors, code):  # in the order of the rows; 20 times as fast as the product on a CPU
+    # in the order of the rows; 20 times as fast as the product on a CPU
+    def segments(vectors, code):
         return jax.ops.segment_sum(vectors, code, num_codes)
 
-    def contracted(vectors, code):  # an accelerator adds segments in the order in which they happen to come
+    # an accelerator adds segments in the order in which they happen to come
+    def contracted(vectors, code):
         member = (code[None] == jnp.arange(num_codes)[:, None]).astype(vectors.dtype)
         return jnp.matmul(member, vectors, precision="highest")
 
@@ -249,12 +287,17 @@ def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
 
     def nearer(distance, rows):
         seeds = vectors[rows]  # -> [T, D]
-        found = squares[:, None] - 2 * jnp.matmul(vectors, seeds.T, precision="highest") + squares[rows][None]
+        found = (
+            squares[:, None]
+            - 2 * jnp.matmul(vectors, seeds.T, precision="highest")
+            + squares[rows][None]
+        )
         return jnp.minimum(distance[:, None], jnp.maximum(found, 0))  # -> [N, T]
 
     def add(distance, draw):
         below = jnp.cumsum(distance)
-        rows = jnp.searchsorted(below, draw * below[-1], side="right")  # past the end where every distance is 0
+        # past the end where every distance is 0
+        rows = jnp.searchsorted(below, draw * below[-1], side="right")
         rows = jnp.minimum(rows, len(vectors) - 1)
         distances = nearer(distance, rows)
         best = distances.sum(axis=0).argmin()
@@ -273,6 +316,8 @@ def _nearest(vectors: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.A
     def row(x):
         score = squares - 2 * jnp.matmul(centroids, x, precision="highest")
         code = jnp.argmin(score)
-        return code.astype(jnp.int32), jnp.maximum(score[code] + jnp.matmul(x, x, precision="highest"), 0)
+        return code.astype(jnp.int32), jnp.maximum(
+            score[code] + jnp.matmul(x, x, precision="highest"), 0
+        )
 
     return jax.lax.map(row, vectors, batch_size=min(BLOCK, len(vectors)))

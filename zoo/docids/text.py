@@ -39,22 +39,33 @@ def naive_string(num_documents: int, key: jax.Array) -> docids.Docids:
     numbers = np.asarray(jax.random.permutation(key, num_documents))[:, None]  # -> [N, 1]
     width = len(str(num_documents - 1))
     digits = 1 + (numbers >= 10 ** np.arange(1, max(width, 2))).sum(axis=1, keepdims=True)
-    place = digits - 1 - np.arange(width)  # power of ten that stands at each position, negative after the end
+    # power of ten that stands at each position, negative after the end
+    place = digits - 1 - np.arange(width)
     token = 1 + numbers // 10 ** np.maximum(place, 0) % 10
     return docids.build(np.select([place >= 0, place == -1], [token, END], docids.PAD), END + 1)
 
 
-def titles(texts: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str) -> docids.Docids:
+def titles(
+    texts: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str
+) -> docids.Docids:
     """Sub-words of each title and a closing token, GENRE's identifiers (arXiv 2010.00904, sec. 3). Arguments and rules: `spell`.
 
     Raises DataError naming the row of a title that is empty.
     """
-    _refuse_empty("title", texts, "name it by the beginning of its text, [title or text ...], which is cut")
+    _refuse_empty(
+        "title", texts, "name it by the beginning of its text, [title or text ...], which is cut"
+    )
     return spell(encode(texts), alphabet=alphabet, length=length, duplicates=duplicates)
 
 
 def urls(
-    addresses: Sequence[str], titles: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str
+    addresses: Sequence[str],
+    titles: Sequence[str],
+    encode: Encode,
+    *,
+    alphabet: int,
+    length: int,
+    duplicates: str,
 ) -> docids.Docids:
     """Sub-words of `url_text` of each document and a closing token: Ultron's (arXiv 2208.09257, sec. 3). Arguments and rules: `spell`.
 
@@ -82,7 +93,9 @@ def url_text(address: str, title: str = "") -> str:
     return " ".join(re.findall(r"[^\W\d_]+", " ".join([*content, host])))
 
 
-def spell(tokens: Sequence[np.ndarray], *, alphabet: int, length: int, duplicates: str) -> docids.Docids:
+def spell(
+    tokens: Sequence[np.ndarray], *, alphabet: int, length: int, duplicates: str
+) -> docids.Docids:
     """Docids of N texts: their first length - 1 tokens, then a closing token; see the module's docstring.
 
     Texts that agree in their first length - 1 tokens have the same identifier, which `duplicates` settles.
@@ -97,11 +110,15 @@ def spell(tokens: Sequence[np.ndarray], *, alphabet: int, length: int, duplicate
       DataError: naming the row of a text without tokens or with one out of range, or two rows that are the same under `refuse`.
     """
     if length < 2:
-        raise records.DataError(f"text identifiers: expected a length of 2 or more, a token and the one that closes, got {length}")
+        raise records.DataError(
+            f"text identifiers: expected a length of 2 or more, a token and the one that closes, got {length}"
+        )
     rows = np.full((len(tokens), length), docids.PAD, np.int32)
     for row, one in enumerate(map(np.asarray, tokens)):
         if not len(one):
-            raise records.DataError(f"text identifiers: the text of row {row} has no token; give it one with a letter or digit")
+            raise records.DataError(
+                f"text identifiers: the text of row {row} has no token; give it one with a letter or digit"
+            )
         if one.min() < 1 or one.max() >= alphabet:
             raise records.DataError(
                 f"text identifiers: row {row} has tokens from {one.min()} to {one.max()}; expected 1 to {alphabet - 1}: "
@@ -115,7 +132,8 @@ class Keywords(NamedTuple):
     """Documents named by words, each a token: words[t - 1] is token t, END = len(words) + 1."""
 
     ids: docids.Docids  # M identifiers, as many as documents or, in any order, more
-    document: np.ndarray  # i32[M] row of the document of each; a leaf of the trie is a row of `ids`, this maps it on
+    # i32[M] row of the document of each; a leaf of the trie is a row of `ids`, this maps it on
+    document: np.ndarray
     words: tuple[str, ...]
 
 
@@ -138,20 +156,26 @@ def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords
     """
     for row, one in enumerate(terms):
         if len(one) > MOST_TERMS or len(set(one)) < len(one):
-            raise records.DataError(f"keyword sets: row {row} is {list(one)}; expected at most {MOST_TERMS} words, each once")
+            raise records.DataError(
+                f"keyword sets: row {row} is {list(one)}; expected at most {MOST_TERMS} words, each once"
+            )
     named = keywords([sorted(one) for one in terms], duplicates=duplicates)
     rows, document = [], []
     for row, (tokens, length) in enumerate(zip(named.ids.tokens, named.ids.lengths)):
         for order in itertools.permutations(tokens[: length - 1]):
             rows.append([*order, tokens[length - 1], *tokens[length:]])
             document.append(row)
-    return Keywords(docids.build(np.array(rows), named.ids.alphabet), np.array(document, np.int32), named.words)
+    return Keywords(
+        docids.build(np.array(rows), named.ids.alphabet), np.array(document, np.int32), named.words
+    )
 
 
 def _closed(rows: np.ndarray, end: int, duplicates: str) -> docids.Docids:
     """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among the same rows."""
     if duplicates not in POLICIES:
-        raise records.DataError(f"text identifiers: no policy {duplicates!r} for duplicates; expected one of: {', '.join(POLICIES)}")
+        raise records.DataError(
+            f"text identifiers: no policy {duplicates!r} for duplicates; expected one of: {', '.join(POLICIES)}"
+        )
     _, group = np.unique(rows, axis=0, return_inverse=True)
     order = np.argsort(group.reshape(-1), kind="stable")
     group = group.reshape(-1)[order]

@@ -14,7 +14,8 @@ class Vectors(NamedTuple):
     """A corpus in D dimensions, and the words that place new texts in the same space."""
 
     documents: np.ndarray  # f32[N, D] of unit length; zeros for a document without a token
-    words: np.ndarray  # f32[V, D] idf times the word's right singular vector; all of the fit that `embed` needs
+    # f32[V, D] idf times the word's right singular vector; all of the fit that `embed` needs
+    words: np.ndarray
 
 
 def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: int) -> Vectors:
@@ -37,7 +38,9 @@ def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: in
     from sklearn.utils import extmath
 
     if dim < 1 or not len(rows):
-        raise ValueError(f"tfidf_svd: expected at least one document and dim of at least 1, got {len(rows)} and dim={dim}")
+        raise ValueError(
+            f"tfidf_svd: expected at least one document and dim of at least 1, got {len(rows)} and dim={dim}"
+        )
     weights = _log_counts(rows, vocabulary)
     seen = np.bincount(weights.indices, minlength=vocabulary)
     idf = (1 + np.log((1 + len(rows)) / (1 + seen))).astype(np.float32)
@@ -45,13 +48,17 @@ def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: in
     lengths = np.sqrt(weights.multiply(weights).sum(axis=1))
     weights = weights.multiply(1 / np.maximum(np.asarray(lengths).reshape(-1, 1), 1e-9)).tocsr()
     rank = min(dim, *weights.shape)
-    _, _, components = extmath.randomized_svd(weights, rank, n_iter=POWER_ITERATIONS, random_state=seed)
+    _, _, components = extmath.randomized_svd(
+        weights, rank, n_iter=POWER_ITERATIONS, random_state=seed
+    )
     words = np.zeros((vocabulary, dim), np.float32)
     words[:, :rank] = components.T * idf[:, None]
     return Vectors(embed(rows, words), words)
 
 
-def cooccurrence_svd(items: np.ndarray, starts: np.ndarray, *, num_items: int, window: int, dim: int, seed: int) -> np.ndarray:
+def cooccurrence_svd(
+    items: np.ndarray, starts: np.ndarray, *, num_items: int, window: int, dim: int, seed: int
+) -> np.ndarray:
     """f32[num_items, dim] of unit length: what stands near an item in sequences; zeros for an item without a neighbour.
 
     c_ij = sum over places of i and j in one sequence at distance d <= window of 1 / d; the matrix of positive pointwise mutual
@@ -68,18 +75,26 @@ def cooccurrence_svd(items: np.ndarray, starts: np.ndarray, *, num_items: int, w
     for distance in range(1, window + 1):
         together = sequence[distance:] == sequence[:-distance]
         first, second = items[:-distance][together], items[distance:][together]
-        counts = scipy.sparse.coo_array((np.full(len(first), 1 / distance), (first, second)), shape=pairs.shape)
+        counts = scipy.sparse.coo_array(
+            (np.full(len(first), 1 / distance), (first, second)), shape=pairs.shape
+        )
         pairs = pairs + counts.tocsr() + counts.T.tocsr()
     pairs = pairs.tocoo()
     vectors = np.zeros((num_items, dim), np.float32)
     if not pairs.nnz:
         return vectors
     total = np.asarray(pairs.sum(axis=1)).reshape(-1)
-    information = np.maximum(np.log(pairs.data * total.sum() / (total[pairs.row] * total[pairs.col])), 0)
-    matrix = scipy.sparse.coo_array((information.astype(np.float32), (pairs.row, pairs.col)), shape=pairs.shape).tocsr()
+    information = np.maximum(
+        np.log(pairs.data * total.sum() / (total[pairs.row] * total[pairs.col])), 0
+    )
+    matrix = scipy.sparse.coo_array(
+        (information.astype(np.float32), (pairs.row, pairs.col)), shape=pairs.shape
+    ).tocsr()
     matrix = matrix + scipy.sparse.diags_array(matrix.max(axis=1).toarray()).tocsr()
     rank = min(dim, num_items)
-    left, strength, _ = extmath.randomized_svd(matrix, rank, n_iter=POWER_ITERATIONS, random_state=seed)
+    left, strength, _ = extmath.randomized_svd(
+        matrix, rank, n_iter=POWER_ITERATIONS, random_state=seed
+    )
     vectors[:, :rank] = left * np.sqrt(strength)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
 
@@ -99,10 +114,14 @@ def _log_counts(rows: Sequence[np.ndarray], vocabulary: int):
 
     tokens = np.concatenate([np.zeros(0, np.int64), *(np.asarray(row, np.int64) for row in rows)])
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < vocabulary:
-        raise ValueError(f"vectors: expected tokens from 0 to {vocabulary - 1}, got {tokens.min()} to {tokens.max()}")
+        raise ValueError(
+            f"vectors: expected tokens from 0 to {vocabulary - 1}, got {tokens.min()} to {tokens.max()}"
+        )
     document = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     shape = (len(rows), vocabulary)
-    counts = scipy.sparse.coo_array((np.ones(len(tokens), np.float32), (document, tokens)), shape=shape).tocsr()
+    counts = scipy.sparse.coo_array(
+        (np.ones(len(tokens), np.float32), (document, tokens)), shape=shape
+    ).tocsr()
     counts.sum_duplicates()
     counts.data = 1 + np.log(counts.data)
     return counts

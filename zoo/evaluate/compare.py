@@ -19,11 +19,13 @@ class Run(NamedTuple):
     """What one system did on a split."""
 
     name: str
-    per_query: Mapping[str, np.ndarray]  # measure -> f64[B], the same queries in the same order in all runs
+    # measure -> f64[B], the same queries in the same order in all runs
+    per_query: Mapping[str, np.ndarray]
     seconds_to_fit: float | None = None  # None = not measured
     queries_per_second: float | None = None
     invalid_share: float = 0.0
-    beside: Mapping[str, float] = {}  # column title -> what no single query has, such as the share of the corpus that is shown
+    # column title -> what no single query has, such as the share of the corpus that is shown
+    beside: Mapping[str, float] = {}
 
     def mean(self, measure: str) -> float:
         return float(self.per_query[measure].mean())
@@ -47,10 +49,13 @@ class Comparison(NamedTuple):
     runs: tuple[Run, ...]
     measure: str  # ir-measures' name
     num_queries: int
-    differences: tuple[Difference, ...]  # pairs of runs in their order, (first, second), (first, third), ...
+    # pairs of runs in their order, (first, second), (first, third), ...
+    differences: tuple[Difference, ...]
 
 
-def compare(runs: Sequence[Run], measure: str = "nDCG@10", *, seed: int = 0, num_samples: int = NUM_SAMPLES) -> Comparison:
+def compare(
+    runs: Sequence[Run], measure: str = "nDCG@10", *, seed: int = 0, num_samples: int = NUM_SAMPLES
+) -> Comparison:
     """Orders the runs by the mean of one measure and tests every pair.
 
     Raises DataError if a run lacks the measure, names repeat, or runs have different numbers of queries.
@@ -63,8 +68,14 @@ def compare(runs: Sequence[Run], measure: str = "nDCG@10", *, seed: int = 0, num
     differences = []
     for (first, second), gap, p in zip(pairs, gaps, corrected):
         low, high = bootstrap_interval(gap, seed=seed, num_samples=num_samples)
-        differences.append(Difference(first.name, second.name, float(gap.mean()), low, high, float(p), bool(p < LEVEL)))
-    return Comparison(tuple(ordered), measure, len(ordered[0].per_query[measure]), tuple(differences))
+        differences.append(
+            Difference(
+                first.name, second.name, float(gap.mean()), low, high, float(p), bool(p < LEVEL)
+            )
+        )
+    return Comparison(
+        tuple(ordered), measure, len(ordered[0].per_query[measure]), tuple(differences)
+    )
 
 
 def randomisation_test(gaps: np.ndarray, *, seed: int = 0, num_samples: int = NUM_SAMPLES) -> float:
@@ -78,7 +89,8 @@ def randomisation_test(gaps: np.ndarray, *, seed: int = 0, num_samples: int = NU
     gaps = gaps[gaps != 0]  # a sign cannot change them
     if not len(gaps):
         return 1.0
-    observed = abs(gaps.sum()) - 1e-9 * np.abs(gaps).sum()  # sums that are equal but for rounding count as equal
+    # sums that are equal but for rounding count as equal
+    observed = abs(gaps.sum()) - 1e-9 * np.abs(gaps).sum()
     rng = np.random.default_rng(seed)
     exceeding = 0
     for count in _blocks(num_samples, len(gaps)):
@@ -93,7 +105,10 @@ def bootstrap_interval(
     """Percentile interval of the mean of `gaps` f64[B] over queries drawn with replacement."""
     gaps = np.asarray(gaps, np.float64)
     rng = np.random.default_rng(seed)
-    means = [gaps[rng.integers(0, len(gaps), size=(count, len(gaps)))].mean(axis=1) for count in _blocks(num_samples, len(gaps))]
+    means = [
+        gaps[rng.integers(0, len(gaps), size=(count, len(gaps)))].mean(axis=1)
+        for count in _blocks(num_samples, len(gaps))
+    ]
     low, high = np.quantile(np.concatenate(means), [(1 - coverage) / 2, (1 + coverage) / 2])
     return float(low), float(high)
 
@@ -106,7 +121,11 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     """
     p_values = np.asarray(p_values, np.float64)
     order = np.argsort(p_values, kind="stable")
-    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1)) if len(p_values) else p_values
+    stepped = (
+        np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+        if len(p_values)
+        else p_values
+    )
     corrected = np.empty_like(p_values)
     corrected[order] = np.minimum(stepped, 1.0)
     return corrected
@@ -126,7 +145,11 @@ def _refuse_unlike(runs: Sequence[Run], measure: str) -> None:
         raise records.DataError(f"compare: runs need different names, got {', '.join(names)}")
     for run in runs:
         if measure not in run.per_query:
-            raise records.DataError(f"compare: run {run.name} has no {measure}; it has {', '.join(run.per_query)}")
+            raise records.DataError(
+                f"compare: run {run.name} has no {measure}; it has {', '.join(run.per_query)}"
+            )
         if len(run.per_query[measure]) != len(runs[0].per_query[measure]):
             counts = f"{len(runs[0].per_query[measure])} and {len(run.per_query[measure])}"
-            raise records.DataError(f"compare: {runs[0].name} and {run.name} have {counts} queries; evaluate both on one split")
+            raise records.DataError(
+                f"compare: {runs[0].name} and {run.name} have {counts} queries; evaluate both on one split"
+            )

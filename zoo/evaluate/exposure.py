@@ -18,11 +18,14 @@ def coverage(ranking: records.Ranking, k: int = 10) -> float:
 def gini(ranking: records.Ranking, k: int = 10) -> float:
     """Gini coefficient of how often each item stands among the first k: 0 if all equally often, near 1 if few take it all.
 
-        G = sum over i of (2 i - N - 1) x_i / (N sum x),   x sorted ascending, i from 1; of no answers at all 0
+    G = sum over i of (2 i - N - 1) x_i / (N sum x),   x sorted ascending, i from 1; of no answers at all 0
     """
     counts = np.sort(shown(ranking, k)).astype(np.float64)
     num_items = len(counts)
-    return float(((2 * np.arange(1, num_items + 1) - num_items - 1) * counts).sum() / max(num_items * counts.sum(), 1.0))
+    return float(
+        ((2 * np.arange(1, num_items + 1) - num_items - 1) * counts).sum()
+        / max(num_items * counts.sum(), 1.0)
+    )
 
 
 def entropy(ranking: records.Ranking, categories: list[str], k: int = 10) -> float:
@@ -59,7 +62,9 @@ def buckets(counts: np.ndarray) -> np.ndarray:
     return bucket
 
 
-def by_popularity(places: recommend.Places, targets: np.ndarray, counts: np.ndarray, measure: str = "R@10") -> dict[str, tuple[float, int]]:
+def by_popularity(
+    places: recommend.Places, targets: np.ndarray, counts: np.ndarray, measure: str = "R@10"
+) -> dict[str, tuple[float, int]]:
     """Bucket -> (mean of the measure over users whose item is in it, number of them); targets i32[B]."""
     (values,) = recommend.per_query(places, (measure,)).values()
     of_target = buckets(counts)[targets]
@@ -71,7 +76,11 @@ def by_popularity(places: recommend.Places, targets: np.ndarray, counts: np.ndar
 
 
 def summary(
-    ranking: records.Ranking, places: recommend.Places, targets: np.ndarray, counts: np.ndarray, categories: list[str] | None = None
+    ranking: records.Ranking,
+    places: recommend.Places,
+    targets: np.ndarray,
+    counts: np.ndarray,
+    categories: list[str] | None = None,
 ) -> dict[str, float]:
     """Coverage@10, Gini@10, Entropy@10 if items have categories, and of each bucket that has users its R@10 and their number, by name."""
     values = {"coverage@10": coverage(ranking), "gini@10": gini(ranking)}
@@ -85,6 +94,10 @@ def summary(
 
 def sentence(values: dict[str, float]) -> str:
     """A line on what `summary` found."""
-    found = [f"{name} {values[f'R@10 {name}']:.4f} ({values[f'users {name}']:.0f} users)" for name in BUCKETS if f"users {name}" in values]
+    found = [
+        f"{name} {values[f'R@10 {name}']:.4f} ({values[f'users {name}']:.0f} users)"
+        for name in BUCKETS
+        if f"users {name}" in values
+    ]
     spread = f", Entropy@10 {values['entropy@10']:.3f}" if "entropy@10" in values else ""
     return f"coverage@10 {values['coverage@10']:.3f}, Gini@10 {values['gini@10']:.3f}{spread}; Recall@10 by popularity: {', '.join(found)}."

@@ -23,16 +23,22 @@ INVALID_SHARE = "invalid_share"
 _SHOWN = {"Success": "Hit", "RR": "MRR", "R": "Recall"}
 
 
-def evaluate(ranking: records.Ranking, qrels: records.Qrels, measures: Sequence[str] = DEFAULT) -> dict[str, float]:
+def evaluate(
+    ranking: records.Ranking, qrels: records.Qrels, measures: Sequence[str] = DEFAULT
+) -> dict[str, float]:
     """Mean of each measure over the judged queries, by ir-measures' name, and the ranking's `invalid_share`.
 
     Raises as `per_query`.
     """
-    means = {name: float(values.mean()) for name, values in per_query(ranking, qrels, measures).items()}
+    means = {
+        name: float(values.mean()) for name, values in per_query(ranking, qrels, measures).items()
+    }
     return means | {INVALID_SHARE: float(ranking.invalid_share)}
 
 
-def per_query(ranking: records.Ranking, qrels: records.Qrels, measures: Sequence[str] = DEFAULT) -> dict[str, np.ndarray]:
+def per_query(
+    ranking: records.Ranking, qrels: records.Qrels, measures: Sequence[str] = DEFAULT
+) -> dict[str, np.ndarray]:
     """Each measure as f64[B] over the B judged queries, in the order of the judgements.
 
     Raises DataError if a measure is unknown, looks deeper than the ranking goes, or no judged query was asked; ValueError if
@@ -46,7 +52,9 @@ def per_query(ranking: records.Ranking, qrels: records.Qrels, measures: Sequence
     rows = {query: row for row, query in enumerate(ranking.query_ids)}
     asked = [query for query in qrels.grades if query in rows]
     if not asked:
-        raise records.DataError("evaluation: the ranking answers none of the judged queries; retrieve the queries of this split")
+        raise records.DataError(
+            "evaluation: the ranking answers none of the judged queries; retrieve the queries of this split"
+        )
     run = {query: _falling_scores(ranking, rows[query]) for query in asked}
     order = {query: row for row, query in enumerate(qrels.grades)}
     values = {measure: np.zeros(len(order)) for measure in parsed.values()}
@@ -61,7 +69,9 @@ def hit_curve(ranking: records.Ranking, qrels: records.Qrels, max_k: int = 100) 
     rows = {query: row for row, query in enumerate(ranking.query_ids)}
     firsts = np.zeros(max_k)
     for query, grades in qrels.grades.items():
-        for rank, (document, _) in enumerate(ranking.answers(rows[query])[:max_k] if query in rows else ()):
+        for rank, (document, _) in enumerate(
+            ranking.answers(rows[query])[:max_k] if query in rows else ()
+        ):
             if grades.get(document, 0) > 0:
                 firsts[rank] += 1
                 break
@@ -82,7 +92,9 @@ def _parsed(name: str):
     except (NameError, ValueError, KeyError, TypeError, SyntaxError):
         hint = {shown: kind for kind, shown in _SHOWN.items()}.get(re.split(r"[@(]", name)[0])
         remedy = f"write {hint}@k" if hint else f"for example {', '.join(DEFAULT)}"
-        raise records.DataError(f"measure {name!r}: ir-measures has no such name; {remedy}") from None
+        raise records.DataError(
+            f"measure {name!r}: ir-measures has no such name; {remedy}"
+        ) from None
     if not ir_measures.DefaultPipeline.supports(measure):
         raise records.DataError(
             f"measure {name!r}: no installed backend of ir-measures computes it; for example {', '.join(DEFAULT)}"

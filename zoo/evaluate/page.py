@@ -53,27 +53,57 @@ def escaped(value: Any) -> Html:
 
 def joined(children: Any) -> Html:
     """Children, or lists of them, one after another."""
-    return Html("".join(joined(child) if isinstance(child, (list, tuple)) else escaped(child) for child in children))
+    return Html(
+        "".join(
+            joined(child) if isinstance(child, (list, tuple)) else escaped(child)
+            for child in children
+        )
+    )
 
 
-def table(header: Sequence[Any], rows: Sequence[Sequence[Any]], *, own: int | None = None, caption: str = "") -> Html:
+def table(
+    header: Sequence[Any],
+    rows: Sequence[Sequence[Any]],
+    *,
+    own: int | None = None,
+    caption: str = "",
+) -> Html:
     """A table; cells that begin like a number, and the titles over them, stand right.
 
     own: number of the row that the page is about, which is emphasised.
     """
-    right = [bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(header))]
+    right = [
+        bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(header))
+    ]
     where = [{"class_": "number"} if is_right else {} for is_right in right]
     head = element("tr", [element("th", title, **place) for title, place in zip(header, where)])
     body = [
-        element("tr", [element("td", cell, **place) for cell, place in zip(row, where)], **({"class_": "own"} if number == own else {}))
+        element(
+            "tr",
+            [element("td", cell, **place) for cell, place in zip(row, where)],
+            **({"class_": "own"} if number == own else {}),
+        )
         for number, row in enumerate(rows)
     ]
-    return element("table", [element("caption", caption, class_="small")] if caption else [], element("tbody", head, body))
+    return element(
+        "table",
+        [element("caption", caption, class_="small")] if caption else [],
+        element("tbody", head, body),
+    )
 
 
 def pairs(rows: dict[str, Any]) -> Html:
     """A table of names and values."""
-    return element("table", element("tbody", [element("tr", element("th", name), element("td", value)) for name, value in rows.items()]))
+    return element(
+        "table",
+        element(
+            "tbody",
+            [
+                element("tr", element("th", name), element("td", value))
+                for name, value in rows.items()
+            ],
+        ),
+    )
 
 
 def items(lines: Sequence[Any], *, ordered: bool = False) -> Html:

@@ -15,14 +15,18 @@ import numpy as np
 
 from zoo.data import atomic
 
-# Okabe and Ito's palette, told apart with any kind of colour vision, and dashes for print without colour.
+# Okabe and Ito's palette, told apart with any kind of colour vision, and dashes for print without
+# colour.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
-TREE_COLOURS = (*COLOURS[:6], "#004C78", "#8F3F00", "#006B4E", "#8A4E6E", "#9E6D00", "#2A7CA8")  # and their darker shades
+# and their darker shades
+TREE_COLOURS = (*COLOURS[:6], "#004C78", "#8F3F00", "#006B4E", "#8A4E6E", "#9E6D00", "#2A7CA8")
 INK, GRID, SHADE = "#333333", "#DDDDDD", "#F2F2F2"
 
 
-def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, title: str | None = None) -> pathlib.Path:
+def hit_curves(
+    curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, title: str | None = None
+) -> pathlib.Path:
     """Saves Hit@k over k on a logarithmic axis, one line a system; returns the path.
 
     curves: system -> f64[max_k] with Hit@1, Hit@2, ... (`measures.hit_curve`).
@@ -38,7 +42,13 @@ def hit_curves(curves: Mapping[str, np.ndarray], path: str | os.PathLike, *, tit
     axes.set_xticks([], minor=True)
     axes.set_xlim(1, max(last, 2))
     axes.set_ylim(0, 1)
-    return save(drawn, axes, path, title or _leader(curves), legend="lower right" if len(curves) > 1 else None)
+    return save(
+        drawn,
+        axes,
+        path,
+        title or _leader(curves),
+        legend="lower right" if len(curves) > 1 else None,
+    )
 
 
 def training_curves(
@@ -55,7 +65,9 @@ def training_curves(
     """
     steps = np.asarray(steps)
     drawn, (axes,) = figure("training step", ylabel)
-    smooth = {name: _running_mean(np.asarray(values, np.float64)) for name, values in series.items()}
+    smooth = {
+        name: _running_mean(np.asarray(values, np.float64)) for name, values in series.items()
+    }
     for number, (name, values) in enumerate(series.items()):
         if len(steps) > 20:
             axes.plot(steps, values, color=COLOURS[number % len(COLOURS)], linewidth=0.8, alpha=0.3)
@@ -65,27 +77,44 @@ def training_curves(
         finite = np.concatenate([np.asarray(values, np.float64) for values in series.values()])
         if (finite[np.isfinite(finite)] >= 0).all():
             axes.set_ylim(bottom=0)
-    return save(drawn, axes, path, title or _descent(smooth, ylabel), legend="best" if len(series) > 1 else None)
+    return save(
+        drawn,
+        axes,
+        path,
+        title or _descent(smooth, ylabel),
+        legend="best" if len(series) > 1 else None,
+    )
 
 
-def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, title: str) -> pathlib.Path:
+def scalars(
+    rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, title: str
+) -> pathlib.Path:
     """Saves everything that was logged in a phase, a panel a scalar; `usage_1`, `usage_2`, ... share one; returns the path.
 
     rows: {"step": ..., name: value, ...}, as `zoo.train.log` keeps them; a row need not have every name.
     """
     panels: dict[str, list[str]] = {}
-    for name in dict.fromkeys(name for row in rows for name in row if name not in ("step", "phase")):
+    for name in dict.fromkeys(
+        name for row in rows for name in row if name not in ("step", "phase")
+    ):
         panels.setdefault(_panel(name), []).append(name)
     ordered = sorted(panels, key=lambda panel: "loss" not in panel)  # the losses first
     wide = 2 if len(panels) in (2, 4) else min(3, max(len(panels), 1))
     tall = -(-len(panels) // wide)
-    drawn, grid = figure(None, None, size=(9.6, 2.4 * max(tall, 1) + 0.4), shape=(max(tall, 1), wide))
+    drawn, grid = figure(
+        None, None, size=(9.6, 2.4 * max(tall, 1) + 0.4), shape=(max(tall, 1), wide)
+    )
     for axes, panel in zip(grid, ordered):
         for number, name in enumerate(panels[panel]):
             kept = [row for row in rows if name in row]
-            steps, values = np.array([row["step"] for row in kept]), np.array([row[name] for row in kept], np.float64)
+            steps, values = (
+                np.array([row["step"] for row in kept]),
+                np.array([row[name] for row in kept], np.float64),
+            )
             if len(steps) > 20:
-                axes.plot(steps, values, color=COLOURS[number % len(COLOURS)], linewidth=0.8, alpha=0.3)
+                axes.plot(
+                    steps, values, color=COLOURS[number % len(COLOURS)], linewidth=0.8, alpha=0.3
+                )
             _line(axes, steps, _running_mean(values), name, number)
             if len(steps) == 1:
                 axes.plot(steps, values, "o", color=COLOURS[number % len(COLOURS)])
@@ -99,7 +128,13 @@ def scalars(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, tit
     return write(drawn, path, title)
 
 
-def stages(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, panels: Mapping[str, str], title: str) -> pathlib.Path:
+def stages(
+    rows: Sequence[Mapping[str, float]],
+    path: str | os.PathLike,
+    *,
+    panels: Mapping[str, str],
+    title: str,
+) -> pathlib.Path:
     """Saves shares that were logged over all stages of a training, on one axis of steps; returns the path.
 
     A stage begins where the one before ended; every other one is shaded, and their names are above. panels: what stands over each,
@@ -112,20 +147,47 @@ def stages(rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, pane
     for axes, (panel, heading) in zip(grid, panels.items()):
         for first, last in list(spans.values())[1::2]:
             axes.axvspan(first, last, color=SHADE, linewidth=0, zorder=0)  # the grid stays above
-        for number, name in enumerate(sorted({name for row in rows for name in row if _panel(name) == panel})):
+        for number, name in enumerate(
+            sorted({name for row in rows for name in row if _panel(name) == panel})
+        ):
             kept = [row for row in rows if name in row]
             steps = np.array([spans[row["phase"]][0] + row["step"] for row in kept])
-            _line(axes, steps, np.array([row[name] for row in kept], np.float64), name.replace("_", " "), number)
-            axes.lines[-1].set_drawstyle("steps-post")  # codes stay between the stages that change them
-            axes.plot(steps, [row[name] for row in kept], "o", color=COLOURS[number % len(COLOURS)], markersize=4)
+            _line(
+                axes,
+                steps,
+                np.array([row[name] for row in kept], np.float64),
+                name.replace("_", " "),
+                number,
+            )
+            # codes stay between the stages that change them
+            axes.lines[-1].set_drawstyle("steps-post")
+            axes.plot(
+                steps,
+                [row[name] for row in kept],
+                "o",
+                color=COLOURS[number % len(COLOURS)],
+                markersize=4,
+            )
         axes.set_title(heading, color=INK, fontsize=9, loc="left")
         axes.set_xlim(0, max(last for _, last in spans.values()))
         axes.set_ylim(0, 1.05)
         axes.tick_params(labelsize=8)
         if len(axes.get_legend_handles_labels()[0]) > 1:
-            axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
+            axes.legend(
+                loc="center left",
+                bbox_to_anchor=(1, 0.5),
+                frameon=False,
+                labelcolor=INK,
+                fontsize=8,
+            )
     above = grid[0].secondary_xaxis("top")
-    above.set_xticks([(first + last) / 2 for first, last in spans.values()], list(map(plain, spans)), rotation=90, fontsize=7, color=INK)
+    above.set_xticks(
+        [(first + last) / 2 for first, last in spans.values()],
+        list(map(plain, spans)),
+        rotation=90,
+        fontsize=7,
+        color=INK,
+    )
     above.tick_params(length=0)
     above.spines["top"].set_visible(False)
     grid[-1].set_xlabel("step of the whole training", color=INK, fontsize=8)
@@ -141,7 +203,13 @@ def spans_of(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[int, int]]:
     return {phase: (end - length, end) for (phase, length), end in zip(lengths.items(), ends)}
 
 
-def intervals(rows: Sequence[tuple[str, float, float, float]], path: str | os.PathLike, *, xlabel: str, title: str) -> pathlib.Path:
+def intervals(
+    rows: Sequence[tuple[str, float, float, float]],
+    path: str | os.PathLike,
+    *,
+    xlabel: str,
+    title: str,
+) -> pathlib.Path:
     """Saves means with their intervals as points and bars beside a line at 0; returns the path. rows: (name, mean, low, high), top first."""
     drawn, (axes,) = figure(xlabel, None, size=(6.4, 1.1 + 0.45 * len(rows)))
     axes.axvline(0, color=INK, linewidth=1)
@@ -155,7 +223,9 @@ def intervals(rows: Sequence[tuple[str, float, float, float]], path: str | os.Pa
     return save(drawn, axes, path, title, legend=None)
 
 
-def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike, *, title: str | None = None) -> pathlib.Path:
+def code_tree(
+    codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike, *, title: str | None = None
+) -> pathlib.Path:
     """Saves the tree of codes as rows of nodes, the root's children on top; returns the path.
 
     A document is a column, a node as wide as it has documents, coloured by the label that most of them have, the paler the
@@ -167,7 +237,9 @@ def code_tree(codes: np.ndarray, labels: Sequence[str], path: str | os.PathLike,
     rows = found.colours
     drawn, (axes,) = figure("documents, in the order of the tree", "level of the code")
     image = np.stack(rows)[:, found.order]
-    axes.imshow(image, aspect="auto", interpolation="nearest", extent=(0, len(codes), len(rows) + 0.5, 0.5))
+    axes.imshow(
+        image, aspect="auto", interpolation="nearest", extent=(0, len(codes), len(rows) + 0.5, 0.5)
+    )
     axes.grid(False)
     axes.set_yticks(range(1, len(rows) + 1), [*map(str, range(1, len(rows))), "itself"])
     for name, colour in found.legend:
@@ -179,7 +251,9 @@ class Majorities(NamedTuple):
     """A tree of codes, coloured by labels."""
 
     order: np.ndarray  # i[N] documents as the tree has them, nodes of one label together
-    colours: list[np.ndarray]  # of each level f[N, 3]: colour of each document's node; the last is of each document's own label
+    # of each level f[N, 3]: colour of each document's node; the last is of each document's own
+    # label
+    colours: list[np.ndarray]
     legend: list[tuple[str, np.ndarray]]  # label and its colour, the most common first
     finding: str  # how often documents of one first code have one label
 
@@ -194,9 +268,19 @@ def majorities(codes: np.ndarray, labels: Sequence[str]) -> Majorities:
     levels = [_majority(codes[:, : level + 1], label) for level in range(codes.shape[1])]
     keys = [key for level, (major, _) in enumerate(levels) for key in (major, codes[:, level])]
     order = np.lexsort([label, *keys[::-1]])  # the last key, the first level's, sorts first
-    palette = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in (*TREE_COLOURS[: len(shown)], "#999999")]) / 255
+    palette = (
+        np.array(
+            [
+                [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+                for colour in (*TREE_COLOURS[: len(shown)], "#999999")
+            ]
+        )
+        / 255
+    )
     coloured = lambda of: palette[np.minimum(of, len(shown))]
-    colours = [1 - share[:, None] * (1 - coloured(major)) for major, share in levels] + [coloured(label)]
+    colours = [1 - share[:, None] * (1 - coloured(major)) for major, share in levels] + [
+        coloured(label)
+    ]
     legend = list(zip([*shown, "other"] if len(names) > len(shown) else shown, palette))
     return Majorities(order, colours, legend, _agreement(codes, label))
 
@@ -217,7 +301,13 @@ def _agreement(codes: np.ndarray, label: np.ndarray) -> str:
     return f"{share:.0%} of documents have the most common label of their first code, {chance:.0%} the most common of all"
 
 
-def figure(xlabel: str | None, ylabel: str | None, *, size: tuple[float, float] = (6.4, 4.0), shape: tuple[int, int] = (1, 1)):
+def figure(
+    xlabel: str | None,
+    ylabel: str | None,
+    *,
+    size: tuple[float, float] = (6.4, 4.0),
+    shape: tuple[int, int] = (1, 1),
+):
     """A figure and its axes, row by row."""
     import matplotlib.figure
     from matplotlib.backends import backend_agg
@@ -243,14 +333,23 @@ def _panel(name: str) -> str:
 
 
 def _line(axes, x: np.ndarray, y: np.ndarray, name: str, number: int) -> None:
-    axes.plot(x, y, label=name, color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number % len(DASHES)], linewidth=2)
+    axes.plot(
+        x,
+        y,
+        label=name,
+        color=COLOURS[number % len(COLOURS)],
+        linestyle=DASHES[number % len(DASHES)],
+        linewidth=2,
+    )
 
 
 def save(drawn, axes, path: str | os.PathLike, title: str, *, legend: str | None) -> pathlib.Path:
     """Saves a figure of one panel with its title and legend; returns the path."""
     axes.set_title(title, color=INK, fontsize=11, loc="left", wrap=True)
     if legend == "outside":
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8)
+        axes.legend(
+            loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, labelcolor=INK, fontsize=8
+        )
     elif legend:
         axes.legend(loc=legend, frameon=False, labelcolor=INK)
     return _written(drawn, path, title)
@@ -272,7 +371,8 @@ def _written(drawn, path: str | os.PathLike, title: str) -> pathlib.Path:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic.file(path, "wb") as out, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a script without a font is drawn as boxes
+        # a script without a font is drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         drawn.savefig(out, format="png", facecolor="white", metadata=about(title))
     return path
 

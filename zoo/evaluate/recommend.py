@@ -47,7 +47,9 @@ def targets(qrels: records.Qrels, users: Sequence[str], corpus: records.Corpus) 
     for number, user in enumerate(users):
         items = [item for item, grade in qrels.grades.get(user, {}).items() if grade > 0]
         if len(items) != 1:
-            raise records.DataError(f"user {user!r}: expected one item to recommend, got {len(items)}")
+            raise records.DataError(
+                f"user {user!r}: expected one item to recommend, got {len(items)}"
+            )
         found[number] = rows[items[0]]
     return found
 
@@ -56,7 +58,9 @@ def places(scores: np.ndarray, targets: np.ndarray) -> Places:
     """Places among the scores of all items, float[B, N], -inf = no answer; targets i32[B]."""
     own = np.take_along_axis(scores, targets[:, None], axis=1)
     if np.isnan(scores).any():
-        raise ValueError(f"scores of {int(np.isnan(scores).any(axis=1).sum())} users hold NaN; expected numbers or -inf")
+        raise ValueError(
+            f"scores of {int(np.isnan(scores).any(axis=1).sum())} users hold NaN; expected numbers or -inf"
+        )
     tied = np.where(np.isneginf(own[:, 0]), 0, (scores == own).sum(axis=1))
     return Places((scores > own).sum(axis=1), tied, scores.shape[1])
 
@@ -70,7 +74,10 @@ def places_in(ranking: records.Ranking, targets: np.ndarray) -> Places:
     own = np.where(mine, ranking.scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
     found = mine.any(axis=1)
     valid = ranking.documents >= 0
-    above, tied = (valid & (ranking.scores > own)).sum(axis=1), (valid & (ranking.scores == own)).sum(axis=1)
+    above, tied = (
+        (valid & (ranking.scores > own)).sum(axis=1),
+        (valid & (ranking.scores == own)).sum(axis=1),
+    )
     return Places(above, np.where(found, tied, 0), len(ranking.corpus_ids))
 
 
@@ -83,14 +90,17 @@ def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.n
     Raises ValueError if there are not as many rows of codes as items.
     """
     if len(codes) != len(ranking.corpus_ids):
-        raise ValueError(f"codes: expected a row for each of {len(ranking.corpus_ids)} items, got {len(codes)}")
+        raise ValueError(
+            f"codes: expected a row for each of {len(ranking.corpus_ids)} items, got {len(codes)}"
+        )
     named = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
     valid = ranking.documents >= 0
     groups = np.where(valid, named[ranking.documents], -1)  # [B, k]
     order = np.argsort(groups, axis=1, kind="stable")
     in_order = np.take_along_axis(groups, order, axis=1)
     first = np.zeros_like(valid)
-    np.put_along_axis(first, order, np.diff(in_order, axis=1, prepend=-2) != 0, axis=1)  # of its identifier, so its best
+    # of its identifier, so its best
+    np.put_along_axis(first, order, np.diff(in_order, axis=1, prepend=-2) != 0, axis=1)
     best = records.Ranking(
         ranking.query_ids,
         tuple(map(str, range(named.max() + 1))),
@@ -102,13 +112,21 @@ def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.n
 
 def sentence_by_identifier(values: Mapping[str, float]) -> str:
     """A line on the measures of identifiers, which are beside those of items and in no place comparable with them."""
-    found = ", ".join(f"{name.removesuffix(BY_IDENTIFIER)} {value:.4f}" for name, value in values.items() if name.endswith(BY_IDENTIFIER))
+    found = ", ".join(
+        f"{name.removesuffix(BY_IDENTIFIER)} {value:.4f}"
+        for name, value in values.items()
+        if name.endswith(BY_IDENTIFIER)
+    )
     return f"by identifier, items of the same codes counting as one: {found}."
 
 
 def joined(parts: Sequence[Places]) -> Places:
     """Places of one group of users after another."""
-    return Places(np.concatenate([part.above for part in parts]), np.concatenate([part.tied for part in parts]), parts[0].num_items)
+    return Places(
+        np.concatenate([part.above for part in parts]),
+        np.concatenate([part.tied for part in parts]),
+        parts[0].num_items,
+    )
 
 
 def per_query(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np.ndarray]:
@@ -125,10 +143,16 @@ def expected(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np.
     values = {}
     for name in measures:
         kind, depth = _parsed(name)
-        gains = np.where(np.arange(places.num_items) < depth, _GAINS[kind](np.arange(places.num_items, dtype=np.float64)), 0.0)
+        gains = np.where(
+            np.arange(places.num_items) < depth,
+            _GAINS[kind](np.arange(places.num_items, dtype=np.float64)),
+            0.0,
+        )
         total = np.concatenate([[0.0], np.cumsum(gains)])
         end = np.minimum(places.above + places.tied, places.num_items)
-        values[name] = np.where(places.tied > 0, (total[end] - total[places.above]) / np.maximum(places.tied, 1), 0.0)
+        values[name] = np.where(
+            places.tied > 0, (total[end] - total[places.above]) / np.maximum(places.tied, 1), 0.0
+        )
     return values
 
 
@@ -150,5 +174,7 @@ def _parsed(name: str) -> tuple[str, float]:
     kind, at, depth = name.partition("@")
     if kind not in _GAINS or (at and not (depth.isdecimal() and int(depth) > 0)):
         known = ", ".join(f"{one}@k" for one in _GAINS)
-        raise records.DataError(f"measure {name!r}: recommendation has {known}; for example {', '.join(DEFAULT)}")
+        raise records.DataError(
+            f"measure {name!r}: recommendation has {known}; for example {', '.join(DEFAULT)}"
+        )
     return kind, int(depth) if at else np.inf

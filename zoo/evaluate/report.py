@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from zoo.evaluate import compare, measures
 
 
-def text(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3) -> str:
+def text(
+    comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3
+) -> str:
     """The table in aligned columns, what stands beside it, then the verdict and each pair's difference."""
     lines = _aligned(_rows(comparison, shown, digits))
     if beside := _beside(comparison, digits):
         lines += ["", *_aligned(beside)]
-    return "\n".join([*lines, "", verdict(comparison, digits=digits), *_pairs(comparison, digits), names(shown)])
+    return "\n".join(
+        [*lines, "", verdict(comparison, digits=digits), *_pairs(comparison, digits), names(shown)]
+    )
 
 
-def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3) -> str:
+def markdown(
+    comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3
+) -> str:
     """The same as a Markdown table; the best value of each measure is bold."""
     header, *rows = _rows(comparison, shown, digits)
     best = {name: max(run.mean(name) for run in comparison.runs) for name in shown}
@@ -26,7 +32,17 @@ def markdown(comparison: compare.Comparison, shown: Sequence[str] = measures.DEF
     tables = [_piped([header, *rows])]
     if beside := _beside(comparison, digits):
         tables += ["", _piped(beside)]
-    return "\n".join([*tables, "", verdict(comparison, digits=digits), "", *(f"- {pair}" for pair in _pairs(comparison, digits)), "", names(shown)])
+    return "\n".join(
+        [
+            *tables,
+            "",
+            verdict(comparison, digits=digits),
+            "",
+            *(f"- {pair}" for pair in _pairs(comparison, digits)),
+            "",
+            names(shown),
+        ]
+    )
 
 
 def verdict(comparison: compare.Comparison, *, digits: int = 3) -> str:
@@ -48,7 +64,11 @@ def verdict(comparison: compare.Comparison, *, digits: int = 3) -> str:
 def names(shown: Sequence[str] = measures.DEFAULT) -> str:
     """Which of ir-measures' measures stand behind the column titles."""
     renamed = [f"{measures.label(name)} = {name}" for name in shown if measures.label(name) != name]
-    return f"ir-measures' names: {', '.join(renamed)}." if renamed else "Measures carry ir-measures' names."
+    return (
+        f"ir-measures' names: {', '.join(renamed)}."
+        if renamed
+        else "Measures carry ir-measures' names."
+    )
 
 
 def _pairs(comparison: compare.Comparison, digits: int) -> list[str]:
@@ -63,7 +83,13 @@ def _pairs(comparison: compare.Comparison, digits: int) -> list[str]:
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a header and rows, the first column to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    justified = [[cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(zip(row, widths))] for row in rows]
+    justified = [
+        [
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        for row in rows
+    ]
     justified.insert(1, ["-" * width for width in widths])
     return ["  ".join(row).rstrip() for row in justified]
 
@@ -71,19 +97,34 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _piped(rows: Sequence[Sequence[str]]) -> str:
     header, *others = rows
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *others]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def _beside(comparison: compare.Comparison, digits: int) -> list[list[str]]:
     """Header and rows of `Run.beside`, "-" where a run lacks one; nothing if no run has any."""
     titles = list(dict.fromkeys(title for run in comparison.runs for title in run.beside))
     cell = lambda run, title: _decimal(run.beside[title], digits) if title in run.beside else "-"
-    return [["system", *titles], *([run.name, *(cell(run, title) for title in titles)] for run in comparison.runs)] if titles else []
+    return (
+        [
+            ["system", *titles],
+            *([run.name, *(cell(run, title) for title in titles)] for run in comparison.runs),
+        ]
+        if titles
+        else []
+    )
 
 
 def _rows(comparison: compare.Comparison, shown: Sequence[str], digits: int) -> list[list[str]]:
     invalid = any(run.invalid_share > 0 for run in comparison.runs)
-    header = ["system", *map(measures.label, shown), "fit (s)", "queries/s", *(["invalid"] if invalid else [])]
+    header = [
+        "system",
+        *map(measures.label, shown),
+        "fit (s)",
+        "queries/s",
+        *(["invalid"] if invalid else []),
+    ]
     rows = [
         [
             run.name,

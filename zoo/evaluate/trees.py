@@ -55,7 +55,9 @@ def sunburst(
     for prefix in marked:
         rows = np.flatnonzero((ordered[:, : len(prefix)] == np.asarray(prefix)).all(axis=1))
         if not len(rows):
-            raise ValueError(f"sunburst: expected marked prefixes of the codes, got {tuple(prefix)}, which no document has")
+            raise ValueError(
+                f"sunburst: expected marked prefixes of the codes, got {tuple(prefix)}, which no document has"
+            )
         _edge(axes, len(prefix) - 1, rows[0], rows[-1] + 1, num)
     reach = HOLE + RING * (outer + 0.4)
     axes.set_xlim(-reach, reach)
@@ -66,7 +68,14 @@ def sunburst(
     return plots.save(drawn, axes, path, title or found.finding, legend="outside")
 
 
-def beam_path(levels: Sequence[Kept], answers: Sequence[str], path: str | os.PathLike, *, query: str, title: str | None = None) -> pathlib.Path:
+def beam_path(
+    levels: Sequence[Kept],
+    answers: Sequence[str],
+    path: str | os.PathLike,
+    *,
+    query: str,
+    title: str | None = None,
+) -> pathlib.Path:
     """Saves what a beam kept at each depth as a tree from left to right, with the probability of every step; returns the path.
 
     A line is the thicker the more probable the prefix that it leads to; a number is the probability of the token given the prefix
@@ -78,33 +87,70 @@ def beam_path(levels: Sequence[Kept], answers: Sequence[str], path: str | os.Pat
     alive = [np.isfinite(kept.score) for kept in levels]
     live = [Kept(kept.tokens[which], kept.score[which]) for kept, which in zip(levels, alive)]
     if not live or not len(live[-1].score):
-        raise ValueError("beam_path: expected at least one hypothesis that reached the last depth, got none")
+        raise ValueError(
+            "beam_path: expected at least one hypothesis that reached the last depth, got none"
+        )
     if len(answers) != len(live[-1].score):
-        raise ValueError(f"beam_path: expected a name for each of {len(live[-1].score)} answers, got {len(answers)}")
+        raise ValueError(
+            f"beam_path: expected a name for each of {len(live[-1].score)} answers, got {len(answers)}"
+        )
     height = _heights(live)
-    drawn, (axes,) = plots.figure(None, None, size=(9.6, 0.9 + 0.36 * max(len(kept.score) for kept in live)))
+    drawn, (axes,) = plots.figure(
+        None, None, size=(9.6, 0.9 + 0.36 * max(len(kept.score) for kept in live))
+    )
     axes.set_axis_off()
     scores: dict[tuple, float] = {(): 0.0}
     for depth, kept in enumerate(live, start=1):
-        followed = {tuple(prefix[:depth]) for prefix in live[depth].tokens} if depth < len(live) else set()
+        followed = (
+            {tuple(prefix[:depth]) for prefix in live[depth].tokens} if depth < len(live) else set()
+        )
         for tokens, score in zip(kept.tokens, kept.score):
             node = tuple(int(token) for token in tokens)
             scores[node] = float(score)
             colour = plots.COLOURS[0] if depth == len(live) or node in followed else "#999999"
             before, after = height[node[:-1]], height[node]
-            axes.plot([depth - 1, depth], [before, after], color=colour, linewidth=0.6 + 5 * np.exp(score), solid_capstyle="round", zorder=1)
-            axes.plot(depth, after, "o" if colour == plots.COLOURS[0] else "x", color=colour, markersize=4, zorder=2)
+            axes.plot(
+                [depth - 1, depth],
+                [before, after],
+                color=colour,
+                linewidth=0.6 + 5 * np.exp(score),
+                solid_capstyle="round",
+                zorder=1,
+            )
+            axes.plot(
+                depth,
+                after,
+                "o" if colour == plots.COLOURS[0] else "x",
+                color=colour,
+                markersize=4,
+                zorder=2,
+            )
             step = np.exp(score - scores.get(node[:-1], 0.0))
             place = depth - 0.42, before + 0.58 * (after - before)
-            axes.text(*place, f"{node[-1]}: {step:.2f}", fontsize=7, color=plots.INK, ha="center", va="bottom", bbox=_HALO)
+            axes.text(
+                *place,
+                f"{node[-1]}: {step:.2f}",
+                fontsize=7,
+                color=plots.INK,
+                ha="center",
+                va="bottom",
+                bbox=_HALO,
+            )
     axes.plot(0, height[()], "o", color=plots.INK, markersize=6)
     for tokens, score, answer in zip(live[-1].tokens, live[-1].score, answers):
         told = answer if len(answer) <= MOST_TOLD else answer[: MOST_TOLD - 1] + "…"
         node = tuple(int(token) for token in tokens)
-        axes.text(len(live) + 0.06, height[node], f"{np.exp(score):.3f}  {plots.plain(told, MOST_TOLD)}", fontsize=8, color=plots.INK, va="center")
+        axes.text(
+            len(live) + 0.06,
+            height[node],
+            f"{np.exp(score):.3f}  {plots.plain(told, MOST_TOLD)}",
+            fontsize=8,
+            color=plots.INK,
+            va="center",
+        )
     axes.set_xlim(-0.1, len(live) + 1.6)
     best = int(np.argmax(live[-1].score))
-    found = f'“{plots.plain(query, MOST_TOLD)}” → {plots.plain(answers[best], MOST_TOLD)}, with probability {np.exp(live[-1].score[best]):.2f}'
+    found = f"“{plots.plain(query, MOST_TOLD)}” → {plots.plain(answers[best], MOST_TOLD)}, with probability {np.exp(live[-1].score[best]):.2f}"
     return plots.save(drawn, axes, path, title or found, legend=None)
 
 
@@ -141,7 +187,9 @@ def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.cumsum(new) - 1, np.flatnonzero(new)
 
 
-def _ring(axes, level: int, first: np.ndarray, num: int, colours: np.ndarray, *, width: float = RING) -> None:
+def _ring(
+    axes, level: int, first: np.ndarray, num: int, colours: np.ndarray, *, width: float = RING
+) -> None:
     ends = np.append(first, num)
     _wedges(axes, HOLE + RING * level, width, ends / num, colours)
 
@@ -150,10 +198,16 @@ def _wedges(axes, inner: float, width: float, turns: np.ndarray, colours: np.nda
     from matplotlib import collections, patches
 
     shapes = [
-        patches.Wedge((0, 0), inner + width, 90 - 360 * turns[i + 1], 90 - 360 * turns[i], width=width) for i in range(len(turns) - 1)
+        patches.Wedge(
+            (0, 0), inner + width, 90 - 360 * turns[i + 1], 90 - 360 * turns[i], width=width
+        )
+        for i in range(len(turns) - 1)
     ]
-    edges = np.where((np.diff(turns) >= LEAST_ARC)[:, None], 1.0, colours)  # a narrow node would be all edge
-    axes.add_collection(collections.PatchCollection(shapes, facecolors=colours, edgecolors=edges, linewidths=0.3))
+    # a narrow node would be all edge
+    edges = np.where((np.diff(turns) >= LEAST_ARC)[:, None], 1.0, colours)
+    axes.add_collection(
+        collections.PatchCollection(shapes, facecolors=colours, edgecolors=edges, linewidths=0.3)
+    )
 
 
 def _edge(axes, level: int, first: int, last: int, num: int) -> None:
@@ -161,5 +215,14 @@ def _edge(axes, level: int, first: int, last: int, num: int) -> None:
 
     inner = HOLE + RING * level
     axes.add_patch(
-        patches.Wedge((0, 0), inner + RING, 90 - 360 * last / num, 90 - 360 * first / num, width=RING, fill=False, edgecolor="black", linewidth=1.6)
+        patches.Wedge(
+            (0, 0),
+            inner + RING,
+            90 - 360 * last / num,
+            90 - 360 * first / num,
+            width=RING,
+            fill=False,
+            edgecolor="black",
+            linewidth=1.6,
+        )
     )

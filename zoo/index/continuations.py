@@ -20,7 +20,13 @@ class Found(NamedTuple):
 
 
 def best(
-    column: wavelet.Wavelet, node: jax.Array, score: jax.Array, gain: jax.Array, *, width: int, tested: int
+    column: wavelet.Wavelet,
+    node: jax.Array,
+    score: jax.Array,
+    gain: jax.Array,
+    *,
+    width: int,
+    tested: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Score f32[B, W], token and parent i32[B, W] of the `width` children of largest score + gain, in the order of (parent, token).
 
@@ -61,7 +67,11 @@ def best(
     found = jax.lax.while_loop(lambda found: open_nodes(found).any(), look, found)
     total = found.total.reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)
-    return winners.pick(total, place), winners.pick(found.token.reshape(batch, -1), place), place // found.token.shape[2]
+    return (
+        winners.pick(total, place),
+        winners.pick(found.token.reshape(batch, -1), place),
+        place // found.token.shape[2],
+    )
 
 
 def can_follow(column: wavelet.Wavelet, node: jax.Array, alphabet: int) -> jax.Array:
@@ -76,7 +86,8 @@ def _tried(column, node, score, gain, width: int, most: int) -> Found:
     narrow = high - low <= 2 * most  # -> [B, K, 1]
     nothing = jnp.zeros((batch * beams, most)), jnp.zeros((batch * beams, most), jnp.int32)
     rows = gain.reshape(-1, alphabet)
-    top = jax.lax.cond(narrow.all(), lambda: nothing, lambda: tuple(topk.top_k(rows, most)))  # all are narrow from a few tokens on
+    # all are narrow from a few tokens on
+    top = jax.lax.cond(narrow.all(), lambda: nothing, lambda: tuple(topk.top_k(rows, most)))
     value, token = (x.reshape(batch, beams, most) for x in top)
     row = low + jax.lax.broadcasted_iota(jnp.int32, (batch, beams, 2 * most), 2)
     ends = jnp.concatenate([jnp.broadcast_to(end, token.shape) for end in (low, high)], axis=2)
@@ -85,14 +96,24 @@ def _tried(column, node, score, gain, width: int, most: int) -> Found:
     occurs = place[..., :most] < place[..., most:]
     real = jnp.where(narrow, row < high, jnp.concatenate([occurs, jnp.zeros_like(occurs)], axis=2))
     symbol = jnp.sort(jnp.where(real, symbol, alphabet), axis=2)
-    real = (symbol < alphabet) & jnp.concatenate([jnp.ones_like(real[..., :1]), symbol[..., 1:] != symbol[..., :-1]], axis=2)
-    gained = jnp.take_along_axis(gain, jnp.minimum(symbol, alphabet - 1), axis=2, mode="promise_in_bounds")
+    real = (symbol < alphabet) & jnp.concatenate(
+        [jnp.ones_like(real[..., :1]), symbol[..., 1:] != symbol[..., :-1]], axis=2
+    )
+    gained = jnp.take_along_axis(
+        gain, jnp.minimum(symbol, alphabet - 1), axis=2, mode="promise_in_bounds"
+    )
     total = jnp.where(real, score[..., None] + gained, -jnp.inf)
     whole = narrow[..., 0] | (most == alphabet)
-    return Found(total, symbol, jnp.where(whole, -jnp.inf, score + value[..., -1]), _least(total, width))
+    return Found(
+        total, symbol, jnp.where(whole, -jnp.inf, score + value[..., -1]), _least(total, width)
+    )
 
 
 def _least(total: jax.Array, width: int) -> jax.Array:
     """f32[B] the `width`-th largest of f32[B, K, C], -inf where there are fewer."""
     total = total.reshape(len(total), -1)
-    return topk.top_k(total, width)[0][:, -1] if total.shape[1] >= width else jnp.full(len(total), -jnp.inf)
+    return (
+        topk.top_k(total, width)[0][:, -1]
+        if total.shape[1] >= width
+        else jnp.full(len(total), -jnp.inf)
+    )

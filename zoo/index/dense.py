@@ -26,12 +26,16 @@ def build(vectors: np.ndarray, *, block: int = BLOCK) -> Index:
     """The index of f32[N, D]; corpora of one number of blocks share a program. Raises ValueError if a vector is not finite."""
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or not np.isfinite(vectors).all():
-        raise ValueError(f"dense: expected finite vectors [N, D] of at least one document, got {list(vectors.shape)}; look for NaN and inf")
+        raise ValueError(
+            f"dense: expected finite vectors [N, D] of at least one document, got {list(vectors.shape)}; look for NaN and inf"
+        )
     size = min(block, 1 << (len(vectors) - 1).bit_length())
     num_blocks = -(-len(vectors) // size)
     padded = np.zeros((num_blocks * size, vectors.shape[1]), np.float32)
     padded[: len(vectors)] = vectors
-    return Index(jnp.asarray(padded.reshape(num_blocks, size, -1)), jnp.asarray(len(vectors), jnp.int32))
+    return Index(
+        jnp.asarray(padded.reshape(num_blocks, size, -1)), jnp.asarray(len(vectors), jnp.int32)
+    )
 
 
 def search(index: Index, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +70,8 @@ def _search(index: Index, queries: jax.Array, *, k: int) -> tuple[jax.Array, jax
         product = jnp.einsum("bd,cd->bc", queries, block, precision="highest")
         product = jnp.where((row < index.count)[None], product, -jnp.inf)
         value, place = topk.top_k(product, min(k, size))
-        rows = jnp.concatenate([best[0], number * size + place], axis=1)  # earlier rows first, so equal products stay in order
+        # earlier rows first, so equal products stay in order
+        rows = jnp.concatenate([best[0], number * size + place], axis=1)
         value, place = jax.lax.top_k(jnp.concatenate([best[1], value], axis=1), k)
         return (jnp.take_along_axis(rows, place, axis=1), value), None
 

@@ -31,7 +31,11 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
     for level in index.levels:
         starts.append(levels.first_children(level, num_nodes))
         num_nodes = int(starts[-1][-1])
-    first = np.arange(num_nodes + 1) if index.documents_per_leaf == 1 else np.asarray(index.document_start)[: num_nodes + 1]
+    first = (
+        np.arange(num_nodes + 1)
+        if index.documents_per_leaf == 1
+        else np.asarray(index.document_start)[: num_nodes + 1]
+    )
     documents = documents[: first[-1]]
     if allowed.dtype != bool or allowed.ndim != 2 or allowed.shape[1] <= documents.max():
         raise ValueError(
@@ -45,7 +49,9 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
         masks.append(_mask(level, start, alive))
         alive = np.logical_or.reduceat(alive, start[:-1], axis=1)
     bits = _packed(places, len(index.documents))
-    found = trie.Filter(tuple(masks[::-1]), bits, _counted_before(places, bits.shape[1]), None, None)
+    found = trie.Filter(
+        tuple(masks[::-1]), bits, _counted_before(places, bits.shape[1]), None, None
+    )
     return dataclasses.replace(index, filter=jax.tree.map(jnp.asarray, found))
 
 
@@ -59,22 +65,40 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
         raise ValueError(
             f"filters: expected tokens [B, E, {index.length}] and rows [B, E] of documents, got {list(tokens.shape)} and {list(rows.shape)}"
         )
-    base = index.filter or trie.Filter((winners.Mask(None, None, None),) * index.length, None, None, None, None)
+    base = index.filter or trie.Filter(
+        (winners.Mask(None, None, None),) * index.length, None, None, None, None
+    )
     if base.excluded is not None:
-        raise ValueError("filters: documents are excluded from this trie already; exclude all of them at once")
+        raise ValueError(
+            "filters: documents are excluded from this trie already; exclude all of them at once"
+        )
     num_excluded = rows.shape[1]
-    earlier = jnp.tril(jnp.ones((num_excluded, num_excluded), bool), -1)[None]  # place j stands before place i
+    # place j stands before place i
+    earlier = jnp.tril(jnp.ones((num_excluded, num_excluded), bool), -1)[None]
     nodes = index.walk(tokens)  # -> [B, E, L]
-    real = (rows >= 0) & (nodes[..., -1] >= 0) & ~((rows[:, None] == rows[..., None]) & earlier).any(axis=2)
+    real = (
+        (rows >= 0)
+        & (nodes[..., -1] >= 0)
+        & ~((rows[:, None] == rows[..., None]) & earlier).any(axis=2)
+    )
     if base.allowed is not None:
         real &= _is_allowed(index, base, nodes[..., -1], rows)
     masks = []
     for t, mask in enumerate(base.masks):
         node = nodes[..., t]
         same = (node[:, None] == node[..., None]) & real[:, None] & real[..., None]  # -> [B, E, E]
-        gone = real & (same.sum(axis=2) == base.between(*index.places(t + 1, jnp.maximum(node, 0)))) & ~(same & earlier).any(axis=2)
+        gone = (
+            real
+            & (same.sum(axis=2) == base.between(*index.places(t + 1, jnp.maximum(node, 0))))
+            & ~(same & earlier).any(axis=2)
+        )
         masks.append(mask._replace(gone=jnp.where(gone, node, -1)))
-    return dataclasses.replace(index, filter=base._replace(masks=tuple(masks), excluded=rows, above=jnp.where(real[..., None], nodes, -1)))
+    return dataclasses.replace(
+        index,
+        filter=base._replace(
+            masks=tuple(masks), excluded=rows, above=jnp.where(real[..., None], nodes, -1)
+        ),
+    )
 
 
 def _is_allowed(index, base, leaf, rows):
@@ -82,7 +106,9 @@ def _is_allowed(index, base, leaf, rows):
     place = index.places(index.length, jnp.maximum(leaf, 0))[0][..., None]
     next_places = jax.lax.broadcasted_iota(jnp.int32, (*rows.shape, index.documents_per_leaf), 2)
     place = jnp.minimum(place + next_places, len(index.documents) - 1)
-    return (winners.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(axis=2)
+    return (winners.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(
+        axis=2
+    )
 
 
 def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> winners.Mask:
@@ -91,7 +117,12 @@ def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> winners.
     if level.form.heavy:
         heavy = np.flatnonzero(np.diff(start) > level.form.light)
         token = np.asarray(level.token)
-        rows = np.stack([levels.rows_of(start, token, heavy, len(level.rows), level.form.words, alive=each) for each in alive])
+        rows = np.stack(
+            [
+                levels.rows_of(start, token, heavy, len(level.rows), level.form.words, alive=each)
+                for each in alive
+            ]
+        )
     return winners.Mask(_packed(alive, len(level.token)), rows, None)
 
 
@@ -109,5 +140,3 @@ def _packed(bits: np.ndarray, size: int) -> np.ndarray:
     padded = np.zeros((len(bits), words * BLOCK), bool)
     padded[:, : bits.shape[1]] = bits
     return np.packbits(padded, axis=1, bitorder="little").view("<u4").astype(np.uint32)
-
-

@@ -56,7 +56,9 @@ class FMIndex:
         """i32[B, 1, 2], the empty n-gram for every query: all rows."""
         return jnp.broadcast_to(jnp.stack([jnp.zeros_like(self.size), self.size]), (batch, 1, 2))
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Logit f32[B, K, V'], token and node i32[B, K, V', 2] of each token; -inf where the n-gram with it does not occur.
 
         Exact, for logits f32[B, K, V'], V' >= V. Cost: 2 V gathers a node, and memory of B K V' nodes; `choose` does without.
@@ -67,7 +69,16 @@ class FMIndex:
         child = jnp.pad(child, [(0, 0)] * 2 + [(0, logits.shape[2] - self.alphabet), (0, 0)])
         return jnp.where(child[..., 0] < child[..., 1], logits, -jnp.inf), token, child
 
-    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+    def choose(
+        self,
+        t: int,
+        node: jax.Array,
+        score: jax.Array,
+        logits: jax.Array,
+        *,
+        width: int,
+        renormalize: bool,
+    ) -> winners.Winners:
         """The `width` best children of nodes i32[B, K, 2], exactly those of `beam.best_children`; see `automaton.Choosing`.
 
         Cost: `continuations.best`; it tries `tested` tokens a node first. With `renormalize` the mass of all children is needed,
@@ -79,8 +90,12 @@ class FMIndex:
         gain = jnp.where(never, -jnp.inf, gain)
         if renormalize:
             flat = lambda x: x.reshape(-1, x.shape[-1])
-            gain = jax.lax.map(lambda pair: self._renormalized(*pair), (flat(node), flat(gain))).reshape(gain.shape)
-        total, token, parent = continuations.best(self.column, node, score, gain, width=width, tested=self.tested)
+            gain = jax.lax.map(
+                lambda pair: self._renormalized(*pair), (flat(node), flat(gain))
+            ).reshape(gain.shape)
+        total, token, parent = continuations.best(
+            self.column, node, score, gain, width=width, tested=self.tested
+        )
         return winners.Winners(total, token, self.extend(winners.pick(node, parent), token), parent)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
@@ -103,7 +118,10 @@ class FMIndex:
         """i32[..., 2] nodes of n-grams i32[..., L]; PAD after the end of a shorter one. No tokens: all rows."""
         tokens = jnp.asarray(tokens)
         node = jnp.broadcast_to(self.start(1)[0, 0], (*tokens.shape[:-1], 2))
-        append = lambda node, token: (jnp.where((token == docids.PAD)[..., None], node, self.extend(node, token)), None)
+        append = lambda node, token: (
+            jnp.where((token == docids.PAD)[..., None], node, self.extend(node, token)),
+            None,
+        )
         return jax.lax.scan(append, node, jnp.moveaxis(tokens, -1, 0))[0]
 
     def count(self, tokens: jax.Array) -> jax.Array:
@@ -117,7 +135,9 @@ class FMIndex:
 
         node: i32[..., 2]. Cost: up to SAMPLED - 1 steps of D gathers an occurrence.
         """
-        row = node[..., :1] + jax.lax.broadcasted_iota(jnp.int32, (*node.shape[:-1], most), node.ndim - 1)
+        row = node[..., :1] + jax.lax.broadcasted_iota(
+            jnp.int32, (*node.shape[:-1], most), node.ndim - 1
+        )
         real = row < node[..., 1:]
 
         def step(_, state):
@@ -126,7 +146,9 @@ class FMIndex:
             _, before = self.column.read(row)
             return jnp.where(kept == 1, row, before), steps + 1 - kept
 
-        row, steps = jax.lax.fori_loop(0, SAMPLED - 1, step, (jnp.where(real, row, 0), jnp.zeros_like(row)))
+        row, steps = jax.lax.fori_loop(
+            0, SAMPLED - 1, step, (jnp.where(real, row, 0), jnp.zeros_like(row))
+        )
         place = self.place[wavelet.rank(self.marked, row)[0]] + steps
         document = jnp.searchsorted(self.starts, place, side="right").astype(jnp.int32) - 1
         end = self.starts[document + 1] - 1 - place  # the text is reversed
@@ -134,7 +156,9 @@ class FMIndex:
 
     def _renormalized(self, node: jax.Array, gain: jax.Array) -> jax.Array:
         """f32[V] gains over the children of one node alone."""
-        gain = jax.nn.log_softmax(jnp.where(continuations.can_follow(self.column, node, self.alphabet), gain, -jnp.inf))
+        gain = jax.nn.log_softmax(
+            jnp.where(continuations.can_follow(self.column, node, self.alphabet), gain, -jnp.inf)
+        )
         return jnp.where(jnp.isnan(gain), -jnp.inf, gain)
 
     def _check(self, logits: jax.Array) -> None:
@@ -148,10 +172,14 @@ class FMIndex:
 def join(documents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Tokens i32[n] of documents one after another and where each starts, i64[N + 1], as `build` takes them."""
     starts = np.cumsum([0, *map(len, documents)], dtype=np.int64)
-    return np.concatenate([np.zeros(0, np.int32), *(np.asarray(one, np.int32) for one in documents)]), starts
+    return np.concatenate(
+        [np.zeros(0, np.int32), *(np.asarray(one, np.int32) for one in documents)]
+    ), starts
 
 
-def build(tokens: np.ndarray, starts: np.ndarray, *, alphabet: int, tested: int = TESTED) -> FMIndex:
+def build(
+    tokens: np.ndarray, starts: np.ndarray, *, alphabet: int, tested: int = TESTED
+) -> FMIndex:
     """FM-index of N documents, on the device. Host cost: `suffixes.suffix_array` and a pass for each bit of a token.
 
     Bytes a token: log2(V) / 7 in the wavelet matrix, 4 / SAMPLED and 1 / 7 to locate; 2.8 for V = 2^15, and 4 a document.
@@ -183,7 +211,9 @@ def build(tokens: np.ndarray, starts: np.ndarray, *, alphabet: int, tested: int 
         column=column,
         marked=wavelet.pack(kept),
         place=levels.padded(place, levels.size_class(len(place))),
-        starts=np.append(closed, np.full(levels.size_class(len(closed)) - len(closed), size)).astype(np.int32),
+        starts=np.append(
+            closed, np.full(levels.size_class(len(closed)) - len(closed), size)
+        ).astype(np.int32),
         size=np.int32(size),
         alphabet=alphabet,
         tested=tested,
@@ -193,11 +223,22 @@ def build(tokens: np.ndarray, starts: np.ndarray, *, alphabet: int, tested: int 
 
 def _refuse(tokens: np.ndarray, starts: np.ndarray, alphabet: int) -> None:
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
-        raise records.DataError(f"fm: expected integer tokens [n], got {tokens.dtype} {list(tokens.shape)}; join the documents with fm.join")
-    if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(tokens) or (np.diff(starts) < 0).any():
-        raise records.DataError(f"fm: expected starts of one document or more that rise from 0 to {len(tokens)}, got {starts}")
+        raise records.DataError(
+            f"fm: expected integer tokens [n], got {tokens.dtype} {list(tokens.shape)}; join the documents with fm.join"
+        )
+    if (
+        len(starts) < 2
+        or starts[0] != 0
+        or starts[-1] != len(tokens)
+        or (np.diff(starts) < 0).any()
+    ):
+        raise records.DataError(
+            f"fm: expected starts of one document or more that rise from 0 to {len(tokens)}, got {starts}"
+        )
     if len(tokens) + len(starts) > 2**31 - 1:
-        raise records.DataError(f"fm: {len(tokens)} tokens in {len(starts) - 1} documents are over 2^31; index the corpus in parts")
+        raise records.DataError(
+            f"fm: {len(tokens)} tokens in {len(starts) - 1} documents are over 2^31; index the corpus in parts"
+        )
     bad = np.flatnonzero((tokens <= docids.PAD) | (tokens >= alphabet))
     if len(bad):
         document = int(np.searchsorted(starts, bad[0], side="right")) - 1

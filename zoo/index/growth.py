@@ -27,7 +27,8 @@ def add(index: trie.Trie, ids: docids.Docids, rows: np.ndarray) -> trie.Trie:
     _check(index, ids, rows, documents)
     order = ids.order
     tokens, rows = ids.tokens[order], rows[order]
-    place = np.zeros(len(rows), np.int64)  # the node of each document at depth t, or where it is to be inserted
+    # the node of each document at depth t, or where it is to be inserted
+    place = np.zeros(len(rows), np.int64)
     known = np.ones(len(rows), bool)  # whether that node is there
     group = np.zeros(len(rows), np.int64)  # equal for equal prefixes, increasing
     counts, new_edges = [], []
@@ -56,7 +57,9 @@ def add(index: trie.Trie, ids: docids.Docids, rows: np.ndarray) -> trie.Trie:
     num_new = np.bincount(group - 1)
     leaves = _firsts(group)
     first = np.concatenate([[0], np.cumsum(num_documents)])
-    documents = np.insert(documents, np.where(known, first[np.minimum(place + 1, len(first) - 1)], first[place]), rows)
+    documents = np.insert(
+        documents, np.where(known, first[np.minimum(place + 1, len(first) - 1)], first[place]), rows
+    )
     num_documents = num_documents.copy()
     num_documents[place[leaves & known]] += num_new[known[leaves]]
     num_documents = np.insert(num_documents, place[leaves & ~known], num_new[~known[leaves]])
@@ -72,9 +75,13 @@ def remove(index: trie.Trie, rows: np.ndarray) -> trie.Trie:
     starts, edges, num_documents, documents = _parts(index)
     gone = np.isin(documents, rows)
     if (missing := ~np.isin(rows, documents)).any():
-        raise ValueError(f"growth: document {int(rows[missing][0])} is not in the trie; remove what it holds")
+        raise ValueError(
+            f"growth: document {int(rows[missing][0])} is not in the trie; remove what it holds"
+        )
     if gone.all():
-        raise ValueError(f"growth: removing {len(np.unique(rows))} documents leaves none; a trie has at least one: filter the last ones out instead (filters.keep)")
+        raise ValueError(
+            f"growth: removing {len(np.unique(rows))} documents leaves none; a trie has at least one: filter the last ones out instead (filters.keep)"
+        )
     first = np.concatenate([[0], np.cumsum(num_documents)])
     num_documents = num_documents.copy()
     np.subtract.at(num_documents, np.searchsorted(first, np.flatnonzero(gone), side="right") - 1, 1)
@@ -93,7 +100,9 @@ def remove(index: trie.Trie, rows: np.ndarray) -> trie.Trie:
 def _parts(index: trie.Trie) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
     """First child i64[M_t + 1] and token i32[M_{t+1}] of L levels, number of documents of each leaf, documents leaf by leaf."""
     if index.filter is not None:
-        raise ValueError("growth: expected a trie without a filter; change the catalogue first and filter the result")
+        raise ValueError(
+            "growth: expected a trie without a filter; change the catalogue first and filter the result"
+        )
     starts, edges, num_nodes = [], [], 1
     for level in index.levels:
         starts.append(levels.first_children(level, num_nodes))
@@ -117,15 +126,24 @@ def _check(index, ids, rows, documents) -> None:
             f"got {ids.tokens.shape[1]} over {ids.alphabet}; make them by the scheme of the trie"
         )
     if rows.shape != (len(ids),) or len(np.unique(rows)) < len(rows) or rows.min() < 0:
-        raise ValueError(f"growth: expected {len(ids)} different rows of at least 0, one an identifier, got {rows.tolist()[:10]}")
+        raise ValueError(
+            f"growth: expected {len(ids)} different rows of at least 0, one an identifier, got {rows.tolist()[:10]}"
+        )
     if (known := np.isin(rows, documents)).any():
-        raise ValueError(f"growth: document {int(rows[known][0])} is in the trie already; remove it first")
+        raise ValueError(
+            f"growth: document {int(rows[known][0])} is in the trie already; remove it first"
+        )
 
 
 def _refuse_prefixes(ids, order, tokens, t, edge, first, known) -> None:
     """An identifier that ends at a node is its only child, PAD; at depth 0 none ends."""
-    other = edge[np.minimum(first, len(edge) - 1)]  # the first child of the node that a document has reached
-    bad = known & ((tokens[:, t] == docids.PAD) != (other == docids.PAD)) if t else np.zeros(len(known), bool)
+    # the first child of the node that a document has reached
+    other = edge[np.minimum(first, len(edge) - 1)]
+    bad = (
+        known & ((tokens[:, t] == docids.PAD) != (other == docids.PAD))
+        if t
+        else np.zeros(len(known), bool)
+    )
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(

@@ -51,12 +51,14 @@ class Form(NamedTuple):
 class Level:
     """Edges from M nodes to M'. Arrays may be longer: what follows is never reached."""
 
-    base: jax.Array  # i32[M / 32 + 1] first child of every 32nd node; [0] in a chain, as the next three
+    # i32[M / 32 + 1] first child of every 32nd node; [0] in a chain, as the next three
+    base: jax.Array
     offset: jax.Array  # u8, u16 or i32[M + 1] first child of a node, less that of its block
     heavy: jax.Array  # u32[M / 32 + 1] which of 32 nodes are heavy
     rank: jax.Array  # i32[M / 32 + 1] heavy nodes before a block
     token: jax.Array  # u8, u16 or i32[M'] token on the edge into each child, less form.low
-    rows: jax.Array  # u32[H, words], bit v % 32 of word v // 32: the heavy node has a child of token low + v
+    # u32[H, words], bit v % 32 of word v // 32: the heavy node has a child of token low + v
+    rows: jax.Array
     form: Form = dataclasses.field(metadata={"static": True})
 
     def first(self, node: jax.Array) -> jax.Array:
@@ -83,7 +85,10 @@ class Level:
         for _ in range(self.form.widest.bit_length()):
             middle = (low + high) // 2
             below = (low < high) & (self.tokens(jnp.minimum(middle, last)) < token)
-            low, high = jnp.where(below, middle + 1, low), jnp.where(below, high, jnp.minimum(middle, high))
+            low, high = (
+                jnp.where(below, middle + 1, low),
+                jnp.where(below, high, jnp.minimum(middle, high)),
+            )
         return jnp.where((low < end) & (self.tokens(jnp.minimum(low, last)) == token), low, -1)
 
 
@@ -95,8 +100,11 @@ def form_of(num_children: np.ndarray, token: np.ndarray, alphabet: int) -> Form:
     least, offset = int(token.min()), _smallest_dtype(_most_before(num_children) * 5 // 4)
     most = int(num_children.max())
     widest = most + most // 8  # room to change
-    low = docids.PAD if least == docids.PAD else 1 + (least - 1) // BLOCK * BLOCK  # rounded, that it may stay the same
-    words = min(width_class(-(-(int(token.max()) + 1 - low) // BLOCK)), -(-(alphabet - low) // BLOCK))
+    # rounded, that it may stay the same
+    low = docids.PAD if least == docids.PAD else 1 + (least - 1) // BLOCK * BLOCK
+    words = min(
+        width_class(-(-(int(token.max()) + 1 - low) // BLOCK)), -(-(alphabet - low) // BLOCK)
+    )
     if widest == 1:
         return Form(1, 1, False, low, words, offset)
     span = words * BLOCK
@@ -119,25 +127,40 @@ def misfit(num_children: np.ndarray, token: np.ndarray, form: Form) -> str | Non
         return f"{most} children and tokens {least} .. {last}"
     if not form.chain and (offset := _most_before(num_children)) > np.iinfo(form.offset).max:
         return f"{offset} children of {BLOCK} nodes"
-    if form.heavy and least == docids.PAD and (num_children[np.repeat(np.arange(len(num_children)), num_children)][token == docids.PAD] > form.light).any():
+    if (
+        form.heavy
+        and least == docids.PAD
+        and (
+            num_children[np.repeat(np.arange(len(num_children)), num_children)][token == docids.PAD]
+            > form.light
+        ).any()
+    ):
         return "a heavy node that has a PAD child"
     return None
 
 
-def encode(num_children: np.ndarray, token: np.ndarray, form: Form, like: Level | None = None) -> Level:
+def encode(
+    num_children: np.ndarray, token: np.ndarray, form: Form, like: Level | None = None
+) -> Level:
     """A level on the host, of numpy arrays. num_children: i[M]; token: i[M'], children in order.
 
     like: its arrays are as long as those of this level, where they suffice. Raises ValueError if the form has no room.
     """
     if wrong := misfit(num_children, token, form):
-        raise ValueError(f"trie: a level with {wrong} does not fit {form}; let `build` choose the form")
+        raise ValueError(
+            f"trie: a level with {wrong} does not fit {form}; let `build` choose the form"
+        )
     room = [0, 0, 0] if like is None else [len(like.offset) - 1, len(like.token), len(like.rows)]
     num_nodes, span = len(num_children), form.words * BLOCK
-    token = padded((token - form.low).astype(_smallest_dtype(span - 1)), size_class(len(token), room[1]))
+    token = padded(
+        (token - form.low).astype(_smallest_dtype(span - 1)), size_class(len(token), room[1])
+    )
     nothing = np.zeros(0, np.int32)
     rows = np.zeros((0, form.words), np.uint32)
     if form.chain:
-        return Level(nothing, np.zeros(0, np.uint8), np.zeros(0, np.uint32), nothing, token, rows, form)
+        return Level(
+            nothing, np.zeros(0, np.uint8), np.zeros(0, np.uint32), nothing, token, rows, form
+        )
     size = size_class(num_nodes, room[0])
     first = np.zeros(size + 1, np.int32)
     np.cumsum(num_children, out=first[1 : num_nodes + 1])
@@ -151,7 +174,11 @@ def encode(num_children: np.ndarray, token: np.ndarray, form: Form, like: Level 
         bit = padded(is_heavy.astype(np.uint8), len(base) * BLOCK)
         words = np.packbits(bit, bitorder="little").view("<u4").astype(np.uint32)
         rank[1:] = np.cumsum(bit.reshape(-1, BLOCK).sum(axis=1))[:-1]
-        num_rows = max(int(is_heavy.sum()), room[2], 1) if form.words > 1024 else size_class(int(is_heavy.sum()), room[2])
+        num_rows = (
+            max(int(is_heavy.sum()), room[2], 1)
+            if form.words > 1024
+            else size_class(int(is_heavy.sum()), room[2])
+        )
         rows = rows_of(first, token, np.flatnonzero(is_heavy), num_rows, form.words)
     return Level(base, offset, words, rank, token, rows, form)
 
@@ -161,11 +188,20 @@ def first_children(level: Level, num_nodes: int) -> np.ndarray:
     if level.form.chain:
         return np.arange(num_nodes + 1)
     node = np.arange(num_nodes + 1)
-    return np.asarray(level.base).astype(np.int64)[node // BLOCK] + np.asarray(level.offset)[: num_nodes + 1]
+    return (
+        np.asarray(level.base).astype(np.int64)[node // BLOCK]
+        + np.asarray(level.offset)[: num_nodes + 1]
+    )
 
 
 def rows_of(
-    first: np.ndarray, token: np.ndarray, heavy: np.ndarray, num_rows: int, words: int, *, alive: np.ndarray | None = None
+    first: np.ndarray,
+    token: np.ndarray,
+    heavy: np.ndarray,
+    num_rows: int,
+    words: int,
+    *,
+    alive: np.ndarray | None = None,
 ) -> np.ndarray:
     """u32[num_rows, words] bits of the children of the heavy nodes; of those alive, bool[M'], if given."""
     bits = np.zeros((num_rows, words * BLOCK), bool)

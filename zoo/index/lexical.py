@@ -18,11 +18,14 @@ import numpy as np
 
 from zoo import records
 
-K1, B = 0.9, 0.4  # Anserini's defaults; 1.5 and .75 (bm25s's) win on some collections and lose on others
+# Anserini's defaults; 1.5 and .75 (bm25s's) win on some collections and lose on others
+K1, B = 0.9, 0.4
 WORDS = {"pattern": r"(?u)\b\w\w+\b", "stopwords": "en", "stemmer": "english", "method": "lucene"}
 
 
-def build(texts: Sequence[str], *, k1: float = K1, b: float = B, progress: bool = False) -> dict[str, np.ndarray | str]:
+def build(
+    texts: Sequence[str], *, k1: float = K1, b: float = B, progress: bool = False
+) -> dict[str, np.ndarray | str]:
     """The index of N texts.
 
     k1, b: at least 0; between 0 and 1. progress: show bm25s's progress bars.
@@ -35,7 +38,9 @@ def build(texts: Sequence[str], *, k1: float = K1, b: float = B, progress: bool 
         raise records.DataError(f"BM25: expected k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
     tokens = words_of(texts, progress=progress)
     if not any(tokens):
-        raise records.DataError(f"BM25: found no word in {len(texts)} texts; expected English text, words of two letters or more")
+        raise records.DataError(
+            f"BM25: found no word in {len(texts)} texts; expected English text, words of two letters or more"
+        )
     model = bm25s.BM25(k1=k1, b=b, method=WORDS["method"])
     model.index(tokens, create_empty_token=False, show_progress=progress)
     return {
@@ -48,7 +53,9 @@ def build(texts: Sequence[str], *, k1: float = K1, b: float = B, progress: bool 
     }
 
 
-def search(state: dict[str, np.ndarray | str], texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+def search(
+    state: dict[str, np.ndarray | str], texts: Sequence[str], k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Documents i32[B, k] and scores f32[B, k] for B queries, best first, equal scores by lower document.
 
     A document that shares no word with the query is no answer: where fewer than k share one, and where k exceeds N, the
@@ -59,7 +66,9 @@ def search(state: dict[str, np.ndarray | str], texts: Sequence[str], k: int) -> 
         raise records.DataError(f"BM25: expected k >= 1, got {k}")
     settings = json.loads(state["settings"])
     if {name: settings[name] for name in WORDS} != WORDS:
-        raise records.DataError(f"BM25: the index was built with {settings}, this version searches with {WORDS}; fit it again")
+        raise records.DataError(
+            f"BM25: the index was built with {settings}, this version searches with {WORDS}; fit it again"
+        )
     numbers = {word: number for number, word in enumerate(json.loads(state["words"]))}
     weights, rows, starts = (np.asarray(state[name]) for name in ("weights", "documents", "starts"))
     num_documents = int(state["num_documents"])
@@ -94,7 +103,8 @@ def words_of(texts: Sequence[str], *, progress: bool = False) -> list[list[str]]
         show_progress=progress,
         allow_empty=False,
     )
-    return [[word for word in words if word] for words in tokens]  # bm25s writes "" for a text without words
+    # bm25s writes "" for a text without words
+    return [[word for word in words if word] for words in tokens]
 
 
 def _best(scores: np.ndarray, k: int) -> np.ndarray:

@@ -39,7 +39,9 @@ class Projection:
         rows = jnp.take(self.kernel, token, axis=1, mode="clip")  # -> [D, B, K, C]
         return jnp.einsum("bkd,dbkc->bkc", self.hidden, rows, preferred_element_type=jnp.float32)
 
-    def normaliser(self, low: int = 0, span: int | None = None, legal: Callable | None = None) -> jax.Array:
+    def normaliser(
+        self, low: int = 0, span: int | None = None, legal: Callable | None = None
+    ) -> jax.Array:
         """f32[B, K] log-sum-exp of the logits of `span` tokens from `low` that are legal, see `largest`; by default of all."""
         span = self.shape[2] if span is None else span
         if self.num_blocks(span) == 1 and legal is None:
@@ -52,7 +54,9 @@ class Projection:
         blocks = jnp.arange(self.num_blocks(span))
         return jax.lax.scan(add, jnp.full(self.shape[:2], -jnp.inf), blocks)[0]
 
-    def largest(self, low: int, span: int, legal: Callable, offset: jax.Array, width: int) -> tuple[jax.Array, jax.Array]:
+    def largest(
+        self, low: int, span: int, legal: Callable, offset: jax.Array, width: int
+    ) -> tuple[jax.Array, jax.Array]:
         """The `width` largest of offset f32[B, K] + legal logits, and their places hypothesis x span + token - low.
 
         legal: tokens i32[T] -> bool[B, K, T]. Returns f32[B, width] and i32[B, width]; -inf where there are fewer.
@@ -62,11 +66,16 @@ class Projection:
         def better(best, block):
             value, tokens = self._block(low, span, block, legal)
             total = (offset[..., None] + value).reshape(batch, -1)
-            place = jax.lax.broadcasted_iota(jnp.int32, value.shape, 1) * span + (tokens - low)[None, None]
+            place = (
+                jax.lax.broadcasted_iota(jnp.int32, value.shape, 1) * span
+                + (tokens - low)[None, None]
+            )
             new, where = topk.top_k(total, min(width, total.shape[1]))
             new_place = jnp.take_along_axis(place.reshape(batch, -1), where, axis=1)
             total, where = jax.lax.top_k(jnp.concatenate([best[0], new], axis=1), width)
-            place = jnp.take_along_axis(jnp.concatenate([best[1], new_place], axis=1), where, axis=1)
+            place = jnp.take_along_axis(
+                jnp.concatenate([best[1], new_place], axis=1), where, axis=1
+            )
             return (total, place), None
 
         nothing = jnp.full((batch, width), -jnp.inf), jnp.zeros((batch, width), jnp.int32)
@@ -90,12 +99,16 @@ def dense(logits: jax.Array | Projection) -> jax.Array:
     """Logits [B, K, V], computed if they are not."""
     if not isinstance(logits, Projection):
         return logits
-    return jnp.einsum("bkd,dv->bkv", logits.hidden, logits.kernel, preferred_element_type=jnp.float32)
+    return jnp.einsum(
+        "bkd,dv->bkv", logits.hidden, logits.kernel, preferred_element_type=jnp.float32
+    )
 
 
 def normaliser(logits: jax.Array | Projection) -> jax.Array:
     """f32[B, K] log-sum-exp over all tokens."""
-    return logits.normaliser() if isinstance(logits, Projection) else jax.nn.logsumexp(logits, axis=-1)
+    return (
+        logits.normaliser() if isinstance(logits, Projection) else jax.nn.logsumexp(logits, axis=-1)
+    )
 
 
 def single(logits: jax.Array | Projection) -> jax.Array | Projection:

@@ -56,20 +56,27 @@ def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
     try:
         about = json.loads((folder / "trie.json").read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"store: {folder} holds no trie: {error}; expected a folder that `store.save` wrote") from error
+        raise ValueError(
+            f"store: {folder} holds no trie: {error}; expected a folder that `store.save` wrote"
+        ) from error
     if about.get("format") != FORMAT:
-        raise ValueError(f"store: {folder} has format {about.get('format')!r}, expected {FORMAT}; build the trie again")
+        raise ValueError(
+            f"store: {folder} has format {about.get('format')!r}, expected {FORMAT}; build the trie again"
+        )
 
     def read(name: str) -> np.ndarray:
         file = folder / f"{name}.npy"
         try:
             array = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f"store: {file} cannot be read: {error}; build the trie again") from error
+            raise ValueError(
+                f"store: {file} cannot be read: {error}; build the trie again"
+            ) from error
         return array if mapped else jnp.asarray(array)
 
     parts = tuple(
-        levels.Level(*(read(f"{t}.{field}") for field in FIELDS), levels.Form(**form)) for t, form in enumerate(about["forms"])
+        levels.Level(*(read(f"{t}.{field}") for field in FIELDS), levels.Form(**form))
+        for t, form in enumerate(about["forms"])
     )
     return trie.Trie(
         levels=parts,
@@ -89,17 +96,26 @@ def shard(index: trie.Trie, mesh: jax.sharding.Mesh, axis: str) -> trie.Trie:
     that is copied to all.
     """
     if axis not in mesh.axis_names:
-        raise ValueError(f"store: expected one of the mesh's axes {', '.join(mesh.axis_names)}, got {axis!r}")
+        raise ValueError(
+            f"store: expected one of the mesh's axes {', '.join(mesh.axis_names)}, got {axis!r}"
+        )
     parts = mesh.shape[axis]
-    mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)  # axes that the compiler may use as it sees fit
+    # axes that the compiler may use as it sees fit
+    mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
 
     def spread(array):
         array = np.asarray(array)
         spec = jax.sharding.PartitionSpec(axis if len(array) >= parts else None)
         missing = -len(array) % parts if len(array) >= parts else 0
-        padded = np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)]) if missing else array
+        padded = (
+            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+            if missing
+            else array
+        )
         return jax.device_put(padded, jax.sharding.NamedSharding(mesh, spec))
 
     if index.filter is not None:
-        raise ValueError("store: expected a trie without a filter; shard it first and filter the result")
+        raise ValueError(
+            "store: expected a trie without a filter; shard it first and filter the result"
+        )
     return jax.tree.map(spread, index)

@@ -26,16 +26,19 @@ def suffix_array(text: np.ndarray, alphabet: int) -> np.ndarray:
     key, ended = _packed(text, bits, width)
     array = np.argsort(key, kind="stable").astype(np.int32)
     key, ended = key[array], ended[array]
-    head = np.concatenate([[True], (key[1:] != key[:-1]) | ended[1:]])  # a suffix that has ended is tied with none: places are in order
+    # a suffix that has ended is tied with none: places are in order
+    head = np.concatenate([[True], (key[1:] != key[:-1]) | ended[1:]])
     del key, ended
     slot = np.arange(size, dtype=np.int32)
-    first = np.maximum.accumulate(np.where(head, slot, 0))  # -> i32[n] slot of the first of each tie
+    # -> i32[n] slot of the first of each tie
+    first = np.maximum.accumulate(np.where(head, slot, 0))
     rank = np.empty(size, np.int32)
     rank[array] = first
     slot = slot[_tied(head)]
     while len(slot):
         place = array[slot]
-        pair = rank[place].astype(np.int64) << 32 | rank[place + width]  # a tied suffix is longer than `width`
+        # a tied suffix is longer than `width`
+        pair = rank[place].astype(np.int64) << 32 | rank[place + width]
         order = np.argsort(pair)
         place, pair = place[order], pair[order]
         array[slot] = place

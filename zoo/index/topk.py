@@ -21,8 +21,10 @@ def top_k(score: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     num_chunks = -(-length // chunk)
     padded = jnp.pad(score, [(0, 0), (0, num_chunks * chunk - length)], constant_values=-jnp.inf)
     chunks = padded.reshape(batch, num_chunks, chunk)
-    kept = jnp.sort(jax.lax.top_k(chunks.max(axis=2), k)[1], axis=1)  # in order, so that the first of equal places is found first
-    inside = jnp.take_along_axis(chunks, kept[..., None], axis=1, mode="promise_in_bounds")  # -> [B, k, c]
+    # in order, so that the first of equal places is found first
+    kept = jnp.sort(jax.lax.top_k(chunks.max(axis=2), k)[1], axis=1)
+    # -> [B, k, c]
+    inside = jnp.take_along_axis(chunks, kept[..., None], axis=1, mode="promise_in_bounds")
     value, place = jax.lax.top_k(inside.reshape(batch, -1), k)
     chunk_index = jnp.take_along_axis(kept, place // chunk, axis=1, mode="promise_in_bounds")
     return value, chunk_index * chunk + place % chunk

@@ -34,7 +34,9 @@ class Filter(NamedTuple):
     allowed: jax.Array | None  # u32[G, N / 32 + 1] bit of each place of `Trie.documents`
     before: jax.Array | None  # i32[G, N / 32 + 1] places allowed before each word of them
     excluded: jax.Array | None  # i32[B, E] rows of documents, -1 = none
-    above: jax.Array | None  # i32[B, E, L] nodes of depth 1 .. L above them; -1 where nothing is taken away: unknown, forbidden, repeated
+    # i32[B, E, L] nodes of depth 1 .. L above them; -1 where nothing is taken away: unknown,
+    # forbidden, repeated
+    above: jax.Array | None
 
     def between(self, first: jax.Array, end: jax.Array) -> jax.Array:
         """i32[B, ...] places first .. end - 1, i32[B, ...], whose bits allow them."""
@@ -42,10 +44,16 @@ class Filter(NamedTuple):
 
     def _before(self, place: jax.Array) -> jax.Array:
         def count(words, before, place):
-            below = words[place // levels.BLOCK] & ((jnp.uint32(1) << (place % levels.BLOCK).astype(jnp.uint32)) - 1)
+            below = words[place // levels.BLOCK] & (
+                (jnp.uint32(1) << (place % levels.BLOCK).astype(jnp.uint32)) - 1
+            )
             return before[place // levels.BLOCK] + jax.lax.population_count(below).astype(jnp.int32)
 
-        return count(self.allowed[0], self.before[0], place) if len(self.allowed) == 1 else jax.vmap(count)(self.allowed, self.before, place)
+        return (
+            count(self.allowed[0], self.before[0], place)
+            if len(self.allowed) == 1
+            else jax.vmap(count)(self.allowed, self.before, place)
+        )
 
 
 @jax.tree_util.register_dataclass
@@ -58,7 +66,8 @@ class Trie:
     """
 
     levels: tuple[levels.Level, ...]  # L
-    document_start: jax.Array  # i32[M_L + 1]: first place in `documents` of each leaf; [0] where each leaf has one document
+    # i32[M_L + 1]: first place in `documents` of each leaf; [0] where each leaf has one document
+    document_start: jax.Array
     documents: jax.Array  # i32[N]: rows of the documents, leaf by leaf
     filter: Filter | None  # what may be answered; None = everything
     alphabet: int = _static()  # V
@@ -78,7 +87,9 @@ class Trie:
         """i32[B, 1], the root for every query."""
         return jnp.full((batch, 1), ROOT, jnp.int32)
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Logit, token and node of every child. Cost O(B K C_t) whatever V is; `choose` costs less where C_t is large.
 
         Args:
@@ -95,17 +106,34 @@ class Trie:
         child, token, real = winners.children(self.levels[t], node, self.fanout[t], self._mask(t))
         return winners.logits_of(logits, token, real), token, child
 
-    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+    def choose(
+        self,
+        t: int,
+        node: jax.Array,
+        score: jax.Array,
+        logits: jax.Array,
+        *,
+        width: int,
+        renormalize: bool,
+    ) -> winners.Winners:
         """The `width` best children of nodes i32[B, K] with scores f32[B, K], given logits f32[B, K, V]; see `automaton.Choosing`."""
         self._check(logits)
         return winners.best(
-            self.levels[t], node, score, logits, width=width, renormalize=renormalize, mask=self._mask(t)
+            self.levels[t],
+            node,
+            score,
+            logits,
+            width=width,
+            renormalize=renormalize,
+            mask=self._mask(t),
         )
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         """i32[...] number of the identifier that ends in a node of depth `length`, which must be L."""
         if length != self.length:
-            raise ValueError(f"trie: expected length {self.length}, the depth of the leaves, got {length}; pass length=trie.length")
+            raise ValueError(
+                f"trie: expected length {self.length}, the depth of the leaves, got {length}; pass length=trie.length"
+            )
         return node
 
     def counts(self, t: int, node: jax.Array) -> jax.Array:
@@ -120,8 +148,11 @@ class Trie:
         found = self.filter.between(first, end)
         if self.filter.above is None:
             return found
-        above = self.filter.above[..., t - 1] if t else jnp.minimum(self.filter.above[..., 0], ROOT)  # -> [B, E]
-        return found - (node[..., None] == jnp.expand_dims(above, range(1, node.ndim))).sum(axis=-1, dtype=jnp.int32)
+        # -> [B, E]
+        above = self.filter.above[..., t - 1] if t else jnp.minimum(self.filter.above[..., 0], ROOT)
+        return found - (node[..., None] == jnp.expand_dims(above, range(1, node.ndim))).sum(
+            axis=-1, dtype=jnp.int32
+        )
 
     def places(self, t: int, node: jax.Array) -> tuple[jax.Array, jax.Array]:
         """First place i32[...] in `documents` below nodes i32[...] of depth t, and the place after the last."""
@@ -145,7 +176,9 @@ class Trie:
         With a filter the leaves are [B, K], and -1 stands for what it forbids as well.
         """
         first, end = (self._first_document(leaf + i)[..., None] for i in (0, 1))
-        place = first + jax.lax.broadcasted_iota(jnp.int32, (*leaf.shape, self.documents_per_leaf), leaf.ndim)
+        place = first + jax.lax.broadcasted_iota(
+            jnp.int32, (*leaf.shape, self.documents_per_leaf), leaf.ndim
+        )
         real = (leaf >= 0)[..., None] & (place < end)
         place = jnp.clip(place, 0, len(self.documents) - 1)
         document = self.documents[place]
@@ -170,7 +203,11 @@ class Trie:
 
 
 def build(
-    ids: docids.Docids, *, like: Trie | None = None, forms: tuple[levels.Form, ...] | None = None, documents_per_leaf: int = 1
+    ids: docids.Docids,
+    *,
+    like: Trie | None = None,
+    forms: tuple[levels.Form, ...] | None = None,
+    documents_per_leaf: int = 1,
 ) -> Trie:
     """Trie of the identifiers, on the device. Host cost: a sort and L passes over N rows.
 
@@ -179,11 +216,20 @@ def build(
     identifier.
     """
     parts = sorted_nodes(ids.tokens, ids.order)
-    host = assemble(*parts, ids.order, ids.alphabet, like=like, forms=forms, documents_per_leaf=documents_per_leaf)
+    host = assemble(
+        *parts,
+        ids.order,
+        ids.alphabet,
+        like=like,
+        forms=forms,
+        documents_per_leaf=documents_per_leaf,
+    )
     return jax.tree.map(jnp.asarray, host)
 
 
-def sorted_nodes(tokens: np.ndarray, order: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+def sorted_nodes(
+    tokens: np.ndarray, order: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """(number of children i[M_t], token into each child i[M_{t+1}]) of L levels, and number of documents i[M_L] of each leaf.
 
     tokens: i32[N, L]; order: their lexicographic order.
@@ -218,20 +264,28 @@ def assemble(
     models = [None] * len(counts) if like is None else like.levels
     if forms is None:
         forms = [
-            levels.form_of(count, edge, alphabet) if model is None or levels.misfit(count, edge, model.form) else model.form
+            levels.form_of(count, edge, alphabet)
+            if model is None or levels.misfit(count, edge, model.form)
+            else model.form
             for count, edge, model in zip(counts, edges, models, strict=True)
         ]
     room = [0, 0] if like is None else [len(like.document_start) - 1, len(like.documents)]
-    most = max(documents_per_leaf, int(num_documents.max()), 1 if like is None else like.documents_per_leaf)
+    most = max(
+        documents_per_leaf, int(num_documents.max()), 1 if like is None else like.documents_per_leaf
+    )
     start = np.zeros(0, np.int32)
     if most > 1:
         ends = np.cumsum(num_documents)
         start = np.full(levels.size_class(len(ends), room[0]) + 1, ends[-1], np.int32)
         start[0], start[1 : len(ends) + 1] = 0, ends
     return Trie(
-        levels=tuple(levels.encode(*level) for level in zip(counts, edges, forms, models, strict=True)),
+        levels=tuple(
+            levels.encode(*level) for level in zip(counts, edges, forms, models, strict=True)
+        ),
         document_start=start,
-        documents=levels.padded(documents.astype(np.int32), levels.size_class(len(documents), room[1])),
+        documents=levels.padded(
+            documents.astype(np.int32), levels.size_class(len(documents), room[1])
+        ),
         filter=None,
         alphabet=alphabet,
         documents_per_leaf=most,

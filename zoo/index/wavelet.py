@@ -41,7 +41,9 @@ class Wavelet:
         """i32[...] symbols at places i32[...] in 0 .. n - 1, and their places in the sorted sequence. Cost: as `follow`."""
         return self.walk(jnp.zeros_like(place), place, read=jnp.ones_like(place, bool))
 
-    def walk(self, symbol: jax.Array, place: jax.Array, *, read: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def walk(
+        self, symbol: jax.Array, place: jax.Array, *, read: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
         """Symbols and places in the sorted sequence: of what is at `place` where `read`, of `symbol` elsewhere."""
         symbol = jnp.where(read, 0, symbol)
         for level, bits in enumerate(self.bits):
@@ -56,7 +58,8 @@ class Wavelet:
         places = place[..., None]  # of the 2^l symbols that differ in the bits before l
         for level, bits in enumerate(self.bits):
             ones, _ = rank(bits, places)
-            places = jnp.concatenate([places - ones, self.zeros[level] + ones], axis=-1)  # the higher bit is the higher half
+            # the higher bit is the higher half
+            places = jnp.concatenate([places - ones, self.zeros[level] + ones], axis=-1)
         return places
 
 
@@ -64,7 +67,8 @@ def rank(bits: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
     """i32[...] ones before places i32[...] of a level u32[R, ROW], and the bits at them."""
     row = bits.at[place // PLACES].get(mode="promise_in_bounds")  # -> [..., ROW]
     inside = (place % PLACES)[..., None]
-    word = jax.lax.broadcasted_iota(jnp.int32, row.shape, row.ndim - 1) * 32 - 32  # first place of each word; the count's is negative
+    # first place of each word; the count's is negative
+    word = jax.lax.broadcasted_iota(jnp.int32, row.shape, row.ndim - 1) * 32 - 32
     before = jnp.clip(inside - word, 0, 32).astype(jnp.uint32)  # bits of each word that count
     mask = jnp.where(before == 32, jnp.uint32(0xFFFFFFFF), (jnp.uint32(1) << before) - 1)
     counted = jnp.where(word < 0, row, jax.lax.population_count(row & mask)).astype(jnp.int32)

@@ -33,15 +33,32 @@ class Mask(NamedTuple):
 
     child: jax.Array | None  # u32[G, M' / 32 + 1] bit of each child
     rows: jax.Array | None  # u32[G, H, w] what is left of the rows of heavy nodes
-    gone: jax.Array | None  # i32[B, E] children without an allowed document below, each once; -1 = none
+    # i32[B, E] children without an allowed document below, each once; -1 = none
+    gone: jax.Array | None
 
 
 def best(
-    level: levels.Level, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool, mask: Mask | None = None
+    level: levels.Level,
+    node: jax.Array,
+    score: jax.Array,
+    logits: jax.Array,
+    *,
+    width: int,
+    renormalize: bool,
+    mask: Mask | None = None,
 ) -> Winners:
     """The best children of nodes i32[B, K] with scores f32[B, K] so far. Cost: module docstring; never a top-k over K V."""
-    wide = isinstance(logits, projection.Projection) and logits.num_blocks(level.form.words * BLOCK) > 1
-    find = _best_of_wide if level.form.heavy and wide else _best_of_split if level.form.heavy else _best_of_light
+    wide = (
+        isinstance(logits, projection.Projection)
+        and logits.num_blocks(level.form.words * BLOCK) > 1
+    )
+    find = (
+        _best_of_wide
+        if level.form.heavy and wide
+        else _best_of_split
+        if level.form.heavy
+        else _best_of_light
+    )
     if find is _best_of_split:
         logits = projection.dense(logits)
     return find(level, node, score, logits, width, renormalize, mask)
@@ -58,7 +75,13 @@ def children(
     if mask is not None and mask.child is not None:
         real &= bit_of(mask.child, child)
     if mask is not None and mask.gone is not None:
-        gone = _gone(level, node, mask.gone, -(-num_places // BLOCK), lambda child, parent_first: child - parent_first)
+        gone = _gone(
+            level,
+            node,
+            mask.gone,
+            -(-num_places // BLOCK),
+            lambda child, parent_first: child - parent_first,
+        )
         real &= ~_bits(gone).reshape(*node.shape, -1)[..., :num_places]
     return child, level.tokens(child), real
 
@@ -97,11 +120,17 @@ def best_of_all(score: jax.Array, logits: jax.Array, *, width: int) -> tuple[jax
     bound = bound.reshape(batch, -1)
     chunk = jnp.sort(topk.top_k(bound, min(width, bound.shape[1]))[1], axis=1)  # -> [B, Q]
     parent = chunk // num_chunks
-    token = (chunk % num_chunks)[..., None] * BLOCK + jax.lax.broadcasted_iota(jnp.int32, (*chunk.shape, BLOCK), 2)
+    token = (chunk % num_chunks)[..., None] * BLOCK + jax.lax.broadcasted_iota(
+        jnp.int32, (*chunk.shape, BLOCK), 2
+    )
     value = jnp.where(token < alphabet, _read(logits, parent, token), -jnp.inf)
-    total = _total(pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None]).reshape(batch, -1)
+    total = _total(
+        pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None]
+    ).reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)
-    return pick(total, place), pick((parent[..., None] * alphabet + token).reshape(batch, -1), place)
+    return pick(total, place), pick(
+        (parent[..., None] * alphabet + token).reshape(batch, -1), place
+    )
 
 
 def _best_of_light(level, node, score, logits, width, renormalize, mask) -> Winners:
@@ -114,7 +143,9 @@ def _best_of_light(level, node, score, logits, width, renormalize, mask) -> Winn
         return Winners(total[..., 0], token[..., 0], child[..., 0], None)
     total, token, child = (x.reshape(len(node), -1) for x in (total, token, child))
     if total.shape[1] <= width:  # all stay
-        return Winners(total, token, child, jax.lax.broadcasted_iota(jnp.int32, total.shape, 1) // num_places)
+        return Winners(
+            total, token, child, jax.lax.broadcasted_iota(jnp.int32, total.shape, 1) // num_places
+        )
     place = jnp.sort(topk.top_k(total, width)[1], axis=1)  # back to lexicographic order
     return Winners(pick(total, place), pick(token, place), pick(child, place), place // num_places)
 
@@ -123,8 +154,13 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
     batch, beams = node.shape
     words = _rows(level, node, mask)  # -> [B, K, w]
     bound = _largest_of_words(level, logits, words)
-    normaliser = _normaliser_of_words(level, logits, words) if renormalize else jax.nn.logsumexp(logits, axis=-1)
-    own = -(-level.form.light // BLOCK)  # chunks that hold the children of a light node, before the words of a heavy one
+    normaliser = (
+        _normaliser_of_words(level, logits, words)
+        if renormalize
+        else jax.nn.logsumexp(logits, axis=-1)
+    )
+    # chunks that hold the children of a light node, before the words of a heavy one
+    own = -(-level.form.light // BLOCK)
     if own:
         heavy, _ = level.row(node)
         _, token, real = children(level, node, own * BLOCK, mask)
@@ -135,7 +171,9 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
     bound = _total(score[..., None], bound, normaliser[..., None])
     if own:
         total = _total(score[..., None], value, normaliser[..., None], token)
-        bound = jnp.concatenate([total.reshape(batch, beams, own, BLOCK).max(axis=-1), bound], axis=-1)
+        bound = jnp.concatenate(
+            [total.reshape(batch, beams, own, BLOCK).max(axis=-1), bound], axis=-1
+        )
         words = jnp.concatenate([_packed(real), words], axis=-1)
     num_chunks = bound.shape[2]
     bound, words = bound.reshape(batch, -1), words.reshape(batch, -1)
@@ -154,7 +192,9 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
         token = jnp.where(word[..., None] < 0, level.tokens(place), token)
     value = jnp.where(token == docids.PAD, 0.0, _read(logits, parent, token))
     value = jnp.where(_bits(pick(words, chunk)).reshape(token.shape), value, -jnp.inf)
-    total = _total(pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None], token).reshape(batch, -1)
+    total = _total(
+        pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None], token
+    ).reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)  # -> [B, W]
 
     parent, word, inside = pick(parent, place // BLOCK), pick(word, place // BLOCK), place % BLOCK
@@ -175,10 +215,15 @@ def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winne
 
     def legal(tokens):  # -> [B, K, T] of tokens i32[T]
         place = tokens - low
-        return (jnp.take(words, place // BLOCK, axis=2) >> (place % BLOCK).astype(jnp.uint32)[None, None]) & 1 == 1
+        return (
+            jnp.take(words, place // BLOCK, axis=2)
+            >> (place % BLOCK).astype(jnp.uint32)[None, None]
+        ) & 1 == 1
 
     if renormalize:
-        normaliser = jnp.where(heavy, logits.normaliser(low, span, legal), jax.nn.logsumexp(value, axis=-1))
+        normaliser = jnp.where(
+            heavy, logits.normaliser(low, span, legal), jax.nn.logsumexp(value, axis=-1)
+        )
     else:
         normaliser = logits.normaliser()
     offset = jnp.where(jnp.isfinite(normaliser), score - normaliser, -jnp.inf)
@@ -188,7 +233,12 @@ def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winne
     found = Winners(total, chosen % span + low, jnp.zeros_like(chosen), parent)
     flat = lambda x: x.reshape(batch, -1)
     light_parent = jnp.broadcast_to(jax.lax.broadcasted_iota(jnp.int32, gain.shape, 1), gain.shape)
-    found = Winners(*(jnp.concatenate([a, flat(b)], axis=1) for a, b in zip(found, (gain, token, child, light_parent))))
+    found = Winners(
+        *(
+            jnp.concatenate([a, flat(b)], axis=1)
+            for a, b in zip(found, (gain, token, child, light_parent))
+        )
+    )
     place = topk.top_k(found.score, min(width, found.score.shape[1]))[1]
     total, token, _, parent = (pick(x, place) for x in found)
     order = jnp.lexsort((token, parent), axis=1)  # back to lexicographic order
@@ -201,15 +251,20 @@ def _total(score, value, normaliser, token=None):
     """score + log-probability; -inf where the normaliser is not finite: a logit that it reads is NaN or +inf, or all are -inf."""
     forced = False if token is None else token == docids.PAD
     gain = jnp.where(forced, 0.0, value - normaliser)
-    return jnp.where((value > -jnp.inf) & (forced | jnp.isfinite(normaliser)), score + gain, -jnp.inf)
+    return jnp.where(
+        (value > -jnp.inf) & (forced | jnp.isfinite(normaliser)), score + gain, -jnp.inf
+    )
 
 
 def _rank(level, node, word, bit):
     """i32[B, W] children of heavy nodes i32[B, W] before bit i32[B, W] of a word."""
-    row = level.rows[level.row(node)[1]]  # -> [B, W, w], of all children, allowed or not: nodes are counted by them
+    # -> [B, W, w], of all children, allowed or not: nodes are counted by them
+    row = level.rows[level.row(node)[1]]
     index = jax.lax.broadcasted_iota(jnp.int32, row.shape, 2)
     here = (jnp.uint32(1) << bit.astype(jnp.uint32)) - 1
-    below = jnp.where(index < word[..., None], row, jnp.where(index == word[..., None], row & here[..., None], 0))
+    below = jnp.where(
+        index < word[..., None], row, jnp.where(index == word[..., None], row & here[..., None], 0)
+    )
     return jax.lax.population_count(below).astype(jnp.int32).sum(axis=2)
 
 
@@ -219,7 +274,13 @@ def _rows(level, node, mask):
     rows = level.rows[None] if mask is None or mask.rows is None else mask.rows
     words = rows[0][row] if len(rows) == 1 else jax.vmap(lambda rows, index: rows[index])(rows, row)
     if mask is not None and mask.gone is not None:
-        words &= ~_gone(level, node, mask.gone, words.shape[2], lambda child, _: level.tokens(child) - level.form.low)
+        words &= ~_gone(
+            level,
+            node,
+            mask.gone,
+            words.shape[2],
+            lambda child, _: level.tokens(child) - level.form.low,
+        )
     return jnp.where(heavy[..., None], words, 0)
 
 
@@ -227,24 +288,30 @@ def _gone(level, node, gone, num_words, bit_of_child):
     """u32[B, K, num_words] bits bit_of_child(child, first child) of the children `gone` i32[B, E] of nodes i32[B, K]."""
     first, end = level.first(node)[:, None], level.first(node + 1)[:, None]
     owned = (first <= gone[..., None]) & (gone[..., None] < end)  # -> [B, E, K]
-    parent = jnp.argmax(owned, axis=2)  # the first hypothesis at that node; a dead one may stand there too
+    # the first hypothesis at that node; a dead one may stand there too
+    parent = jnp.argmax(owned, axis=2)
     bit = bit_of_child(jnp.maximum(gone, 0), pick(first[:, 0], parent))
     word = jnp.where(owned.any(axis=2) & (bit < num_words * BLOCK), bit // BLOCK, num_words)
     value = jnp.uint32(1) << (bit % BLOCK).astype(jnp.uint32)
     blank = jnp.zeros((*node.shape, num_words), jnp.uint32)
     bits = jax.vmap(lambda to, k, w, v: to.at[k, w].add(v, mode="drop"))(blank, parent, word, value)
-    return pick(bits, jnp.argmax(node[..., None] == node[:, None], axis=2))  # all at a node as the first of them
+    # all at a node as the first of them
+    return pick(bits, jnp.argmax(node[..., None] == node[:, None], axis=2))
 
 
 def _bits(words):
     """bool[..., 32] of u32[...]."""
-    return (words[..., None] >> jax.lax.broadcasted_iota(jnp.uint32, (*words.shape, BLOCK), words.ndim)) & 1 == 1
+    return (
+        words[..., None] >> jax.lax.broadcasted_iota(jnp.uint32, (*words.shape, BLOCK), words.ndim)
+    ) & 1 == 1
 
 
 def _packed(bits):
     """u32[B, K, C / 32] of bool[B, K, C]."""
     bits = bits.reshape(*bits.shape[:2], -1, BLOCK)
-    return (bits.astype(jnp.uint32) << jax.lax.broadcasted_iota(jnp.uint32, bits.shape, 3)).sum(axis=3, dtype=jnp.uint32)
+    return (bits.astype(jnp.uint32) << jax.lax.broadcasted_iota(jnp.uint32, bits.shape, 3)).sum(
+        axis=3, dtype=jnp.uint32
+    )
 
 
 def _read(logits, parent, token):
@@ -268,9 +335,13 @@ def _in_words(level, logits):
 def _largest_of_words(level, logits, words):
     """f32[B, K, w] largest logit of each 32 tokens among those whose bit is set, -inf where none is."""
     least = topk.ordered(jnp.float32(-jnp.inf))
-    return topk.unordered(jnp.where(_bits(words), topk.ordered(_in_words(level, logits)), least).max(axis=3))
+    return topk.unordered(
+        jnp.where(_bits(words), topk.ordered(_in_words(level, logits)), least).max(axis=3)
+    )
 
 
 def _normaliser_of_words(level, logits, words):
     """f32[B, K] log-sum-exp of the logits whose bit is set."""
-    return jax.nn.logsumexp(jnp.where(_bits(words), _in_words(level, logits), -jnp.inf), axis=(2, 3))
+    return jax.nn.logsumexp(
+        jnp.where(_bits(words), _in_words(level, logits), -jnp.inf), axis=(2, 3)
+    )

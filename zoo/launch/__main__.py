@@ -16,7 +16,9 @@ def main(arguments: list[str]) -> None:
     try:
         if not arguments or arguments[0] not in PROGRAMS:
             got = repr(arguments[0]) if arguments else "nothing"
-            raise DataError(f"zoo.launch: expected one of {', '.join(PROGRAMS)}, got {got}; flags after it are t5x's")
+            raise DataError(
+                f"zoo.launch: expected one of {', '.join(PROGRAMS)}, got {got}; flags after it are t5x's"
+            )
         compat.prepare()
     except DataError as error:
         print(error, file=sys.stderr)

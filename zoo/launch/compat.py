@@ -15,22 +15,43 @@ from typing import NamedTuple
 from zoo.records import DataError
 
 CHECKED = "cc342d4"  # of github.com/google-research/t5x
-NEEDED = ("jax", "flax", "optax", "orbax", "clu", "seqio", "tensorflow", "tensorflow_datasets", "gin", "fiddle", "tensorboard")
+NEEDED = (
+    "jax",
+    "flax",
+    "optax",
+    "orbax",
+    "clu",
+    "seqio",
+    "tensorflow",
+    "tensorflow_datasets",
+    "gin",
+    "fiddle",
+    "tensorboard",
+)
 
 
 def prepare() -> None:
     """Makes `import t5x` work with its source alone on the path; DataError naming what is missing."""
     missing = [name for name in ("t5x", *NEEDED) if importlib.util.find_spec(name) is None]
     if missing:
-        where = "put a checkout of github.com/google-research/t5x on PYTHONPATH" if "t5x" in missing else "install the packages of the README"
-        raise DataError(f"zoo.launch: cannot import {', '.join(missing)}; {where} (docs/t5x.md has the exact commands)")
+        where = (
+            "put a checkout of github.com/google-research/t5x on PYTHONPATH"
+            if "t5x" in missing
+            else "install the packages of the README"
+        )
+        raise DataError(
+            f"zoo.launch: cannot import {', '.join(missing)}; {where} (docs/t5x.md has the exact commands)"
+        )
     for name, make in (("airio", _airio), ("jestimator", _jestimator)):
         if importlib.util.find_spec(name) is None:
             sys.modules.update(make())
 
 
 def _airio() -> dict[str, types.ModuleType]:
-    kinds = {name: type(name, (), {}) for name in ("DatasetProviderBase", "Task", "Mixture", "AirIODatasetIterator")}
+    kinds = {
+        name: type(name, (), {})
+        for name in ("DatasetProviderBase", "Task", "Mixture", "AirIODatasetIterator")
+    }
     core = _module("airio.core", **kinds)
     return {"airio": _module("airio", core=core, __path__=[]), "airio.core": core}
 
@@ -40,7 +61,9 @@ def _jestimator() -> dict[str, types.ModuleType]:
         """A type that no state has."""
 
     def refuse(*arguments: object, **options: object) -> None:
-        raise DataError("zoo.launch: the optimiser Amos needs jestimator's source; put it on PYTHONPATH or choose another optimiser")
+        raise DataError(
+            "zoo.launch: the optimiser Amos needs jestimator's source; put it on PYTHONPATH or choose another optimiser"
+        )
 
     amos = _module("jestimator.amos", amos=refuse, ScaleByAmosState=ScaleByAmosState)
     helper = _module("jestimator.amos_helper", state_partition_rule=refuse)
@@ -56,4 +79,8 @@ def _module(name: str, **contents: object) -> types.ModuleType:
 
 def search_paths() -> list[str]:
     """Where `configs/...` and `t5x/...` are found: here, and beside the packages."""
-    return [".", str(pathlib.Path(__file__).parents[2]), str(pathlib.Path(importlib.util.find_spec("t5x").origin).parents[1])]
+    return [
+        ".",
+        str(pathlib.Path(__file__).parents[2]),
+        str(pathlib.Path(importlib.util.find_spec("t5x").origin).parents[1]),
+    ]

@@ -20,7 +20,8 @@ from zoo.docids import docids
 from zoo.index import trie
 from zoo.search import beam
 
-UNBEAMED = ("cache_index", "cached_bias", "position_embedder_index")  # leaves of a flax cache that all hypotheses share
+# leaves of a flax cache that all hypotheses share
+UNBEAMED = ("cache_index", "cached_bias", "position_embedder_index")
 
 
 class State(NamedTuple):
@@ -51,31 +52,63 @@ def trie_beam_search(
     folder: of the export. renormalize: as of `zoo.search.beam`. eos_id and decode_rng are not read.
     """
     index = jax.tree.map(jnp.asarray, _trie(folder))
-    return decode(inputs, cache, tokens_to_logits, index, num_decodes=num_decodes, cache_offset=cache_offset, renormalize=renormalize)
+    return decode(
+        inputs,
+        cache,
+        tokens_to_logits,
+        index,
+        num_decodes=num_decodes,
+        cache_offset=cache_offset,
+        renormalize=renormalize,
+    )
 
 
 def decode(
-    inputs: jax.Array, cache: Any, tokens_to_logits: Any, index: trie.Trie, *, num_decodes: int, cache_offset: int = 0, renormalize: bool = False
+    inputs: jax.Array,
+    cache: Any,
+    tokens_to_logits: Any,
+    index: trie.Trie,
+    *,
+    num_decodes: int,
+    cache_offset: int = 0,
+    renormalize: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """As `trie_beam_search`, over a trie that is an argument."""
     batch, longest = inputs.shape
     if longest < index.length:
-        raise ValueError(f"decode: targets have {longest} tokens, identifiers {index.length}; set TASK_FEATURE_LENGTHS targets to {index.length} or more")
+        raise ValueError(
+            f"decode: targets have {longest} tokens, identifiers {index.length}; set TASK_FEATURE_LENGTHS targets to {index.length} or more"
+        )
 
     def step(t: int, token: jax.Array, kept: dict) -> tuple[jax.Array, dict]:
         width = token.shape[1]
-        filled = lambda leaf: jnp.pad(leaf, [(0, 0), (0, num_decodes - width)] + [(0, 0)] * (leaf.ndim - 2), mode="edge")
+        filled = lambda leaf: jnp.pad(
+            leaf, [(0, 0), (0, num_decodes - width)] + [(0, 0)] * (leaf.ndim - 2), mode="edge"
+        )
         flat = lambda leaf: filled(leaf).reshape(batch * num_decodes, *leaf.shape[2:])
-        state = State(jnp.full(batch * num_decodes, t), flat(kept["chosen"]), flat(token)[:, None], _joined(kept, flat, cache_offset))
+        state = State(
+            jnp.full(batch * num_decodes, t),
+            flat(kept["chosen"]),
+            flat(token)[:, None],
+            _joined(kept, flat, cache_offset),
+        )
         logits, after = tokens_to_logits(state)
         apart = lambda leaf: leaf.reshape(batch, num_decodes, *leaf.shape[1:])[:, :width]
         chosen = jnp.where(jnp.arange(longest + 1) == t, token[..., None], kept["chosen"])
-        return apart(logits), {"chosen": chosen} | _parted(after, apart, cache_offset, (batch, width))
+        return apart(logits), {"chosen": chosen} | _parted(
+            after, apart, cache_offset, (batch, width)
+        )
 
     one = lambda leaf: leaf[:, None]
-    start = {"chosen": jnp.zeros((batch, 1, longest + 1), jnp.int32)} | _parted(cache, one, cache_offset, (batch, 1))
-    found = beam.beam_search(step, start, index, width=num_decodes, length=index.length, renormalize=renormalize)
-    tokens = jnp.pad(found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=docids.PAD)
+    start = {"chosen": jnp.zeros((batch, 1, longest + 1), jnp.int32)} | _parted(
+        cache, one, cache_offset, (batch, 1)
+    )
+    found = beam.beam_search(
+        step, start, index, width=num_decodes, length=index.length, renormalize=renormalize
+    )
+    tokens = jnp.pad(
+        found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=docids.PAD
+    )
     return tokens[:, ::-1], found.score[:, ::-1]
 
 
@@ -85,7 +118,11 @@ def _parted(cache: Any, apart: Any, offset: int, beams: tuple[int, int]) -> dict
     for path, leaf in jax.tree_util.tree_leaves_with_path(cache):
         name = tuple(entry.key for entry in path)
         shared = name[-1] in UNBEAMED
-        parted[name] = jnp.broadcast_to(leaf, (*beams, *leaf.shape)) if shared else apart(jnp.moveaxis(leaf, offset, 0))
+        parted[name] = (
+            jnp.broadcast_to(leaf, (*beams, *leaf.shape))
+            if shared
+            else apart(jnp.moveaxis(leaf, offset, 0))
+        )
     return {"cache": parted}
 
 
@@ -96,7 +133,9 @@ def _joined(kept: dict, flat: Any, offset: int) -> dict:
         place = cache
         for part in name[:-1]:
             place = place.setdefault(part, {})
-        place[name[-1]] = leaf[0, 0] if name[-1] in UNBEAMED else jnp.moveaxis(flat(leaf), 0, offset)
+        place[name[-1]] = (
+            leaf[0, 0] if name[-1] in UNBEAMED else jnp.moveaxis(flat(leaf), 0, offset)
+        )
     return cache
 
 

@@ -22,8 +22,11 @@ from zoo import exported
 from zoo.nets import transformer
 from zoo.records import DataError
 
-FLOOR = -1e9  # logit of a token that cannot be: t5x multiplies logits by one-hot targets, and 0 * -inf is nan
-SPLIT_BY, COPIED = 128, "kv"  # a vocabulary is split if it is a multiple, else copied: as t5x does with this axis, a column to Adafactor
+# logit of a token that cannot be: t5x multiplies logits by one-hot targets, and 0 * -inf is nan
+FLOOR = -1e9
+# a vocabulary is split if it is a multiple, else copied: as t5x does with this axis, a column to
+# Adafactor
+SPLIT_BY, COPIED = 128, "kv"
 AXES = (  # pattern of a parameter's path -> logical axes; the first that matches counts
     (r"(source|target)_embedding/embedding", ("vocab", "embed")),
     (r"recency/embedding", (COPIED, "embed")),
@@ -45,10 +48,14 @@ def shape(folder: str, **sizes: Any) -> transformer.Shape:
     """
     sizes = {name: value for name, value in sizes.items() if value is not None}
     fixed = {"source_vocab", "target_vocab", "target_length", "last_tokens"}
-    known = [field.name for field in dataclasses.fields(transformer.Shape) if field.name not in fixed]
+    known = [
+        field.name for field in dataclasses.fields(transformer.Shape) if field.name not in fixed
+    ]
     for name in sizes:
         if name not in known:
-            raise DataError(f"shape: no size {name!r}; expected one of: {', '.join(known)}; vocabularies and lengths are those of the export")
+            raise DataError(
+                f"shape: no size {name!r}; expected one of: {', '.join(known)}; vocabularies and lengths are those of the export"
+            )
     return dataclasses.replace(exported.read(folder).shape, **sizes)
 
 
@@ -81,10 +88,21 @@ class Transformer(nn.Module):
         _refuse_packed(packed)
         encoded = self.encode(encoder_input_tokens, enable_dropout=enable_dropout)
         return self.decode(
-            encoded, encoder_input_tokens, decoder_input_tokens, decoder_target_tokens, decode=decode, enable_dropout=enable_dropout
+            encoded,
+            encoder_input_tokens,
+            decoder_input_tokens,
+            decoder_target_tokens,
+            decode=decode,
+            enable_dropout=enable_dropout,
         )
 
-    def encode(self, encoder_input_tokens: jax.Array, *, enable_dropout: bool = True, **packed: jax.Array | None) -> jax.Array:
+    def encode(
+        self,
+        encoder_input_tokens: jax.Array,
+        *,
+        enable_dropout: bool = True,
+        **packed: jax.Array | None,
+    ) -> jax.Array:
         """Encoded source [B, S, D]."""
         _refuse_packed(packed)
         return self.net.encode(encoder_input_tokens.astype(jnp.int32), train=enable_dropout)
@@ -107,16 +125,30 @@ class Transformer(nn.Module):
         decode makes an empty one, and its logits are those of whole identifiers.
         """
         _refuse_packed(packed)
-        source, before = encoder_input_tokens.astype(jnp.int32), decoder_input_tokens.astype(jnp.int32)
+        source, before = (
+            encoder_input_tokens.astype(jnp.int32),
+            decoder_input_tokens.astype(jnp.int32),
+        )
         memory = self.net.memory(encoded)
         if not decode or not self.has_variable("cache", "cache_index"):
             if decode:
-                self._keep(self.shape.empty_cache(len(source), self.shape.target_length), jnp.zeros((), jnp.int32))
-            target = jnp.roll(before, -1, axis=1)  # of which `decode` sees, at each position, what came before
+                self._keep(
+                    self.shape.empty_cache(len(source), self.shape.target_length),
+                    jnp.zeros((), jnp.int32),
+                )
+            # of which `decode` sees, at each position, what came before
+            target = jnp.roll(before, -1, axis=1)
             return jnp.maximum(self.net.decode(target, memory, source, train=enable_dropout), FLOOR)
         t = self.get_variable("cache", "cache_index")
-        layers = [self.get_variable("cache", f"decoder_{layer}") for layer in range(self.shape.decoder_layers)]
-        cache = [{name: layer[f"cached_{name}"][:, None] for name in ("key", "value")} for layer in layers]  # -> [B, 1, L, H, Dh]
+        layers = [
+            self.get_variable("cache", f"decoder_{layer}")
+            for layer in range(self.shape.decoder_layers)
+        ]
+        # -> [B, 1, L, H, Dh]
+        cache = [
+            {name: layer[f"cached_{name}"][:, None] for name in ("key", "value")}
+            for layer in layers
+        ]
         logits, cache = self.net.step(t, before, cache, memory, source)
         self._keep(cache, t + 1)
         return jnp.maximum(logits, FLOOR)
@@ -124,7 +156,11 @@ class Transformer(nn.Module):
     def _keep(self, cache: transformer.Cache, t: jax.Array) -> None:
         self.put_variable("cache", "cache_index", t)
         for layer, kept in enumerate(cache):
-            self.put_variable("cache", f"decoder_{layer}", {f"cached_{name}": leaf[:, 0] for name, leaf in kept.items()})
+            self.put_variable(
+                "cache",
+                f"decoder_{layer}",
+                {f"cached_{name}": leaf[:, 0] for name, leaf in kept.items()},
+            )
 
 
 def axes_of(params: dict) -> dict:
@@ -135,7 +171,10 @@ def axes_of(params: dict) -> dict:
 
     def note(path: str, tree: Any) -> Any:
         if hasattr(tree, "items"):
-            return {name if hasattr(leaf, "items") else f"{name}_axes": note(f"{path}/{name}", leaf) for name, leaf in tree.items()}
+            return {
+                name if hasattr(leaf, "items") else f"{name}_axes": note(f"{path}/{name}", leaf)
+                for name, leaf in tree.items()
+            }
         return partitioning.AxisMetadata(_axes(path.removeprefix("/"), tuple(tree.shape)))
 
     return note("", params)
@@ -144,8 +183,12 @@ def axes_of(params: dict) -> dict:
 def _axes(path: str, sizes: tuple[int, ...]) -> tuple[str, ...]:
     found = next((axes for pattern, axes in AXES if re.fullmatch(pattern, path)), None)
     if found is None or len(found) != len(sizes):
-        raise ValueError(f"module: parameter {path} of {len(sizes)} dimensions has axes {found}; add a line to AXES in zoo/launch/module.py")
-    return tuple(COPIED if axis == "vocab" and size % SPLIT_BY else axis for axis, size in zip(found, sizes))
+        raise ValueError(
+            f"module: parameter {path} of {len(sizes)} dimensions has axes {found}; add a line to AXES in zoo/launch/module.py"
+        )
+    return tuple(
+        COPIED if axis == "vocab" and size % SPLIT_BY else axis for axis, size in zip(found, sizes)
+    )
 
 
 def _refuse_packed(packed: dict) -> None:
@@ -153,4 +196,6 @@ def _refuse_packed(packed: dict) -> None:
         if name not in PACKED:
             raise TypeError(f"module: no argument {name!r}; expected one of: {', '.join(PACKED)}")
         if value is not None:
-            raise ValueError(f"module: got {name}, but packed examples are not supported; set pack = False in every utils.DatasetConfig")
+            raise ValueError(
+                f"module: got {name}, but packed examples are not supported; set pack = False in every utils.DatasetConfig"
+            )

@@ -34,7 +34,9 @@ def mixture(folder: str, word_dropout: float = 0.0) -> str:
     for kind, name in named.items():
         seqio.TaskRegistry.add(
             name,
-            source=seqio.FunctionDataSource(functools.partial(_train_dataset, folder, kind, word_dropout), splits=("train",)),
+            source=seqio.FunctionDataSource(
+                functools.partial(_train_dataset, folder, kind, word_dropout), splits=("train",)
+            ),
             preprocessors=[],
             output_features=_features(source),
         )
@@ -52,7 +54,10 @@ def retrieval(folder: str) -> str:
     if name not in seqio.TaskRegistry.names():
         seqio.TaskRegistry.add(
             name,
-            source=seqio.FunctionDataSource(functools.partial(_question_dataset, folder), splits=tuple(source.about["questions"])),
+            source=seqio.FunctionDataSource(
+                functools.partial(_question_dataset, folder),
+                splits=tuple(source.about["questions"]),
+            ),
             preprocessors=[],
             output_features=_features(source),
             postprocess_fn=functools.partial(documents_of, rows=rows_of(source.docids())),
@@ -85,7 +90,13 @@ def rows_of(ids: docids.Docids) -> dict[bytes, int]:
     return {tokens_of.tobytes(): row for row, tokens_of in enumerate(ids.tokens)}
 
 
-def documents_of(output: Any, *, rows: Mapping[bytes, int], example: Mapping[str, Any] | None = None, is_target: bool = False) -> list[int]:
+def documents_of(
+    output: Any,
+    *,
+    rows: Mapping[bytes, int],
+    example: Mapping[str, Any] | None = None,
+    is_target: bool = False,
+) -> list[int]:
     """Rows of documents: of a target those that are relevant, of a prediction [K, L'] those of the K identifiers, -1 = none."""
     if is_target:
         return [int(row) for row in example["relevant"] if row >= 0]
@@ -94,37 +105,64 @@ def documents_of(output: Any, *, rows: Mapping[bytes, int], example: Mapping[str
     return [rows.get(tokens_of.tobytes(), -1) for tokens_of in named]
 
 
-def hits_and_mrr(targets: Sequence[Sequence[int]], predictions: Sequence[Sequence[int]]) -> dict[str, float]:
+def hits_and_mrr(
+    targets: Sequence[Sequence[int]], predictions: Sequence[Sequence[int]]
+) -> dict[str, float]:
     """Hits@k of CUTS, the share of queries with a relevant document among the first k, and MRR@RANK, the mean of 1 / its place.
 
     predictions: rows of documents in ASCENDING order of score, as t5x returns them.
     """
-    places = [_place(set(relevant), list(answers)[::-1]) for relevant, answers in zip(targets, predictions)]
+    places = [
+        _place(set(relevant), list(answers)[::-1])
+        for relevant, answers in zip(targets, predictions)
+    ]
     most = max((len(answers) for answers in predictions), default=0)
-    found = {f"hits@{k}": float(np.mean([place <= k for place in places])) for k in CUTS if k <= most}
-    return found | {f"mrr@{RANK}": float(np.mean([1 / place if place <= RANK else 0.0 for place in places]))}
+    found = {
+        f"hits@{k}": float(np.mean([place <= k for place in places])) for k in CUTS if k <= most
+    }
+    return found | {
+        f"mrr@{RANK}": float(np.mean([1 / place if place <= RANK else 0.0 for place in places]))
+    }
 
 
-def write_answers(path: str, inferences: tuple, task_ds: Any, mode: str, vocabulary: Any = None, *, folder: str) -> None:
+def write_answers(
+    path: str, inferences: tuple, task_ds: Any, mode: str, vocabulary: Any = None, *, folder: str
+) -> None:
     """Writes answers of `t5x.infer` in mode predict_with_aux, one query a line: {"_id", "query", "answers": [[document, score], ...]}, best first."""
     import tensorflow as tf
 
     if mode != "predict_with_aux":
         raise ValueError(f"write_answers: expected infer.mode = 'predict_with_aux', got {mode!r}")
     source = exported.read(folder)
-    found, names = rows_of(source.docids()), [row["_id"] for row in source.lines(exported.DOCUMENTS)]
+    found, names = (
+        rows_of(source.docids()),
+        [row["_id"] for row in source.lines(exported.DOCUMENTS)],
+    )
     predictions, aux = inferences
     with tf.io.gfile.GFile(path, "w") as out:
         for row, example in enumerate(task_ds.as_numpy_iterator()):
-            rows, scores = documents_of(predictions[row], rows=found), np.asarray(aux["scores"][row], np.float32).reshape(-1)
-            answers = [[names[document], float(score)] for document, score in zip(rows[::-1], scores[::-1]) if document >= 0]
-            line = {"_id": example["id_pretokenized"].decode(), "query": example["inputs_pretokenized"].decode(), "answers": answers}
+            rows, scores = (
+                documents_of(predictions[row], rows=found),
+                np.asarray(aux["scores"][row], np.float32).reshape(-1),
+            )
+            answers = [
+                [names[document], float(score)]
+                for document, score in zip(rows[::-1], scores[::-1])
+                if document >= 0
+            ]
+            line = {
+                "_id": example["id_pretokenized"].decode(),
+                "query": example["inputs_pretokenized"].decode(),
+                "answers": answers,
+            }
             out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _place(relevant: set[int], answers: Sequence[int]) -> float:
     """Place, from 1, of the first answer that is relevant; inf if none is."""
-    return next((place for place, row in enumerate(answers, start=1) if row in relevant), float("inf"))
+    return next(
+        (place for place, row in enumerate(answers, start=1) if row in relevant), float("inf")
+    )
 
 
 def _name(source: exported.Export, kind: str) -> str:
@@ -137,10 +175,20 @@ def _features(source: exported.Export) -> dict:
 
     shape = source.shape
     sizes = {"inputs": shape.source_vocab, "targets": shape.target_vocab}
-    return {name: seqio.Feature(seqio.PassThroughVocabulary(size), add_eos=False) for name, size in sizes.items()}
+    return {
+        name: seqio.Feature(seqio.PassThroughVocabulary(size), add_eos=False)
+        for name, size in sizes.items()
+    }
 
 
-def _train_dataset(folder: str, kind: str, word_dropout: float, split: str, shuffle_files: bool, seed: int | None = None) -> Any:
+def _train_dataset(
+    folder: str,
+    kind: str,
+    word_dropout: float,
+    split: str,
+    shuffle_files: bool,
+    seed: int | None = None,
+) -> Any:
     import tensorflow as tf
 
     source = exported.read(folder)
@@ -165,5 +213,8 @@ def _question_dataset(folder: str, split: str, shuffle_files: bool, seed: int | 
 
     asked = exported.read(folder).questions(split)
     columns = {"inputs": asked.inputs, "targets": asked.targets, "relevant": asked.relevant}
-    named = {"id_pretokenized": np.array(asked.ids, object), "inputs_pretokenized": np.array(asked.texts, object)}
+    named = {
+        "id_pretokenized": np.array(asked.ids, object),
+        "inputs_pretokenized": np.array(asked.texts, object),
+    }
     return tf.data.Dataset.from_tensor_slices(columns | named)

@@ -36,13 +36,19 @@ class Layer(nn.Module):
         """x: f32[B, S, D]; bias: f32[B, 1, 1, S] added to the attention logits -> f32[B, S, D]."""
         s = self.shape
         heads = (*x.shape[:2], s.heads, s.width // s.heads)
-        query, key, value = (nn.Dense(s.width, name=name)(x).reshape(heads) for name in ("query", "key", "value"))
-        weights = jax.nn.softmax(jnp.einsum("bqhd,bshd->bhqs", query, key) * heads[-1] ** -0.5 + bias)
+        query, key, value = (
+            nn.Dense(s.width, name=name)(x).reshape(heads) for name in ("query", "key", "value")
+        )
+        weights = jax.nn.softmax(
+            jnp.einsum("bqhd,bshd->bhqs", query, key) * heads[-1] ** -0.5 + bias
+        )
         attended = jnp.einsum("bhqs,bshd->bqhd", weights, value).reshape(x.shape)
         attended = nn.Dense(s.width, name="attention_out")(attended)
         x = nn.LayerNorm(epsilon=s.epsilon, name="attention_norm")(x + attended)
         inner = nn.gelu(nn.Dense(s.hidden, name="mlp_in")(x), approximate=False)
-        return nn.LayerNorm(epsilon=s.epsilon, name="mlp_norm")(x + nn.Dense(s.width, name="mlp_out")(inner))
+        return nn.LayerNorm(epsilon=s.epsilon, name="mlp_norm")(
+            x + nn.Dense(s.width, name="mlp_out")(inner)
+        )
 
 
 class Bert(nn.Module):
@@ -55,7 +61,9 @@ class Bert(nn.Module):
         """f32[B, S, D] encoded tokens of i32[B, S], 0 = pad; pads are attended by none, what stands at them means nothing."""
         s = self.shape
         words = nn.Embed(s.vocabulary, s.width, name="word_embedding")(tokens)
-        positions = nn.Embed(s.positions, s.width, name="position_embedding")(jnp.arange(tokens.shape[1])[None])
+        positions = nn.Embed(s.positions, s.width, name="position_embedding")(
+            jnp.arange(tokens.shape[1])[None]
+        )
         types = nn.Embed(s.types, s.width, name="type_embedding")(jnp.zeros((1, 1), jnp.int32))
         x = nn.LayerNorm(epsilon=s.epsilon, name="embedding_norm")(words + positions + types)
         bias = jnp.where(tokens == PAD, MASKED, 0.0)[:, None, None, :]

@@ -27,7 +27,9 @@ class Shape:
     code_width: int = 32  # d
     levels: int = 3  # L
     codes: int = 256  # C of each level
-    linear: bool = True  # a linear path beside each MLP, which starts at zero: training starts from what the path alone does
+    # a linear path beside each MLP, which starts at zero: training starts from what the path alone
+    # does
+    linear: bool = True
     residual_grad: str = "pass"  # of RESIDUAL_GRADS, see `quantize`
     estimator: str = "straight_through"  # of ESTIMATORS
 
@@ -57,8 +59,13 @@ class RqVae(nn.Module):
         self.encoder = [*map(nn.Dense, s.hidden), nn.Dense(s.code_width, **last)]
         self.decoder = [*map(nn.Dense, reversed(s.hidden)), nn.Dense(s.width, **last)]
         if s.linear:
-            self.inward, self.outward = nn.Dense(s.code_width, use_bias=False), nn.Dense(s.width, use_bias=False)
-        uniform = lambda key, shape: jax.random.uniform(key, shape, minval=-1 / s.codes, maxval=1 / s.codes)
+            self.inward, self.outward = (
+                nn.Dense(s.code_width, use_bias=False),
+                nn.Dense(s.width, use_bias=False),
+            )
+        uniform = lambda key, shape: jax.random.uniform(
+            key, shape, minval=-1 / s.codes, maxval=1 / s.codes
+        )
         self.codebooks = self.param("codebooks", uniform, (s.levels, s.codes, s.code_width))
 
     def __call__(self, vectors: jax.Array) -> tuple[jax.Array, Quantized]:
@@ -74,7 +81,12 @@ class RqVae(nn.Module):
     def quantize(self, vectors: jax.Array) -> Quantized:
         """The bottleneck for vectors f32[B, D]."""
         s = self.shape
-        return quantize(self.encode(vectors), self.codebooks, residual_grad=s.residual_grad, estimator=s.estimator)
+        return quantize(
+            self.encode(vectors),
+            self.codebooks,
+            residual_grad=s.residual_grad,
+            estimator=s.estimator,
+        )
 
     def decode(self, output: jax.Array) -> jax.Array:
         """f32[B, D] of f32[B, d] behind the bottleneck."""
@@ -82,7 +94,9 @@ class RqVae(nn.Module):
         return decoded + self.outward(output) if self.shape.linear else decoded
 
 
-def quantize(z: jax.Array, codebooks: jax.Array, *, residual_grad: str, estimator: str) -> Quantized:
+def quantize(
+    z: jax.Array, codebooks: jax.Array, *, residual_grad: str, estimator: str
+) -> Quantized:
     """Residual quantisation: code l is the nearest to r_l = z - e_1 - ... - e_(l-1), the first of equally near ones.
 
     Args:
@@ -124,7 +138,9 @@ def _rotated(z: jax.Array, target: jax.Array) -> jax.Array:
     unit = lambda x: x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
     p, q = unit(stop(z)), unit(stop(target))
     r = unit(p + q)
-    scale = jnp.linalg.norm(stop(target), axis=-1, keepdims=True) / jnp.maximum(jnp.linalg.norm(stop(z), axis=-1, keepdims=True), 1e-6)
+    scale = jnp.linalg.norm(stop(target), axis=-1, keepdims=True) / jnp.maximum(
+        jnp.linalg.norm(stop(z), axis=-1, keepdims=True), 1e-6
+    )
     inner = lambda a, b: (a * b).sum(axis=-1, keepdims=True)
     return scale * (z - 2 * inner(r, z) * r + 2 * inner(p, z) * q)
 
@@ -137,4 +153,6 @@ def _mlp(layers: list[nn.Dense], x: jax.Array) -> jax.Array:
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
-        raise ValueError(f"bottleneck: expected {option} to be one of {', '.join(allowed)}, got {value!r}")
+        raise ValueError(
+            f"bottleneck: expected {option} to be one of {', '.join(allowed)}, got {value!r}"
+        )

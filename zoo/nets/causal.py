@@ -16,11 +16,18 @@ from zoo.nets import linear, transformer
 class CausalItems(nn.Module):
     """Hidden states [B, S, D] of items i32[B, S], item n as n + 1, 0 = pad behind; state i knows items 0 .. i."""
 
-    shape: transformer.Shape  # of which source_vocab = N + 1, width, heads, head_width, encoder_layers and _hidden, dropout, dtype count
+    # of which source_vocab = N + 1, width, heads, head_width, encoder_layers and _hidden, dropout,
+    # dtype count
+    shape: transformer.Shape
 
     def setup(self) -> None:
         s = self.shape
-        self.items = linear.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
+        self.items = linear.Embed(
+            s.source_vocab,
+            s.width,
+            dtype=s.dtype,
+            embedding_init=nn.initializers.normal(s.width**-0.5),
+        )
         self.bias = transformer.RelativeBias(s, bidirectional=False)
         self.layers = [transformer.EncoderLayer(s) for _ in range(s.encoder_layers)]
         self.norm = transformer.RMSNorm(s.dtype)
@@ -41,4 +48,6 @@ class CausalItems(nn.Module):
 
     def scores_of(self, hidden: jax.Array, items: jax.Array) -> jax.Array:
         """f32[..., C] inner products of hidden states [..., D] with items i32[..., C], numbered as in the input."""
-        return jnp.einsum("...d,...cd->...c", hidden, self.items(items), preferred_element_type=jnp.float32)
+        return jnp.einsum(
+            "...d,...cd->...c", hidden, self.items(items), preferred_element_type=jnp.float32
+        )

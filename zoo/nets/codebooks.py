@@ -15,7 +15,9 @@ HEAD, INPUTS = ("head", "kernel"), ("target_embedding", "embedding")  # f32[D, V
 
 def tokens(codes: jax.Array, num_codes: int) -> jax.Array:
     """i32[..., T] tokens of codes i32[..., T] of positions 0, 1, ...; the last may be of more than K codes."""
-    return codes + np.broadcast_to(1 + num_codes * np.arange(codes.shape[-1], dtype=np.int32), codes.shape)
+    return codes + np.broadcast_to(
+        1 + num_codes * np.arange(codes.shape[-1], dtype=np.int32), codes.shape
+    )
 
 
 def codebook(params: dict, position: int, num_codes: int) -> jax.Array:

@@ -47,14 +47,20 @@ class Tower(nn.Module):
     @nn.compact
     def __call__(self, source: jax.Array, *, train: bool = False) -> jax.Array:
         s = self.shape
-        states = transformer.EncoderDecoder(s.encoder, name="encoder").encode(source, train=train).astype(jnp.float32)
+        states = (
+            transformer.EncoderDecoder(s.encoder, name="encoder")
+            .encode(source, train=train)
+            .astype(jnp.float32)
+        )
         if s.pooling == "first":
             vector = states[:, 0]
         else:
             weight = (source != 0).astype(jnp.float32)
             count = jnp.maximum(weight.sum(axis=1, keepdims=True), 1)
             if s.pooling == "weighted":
-                weight *= self.param("weight", nn.initializers.ones, (s.encoder.source_vocab,))[source]
+                weight *= self.param("weight", nn.initializers.ones, (s.encoder.source_vocab,))[
+                    source
+                ]
             vector = jnp.einsum("bs,bsd->bd", weight, states) / count
         if s.normalised:
             vector /= jnp.sqrt(jnp.sum(vector**2, axis=1, keepdims=True) + 1e-12)

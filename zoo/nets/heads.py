@@ -34,7 +34,9 @@ class PrefixShape(transformer.Shape):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.last_tokens) != self.target_length or self.shared:
-            raise ValueError(f"shape: a prefix-aware head expects last_tokens of {self.target_length} positions and a table of its own, got {self}")
+            raise ValueError(
+                f"shape: a prefix-aware head expects last_tokens of {self.target_length} positions and a table of its own, got {self}"
+            )
 
     def net(self) -> nn.Module:
         return PrefixAware(self)
@@ -42,7 +44,10 @@ class PrefixShape(transformer.Shape):
     def empty_cache(self, batch: int, places: int = 0) -> dict[str, transformer.Cache]:
         """Of the decoder and of A, leaves [B, 1, P, H, Dh]."""
         adaptor = dataclasses.replace(self, decoder_layers=self.adaptor_layers)
-        return {name: transformer.empty_cache(shape, batch, places=places) for name, shape in (("decoder", self), ("adaptor", adaptor))}
+        return {
+            name: transformer.empty_cache(shape, batch, places=places)
+            for name, shape in (("decoder", self), ("adaptor", adaptor))
+        }
 
 
 class PrefixAware(transformer.EncoderDecoder):
@@ -54,17 +59,31 @@ class PrefixAware(transformer.EncoderDecoder):
         super().setup()
         s = self.shape
         columns = columns_of(s)
-        self.adaptor_source = self.param("adaptor_source", nn.initializers.normal(1.0), (1, 1, s.width))
+        self.adaptor_source = self.param(
+            "adaptor_source", nn.initializers.normal(1.0), (1, 1, s.width)
+        )
         self.adaptor_bias = transformer.RelativeBias(s, bidirectional=False)
         self.adaptor = [transformer.DecoderLayer(s) for _ in range(s.adaptor_layers)]
         self.adaptor_norm = transformer.RMSNorm(s.dtype)
-        self.adaptor_out = self.param("adaptor_out", nn.initializers.zeros, (*columns.shape, s.width, s.width))  # M
+        # M
+        self.adaptor_out = self.param(
+            "adaptor_out", nn.initializers.zeros, (*columns.shape, s.width, s.width)
+        )
 
-    def decode(self, target: jax.Array, memory: transformer.Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
+    def decode(
+        self,
+        target: jax.Array,
+        memory: transformer.Memory,
+        source: jax.Array,
+        *,
+        train: bool = False,
+    ) -> jax.Array:
         """Teacher-forced logits f32[B, L, V] of target i32[B, L]; position i sees target[:, :i]."""
         states = self.states(target, memory, source, train=train)
         adapted = self.adapt(target, train=train)
-        return jax.vmap(self._weighed, in_axes=(1, 1, 0), out_axes=1)(states, adapted, jnp.arange(target.shape[1]))
+        return jax.vmap(self._weighed, in_axes=(1, 1, 0), out_axes=1)(
+            states, adapted, jnp.arange(target.shape[1])
+        )
 
     def adapt(self, target: jax.Array, *, train: bool = False) -> jax.Array:
         """a_i [B, L, D] of the prefixes of target i32[B, L]; that of position i sees target[:, :i]."""
@@ -74,10 +93,19 @@ class PrefixAware(transformer.EncoderDecoder):
         bias = (self.adaptor_bias(position, position) + causal[None])[None]
         x = self.drop(self.target_embedding(shifted), deterministic=not train)
         for layer in self.adaptor:
-            x = layer(x, self._remembered(layer, len(target)), bias, jnp.zeros((1, 1, 1, 1)), train=train)
+            x = layer(
+                x, self._remembered(layer, len(target)), bias, jnp.zeros((1, 1, 1, 1)), train=train
+            )
         return self.drop(self.adaptor_norm(x), deterministic=not train)
 
-    def step(self, t: jax.Array | int, token: jax.Array, cache: dict, memory: transformer.Memory, source: jax.Array):
+    def step(
+        self,
+        t: jax.Array | int,
+        token: jax.Array,
+        cache: dict,
+        memory: transformer.Memory,
+        source: jax.Array,
+    ):
         """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
         states, decoder = self.extend(t, token, cache["decoder"], memory, source)
         position = jnp.arange(self.shape.target_length)
@@ -85,23 +113,36 @@ class PrefixAware(transformer.EncoderDecoder):
         bias = self.adaptor_bias(jnp.asarray(t)[None], position) + past
         x, adaptor = self.target_embedding(token), []
         for layer, own in zip(self.adaptor, cache["adaptor"]):
-            x, own = layer.extend(x, own, self._remembered(layer, len(token)), t, bias, jnp.zeros((1, 1, 1, 1)))
+            x, own = layer.extend(
+                x, own, self._remembered(layer, len(token)), t, bias, jnp.zeros((1, 1, 1, 1))
+            )
             adaptor.append(own)
-        return self._weighed(states, self.adaptor_norm(x), jnp.asarray(t)), {"decoder": decoder, "adaptor": adaptor}
+        return self._weighed(states, self.adaptor_norm(x), jnp.asarray(t)), {
+            "decoder": decoder,
+            "adaptor": adaptor,
+        }
 
     def _remembered(self, layer: transformer.DecoderLayer, batch: int) -> dict[str, jax.Array]:
-        source = jnp.broadcast_to(self.adaptor_source, (batch, 1, self.shape.width)).astype(self.shape.dtype)
+        source = jnp.broadcast_to(self.adaptor_source, (batch, 1, self.shape.width)).astype(
+            self.shape.dtype
+        )
         return layer.cross_attention.remembered(source)
 
     def _weighed(self, states: jax.Array, adapted: jax.Array, t: jax.Array) -> jax.Array:
         """f32[..., V] of h and a [..., D] at position t; -inf for tokens of other positions."""
         columns, place = columns_of(self.shape), places_of(self.shape)
         states, adapted = states.astype(jnp.float32), adapted.astype(jnp.float32)
-        table = jnp.asarray(self.target_embedding.embedding, jnp.float32)[jnp.asarray(columns)[t]]  # -> [C, D]
-        change = jnp.einsum("...e,cde->...cd", adapted, self.adaptor_out[t])  # A(prefix) of these tokens
-        logits = jnp.einsum("...d,cd->...c", states, table) + jnp.einsum("...d,...cd->...c", states, change)
+        # -> [C, D]
+        table = jnp.asarray(self.target_embedding.embedding, jnp.float32)[jnp.asarray(columns)[t]]
+        # A(prefix) of these tokens
+        change = jnp.einsum("...e,cde->...cd", adapted, self.adaptor_out[t])
+        logits = jnp.einsum("...d,cd->...c", states, table) + jnp.einsum(
+            "...d,...cd->...c", states, change
+        )
         place = jnp.asarray(place)[t]  # -> [V]
-        whole = jnp.take(logits, jnp.maximum(place, 0), axis=-1, mode="clip") * self.shape.width**-0.5
+        whole = (
+            jnp.take(logits, jnp.maximum(place, 0), axis=-1, mode="clip") * self.shape.width**-0.5
+        )
         own = jnp.expand_dims(place >= 0, range(whole.ndim - 1))
         return jnp.where(own, whole, -jnp.inf)
 
@@ -120,5 +161,6 @@ def places_of(shape: transformer.Shape) -> np.ndarray:
     columns = columns_of(shape)
     places = np.full((len(columns), shape.target_vocab), -1, np.int32)
     for t, row in enumerate(columns):
-        places[t, row[::-1]] = np.arange(len(row))[::-1]  # 0 stands first and perhaps again behind: the first counts
+        # 0 stands first and perhaps again behind: the first counts
+        places[t, row[::-1]] = np.arange(len(row))[::-1]
     return places

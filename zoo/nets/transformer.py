@@ -22,11 +22,14 @@ from flax import linen as nn
 
 from zoo.nets import linear
 
-Cache = list[dict[str, jax.Array]]  # a decoder layer each: key, value [B, K, P, H, Dh] of P positions
-Memory = list[dict[str, jax.Array]]  # a decoder layer each: key [B, H, Dh, S] and value [B, H, S, Dh], shared by all beams
+# a decoder layer each: key, value [B, K, P, H, Dh] of P positions
+Cache = list[dict[str, jax.Array]]
+# a decoder layer each: key [B, H, Dh, S] and value [B, H, S, Dh], shared by all beams
+Memory = list[dict[str, jax.Array]]
 
 MLPS = "gelu", "relu"  # gated GELU of T5 v1.1; plain ReLU of the first T5
-MASKED = -1e9  # added to attention logits of absent positions; finite, so a row without any position stays finite
+# added to attention logits of absent positions; finite, so a row without any position stays finite
+MASKED = -1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +50,25 @@ class Shape:
     buckets: int = 32  # relative position buckets
     max_distance: int = 128  # distances from here on share the last bucket
     dtype: str = "float32"  # of activations; parameters and logits are float32
-    last_tokens: tuple[int, ...] = ()  # of each position, whose tokens follow the last of the position before; () = any anywhere
+    # of each position, whose tokens follow the last of the position before; () = any anywhere
+    last_tokens: tuple[int, ...] = ()
     mlp: str = "gelu"  # one of MLPS
     tied: bool = False  # the head is the table of target embeddings, its input scaled by D^-0.5
-    remat: bool = False  # in training keep only what flows between layers, and compute the rest again in the backward pass
+    # in training keep only what flows between layers, and compute the rest again in the backward
+    # pass
+    remat: bool = False
     shared: bool = False  # source and target have one vocabulary and one table, that of the source
-    recency: int = 0  # places from the last token of the source that have a vector of their own, those before share one; 0 = none has
+    # places from the last token of the source that have a vector of their own, those before share
+    # one; 0 = none has
+    recency: int = 0
 
     def __post_init__(self) -> None:
         if self.mlp not in MLPS:
             raise ValueError(f"shape: mlp expects one of {', '.join(MLPS)}, got {self.mlp!r}")
         if self.shared and self.source_vocab != self.target_vocab:
-            raise ValueError(f"shape: a shared table expects one vocabulary, got {self.source_vocab} source and {self.target_vocab} target tokens")
+            raise ValueError(
+                f"shape: a shared table expects one vocabulary, got {self.source_vocab} source and {self.target_vocab} target tokens"
+            )
 
     @classmethod
     def of(cls, text: str) -> Shape:
@@ -88,7 +98,9 @@ class RMSNorm(nn.Module):
         return (x * jnp.expand_dims(scale, range(x.ndim - 1))).astype(self.dtype)
 
 
-def relative_buckets(query: jax.Array, key: jax.Array, *, bidirectional: bool, buckets: int, max_distance: int) -> jax.Array:
+def relative_buckets(
+    query: jax.Array, key: jax.Array, *, bidirectional: bool, buckets: int, max_distance: int
+) -> jax.Array:
     """Bucket of each (query, key) distance, i32[Q, K]; T5's scheme: half exact, half logarithmic.
 
     query, key: i32[Q], i32[K] positions.
@@ -119,25 +131,43 @@ class Attention(nn.Module):
         self.query = linear.Linear(kernel_init=normal((s.width * s.head_width) ** -0.5), **heads)
         self.key = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
         self.value = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
-        self.out = linear.Linear(s.width, contracted=2, dtype=s.dtype, kernel_init=normal((s.heads * s.head_width) ** -0.5))
+        self.out = linear.Linear(
+            s.width,
+            contracted=2,
+            dtype=s.dtype,
+            kernel_init=normal((s.heads * s.head_width) ** -0.5),
+        )
         self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
         """Attention of x [B, S, D] over itself with bias broadcast to [B, H, S, S] -> [B, S, D]."""
-        logits = jnp.einsum("bqhd,bshd->bhqs", self.query(x), self.key(x)).astype(jnp.float32) + bias
-        return self.out(jnp.einsum("bhqs,bshd->bqhd", self._weights(logits, x.dtype, train), self.value(x)))
+        logits = (
+            jnp.einsum("bqhd,bshd->bhqs", self.query(x), self.key(x)).astype(jnp.float32) + bias
+        )
+        return self.out(
+            jnp.einsum("bhqs,bshd->bqhd", self._weights(logits, x.dtype, train), self.value(x))
+        )
 
     def remembered(self, x: jax.Array) -> dict[str, jax.Array]:
         """Keys [B, H, Dh, S] and values [B, H, S, Dh] of x [B, S, D], as `over` reads them: nothing is transposed at every step."""
-        return {"key": jnp.einsum("bshd->bhds", self.key(x)), "value": jnp.einsum("bshd->bhsd", self.value(x))}
+        return {
+            "key": jnp.einsum("bshd->bhds", self.key(x)),
+            "value": jnp.einsum("bshd->bhsd", self.value(x)),
+        }
 
-    def over(self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool) -> jax.Array:
+    def over(
+        self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool
+    ) -> jax.Array:
         """Attention of x [B, Q, D] over what is remembered with bias broadcast to [B, H, Q, S] -> [B, Q, D]."""
-        logits = jnp.einsum("bqhd,bhds->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
+        logits = (
+            jnp.einsum("bqhd,bhds->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
+        )
         read = jnp.einsum("bhqs,bhsd->bhqd", self._weights(logits, x.dtype, train), memory["value"])
         return self.out(jnp.swapaxes(read, 1, 2))
 
-    def extend(self, x: jax.Array, cache: dict[str, jax.Array], t: jax.Array | int, bias: jax.Array) -> tuple[jax.Array, dict]:
+    def extend(
+        self, x: jax.Array, cache: dict[str, jax.Array], t: jax.Array | int, bias: jax.Array
+    ) -> tuple[jax.Array, dict]:
         """One position of causal self-attention with a cache.
 
         x: [B, K, D] at position t; cache: key, value [B, K, P, H, Dh], P = t positions, one more after, or all L, of which the
@@ -149,8 +179,14 @@ class Attention(nn.Module):
             cache = {name: jnp.concatenate([cache[name], fresh[name]], axis=2) for name in cache}
             bias = bias[:, :, : places + 1]
         else:
-            cache = {name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name], t, axis=2) for name in cache}
-        logits = (self.query(x)[:, :, None].astype(jnp.float32) * cache["key"].astype(jnp.float32)).sum(axis=4) + bias[:, 0].T[None, None]  # -> [B, K, P, H]
+            cache = {
+                name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name], t, axis=2)
+                for name in cache
+            }
+        # -> [B, K, P, H]
+        logits = (
+            self.query(x)[:, :, None].astype(jnp.float32) * cache["key"].astype(jnp.float32)
+        ).sum(axis=4) + bias[:, 0].T[None, None]
         weights = jax.nn.softmax(logits, axis=2).astype(x.dtype)
         return self.out((weights[..., None] * cache["value"]).sum(axis=2)), cache
 
@@ -168,10 +204,18 @@ class GatedMlp(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         s = self.shape
         normal = nn.initializers.normal
-        gate = linear.Linear(self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate")(x)
-        value = linear.Linear(self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x)
-        x = linear.Dropout(s.dropout)(nn.gelu(gate, approximate=True) * value, deterministic=not train)
-        return linear.Linear(s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
+        gate = linear.Linear(
+            self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate"
+        )(x)
+        value = linear.Linear(
+            self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value"
+        )(x)
+        x = linear.Dropout(s.dropout)(
+            nn.gelu(gate, approximate=True) * value, deterministic=not train
+        )
+        return linear.Linear(
+            s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out"
+        )(x)
 
 
 class ReluMlp(nn.Module):
@@ -184,9 +228,15 @@ class ReluMlp(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         s = self.shape
         normal = nn.initializers.normal
-        x = nn.relu(linear.Linear(self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value")(x))
+        x = nn.relu(
+            linear.Linear(
+                self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value"
+            )(x)
+        )
         x = linear.Dropout(s.dropout)(x, deterministic=not train)
-        return linear.Linear(s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out")(x)
+        return linear.Linear(
+            s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out"
+        )(x)
 
 
 def mlp_of(shape: Shape, hidden: int) -> GatedMlp | ReluMlp:
@@ -205,7 +255,11 @@ class RelativeBias(nn.Module):
         s = self.shape
         table = self.param("table", nn.initializers.normal(0.1), (s.buckets, s.heads))
         bucket = relative_buckets(
-            query, key, bidirectional=self.bidirectional, buckets=s.buckets, max_distance=s.max_distance
+            query,
+            key,
+            bidirectional=self.bidirectional,
+            buckets=s.buckets,
+            max_distance=s.max_distance,
         )
         return jnp.moveaxis(table[bucket], -1, 0)
 
@@ -222,7 +276,9 @@ class EncoderLayer(nn.Module):
         self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
-        x = x + self.drop(self.attention(self.attention_norm(x), bias, train=train), deterministic=not train)
+        x = x + self.drop(
+            self.attention(self.attention_norm(x), bias, train=train), deterministic=not train
+        )
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
 
@@ -238,15 +294,29 @@ class DecoderLayer(nn.Module):
         self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.decoder_hidden)
         self.drop = linear.Dropout(s.dropout)
 
-    def __call__(self, x: jax.Array, memory: dict, bias: jax.Array, memory_bias: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, memory: dict, bias: jax.Array, memory_bias: jax.Array, *, train: bool
+    ) -> jax.Array:
         attended = self.self_attention(self.self_norm(x), bias, train=train)
-        return self._rest(x + self.drop(attended, deterministic=not train), memory, memory_bias, train=train)
+        return self._rest(
+            x + self.drop(attended, deterministic=not train), memory, memory_bias, train=train
+        )
 
-    def extend(self, x: jax.Array, cache: dict, memory: dict, t: jax.Array, bias: jax.Array, memory_bias: jax.Array):
+    def extend(
+        self,
+        x: jax.Array,
+        cache: dict,
+        memory: dict,
+        t: jax.Array,
+        bias: jax.Array,
+        memory_bias: jax.Array,
+    ):
         attended, cache = self.self_attention.extend(self.self_norm(x), cache, t, bias)
         return self._rest(x + attended, memory, memory_bias, train=False), cache
 
-    def _rest(self, x: jax.Array, memory: dict, memory_bias: jax.Array, *, train: bool) -> jax.Array:
+    def _rest(
+        self, x: jax.Array, memory: dict, memory_bias: jax.Array, *, train: bool
+    ) -> jax.Array:
         attended = self.cross_attention.over(self.cross_norm(x), memory, memory_bias, train=train)
         x = x + self.drop(attended, deterministic=not train)
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
@@ -278,11 +348,15 @@ class EncoderDecoder(nn.Module):
         self.encoder_norm, self.decoder_norm = RMSNorm(s.dtype), RMSNorm(s.dtype)
         self.drop = linear.Dropout(s.dropout)
         if not s.tied:
-            self.head = linear.Linear(s.target_vocab, kernel_init=nn.initializers.normal(s.width**-0.5))
+            self.head = linear.Linear(
+                s.target_vocab, kernel_init=nn.initializers.normal(s.width**-0.5)
+            )
 
     def __call__(self, source: jax.Array, target: jax.Array, *, train: bool = False) -> jax.Array:
         """Logits f32[B, L, V] of each token of target i32[B, L] given source i32[B, S] and the tokens before it."""
-        return self.decode(target, self.memory(self.encode(source, train=train)), source, train=train)
+        return self.decode(
+            target, self.memory(self.encode(source, train=train)), source, train=train
+        )
 
     def encode(self, source: jax.Array, *, train: bool = False) -> jax.Array:
         """Encoded source [B, S, D] of source i32[B, S], 0 = pad."""
@@ -290,7 +364,8 @@ class EncoderDecoder(nn.Module):
         bias = self.encoder_bias(position, position)[None] + _pad_bias(source)
         x = self.source_embedding(source)
         if self.shape.recency:
-            after = (source != 0).sum(axis=1, keepdims=True) - 1 - position[None]  # tokens after each, pads not counted
+            # tokens after each, pads not counted
+            after = (source != 0).sum(axis=1, keepdims=True) - 1 - position[None]
             x = x + self.recency(jnp.clip(after, 0, self.shape.recency - 1))
         x = self.drop(x, deterministic=not train)
         for layer in self.encoder:
@@ -301,11 +376,17 @@ class EncoderDecoder(nn.Module):
         """Keys and values of every decoder layer's attention over the encoded source [B, S, D]."""
         return [layer.cross_attention.remembered(encoded) for layer in self.decoder]
 
-    def decode(self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
+    def decode(
+        self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False
+    ) -> jax.Array:
         """Teacher-forced logits f32[B, L, V] of target i32[B, L]; position i sees target[:, :i]."""
-        return self._logits(self.states(target, memory, source, train=train), jnp.arange(target.shape[1]))
+        return self._logits(
+            self.states(target, memory, source, train=train), jnp.arange(target.shape[1])
+        )
 
-    def states(self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False) -> jax.Array:
+    def states(
+        self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False
+    ) -> jax.Array:
         """As `decode`, but what the head is to read, [B, L, D], in place of the logits."""
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
@@ -316,12 +397,16 @@ class EncoderDecoder(nn.Module):
             x = applied(layer, x, kept, bias, _pad_bias(source), train=train)
         return self.drop(self.decoder_norm(x), deterministic=not train)
 
-    def step(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
+    def step(
+        self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array
+    ):
         """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
         x, extended = self.extend(t, token, cache, memory, source)
         return self._logits(x, jnp.asarray(t)[None]), extended
 
-    def extend(self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array):
+    def extend(
+        self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array
+    ):
         """As `step`, but what the head is to read, [B, K, D], in place of the logits."""
         position = jnp.arange(self.shape.target_length)
         past = jnp.where(position > t, MASKED, 0.0)[None, None]
@@ -347,7 +432,9 @@ class EncoderDecoder(nn.Module):
             return logits
         ends = jnp.asarray((0, *self.shape.last_tokens))
         token = jax.lax.broadcasted_iota(jnp.int32, (len(position), self.shape.target_vocab), 1)
-        own = (token == 0) | ((token > ends[position][:, None]) & (token <= ends[position + 1][:, None]))
+        own = (token == 0) | (
+            (token > ends[position][:, None]) & (token <= ends[position + 1][:, None])
+        )
         return jnp.where(own[None], logits, -jnp.inf)
 
 
@@ -362,7 +449,10 @@ def output_kernel(params: dict, shape: Shape) -> jax.Array:
     tree = params["params"]
     if not shape.tied:
         return tree["head"]["kernel"]
-    return tree["source_embedding" if shape.shared else "target_embedding"]["embedding"].T * shape.width**-0.5
+    return (
+        tree["source_embedding" if shape.shared else "target_embedding"]["embedding"].T
+        * shape.width**-0.5
+    )
 
 
 def _pad_bias(source: jax.Array) -> jax.Array:

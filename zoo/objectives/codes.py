@@ -12,7 +12,13 @@ stop = jax.lax.stop_gradient
 
 
 def rq_vae(
-    vectors: jax.Array, decoded: jax.Array, inputs: jax.Array, chosen: jax.Array, *, commitment: float, reduction: Reduction
+    vectors: jax.Array,
+    decoded: jax.Array,
+    inputs: jax.Array,
+    chosen: jax.Array,
+    *,
+    commitment: float,
+    reduction: Reduction,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """f32[] loss of a residual-quantised auto-encoder, and its terms; TIGER (arXiv 2305.05065), sec. 3.1.
 

@@ -8,7 +8,10 @@ import jax.numpy as jnp
 
 def softmax(scores: jax.Array, right: jax.Array) -> jax.Array:
     """f32[...] -log of the softmax of f32[..., N] at right i32[...]: cross-entropy over all items."""
-    return jax.nn.logsumexp(scores, axis=-1) - jnp.take_along_axis(scores, right[..., None], axis=-1)[..., 0]
+    return (
+        jax.nn.logsumexp(scores, axis=-1)
+        - jnp.take_along_axis(scores, right[..., None], axis=-1)[..., 0]
+    )
 
 
 def binary(right: jax.Array, wrong: jax.Array) -> jax.Array:
@@ -26,4 +29,6 @@ def bpr_max(right: jax.Array, wrong: jax.Array, *, regularisation: float = 1.0) 
     """
     weight = jax.nn.softmax(wrong, axis=-1)
     better = jax.nn.log_sigmoid(right[..., None] - wrong)
-    return -jax.nn.logsumexp(better + jnp.log(weight), axis=-1) + regularisation * (weight * wrong**2).sum(axis=-1)
+    return -jax.nn.logsumexp(better + jnp.log(weight), axis=-1) + regularisation * (
+        weight * wrong**2
+    ).sum(axis=-1)

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 
 
-def cross_entropy(logits: jax.Array, target: jax.Array, *, smoothing: float = 0.0, z_loss: float = 0.0) -> jax.Array:
+def cross_entropy(
+    logits: jax.Array, target: jax.Array, *, smoothing: float = 0.0, z_loss: float = 0.0
+) -> jax.Array:
     """f32[B] -log p(identifier): token cross-entropies summed over an identifier and the one pad that ends it.
 
     A token after the first pad does not count, so an identifier of full length L counts L tokens, a shorter one

@@ -37,7 +37,9 @@ def reconstruction(chosen: jax.Array, states: jax.Array, prefixes: jax.Array) ->
       states: f32[B, T, D] d_t.
       prefixes: bool[T, B, B] of `same_prefix`.
     """
-    return sum(contrast(chosen[:, t], stop(states[:, t]), prefixes[t]) for t in range(chosen.shape[1]))
+    return sum(
+        contrast(chosen[:, t], stop(states[:, t]), prefixes[t]) for t in range(chosen.shape[1])
+    )
 
 
 def same_prefix(codes: jax.Array, real: jax.Array) -> jax.Array:

@@ -56,9 +56,13 @@ class Recipe(NamedTuple):
     deviations: tuple[str, ...]  # from the paper, a sentence each
     asks: str = "text"  # or "history"
     score: Callable | None = None
-    starts: bool = False  # whether `fit` takes start=, a `zoo.recipes.starting.Start` of weights, and has its options of sizes
-    answering: tuple[str, ...] = ()  # options that `retrieve` alone reads, so that they may change after fitting
-    reads: Callable | None = None  # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
+    # whether `fit` takes start=, a `zoo.recipes.starting.Start` of weights, and has its options of
+    # sizes
+    starts: bool = False
+    # options that `retrieve` alone reads, so that they may change after fitting
+    answering: tuple[str, ...] = ()
+    # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
+    reads: Callable | None = None
     examples: Callable | None = None  # of those that `zoo export` takes
     extend: Callable | None = None
 
@@ -81,20 +85,34 @@ def configure(recipe: Recipe, size: str, options: Mapping[str, Any]) -> Any:
     Raises DataError for a size or key that does not exist (naming those that do) and a value of the wrong kind.
     """
     if size not in recipe.presets:
-        raise DataError(f"{recipe.name}: no size {size!r}; expected one of: {', '.join(recipe.presets)}")
+        raise DataError(
+            f"{recipe.name}: no size {size!r}; expected one of: {', '.join(recipe.presets)}"
+        )
     config = recipe.presets[size]
     known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     for key in options:
         if key not in known:
-            raise DataError(f"{recipe.name}: no option {key!r}; expected one of: {', '.join(known)}")
-    return dataclasses.replace(config, **{key: _parse(recipe.name, key, value, known[key]) for key, value in options.items()})
+            raise DataError(
+                f"{recipe.name}: no option {key!r}; expected one of: {', '.join(known)}"
+            )
+    return dataclasses.replace(
+        config,
+        **{key: _parse(recipe.name, key, value, known[key]) for key, value in options.items()},
+    )
 
 
 def option_names(recipe: Recipe) -> list[str]:
     """Options of a recipe: its own, then those that it shares with others."""
     config = next(iter(recipe.presets.values()))
-    shared = {name for kind in type(config).__mro__ if kind.__module__ == f"{__name__}.options" for name in vars(kind).get("__annotations__", {})}
-    return sorted((field.name for field in dataclasses.fields(config)), key=lambda name: name in shared)
+    shared = {
+        name
+        for kind in type(config).__mro__
+        if kind.__module__ == f"{__name__}.options"
+        for name in vars(kind).get("__annotations__", {})
+    }
+    return sorted(
+        (field.name for field in dataclasses.fields(config)), key=lambda name: name in shared
+    )
 
 
 def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
@@ -107,6 +125,12 @@ def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
             value = kind(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and not (kind is float and math.isnan(value)):
+    if (
+        isinstance(value, kind)
+        and (kind is bool or not isinstance(value, bool))
+        and not (kind is float and math.isnan(value))
+    ):
         return value
-    raise DataError(f"{recipe}: option {key} expects {kind.__name__} (as {default!r}), got {value!r}")
+    raise DataError(
+        f"{recipe}: option {key} expects {kind.__name__} (as {default!r}), got {value!r}"
+    )

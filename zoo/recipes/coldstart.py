@@ -15,7 +15,15 @@ from zoo import records
 LEAST = 1e-9  # of a share times a count, that rounding must not take
 
 
-def mixed(ranking: records.Ranking, tokens: np.ndarray, unseen: np.ndarray, share: float, k: int, *, excluded: np.ndarray | None = None) -> records.Ranking:
+def mixed(
+    ranking: records.Ranking,
+    tokens: np.ndarray,
+    unseen: np.ndarray,
+    share: float,
+    k: int,
+    *,
+    excluded: np.ndarray | None = None,
+) -> records.Ranking:
     """The k first of the ranking's items and unseen ones, these at most share * n of the first n answers, for every n up to k.
 
     An unseen item comes after the first item of its group, as soon as the share has room for it; those that wait come first
@@ -38,7 +46,15 @@ def mixed(ranking: records.Ranking, tokens: np.ndarray, unseen: np.ndarray, shar
     return dataclasses.replace(ranking, documents=documents, scores=scores)
 
 
-def _merged(items: list[int], values: np.ndarray, group: np.ndarray, of_group: dict, refused: set, share: float, k: int) -> list[tuple]:
+def _merged(
+    items: list[int],
+    values: np.ndarray,
+    group: np.ndarray,
+    of_group: dict,
+    refused: set,
+    share: float,
+    k: int,
+) -> list[tuple]:
     found: list[tuple] = []
     waiting: list[int] = []
     taken, visited = 0, set()
@@ -46,7 +62,9 @@ def _merged(items: list[int], values: np.ndarray, group: np.ndarray, of_group: d
         found.append((item, min(value, found[-1][1]) if found else value))
         if group[item] not in visited:
             visited.add(group[item])
-            waiting += [other for other in of_group.get(int(group[item]), ()) if other not in refused]
+            waiting += [
+                other for other in of_group.get(int(group[item]), ()) if other not in refused
+            ]
         while waiting and taken + 1 <= share * (len(found) + 1) + LEAST:
             found.append((waiting.pop(0), np.nextafter(found[-1][1], np.float32(-np.inf))))
             taken += 1

@@ -19,7 +19,8 @@ from zoo.objectives import ranking
 from zoo.recipes import options, reading, seq2seq, starting
 from zoo.train import loop, optimizers
 
-PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}  # the first token of a text; it tells a shared tower the side
+# the first token of a text; it tells a shared tower the side
+PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}
 
 
 class Examples(NamedTuple):
@@ -40,7 +41,9 @@ def examples(texts: reading.Texts, config) -> Examples:
     """Train queries and generated ones. Raises DataError if there are neither."""
     share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     if not texts.queries and not texts.made:
-        raise records.DataError(f"{config.SYSTEM}: nothing to learn from: no train queries and generated=0; raise generated")
+        raise records.DataError(
+            f"{config.SYSTEM}: nothing to learn from: no train queries and generated=0; raise generated"
+        )
     kinds = [(texts.queries, texts.answers, 1 - share), (texts.made, texts.origins, share)]
     kinds = [kind for kind in kinds if kind[0] and kind[2] > 0]
     asked = [text for given, _, _ in kinds for text in given]
@@ -51,7 +54,9 @@ def examples(texts: reading.Texts, config) -> Examples:
         texts=asked,
         queries=texts.encode(asked, config.query_length, PROMPTS[dual.QUERY]),
         answers=answers,
-        weights=np.concatenate([np.full(len(given), weight / len(given)) for given, _, weight in kinds]),
+        weights=np.concatenate(
+            [np.full(len(given), weight / len(given)) for given, _, weight in kinds]
+        ),
         documents=texts.encode(texts.contents, config.document_length, PROMPTS[dual.DOCUMENT]),
         known=np.unique(numbers * len(texts.contents) + answers),
         numbers=numbers,
@@ -60,7 +65,13 @@ def examples(texts: reading.Texts, config) -> Examples:
     )
 
 
-def begun(texts: reading.Texts, shape: dual.Shape, config, key: jax.Array, start: starting.Start | None = None) -> Any:
+def begun(
+    texts: reading.Texts,
+    shape: dual.Shape,
+    config,
+    key: jax.Array,
+    start: starting.Start | None = None,
+) -> Any:
     """Parameters before training; where there are weights to start from, each tower has their encoder."""
     blank = jnp.zeros((1, 1), jnp.int32)
     params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
@@ -69,16 +80,27 @@ def begun(texts: reading.Texts, shape: dual.Shape, config, key: jax.Array, start
         size = np.linalg.norm(words, axis=1)
         for tower in params["params"].values():
             tower["encoder"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std())
-            if "weight" in tower:  # states have one length each: the weights give the words their own back
+            # states have one length each: the weights give the words their own back
+            if "weight" in tower:
                 tower["weight"] = jnp.asarray(size / size.mean())
     if start is not None:
         for tower in params["params"].values():
-            tower["encoder"] = starting.grafted({"params": tower["encoder"]}, start, jax.random.fold_in(key, 1))["params"]
+            tower["encoder"] = starting.grafted(
+                {"params": tower["encoder"]}, start, jax.random.fold_in(key, 1)
+            )["params"]
     return params
 
 
 def train(
-    given: Examples, params: Any, shape: dual.Shape, config, key: jax.Array, log, *, negatives: np.ndarray | None = None, share: float = 1.0
+    given: Examples,
+    params: Any,
+    shape: dual.Shape,
+    config,
+    key: jax.Array,
+    log,
+    *,
+    negatives: np.ndarray | None = None,
+    share: float = 1.0,
 ) -> Any:
     """Parameters after training for a share of the steps and minutes of config.
 
@@ -87,26 +109,39 @@ def train(
     """
     if log.plan.accumulate > 1 or jax.process_count() > 1:
         remedy = "train with one process, and without --accumulate"
-        raise records.DataError(f"dual encoder: queries are told from the documents of their whole batch, which cannot be parted; {remedy}")
+        raise records.DataError(
+            f"dual encoder: queries are told from the documents of their whole batch, which cannot be parted; {remedy}"
+        )
     negatives = np.zeros((len(given.answers), 0), np.int64) if negatives is None else negatives
     order, train_key = jax.random.split(key)
     by_weight = [np.flatnonzero(given.weights == weight) for weight in np.unique(given.weights)]
     sources = [
         batches.Source(
-            {"source": given.queries[rows], "right": given.answers[rows], "number": given.numbers[rows], "wrong": negatives[rows]},
+            {
+                "source": given.queries[rows],
+                "right": given.answers[rows],
+                "number": given.numbers[rows],
+                "wrong": negatives[rows],
+            },
             float(given.weights[rows].sum()),
         )
         for rows in by_weight
     ]
-    stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
+    stream = batches.Batches(
+        sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
+    )
     steps = max(1, round(share * seq2seq.num_steps(config, len(given.documents))))
-    shape = dataclasses.replace(shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat))
+    shape = dataclasses.replace(
+        shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat)
+    )
     return loop.train(
         contrast(shape, config, unknown=given.unknown),
         params,
         WithDocuments(stream, given),
         optimizers.adamw(
-            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0
+            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay),
+            weight_decay=config.weight_decay,
+            clip=1.0,
         ),
         steps=steps,
         key=train_key,
@@ -125,10 +160,14 @@ def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loo
         drop, hide, hide_documents = jax.random.split(key, 3)
         source = seq2seq.hidden(batch["source"], hide, config.word_dropout, unknown)
         document = seq2seq.hidden(batch["document"], hide_documents, config.word_dropout, unknown)
-        scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (config.temperature or 1.0)
+        scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (
+            config.temperature or 1.0
+        )
         scores = jnp.where(batch["allowed"], scores, -jnp.inf)
         right = jnp.arange(len(source))
-        return ranking.softmax(scores, right).mean(), {"first_in_batch": (scores.argmax(axis=1) == right).mean()}
+        return ranking.softmax(scores, right).mean(), {
+            "first_in_batch": (scores.argmax(axis=1) == right).mean()
+        }
 
     return loss
 
@@ -144,10 +183,18 @@ class WithDocuments:
 
     def __next__(self) -> dict[str, np.ndarray]:
         batch = next(self._stream)
-        rows = np.concatenate([batch["right"], batch["wrong"].T.reshape(-1)])  # -> [C], the right one of query i at i
-        known = np.isin(batch["number"][:, None] * len(self._given.documents) + np.maximum(rows, 0), self._given.known)
+        # -> [C], the right one of query i at i
+        rows = np.concatenate([batch["right"], batch["wrong"].T.reshape(-1)])
+        known = np.isin(
+            batch["number"][:, None] * len(self._given.documents) + np.maximum(rows, 0),
+            self._given.known,
+        )
         allowed = ~known & (rows >= 0) | np.eye(len(batch["right"]), len(rows), dtype=bool)
-        return {"source": batch["source"], "document": self._given.documents[np.maximum(rows, 0)], "allowed": allowed}
+        return {
+            "source": batch["source"],
+            "document": self._given.documents[np.maximum(rows, 0)],
+            "allowed": allowed,
+        }
 
     def position(self) -> dict:
         return self._stream.position()
@@ -159,7 +206,10 @@ class WithDocuments:
 def encode(params: Any, source: np.ndarray, *, shape: dual.Shape, side: str) -> np.ndarray:
     """f32[n, D] vectors of texts i32[n, S]."""
     params = jax.device_put(params)
-    at_once = ((rows, _encode(params, source[np.resize(rows, size)], shape=shape, side=side)) for rows, size in dense.batches(len(source)))
+    at_once = (
+        (rows, _encode(params, source[np.resize(rows, size)], shape=shape, side=side))
+        for rows, size in dense.batches(len(source))
+    )
     return np.concatenate([np.asarray(vectors)[: len(rows)] for rows, vectors in at_once])
 
 
@@ -170,5 +220,15 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
 
 def shape_of(vocabulary: int, config, start: starting.Start | None = None) -> dual.Shape:
     """Sizes of the encoders that read so many words; of the family of the weights to start from, if there are any."""
-    encoder = transformer.Shape(source_vocab=vocabulary, target_vocab=1, target_length=1, **{field: getattr(config, field) for field in options.SHAPE})
-    return dual.Shape(starting.shaped(encoder, start), config.pooling, config.towers, normalised=config.temperature > 0)
+    encoder = transformer.Shape(
+        source_vocab=vocabulary,
+        target_vocab=1,
+        target_length=1,
+        **{field: getattr(config, field) for field in options.SHAPE},
+    )
+    return dual.Shape(
+        starting.shaped(encoder, start),
+        config.pooling,
+        config.towers,
+        normalised=config.temperature > 0,
+    )

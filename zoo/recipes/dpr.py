@@ -30,10 +30,12 @@ from zoo.recipes import contrasting, options, reading, starting
 class Config(options.Encoding, options.Reading):
     """Options of DPR."""
 
-    pooling: str = "weighted"  # of the states of a text: first, mean, or weighted by a learned weight of each word
+    # of the states of a text: first, mean, or weighted by a learned weight of each word
+    pooling: str = "weighted"
     towers: str = "shared"  # one set of weights for queries and documents, or two
     temperature: float = 0.05  # of the cosine; 0 = plain inner products, the paper's
-    vector_start: bool = True  # word embeddings and weights start from the SVD of the corpus instead of noise
+    # word embeddings and weights start from the SVD of the corpus instead of noise
+    vector_start: bool = True
     document_length: int = 128
     width: int = 256
     head_width: int = 64
@@ -46,14 +48,23 @@ class Config(options.Encoding, options.Reading):
     SYSTEM = "dpr"
     ONE_OF = {"pooling": dual.POOLINGS, "towers": dual.TOWERS}
     LIMITS = {
-        **dict.fromkeys(("document_length", "query_length", "batch"), (2, math.inf)),  # a prompt and a word; a right and a wrong document
+        # a prompt and a word; a right and a wrong document
+        **dict.fromkeys(("document_length", "query_length", "batch"), (2, math.inf)),
         "temperature": options.AMOUNT,
     }
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """Tokenizer, parameters of the encoders, and the vectors of the documents."""
-    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start)
+    texts = reading.read(
+        collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start
+    )
     given = contrasting.examples(texts, config)
     init_key, train_key = jax.random.split(key)
     shape = contrasting.shape_of(tokens.count(texts.tokenizer), config, start)
@@ -66,10 +77,22 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
     queries = reading.asked(config, queries)
-    source = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=contrasting.PROMPTS[dual.QUERY])
-    asked = contrasting.encode(state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.QUERY)
+    source = tokens.encode(
+        state["tokenizer"],
+        queries.texts,
+        length=config.query_length,
+        prompt=contrasting.PROMPTS[dual.QUERY],
+    )
+    asked = contrasting.encode(
+        state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.QUERY
+    )
     documents, scores = dense.search(dense.build(state["vectors"]), asked, k)
-    return records.Ranking(queries.ids, tuple(json.loads(state["corpus_ids"])), documents, scores / np.float32(config.temperature or 1))
+    return records.Ranking(
+        queries.ids,
+        tuple(json.loads(state["corpus_ids"])),
+        documents,
+        scores / np.float32(config.temperature or 1),
+    )
 
 
 def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
@@ -79,14 +102,32 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """
     ids = json.loads(state["corpus_ids"])
     if again := set(ids) & set(corpus.ids):
-        raise records.DataError(f"dpr: document {min(again)!r} is in the index already; give new documents new ids")
+        raise records.DataError(
+            f"dpr: document {min(again)!r} is in the index already; give new documents new ids"
+        )
     contents = tokens.stemmed(corpus.contents()) if config.stem else corpus.contents()
-    source = tokens.encode(state["tokenizer"], contents, length=config.document_length, prompt=contrasting.PROMPTS[dual.DOCUMENT])
-    fresh = contrasting.encode(state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT)
-    return state | {"vectors": np.concatenate([state["vectors"], fresh]), "corpus_ids": json.dumps([*ids, *corpus.ids])}
+    source = tokens.encode(
+        state["tokenizer"],
+        contents,
+        length=config.document_length,
+        prompt=contrasting.PROMPTS[dual.DOCUMENT],
+    )
+    fresh = contrasting.encode(
+        state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT
+    )
+    return state | {
+        "vectors": np.concatenate([state["vectors"], fresh]),
+        "corpus_ids": json.dumps([*ids, *corpus.ids]),
+    }
 
 
-def packed(params: Any, shape: dual.Shape, texts: reading.Texts, given: contrasting.Examples, corpus: records.Corpus) -> dict:
+def packed(
+    params: Any,
+    shape: dual.Shape,
+    texts: reading.Texts,
+    given: contrasting.Examples,
+    corpus: records.Corpus,
+) -> dict:
     """The state that `retrieve` reads."""
     return {
         "params": params,
@@ -99,20 +140,53 @@ def packed(params: Any, shape: dual.Shape, texts: reading.Texts, given: contrast
 
 SMALL = Config()
 BASE = Config(
-    pooling="mean", vocabulary=32_000, document_length=256, width=768, heads=12, head_width=64, encoder_hidden=2048, encoder_layers=12,
-    dropout=0.1, word_dropout=0.0, dtype="bfloat16", batch=256, rate=1e-4, warmup=1000, visits=500.0,
-)  # fmt: skip
+    pooling="mean",
+    vocabulary=32_000,
+    document_length=256,
+    width=768,
+    heads=12,
+    head_width=64,
+    encoder_hidden=2048,
+    encoder_layers=12,
+    dropout=0.1,
+    word_dropout=0.0,
+    dtype="bfloat16",
+    batch=256,
+    rate=1e-4,
+    warmup=1000,
+    visits=500.0,
+)
 PRESETS = {
     "tiny": Config(
-        vocabulary=1000, document_length=16, query_length=16, width=64, heads=2, head_width=32, encoder_hidden=64, batch=64, fewest_steps=400,
-        most_steps=400, rate=1e-2, warmup=10, vector_start=False, towers="two",
+        vocabulary=1000,
+        document_length=16,
+        query_length=16,
+        width=64,
+        heads=2,
+        head_width=32,
+        encoder_hidden=64,
+        batch=64,
+        fewest_steps=400,
+        most_steps=400,
+        rate=1e-2,
+        warmup=10,
+        vector_start=False,
+        towers="two",
     ),
     "small": SMALL,
     "base": BASE,
     "paper": dataclasses.replace(
-        BASE, pooling="first", towers="two", temperature=0.0, vector_start=False, generated=0, batch=128, rate=1e-5, visits=40.0,
+        BASE,
+        pooling="first",
+        towers="two",
+        temperature=0.0,
+        vector_start=False,
+        generated=0,
+        batch=128,
+        rate=1e-5,
+        visits=40.0,
     ),
-}  # fmt: skip
+}
 DEVIATIONS = (
     "trained from scratch unless --init-from names T5 weights, whose encoder both towers then have; the paper's encoders are BERT's",
     "small and base have one tower for both sides, and the cosine over a temperature; the paper two towers and the plain product",

@@ -37,38 +37,63 @@ class Config(dpr.Config):
     own_share: float = 0.5  # of the training that is the second round
 
     SYSTEM = "dpr-hn"
-    LIMITS = {**dict.fromkeys(("negatives", "depth"), options.SIZE), **dict.fromkeys(("ceiling", "own_share"), (0.0, 1.0))}
+    LIMITS = {
+        **dict.fromkeys(("negatives", "depth"), options.SIZE),
+        **dict.fromkeys(("ceiling", "own_share"), (0.0, 1.0)),
+    }
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """As `dpr.fit`, in two rounds, each a phase with checkpoints of its own."""
-    texts = reading.read(collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start)
+    texts = reading.read(
+        collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start
+    )
     given = contrasting.examples(texts, config)
     init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
     shape = contrasting.shape_of(tokens.count(texts.tokenizer), config, start)
     params = contrasting.begun(texts, shape, config, init_key, start)
     seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
-    for (miner, phase), round_key, share in zip(ROUNDS.items(), keys, (1 - config.own_share, config.own_share)):
+    for (miner, phase), round_key, share in zip(
+        ROUNDS.items(), keys, (1 - config.own_share, config.own_share)
+    ):
         if not share:
             continue
         log.phase(f"mine, {miner}")
         rows = np.arange(given.judged or len(given.answers))
         negatives = np.full((len(given.answers), config.negatives), -1, np.int64)
-        ranked = by_bm25(texts, given, rows, config) if miner == "bm25" else by_encoder(params, shape, given, rows, config)
+        ranked = (
+            by_bm25(texts, given, rows, config)
+            if miner == "bm25"
+            else by_encoder(params, shape, given, rows, config)
+        )
         negatives[rows] = mined(*ranked, texts, given, rows, config.negatives, seed=seed)
         log.scalars(0, mined=(negatives[rows] >= 0).mean())
         log.phase(phase)
-        params = contrasting.train(given, params, shape, config, round_key, log, negatives=negatives, share=share)
+        params = contrasting.train(
+            given, params, shape, config, round_key, log, negatives=negatives, share=share
+        )
     return dpr.packed(params, shape, texts, given, collection.corpus)
 
 
-def by_bm25(texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def by_bm25(
+    texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
     """Documents i32[n, depth] that BM25 finds for the examples at rows i64[n], and whether each may be wrong, bool[n, depth]: yes."""
-    documents, _ = lexical.search(lexical.build(texts.contents), [given.texts[row] for row in rows], config.depth)
+    documents, _ = lexical.search(
+        lexical.build(texts.contents), [given.texts[row] for row in rows], config.depth
+    )
     return documents, documents >= 0
 
 
-def by_encoder(params: Any, shape: dual.Shape, given: contrasting.Examples, rows: np.ndarray, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def by_encoder(
+    params: Any, shape: dual.Shape, given: contrasting.Examples, rows: np.ndarray, config: Config
+) -> tuple[np.ndarray, np.ndarray]:
     """The same of the encoder's own ranking, where a document may be wrong if its score is below the ceiling."""
     vectors = contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT)
     asked = contrasting.encode(params, given.queries[rows], shape=shape, side=dual.QUERY)
@@ -78,16 +103,31 @@ def by_encoder(params: Any, shape: dual.Shape, given: contrasting.Examples, rows
 
 
 def mined(
-    documents: np.ndarray, doubtless: np.ndarray, texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, count: int, *, seed: int
+    documents: np.ndarray,
+    doubtless: np.ndarray,
+    texts: reading.Texts,
+    given: contrasting.Examples,
+    rows: np.ndarray,
+    count: int,
+    *,
+    seed: int,
 ) -> np.ndarray:
     """i64[n, count] negatives of the examples at rows i64[n], drawn from rankings i32[n, depth] by the rule above; -1 where there are fewer."""
     number = {text: row for row, text in enumerate(texts.contents)}
-    same = np.array([number[text] for text in texts.contents])  # documents of one text have one number
+    # documents of one text have one number
+    same = np.array([number[text] for text in texts.contents])
     known = np.isin(given.numbers[rows, None] * len(same) + np.maximum(documents, 0), given.known)
-    fits = (documents >= 0) & doubtless & ~known & (same[documents] != same[given.answers[rows]][:, None])
+    fits = (
+        (documents >= 0)
+        & doubtless
+        & ~known
+        & (same[documents] != same[given.answers[rows]][:, None])
+    )
     chances = np.where(fits, np.random.default_rng(seed).random(documents.shape), np.inf)
     drawn = np.argsort(chances, axis=1, kind="stable")[:, :count]
-    found = np.where(np.take_along_axis(fits, drawn, axis=1), np.take_along_axis(documents, drawn, axis=1), -1)
+    found = np.where(
+        np.take_along_axis(fits, drawn, axis=1), np.take_along_axis(documents, drawn, axis=1), -1
+    )
     return np.pad(found, ((0, 0), (0, count - found.shape[1])), constant_values=-1)
 
 
@@ -98,7 +138,12 @@ def _preset(size: str, **options) -> Config:
 RECIPE = recipes.Recipe(
     name="dpr-hn",
     paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906; with own negatives, ANCE, arXiv 2007.00808",
-    presets={"tiny": _preset("tiny"), "small": _preset("small"), "base": _preset("base"), "paper": _preset("paper", own_share=0.0, depth=100)},
+    presets={
+        "tiny": _preset("tiny"),
+        "small": _preset("small"),
+        "base": _preset("base"),
+        "paper": _preset("paper", own_share=0.0, depth=100),
+    },
     fit=fit,
     extend=dpr.extend,
     retrieve=dpr.retrieve,

@@ -31,22 +31,34 @@ class Config(options.Writing, options.Reading, options.Answering):
     identifiers: str = "semantic"  # semantic, naive or atomic
     branching: int = 10  # k of the hierarchical clustering
     leaf_size: int = 100  # c, the most documents of a leaf
-    vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
+    # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
+    vectors: str = "tfidf"
     index_ratio: float = 0.3  # examples of indexing for each of retrieval
     optimizer: str = "adamw"  # adamw, adafactor or adagrad
     weight_decay: float = 0.01  # of adamw
     z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
 
     SYSTEM = "dsi"
-    ONE_OF = {"identifiers": ("semantic", "naive", "atomic"), "vectors": ("tfidf", "minilm"), "optimizer": optimizers.NAMES}
+    ONE_OF = {
+        "identifiers": ("semantic", "naive", "atomic"),
+        "vectors": ("tfidf", "minilm"),
+        "optimizer": optimizers.NAMES,
+    }
     LIMITS = {
-        **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),  # a prompt and a word; two clusters
+        # a prompt and a word; two clusters
+        **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),
         **dict.fromkeys(("index_ratio", "z_loss"), options.AMOUNT),
         "leaf_size": options.SIZE,
     }
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
     texts = reading.read(collection, config, log, prompts=(INDEX, RETRIEVE), start=start)
@@ -58,12 +70,24 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     log.phase("train")
     sources = list(_sources(texts, config, ids.tokens).values())
     if not sources:
-        raise records.DataError(f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two")
+        raise records.DataError(
+            f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two"
+        )
     start = starting.writing(start, ids.tokens)
     shape = seq2seq.shape_of(config, texts.tokenizer, ids)
     shape = starting.shaped(shape, start)
     words = reading.words(embedded, config)
-    params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, start=start, docids=ids.tokens)
+    params = seq2seq.fit(
+        sources,
+        len(ids),
+        shape,
+        config,
+        train_key,
+        log,
+        embeddings=words,
+        start=start,
+        docids=ids.tokens,
+    )
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
@@ -73,14 +97,18 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
     return seq2seq.search(config, state, sources, queries.ids, k)
 
 
-def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, transformer.Shape]:
+def reads(
+    config: Config, state: dict, queries: records.Queries
+) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
     texts = reading.asked(config, queries).texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
     return sources, transformer.Shape.of(state["shape"])
 
 
-def examples(collection: records.Collection, config: Config, state: dict) -> dict[str, batches.Source]:
+def examples(
+    collection: records.Collection, config: Config, state: dict
+) -> dict[str, batches.Source]:
     """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents, by a generator trained anew if queries=seq2seq."""
     texts = reading.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
     return _sources(texts, config, np.asarray(state["docids"]["tokens"]))
@@ -91,45 +119,95 @@ def _sources(texts: reading.Texts, config: Config, named: np.ndarray) -> dict[st
     retrieval_share = 1 / (1 + config.index_ratio)
     made_share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     kinds = {
-        "index": (texts.encode(texts.contents, config.document_length, INDEX), np.arange(len(named)), 1 - retrieval_share),
-        "retrieve": (texts.encode(texts.queries, config.query_length, RETRIEVE), texts.answers, retrieval_share * (1 - made_share)),
-        "made": (texts.encode(texts.made, config.query_length, RETRIEVE), texts.origins, retrieval_share * made_share),
+        "index": (
+            texts.encode(texts.contents, config.document_length, INDEX),
+            np.arange(len(named)),
+            1 - retrieval_share,
+        ),
+        "retrieve": (
+            texts.encode(texts.queries, config.query_length, RETRIEVE),
+            texts.answers,
+            retrieval_share * (1 - made_share),
+        ),
+        "made": (
+            texts.encode(texts.made, config.query_length, RETRIEVE),
+            texts.origins,
+            retrieval_share * made_share,
+        ),
     }
     return {
-        kind: batches.Source({"source": source, "target": named[np.asarray(rows, np.int64)]}, weight)
+        kind: batches.Source(
+            {"source": source, "target": named[np.asarray(rows, np.int64)]}, weight
+        )
         for kind, (source, rows, weight) in kinds.items()
         if len(rows) and weight > 0
     }
 
 
-def _identifiers(collection, config: Config, key: jax.Array, embedded: np.ndarray, log) -> docids.Docids:
+def _identifiers(
+    collection, config: Config, key: jax.Array, embedded: np.ndarray, log
+) -> docids.Docids:
     if config.identifiers == "atomic":
         return docids.atomic(len(embedded))
     if config.identifiers == "naive":
         return text.naive_string(len(embedded), key)
     if config.vectors == "minilm":
         embedded = sentences.encode(collection.corpus.contents(), log=log)
-    return docids.offset(cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size))
+    return docids.offset(
+        cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size)
+    )
 
 
 SMALL = Config()
 BASE = Config(
-    vocabulary=32_000, document_length=64, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
-    encoder_layers=12, decoder_layers=12, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=1e-3, warmup=2000, visits=2000.0,
-)  # fmt: skip
+    vocabulary=32_000,
+    document_length=64,
+    width=768,
+    heads=12,
+    head_width=64,
+    encoder_hidden=2048,
+    decoder_hidden=2048,
+    encoder_layers=12,
+    decoder_layers=12,
+    dropout=0.1,
+    word_dropout=0.3,
+    dtype="bfloat16",
+    batch=256,
+    rate=1e-3,
+    warmup=2000,
+    visits=2000.0,
+)
 
 RECIPE = recipes.Recipe(
     name="dsi",
     paper="Tay et al. 2022, Transformer Memory as a Differentiable Search Index, arXiv 2202.06991",
     presets={
         "tiny": Config(
-            vocabulary=1000, width=64, heads=2, decoder_hidden=512, encoder_layers=1, word_dropout=0.3, batch=64, fewest_steps=600, most_steps=600
+            vocabulary=1000,
+            width=64,
+            heads=2,
+            decoder_hidden=512,
+            encoder_layers=1,
+            word_dropout=0.3,
+            batch=64,
+            fewest_steps=600,
+            most_steps=600,
         ),
         "small": SMALL,
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vectors="minilm", vector_start=False, index_ratio=32.0, generated=0, document_length=32, word_dropout=0.0,
-            batch=128, steps=1_000_000, warmup=100_000, decay="rsqrt", decoding="free",
+            BASE,
+            vectors="minilm",
+            vector_start=False,
+            index_ratio=32.0,
+            generated=0,
+            document_length=32,
+            word_dropout=0.0,
+            batch=128,
+            steps=1_000_000,
+            warmup=100_000,
+            decay="rsqrt",
+            decoding="free",
         ),
     },
     fit=fit,

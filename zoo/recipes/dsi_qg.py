@@ -27,26 +27,50 @@ class Config(dsi.Config):
     SYSTEM = "dsi-qg"
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """As `dsi.fit`; DataError without generated queries."""
     if not config.generated:
-        raise records.DataError("dsi-qg: learns from generated queries, got generated=0; raise it, or use dsi")
+        raise records.DataError(
+            "dsi-qg: learns from generated queries, got generated=0; raise it, or use dsi"
+        )
     return dsi.fit(collection, config, key, log, start)
 
 
-BASE = Config(**dataclasses.asdict(dsi.BASE) | {"identifiers": "naive", "index_ratio": 0.0, "generated_share": 1.0, "generated": 100})
+BASE = Config(
+    **dataclasses.asdict(dsi.BASE)
+    | {"identifiers": "naive", "index_ratio": 0.0, "generated_share": 1.0, "generated": 100}
+)
 TINY = dsi.RECIPE.presets["tiny"]
 
 RECIPE = recipes.Recipe(
     name="dsi-qg",
     paper="Zhuang et al. 2022, Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index with Query Generation, arXiv 2206.10128",
     presets={
-        "tiny": Config(**dataclasses.asdict(TINY) | {"identifiers": "semantic", "index_ratio": 0.0, "generated_share": 1.0}),
+        "tiny": Config(
+            **dataclasses.asdict(TINY)
+            | {"identifiers": "semantic", "index_ratio": 0.0, "generated_share": 1.0}
+        ),
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vector_start=False, queries="seq2seq", word_dropout=0.0, batch=128, steps=1_000_000, rate=5e-4, warmup=100_000, decay="linear",
-            beam=20, smoothing=0.0, decoding="free",
+            BASE,
+            vector_start=False,
+            queries="seq2seq",
+            word_dropout=0.0,
+            batch=128,
+            steps=1_000_000,
+            rate=5e-4,
+            warmup=100_000,
+            decay="linear",
+            beam=20,
+            smoothing=0.0,
+            decoding="free",
         ),
     },
     fit=fit,
@@ -64,4 +88,4 @@ RECIPE = recipes.Recipe(
     answering=("beam", "decoding"),
     reads=dsi.reads,
     starts=True,
-)  # fmt: skip
+)

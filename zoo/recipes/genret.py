@@ -35,7 +35,8 @@ WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the 
 class Config(options.Writing, options.Reading, options.Answering):
     """Options of GenRet."""
 
-    identifiers: str = "learned"  # learned, or for the same retriever kmeans (residual k-means) or random
+    # learned, or for the same retriever kmeans (residual k-means) or random
+    identifiers: str = "learned"
     levels: int = 3  # M, codes of a document
     codes: int = 32  # K of each position, and at most one for identifiers.FEWEST_OF documents
     contrast: float = 0.5  # weights of the terms: a query against its document, vector to vector
@@ -44,7 +45,8 @@ class Config(options.Writing, options.Reading, options.Answering):
     reconstruction: float = 0.1  # a document from its codes, among those of its prefix
     diverse: bool = True  # balanced targets, and clusters of bounded size to begin with
     epsilon: float = balanced.EPSILON  # of the balance; the larger, the softer
-    learning: float = 0.4  # share of the steps in which positions get their codes; the others fit the retriever to them
+    # share of the steps in which positions get their codes; the others fit the retriever to them
+    learning: float = 0.4
     generated_share: float = 0.5  # of the queries of a document that has train queries too
     document_length: int = 64
     steps: int = 0  # of all stages together, 0 = by visits
@@ -73,16 +75,26 @@ class Material(NamedTuple):
     unknown: int  # token that hides others
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """Tokenizer of texts, codes of documents, and the parameters of the network that gave them and finds them.
 
     Raises DataError if the plan parts batches.
     """
     if config.identifiers == "learned" and (log.plan.accumulate > 1 or jax.process_count() > 1):
         remedy = "train with one process, and without --accumulate"
-        raise records.DataError(f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}")
+        raise records.DataError(
+            f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}"
+        )
     if len(collection.corpus) < 2 and config.identifiers != "random":
-        raise records.DataError("genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi")
+        raise records.DataError(
+            "genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi"
+        )
     code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
     texts = reading.read(collection, config, log, start=start)
     embedded = reading.embed(texts, config.width)
@@ -100,29 +112,63 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     budget = seq2seq.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
-        share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1  # the fit of the last position is the last of all
+        # the fit of the last position is the last of all
+        share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1
     else:
         codes, share, held = _given(config, embedded.documents, num_codes, code_key), 1.0, 0
     log.phase(f"fit-{config.levels}")
     ids = _named(None, codes, num_codes)
     shape = dataclasses.replace(
-        shape, target_vocab=ids.alphabet, target_length=config.levels + 1, last_tokens=(*shape.last_tokens, ids.alphabet - 1)
+        shape,
+        target_vocab=ids.alphabet,
+        target_length=config.levels + 1,
+        last_tokens=(*shape.last_tokens, ids.alphabet - 1),
     )
     params = codebooks.widened(params, ids.alphabet)
-    params = _fit_to(ids.tokens, params, material, shape, config, num_codes, held, budget, share, config.decay, fit_key, log)
-    found = tokenizer.tokenize(params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes)
-    log.scalars(log.reached, **tokenizer.spread(codes, num_codes), kept=float((found == codes).all(axis=1).mean()))
+    params = _fit_to(
+        ids.tokens,
+        params,
+        material,
+        shape,
+        config,
+        num_codes,
+        held,
+        budget,
+        share,
+        config.decay,
+        fit_key,
+        log,
+    )
+    found = tokenizer.tokenize(
+        params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes
+    )
+    log.scalars(
+        log.reached,
+        **tokenizer.spread(codes, num_codes),
+        kept=float((found == codes).all(axis=1).mean()),
+    )
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
-    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {"tokenizer_of_documents": about}
+    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {
+        "tokenizer_of_documents": about
+    }
 
 
 def learn(
-    params: dict, material: Material, shape: transformer.Shape, config: Config, num_codes: int, budget: int, key: jax.Array, log
+    params: dict,
+    material: Material,
+    shape: transformer.Shape,
+    config: Config,
+    num_codes: int,
+    budget: int,
+    key: jax.Array,
+    log,
 ) -> tuple[dict, np.ndarray]:
     """Parameters after all but the last fit stage, and codes i32[N, M]."""
     codes = np.zeros((len(material.documents), 0), np.int32)
     share = config.learning / config.levels  # of a position
-    weights = tokenizer.Weights(config.contrast, config.retrieval, config.commitment, config.reconstruction)
+    weights = tokenizer.Weights(
+        config.contrast, config.retrieval, config.commitment, config.reconstruction
+    )
     remat = dataclasses.replace(shape, remat=log.plan.remat)
     how = dict(num_codes=num_codes, word_dropout=config.word_dropout, unknown=material.unknown)
     for t, position_key in enumerate(jax.random.split(key, config.levels)):
@@ -130,26 +176,74 @@ def learn(
         log.phase(f"warm-up-{t + 1}")
         loss = tokenizer.warm_up(remat, weights, **how)
         batch = _grouped(material, codes, config, keys[0])
-        params = _train(loss, params, batch, config, num_codes, t, budget, share * WARM_UP, "constant", keys[0], log)
+        params = _train(
+            loss,
+            params,
+            batch,
+            config,
+            num_codes,
+            t,
+            budget,
+            share * WARM_UP,
+            "constant",
+            keys[0],
+            log,
+        )
 
         log.phase(f"main-{t + 1}")
-        vectors_of = tokenizer.states(params, material.documents, codes, shape=shape, num_codes=num_codes)
+        vectors_of = tokenizer.states(
+            params, material.documents, codes, shape=shape, num_codes=num_codes
+        )
         try:
-            book = tokenizer.initial_codebook(vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse)
+            book = tokenizer.initial_codebook(
+                vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse
+            )
         except ValueError as error:
-            raise records.DataError(f"genret: no codebook for {len(codes)} documents: {error}") from None
+            raise records.DataError(
+                f"genret: no codebook for {len(codes)} documents: {error}"
+            ) from None
         params = codebooks.placed(params, t, book)
-        loss = tokenizer.main(remat, weights, epsilon=config.epsilon if config.diverse else 0.0, **how)
+        loss = tokenizer.main(
+            remat, weights, epsilon=config.epsilon if config.diverse else 0.0, **how
+        )
         batch = _grouped(material, codes, config, keys[2])
-        assign = lambda params: tokenizer.assign(params, material.documents, codes, shape=shape, num_codes=num_codes)
+        assign = lambda params: tokenizer.assign(
+            params, material.documents, codes, shape=shape, num_codes=num_codes
+        )
         report = lambda params: tokenizer.spread(assign(params), num_codes)
         main_share = share * (1 - WARM_UP - FIT)
-        params = _train(loss, params, batch, config, num_codes, t, budget, main_share, "constant", keys[2], log, report=report)
+        params = _train(
+            loss,
+            params,
+            batch,
+            config,
+            num_codes,
+            t,
+            budget,
+            main_share,
+            "constant",
+            keys[2],
+            log,
+            report=report,
+        )
         codes = assign(params)
         if t + 1 < config.levels:
             log.phase(f"fit-{t + 1}")
             target = codebooks.tokens(codes, num_codes)
-            params = _fit_to(target, params, material, shape, config, num_codes, t, budget, share * FIT, "constant", keys[3], log)
+            params = _fit_to(
+                target,
+                params,
+                material,
+                shape,
+                config,
+                num_codes,
+                t,
+                budget,
+                share * FIT,
+                "constant",
+                keys[3],
+                log,
+            )
     return params, codes
 
 
@@ -159,13 +253,19 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
     return seq2seq.search(config, state, sources, queries.ids, k)
 
 
-def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, transformer.Shape]:
+def reads(
+    config: Config, state: dict, queries: records.Queries
+) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
     texts = reading.asked(config, queries).texts
-    return tokens.encode(state["tokenizer"], texts, length=config.query_length), transformer.Shape.of(state["shape"])
+    return tokens.encode(
+        state["tokenizer"], texts, length=config.query_length
+    ), transformer.Shape.of(state["shape"])
 
 
-def examples(collection: records.Collection, config: Config, state: dict) -> dict[str, batches.Source]:
+def examples(
+    collection: records.Collection, config: Config, state: dict
+) -> dict[str, batches.Source]:
     """What the last stage of `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents."""
     texts = reading.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
     return _sources(np.asarray(state["docids"]["tokens"]), _material(texts, config), config)
@@ -175,8 +275,13 @@ def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
     """i32[n, M] codes that the trained tokenizer gives to texts of documents, known or new; nothing is trained."""
     texts = tokens.stemmed(texts) if config.stem else texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
-    num_codes, shape = int(state["tokenizer_of_documents"]["num_codes"]), transformer.Shape.of(state["shape"])
-    return tokenizer.tokenize(state["params"], sources, shape=shape, levels=config.levels, num_codes=num_codes)
+    num_codes, shape = (
+        int(state["tokenizer_of_documents"]["num_codes"]),
+        transformer.Shape.of(state["shape"]),
+    )
+    return tokenizer.tokenize(
+        state["params"], sources, shape=shape, levels=config.levels, num_codes=num_codes
+    )
 
 
 def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
@@ -186,18 +291,27 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """
     known = json.loads(state["corpus_ids"])
     if repeated := set(known) & set(corpus.ids):
-        raise records.DataError(f"genret: document {min(repeated)!r} is in the corpus already; add those that are new")
+        raise records.DataError(
+            f"genret: document {min(repeated)!r} is in the corpus already; add those that are new"
+        )
     about = state["tokenizer_of_documents"]
     num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
-    ids = _named(docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"])), fresh, num_codes)
+    ids = _named(
+        docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"])),
+        fresh,
+        num_codes,
+    )
     shape = transformer.Shape.of(state["shape"])
-    shape = dataclasses.replace(shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1))
+    shape = dataclasses.replace(
+        shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1)
+    )
     return dict(state) | {
         "params": codebooks.widened(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
         "shape": json.dumps(dataclasses.asdict(shape)),
         "docids": {"tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)},
         "corpus_ids": json.dumps([*known, *corpus.ids]),
-        "tokenizer_of_documents": about | {"codes": np.concatenate([np.asarray(about["codes"]), fresh])},
+        "tokenizer_of_documents": about
+        | {"codes": np.concatenate([np.asarray(about["codes"]), fresh])},
     }
 
 
@@ -206,8 +320,12 @@ def _material(texts: reading.Texts, config: Config) -> Material:
     alone = sorted(set(range(len(texts.contents))) - {*texts.answers, *texts.origins})
     owner = np.array([*texts.answers, *texts.origins, *alone], np.int64)
     num_real = len(texts.answers)
-    made_share = (config.generated_share if texts.made else len(alone) / len(owner)) if num_real else 1.0
-    asking = texts.encode([*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length)
+    made_share = (
+        (config.generated_share if texts.made else len(alone) / len(owner)) if num_real else 1.0
+    )
+    asking = texts.encode(
+        [*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length
+    )
     documents = texts.encode(texts.contents, config.document_length)
     return Material(documents, asking, owner, num_real, made_share, tokens.unknown(texts.tokenizer))
 
@@ -231,11 +349,27 @@ def _named(ids: docids.Docids | None, codes: np.ndarray, num_codes: int) -> doci
     return docids.build(tokens_of.astype(np.int32), alphabet)
 
 
-def _grouped(material: Material, codes: np.ndarray, config: Config, key: jax.Array) -> grouped.Grouped:
-    seed, made = int(jax.random.randint(key, (), 0, 2**31 - 1)), len(material.owner) - material.num_real
-    chance = np.repeat([(1 - material.made_share) / max(material.num_real, 1), material.made_share / max(made, 1)], [material.num_real, made])
+def _grouped(
+    material: Material, codes: np.ndarray, config: Config, key: jax.Array
+) -> grouped.Grouped:
+    seed, made = (
+        int(jax.random.randint(key, (), 0, 2**31 - 1)),
+        len(material.owner) - material.num_real,
+    )
+    chance = np.repeat(
+        [(1 - material.made_share) / max(material.num_real, 1), material.made_share / max(made, 1)],
+        [material.num_real, made],
+    )
     chance = np.maximum(chance, 1e-9)  # a document may have no other
-    return grouped.Grouped(material.documents, material.queries, material.owner, chance, codes, batch_size=config.batch, seed=seed)
+    return grouped.Grouped(
+        material.documents,
+        material.queries,
+        material.owner,
+        chance,
+        codes,
+        batch_size=config.batch,
+        seed=seed,
+    )
 
 
 def _sources(target: np.ndarray, material: Material, config: Config) -> dict[str, batches.Source]:
@@ -246,19 +380,57 @@ def _sources(target: np.ndarray, material: Material, config: Config) -> dict[str
         "retrieve": (material.queries[real], target[material.owner[real]], 1 - material.made_share),
         "made": (material.queries[made], target[material.owner[made]], material.made_share),
     }
-    return {kind: batches.Source({"source": source, "target": names}, weight) for kind, (source, names, weight) in kinds.items() if len(names) and weight > 0}
+    return {
+        kind: batches.Source({"source": source, "target": names}, weight)
+        for kind, (source, names, weight) in kinds.items()
+        if len(names) and weight > 0
+    }
 
 
-def _fit_to(target: np.ndarray, params, material: Material, shape, config: Config, num_codes, held, budget, share, decay, key, log) -> dict:
+def _fit_to(
+    target: np.ndarray,
+    params,
+    material: Material,
+    shape,
+    config: Config,
+    num_codes,
+    held,
+    budget,
+    share,
+    decay,
+    key,
+    log,
+) -> dict:
     """Parameters after a fit stage: likelihood of the identifiers so far, given documents (commitment) and queries."""
     sources = _sources(target, material, config).values()
-    stream = batches.Batches(list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1)))
+    stream = batches.Batches(
+        list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1))
+    )
     remat = dataclasses.replace(shape, remat=log.plan.remat)
-    loss = seq2seq.likelihood(remat, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=material.unknown)
+    loss = seq2seq.likelihood(
+        remat,
+        smoothing=config.smoothing,
+        word_dropout=config.word_dropout,
+        unknown=material.unknown,
+    )
     return _train(loss, params, stream, config, num_codes, held, budget, share, decay, key, log)
 
 
-def _train(loss, params, stream, config: Config, num_codes, held, budget, share, decay, key, log, *, report=None) -> Any:
+def _train(
+    loss,
+    params,
+    stream,
+    config: Config,
+    num_codes,
+    held,
+    budget,
+    share,
+    decay,
+    key,
+    log,
+    *,
+    report=None,
+) -> Any:
     """Parameters after a stage of a share of the steps, and of the time; the first `held` codebooks stay as they are."""
     steps = max(1, round(budget * share))
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=decay)
@@ -280,22 +452,57 @@ def _train(loss, params, stream, config: Config, num_codes, held, budget, share,
 
 
 BASE = Config(
-    codes=512, vocabulary=32_000, document_length=128, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048,
-    encoder_layers=12, decoder_layers=12, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,
-)  # fmt: skip
+    codes=512,
+    vocabulary=32_000,
+    document_length=128,
+    width=768,
+    heads=12,
+    head_width=64,
+    encoder_hidden=2048,
+    decoder_hidden=2048,
+    encoder_layers=12,
+    decoder_layers=12,
+    dropout=0.1,
+    word_dropout=0.3,
+    dtype="bfloat16",
+    batch=256,
+    rate=5e-4,
+    warmup=2000,
+    visits=2000.0,
+)
 
 RECIPE = recipes.Recipe(
     name="genret",
     paper="Sun et al. 2023, Learning to Tokenize for Generative Retrieval, arXiv 2304.04171",
     presets={
         "tiny": Config(
-            levels=2, codes=8, vocabulary=1000, document_length=32, width=64, heads=2, decoder_hidden=512, encoder_layers=1, word_dropout=0.3,
-            batch=64, fewest_steps=800, most_steps=800, warmup=50,
+            levels=2,
+            codes=8,
+            vocabulary=1000,
+            document_length=32,
+            width=64,
+            heads=2,
+            decoder_hidden=512,
+            encoder_layers=1,
+            word_dropout=0.3,
+            batch=64,
+            fewest_steps=800,
+            most_steps=800,
+            warmup=50,
         ),
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vector_start=False, queries="seq2seq", generated=5, word_dropout=0.0, smoothing=0.0, epsilon=1.0, steps=1_500_000, warmup=5000, decay="constant",
+            BASE,
+            vector_start=False,
+            queries="seq2seq",
+            generated=5,
+            word_dropout=0.0,
+            smoothing=0.0,
+            epsilon=1.0,
+            steps=1_500_000,
+            warmup=5000,
+            decay="constant",
         ),
     },
     fit=fit,
@@ -322,4 +529,4 @@ RECIPE = recipes.Recipe(
     reads=reads,
     examples=examples,
     extend=extend,
-)  # fmt: skip
+)

@@ -27,9 +27,14 @@ class Config(sequential.Config):
 def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
     """The fitted network."""
     shape = transformer.Shape(
-        source_vocab=len(collection.corpus) + 1, target_vocab=1, target_length=1, width=config.width, encoder_layers=config.layers,
-        dropout=config.dropout, dtype=config.dtype,
-    )  # fmt: skip
+        source_vocab=len(collection.corpus) + 1,
+        target_vocab=1,
+        target_length=1,
+        width=config.width,
+        encoder_layers=config.layers,
+        dropout=config.dropout,
+        dtype=config.dtype,
+    )
     return sequential.fit(recurrent.RecurrentItems, collection, config, shape, key, log)
 
 
@@ -38,7 +43,17 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return sequential.score(recurrent.RecurrentItems, config, state, histories)
 
 
-TINY = Config(width=32, dropout=0.0, history=4, batch=32, fewest_steps=200, most_steps=200, rate=1e-2, warmup=20, judged=0)
+TINY = Config(
+    width=32,
+    dropout=0.0,
+    history=4,
+    batch=32,
+    fewest_steps=200,
+    most_steps=200,
+    rate=1e-2,
+    warmup=20,
+    judged=0,
+)
 
 RECIPE = recipes.Recipe(
     name="gru4rec",
@@ -47,7 +62,17 @@ RECIPE = recipes.Recipe(
         "tiny": TINY,
         "small": Config(),
         "base": Config(width=128, history=50, batch=256, visits=200.0),
-        "paper": Config(loss="bpr-max", negatives=512, width=100, history=50, dropout=0.2, visits=200.0, weight_decay=0.0, decay="constant", warmup=0),
+        "paper": Config(
+            loss="bpr-max",
+            negatives=512,
+            width=100,
+            history=50,
+            dropout=0.2,
+            visits=200.0,
+            weight_decay=0.0,
+            decay="constant",
+            warmup=0,
+        ),
     },
     fit=fit,
     retrieve=functools.partial(sequential.retrieve, recurrent.RecurrentItems),

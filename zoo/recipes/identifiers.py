@@ -27,17 +27,20 @@ import numpy as np
 
 from zoo import records
 from zoo.data import atomic, tokens
-from zoo.docids import collisions, docids, quantize, vectors as texts_vectors
+from zoo.docids import collisions, docids, quantize
+from zoo.docids import vectors as texts_vectors
 from zoo.nets import sentences
 from zoo.recipes import rqvae
 from zoo.records import DataError
-from zoo.train import checkpoint, log as logs
+from zoo.train import checkpoint
+from zoo.train import log as logs
 
 KINDS = ("rqvae", "rqkmeans", "pq", "lsh", "random", "atomic")
 WITHOUT_VECTORS = ("random", "atomic")  # kinds that read none
 WITHOUT_DISTANCES = ("lsh", *WITHOUT_VECTORS)  # kinds whose codes stand for no vector
 EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
-STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"  # of a folder that `make` wrote
+# of a folder that `make` wrote
+STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"
 UNFINISHED = "unfinished.txt"  # and of one that it is writing
 FEWEST_OF = 4  # documents to a code, on average
 
@@ -55,34 +58,49 @@ class Config:
     def __post_init__(self) -> None:
         for option, allowed in (("kind", KINDS), ("collisions", collisions.POLICIES)):
             if getattr(self, option) not in allowed:
-                raise DataError(f"identifiers: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+                raise DataError(
+                    f"identifiers: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}"
+                )
         if self.kind == "lsh" and self.codes & (self.codes - 1):
-            raise DataError(f"identifiers: lsh has a power of two codes, got {self.codes}; choose {1 << (self.codes - 1).bit_length()}")
-        if self.collisions == "sinkhorn" and self.kind in ("lsh", "random"):  # atomic has no collisions
-            raise DataError(f"identifiers: {self.kind} has no distances to share out codes by; choose collisions counter or refuse")
+            raise DataError(
+                f"identifiers: lsh has a power of two codes, got {self.codes}; choose {1 << (self.codes - 1).bit_length()}"
+            )
+        # atomic has no collisions
+        if self.collisions == "sinkhorn" and self.kind in ("lsh", "random"):
+            raise DataError(
+                f"identifiers: {self.kind} has no distances to share out codes by; choose collisions counter or refuse"
+            )
 
 
 def refuse_embedding(system: str, how: str) -> None:
     """Raises DataError, in the name of who asks, for what `embed` does not know."""
     if how not in EMBEDDINGS and not how.endswith(".npy"):
-        raise DataError(f"{system}: option vectors expects one of {', '.join(EMBEDDINGS)}, or FILE.npy with a row an item, got {how!r}")
+        raise DataError(
+            f"{system}: option vectors expects one of {', '.join(EMBEDDINGS)}, or FILE.npy with a row an item, got {how!r}"
+        )
 
 
-def embed(corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000) -> np.ndarray:
+def embed(
+    corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000
+) -> np.ndarray:
     """Vectors f32[N, D] of documents; D is `dim` under tfidf, 384 under minilm.
 
     how: of EMBEDDINGS, or the path of a .npy file, a row a document in the order of the corpus.
     """
     if how.endswith(".npy"):
         if len(vectors := read_vectors(how)) != len(corpus):
-            raise DataError(f"{how}: expected {len(corpus)} rows, a vector for each document in their order, got {len(vectors)}")
+            raise DataError(
+                f"{how}: expected {len(corpus)} rows, a vector for each document in their order, got {len(vectors)}"
+            )
         return vectors
     if how == "minilm":
         return sentences.encode(corpus.contents(), log=log)
     contents = tokens.stemmed(corpus.contents())
     tokenizer = tokens.train(contents, size=vocabulary)
     rows = tokens.whole(tokenizer, contents)
-    return texts_vectors.tfidf_svd(rows, vocabulary=tokens.count(tokenizer), dim=dim, seed=0).documents
+    return texts_vectors.tfidf_svd(
+        rows, vocabulary=tokens.count(tokenizer), dim=dim, seed=0
+    ).documents
 
 
 def read_vectors(path: str | os.PathLike) -> np.ndarray:
@@ -90,9 +108,19 @@ def read_vectors(path: str | os.PathLike) -> np.ndarray:
     try:
         vectors = np.load(path, allow_pickle=False)
     except (ValueError, EOFError):
-        raise DataError(f"{path}: not an array of numbers in NumPy's format; write it with numpy.save") from None
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or not np.issubdtype(vectors.dtype, np.floating):
-        got = f"{vectors.dtype} {list(vectors.shape)}" if isinstance(vectors, np.ndarray) else "several arrays"
+        raise DataError(
+            f"{path}: not an array of numbers in NumPy's format; write it with numpy.save"
+        ) from None
+    if (
+        not isinstance(vectors, np.ndarray)
+        or vectors.ndim != 2
+        or not np.issubdtype(vectors.dtype, np.floating)
+    ):
+        got = (
+            f"{vectors.dtype} {list(vectors.shape)}"
+            if isinstance(vectors, np.ndarray)
+            else "several arrays"
+        )
         raise DataError(f"{path}: expected floats [N, D], a vector a document, got {got}")
     return vectors.astype(np.float32)
 
@@ -115,17 +143,27 @@ def make(
     out = pathlib.Path(out)
     what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
     identity = hashlib.sha256(what.encode()).hexdigest()[:16]
-    with _unfinished(out, identity), contextlib.closing(logs.Log(out, quiet=quiet, identity=identity)) as log:
+    with (
+        _unfinished(out, identity),
+        contextlib.closing(logs.Log(out, quiet=quiet, identity=identity)) as log,
+    ):
         log.phase(config.kind)
         state = fit(vectors, config, jax.random.key(seed), log)
         shutil.rmtree(out / STATE, ignore_errors=True)
         checkpoint.save_state(state, out / STATE)
         with atomic.file(out / TABLE) as table:
-            table.writelines(f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n" for name, row in zip(names_of, state["tokens"]))
+            table.writelines(
+                f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n"
+                for name, row in zip(names_of, state["tokens"])
+            )
         if labels:
             with atomic.file(out / LABELS) as file:
                 file.writelines(f"{' '.join(label.split())}\n" for label in labels)
-        about = json.loads(state["about"]) | {"documents": len(vectors), "relative_error": relative_error(state, vectors), "seed": seed}
+        about = json.loads(state["about"]) | {
+            "documents": len(vectors),
+            "relative_error": relative_error(state, vectors),
+            "seed": seed,
+        }
         with atomic.file(out / ABOUT) as file:
             json.dump(about, file, indent=1)
         shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
@@ -147,7 +185,9 @@ def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
         with atomic.file(note) as file:
             file.write(identity)
     elif note.read_text(encoding="utf-8") != identity:
-        raise DataError(f"{out}: holds unfinished identifiers of another configuration or of other data; repeat that command, or remove the folder")
+        raise DataError(
+            f"{out}: holds unfinished identifiers of another configuration or of other data; repeat that command, or remove the folder"
+        )
     try:
         yield
     except DataError:
@@ -161,15 +201,21 @@ def load(folder: str | os.PathLike) -> tuple[dict, dict]:
     """The tokenizer that `make` wrote, and what it is; DataError if the folder does not hold one."""
     folder = pathlib.Path(folder)
     if not (folder / ABOUT).is_file():
-        raise DataError(f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids fit")
-    return checkpoint.load_state(folder / STATE), json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        raise DataError(
+            f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids fit"
+        )
+    return checkpoint.load_state(folder / STATE), json.loads(
+        (folder / ABOUT).read_text(encoding="utf-8")
+    )
 
 
 def read_labels(path: str | os.PathLike, count: int) -> list[str]:
     """A label a line, as many as there are documents."""
     labels = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     if len(labels) != count:
-        raise DataError(f"{path}: expected {count} lines, a category for each document in their order, got {len(labels)}")
+        raise DataError(
+            f"{path}: expected {count} lines, a category for each document in their order, got {len(labels)}"
+        )
     return labels
 
 
@@ -182,11 +228,26 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         config = dataclasses.replace(config, levels=1, codes=len(vectors), collisions="refuse")
     try:
         fitted, codes = _fitted(vectors, config, key, log)
-        ids = collisions.collide(codes, num_codes=config.codes, policy=config.collisions, costs=_costs(config.kind, fitted, vectors))
+        ids = collisions.collide(
+            codes,
+            num_codes=config.codes,
+            policy=config.collisions,
+            costs=_costs(config.kind, fitted, vectors),
+        )
     except ValueError as error:
         raise DataError(f"identifiers: {error}") from None
-    about = {"kind": config.kind, "levels": config.levels, "codes": config.codes, "collisions": config.collisions}
-    state = {"about": json.dumps(about), "codes": codes, "tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)}
+    about = {
+        "kind": config.kind,
+        "levels": config.levels,
+        "codes": config.codes,
+        "collisions": config.collisions,
+    }
+    state = {
+        "about": json.dumps(about),
+        "codes": codes,
+        "tokens": ids.tokens,
+        "alphabet": np.asarray(ids.alphabet),
+    }
     return state | ({"fitted": fitted} if fitted else {})
 
 
@@ -194,7 +255,9 @@ def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
     """Codes i32[M, L] of new vectors f32[M, D], by codebooks that do not change. DataError under kinds that read none."""
     kind = json.loads(state["about"])["kind"]
     if kind in WITHOUT_VECTORS:
-        raise DataError(f"identifiers: {kind} codes do not follow from vectors; fit again, or choose {', '.join(KINDS[:4])}")
+        raise DataError(
+            f"identifiers: {kind} codes do not follow from vectors; fit again, or choose {', '.join(KINDS[:4])}"
+        )
     return _encoded(kind, state["fitted"], np.asarray(vectors, np.float32))
 
 
@@ -208,7 +271,9 @@ def extend(state: dict, vectors: np.ndarray) -> docids.Docids:
     about, codes = json.loads(state["about"]), encode(state, vectors)
     costs = _costs(about["kind"], state["fitted"], vectors)
     try:
-        return collisions.extend(names(state), codes, num_codes=about["codes"], policy=about["collisions"], costs=costs)
+        return collisions.extend(
+            names(state), codes, num_codes=about["codes"], policy=about["collisions"], costs=costs
+        )
     except ValueError as error:
         raise DataError(f"identifiers: {error}") from None
 
@@ -234,7 +299,9 @@ def filled(codes: int, num_documents: int, log, *, power_of_two: bool = False) -
     most = max(2, num_documents // FEWEST_OF)
     most = 1 << (most.bit_length() - 1) if power_of_two else most
     if codes > most:
-        log.warn(f"codes={codes} is more than {num_documents} documents fill, {FEWEST_OF} to a code; each level has {most}")
+        log.warn(
+            f"codes={codes} is more than {num_documents} documents fill, {FEWEST_OF} to a code; each level has {most}"
+        )
     return min(codes, most)
 
 
@@ -246,7 +313,9 @@ def num_codes_of(config: Any, state: dict) -> int | None:
 
 def spread(codes: np.ndarray, num_codes: int | None = None) -> quantize.Stats:
     """As `stats`, of codes i[N, L] whose numbers need not begin at 0; num_codes: as many as the fullest level has, where None."""
-    numbered = np.stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in codes.T], axis=1)
+    numbered = np.stack(
+        [np.unique(column, return_inverse=True)[1].reshape(-1) for column in codes.T], axis=1
+    )
     return quantize.stats(numbered, num_codes=num_codes or int(numbered.max()) + 1)
 
 
@@ -255,7 +324,11 @@ def relative_error(state: dict, vectors: np.ndarray) -> float | None:
     kind, codes = json.loads(state["about"])["kind"], np.asarray(state["codes"])
     if kind in WITHOUT_DISTANCES:
         return None
-    decoded = rqvae.decode(state["fitted"], codes) if kind == "rqvae" else quantize.decode(codes, state["fitted"]["codebooks"])
+    decoded = (
+        rqvae.decode(state["fitted"], codes)
+        if kind == "rqvae"
+        else quantize.decode(codes, state["fitted"]["codebooks"])
+    )
     return quantize.relative_error(vectors, decoded)
 
 
@@ -263,7 +336,9 @@ def report(state: dict) -> str:
     """Statistics as a table, one line a level, and a line of what they come to."""
     found = stats(state)
     lines = ["level   usage  perplexity  prefixes  bits so far"]
-    for level, values in enumerate(zip(found.usage, found.perplexity, found.prefixes, found.entropy), start=1):
+    for level, values in enumerate(
+        zip(found.usage, found.perplexity, found.prefixes, found.entropy), start=1
+    ):
         usage, perplexity, prefixes, bits = values
         lines.append(f"{level:5d}  {usage:6.3f}  {perplexity:10.1f}  {prefixes:8,d}  {bits:11.2f}")
     rows = len(state["codes"])
@@ -277,16 +352,25 @@ def report(state: dict) -> str:
     return "\n".join(lines)
 
 
-def _fitted(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> tuple[dict, np.ndarray]:
+def _fitted(
+    vectors: np.ndarray, config: Config, key: jax.Array, log: Any
+) -> tuple[dict, np.ndarray]:
     if config.kind == "rqvae":
-        state = rqvae.fit(vectors, dataclasses.replace(config.training, levels=config.levels, codes=config.codes), key, log)
+        state = rqvae.fit(
+            vectors,
+            dataclasses.replace(config.training, levels=config.levels, codes=config.codes),
+            key,
+            log,
+        )
         return state, rqvae.encode(state, vectors)
     if config.kind == "atomic":
         return {}, np.arange(len(vectors), dtype=np.int32)[:, None]
     if config.kind == "random":
         return {}, quantize.random(len(vectors), key, levels=config.levels, codes=config.codes)
     if config.kind == "lsh":
-        planes, codes = quantize.lsh(vectors, key, levels=config.levels, bits=config.codes.bit_length() - 1)
+        planes, codes = quantize.lsh(
+            vectors, key, levels=config.levels, bits=config.codes.bit_length() - 1
+        )
         return planes._asdict(), codes
     quantiser = {"rqkmeans": quantize.rq_kmeans, "pq": quantize.product}[config.kind]
     codebooks, codes = quantiser(vectors, key, levels=config.levels, codes=config.codes)
@@ -306,7 +390,10 @@ def _costs(kind: str, fitted: dict, vectors: np.ndarray) -> collisions.Costs | N
     if kind in WITHOUT_DISTANCES:
         return None
     if kind == "rqvae":
-        vectors, codebooks = rqvae.latents(fitted, vectors), np.asarray(fitted["params"]["params"]["codebooks"])
+        vectors, codebooks = (
+            rqvae.latents(fitted, vectors),
+            np.asarray(fitted["params"]["params"]["codebooks"]),
+        )
     else:
         vectors, codebooks = np.asarray(vectors, np.float32), fitted["codebooks"]
     return lambda rows, codes: quantize.distances(vectors[rows], codes, codebooks[: codes.shape[1]])

@@ -24,7 +24,8 @@ from zoo.recipes import markov, popularity, scoring
 class Config:
     """Nothing depends on the size of anything, so all presets are equal."""
 
-    window: int = 5  # events between two items that still count as a pair, 0 = any number, unweighted
+    # events between two items that still count as a pair, 0 = any number, unweighted
+    window: int = 5
     neighbours: int = 100  # kept of each item
     shrinkage: float = 0.0  # added to the denominator, against items that are rare
     last: int = 10  # items of the history that count
@@ -37,15 +38,23 @@ class Config:
             most = 1 if name == "decay" else np.inf
             if not least <= getattr(self, name) <= most:
                 bound = f"at least {least}" if most == np.inf else f"{least} to {most}"
-                raise records.DataError(f"itemknn: option {name} expects {bound}, got {getattr(self, name)}")
+                raise records.DataError(
+                    f"itemknn: option {name} expects {bound}, got {getattr(self, name)}"
+                )
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     """The neighbours of each item before the events of `dev`; `key` is unused, nothing here is random."""
     log.phase("neighbours")
     seen, num_items = collection.without("dev").histories, len(collection.corpus)
-    pairs = markov.pair_counts(seen, num_items, config.window, True, lambda gap: 1 / gap) if config.window else together(seen, num_items)
-    similar = nearest(similarities(pairs, popularity.counts(seen, num_items), config.shrinkage), config.neighbours)
+    pairs = (
+        markov.pair_counts(seen, num_items, config.window, True, lambda gap: 1 / gap)
+        if config.window
+        else together(seen, num_items)
+    )
+    similar = nearest(
+        similarities(pairs, popularity.counts(seen, num_items), config.shrinkage), config.neighbours
+    )
     return {
         "starts": similar.indptr.astype(np.int32),
         "neighbours": similar.indices.astype(np.int32),
@@ -83,26 +92,40 @@ def nearest(similar, count: int):
     rows = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
     order = np.lexsort((similar.indices, -similar.data, rows))
     kept = np.sort(order[np.arange(len(rows)) - similar.indptr[rows] < count])
-    return sparse.coo_array((similar.data[kept], (rows[kept], similar.indices[kept])), shape=similar.shape).tocsr()
+    return sparse.coo_array(
+        (similar.data[kept], (rows[kept], similar.indices[kept])), shape=similar.shape
+    ).tocsr()
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
     """Summed similarity to the last items, f64[B, N]; -inf for items that are similar to none of them."""
     from scipy import sparse
 
-    num_items, latest = int(state["num_items"]), histories.latest(min(config.last, int(histories.lengths.max(initial=1))))
+    num_items, latest = (
+        int(state["num_items"]),
+        histories.latest(min(config.last, int(histories.lengths.max(initial=1)))),
+    )
     users, place = np.nonzero(latest >= 0)
     weights = config.decay ** (latest.shape[1] - 1.0 - place)
-    voters = sparse.csr_array((weights, (users, latest[users, place])), shape=(len(histories), num_items))
+    voters = sparse.csr_array(
+        (weights, (users, latest[users, place])), shape=(len(histories), num_items)
+    )
     parts = tuple(np.asarray(state[name]) for name in ("similarities", "neighbours", "starts"))
-    scores = (voters @ sparse.csr_array(parts, shape=(num_items, num_items), dtype=np.float64)).toarray()
+    scores = (
+        voters @ sparse.csr_array(parts, shape=(num_items, num_items), dtype=np.float64)
+    ).toarray()
     scores[scores == 0] = -np.inf
     return scoring.without_seen(scores, histories) if config.filter else scores
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """The k most similar items; fewer where fewer are similar."""
-    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+    return scoring.ranking(
+        functools.partial(score, config, state),
+        tuple(json.loads(state["corpus_ids"])),
+        histories,
+        k,
+    )
 
 
 RECIPE = recipes.Recipe(

@@ -12,7 +12,12 @@ from zoo.train import best
 
 
 def by_dev(
-    collection: records.Interactions, answer: Callable[[Any, records.Histories], records.Ranking], *, users: int, every: int, patience: int
+    collection: records.Interactions,
+    answer: Callable[[Any, records.Histories], records.Ranking],
+    *,
+    users: int,
+    every: int,
+    patience: int,
 ) -> best.Judge | None:
     """Recall@10 of the item that follows, of `users` users evenly spread over dev; None for no users or no dev.
 

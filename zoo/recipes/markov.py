@@ -32,7 +32,9 @@ class Config:
     def __post_init__(self) -> None:
         for name in ("order", "window"):
             if getattr(self, name) < 1:
-                raise records.DataError(f"markov: option {name} expects at least 1, got {getattr(self, name)}")
+                raise records.DataError(
+                    f"markov: option {name} expects at least 1, got {getattr(self, name)}"
+                )
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
@@ -49,7 +51,13 @@ def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     }
 
 
-def pair_counts(histories: records.Histories, num_items: int, window: int, symmetric: bool, weight=lambda distance: 1.0):
+def pair_counts(
+    histories: records.Histories,
+    num_items: int,
+    window: int,
+    symmetric: bool,
+    weight=lambda distance: 1.0,
+):
     """Sparse f64[N, N]: total weight(distance) of the events of j that come at most `window` events after one of i."""
     from scipy import sparse
 
@@ -69,10 +77,17 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     """Votes of the last items and the share of each item, f64[B, N]."""
     from scipy import sparse
 
-    num_items, (users, place) = len(state["popularity"]), np.nonzero((latest := histories.latest(config.order)) >= 0)
-    voters = sparse.csr_array((np.ones(len(users)), (users, latest[users, place])), shape=(len(histories), num_items))
+    num_items, (users, place) = (
+        len(state["popularity"]),
+        np.nonzero((latest := histories.latest(config.order)) >= 0),
+    )
+    voters = sparse.csr_array(
+        (np.ones(len(users)), (users, latest[users, place])), shape=(len(histories), num_items)
+    )
     chain = sparse.csr_array(
-        tuple(np.asarray(state[name]) for name in ("counts", "successors", "starts")), shape=(num_items, num_items), dtype=np.float64
+        tuple(np.asarray(state[name]) for name in ("counts", "successors", "starts")),
+        shape=(num_items, num_items),
+        dtype=np.float64,
     )
     share = np.asarray(state["popularity"], np.float64)
     scores = (voters @ chain).toarray() + SHARE_WEIGHT * share / max(share.sum(), 1.0)
@@ -81,7 +96,12 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """The k items with the most votes."""
-    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+    return scoring.ranking(
+        functools.partial(score, config, state),
+        tuple(json.loads(state["corpus_ids"])),
+        histories,
+        k,
+    )
 
 
 RECIPE = recipes.Recipe(

@@ -30,18 +30,24 @@ class Config(options.Writing, options.Reading, options.Answering):
 
     branching: int = 30  # k of the hierarchical clustering
     leaf_size: int = 30  # c, the most documents of a leaf
-    vectors: str = "tfidf"  # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
+    # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
+    vectors: str = "tfidf"
     query_share: float = 0.4  # of the examples that are train queries, where there are any
-    generated_share: float = 0.6  # of the others that are generated queries; what is left are beginnings and spans of documents
+    # of the others that are generated queries; what is left are beginnings and spans of documents
+    generated_share: float = 0.6
     generated: int = 15
-    spans: int = 10  # pieces of `document_length` tokens from each longer document, and one more for each 3000 tokens
+    # pieces of `document_length` tokens from each longer document, and one more for each 3000
+    # tokens
+    spans: int = 10
     consistency: float = 0.15  # alpha, weight of the divergence of two passes; 0 = one pass
     document_length: int = 64
     decoder_hidden: int = 2048
     adaptor_layers: int = 1  # of the decoder that reads the prefix
     word_dropout: float = 0.4  # others in each pass
     smoothing: float = 0.0
-    length_penalty: float = 0.0  # scores are divided by (length + 1) to this power; of no effect where all identifiers are as long
+    # scores are divided by (length + 1) to this power; of no effect where all identifiers are as
+    # long
+    length_penalty: float = 0.0
 
     SYSTEM = "nci"
     ONE_OF = {"vectors": ("tfidf", "minilm")}
@@ -54,15 +60,27 @@ class Config(options.Writing, options.Reading, options.Answering):
     }
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
     texts = reading.read(collection, config, log, start=start)
     embedded = reading.embed(texts, config.width)
 
     log.phase("identifiers")
-    named_by = sentences.encode(collection.corpus.contents(), log=log) if config.vectors == "minilm" else embedded.documents
-    ids = cluster.hierarchical(named_by, name_key, branching=config.branching, leaf_size=config.leaf_size)
+    named_by = (
+        sentences.encode(collection.corpus.contents(), log=log)
+        if config.vectors == "minilm"
+        else embedded.documents
+    )
+    ids = cluster.hierarchical(
+        named_by, name_key, branching=config.branching, leaf_size=config.leaf_size
+    )
     ids = docids.offset(without_lone_leaves(ids))
 
     log.phase("train")
@@ -70,7 +88,9 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     made_share = (1 - query_share) * config.generated_share if texts.made else 0.0
     read, rows = pieces(texts, length=config.document_length, number=config.spans, seed=0)
     sources = [
-        batches.Source({"source": source, "target": ids.tokens[np.asarray(answers, np.int64)]}, weight)
+        batches.Source(
+            {"source": source, "target": ids.tokens[np.asarray(answers, np.int64)]}, weight
+        )
         for source, answers, weight in (
             (texts.encode(texts.queries, config.query_length), texts.answers, query_share),
             (texts.encode(texts.made, config.query_length), texts.origins, made_share),
@@ -80,23 +100,41 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log, sta
     ]
     start = starting.writing(start, ids.tokens)
     ends = tuple(ids.tokens.max(axis=0).tolist())
-    shape = seq2seq.shape_of(config, texts.tokenizer, ids, kind=heads.PrefixShape, last_tokens=ends, adaptor_layers=config.adaptor_layers)
+    shape = seq2seq.shape_of(
+        config,
+        texts.tokenizer,
+        ids,
+        kind=heads.PrefixShape,
+        last_tokens=ends,
+        adaptor_layers=config.adaptor_layers,
+    )
     shape = starting.shaped(shape, start)
     words = reading.words(embedded, config)
-    loss = consistent(dataclasses.replace(shape, remat=log.plan.remat), config, unknown=tokens.unknown(texts.tokenizer))
-    params = seq2seq.fit(sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start)
+    loss = consistent(
+        dataclasses.replace(shape, remat=log.plan.remat),
+        config,
+        unknown=tokens.unknown(texts.tokenizer),
+    )
+    params = seq2seq.fit(
+        sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start
+    )
     return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
-def consistent(shape: heads.PrefixShape, config: Config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
+def consistent(
+    shape: heads.PrefixShape, config: Config, *, unknown: int = tokens.UNKNOWN
+) -> loop.Loss:
     """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their symmetric divergence (eq. 6)."""
-    once = seq2seq.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown)
+    once = seq2seq.likelihood(
+        shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown
+    )
     if not config.consistency:
         return once
     net = shape.net()
 
     def loss(params, batch, key):
-        source, target = (jnp.concatenate([batch[name]] * 2) for name in ("source", "target"))  # one program, two draws of dropout
+        # one program, two draws of dropout
+        source, target = (jnp.concatenate([batch[name]] * 2) for name in ("source", "target"))
         drop, hide = jax.random.split(key)
         source = seq2seq.hidden(source, hide, config.word_dropout, unknown)
         logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
@@ -114,20 +152,35 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
     lengths = np.count_nonzero(np.asarray(state["docids"]["tokens"]), axis=1)
     if not config.length_penalty or (lengths == lengths[0]).all():
         return seq2seq.search(config, state, sources, queries.ids, k, kind=heads.PrefixShape)
-    found = seq2seq.search(config, state, sources, queries.ids, max(k, min(config.beam, len(lengths))), kind=heads.PrefixShape)
+    found = seq2seq.search(
+        config,
+        state,
+        sources,
+        queries.ids,
+        max(k, min(config.beam, len(lengths))),
+        kind=heads.PrefixShape,
+    )
     scores = found.scores / (lengths[found.documents] + 1) ** config.length_penalty
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    documents, scores = (np.take_along_axis(x, order, axis=1) for x in (found.documents, scores.astype(np.float32)))
+    documents, scores = (
+        np.take_along_axis(x, order, axis=1) for x in (found.documents, scores.astype(np.float32))
+    )
     return dataclasses.replace(found, documents=documents, scores=scores)
 
 
-def reads(config: Config, state: dict, queries: records.Queries) -> tuple[np.ndarray, heads.PrefixShape]:
+def reads(
+    config: Config, state: dict, queries: records.Queries
+) -> tuple[np.ndarray, heads.PrefixShape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
-    sources = tokens.encode(state["tokenizer"], reading.asked(config, queries).texts, length=config.query_length)
+    sources = tokens.encode(
+        state["tokenizer"], reading.asked(config, queries).texts, length=config.query_length
+    )
     return sources, heads.PrefixShape.of(state["shape"])
 
 
-def pieces(texts: reading.Texts, *, length: int, number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def pieces(
+    texts: reading.Texts, *, length: int, number: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Beginnings i32[n, length] of all documents and random spans of the longer ones, and the row of each i64[n].
 
     A document of more than `length` tokens has number + tokens / 3000 spans; each draws from a stream of its own.
@@ -155,22 +208,53 @@ def without_lone_leaves(ids: docids.Docids) -> docids.Docids:
 
 
 BASE = Config(
-    vocabulary=32_000, width=768, heads=12, head_width=64, encoder_hidden=2048, decoder_hidden=2048, encoder_layers=12, decoder_layers=6,
-    adaptor_layers=4, dropout=0.1, word_dropout=0.3, dtype="bfloat16", batch=256, rate=5e-4, warmup=2000, visits=2000.0,
-)  # fmt: skip
+    vocabulary=32_000,
+    width=768,
+    heads=12,
+    head_width=64,
+    encoder_hidden=2048,
+    decoder_hidden=2048,
+    encoder_layers=12,
+    decoder_layers=6,
+    adaptor_layers=4,
+    dropout=0.1,
+    word_dropout=0.3,
+    dtype="bfloat16",
+    batch=256,
+    rate=5e-4,
+    warmup=2000,
+    visits=2000.0,
+)
 
 RECIPE = recipes.Recipe(
     name="nci",
     paper="Wang et al. 2022, A Neural Corpus Indexer for Document Retrieval, arXiv 2206.02743",
     presets={
         "tiny": Config(
-            branching=10, leaf_size=10, vocabulary=1000, width=64, heads=2, decoder_hidden=256, word_dropout=0.3, batch=64,
-            fewest_steps=400, most_steps=400, document_length=16, query_length=16,
+            branching=10,
+            leaf_size=10,
+            vocabulary=1000,
+            width=64,
+            heads=2,
+            decoder_hidden=256,
+            word_dropout=0.3,
+            batch=64,
+            fewest_steps=400,
+            most_steps=400,
+            document_length=16,
+            query_length=16,
         ),
         "small": Config(),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, vectors="minilm", vector_start=False, queries="seq2seq", word_dropout=0.0, batch=512, rate=2e-4, visits=500.0,
+            BASE,
+            vectors="minilm",
+            vector_start=False,
+            queries="seq2seq",
+            word_dropout=0.0,
+            batch=512,
+            rate=2e-4,
+            visits=500.0,
             length_penalty=0.8,
         ),
     },
@@ -190,4 +274,4 @@ RECIPE = recipes.Recipe(
     answering=("beam", "decoding", "length_penalty"),
     reads=reads,
     starts=True,
-)  # fmt: skip
+)

@@ -21,8 +21,10 @@ from zoo.records import DataError
 from zoo.search import decoders
 from zoo.train import optimizers
 
-SIZE, COUNT, AMOUNT, SHARE = (1, math.inf), (0, math.inf), (0.0, math.inf), (0.0, 0.99)  # the least and the most
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")  # of `transformer.Shape`: of an encoder
+# the least and the most
+SIZE, COUNT, AMOUNT, SHARE = (1, math.inf), (0, math.inf), (0.0, math.inf), (0.0, 0.99)
+# of `transformer.Shape`: of an encoder
+SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")
 WRITER = (*SHAPE, "decoder_hidden", "decoder_layers")  # and of an encoder-decoder
 
 
@@ -37,12 +39,20 @@ class Checked:
     def __post_init__(self) -> None:
         """Raises DataError naming the first option that is none of its names, or is not within its least and most."""
         groups = type(self).__mro__[::-1]
-        for option, names in {o: n for group in groups for o, n in vars(group).get("ONE_OF", {}).items()}.items():
+        for option, names in {
+            o: n for group in groups for o, n in vars(group).get("ONE_OF", {}).items()
+        }.items():
             if getattr(self, option) not in names:
-                raise DataError(f"{self.SYSTEM}: option {option} expects one of {', '.join(names)}, got {getattr(self, option)!r}")
-        for option, (least, most) in {o: bounds for group in groups for o, bounds in vars(group).get("LIMITS", {}).items()}.items():
+                raise DataError(
+                    f"{self.SYSTEM}: option {option} expects one of {', '.join(names)}, got {getattr(self, option)!r}"
+                )
+        for option, (least, most) in {
+            o: bounds for group in groups for o, bounds in vars(group).get("LIMITS", {}).items()
+        }.items():
             if not least <= getattr(self, option) <= most:
-                raise DataError(f"{self.SYSTEM}: option {option} expects {least} to {most}, got {getattr(self, option)}")
+                raise DataError(
+                    f"{self.SYSTEM}: option {option} expects {least} to {most}, got {getattr(self, option)}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +66,9 @@ class Training(Checked):
     visits: float = 250.0  # times that each document, example or history is shown, on average
     fewest_steps: int = 1500
     most_steps: int = 1_000_000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit; the result then depends on the machine
+    # training ends after so long if that is sooner, 0 = no limit; the result then depends on the
+    # machine
+    minutes: float = 0.0
     rate: float = 3e-3  # peak learning rate
     warmup: int = 100
     decay: str = "linear"  # constant, linear, cosine or rsqrt
@@ -82,7 +94,11 @@ class Encoding(Training):
     encoder_layers: int = 0  # 0: a text is the embeddings of its words, a bag
     word_dropout: float = 0.5  # share of source tokens that are hidden in training
 
-    LIMITS = {**dict.fromkeys(("width", "heads", "head_width", "encoder_hidden"), SIZE), "encoder_layers": COUNT, "word_dropout": SHARE}
+    LIMITS = {
+        **dict.fromkeys(("width", "heads", "head_width", "encoder_hidden"), SIZE),
+        "encoder_layers": COUNT,
+        "word_dropout": SHARE,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +116,8 @@ class Writing(Encoding):
 class Reading(Checked):
     """Of a system that reads texts, see `zoo.recipes.reading`."""
 
-    queries: str = "rules"  # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
+    # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
+    queries: str = "rules"
     generated: int = 16  # queries made from each document, 0 = none
     generated_share: float = 0.5  # of the retrieval examples, where there are train queries too
     vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
@@ -121,7 +138,8 @@ class Answering(Checked):
     """Of a system that generates identifiers."""
 
     beam: int = 100
-    decoding: str = "trie"  # one of zoo.search.decoders; free: as most papers, invalid identifiers are dropped and counted
+    # one of zoo.search.decoders; free: as most papers, invalid identifiers are dropped and counted
+    decoding: str = "trie"
 
     ONE_OF = {"decoding": decoders.NAMES}
     LIMITS = {"beam": SIZE}
@@ -131,7 +149,8 @@ class Answering(Checked):
 class Judging(Checked):
     """Of a system whose parameters are judged as it is trained, see `zoo.recipes.judging`."""
 
-    judged: int = 1000  # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
+    # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
+    judged: int = 1000
     judge_every: int = 500  # steps
     patience: int = 0  # judgements without a better one that end training, 0 = none do
 

@@ -20,7 +20,8 @@ class Path(NamedTuple):
     """The hypotheses of one query."""
 
     levels: tuple[beam.Prefixes, ...]  # of depth 1 .. L, leaves [K_t, ...], best first
-    documents: np.ndarray  # i[K_L] row of the document that each hypothesis of the last depth names, -1 = none
+    # i[K_L] row of the document that each hypothesis of the last depth names, -1 = none
+    documents: np.ndarray
 
 
 def of(recipe: recipes.Recipe, config: Any, state: dict, queries: Any, *, width: int) -> Path:
@@ -29,15 +30,25 @@ def of(recipe: recipes.Recipe, config: Any, state: dict, queries: Any, *, width:
     Raises DataError if the system generates no identifiers.
     """
     if recipe.reads is None:
-        raise records.DataError(f"path: {recipe.name} generates no identifiers; expected a system with an encoder-decoder, such as dsi")
+        raise records.DataError(
+            f"path: {recipe.name} generates no identifiers; expected a system with an encoder-decoder, such as dsi"
+        )
     sources, shape = recipe.reads(config, state, queries)
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    levels = _prefixes(state["params"], jnp.asarray(sources[:1]), trie.build(ids), shape=shape, width=width)
+    levels = _prefixes(
+        state["params"], jnp.asarray(sources[:1]), trie.build(ids), shape=shape, width=width
+    )
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
-    return Path(levels, np.where(np.isfinite(levels[-1].score), docids.lookup(ids, levels[-1].token), -1))
+    return Path(
+        levels, np.where(np.isfinite(levels[-1].score), docids.lookup(ids, levels[-1].token), -1)
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "width"))
-def _prefixes(params: dict, source: jax.Array, index: trie.Trie, *, shape: Any, width: int) -> tuple[beam.Prefixes, ...]:
+def _prefixes(
+    params: dict, source: jax.Array, index: trie.Trie, *, shape: Any, width: int
+) -> tuple[beam.Prefixes, ...]:
     step, cache = seq2seq.steps(params, source, shape)
-    return beam.beam_prefixes(step, cache, index, width=width, length=shape.target_length, renormalize=False)
+    return beam.beam_prefixes(
+        step, cache, index, width=width, length=shape.target_length, renormalize=False
+    )

@@ -23,7 +23,10 @@ def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     """Events of each item before those of `dev`; `key` is unused, nothing here is random."""
     log.phase("count")
     seen = collection.without("dev").histories
-    return {"counts": counts(seen, len(collection.corpus)), "corpus_ids": json.dumps(collection.corpus.ids)}
+    return {
+        "counts": counts(seen, len(collection.corpus)),
+        "corpus_ids": json.dumps(collection.corpus.ids),
+    }
 
 
 def counts(histories: records.Histories, num_items: int) -> np.ndarray:
@@ -39,7 +42,12 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """The k items with the most events."""
-    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+    return scoring.ranking(
+        functools.partial(score, config, state),
+        tuple(json.loads(state["corpus_ids"])),
+        histories,
+        k,
+    )
 
 
 RECIPE = recipes.Recipe(
@@ -48,7 +56,9 @@ RECIPE = recipes.Recipe(
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
     retrieve=retrieve,
-    deviations=("seen items are recommended again unless filter is set; the paper ranks items that the user has not rated",),
+    deviations=(
+        "seen items are recommended again unless filter is set; the paper ranks items that the user has not rated",
+    ),
     asks="history",
     answering=("filter",),
     score=score,

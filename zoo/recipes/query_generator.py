@@ -70,7 +70,9 @@ class Config(options.Writing):
     }
 
 
-def made(kind: str, collection: records.Collection, *, per_document: int, seed: int, log) -> tuple[list[str], list[int]]:
+def made(
+    kind: str, collection: records.Collection, *, per_document: int, seed: int, log
+) -> tuple[list[str], list[int]]:
     """Queries and the row of the document each was made for, in the order of the documents: the one way to have some made.
 
     kind: rules (`zoo.data.generate`), seq2seq (a generator is trained first), or a folder that `zoo queries generate` wrote.
@@ -88,13 +90,17 @@ def made(kind: str, collection: records.Collection, *, per_document: int, seed: 
     return written(state, config, collection.corpus, count=per_document, seed=seed, log=log)
 
 
-def read(folder: str | os.PathLike, corpus: records.Corpus, *, per_document: int) -> tuple[list[str], list[int]]:
+def read(
+    folder: str | os.PathLike, corpus: records.Corpus, *, per_document: int
+) -> tuple[list[str], list[int]]:
     """The first queries of each document in the train split of a folder in the BEIR layout.
 
     Raises DataError if none of them is of this corpus.
     """
     if not pathlib.Path(folder).is_dir():
-        raise records.DataError(f"queries: expected {RULES}, {SEQ2SEQ}, or a folder that `zoo queries generate` wrote, got {os.fspath(folder)!r}")
+        raise records.DataError(
+            f"queries: expected {RULES}, {SEQ2SEQ}, or a folder that `zoo queries generate` wrote, got {os.fspath(folder)!r}"
+        )
     found = files.read_beir(folder)
     rows, taken = corpus.rows(), {}
     texts, places = seq2seq.pairs(found)
@@ -102,46 +108,86 @@ def read(folder: str | os.PathLike, corpus: records.Corpus, *, per_document: int
         if (name := found.corpus.ids[place]) in rows:
             taken.setdefault(rows[name], []).append(text)
     if not taken:
-        raise records.DataError(f"{folder}: its train queries are of no document of this collection; generate them from it")
+        raise records.DataError(
+            f"{folder}: its train queries are of no document of this collection; generate them from it"
+        )
     kept = [(text, row) for row in sorted(taken) for text in taken[row][:per_document]]
     return [text for text, _ in kept], [row for _, row in kept]
 
 
-def fit(collection: records.Collection, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Collection,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """{"params", "shape", "tokenizer"} of a generator that learned from the train pairs.
 
     Raises DataError if there are none, or the start is no model of text.
     """
     queries, rows = seq2seq.pairs(collection)
     if not queries:
-        raise records.DataError(f"{collection.name}: a query generator learns from train queries, found none; make queries by rule")
+        raise records.DataError(
+            f"{collection.name}: a query generator learns from train queries, found none; make queries by rule"
+        )
     if start is not None and (start.names is not None or not start.shape.shared):
-        raise records.DataError(f"{start.where}: writes identifiers, and a query generator starts from weights that write text; name those of T5")
+        raise records.DataError(
+            f"{start.where}: writes identifiers, and a query generator starts from weights that write text; name those of T5"
+        )
     contents = collection.corpus.contents()
-    tokenizer = tokens.train([*contents, *queries], size=config.vocabulary) if start is None else starting.reader(start, ())
+    tokenizer = (
+        tokens.train([*contents, *queries], size=config.vocabulary)
+        if start is None
+        else starting.reader(start, ())
+    )
     size = max(tokens.count(tokenizer), 0 if start is None else start.shape.source_vocab)
     read = tokens.encode(tokenizer, contents, length=config.document_length)
     target = tokens.encode(tokenizer, queries, length=config.query_length)
-    target = target[:, : int((target != tokens.PAD).sum(axis=1).max()) + 1]  # the longest and its end
+    # the longest and its end
+    target = target[:, : int((target != tokens.PAD).sum(axis=1).max()) + 1]
     pairs = batches.Source({"source": read[np.asarray(rows)], "target": target}, 1.0)
     shape = transformer.Shape(
-        source_vocab=size, target_vocab=size, target_length=target.shape[1], shared=True,
+        source_vocab=size,
+        target_vocab=size,
+        target_length=target.shape[1],
+        shared=True,
         **{field: getattr(config, field) for field in (*starting.SIZES, "dropout", "dtype")},
-    )  # fmt: skip
+    )
     words = None
     if start is None:
-        words = vectors.tfidf_svd(tokens.whole(tokenizer, contents), vocabulary=size, dim=config.width, seed=0).words
-        lengths = np.linalg.norm(words, axis=1, keepdims=True)  # each row is made as long as one drawn: they are read and written
-        words = np.where(lengths > 0, words / np.maximum(lengths, 1e-9) * math.sqrt(config.width), np.random.default_rng(0).normal(size=words.shape))
+        words = vectors.tfidf_svd(
+            tokens.whole(tokenizer, contents), vocabulary=size, dim=config.width, seed=0
+        ).words
+        # each row is made as long as one drawn: they are read and written
+        lengths = np.linalg.norm(words, axis=1, keepdims=True)
+        words = np.where(
+            lengths > 0,
+            words / np.maximum(lengths, 1e-9) * math.sqrt(config.width),
+            np.random.default_rng(0).normal(size=words.shape),
+        )
     else:
         start = start._replace(keeps=frozenset({"source", "target"}))
     shape = starting.shaped(shape, start)
-    params = seq2seq.fit([pairs], len(queries), shape, config, key, log, embeddings=words, start=start)
-    return {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "tokenizer": tokenizer}
+    params = seq2seq.fit(
+        [pairs], len(queries), shape, config, key, log, embeddings=words, start=start
+    )
+    return {
+        "params": params,
+        "shape": json.dumps(dataclasses.asdict(shape)),
+        "tokenizer": tokenizer,
+    }
 
 
 def written(
-    state: Mapping[str, Any], config: Config, corpus: records.Corpus, *, count: int, seed: int, log, kept: pathlib.Path | None = None
+    state: Mapping[str, Any],
+    config: Config,
+    corpus: records.Corpus,
+    *,
+    count: int,
+    seed: int,
+    log,
+    kept: pathlib.Path | None = None,
 ) -> tuple[list[str], list[int]]:
     """At most `count` different queries for each document, and its row. The same seed gives the same.
 
@@ -151,22 +197,40 @@ def written(
     params = jax.device_put(state["params"])
     source = tokens.encode(tokenizer, corpus.contents(), length=config.document_length)
     texts = _resumed(kept)
-    with log.progress(len(corpus), "queries", "documents", start=min(len(texts) * DOCUMENTS, len(corpus))) as bar:
+    with log.progress(
+        len(corpus), "queries", "documents", start=min(len(texts) * DOCUMENTS, len(corpus))
+    ) as bar:
         for number in range(len(texts), -(-len(corpus) // DOCUMENTS)):
             rows = np.arange(number * DOCUMENTS, min((number + 1) * DOCUMENTS, len(corpus)))
             key = jax.random.fold_in(jax.random.key(seed), number)
             drawn = _draw(
-                params, jnp.asarray(source[np.resize(rows, DOCUMENTS)]), key, config.temperature, config.top_p, shape=shape,
-                num=SPARE * count, end=tokens.end(tokenizer), top_k=config.top_k,
-            )  # fmt: skip
+                params,
+                jnp.asarray(source[np.resize(rows, DOCUMENTS)]),
+                key,
+                config.temperature,
+                config.top_p,
+                shape=shape,
+                num=SPARE * count,
+                end=tokens.end(tokenizer),
+                top_k=config.top_k,
+            )
             drawn = np.asarray(drawn)[: len(rows)]
             flat = tokens.decode(tokenizer, drawn.reshape(-1, drawn.shape[-1]))
-            texts.append([list(dict.fromkeys(filter(None, flat[i : i + SPARE * count])))[:count] for i in range(0, len(flat), SPARE * count)])
+            texts.append(
+                [
+                    list(dict.fromkeys(filter(None, flat[i : i + SPARE * count])))[:count]
+                    for i in range(0, len(flat), SPARE * count)
+                ]
+            )
             if kept is not None:
                 with open(kept, "a", encoding="utf-8") as out:
                     out.write(json.dumps(texts[-1], ensure_ascii=False) + "\n")
             bar.update(len(rows))
-    found = [(text, row) for row, own in enumerate(own for batch in texts for own in batch) for text in own]
+    found = [
+        (text, row)
+        for row, own in enumerate(own for batch in texts for own in batch)
+        for text in own
+    ]
     return [text for text, _ in found], [row for _, row in found]
 
 
@@ -174,7 +238,11 @@ def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
     """Batches of an interrupted command, without a last one that was cut off."""
     if kept is None or not kept.exists():
         return []
-    lines = [line for line in kept.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    lines = [
+        line
+        for line in kept.read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.endswith("\n")
+    ]
     kept.write_text("".join(lines), encoding="utf-8")
     return [json.loads(line) for line in lines]
 
@@ -183,14 +251,28 @@ def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
 def _draw(params, source, key, temperature, top_p, *, shape, num, end, top_k):
     step, cache = seq2seq.steps(params, source, shape, places=shape.target_length)
     return nucleus.draw(
-        step, cache, key, num=num, length=shape.target_length, end=end, temperature=temperature, top_k=top_k, top_p=top_p
+        step,
+        cache,
+        key,
+        num=num,
+        length=shape.target_length,
+        end=end,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
     )
 
 
 def write(
-    collection: records.Collection, out: str | os.PathLike, *, count: int, options: Mapping[str, Any], seed: int,
-    start: starting.Start | None = None, quiet: bool = False,
-) -> records.Collection:  # fmt: skip
+    collection: records.Collection,
+    out: str | os.PathLike,
+    *,
+    count: int,
+    options: Mapping[str, Any],
+    seed: int,
+    start: starting.Start | None = None,
+    quiet: bool = False,
+) -> records.Collection:
     """Trains a generator, and writes the documents with its queries as the train split of a folder in the BEIR layout.
 
     Interrupted, the same call goes on: what is unfinished stands in a folder beside `out`, of its name and ".unfinished".
@@ -198,12 +280,25 @@ def write(
     atomic.refuse_occupied(out)
     if count < 1:
         raise records.DataError(f"queries: expected a count of at least 1, got {count}")
-    config = recipes.configure(recipes.Recipe("queries", "", {"default": Config()}, fit, written, ()), "default", options)
+    config = recipes.configure(
+        recipes.Recipe("queries", "", {"default": Config()}, fit, written, ()), "default", options
+    )
     if start is not None:
         config = starting.configured("queries", config, options, start)
     collection = collection.without(*(split for split in collection.qrels if split != "train"))
-    seen = json.dumps([collection.corpus.fingerprint(), collection.queries.ids, collection.queries.texts, [dict(q.grades) for q in collection.qrels.values()]])
-    run = {"config": dataclasses.asdict(config), "seed": seed, "start": "" if start is None else start.digest}
+    seen = json.dumps(
+        [
+            collection.corpus.fingerprint(),
+            collection.queries.ids,
+            collection.queries.texts,
+            [dict(q.grades) for q in collection.qrels.values()],
+        ]
+    )
+    run = {
+        "config": dataclasses.asdict(config),
+        "seed": seed,
+        "start": "" if start is None else start.digest,
+    }
     run["data"] = hashlib.sha256(seen.encode()).hexdigest()[:16]
     work = pathlib.Path(f"{os.fspath(out).rstrip('/')}.unfinished")
     existed = work.exists()
@@ -213,7 +308,15 @@ def write(
         state = fit(collection, config, jax.random.key(seed), log, start)
         log.phase("queries")
         name = hashlib.sha256(f"{log.identity} {count}".encode()).hexdigest()[:8]
-        texts, rows = written(state, config, collection.corpus, count=count, seed=seed, log=log, kept=work / f"{name}-{DRAWN}")
+        texts, rows = written(
+            state,
+            config,
+            collection.corpus,
+            count=count,
+            seed=seed,
+            log=log,
+            kept=work / f"{name}-{DRAWN}",
+        )
     except records.DataError:
         log.close()
         if not existed:  # bad input leaves nothing behind
@@ -223,7 +326,12 @@ def write(
         log.close()
     names = tuple(f"g{number}" for number in range(len(texts)))
     judged = {query: {collection.corpus.ids[row]: 1} for query, row in zip(names, rows)}
-    result = records.Collection(f"{collection.name} generated", collection.corpus, records.Queries(names, tuple(texts)), {"train": records.Qrels(judged)})
+    result = records.Collection(
+        f"{collection.name} generated",
+        collection.corpus,
+        records.Queries(names, tuple(texts)),
+        {"train": records.Qrels(judged)},
+    )
     files.write_beir(result, out)
     shutil.rmtree(work)
     return result

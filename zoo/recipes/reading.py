@@ -29,14 +29,22 @@ class Texts(NamedTuple):
 
 
 def read(
-    collection: records.Collection, config, log, *, prompts: tuple[str, ...] = (), start: starting.Start | None = None, tokenizer: str | None = None
+    collection: records.Collection,
+    config,
+    log,
+    *,
+    prompts: tuple[str, ...] = (),
+    start: starting.Start | None = None,
+    tokenizer: str | None = None,
 ) -> Texts:
     """Texts of a collection. config: of `options.Reading`.
 
     tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
     """
     queries, answers = seq2seq.pairs(collection)
-    made, origins = query_generator.made(config.queries, collection, per_document=config.generated, seed=0, log=log)
+    made, origins = query_generator.made(
+        config.queries, collection, per_document=config.generated, seed=0, log=log
+    )
     log.phase("tokens and vectors")
     contents = collection.corpus.contents()
     if config.stem:
@@ -50,7 +58,11 @@ def read(
 
 def asked(config, queries: records.Queries) -> records.Queries:
     """Queries as the system reads them."""
-    return dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts))) if config.stem else queries
+    return (
+        dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))
+        if config.stem
+        else queries
+    )
 
 
 def embed(texts: Texts, dim: int) -> vectors.Vectors:
@@ -58,7 +70,12 @@ def embed(texts: Texts, dim: int) -> vectors.Vectors:
     whole = list(texts.contents)
     for query, row in zip(texts.queries, texts.answers):
         whole[row] += "\n" + query
-    return vectors.tfidf_svd(tokens.whole(texts.tokenizer, whole), vocabulary=tokens.count(texts.tokenizer), dim=dim, seed=0)
+    return vectors.tfidf_svd(
+        tokens.whole(texts.tokenizer, whole),
+        vocabulary=tokens.count(texts.tokenizer),
+        dim=dim,
+        seed=0,
+    )
 
 
 def words(embedded: vectors.Vectors, config) -> np.ndarray | None:

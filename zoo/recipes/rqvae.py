@@ -48,7 +48,8 @@ class Config:
     warmup: int = 100
     decay: str = "cosine"
     weight_decay: float = 1e-4
-    restart_every: int = 50  # steps; codes that no vector has then move to random residuals; 0 = never
+    # steps; codes that no vector has then move to random residuals; 0 = never
+    restart_every: int = 50
     evaluate_every: int = 500
 
     def __post_init__(self) -> None:
@@ -59,13 +60,19 @@ class Config:
             ("decay", optimizers.DECAYS),
         ):
             if getattr(self, option) not in allowed:
-                raise DataError(f"rqvae: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}")
+                raise DataError(
+                    f"rqvae: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}"
+                )
         for option in ("code_width", "levels", "codes", "batch", "steps", "evaluate_every"):
             if getattr(self, option) < 1:
-                raise DataError(f"rqvae: option {option} expects 1 or more, got {getattr(self, option)}")
+                raise DataError(
+                    f"rqvae: option {option} expects 1 or more, got {getattr(self, option)}"
+                )
         for option in ("rate", "minutes", "weight_decay", "commitment", "restart_every", "warmup"):
             if not 0 <= getattr(self, option) < math.inf:
-                raise DataError(f"rqvae: option {option} expects 0 or more, got {getattr(self, option)}")
+                raise DataError(
+                    f"rqvae: option {option} expects 0 or more, got {getattr(self, option)}"
+                )
 
 
 def configured(options: Mapping[str, Any]) -> Config:
@@ -75,7 +82,9 @@ def configured(options: Mapping[str, Any]) -> Config:
         try:
             options["hidden"] = tuple(int(width) for width in widths.split(",") if width)
         except ValueError:
-            raise DataError(f"rqvae: option hidden expects widths with commas, as 512,256, got {widths!r}") from None
+            raise DataError(
+                f"rqvae: option hidden expects widths with commas, as 512,256, got {widths!r}"
+            ) from None
     preset = recipes.Recipe("rqvae", "", {"default": Config()}, fit, encode, ())
     return recipes.configure(preset, "default", options)
 
@@ -90,18 +99,29 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     """
     vectors = quantize.checked("rqvae", vectors, levels=config.levels, codes=config.codes)
     draw, seeds, order, train_key, restart_key, sample = jax.random.split(key, 6)
-    shape = bottleneck.Shape(width=vectors.shape[1], **{field: getattr(config, field) for field in SHAPE})
+    shape = bottleneck.Shape(
+        width=vectors.shape[1], **{field: getattr(config, field) for field in SHAPE}
+    )
     mean = vectors.mean(axis=0)
     scale = np.float32(1 / np.sqrt(np.square(vectors - mean).mean()))
     scaled = (vectors - mean) * scale
-    seen = jnp.asarray(scaled if len(scaled) <= SEEN else scaled[np.asarray(jax.random.permutation(sample, len(scaled))[:SEEN])])
+    seen = jnp.asarray(
+        scaled
+        if len(scaled) <= SEEN
+        else scaled[np.asarray(jax.random.permutation(sample, len(scaled))[:SEEN])]
+    )
 
     params = _drawn(draw, shape=shape)
     if shape.linear:
         directions = _principal(scaled, shape.code_width)
-        params["params"]["inward"]["kernel"], params["params"]["outward"]["kernel"] = directions, directions.T
+        params["params"]["inward"]["kernel"], params["params"]["outward"]["kernel"] = (
+            directions,
+            directions.T,
+        )
     encoded = _apply(params, seen, shape=shape, method="encode")
-    params["params"]["codebooks"] = jnp.asarray(quantize.rq_kmeans(encoded, seeds, levels=shape.levels, codes=shape.codes)[0])
+    params["params"]["codebooks"] = jnp.asarray(
+        quantize.rq_kmeans(encoded, seeds, levels=shape.levels, codes=shape.codes)[0]
+    )
 
     source = np.arange(1, len(scaled) + 1, dtype=np.int32)[:, None]
     stream = batches.Batches(
@@ -114,7 +134,9 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         params,
         stream,
         optimizers.adamw(
-            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0
+            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay),
+            weight_decay=config.weight_decay,
+            clip=1.0,
         ),
         steps=config.steps,
         key=train_key,
@@ -124,28 +146,49 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         seconds=60 * config.minutes if config.minutes else math.inf,
         evaluate=functools.partial(_report, seen=seen, shape=shape, log=log),
         evaluate_every=config.evaluate_every,
-        amend=(lambda params, done: _restarted(params, seen, jax.random.fold_in(restart_key, done), shape=shape))
+        amend=(
+            lambda params, done: _restarted(
+                params, seen, jax.random.fold_in(restart_key, done), shape=shape
+            )
+        )
         if config.restart_every
         else None,
         amend_every=config.restart_every,
     )
-    return {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "mean": mean, "scale": scale}
+    return {
+        "params": params,
+        "shape": json.dumps(dataclasses.asdict(shape)),
+        "mean": mean,
+        "scale": scale,
+    }
 
 
 def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
     """Codes i32[N, L] of vectors f32[N, D], those of the fit or new ones; the codebooks do not change."""
-    return np.asarray(_apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="quantize").codes)
+    return np.asarray(
+        _apply(
+            state["params"], _scaled(state, vectors), shape=_shape(state), method="quantize"
+        ).codes
+    )
 
 
 def latents(state: dict, vectors: np.ndarray) -> np.ndarray:
     """f32[N, d] what the codebooks f32[L, C, d] of the state, `state["params"]["params"]["codebooks"]`, quantise."""
-    return np.asarray(_apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="encode"))
+    return np.asarray(
+        _apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="encode")
+    )
 
 
 def decode(state: dict, codes: np.ndarray) -> np.ndarray:
     """f32[N, D] vectors that codes i32[N, L] stand for."""
     output = quantize.decode(codes, state["params"]["params"]["codebooks"])
-    return np.asarray(_apply(state["params"], jnp.asarray(output), shape=_shape(state), method="decode")) / state["scale"] + state["mean"]
+    return (
+        np.asarray(
+            _apply(state["params"], jnp.asarray(output), shape=_shape(state), method="decode")
+        )
+        / state["scale"]
+        + state["mean"]
+    )
 
 
 @functools.partial(jax.jit, static_argnames="shape")
@@ -161,20 +204,29 @@ def loss_function(shape: bottleneck.Shape, *, commitment: float, reduction: str)
     def loss(params, batch, key):
         decoded, quantized = net.apply(params, batch["vector"])
         return objectives.rq_vae(
-            batch["vector"], decoded, quantized.inputs, quantized.chosen, commitment=commitment, reduction=reduction
+            batch["vector"],
+            decoded,
+            quantized.inputs,
+            quantized.chosen,
+            commitment=commitment,
+            reduction=reduction,
         )
 
     return loss
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _restarted(params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottleneck.Shape) -> dict:
+def _restarted(
+    params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottleneck.Shape
+) -> dict:
     """Parameters with every code that none of the vectors [N, D] has moved to what a random vector leaves for its level."""
     codebooks = params["params"]["codebooks"]
     residual = bottleneck.RqVae(shape).apply(params, vectors, method="encode")
     moved = []
     for codebook, draw in zip(codebooks, jax.random.split(key, shape.levels)):
-        code = bottleneck.quantize(residual, codebook[None], residual_grad="stop", estimator="straight_through").codes[:, 0]
+        code = bottleneck.quantize(
+            residual, codebook[None], residual_grad="stop", estimator="straight_through"
+        ).codes[:, 0]
         dead = jnp.bincount(code, length=shape.codes) == 0
         rows = jax.random.permutation(draw, len(vectors))[: shape.codes]
         moved.append(jnp.where(dead[:, None], residual[rows], codebook))
@@ -182,7 +234,9 @@ def _restarted(params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottl
     return {"params": params["params"] | {"codebooks": jnp.stack(moved)}}
 
 
-def _report(params: dict, *, seen: jax.Array, shape: bottleneck.Shape, log: Any) -> dict[str, float]:
+def _report(
+    params: dict, *, seen: jax.Array, shape: bottleneck.Shape, log: Any
+) -> dict[str, float]:
     decoded, quantized = _apply(params, seen, shape=shape, method="__call__")
     found = quantize.stats(np.asarray(quantized.codes), num_codes=shape.codes)
     if found.collapsed:
@@ -190,11 +244,17 @@ def _report(params: dict, *, seen: jax.Array, shape: bottleneck.Shape, log: Any)
             f"level {level + 1} uses {found.usage[level]:.0%} of its codes, perplexity {found.perplexity[level]:.1f}"
             for level in found.collapsed
         )
-        log.warn(f"the codes are collapsing: {which}; restart unused codes (restart_every), or lower the rate")
+        log.warn(
+            f"the codes are collapsing: {which}; restart unused codes (restart_every), or lower the rate"
+        )
     by_level = {f"usage_{level + 1}": share for level, share in enumerate(found.usage)}
     by_level |= {f"perplexity_{level + 1}": value for level, value in enumerate(found.perplexity)}
     error = quantize.relative_error(np.asarray(seen), np.asarray(decoded))
-    return by_level | {"relative_error": error, "colliding": found.colliding, "collapsed_levels": len(found.collapsed)}
+    return by_level | {
+        "relative_error": error,
+        "colliding": found.colliding,
+        "collapsed_levels": len(found.collapsed),
+    }
 
 
 def _principal(vectors: np.ndarray, count: int) -> jax.Array:
@@ -209,7 +269,11 @@ def _apply(params: dict, rows: jax.Array, *, shape: bottleneck.Shape, method: st
     for first in range(0, len(rows), BLOCK):
         block = rows[first : first + BLOCK]
         padded = jnp.pad(block, ((0, min(BLOCK, len(rows)) - len(block)), (0, 0)))
-        parts.append(jax.tree.map(lambda leaf: leaf[: len(block)], _block(params, padded, shape=shape, method=method)))
+        parts.append(
+            jax.tree.map(
+                lambda leaf: leaf[: len(block)], _block(params, padded, shape=shape, method=method)
+            )
+        )
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 

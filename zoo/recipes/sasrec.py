@@ -30,15 +30,25 @@ class Config(sequential.Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.heads < 1 or self.hidden < 1 or self.width % self.heads:
-            raise records.DataError(f"sasrec: option heads expects a divisor of width {self.width} and hidden at least 1, got {self.heads}, {self.hidden}")
+            raise records.DataError(
+                f"sasrec: option heads expects a divisor of width {self.width} and hidden at least 1, got {self.heads}, {self.hidden}"
+            )
 
 
 def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
     """The fitted network."""
     shape = transformer.Shape(
-        source_vocab=len(collection.corpus) + 1, target_vocab=1, target_length=1, width=config.width, heads=config.heads,
-        head_width=config.width // config.heads, encoder_hidden=config.hidden, encoder_layers=config.layers, dropout=config.dropout, dtype=config.dtype,
-    )  # fmt: skip
+        source_vocab=len(collection.corpus) + 1,
+        target_vocab=1,
+        target_length=1,
+        width=config.width,
+        heads=config.heads,
+        head_width=config.width // config.heads,
+        encoder_hidden=config.hidden,
+        encoder_layers=config.layers,
+        dropout=config.dropout,
+        dtype=config.dtype,
+    )
     return sequential.fit(causal.CausalItems, collection, config, shape, key, log)
 
 
@@ -47,7 +57,19 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return sequential.score(causal.CausalItems, config, state, histories)
 
 
-TINY = Config(width=32, layers=1, hidden=64, dropout=0.0, history=4, batch=32, fewest_steps=200, most_steps=200, rate=1e-2, warmup=20, judged=0)
+TINY = Config(
+    width=32,
+    layers=1,
+    hidden=64,
+    dropout=0.0,
+    history=4,
+    batch=32,
+    fewest_steps=200,
+    most_steps=200,
+    rate=1e-2,
+    warmup=20,
+    judged=0,
+)
 
 RECIPE = recipes.Recipe(
     name="sasrec",
@@ -56,7 +78,19 @@ RECIPE = recipes.Recipe(
         "tiny": TINY,
         "small": Config(),
         "base": Config(width=128, heads=4, hidden=256, history=50, batch=256, visits=200.0),
-        "paper": Config(loss="bce", width=50, heads=1, hidden=50, history=50, dropout=0.5, visits=200.0, weight_decay=0.0, decay="constant", warmup=0, patience=20),
+        "paper": Config(
+            loss="bce",
+            width=50,
+            heads=1,
+            hidden=50,
+            history=50,
+            dropout=0.5,
+            visits=200.0,
+            weight_decay=0.0,
+            decay="constant",
+            warmup=0,
+            patience=20,
+        ),
     },
     fit=fit,
     retrieve=functools.partial(sequential.retrieve, causal.CausalItems),

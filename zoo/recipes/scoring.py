@@ -12,14 +12,20 @@ from zoo.evaluate import recommend
 _BLOCK = 4_000_000  # scores held at a time
 
 
-def ranking(score: Callable, corpus_ids: tuple[str, ...], histories: records.Histories, k: int) -> records.Ranking:
+def ranking(
+    score: Callable, corpus_ids: tuple[str, ...], histories: records.Histories, k: int
+) -> records.Ranking:
     """The k best items of each user. score(histories) -> float[B, N], -inf = never recommend; equal scores: lower row first."""
     found = [top(score(block), k) for block in _blocks(histories, len(corpus_ids))]
     return _ranking(corpus_ids, histories, found)
 
 
 def placed(
-    score: Callable, corpus_ids: tuple[str, ...], histories: records.Histories, targets: np.ndarray, k: int
+    score: Callable,
+    corpus_ids: tuple[str, ...],
+    histories: records.Histories,
+    targets: np.ndarray,
+    k: int,
 ) -> tuple[records.Ranking, recommend.Places]:
     """The same ranking, and the places of the targets i32[B] among all items, from one pass over the scores."""
     found, places, done = [], [], 0
@@ -35,13 +41,19 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows i32[B, k] and scores f32[B, k] of the k highest of float[B, N], best first, equal ones by row; -1 and -inf behind."""
     num_users, num_items = scores.shape
     few = min(k, num_items)
-    cut = np.partition(scores, num_items - few, axis=1)[:, num_items - few, None]  # the lowest that still belongs
+    # the lowest that still belongs
+    cut = np.partition(scores, num_items - few, axis=1)[:, num_items - few, None]
     kept, tied = scores > cut, scores == cut
-    kept |= tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= few - kept.sum(axis=1, keepdims=True))
+    kept |= tied & (
+        np.cumsum(tied, axis=1, dtype=np.int32) <= few - kept.sum(axis=1, keepdims=True)
+    )
     rows = np.nonzero(kept)[1].reshape(num_users, few)
     values = np.take_along_axis(scores, rows, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
-    rows, values = np.take_along_axis(rows, order, axis=1), np.take_along_axis(values, order, axis=1).astype(np.float32)
+    rows, values = (
+        np.take_along_axis(rows, order, axis=1),
+        np.take_along_axis(values, order, axis=1).astype(np.float32),
+    )
     documents = np.full((num_users, k), -1, np.int32)
     best = np.full((num_users, k), -np.inf, np.float32)
     documents[:, :few], best[:, :few] = np.where(np.isneginf(values), -1, rows), values
@@ -60,6 +72,8 @@ def _blocks(histories: records.Histories, num_items: int) -> Iterator[records.Hi
         yield histories.take(range(start, min(start + size, len(histories))))
 
 
-def _ranking(corpus_ids: tuple[str, ...], histories: records.Histories, found: list) -> records.Ranking:
+def _ranking(
+    corpus_ids: tuple[str, ...], histories: records.Histories, found: list
+) -> records.Ranking:
     documents, scores = (np.concatenate(part) for part in zip(*found))
     return records.Ranking(histories.ids, tuple(corpus_ids), documents, scores)

@@ -21,7 +21,8 @@ from zoo.recipes import identifiers, scoring
 class Config:
     """Nothing is trained, so presets differ in the vectors alone."""
 
-    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
+    # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
+    vectors: str = "tfidf"
     last: int = 1  # items of the history that count
     decay: float = 0.7  # of their weight with each event since
     filter: bool = True  # never recommend what the user's history holds
@@ -29,7 +30,9 @@ class Config:
     def __post_init__(self) -> None:
         identifiers.refuse_embedding("semanticknn", self.vectors)
         if self.last < 1 or not 0 <= self.decay <= 1:
-            raise records.DataError(f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}")
+            raise records.DataError(
+                f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}"
+            )
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
@@ -44,7 +47,9 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     vectors = np.asarray(state["vectors"])
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
     latest = histories.latest(config.last)
-    weights = np.where(latest >= 0, config.decay ** (latest.shape[1] - 1.0 - np.arange(latest.shape[1])), 0).astype(np.float32)
+    weights = np.where(
+        latest >= 0, config.decay ** (latest.shape[1] - 1.0 - np.arange(latest.shape[1])), 0
+    ).astype(np.float32)
     asked = np.einsum("bh,bhd->bd", weights, vectors[np.maximum(latest, 0)])
     scores = asked @ vectors.T
     return scoring.without_seen(scores, histories) if config.filter else scores
@@ -52,16 +57,26 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """The k items that read most alike."""
-    return scoring.ranking(functools.partial(score, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+    return scoring.ranking(
+        functools.partial(score, config, state),
+        tuple(json.loads(state["corpus_ids"])),
+        histories,
+        k,
+    )
 
 
 RECIPE = recipes.Recipe(
     name="semanticknn",
     paper="the baseline Semantic-KNN of Rajput et al. 2023, Recommender Systems with Generative Retrieval, arXiv 2305.05065",
-    presets={size: Config(vectors="minilm" if size in ("base", "paper") else "tfidf") for size in recipes.SIZES},
+    presets={
+        size: Config(vectors="minilm" if size in ("base", "paper") else "tfidf")
+        for size in recipes.SIZES
+    },
     fit=fit,
     retrieve=retrieve,
-    deviations=("the paper does not say which items of a history are searched for; the last one is the default",),
+    deviations=(
+        "the paper does not say which items of a history are searched for; the last one is the default",
+    ),
     asks="history",
     answering=("last", "decay", "filter"),
     score=score,

@@ -39,14 +39,32 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
     return [text for text, _ in found], [row for _, row in found]
 
 
-def shape_of(config, tokenizer: str, ids: docids.Docids, *, kind: type[transformer.Shape] = transformer.Shape, **more: Any) -> transformer.Shape:
+def shape_of(
+    config,
+    tokenizer: str,
+    ids: docids.Docids,
+    *,
+    kind: type[transformer.Shape] = transformer.Shape,
+    **more: Any,
+) -> transformer.Shape:
     """The encoder-decoder of a config's sizes (`options.Writing`) that reads what the tokenizer gives and writes these identifiers."""
     sizes = {field: getattr(config, field) for field in options.WRITER}
-    return kind(source_vocab=tokens.count(tokenizer), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1], **sizes, **more)
+    return kind(
+        source_vocab=tokens.count(tokenizer),
+        target_vocab=ids.alphabet,
+        target_length=ids.tokens.shape[1],
+        **sizes,
+        **more,
+    )
 
 
 def likelihood(
-    shape: transformer.Shape, *, smoothing: float, word_dropout: float, unknown: int = tokens.UNKNOWN, z_loss: float = 0.0
+    shape: transformer.Shape,
+    *,
+    smoothing: float,
+    word_dropout: float,
+    unknown: int = tokens.UNKNOWN,
+    z_loss: float = 0.0,
 ) -> loop.Loss:
     """Loss of batches {"source": i32[B, S], "target": i32[B, L]}: mean negative log-likelihood of the identifiers.
 
@@ -64,7 +82,9 @@ def likelihood(
     return loss
 
 
-def hidden(source: jax.Array, key: jax.Array, share: float, unknown: int = tokens.UNKNOWN) -> jax.Array:
+def hidden(
+    source: jax.Array, key: jax.Array, share: float, unknown: int = tokens.UNKNOWN
+) -> jax.Array:
     """Source i32[B, S] with a share of its tokens replaced by the unknown token."""
     if not share:
         return source
@@ -78,9 +98,19 @@ def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def fit(
-    sources: Sequence[batches.Source], num_documents: int, shape: transformer.Shape, config, key: jax.Array, log, *,
-    embeddings=None, judge=None, loss: loop.Loss | None = None, start: starting.Start | None = None, docids: np.ndarray | None = None,
-) -> dict:  # fmt: skip
+    sources: Sequence[batches.Source],
+    num_documents: int,
+    shape: transformer.Shape,
+    config,
+    key: jax.Array,
+    log,
+    *,
+    embeddings=None,
+    judge=None,
+    loss: loop.Loss | None = None,
+    start: starting.Start | None = None,
+    docids: np.ndarray | None = None,
+) -> dict:
     """Parameters of an encoder-decoder fitted to the sources; config has the options of `options.Writing`, and `optimizer` and `z_loss` if it likes.
 
     embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
@@ -91,12 +121,17 @@ def fit(
     """
     draw, order, train_key = jax.random.split(key, 3)
     params = begun(shape, draw, embeddings=embeddings, start=start)
-    unknown = tokens.unknown(start.tokenizer) if start is not None and start.tokenizer else tokens.UNKNOWN
-    stream = batches.Batches(sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
+    unknown = (
+        tokens.unknown(start.tokenizer) if start is not None and start.tokenizer else tokens.UNKNOWN
+    )
+    stream = batches.Batches(
+        sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
+    )
     steps = num_steps(config, num_documents)
     rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
     return loop.train(
-        loss or likelihood(
+        loss
+        or likelihood(
             dataclasses.replace(shape, remat=log.plan.remat),
             smoothing=config.smoothing,
             word_dropout=config.word_dropout,
@@ -105,7 +140,9 @@ def fit(
         ),
         params,
         stream,
-        optimizers.of(getattr(config, "optimizer", "adamw"), rate, weight_decay=config.weight_decay, clip=1.0),
+        optimizers.of(
+            getattr(config, "optimizer", "adamw"), rate, weight_decay=config.weight_decay, clip=1.0
+        ),
         steps=steps,
         key=train_key,
         log=log,
@@ -117,7 +154,13 @@ def fit(
     )
 
 
-def begun(shape: transformer.Shape, key: jax.Array, *, embeddings: np.ndarray | None = None, start: starting.Start | None = None) -> dict:
+def begun(
+    shape: transformer.Shape,
+    key: jax.Array,
+    *,
+    embeddings: np.ndarray | None = None,
+    start: starting.Start | None = None,
+) -> dict:
     """Parameters before training: drawn, but for source embeddings f32[source_vocab, D] and for what the weights have."""
     blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
     params = jax.jit(shape.net().init)(key, *blank)
@@ -130,24 +173,56 @@ def num_steps(config, num_documents: int) -> int:
     """config.steps if above 0, else as many as show each document `config.visits` times on average, within the limits."""
     if config.steps > 0:
         return config.steps
-    return int(np.clip(round(config.visits * num_documents / config.batch), config.fewest_steps, config.most_steps))
+    return int(
+        np.clip(
+            round(config.visits * num_documents / config.batch),
+            config.fewest_steps,
+            config.most_steps,
+        )
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "decoding", "k", "width", "first"))
 def generate(
-    params: dict, source: jax.Array, legal, *, shape: transformer.Shape, decoding: str, k: int, width: int, first: int = 0
+    params: dict,
+    source: jax.Array,
+    legal,
+    *,
+    shape: transformer.Shape,
+    decoding: str,
+    k: int,
+    width: int,
+    first: int = 0,
 ) -> decoders.Answers:
     """Identifiers for source i32[B, S] by a decoder of `zoo.search.decoders`, to which `legal` belongs."""
     step, cache = steps(params, source, shape)
-    return decoders.decode(decoding, step, cache, legal, k=k, width=width, length=shape.target_length, first=first)
+    return decoders.decode(
+        decoding, step, cache, legal, k=k, width=width, length=shape.target_length, first=first
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "k"))
-def draw(params: dict, source: jax.Array, legal, key: jax.Array, *, shape: transformer.Shape, temperature: float, k: int) -> decoders.Answers:
+def draw(
+    params: dict,
+    source: jax.Array,
+    legal,
+    key: jax.Array,
+    *,
+    shape: transformer.Shape,
+    temperature: float,
+    k: int,
+) -> decoders.Answers:
     """k identifiers for source i32[B, S], drawn without replacement; scores are perturbed log-probabilities."""
     step, cache = steps(params, source, shape)
     beams, perturbed = sampling.sample_distinct(
-        step, cache, legal, key, width=k, length=shape.target_length, temperature=temperature, renormalize=True
+        step,
+        cache,
+        legal,
+        key,
+        width=k,
+        length=shape.target_length,
+        temperature=temperature,
+        renormalize=True,
     )
     return decoders.Answers(beams._replace(score=perturbed), jnp.zeros(len(source), bool))
 
@@ -164,16 +239,26 @@ def steps(params: dict, source: jax.Array, shape: transformer.Shape, *, places: 
         if shape.target_vocab < WIDE or shape.last_tokens:
             return net.apply(params, t, token, cache, memory, source, method="step")
         hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
-        return projection.Projection(hidden.astype(jnp.float32), transformer.output_kernel(params, shape)), cache
+        return projection.Projection(
+            hidden.astype(jnp.float32), transformer.output_kernel(params, shape)
+        ), cache
 
     return step, shape.empty_cache(source.shape[0], places)
 
 
 def retrieve(
-    config, state: dict, queries: records.Queries, k: int, *, prompt: str = "", kind: type[transformer.Shape] = transformer.Shape
+    config,
+    state: dict,
+    queries: records.Queries,
+    k: int,
+    *,
+    prompt: str = "",
+    kind: type[transformer.Shape] = transformer.Shape,
 ) -> records.Ranking:
     """Documents whose identifiers the model finds most probable for texts; state as `packed` makes it, `kind` as in `search`."""
-    sources = tokens.encode(state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt)
+    sources = tokens.encode(
+        state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt
+    )
     return search(config, state, sources, queries.ids, k, kind=kind)
 
 
@@ -203,27 +288,46 @@ def search(
     shape = kind.of(state["shape"])
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
-    legal = decoders.constraint(config.decoding, index if allowed is None else filters.keep(index, allowed), ids)
+    legal = decoders.constraint(
+        config.decoding, index if allowed is None else filters.keep(index, allowed), ids
+    )
     wanted = min(k, len(ids))
     width = max(config.beam, wanted)
     cache = jax.eval_shape(lambda: shape.empty_cache(1, shape.target_length))
-    batch = decoders.queries_at_once(config.decoding, index, cache, width=width, most=QUERY_BATCHES[-1])
+    batch = decoders.queries_at_once(
+        config.decoding, index, cache, width=width, most=QUERY_BATCHES[-1]
+    )
     documents = np.full((len(names), k), -1, np.int32)
     scores = np.full((len(names), k), -np.inf, np.float32)
     invalid = generated = proven = 0
     params = jax.device_put(state["params"])
     for rows, length, size in _query_batches(sources, batch):
-        source = jnp.asarray(sources[np.resize(rows, size), :length])  # the last batch repeats rows: one shape serves all
-        answers = legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
+        # the last batch repeats rows: one shape serves all
+        source = jnp.asarray(sources[np.resize(rows, size), :length])
+        answers = (
+            legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
+        )
         if temperature:
             key = jax.random.fold_in(jax.random.key(0), int(rows[0]))
-            beams, sure = draw(params, source, answers, key, shape=shape, temperature=temperature, k=wanted)
+            beams, sure = draw(
+                params, source, answers, key, shape=shape, temperature=temperature, k=wanted
+            )
         else:
-            beams, sure = generate(params, source, answers, shape=shape, decoding=config.decoding, k=wanted, width=width, first=first)
+            beams, sure = generate(
+                params,
+                source,
+                answers,
+                shape=shape,
+                decoding=config.decoding,
+                k=wanted,
+                width=width,
+                first=first,
+            )
         if config.decoding == "free":
             found = docids.lookup(ids, np.asarray(beams.token))
         else:
-            found = np.asarray(index.documents_of(beams.leaf))[..., 0]  # a leaf that is excluded is not reached
+            # a leaf that is excluded is not reached
+            found = np.asarray(index.documents_of(beams.leaf))[..., 0]
         score = np.asarray(beams.score)
         alive = np.isfinite(score)
         found = np.where(alive, found, -1)
@@ -235,7 +339,14 @@ def search(
         place = rows[:, None], np.arange(found.shape[1])[None]
         documents[place], scores[place] = found, np.where(found >= 0, score, -np.inf)
     corpus_ids = tuple(json.loads(state["corpus_ids"]))
-    return records.Ranking(tuple(names), corpus_ids, documents, scores, invalid / max(generated, 1), proven / max(len(names), 1))
+    return records.Ranking(
+        tuple(names),
+        corpus_ids,
+        documents,
+        scores,
+        invalid / max(generated, 1),
+        proven / max(len(names), 1),
+    )
 
 
 def _without(legal: trie.Trie, ids: docids.Docids, rows: np.ndarray) -> trie.Trie:
@@ -252,7 +363,9 @@ def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray,
     most of what a model would read.
     """
     lengths = (sources != tokens.PAD).sum(axis=1)
-    classes = np.array(batches.length_classes(lengths) if len(sources) >= MANY * most else (sources.shape[1],))
+    classes = np.array(
+        batches.length_classes(lengths) if len(sources) >= MANY * most else (sources.shape[1],)
+    )
     kind = np.searchsorted(classes, lengths)
     size = next((size for size in QUERY_BATCHES if len(sources) <= size <= most), most)
     for which in np.unique(kind):
@@ -265,7 +378,9 @@ def padded(histories: records.Histories) -> np.ndarray:
     """i32[B, E] items of each history, -1 behind; E is the longest, rounded up so that few programs serve all."""
     size = levels.width_class(max(int(histories.lengths.max(initial=1)), 1))
     rows = np.full((len(histories), size), -1, np.int32)
-    rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = histories.items
+    rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = (
+        histories.items
+    )
     return rows
 
 
@@ -273,10 +388,20 @@ def widened(ranking: records.Ranking, k: int) -> records.Ranking:
     """The ranking with k columns, the new ones without answers."""
     missing = [(0, 0), (0, k - ranking.documents.shape[1])]
     documents = np.pad(ranking.documents, missing, constant_values=-1)
-    return dataclasses.replace(ranking, documents=documents, scores=np.pad(ranking.scores, missing, constant_values=-np.inf))
+    return dataclasses.replace(
+        ranking,
+        documents=documents,
+        scores=np.pad(ranking.scores, missing, constant_values=-np.inf),
+    )
 
 
-def packed(params: dict, shape: transformer.Shape, ids: docids.Docids, tokenizer: str, corpus: records.Corpus) -> dict:
+def packed(
+    params: dict,
+    shape: transformer.Shape,
+    ids: docids.Docids,
+    tokenizer: str,
+    corpus: records.Corpus,
+) -> dict:
     """The state that `search` reads, and the tokenizer of queries."""
     return {
         "params": params,

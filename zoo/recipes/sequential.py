@@ -48,7 +48,7 @@ class Config(options.Training, options.Judging):
 
 
 def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]:
-    """"source" and "target" i32[n, longest]: events and those after them, item n as n + 1, 0 = pad behind.
+    """ "source" and "target" i32[n, longest]: events and those after them, item n as n + 1, 0 = pad behind.
 
     Every event but a user's first is a target once. A user of more than longest + 1 events has several rows: the last reads the latest
     `longest`, and so on backwards.
@@ -60,14 +60,18 @@ def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]
             first = max(end - longest - 1, 0)
             sources.append(events[first : end - 1])
             targets.append(events[first + 1 : end])
-    pad = lambda rows: np.array([np.pad(row, (0, longest - len(row))) for row in rows], np.int32).reshape(-1, longest)
+    pad = lambda rows: np.array(
+        [np.pad(row, (0, longest - len(row))) for row in rows], np.int32
+    ).reshape(-1, longest)
     return {"source": pad(sources), "target": pad(targets)}
 
 
 def read(histories: records.Histories, longest: int) -> np.ndarray:
     """i32[B, longest] latest events, oldest first, item n as n + 1, 0 = pad behind."""
     latest = histories.latest(longest) + 1
-    return np.take_along_axis(latest, np.argsort(latest == 0, axis=1, kind="stable"), axis=1).astype(np.int32)
+    return np.take_along_axis(
+        latest, np.argsort(latest == 0, axis=1, kind="stable"), axis=1
+    ).astype(np.int32)
 
 
 def loss_of(net: Any, config: Any) -> loop.Loss:
@@ -81,37 +85,74 @@ def loss_of(net: Any, config: Any) -> loop.Loss:
         counted = target > 0
         hidden = net.apply(params, source, train=True, rngs={"dropout": drop})
         if config.loss == "ce":
-            value = ranking.softmax(net.apply(params, hidden, method="scores"), jnp.maximum(target - 1, 0))
+            value = ranking.softmax(
+                net.apply(params, hidden, method="scores"), jnp.maximum(target - 1, 0)
+            )
         else:
             wrong = jax.random.randint(draw, (*target.shape, config.negatives), 1, num_items + 1)
             wrong = jnp.where(wrong == target[..., None], wrong % num_items + 1, wrong)
             candidates = jnp.concatenate([jnp.maximum(target, 1)[..., None], wrong], axis=-1)
             scores = net.apply(params, hidden, candidates, method="scores_of")
-            value = {"bce": ranking.binary, "bpr-max": ranking.bpr_max}[config.loss](scores[..., 0], scores[..., 1:])
+            value = {"bce": ranking.binary, "bpr-max": ranking.bpr_max}[config.loss](
+                scores[..., 0], scores[..., 1:]
+            )
         return (value * counted).sum() / jnp.maximum(counted.sum(), 1), {}
 
     return loss
 
 
-def fit(make: Callable, collection: records.Interactions, config: Any, shape: transformer.Shape, key: jax.Array, log: Any) -> dict:
+def fit(
+    make: Callable,
+    collection: records.Interactions,
+    config: Any,
+    shape: transformer.Shape,
+    key: jax.Array,
+    log: Any,
+) -> dict:
     """The state of a fitted network make(shape); the events of dev are not learned from, but judge which parameters are kept."""
     log.phase("train")
     net = make(shape)
     draw, order, train_key = jax.random.split(key, 3)
     rows = windows(collection.without("dev").histories, config.history)
     if not len(rows["source"]):
-        raise records.DataError("no user has two events before those of dev and test; nothing to learn from")
+        raise records.DataError(
+            "no user has two events before those of dev and test; nothing to learn from"
+        )
     params = jax.jit(net.init)(draw, jnp.zeros((1, 1), jnp.int32))
-    stream = batches.Batches([batches.Source(rows, 1.0)], batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1)))
-    steps = config.steps or int(np.clip(round(config.visits * len(rows["source"]) / config.batch), config.fewest_steps, config.most_steps))
-    pack = lambda params: {"params": params, "shape": json.dumps(dataclasses.asdict(shape)), "corpus_ids": json.dumps(collection.corpus.ids)}
+    stream = batches.Batches(
+        [batches.Source(rows, 1.0)],
+        batch_size=config.batch,
+        seed=int(jax.random.randint(order, (), 0, 2**31 - 1)),
+    )
+    steps = config.steps or int(
+        np.clip(
+            round(config.visits * len(rows["source"]) / config.batch),
+            config.fewest_steps,
+            config.most_steps,
+        )
+    )
+    pack = lambda params: {
+        "params": params,
+        "shape": json.dumps(dataclasses.asdict(shape)),
+        "corpus_ids": json.dumps(collection.corpus.ids),
+    }
     answer = lambda params, users: retrieve(make, config, pack(params), users, 10)
-    judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
+    judge = judging.by_dev(
+        collection,
+        answer,
+        users=int(config.judged),
+        every=config.judge_every,
+        patience=int(config.patience),
+    )
     params = loop.train(
         loss_of(make(dataclasses.replace(shape, remat=log.plan.remat)), config),
         params,
         stream,
-        optimizers.adamw(optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay), weight_decay=config.weight_decay, clip=1.0),
+        optimizers.adamw(
+            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay),
+            weight_decay=config.weight_decay,
+            clip=1.0,
+        ),
         steps=steps,
         key=train_key,
         log=log,
@@ -128,7 +169,9 @@ def all_scores(params: dict, items: jax.Array, net: Any) -> jax.Array:
     """f32[B, N] of histories i32[B, S], 0 = pad behind: from the state of the last item."""
     hidden = net.apply(params, items)
     last = jnp.maximum((items > 0).sum(axis=1) - 1, 0)
-    return net.apply(params, jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0], method="scores")
+    return net.apply(
+        params, jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0], method="scores"
+    )
 
 
 def score(make: Callable, config: Any, state: dict, histories: records.Histories) -> np.ndarray:
@@ -139,11 +182,24 @@ def score(make: Callable, config: Any, state: dict, histories: records.Histories
     for first in range(0, len(items), USERS):
         rows = np.arange(first, min(first + USERS, len(items)))
         size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))
-        found.append(np.asarray(all_scores(state["params"], jnp.asarray(items[np.resize(rows, size)]), net))[: len(rows)])
-    scores = np.concatenate(found) if found else np.zeros((0, net.shape.source_vocab - 1), np.float32)
+        found.append(
+            np.asarray(all_scores(state["params"], jnp.asarray(items[np.resize(rows, size)]), net))[
+                : len(rows)
+            ]
+        )
+    scores = (
+        np.concatenate(found) if found else np.zeros((0, net.shape.source_vocab - 1), np.float32)
+    )
     return scoring.without_seen(scores, histories) if config.filter else scores
 
 
-def retrieve(make: Callable, config: Any, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+def retrieve(
+    make: Callable, config: Any, state: dict, histories: records.Histories, k: int
+) -> records.Ranking:
     """The k items of highest score."""
-    return scoring.ranking(functools.partial(score, make, config, state), tuple(json.loads(state["corpus_ids"])), histories, k)
+    return scoring.ranking(
+        functools.partial(score, make, config, state),
+        tuple(json.loads(state["corpus_ids"])),
+        histories,
+        k,
+    )

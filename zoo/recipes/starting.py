@@ -24,7 +24,15 @@ from zoo.data import sentencepiece, tokens
 from zoo.nets import t5_weights, transformer
 from zoo.records import DataError
 
-SIZES = "width", "heads", "head_width", "encoder_hidden", "decoder_hidden", "encoder_layers", "decoder_layers"
+SIZES = (
+    "width",
+    "heads",
+    "head_width",
+    "encoder_hidden",
+    "decoder_hidden",
+    "encoder_layers",
+    "decoder_layers",
+)
 FAMILY = "mlp", "tied", "buckets", "max_distance"
 TOKENIZERS = {"tokenizer.json": sentencepiece.published, "spiece.model": sentencepiece.tokenizer}
 
@@ -36,16 +44,26 @@ class Start(NamedTuple):
     digest: str  # of the parameters
     shape: transformer.Shape
     params: Any  # of shape.net()
-    tokenizer: str  # JSON that the source is read with; "" if none came along, or the source is no text
+    # JSON that the source is read with; "" if none came along, or the source is no text
+    tokenizer: str
     names: np.ndarray | None = None  # i32[N, L] identifiers that it writes; None: text
-    options: Mapping[str, Any] = {}  # of the system that it is from, that decide what its tokens mean
-    keeps: frozenset[str] = frozenset({"source"})  # tables whose rows mean the same to the new system: source, target
+    # of the system that it is from, that decide what its tokens mean
+    options: Mapping[str, Any] = {}
+    # tables whose rows mean the same to the new system: source, target
+    keeps: frozenset[str] = frozenset({"source"})
 
 
 def of_weights(folder: str | os.PathLike) -> Start:
     """Published T5 weights, see `zoo.nets.t5_weights`, with the tokenizer that lies beside them."""
     found = t5_weights.load(folder)
-    made = next((read(pathlib.Path(folder) / name) for name, read in TOKENIZERS.items() if (pathlib.Path(folder) / name).is_file()), "")
+    made = next(
+        (
+            read(pathlib.Path(folder) / name)
+            for name, read in TOKENIZERS.items()
+            if (pathlib.Path(folder) / name).is_file()
+        ),
+        "",
+    )
     return Start(str(folder), found.digest, found.shape, found.params, made)
 
 
@@ -54,9 +72,19 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
     try:
         shape, params = transformer.Shape.of(state["shape"]), state["params"]
     except (KeyError, TypeError):
-        raise DataError(f"{where}: {recipe} has no plain encoder-decoder to start from; name a fit of dsi or tiger, or T5 weights") from None
+        raise DataError(
+            f"{where}: {recipe} has no plain encoder-decoder to start from; name a fit of dsi or tiger, or T5 weights"
+        ) from None
     options = {"stem": config.stem} if hasattr(config, "stem") else {}
-    return Start(where, t5_weights.digest(params), shape, params, state["tokenizer"], np.asarray(state["docids"]["tokens"]), options)
+    return Start(
+        where,
+        t5_weights.digest(params),
+        shape,
+        params,
+        state["tokenizer"],
+        np.asarray(state["docids"]["tokens"]),
+        options,
+    )
 
 
 def configured(recipe: str, config: Any, given: Mapping[str, Any], start: Start) -> Any:
@@ -64,18 +92,25 @@ def configured(recipe: str, config: Any, given: Mapping[str, Any], start: Start)
 
     Raises DataError if one of those says otherwise.
     """
-    wanted = {name: getattr(start.shape, name) for name in SIZES} | {"stem": start.options.get("stem", False), "vector_start": False}
+    wanted = {name: getattr(start.shape, name) for name in SIZES} | {
+        "stem": start.options.get("stem", False),
+        "vector_start": False,
+    }
     wanted = {name: value for name, value in wanted.items() if hasattr(config, name)}
     for name, value in wanted.items():
         if name in given and getattr(config, name) != value:
-            raise DataError(f"{recipe}: option {name} has to be {value} to start from {start.where}, got {getattr(config, name)}; leave it out")
+            raise DataError(
+                f"{recipe}: option {name} has to be {value} to start from {start.where}, got {getattr(config, name)}; leave it out"
+            )
     return dataclasses.replace(config, **wanted)
 
 
 def reader(start: Start, prompts: Sequence[str]) -> str:
     """The tokenizer of the weights, with prompts. Raises DataError if none came along."""
     if not start.tokenizer:
-        raise DataError(f"{start.where}: no tokenizer to read text with; put T5's {' or '.join(TOKENIZERS)} beside the weights")
+        raise DataError(
+            f"{start.where}: no tokenizer to read text with; put T5's {' or '.join(TOKENIZERS)} beside the weights"
+        )
     return tokens.prompted(start.tokenizer, prompts)
 
 
@@ -97,8 +132,14 @@ def shaped(shape: transformer.Shape, start: Start | None) -> transformer.Shape:
     """The shape in the family of the weights, with a row for every token that they read."""
     if start is None:
         return shape
-    rows = max(shape.source_vocab, start.shape.source_vocab) if "source" in start.keeps else shape.source_vocab
-    return dataclasses.replace(shape, source_vocab=rows, **{name: getattr(start.shape, name) for name in FAMILY})
+    rows = (
+        max(shape.source_vocab, start.shape.source_vocab)
+        if "source" in start.keeps
+        else shape.source_vocab
+    )
+    return dataclasses.replace(
+        shape, source_vocab=rows, **{name: getattr(start.shape, name) for name in FAMILY}
+    )
 
 
 def grafted(fresh: Any, start: Start, key: jax.Array) -> Any:
@@ -110,7 +151,8 @@ def grafted(fresh: Any, start: Start, key: jax.Array) -> Any:
     source = tree["source_embedding"]["embedding"]
     target = source if start.shape.shared else tree["target_embedding"]["embedding"]
     tables = {"source_embedding": source, "target_embedding": target}
-    head = target * start.shape.width**-0.5 if start.shape.tied else tree["head"]["kernel"].T  # as the logits of a tied table are scaled
+    # as the logits of a tied table are scaled
+    head = target * start.shape.width**-0.5 if start.shape.tied else tree["head"]["kernel"].T
     flat, structure = jax.tree.flatten_with_path(fresh)
     leaves = []
     for number, (path, leaf) in enumerate(flat):
@@ -126,13 +168,18 @@ def grafted(fresh: Any, start: Start, key: jax.Array) -> Any:
             for name in names:
                 found = found.get(name) if isinstance(found, Mapping) else None
             if found is not None and np.shape(found) != leaf.shape:
-                raise DataError(f"{start.where}: parameter {'/'.join(names[1:])} expected shape {list(leaf.shape)}, got {list(np.shape(found))}")
-            leaves.append(leaf if found is None else jnp.array(found))  # a copy: training gives its buffers away
+                raise DataError(
+                    f"{start.where}: parameter {'/'.join(names[1:])} expected shape {list(leaf.shape)}, got {list(np.shape(found))}"
+                )
+            # a copy: training gives its buffers away
+            leaves.append(leaf if found is None else jnp.array(found))
     return jax.tree.unflatten(structure, leaves)
 
 
 def _rows(table: Any, num: int, kept: bool, key: jax.Array) -> jax.Array:
     """f32[num, D]: the rows of the table as far as they go, if kept; the others drawn."""
     table = jnp.asarray(table, jnp.float32)
-    drawn = table.mean(axis=0)[None] + table.std(axis=0)[None] * jax.random.normal(key, (num, table.shape[1]))
+    drawn = table.mean(axis=0)[None] + table.std(axis=0)[None] * jax.random.normal(
+        key, (num, table.shape[1])
+    )
     return drawn.at[: len(table)].set(table[:num]) if kept else drawn

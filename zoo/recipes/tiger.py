@@ -19,12 +19,26 @@ from zoo.data import batches
 from zoo.docids import collisions, docids
 from zoo.docids import vectors as texts
 from zoo.nets import transformer
-from zoo.recipes import coldstart, identifiers, judging, options, popularity, rqvae, seq2seq, starting
+from zoo.recipes import (
+    coldstart,
+    identifiers,
+    judging,
+    options,
+    popularity,
+    rqvae,
+    seq2seq,
+    starting,
+)
 from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 JUDGED_BEAM = 10
-ONE_OF = {"identifiers": identifiers.KINDS, "collisions": collisions.POLICIES, "optimizer": optimizers.NAMES, "filter": ("auto", "yes", "no")}
+ONE_OF = {
+    "identifiers": identifiers.KINDS,
+    "collisions": collisions.POLICIES,
+    "optimizer": optimizers.NAMES,
+    "filter": ("auto", "yes", "no"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,14 +46,23 @@ class Config(options.Writing, options.Answering, options.Judging):
     """Options of TIGER."""
 
     identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh, random or atomic
-    vectors: str = "tfidf"  # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
-    neighbours: float = 0.0  # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
+    # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
+    vectors: str = "tfidf"
+    # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
+    neighbours: float = 0.0
     levels: int = 3
     codes: int = 256  # of each level, and at most one for identifiers.FEWEST_OF items
-    collisions: str = "counter"  # of items of the same codes: counter (the paper's), sinkhorn, which shares out last codes, or refuse
-    user_tokens: int = 0  # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has 2,000)
-    history: int = 20  # latest items that are read, at most as many as the longest history in training
-    recency: bool = True  # tokens are told apart by their place from the end of the history as well as by distances (the paper's T5)
+    # of items of the same codes: counter (the paper's), sinkhorn, which shares out last codes, or
+    # refuse
+    collisions: str = "counter"
+    # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has
+    # 2,000)
+    user_tokens: int = 0
+    # latest items that are read, at most as many as the longest history in training
+    history: int = 20
+    # tokens are told apart by their place from the end of the history as well as by distances (the
+    # paper's T5)
+    recency: bool = True
     width: int = 64
     heads: int = 2
     encoder_hidden: int = 128
@@ -58,10 +81,17 @@ class Config(options.Writing, options.Answering, options.Judging):
     smoothing: float = 0.0
     z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
     beam: int = 50
-    first_beam: int = 256  # hypotheses after the first code, where that is more than the beam: cutting there is what costs answers
-    temperature: float = 0.0  # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
-    new_items: float = -1.0  # most of the answers' share for items that nobody took in training, found by their codes; -1 = as any item
-    filter: str = "auto"  # yes: never recommend what the user's history holds; auto: if no user took an item twice in training; no
+    # hypotheses after the first code, where that is more than the beam: cutting there is what costs
+    # answers
+    first_beam: int = 256
+    # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
+    temperature: float = 0.0
+    # most of the answers' share for items that nobody took in training, found by their codes; -1 =
+    # as any item
+    new_items: float = -1.0
+    # yes: never recommend what the user's history holds; auto: if no user took an item twice in
+    # training; no
+    filter: str = "auto"
 
     SYSTEM = "tiger"
     ONE_OF = ONE_OF
@@ -78,18 +108,32 @@ class Config(options.Writing, options.Answering, options.Judging):
         identifiers.refuse_embedding("tiger", self.vectors)
         if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
             remedy = "set collisions=counter"
-            raise records.DataError(f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}")
+            raise records.DataError(
+                f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}"
+            )
         if self.temperature and self.decoding not in seq2seq.FILTERED:
             allowed = " or ".join(seq2seq.FILTERED)
-            raise records.DataError(f"tiger: option temperature expects decoding={allowed}, got {self.decoding}")
+            raise records.DataError(
+                f"tiger: option temperature expects decoding={allowed}, got {self.decoding}"
+            )
         if self.new_items >= 0 and self.decoding not in seq2seq.FILTERED:
             allowed = " or ".join(seq2seq.FILTERED)
-            raise records.DataError(f"tiger: option new_items expects decoding={allowed}, got {self.decoding}")
+            raise records.DataError(
+                f"tiger: option new_items expects decoding={allowed}, got {self.decoding}"
+            )
         if self.new_items >= 0 and self.identifiers == "atomic":
-            raise records.DataError("tiger: identifiers=atomic say nothing of new items; choose identifiers=rqkmeans, or leave new_items=-1")
+            raise records.DataError(
+                "tiger: identifiers=atomic say nothing of new items; choose identifiers=rqkmeans, or leave new_items=-1"
+            )
 
 
-def fit(collection: records.Interactions, config: Config, key: jax.Array, log, start: starting.Start | None = None) -> dict:
+def fit(
+    collection: records.Interactions,
+    config: Config,
+    key: jax.Array,
+    log,
+    start: starting.Start | None = None,
+) -> dict:
     """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
     name_key, train_key = jax.random.split(key)
     log.phase("identifiers")
@@ -97,9 +141,15 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     vectors = _vectors(collection.corpus, learned, config, log)
     codes = len(vectors)
     if config.identifiers != "atomic":
-        codes = identifiers.filled(config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh")
+        codes = identifiers.filled(
+            config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh"
+        )
     named = identifiers.Config(
-        kind=config.identifiers, levels=config.levels, codes=codes, collisions=config.collisions, training=rqvae.Config()
+        kind=config.identifiers,
+        levels=config.levels,
+        codes=codes,
+        collisions=config.collisions,
+        training=rqvae.Config(),
     )
     made = identifiers.fit(vectors, named, name_key, log)
     ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
@@ -107,22 +157,57 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log, s
     log.phase("train")
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
-        raise records.DataError("tiger: no user has two events before those of dev and test; nothing to learn from")
+        raise records.DataError(
+            "tiger: no user has two events before those of dev and test; nothing to learn from"
+        )
     following = _examples(learned, longest, config, ids)
     shape = transformer.Shape(
-        source_vocab=ids.alphabet + int(config.user_tokens), target_vocab=ids.alphabet, target_length=ids.tokens.shape[1],
-        last_tokens=tuple(ids.tokens.max(axis=0).tolist()), recency=longest * ids.tokens.shape[1] if config.recency else 0,
+        source_vocab=ids.alphabet + int(config.user_tokens),
+        target_vocab=ids.alphabet,
+        target_length=ids.tokens.shape[1],
+        last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
+        recency=longest * ids.tokens.shape[1] if config.recency else 0,
         **{field: getattr(config, field) for field in options.WRITER},
-    )  # fmt: skip
+    )
     start = starting.writing_what_it_reads(start, ids.tokens)
     shape = starting.shaped(shape, start)
     seen = popularity.counts(learned, len(collection.corpus)) > 0
-    known = {"repeats": np.asarray(_repeats(learned)), "seen": seen, "longest": np.asarray(longest), "num_codes": np.asarray(codes)}
+    known = {
+        "repeats": np.asarray(_repeats(learned)),
+        "seen": seen,
+        "longest": np.asarray(longest),
+        "num_codes": np.asarray(codes),
+    }
     pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
-    quick = dataclasses.replace(config, beam=min(config.beam, JUDGED_BEAM), first_beam=0, decoding="trie", temperature=0.0, new_items=-1.0)
+    quick = dataclasses.replace(
+        config,
+        beam=min(config.beam, JUDGED_BEAM),
+        first_beam=0,
+        decoding="trie",
+        temperature=0.0,
+        new_items=-1.0,
+    )
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
-    judge = judging.by_dev(collection, answer, users=int(config.judged), every=config.judge_every, patience=int(config.patience))
-    return pack(seq2seq.fit([following], len(following.rows["target"]), shape, config, train_key, log, judge=judge, start=start, docids=ids.tokens))
+    judge = judging.by_dev(
+        collection,
+        answer,
+        users=int(config.judged),
+        every=config.judge_every,
+        patience=int(config.patience),
+    )
+    return pack(
+        seq2seq.fit(
+            [following],
+            len(following.rows["target"]),
+            shape,
+            config,
+            train_key,
+            log,
+            judge=judge,
+            start=start,
+            docids=ids.tokens,
+        )
+    )
 
 
 def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:
@@ -131,11 +216,15 @@ def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config,
         return np.zeros((len(corpus), 1), np.float32)
     vectors = identifiers.embed(corpus, config.vectors, log)
     if config.neighbours:
-        near = texts.cooccurrence_svd(learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0)
+        near = texts.cooccurrence_svd(
+            learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0
+        )
         vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
     if (vectors == vectors[0]).all():
         remedy = "set neighbours=1 to name them by what users take near them, or identifiers=random"
-        raise records.DataError(f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}")
+        raise records.DataError(
+            f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}"
+        )
     return vectors
 
 
@@ -149,14 +238,25 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
         seen = np.asarray(state["seen"]) if config.new_items >= 0 else None
         allowed = None if seen is None or seen.all() else seen
         found = seq2seq.search(
-            config, state, sources, histories.ids, min(k, len(ids)), excluded=excluded, allowed=allowed,
-            temperature=config.temperature, first=int(config.first_beam),
+            config,
+            state,
+            sources,
+            histories.ids,
+            min(k, len(ids)),
+            excluded=excluded,
+            allowed=allowed,
+            temperature=config.temperature,
+            first=int(config.first_beam),
         )
         if allowed is not None:
-            found = coldstart.mixed(found, ids.tokens, ~seen, config.new_items, k, excluded=excluded)
+            found = coldstart.mixed(
+                found, ids.tokens, ~seen, config.new_items, k, excluded=excluded
+            )
         return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
     seen = int(histories.lengths.max(initial=0))
-    found = seq2seq.search(config, state, sources, histories.ids, min(k + seen, len(ids)), first=int(config.first_beam))
+    found = seq2seq.search(
+        config, state, sources, histories.ids, min(k + seen, len(ids)), first=int(config.first_beam)
+    )
     taken = np.zeros((len(histories), len(ids) + 1), bool)  # the last column is that of no item
     taken[histories.users, histories.items] = True
     again = np.take_along_axis(taken, found.documents, axis=1)
@@ -164,20 +264,30 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     order = np.argsort(documents < 0, axis=1, kind="stable")[:, :k]
     documents = np.take_along_axis(documents, order, axis=1)
     scores = np.where(documents < 0, -np.inf, np.take_along_axis(found.scores, order, axis=1))
-    return seq2seq.widened(dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k)
+    return seq2seq.widened(
+        dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k
+    )
 
 
-def reads(config: Config, state: dict, histories: records.Histories) -> tuple[np.ndarray, transformer.Shape]:
+def reads(
+    config: Config, state: dict, histories: records.Histories
+) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    sources = _after_users(read(ids, histories.latest(_longest(config, state))), histories.ids, ids.alphabet, config)
+    sources = _after_users(
+        read(ids, histories.latest(_longest(config, state))), histories.ids, ids.alphabet, config
+    )
     return sources, transformer.Shape.of(state["shape"])
 
 
-def examples(collection: records.Interactions, config: Config, state: dict) -> dict[str, batches.Source]:
+def examples(
+    collection: records.Interactions, config: Config, state: dict
+) -> dict[str, batches.Source]:
     """What `fit` learns from: "next", every event after those before it."""
     ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    return {"next": _examples(collection.without("dev").histories, _longest(config, state), config, ids)}
+    return {
+        "next": _examples(collection.without("dev").histories, _longest(config, state), config, ids)
+    }
 
 
 def _longest(config: Config, state: dict) -> int:
@@ -185,9 +295,13 @@ def _longest(config: Config, state: dict) -> int:
     return int(state["longest"]) if "longest" in state else config.history
 
 
-def _examples(learned: records.Histories, longest: int, config: Config, ids: docids.Docids) -> batches.Source:
+def _examples(
+    learned: records.Histories, longest: int, config: Config, ids: docids.Docids
+) -> batches.Source:
     before, following, users = prefixes(learned, longest)
-    source = _after_users(read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config)
+    source = _after_users(
+        read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config
+    )
     return batches.Source({"source": source, "target": ids.tokens[following]}, 1.0)
 
 
@@ -201,11 +315,16 @@ def _after_users(sources: np.ndarray, names, alphabet: int, config: Config) -> n
     """Sources i32[B, S] behind the token of each user, by a hash of the name (sec. 3.2.1); as they are without user tokens."""
     if not config.user_tokens:
         return sources
-    users = [alphabet + zlib.crc32(name.encode("utf-8", "surrogatepass")) % int(config.user_tokens) for name in names]
+    users = [
+        alphabet + zlib.crc32(name.encode("utf-8", "surrogatepass")) % int(config.user_tokens)
+        for name in names
+    ]
     return np.concatenate([np.array(users, np.int32).reshape(-1, 1), sources], axis=1)
 
 
-def prefixes(histories: records.Histories, longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def prefixes(
+    histories: records.Histories, longest: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Events before each target i32[n, longest], -1 = none; targets i32[n], every event but the first of a user; their users i64[n].
 
     At most `longest` events before. They stand oldest first and end in the last column.
@@ -222,29 +341,63 @@ def prefixes(histories: records.Histories, longest: int) -> tuple[np.ndarray, np
 def read(ids: docids.Docids, items: np.ndarray) -> np.ndarray:
     """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first without gaps, padded behind."""
     num_users, longest = items.shape
-    tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], docids.PAD).reshape(num_users, longest * ids.tokens.shape[1])
+    tokens = np.where(
+        (items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], docids.PAD
+    ).reshape(num_users, longest * ids.tokens.shape[1])
     order = np.argsort(tokens == docids.PAD, axis=1, kind="stable")
     return np.take_along_axis(tokens, order, axis=1).astype(np.int32)
 
 
 BASE = Config(
-    identifiers="rqvae", vectors="minilm", width=128, heads=6, head_width=64, encoder_hidden=1024, decoder_hidden=1024, encoder_layers=4,
-    decoder_layers=4, dropout=0.2, dtype="bfloat16", rate=3e-4, warmup=10_000, visits=150.0,
-)  # fmt: skip
+    identifiers="rqvae",
+    vectors="minilm",
+    width=128,
+    heads=6,
+    head_width=64,
+    encoder_hidden=1024,
+    decoder_hidden=1024,
+    encoder_layers=4,
+    decoder_layers=4,
+    dropout=0.2,
+    dtype="bfloat16",
+    rate=3e-4,
+    warmup=10_000,
+    visits=150.0,
+)
 
 RECIPE = recipes.Recipe(
     name="tiger",
     paper="Rajput et al. 2023, Recommender Systems with Generative Retrieval, arXiv 2305.05065",
     presets={
         "tiny": Config(
-            levels=2, codes=8, history=2, width=32, encoder_hidden=64, decoder_hidden=64, dropout=0.0, batch=64, fewest_steps=600, most_steps=600,
-            rate=5e-3, warmup=50, judged=0,
+            levels=2,
+            codes=8,
+            history=2,
+            width=32,
+            encoder_hidden=64,
+            decoder_hidden=64,
+            dropout=0.0,
+            batch=64,
+            fewest_steps=600,
+            most_steps=600,
+            rate=5e-3,
+            warmup=50,
+            judged=0,
         ),
         "small": Config(neighbours=1.0, collisions="sinkhorn"),
         "base": BASE,
         "paper": dataclasses.replace(
-            BASE, dropout=0.1, rate=0.01, warmup=10_000, decay="rsqrt", weight_decay=0.0, steps=200_000, decoding="free", dtype="float32",
-            recency=False, first_beam=0,
+            BASE,
+            dropout=0.1,
+            rate=0.01,
+            warmup=10_000,
+            decay="rsqrt",
+            weight_decay=0.0,
+            steps=200_000,
+            decoding="free",
+            dtype="float32",
+            recency=False,
+            first_beam=0,
         ),
     },
     fit=fit,

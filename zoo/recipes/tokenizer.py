@@ -35,7 +35,14 @@ class Weights:
     reconstruction: float  # nor is this
 
 
-def warm_up(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dropout: float, unknown: int = tokens.UNKNOWN) -> loop.Loss:
+def warm_up(
+    shape: transformer.Shape,
+    weights: Weights,
+    *,
+    num_codes: int,
+    word_dropout: float,
+    unknown: int = tokens.UNKNOWN,
+) -> loop.Loss:
     """Loss before position T has codes: q_T finds its d_T among those of the batch, and the codes before are generated.
 
     Batches are those of `zoo.data.grouped`.
@@ -45,8 +52,12 @@ def warm_up(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_
         read = _pair(params, batch, key, shape, num_codes, word_dropout, unknown)
         alike = tokenizing.same_prefix(batch["codes"], batch["real"])
         terms = {
-            "contrast": tokenizing.contrast(read["source"][:, -1], read["document"][:, -1], alike[0]),
-            "retrieval": _cross_entropy(_logits(params, read["source"][:, :-1], num_codes), batch["codes"]),
+            "contrast": tokenizing.contrast(
+                read["source"][:, -1], read["document"][:, -1], alike[0]
+            ),
+            "retrieval": _cross_entropy(
+                _logits(params, read["source"][:, :-1], num_codes), batch["codes"]
+            ),
         }
         return _weighed(terms, weights, batch["real"], alike[-1])
 
@@ -54,7 +65,13 @@ def warm_up(shape: transformer.Shape, weights: Weights, *, num_codes: int, word_
 
 
 def main(
-    shape: transformer.Shape, weights: Weights, *, num_codes: int, word_dropout: float, epsilon: float, unknown: int = tokens.UNKNOWN
+    shape: transformer.Shape,
+    weights: Weights,
+    *,
+    num_codes: int,
+    word_dropout: float,
+    epsilon: float,
+    unknown: int = tokens.UNKNOWN,
 ) -> loop.Loss:
     """Loss while position T takes its codes, L = L_Ret + L_Com + L_Rec of sec. 3.2, weighed.
 
@@ -67,35 +84,65 @@ def main(
         alike = tokenizing.same_prefix(batch["codes"], batch["real"])
         asked, told = (_logits(params, read[name], num_codes) for name in ("source", "document"))
         free = jax.lax.stop_gradient(told[:, -1])
-        chosen = balanced.targets(balanced.scaled(free), alike[-1], epsilon=epsilon) if epsilon else free.argmax(axis=-1).astype(jnp.int32)
+        chosen = (
+            balanced.targets(balanced.scaled(free), alike[-1], epsilon=epsilon)
+            if epsilon
+            else free.argmax(axis=-1).astype(jnp.int32)
+        )
         codes = jnp.concatenate([batch["codes"], chosen[:, None]], axis=1)
         books = _books(params, codes.shape[1], num_codes)
         vectors = jnp.stack([book[codes[:, t]] for t, book in enumerate(books)], axis=1)
         vectors = tokenizing.straight_through(read["document"], vectors)
         terms = {
-            "contrast": tokenizing.contrast(read["source"][:, -1], read["document"][:, -1], alike[0]),
+            "contrast": tokenizing.contrast(
+                read["source"][:, -1], read["document"][:, -1], alike[0]
+            ),
             "retrieval": _cross_entropy(asked, codes),
             "commitment": _cross_entropy(told, codes),
             "reconstruction": tokenizing.reconstruction(vectors, read["document"], alike),
         }
         value, reported = _weighed(terms, weights, batch["real"], alike[-1])
-        return value, reported | {"balanced": tokenizing.averaged(codes[:, -1] == told[:, -1].argmax(axis=-1), batch["real"])}
+        return value, reported | {
+            "balanced": tokenizing.averaged(
+                codes[:, -1] == told[:, -1].argmax(axis=-1), batch["real"]
+            )
+        }
 
     return loss
 
 
-def states(params: dict, sources: np.ndarray, codes: np.ndarray, *, shape: transformer.Shape, num_codes: int) -> np.ndarray:
+def states(
+    params: dict,
+    sources: np.ndarray,
+    codes: np.ndarray,
+    *,
+    shape: transformer.Shape,
+    num_codes: int,
+) -> np.ndarray:
     """f32[N, D] d_T of sources i32[N, S] after codes i32[N, T]."""
-    return np.concatenate([np.asarray(x) for x, _ in _blocks(params, sources, codes, shape, num_codes)])
+    return np.concatenate(
+        [np.asarray(x) for x, _ in _blocks(params, sources, codes, shape, num_codes)]
+    )
 
 
-def assign(params: dict, sources: np.ndarray, codes: np.ndarray, *, shape: transformer.Shape, num_codes: int) -> np.ndarray:
+def assign(
+    params: dict,
+    sources: np.ndarray,
+    codes: np.ndarray,
+    *,
+    shape: transformer.Shape,
+    num_codes: int,
+) -> np.ndarray:
     """i32[N, T + 1] codes i32[N, T] of sources i32[N, S], and the most probable one after them."""
-    following = [np.asarray(found) for _, found in _blocks(params, sources, codes, shape, num_codes)]
+    following = [
+        np.asarray(found) for _, found in _blocks(params, sources, codes, shape, num_codes)
+    ]
     return np.concatenate([codes, np.concatenate(following)[:, None]], axis=1)
 
 
-def tokenize(params: dict, sources: np.ndarray, *, shape: transformer.Shape, levels: int, num_codes: int) -> np.ndarray:
+def tokenize(
+    params: dict, sources: np.ndarray, *, shape: transformer.Shape, levels: int, num_codes: int
+) -> np.ndarray:
     """i32[N, levels] codes of any sources i32[N, S]: at each position the most probable one."""
     codes = np.zeros((len(sources), 0), np.int32)
     for _ in range(levels):
@@ -103,14 +150,20 @@ def tokenize(params: dict, sources: np.ndarray, *, shape: transformer.Shape, lev
     return codes
 
 
-def initial_codebook(vectors: np.ndarray, codes: np.ndarray, key: jax.Array, *, num_codes: int, diverse: bool) -> np.ndarray:
+def initial_codebook(
+    vectors: np.ndarray, codes: np.ndarray, key: jax.Array, *, num_codes: int, diverse: bool
+) -> np.ndarray:
     """f32[K, D] E_T from d_T f32[N, D] of documents with codes i32[N, T]: centroids of what the means of their prefixes leave of them.
 
     Clusters have bounded sizes if `diverse`. Centroids are scaled by D^-.5: for states of T5's length, sqrt D, the logits then are
     cosines times the length of a centroid. Documents alone under their prefix say nothing of what follows it and are left out,
     unless too few are left.
     """
-    prefix = np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1) if codes.shape[1] else np.zeros(len(vectors), int)
+    prefix = (
+        np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
+        if codes.shape[1]
+        else np.zeros(len(vectors), int)
+    )
     size = np.bincount(prefix)
     means = np.zeros((len(size), vectors.shape[1]), np.float64)
     np.add.at(means, prefix, vectors)
@@ -128,25 +181,60 @@ def initial_codebook(vectors: np.ndarray, codes: np.ndarray, key: jax.Array, *, 
 def spread(codes: np.ndarray, num_codes: int) -> dict[str, float]:
     """Scalars of codes i32[N, T]: share of documents whose codes are another's too; by position diversity, and share of codes in use."""
     found = quantize.stats(codes, num_codes=num_codes)
-    evenness = {f"diversity_{t}": balanced.diversity(column, num_codes=num_codes) for t, column in enumerate(codes.T, start=1)}
-    return {"conflicts": found.colliding} | evenness | {f"usage_{t}": share for t, share in enumerate(found.usage, start=1)}
+    evenness = {
+        f"diversity_{t}": balanced.diversity(column, num_codes=num_codes)
+        for t, column in enumerate(codes.T, start=1)
+    }
+    return (
+        {"conflicts": found.colliding}
+        | evenness
+        | {f"usage_{t}": share for t, share in enumerate(found.usage, start=1)}
+    )
 
 
-def _pair(params: dict, batch: dict, key: jax.Array, shape: transformer.Shape, num_codes: int, word_dropout: float, unknown: int) -> dict[str, jax.Array]:
+def _pair(
+    params: dict,
+    batch: dict,
+    key: jax.Array,
+    shape: transformer.Shape,
+    num_codes: int,
+    word_dropout: float,
+    unknown: int,
+) -> dict[str, jax.Array]:
     """q_t and d_t f32[B, T + 1, D] of the queries and documents of a batch, after the codes of the documents."""
     read = {}
     for name, draw in zip(("source", "document"), jax.random.split(key)):
         hide, drop = jax.random.split(draw)
         source = seq2seq.hidden(batch[name], hide, word_dropout, unknown)
-        read[name] = _states(params, source, batch["codes"], shape, num_codes=num_codes, train=True, rngs={"dropout": drop})
+        read[name] = _states(
+            params,
+            source,
+            batch["codes"],
+            shape,
+            num_codes=num_codes,
+            train=True,
+            rngs={"dropout": drop},
+        )
     return read
 
 
-def _states(params: dict, source: jax.Array, codes: jax.Array, shape: transformer.Shape, *, num_codes: int, **options: Any) -> jax.Array:
+def _states(
+    params: dict,
+    source: jax.Array,
+    codes: jax.Array,
+    shape: transformer.Shape,
+    *,
+    num_codes: int,
+    **options: Any,
+) -> jax.Array:
     net, train = shape.net(), options.pop("train", False)
-    memory = net.apply(params, net.apply(params, source, train=train, method="encode", **options), method="memory")
+    memory = net.apply(
+        params, net.apply(params, source, train=train, method="encode", **options), method="memory"
+    )
     target = jnp.pad(codebooks.tokens(codes, num_codes), ((0, 0), (0, 1)))  # the last is not read
-    return net.apply(params, target, memory, source, train=train, method="states", **options).astype(jnp.float32)
+    return net.apply(
+        params, target, memory, source, train=train, method="states", **options
+    ).astype(jnp.float32)
 
 
 def _books(params: dict, count: int, num_codes: int) -> list[jax.Array]:
@@ -156,7 +244,11 @@ def _books(params: dict, count: int, num_codes: int) -> list[jax.Array]:
 def _logits(params: dict, read: jax.Array, num_codes: int) -> jax.Array:
     """f32[B, T, K] logits of the codes of each position, states f32[B, T, D]."""
     books = _books(params, read.shape[1], num_codes)
-    return jnp.stack([read[:, t] @ book.T for t, book in enumerate(books)], axis=1) if books else jnp.zeros((len(read), 0, num_codes))
+    return (
+        jnp.stack([read[:, t] @ book.T for t, book in enumerate(books)], axis=1)
+        if books
+        else jnp.zeros((len(read), 0, num_codes))
+    )
 
 
 def _cross_entropy(logits: jax.Array, codes: jax.Array) -> jax.Array:
@@ -164,14 +256,21 @@ def _cross_entropy(logits: jax.Array, codes: jax.Array) -> jax.Array:
     return ranking.softmax(logits, codes).sum(axis=-1)
 
 
-def _weighed(terms: dict, weights: Weights, real: jax.Array, siblings: jax.Array) -> tuple[jax.Array, dict]:
+def _weighed(
+    terms: dict, weights: Weights, real: jax.Array, siblings: jax.Array
+) -> tuple[jax.Array, dict]:
     """The loss, its terms, and the shares of rows that are filling and of documents without a sibling in the batch."""
     terms = {name: tokenizing.averaged(values, real) for name, values in terms.items()}
     alone = tokenizing.averaged(siblings.sum(axis=1) == 1, real)
-    return sum(getattr(weights, name) * value for name, value in terms.items()), terms | {"alone": alone, "filling": 1 - real.mean()}
+    return sum(getattr(weights, name) * value for name, value in terms.items()), terms | {
+        "alone": alone,
+        "filling": 1 - real.mean(),
+    }
 
 
-def _blocks(params: dict, sources: np.ndarray, codes: np.ndarray, shape: transformer.Shape, num_codes: int):
+def _blocks(
+    params: dict, sources: np.ndarray, codes: np.ndarray, shape: transformer.Shape, num_codes: int
+):
     """(states f32[b, D], codes i32[b]) of position T, block by block."""
     size = min(BLOCK, len(sources))
     for first in range(0, len(sources), size):
@@ -182,7 +281,9 @@ def _blocks(params: dict, sources: np.ndarray, codes: np.ndarray, shape: transfo
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "num_codes"))
-def _following(params: dict, source: jax.Array, codes: jax.Array, *, shape: transformer.Shape, num_codes: int) -> tuple:
+def _following(
+    params: dict, source: jax.Array, codes: jax.Array, *, shape: transformer.Shape, num_codes: int
+) -> tuple:
     last = _states(params, source, codes, shape, num_codes=num_codes)[:, -1]
     book = codebooks.codebook(params, codes.shape[1], num_codes)
     return last, (last @ book.T).argmax(axis=-1).astype(jnp.int32)

@@ -27,7 +27,9 @@ class Automaton(Protocol):
     def start(self, batch: int) -> jax.Array:
         """i32[B, 1] node of the empty prefix."""
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Children of nodes i32[B, K] of depth t given logits f32[B, K, V]: three [B, K, C_t], C_t static.
 
         Score: the child's logit; -inf where there is no child; 0 for the PAD child of an identifier that has ended,
@@ -41,7 +43,16 @@ class Automaton(Protocol):
 class Choosing(Automaton, Protocol):
     """An automaton that finds the best children itself, without a score for all of them. A search that ranks all asks it."""
 
-    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+    def choose(
+        self,
+        t: int,
+        node: jax.Array,
+        score: jax.Array,
+        logits: jax.Array,
+        *,
+        width: int,
+        renormalize: bool,
+    ) -> winners.Winners:
         """The `width` children of nodes i32[B, K] of largest score f32[B, K] + log-probability, given logits f32[B, K, V].
 
         Exactly what `beam.best_children` finds in what `expand` returns: of equal ones the first, nodes in the order of their
@@ -68,17 +79,30 @@ class Free:
     def start(self, batch: int) -> jax.Array:
         return jnp.full((batch, 1), OPEN, jnp.int32)
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
         ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
         score = jnp.where(ended, jnp.where(token == docids.PAD, 0.0, -jnp.inf), logits)
         return score, token, jnp.where(ended | (token == docids.PAD), ENDED, OPEN)
 
-    def choose(self, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool) -> winners.Winners:
+    def choose(
+        self,
+        t: int,
+        node: jax.Array,
+        score: jax.Array,
+        logits: jax.Array,
+        *,
+        width: int,
+        renormalize: bool,
+    ) -> winners.Winners:
         # all is legal: the same with `renormalize`
         logits = projection.dense(logits)
         alphabet = logits.shape[2]
-        only = jnp.where(jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == docids.PAD, 0.0, -jnp.inf)
+        only = jnp.where(
+            jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == docids.PAD, 0.0, -jnp.inf
+        )
         logits = jnp.where((node == ENDED)[..., None], only, logits)
         total, place = winners.best_of_all(score, logits, width=width)
         parent, token = place // alphabet, place % alphabet
@@ -99,7 +123,9 @@ class Sentences:
     def start(self, batch: int) -> jax.Array:
         return jnp.full((batch, 1), OPEN, jnp.int32)
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
         ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
         pad = token == docids.PAD

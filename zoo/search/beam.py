@@ -25,11 +25,18 @@ class Beams(NamedTuple):
 
     token: jax.Array  # i32[B, K, L]
     score: jax.Array  # f32[B, K] sum of log-probabilities
-    leaf: jax.Array  # i32[B, K] number of the identifier in the automaton, NO_LEAF where it knows none
+    # i32[B, K] number of the identifier in the automaton, NO_LEAF where it knows none
+    leaf: jax.Array
 
 
 def beam_search(
-    step: Step, cache: Cache, automaton: automata.Automaton, *, width: int | Sequence[int], length: int, renormalize: bool
+    step: Step,
+    cache: Cache,
+    automaton: automata.Automaton,
+    *,
+    width: int | Sequence[int],
+    length: int,
+    renormalize: bool,
 ) -> Beams:
     """Identifiers of highest probability among those that are legal, found level by level with `width` hypotheses.
 
@@ -72,7 +79,13 @@ class Prefixes(NamedTuple):
 
 
 def beam_prefixes(
-    step: Step, cache: Cache, automaton: automata.Automaton, *, width: int | Sequence[int], length: int, renormalize: bool
+    step: Step,
+    cache: Cache,
+    automaton: automata.Automaton,
+    *,
+    width: int | Sequence[int],
+    length: int,
+    renormalize: bool,
 ) -> tuple[Prefixes, ...]:
     """What `beam_search` keeps at each depth 1 .. length, in this order: L of Prefixes with K_t columns.
 
@@ -88,12 +101,18 @@ def answers(automaton: automata.Automaton, last: Prefixes, *, width: int) -> Bea
     last = best_first(last)
     alive = last.score > -jnp.inf
     leaf = automaton.leaf(last.token.shape[2], last.node)
-    beams = Beams(jnp.where(alive[..., None], last.token, docids.PAD), last.score, jnp.where(alive, leaf, NO_LEAF))
+    beams = Beams(
+        jnp.where(alive[..., None], last.token, docids.PAD),
+        last.score,
+        jnp.where(alive, leaf, NO_LEAF),
+    )
     missing = width - last.score.shape[1]
-    return Beams(*(
-        jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
-        for x, fill in zip(beams, (docids.PAD, -jnp.inf, NO_LEAF))
-    ))
+    return Beams(
+        *(
+            jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
+            for x, fill in zip(beams, (docids.PAD, -jnp.inf, NO_LEAF))
+        )
+    )
 
 
 def best_first(prefixes: Prefixes) -> Prefixes:
@@ -117,10 +136,16 @@ def _levels(step, cache, automaton, *, width, length, renormalize) -> Iterator[P
     token = jnp.full((batch, 1), BOS, jnp.int32)
     score = jnp.zeros((batch, 1), jnp.float32)
     history = jnp.zeros((batch, 1, 0), jnp.int32)
-    choose = automaton.choose if hasattr(automaton, "choose") else functools.partial(best_children, automaton)
+    choose = (
+        automaton.choose
+        if hasattr(automaton, "choose")
+        else functools.partial(best_children, automaton)
+    )
     for t in range(length):
         logits, cache = step(t, token, cache)
-        score, token, node, parent = choose(t, node, score, projection.single(logits), width=each[t], renormalize=renormalize)
+        score, token, node, parent = choose(
+            t, node, score, projection.single(logits), width=each[t], renormalize=renormalize
+        )
         if parent is not None:
             cache, history = gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
@@ -131,18 +156,32 @@ def check(cache: Cache, *, width: int, length: int) -> None:
     """Raises ValueError for arguments that no search can start from."""
     leaves = jax.tree.leaves(cache)
     if not leaves or any(leaf.ndim < 2 or leaf.shape[1] != 1 for leaf in leaves):
-        raise ValueError(f"search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}")
+        raise ValueError(
+            f"search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}"
+        )
     if width < 1 or length < 1:
-        raise ValueError(f"search: expected width and length of at least 1, got {width} and {length}")
+        raise ValueError(
+            f"search: expected width and length of at least 1, got {width} and {length}"
+        )
 
 
 def best_children(
-    automaton: automata.Automaton, t: int, node: jax.Array, score: jax.Array, logits: jax.Array, *, width: int, renormalize: bool
+    automaton: automata.Automaton,
+    t: int,
+    node: jax.Array,
+    score: jax.Array,
+    logits: jax.Array,
+    *,
+    width: int,
+    renormalize: bool,
 ) -> winners.Winners:
     """What `Choosing.choose` returns, of all the children that an automaton expands to."""
     gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
     num_children = gain.shape[2]
-    total, token, child = (x.reshape(len(node), -1, *x.shape[3:]) for x in (score[..., None] + gain, token, child))  # -> [B, K C]
+    # -> [B, K C]
+    total, token, child = (
+        x.reshape(len(node), -1, *x.shape[3:]) for x in (score[..., None] + gain, token, child)
+    )
     _, place = topk.top_k(total, min(width, total.shape[1]))  # of equal ones the first
     place = jnp.sort(place, axis=1)  # back to lexicographic order
     return winners.Winners(*gather((total, token, child), place), place // num_children)

@@ -24,7 +24,9 @@ class Found(NamedTuple):
     """Answers to B queries and what is known of them."""
 
     beams: beam.Beams  # of exactly k columns
-    bound: jax.Array  # f32[B] most that an identifier left out could score if it belonged to the top k, -inf = there is none
+    # f32[B] most that an identifier left out could score if it belonged to the top k, -inf = there
+    # is none
+    bound: jax.Array
     expanded: jax.Array  # i32[B] prefixes that the model was asked about
 
     @property
@@ -44,7 +46,9 @@ class _Open(NamedTuple):
 
 class _State(NamedTuple):
     open: tuple[_Open, ...]  # L, by depth
-    pool: tuple[Any, ...]  # L, by depth: (cache, path i32[B, P, t]) after prefixes that were expanded; the last is above the root
+    # L, by depth: (cache, path i32[B, P, t]) after prefixes that were expanded; the last is above
+    # the root
+    pool: tuple[Any, ...]
     best: beam.Beams  # k best identifiers so far, for `leaf` their nodes
     lost: jax.Array  # f32[B] best prefix that found no room to wait
     expanded: jax.Array  # i32[B]
@@ -101,13 +105,16 @@ def best_first(
     """
     beam.check(cache, width=width, length=length)
     if min(k, sweeps, frontier) < 1:
-        raise ValueError(f"best_first: expected k, sweeps and frontier of at least 1, got {k}, {sweeps} and {frontier}")
+        raise ValueError(
+            f"best_first: expected k, sweeps and frontier of at least 1, got {k}, {sweeps} and {frontier}"
+        )
     batch = jax.tree.leaves(cache)[0].shape[0]
     expand = functools.partial(beam.score_children, renormalize=renormalize)
     levels = _levels(step, cache, automaton, expand, width, length, sweeps, frontier)
     children = functools.partial(expand, automaton)
     visits = [
-        functools.partial(_visit, step, children, t, level=level, last=t == length - 1) for t, level in enumerate(levels)
+        functools.partial(_visit, step, children, t, level=level, last=t == length - 1)
+        for t, level in enumerate(levels)
     ]
 
     def sweep(state: _State) -> _State:
@@ -117,29 +124,43 @@ def best_first(
         return state._replace(sweep=state.sweep + 1)
 
     def unfinished(state: _State) -> jax.Array:
-        return (state.sweep < sweeps) & (_largest_useful(state, _largest_open(state)) > -jnp.inf).any()
+        return (state.sweep < sweeps) & (
+            _largest_useful(state, _largest_open(state)) > -jnp.inf
+        ).any()
 
-    state = jax.lax.while_loop(unfinished, sweep, _initial(automaton, cache, levels, batch, k, length))
+    state = jax.lax.while_loop(
+        unfinished, sweep, _initial(automaton, cache, levels, batch, k, length)
+    )
     token, score, node = state.best
     alive = score > -jnp.inf
-    beams = beam.Beams(jnp.where(alive[..., None], token, docids.PAD), score, jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF))
+    beams = beam.Beams(
+        jnp.where(alive[..., None], token, docids.PAD),
+        score,
+        jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF),
+    )
     bound = _largest_useful(state, jnp.maximum(_largest_open(state), state.lost))
     return Found(beams, bound, state.expanded)
 
 
-def _visit(step: beam.Step, children: Callable, t: int, state: _State, *, level: _Level, last: bool) -> _State:
+def _visit(
+    step: beam.Step, children: Callable, t: int, state: _State, *, level: _Level, last: bool
+) -> _State:
     """Expands prefixes of depth t."""
     floor = state.best.score[:, -1:]
     score, place = jax.lax.top_k(state.open[t].score, level.width)
     _, token, node, parent = _pick(state.open[t], place)
     opened = [*state.open]
-    opened[t] = opened[t]._replace(score=jax.vmap(lambda row, index: row.at[index].set(-jnp.inf))(opened[t].score, place))
+    opened[t] = opened[t]._replace(
+        score=jax.vmap(lambda row, index: row.at[index].set(-jnp.inf))(opened[t].score, place)
+    )
     score = jnp.where(score >= floor, score, -jnp.inf)  # the rest can hold no answer
     above, paths = state.pool[t - 1]
     path = _pick(paths, parent)
     path = jnp.concatenate([path, token[..., None]], axis=2) if t else path
     if 0 < t and last:  # identifiers are about to be compared: in lexicographic order
-        (score, token, node, parent), path = _sorted(((score, token, node, parent), path), [path[..., i] for i in range(t)])
+        (score, token, node, parent), path = _sorted(
+            ((score, token, node, parent), path), [path[..., i] for i in range(t)]
+        )
 
     logits, kept = step(t, token, _pick(above, parent))
     gain, child_token, child = children(t, node, logits)
@@ -155,28 +176,46 @@ def _visit(step: beam.Step, children: Callable, t: int, state: _State, *, level:
     write = lambda old, new: jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis=1)
     pool = [*state.pool]
     pool[t] = jax.tree.map(write, pool[t], (kept, path))
-    origin = jnp.broadcast_to(slot + jnp.repeat(jnp.arange(level.width), level.num_children), total.shape)
-    opened[t + 1], lost = _join(opened[t + 1], _Open(total, child_token, child, origin.astype(jnp.int32)))
+    origin = jnp.broadcast_to(
+        slot + jnp.repeat(jnp.arange(level.width), level.num_children), total.shape
+    )
+    opened[t + 1], lost = _join(
+        opened[t + 1], _Open(total, child_token, child, origin.astype(jnp.int32))
+    )
     return state._replace(open=tuple(opened), pool=tuple(pool), lost=jnp.maximum(state.lost, lost))
 
 
-def _levels(step, cache, automaton, expand: Callable, width: int, length: int, sweeps: int, frontier: int) -> list[_Level]:
+def _levels(
+    step, cache, automaton, expand: Callable, width: int, length: int, sweeps: int, frontier: int
+) -> list[_Level]:
     """Sizes of all levels, by abstract evaluation."""
     levels, waiting, num_nodes = [], 1, 1
     batch = jax.tree.leaves(cache)[0].shape[0]
     for t in range(length):
         w = min(width, waiting)
         index = jax.ShapeDtypeStruct((batch, w), jnp.int32)
-        cache = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch, w, *leaf.shape[2:]), leaf.dtype), cache)
+        cache = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((batch, w, *leaf.shape[2:]), leaf.dtype), cache
+        )
         logits, cache = jax.eval_shape(functools.partial(step, t), index, cache)
-        num_children = jax.eval_shape(lambda a, n, x: expand(a, t, n, x)[0], automaton, index, logits).shape[2]
-        kept = w if num_nodes <= w else sweeps * w  # one visit sees them all, or each sweep may make one
+        num_children = jax.eval_shape(
+            lambda a, n, x: expand(a, t, n, x)[0], automaton, index, logits
+        ).shape[2]
+        # one visit sees them all, or each sweep may make one
+        kept = w if num_nodes <= w else sweeps * w
         levels.append(_Level(w, waiting, kept, num_children, cache))
         waiting, num_nodes = min(frontier, kept * num_children), num_nodes * num_children
     return levels
 
 
-def _initial(automaton: automata.Automaton, cache: beam.Cache, levels: list[_Level], batch: int, k: int, length: int) -> _State:
+def _initial(
+    automaton: automata.Automaton,
+    cache: beam.Cache,
+    levels: list[_Level],
+    batch: int,
+    k: int,
+    length: int,
+) -> _State:
     """Nothing found, the root waits."""
 
     def nothing(num: int) -> _Open:
@@ -184,15 +223,28 @@ def _initial(automaton: automata.Automaton, cache: beam.Cache, levels: list[_Lev
         return _Open(score, zeros, zeros, zeros)
 
     token = jnp.full((batch, 1), beam.BOS, jnp.int32)
-    root = _Open(jnp.zeros((batch, 1)), token, automaton.start(batch), jnp.zeros((batch, 1), jnp.int32))
+    root = _Open(
+        jnp.zeros((batch, 1)), token, automaton.start(batch), jnp.zeros((batch, 1), jnp.int32)
+    )
     blank = lambda num: lambda leaf: jnp.zeros((batch, num, *leaf.shape[2:]), leaf.dtype)
     pool = [
         (jax.tree.map(blank(level.kept), level.cache), jnp.zeros((batch, level.kept, t), jnp.int32))
         for t, level in enumerate(levels[:-1])
     ] + [(cache, jnp.zeros((batch, 1, 0), jnp.int32))]
-    best = beam.Beams(jnp.zeros((batch, k, length), jnp.int32), jnp.full((batch, k), -jnp.inf), jnp.zeros((batch, k), jnp.int32))
+    best = beam.Beams(
+        jnp.zeros((batch, k, length), jnp.int32),
+        jnp.full((batch, k), -jnp.inf),
+        jnp.zeros((batch, k), jnp.int32),
+    )
     waiting = (root, *(nothing(level.waiting) for level in levels[1:]))
-    return _State(waiting, tuple(pool), best, jnp.full(batch, -jnp.inf), jnp.zeros(batch, jnp.int32), jnp.int32(0))
+    return _State(
+        waiting,
+        tuple(pool),
+        best,
+        jnp.full(batch, -jnp.inf),
+        jnp.zeros(batch, jnp.int32),
+        jnp.int32(0),
+    )
 
 
 def _largest_open(state: _State) -> jax.Array:
@@ -216,7 +268,11 @@ def _merge(best: beam.Beams, total, token, child, path, num_children: int) -> be
     """The k best of those known and the identifiers [B, W C] just found, which stand in lexicographic order."""
     k = best.score.shape[1]
     score, place = jax.lax.top_k(total, min(k, total.shape[1]))  # of equal ones the first
-    token, child, path = _pick(token, place), _pick(child, place), _pick(path, place // num_children)
+    token, child, path = (
+        _pick(token, place),
+        _pick(child, place),
+        _pick(path, place // num_children),
+    )
     found = beam.Beams(jnp.concatenate([path, token[..., None]], axis=2), score, child)
     both = jax.tree.map(lambda *pair: jnp.concatenate(pair, axis=1), best, found)
     both = _sorted(both, [-both.score, *(both.token[..., i] for i in range(both.token.shape[2]))])

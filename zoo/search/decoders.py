@@ -66,7 +66,17 @@ def constraint(name: str, index: trie.Trie, ids: docids.Docids) -> Any:
     return Enumerated(index, guided.nodes(ids)) if name in TABLED else index
 
 
-def decode(name: str, step: beam.Step, cache: beam.Cache, legal: Any, *, k: int, width: int, length: int, first: int = 0) -> Answers:
+def decode(
+    name: str,
+    step: beam.Step,
+    cache: beam.Cache,
+    legal: Any,
+    *,
+    k: int,
+    width: int,
+    length: int,
+    first: int = 0,
+) -> Answers:
     """The answers of a decoder. Jit it with `name` and the sizes static.
 
     step, cache, length: as for `beam_search`. legal: of `constraint`. k: answers wanted, at most `width`. width: of the
@@ -77,28 +87,44 @@ def decode(name: str, step: beam.Step, cache: beam.Cache, legal: Any, *, k: int,
     batch = jax.tree.leaves(cache)[0].shape[0]
     if name == "best-first":
         found = best_first.best_first(
-            step, cache, legal, k=k, width=width, length=length, renormalize=False, sweeps=SWEEPS, frontier=FRONTIER
+            step,
+            cache,
+            legal,
+            k=k,
+            width=width,
+            length=length,
+            renormalize=False,
+            sweeps=SWEEPS,
+            frontier=FRONTIER,
         )
         return Answers(found.beams, found.proven)
     if name in TABLED:
         index, where = legal
-        scores = all_scores(step, cache, index, num_leaves=len(where.parent[-1]), length=length)[:, where.leaf]
+        scores = all_scores(step, cache, index, num_leaves=len(where.parent[-1]), length=length)[
+            :, where.leaf
+        ]
         guide = guided.lookahead if name == "lookahead" else guided.max_marginal
         legal, cache = guide(index, where, scores), jnp.zeros((batch, 1))
         step = lambda t, token, cache: (jnp.zeros((*token.shape, index.alphabet)), cache)
     each = (width if name in TABLED else max(first, width), width)[-length:]
-    beams = beam.beam_search(step, cache, legal, width=each, length=length, renormalize=name == "renormalised")
+    beams = beam.beam_search(
+        step, cache, legal, width=each, length=length, renormalize=name == "renormalised"
+    )
     return Answers(beams, jnp.full(batch, name == "max-marginal" and width >= k))
 
 
-def all_scores(step: beam.Step, cache: beam.Cache, index: automata.Automaton, *, num_leaves: int, length: int) -> jax.Array:
+def all_scores(
+    step: beam.Step, cache: beam.Cache, index: automata.Automaton, *, num_leaves: int, length: int
+) -> jax.Array:
     """f32[B, num_leaves] log-probability of every identifier, by every prefix once: a beam as wide as the trie. The oracle."""
     beams = beam.beam_search(step, cache, index, width=num_leaves, length=length, renormalize=False)
     blank = jnp.full(num_leaves + 1, -jnp.inf)  # NO_LEAF = -1 writes to the last place
     return jax.vmap(lambda leaf, score: blank.at[leaf].set(score))(beams.leaf, beams.score)[:, :-1]
 
 
-def queries_at_once(name: str, index: trie.Trie, cache: beam.Cache, *, width: int, most: int) -> int:
+def queries_at_once(
+    name: str, index: trie.Trie, cache: beam.Cache, *, width: int, most: int
+) -> int:
     """Queries of one batch, at most `most`, so that their prefixes stay within BUDGET. cache: leaves [B, 1, ...], shapes do.
 
     Raises DataError for a decoder that would not fit even one.
@@ -109,12 +135,18 @@ def queries_at_once(name: str, index: trie.Trie, cache: beam.Cache, *, width: in
     if name == "best-first":
         prefixes, remedy = index.length * SWEEPS * width, "lower the beam"
     elif name in TABLED:
-        prefixes, remedy = min(len(index.documents), math.prod(index.fanout[:-1])), "choose best-first"
-        prefix = 2 * prefix + 24 * index.alphabet  # before and after the gather; logits, their softmax, the children
+        prefixes, remedy = (
+            min(len(index.documents), math.prod(index.fanout[:-1])),
+            "choose best-first",
+        )
+        # before and after the gather; logits, their softmax, the children
+        prefix = 2 * prefix + 24 * index.alphabet
     else:
         return most
     fit = BUDGET // (prefixes * prefix)
     if fit < 1:
         size = f"{prefixes * prefix / 2**30:.1f} GiB a query for {prefixes:,} prefixes"
-        raise records.DataError(f"decoding {name!r} would take {size}, over {BUDGET / 2**30:.0f}; {remedy}")
+        raise records.DataError(
+            f"decoding {name!r} would take {size}, over {BUDGET / 2**30:.0f}; {remedy}"
+        )
     return min(most, fit)

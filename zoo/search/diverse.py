@@ -34,7 +34,9 @@ def diverse_beam_search(
     """
     beam.check(cache, width=width, length=length)
     if groups < 1 or width % groups or penalty < 0:
-        raise ValueError(f"diverse: expected groups that divide width {width} and a penalty of at least 0, got {groups} and {penalty}")
+        raise ValueError(
+            f"diverse: expected groups that divide width {width} and a penalty of at least 0, got {groups} and {penalty}"
+        )
     each = width // groups
     batch = jax.tree.leaves(cache)[0].shape[0]
     lane = jnp.zeros((batch, groups), jnp.int32)
@@ -43,7 +45,9 @@ def diverse_beam_search(
     score = key = jnp.zeros((batch, groups))
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, tokens, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
+        gain, tokens, children = beam.score_children(
+            automaton, t, node, logits, renormalize=renormalize
+        )
         score, key = score[..., None] + gain, key[..., None] + gain  # -> [B, G K, C]
         here, num_children = token.shape[1] // groups, gain.shape[2]
         used = jnp.zeros((batch, logits.shape[2]))
@@ -57,10 +61,14 @@ def diverse_beam_search(
             chosen = beam.gather((flat(tokens), flat(children), flat(score)), place)
             parent = place // num_children + group * here
             kept.append((*chosen, ranked, parent))
-            used = jax.vmap(lambda to, where, alive: to.at[where].add(alive))(used, chosen[0], (ranked > -jnp.inf).astype(used.dtype))
+            used = jax.vmap(lambda to, where, alive: to.at[where].add(alive))(
+                used, chosen[0], (ranked > -jnp.inf).astype(used.dtype)
+            )
         token, node, score, key, parent = (jnp.concatenate(x, axis=1) for x in zip(*kept))
         cache, history = beam.gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
     same = (history[:, :, None] == history[:, None]).all(axis=3) & (score[:, None] > -jnp.inf)
     again = (same & jnp.tril(jnp.ones(same.shape[1:], bool), -1)[None]).any(axis=2)
-    return beam.answers(automaton, beam.Prefixes(history, jnp.where(again, -jnp.inf, score), node), width=width)
+    return beam.answers(
+        automaton, beam.Prefixes(history, jnp.where(again, -jnp.inf, score), node), width=width
+    )

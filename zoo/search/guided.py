@@ -40,17 +40,24 @@ class Counted:
     """
 
     automaton: automata.Counting
-    capacity: tuple[jax.Array, ...] = ()  # L of f32[M_{t+1}] for each node of depth t+1; () = the same for all siblings
+    # L of f32[M_{t+1}] for each node of depth t+1; () = the same for all siblings
+    capacity: tuple[jax.Array, ...] = ()
 
     def start(self, batch: int) -> jax.Array:
         return self.automaton.start(batch)
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         score, token, child = self.automaton.expand(t, node, logits)
         weight = self.automaton.counts(t + 1, child).astype(jnp.float32)
         if self.capacity:
             weight = weight / self.capacity[t][child]
-        return _over_siblings(jnp.where(score > -jnp.inf, score + jnp.log(weight), score)), token, child
+        return (
+            _over_siblings(jnp.where(score > -jnp.inf, score + jnp.log(weight), score)),
+            token,
+            child,
+        )
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         return self.automaton.leaf(length, node)
@@ -59,7 +66,9 @@ class Counted:
 def counted(automaton: automata.Counting, capacity: tuple[jax.Array, ...] = ()) -> Counted:
     """The automaton guided by its counts. Raises ValueError if it cannot count."""
     if not hasattr(automaton, "counts"):
-        raise ValueError(f"counted: {type(automaton).__name__} cannot count documents; expected an automaton with `counts`, such as a trie")
+        raise ValueError(
+            f"counted: {type(automaton).__name__} cannot count documents; expected an automaton with `counts`, such as a trie"
+        )
     return Counted(automaton, capacity)
 
 
@@ -69,7 +78,9 @@ def capacities(ids: docids.Docids, trained: docids.Docids) -> tuple[jax.Array, .
     Raises ValueError where an identifier of `ids` is none of `trained`.
     """
     if ids.tokens.shape[1] != trained.tokens.shape[1]:
-        raise ValueError(f"capacities: expected identifiers of one length, got {ids.tokens.shape[1]} and {trained.tokens.shape[1]}")
+        raise ValueError(
+            f"capacities: expected identifiers of one length, got {ids.tokens.shape[1]} and {trained.tokens.shape[1]}"
+        )
     found = []
     for t in range(ids.tokens.shape[1]):
         both = np.concatenate([ids.tokens[:, : t + 1], trained.tokens[:, : t + 1]])
@@ -78,7 +89,9 @@ def capacities(ids: docids.Docids, trained: docids.Docids) -> tuple[jax.Array, .
         found.append(np.bincount(prefix[len(ids) :], minlength=len(both))[here])
     if (found[-1] == 0).any():
         row = first[np.argmin(found[-1])]
-        raise ValueError(f"capacities: document {row}, {ids.tokens[row].tolist()}, is not among those trained on; leave it out")
+        raise ValueError(
+            f"capacities: document {row}, {ids.tokens[row].tolist()}, is not among those trained on; leave it out"
+        )
     return tuple(jnp.asarray(count, jnp.float32) for count in found)
 
 
@@ -86,7 +99,8 @@ class Nodes(NamedTuple):
     """Where documents and nodes hang in a trie. The M_t nodes of depth t are numbered in the order of their prefixes, as in `Trie`."""
 
     leaf: jax.Array  # i32[N] leaf of each document
-    parent: tuple[jax.Array, ...]  # L of i32[M_{t+1}]: the node of depth t above each node of depth t+1, ascending
+    # L of i32[M_{t+1}]: the node of depth t above each node of depth t+1, ascending
+    parent: tuple[jax.Array, ...]
 
 
 def nodes(ids: docids.Docids) -> Nodes:
@@ -108,14 +122,21 @@ class Lookahead:
     """P*(c) ~ r(T_c and C): exact look-ahead. The model is not read. Made by `lookahead`."""
 
     automaton: automata.Automaton
-    mass: tuple[jax.Array, ...]  # L + 1 of f32[B, M_t], log of the relevance below each node of depth t
+    # L + 1 of f32[B, M_t], log of the relevance below each node of depth t
+    mass: tuple[jax.Array, ...]
 
     def start(self, batch: int) -> jax.Array:
         return self.automaton.start(batch)
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         legal, token, child = self.automaton.expand(t, node, jnp.zeros_like(logits))
-        return _over_siblings(jnp.where(legal > -jnp.inf, _read(self.mass[t + 1], child), -jnp.inf)), token, child
+        return (
+            _over_siblings(jnp.where(legal > -jnp.inf, _read(self.mass[t + 1], child), -jnp.inf)),
+            token,
+            child,
+        )
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         return self.automaton.leaf(length, node)
@@ -136,10 +157,13 @@ class MaxMarginal:
     def start(self, batch: int) -> jax.Array:
         return self.automaton.start(batch)
 
-    def expand(self, t: int, node: jax.Array, logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def expand(
+        self, t: int, node: jax.Array, logits: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
         legal, token, child = self.automaton.expand(t, node, jnp.zeros_like(logits))
         score = _read(self.best[t + 1], child)
-        gain = score - _read(self.best[t], node)[..., None] if t else score  # the gains of a path sum to its last score
+        # the gains of a path sum to its last score
+        gain = score - _read(self.best[t], node)[..., None] if t else score
         return jnp.where(legal > -jnp.inf, gain, -jnp.inf), token, child
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
@@ -161,8 +185,11 @@ def max_marginal(automaton: automata.Automaton, where: Nodes, score: jax.Array) 
 
 def _upwards(where: Nodes, of_documents: jax.Array, reduce) -> tuple[jax.Array, ...]:
     if of_documents.ndim != 2 or of_documents.shape[1] != len(where.leaf):
-        raise ValueError(f"guided: expected a table [B, {len(where.leaf)}], a column for each document, got {of_documents.shape}")
-    value = reduce(of_documents.T.astype(jnp.float32), where.leaf, len(where.parent[-1]))  # -> [M, B], leaves to root
+        raise ValueError(
+            f"guided: expected a table [B, {len(where.leaf)}], a column for each document, got {of_documents.shape}"
+        )
+    # -> [M, B], leaves to root
+    value = reduce(of_documents.T.astype(jnp.float32), where.leaf, len(where.parent[-1]))
     levels = [value]
     for t in reversed(range(len(where.parent))):
         value = reduce(value, where.parent[t], len(where.parent[t - 1]) if t else 1)
@@ -177,12 +204,16 @@ def _largest(value: jax.Array, owner: jax.Array, num_owners: int) -> jax.Array:
 def _log_sum(value: jax.Array, owner: jax.Array, num_owners: int) -> jax.Array:
     largest = _largest(value, owner, num_owners)
     largest = jnp.where(jnp.isfinite(largest), largest, 0.0)
-    return jnp.log(jax.ops.segment_sum(jnp.exp(value - largest[owner]), owner, num_owners)) + largest
+    return (
+        jnp.log(jax.ops.segment_sum(jnp.exp(value - largest[owner]), owner, num_owners)) + largest
+    )
 
 
 def _over_siblings(score: jax.Array) -> jax.Array:
     """Log-softmax over children that leaves those with -inf as they are, also where all have it."""
-    return jnp.where(score > -jnp.inf, score - jax.nn.logsumexp(score, axis=-1, keepdims=True), -jnp.inf)
+    return jnp.where(
+        score > -jnp.inf, score - jax.nn.logsumexp(score, axis=-1, keepdims=True), -jnp.inf
+    )
 
 
 def _read(table: jax.Array, node: jax.Array) -> jax.Array:

@@ -15,7 +15,16 @@ from zoo.search import beam
 
 
 def draw(
-    step: beam.Step, cache: beam.Cache, key: jax.Array, *, num: int, length: int, end: int, temperature, top_k: int, top_p
+    step: beam.Step,
+    cache: beam.Cache,
+    key: jax.Array,
+    *,
+    num: int,
+    length: int,
+    end: int,
+    temperature,
+    top_k: int,
+    top_p,
 ) -> jax.Array:
     """i32[B, num, length] independent draws for each of B queries, each up to its end and PAD behind it.
 
@@ -42,7 +51,9 @@ def draw(
 
     first = jnp.full((batch, num), beam.BOS, jnp.int32)
     blank = jnp.full((batch, num, length), docids.PAD, jnp.int32)
-    return jax.lax.fori_loop(0, length, advance, (first, cache, jnp.zeros((batch, num), bool), blank))[3]
+    return jax.lax.fori_loop(
+        0, length, advance, (first, cache, jnp.zeros((batch, num), bool), blank)
+    )[3]
 
 
 def truncated(logits: jax.Array, *, top_k: int, top_p) -> jax.Array:

@@ -16,7 +16,15 @@ from zoo.search import beam
 
 
 def sample(
-    step: beam.Step, cache: beam.Cache, automaton: automata.Automaton, key: jax.Array, *, num: int, length: int, temperature, renormalize: bool
+    step: beam.Step,
+    cache: beam.Cache,
+    automaton: automata.Automaton,
+    key: jax.Array,
+    *,
+    num: int,
+    length: int,
+    temperature,
+    renormalize: bool,
 ) -> beam.Beams:
     """`num` independent draws for each of B queries, in the order drawn; the same identifier may come again.
 
@@ -35,7 +43,9 @@ def sample(
     token, score, history = jnp.full((batch, num), beam.BOS), jnp.zeros((batch, num)), []
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, tokens, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
+        gain, tokens, children = beam.score_children(
+            automaton, t, node, logits, renormalize=renormalize
+        )
         draw_key = jax.random.fold_in(key, t)
         place = _draw(draw_key, gain, temperature)
         token, node, gain = (_child(x, place) for x in (tokens, children, gain))
@@ -43,7 +53,9 @@ def sample(
         history.append(token)
     alive = score > -jnp.inf
     leaf = jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF)
-    return beam.Beams(jnp.where(alive[..., None], jnp.stack(history, axis=2), docids.PAD), score, leaf)
+    return beam.Beams(
+        jnp.where(alive[..., None], jnp.stack(history, axis=2), docids.PAD), score, leaf
+    )
 
 
 def sample_distinct(
@@ -71,18 +83,25 @@ def sample_distinct(
     node = automaton.start(batch)
     token, history = jnp.full((batch, 1), beam.BOS), jnp.zeros((batch, 1, 0), jnp.int32)
     score = log_probability = jnp.zeros((batch, 1))
-    perturbed = jnp.zeros((batch, 1))  # the largest perturbed value below the root; where it lies does not matter to the order
+    # the largest perturbed value below the root; where it lies does not matter to the order
+    perturbed = jnp.zeros((batch, 1))
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, tokens, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
+        gain, tokens, children = beam.score_children(
+            automaton, t, node, logits, renormalize=renormalize
+        )
         draw = log_probability[..., None] + _log_softmax(gain / temperature)
         noise = jax.random.gumbel(jax.random.fold_in(key, t), draw.shape)
-        noisy = _conditioned(jnp.where(perturbed[..., None] > -jnp.inf, draw + noise, -jnp.inf), perturbed)
+        noisy = _conditioned(
+            jnp.where(perturbed[..., None] > -jnp.inf, draw + noise, -jnp.inf), perturbed
+        )
         total = score[..., None] + gain
         flat = lambda x: x.reshape(batch, -1, *x.shape[3:])
         perturbed, place = jax.lax.top_k(flat(noisy), min(width, noisy.shape[1] * noisy.shape[2]))
         parent = place // noisy.shape[2]
-        token, node, score, log_probability = beam.gather(tuple(map(flat, (tokens, children, total, draw))), place)
+        token, node, score, log_probability = beam.gather(
+            tuple(map(flat, (tokens, children, total, draw))), place
+        )
         cache, history = beam.gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
     missing = [(0, 0), (0, width - perturbed.shape[1])]
@@ -90,12 +109,23 @@ def sample_distinct(
     alive = perturbed > -jnp.inf
     tokens = jnp.where(alive[..., None], history, docids.PAD)
     leaf = jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF)
-    beams = beam.Beams(pad(tokens, docids.PAD), pad(jnp.where(alive, score, -jnp.inf), -jnp.inf), pad(leaf, beam.NO_LEAF))
+    beams = beam.Beams(
+        pad(tokens, docids.PAD),
+        pad(jnp.where(alive, score, -jnp.inf), -jnp.inf),
+        pad(leaf, beam.NO_LEAF),
+    )
     return beams, pad(perturbed, -jnp.inf)
 
 
 def reverse_anneal(
-    step: beam.Step, cache: beam.Cache, automaton: automata.Counting, key: jax.Array, *, temperature: jax.Array, length: int, renormalize: bool
+    step: beam.Step,
+    cache: beam.Cache,
+    automaton: automata.Counting,
+    key: jax.Array,
+    *,
+    temperature: jax.Array,
+    length: int,
+    renormalize: bool,
 ) -> beam.Beams:
     """Identifiers drawn one by one, each deleted before the next, draw i at temperature[i]: the ranking of ZeroGR (Sun et al. 2025).
 
@@ -110,15 +140,25 @@ def reverse_anneal(
     batch = jax.tree.leaves(cache)[0].shape[0]
 
     def draw(drawn, i):
-        paths, weights = drawn  # i32[B, num, L] nodes drawn so far, -1 = none yet; i32[B, num] documents of each
+        # i32[B, num, L] nodes drawn so far, -1 = none yet; i32[B, num] documents of each
+        paths, weights = drawn
         node, here = automaton.start(batch), cache
         token, score, tokens, path = jnp.full((batch, 1), beam.BOS), jnp.zeros((batch, 1)), [], []
         for t in range(length):
             logits, here = step(t, token, here)
-            gain, candidates, children = beam.score_children(automaton, t, node, logits, renormalize=renormalize)
-            taken = ((paths[:, None, None, :, t] == children[..., None]) * weights[:, None, None]).sum(axis=3)  # -> [B, 1, C]
+            gain, candidates, children = beam.score_children(
+                automaton, t, node, logits, renormalize=renormalize
+            )
+            # -> [B, 1, C]
+            taken = (
+                (paths[:, None, None, :, t] == children[..., None]) * weights[:, None, None]
+            ).sum(axis=3)
             left = taken < automaton.counts(t + 1, children)
-            place = _draw(jax.random.fold_in(jax.random.fold_in(key, i), t), jnp.where(left, gain, -jnp.inf), temperature[i])
+            place = _draw(
+                jax.random.fold_in(jax.random.fold_in(key, i), t),
+                jnp.where(left, gain, -jnp.inf),
+                temperature[i],
+            )
             best = jnp.where(left, gain, -jnp.inf)
             token, node, gain = (_child(x, place) for x in (candidates, children, best))
             score = score + gain
@@ -136,7 +176,9 @@ def reverse_anneal(
     return beam.Beams(*(jnp.moveaxis(x, 0, 1) for x in found))
 
 
-def rising(num: int, *, most: float = 1.5, steepness: float = 10.0, middle: float = 0.1) -> jax.Array:
+def rising(
+    num: int, *, most: float = 1.5, steepness: float = 10.0, middle: float = 0.1
+) -> jax.Array:
     """f32[num] temperatures of draws 0 .. num-1, from 0 towards `most`: a logistic curve in i / num (ZeroGR).
 
     t_i = most (s(k (i/num - m)) - s(-k m)) / (s(k (1 - m)) - s(-k m)), s the logistic function, k steepness, m middle.

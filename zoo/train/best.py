@@ -13,9 +13,11 @@ import numpy as np
 class Judge(NamedTuple):
     """How parameters are judged while they are trained."""
 
-    score: Callable[[Any], float]  # of parameters, larger is better; pure, so that a resumed run judges the same
+    # of parameters, larger is better; pure, so that a resumed run judges the same
+    score: Callable[[Any], float]
     every: int  # steps between judgements; the last step is judged too
-    patience: int  # judgements without a better one after which training ends, 0 = it never ends for that
+    # judgements without a better one after which training ends, 0 = it never ends for that
+    patience: int
 
     def due(self, done: int) -> bool:
         """Whether parameters after `done` steps are judged."""
@@ -36,11 +38,17 @@ class Best(NamedTuple):
 
 def nothing(params: Any) -> Best:
     """Before the first judgement. The parameters are copies: the others are donated."""
-    return Best(jax.tree.map(jnp.copy, params), jnp.asarray(-jnp.inf, jnp.float32), jnp.zeros((), jnp.int32))
+    return Best(
+        jax.tree.map(jnp.copy, params), jnp.asarray(-jnp.inf, jnp.float32), jnp.zeros((), jnp.int32)
+    )
 
 
 def better(best: Best, params: Any, score: float, done: int) -> Best:
     """The parameters with this score after `done` steps if they are better, else the best so far; of equal ones the first."""
     if not np.float32(score) > best.score:  # which is kept in float32
         return best
-    return Best(jax.tree.map(jnp.copy, params), jnp.asarray(score, jnp.float32), jnp.asarray(done, jnp.int32))
+    return Best(
+        jax.tree.map(jnp.copy, params),
+        jnp.asarray(score, jnp.float32),
+        jnp.asarray(done, jnp.int32),
+    )

@@ -32,7 +32,9 @@ def save_state(state: dict, folder: pathlib.Path) -> None:
     arrays, texts = _parted(state)
     empty = [name for name, leaf in _leaves(arrays) if leaf.size == 0]
     if empty:
-        raise ValueError(f"save_state: array {empty[0]!r} is empty, which Orbax cannot store; leave it out")
+        raise ValueError(
+            f"save_state: array {empty[0]!r} is empty, which Orbax cannot store; leave it out"
+        )
     if arrays:
         checkpointer = ocp.PyTreeCheckpointer()
         checkpointer.save(folder / ARRAYS, arrays)
@@ -49,20 +51,30 @@ def load_state(folder: pathlib.Path) -> dict:
     """
     folder = pathlib.Path(folder).absolute()
     if not (folder / MANIFEST).is_file():
-        raise DataError(f"{folder}: expected a saved state with {MANIFEST}, found none; fit again or name another folder")
+        raise DataError(
+            f"{folder}: expected a saved state with {MANIFEST}, found none; fit again or name another folder"
+        )
     try:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (ValueError, TypeError):
-        raise DataError(f"{folder / MANIFEST}: not a manifest; copy the folder again or fit again") from None
+        raise DataError(
+            f"{folder / MANIFEST}: not a manifest; copy the folder again or fit again"
+        ) from None
     foreign = sorted(files(folder) - digests.keys() - {MANIFEST})
     if foreign:
-        raise DataError(f"{folder / foreign[0]}: not in the manifest, so not of this state; remove it")
+        raise DataError(
+            f"{folder / foreign[0]}: not in the manifest, so not of this state; remove it"
+        )
     for name, expected in digests.items():
         path = folder / name
         if not path.is_file():
-            raise DataError(f"{path}: missing, but the manifest lists it; copy the folder again or fit again")
+            raise DataError(
+                f"{path}: missing, but the manifest lists it; copy the folder again or fit again"
+            )
         if digest(path) != expected:
-            raise DataError(f"{path}: changed since it was written (SHA-256 differs); copy the folder again or fit again")
+            raise DataError(
+                f"{path}: changed since it was written (SHA-256 differs); copy the folder again or fit again"
+            )
     texts = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
     if not (folder / ARRAYS).is_dir():
         return texts
@@ -121,8 +133,12 @@ def full_disk(folder: pathlib.Path, remedy: Callable[[], str]) -> Iterator[None]
     try:
         yield
     except Exception as error:  # TensorStore's are ValueErrors, Orbax's of many kinds
-        if getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL):
-            raise DataError(f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}") from error
+        if getattr(error, "errno", None) in FULL or any(
+            os.strerror(code) in str(error) for code in FULL
+        ):
+            raise DataError(
+                f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}"
+            ) from error
         raise
 
 

@@ -31,7 +31,10 @@ class Signals:
 
     def __enter__(self) -> Signals:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {
+                number: signal.signal(number, self._handle)
+                for number in (signal.SIGINT, signal.SIGTERM)
+            }
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -58,7 +61,13 @@ def explained(sizes: Callable[[], str]) -> Iterator[None]:
         ) from error
 
 
-def diverged(progress: Any, batches: Any, key: jax.Array, folder: pathlib.Path | None, fetch: Callable[[Any], Any]) -> FloatingPointError:
+def diverged(
+    progress: Any,
+    batches: Any,
+    key: jax.Array,
+    folder: pathlib.Path | None,
+    fetch: Callable[[Any], Any],
+) -> FloatingPointError:
     """The error of a step whose loss or gradient is not finite, which names its batch; what it was computed from is saved.
 
     progress: as the step left it, with the parameters that it failed with. fetch: parameters -> arrays of this process.
@@ -76,11 +85,17 @@ def diverged(progress: Any, batches: Any, key: jax.Array, folder: pathlib.Path |
     where = ""
     if folder is not None:
         place = pathlib.Path(folder).with_name(f"failed-at-{step}")
-        state = {"params": fetch(progress.params), "key": np.asarray(jax.random.key_data(key)), "step": np.asarray(number)}
+        state = {
+            "params": fetch(progress.params),
+            "key": np.asarray(jax.random.key_data(key)),
+            "step": np.asarray(number),
+        }
         if processes.first():
             shutil.rmtree(place, ignore_errors=True)
             checkpoint.save_state(state | ({} if batch is None else {"batch": batch}), place)
-        where = f"; {place} holds the parameters before it and the batch (zoo.train.health.reproduce)"
+        where = (
+            f"; {place} holds the parameters before it and the batch (zoo.train.health.reproduce)"
+        )
     return FloatingPointError(
         f"the loss or its gradient is not finite at step {step} ({what}); lower the learning rate or look at the data of that batch{where}"
     )
@@ -98,5 +113,7 @@ def reproduce(loss: Callable, folder: pathlib.Path) -> tuple[jax.Array, jax.Arra
 def _digest(batch: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for name, rows in batch.items():
-        digest.update(f"{name} {rows.dtype} {rows.shape}".encode() + np.ascontiguousarray(rows).tobytes())
+        digest.update(
+            f"{name} {rows.dtype} {rows.shape}".encode() + np.ascontiguousarray(rows).tobytes()
+        )
     return digest.hexdigest()[:16]

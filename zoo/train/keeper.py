@@ -30,7 +30,13 @@ class Keeper:
     A context; when it ends, all that was saved is on disk. Several processes use one folder, which all of them see.
     """
 
-    def __init__(self, folder: pathlib.Path, identity: str, key: jax.Array | None = None, attached: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        identity: str,
+        key: jax.Array | None = None,
+        attached: Mapping[str, Any] | None = None,
+    ) -> None:
         """identity, key: what the run is and its key of randomness; attached: arrays that it is about, as its identifiers.
 
         Checkpoints with another identity, key or attached arrays are refused by `restore`.
@@ -46,7 +52,9 @@ class Keeper:
         if processes.first():
             self._folder.mkdir(parents=True, exist_ok=True)
         processes.wait("checkpoint folder")
-        self._manager = ocp.CheckpointManager(self._folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT))
+        self._manager = ocp.CheckpointManager(
+            self._folder, options=ocp.CheckpointManagerOptions(max_to_keep=KEPT)
+        )
         self._sealing: threading.Thread | None = None
 
     def __enter__(self) -> Keeper:
@@ -67,7 +75,10 @@ class Keeper:
         if step == self._manager.latest_step():
             return
         ocp = checkpoint.orbax()
-        items = {"progress": ocp.args.StandardSave(progress), "about": ocp.args.JsonSave(self._about | {"position": position})}
+        items = {
+            "progress": ocp.args.StandardSave(progress),
+            "about": ocp.args.JsonSave(self._about | {"position": position}),
+        }
         if self._attached:
             items["attached"] = ocp.args.StandardSave(self._attached)
         with self._explained():
@@ -75,7 +86,8 @@ class Keeper:
             if self._sealing is not None:
                 self._sealing.join()
             size = sum(leaf.nbytes for leaf in jax.tree.leaves((progress, self._attached)))
-            if shutil.disk_usage(self._folder).free < size:  # before TensorStore finds out, in many lines
+            # before TensorStore finds out, in many lines
+            if shutil.disk_usage(self._folder).free < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._manager.save(step, args=ocp.args.Composite(**items))
         if processes.first():
@@ -98,26 +110,37 @@ class Keeper:
             raise self._damaged(step, changed)
         about = self._read(step, about=ocp.args.JsonRestore())["about"]
         if not isinstance(about, dict) or not {"identity", "position"} <= about.keys():
-            raise DataError(f"{self._folder / str(step)}: not a checkpoint of this zoo; remove it or name another folder with --out")
+            raise DataError(
+                f"{self._folder / str(step)}: not a checkpoint of this zoo; remove it or name another folder with --out"
+            )
         differs = [name for name in self._about if about.get(name) != self._about[name]]
         if differs:
-            what = {"identity": "another configuration or of other data", "key": "another key", "attached": "other identifiers"}[differs[0]]
+            what = {
+                "identity": "another configuration or of other data",
+                "key": "another key",
+                "attached": "other identifiers",
+            }[differs[0]]
             raise DataError(
                 f"{self._folder}: holds training of {what}, stopped at step {step}; "
                 "repeat the command it was started with, remove the folder, or name another with --out"
             )
-        return self._read(step, progress=ocp.args.StandardRestore(like))["progress"], about["position"]
+        return self._read(step, progress=ocp.args.StandardRestore(like))["progress"], about[
+            "position"
+        ]
 
     def _read(self, step: int, **items: Any) -> Any:
         try:
             return self._manager.restore(step, args=checkpoint.orbax().args.Composite(**items))
-        except Exception as error:  # Orbax, TensorStore and JSON raise of many kinds for a damaged file
+        # Orbax, TensorStore and JSON raise of many kinds for a damaged file
+        except Exception as error:
             raise self._damaged(step, type(error).__name__) from error
 
     def _damaged(self, step: int, why: str) -> DataError:
         others = [other for other in self._manager.all_steps() if other != step]
         remedy = f"go on from step {max(others)}" if others else "start again"
-        return DataError(f"{self._folder / str(step)}: a damaged checkpoint ({why}); remove it to {remedy}")
+        return DataError(
+            f"{self._folder / str(step)}: a damaged checkpoint ({why}); remove it to {remedy}"
+        )
 
     def _seal(self, step: int) -> None:
         """Notes the digests of a checkpoint as soon as it has its name, which Orbax gives it when it is whole."""
@@ -141,7 +164,11 @@ class Keeper:
 
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
-    return {name: checkpoint.digest(folder / name) for name in sorted(checkpoint.files(folder)) if name != DIGESTS}
+    return {
+        name: checkpoint.digest(folder / name)
+        for name in sorted(checkpoint.files(folder))
+        if name != DIGESTS
+    }
 
 
 def _changed(folder: pathlib.Path) -> str:
@@ -167,4 +194,6 @@ def _changed(folder: pathlib.Path) -> str:
 
 
 def _digest_of(array: np.ndarray) -> str:
-    return hashlib.sha256(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
+    return hashlib.sha256(
+        f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes()
+    ).hexdigest()

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from zoo.train import plan as plans
 
 CHECKPOINTS = "training"  # folder within the log's
-TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 15.0  # between redraws on a terminal, and between lines in a file
+# between redraws on a terminal, and between lines in a file
+TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 15.0
 
 
 class Log:
@@ -55,7 +56,11 @@ class Log:
     @property
     def checkpoints(self) -> pathlib.Path | None:
         """Where the training of the current phase keeps its checkpoints, so that none goes on from those of another; None without a folder."""
-        return None if self._checkpoints is None else self._checkpoints / re.sub(r"\W+", "-", self._phase)
+        return (
+            None
+            if self._checkpoints is None
+            else self._checkpoints / re.sub(r"\W+", "-", self._phase)
+        )
 
     @property
     def reached(self) -> int:
@@ -70,7 +75,9 @@ class Log:
 
     def scalars(self, step: int, **values: float) -> None:
         """Numbers at a step of the current phase."""
-        row = {"phase": self._phase, "step": int(step)} | {name: float(value) for name, value in values.items()}
+        row = {"phase": self._phase, "step": int(step)} | {
+            name: float(value) for name, value in values.items()
+        }
         self.history.append(row)
         if self._file is not None:
             self._file.write(json.dumps(row) + "\n")
@@ -82,7 +89,9 @@ class Log:
         """As `scalars`, and a line on stderr: these are few, and worth reading while a run goes on."""
         self.scalars(step, **values)
         if not self.quiet:
-            shown = ", ".join(f"{name.replace('_', ' ')} {float(value):.4g}" for name, value in values.items())
+            shown = ", ".join(
+                f"{name.replace('_', ' ')} {float(value):.4g}" for name, value in values.items()
+            )
             tqdm.write(f"  step {step:,}: {shown}", file=sys.stderr)
 
     def warn(self, text: str) -> None:

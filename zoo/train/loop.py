@@ -79,13 +79,19 @@ def train(
     """
     plan = log.plan if plan is None else plan
     progress = steps_.begin(params, optimizer, judged=judge is not None, plan=plan)
-    placed = sharding.Placement(params, progress, sharding.mesh_of(plan.mesh) if mesh is None else mesh)
+    placed = sharding.Placement(
+        params, progress, sharding.mesh_of(plan.mesh) if mesh is None else mesh
+    )
     progress = placed.put(progress)
     step_fn = steps_.step_function(loss, optimizer, key, plan=plan, places=placed.places)
     current = lambda: placed.fetch(progress.average if plan.average else progress.params)
     batch: dict = {}
     with contextlib.ExitStack() as stack:
-        kept = None if folder is None else stack.enter_context(keeper.Keeper(folder, identity, key, attached))
+        kept = (
+            None
+            if folder is None
+            else stack.enter_context(keeper.Keeper(folder, identity, key, attached))
+        )
         started = time.monotonic()
         if placed.parts > 1:
             batches.share(placed.part, placed.parts)
@@ -98,7 +104,11 @@ def train(
         bar = stack.enter_context(log.progress(steps, "train", "steps", start=done))
         signals = stack.enter_context(health.Signals())
         trace = stack.enter_context(speed.Trace(plan.profile, first=done, last=steps))
-        stack.enter_context(health.explained(lambda: ", ".join(f"{name} {list(rows.shape)}" for name, rows in batch.items())))
+        stack.enter_context(
+            health.explained(
+                lambda: ", ".join(f"{name} {list(rows.shape)}" for name, rows in batch.items())
+            )
+        )
         reports = _Reports(log, bar, speed.Meter(processes=placed.parts), done)
         every = max(1, steps // REPORTS)
         saved = time.monotonic()
@@ -117,11 +127,15 @@ def train(
             progress, metrics = step_fn(*given)
             done += 1
             bar.update()
-            wish = processes.Decision(time.monotonic() - started, signals.stop, time.monotonic() - saved > SAVE_SECONDS)
+            wish = processes.Decision(
+                time.monotonic() - started, signals.stop, time.monotonic() - saved > SAVE_SECONDS
+            )
             decided = processes.agree(done, wish, decided)
             fraction = _fraction(done, steps, decided.seconds, seconds)
             if amend is not None and done % amend_every == 0 and fraction < 1:
-                progress = placed.put(progress._replace(params=amend(placed.fetch(progress.params), done)))
+                progress = placed.put(
+                    progress._replace(params=amend(placed.fetch(progress.params), done))
+                )
             if done % every == 0:
                 reports.add(done, metrics)
                 bar.total = min(steps, math.ceil(done / fraction))
@@ -131,12 +145,18 @@ def train(
                 score = processes.same(float(judge.score(current())))
                 log.scalars(done, judged=score)
                 candidate = progress.average if plan.average else progress.params
-                progress = placed.put(progress._replace(best=bests.better(progress.best, candidate, score, done)))
+                progress = placed.put(
+                    progress._replace(best=bests.better(progress.best, candidate, score, done))
+                )
                 fraction = 1.0 if judge.hopeless(progress.best, done) else fraction
             if kept is not None and decided.save and fraction < 1:
                 reports.flush()
                 if not int(progress.failed):
-                    kept.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
+                    kept.save(
+                        done,
+                        progress,
+                        {"batches": batches.position(), "seconds": time.monotonic() - started},
+                    )
                 saved = time.monotonic()
             if reports.failed:
                 break
@@ -145,13 +165,24 @@ def train(
         reports.flush()
         if reports.failed:
             raise health.diverged(progress, batches, key, folder, placed.fetch)
-        if kept is not None and done > first and not halted():  # what follows may be interrupted too
-            kept.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
+        # what follows may be interrupted too
+        if kept is not None and done > first and not halted():
+            kept.save(
+                done,
+                progress,
+                {"batches": batches.position(), "seconds": time.monotonic() - started},
+            )
         if halted():
             remains = "nothing is kept, because no folder was given"
             if kept is not None:
-                kept.save(done, progress, {"batches": batches.position(), "seconds": time.monotonic() - started})
-                remains = f"all {done} steps are kept in {folder}; the same command goes on from there"
+                kept.save(
+                    done,
+                    progress,
+                    {"batches": batches.position(), "seconds": time.monotonic() - started},
+                )
+                remains = (
+                    f"all {done} steps are kept in {folder}; the same command goes on from there"
+                )
             kind = Preempted if signals.preempted and kept is not None else Interrupted
             raise kind(f"stopped at step {done} of {steps}; {remains}")
     if judge is not None:

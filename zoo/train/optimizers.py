@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-Rate = Callable[[jax.Array, jax.Array], jax.Array]  # (step i32[] from 0, fraction f32[] of the training that is over) -> f32[]
+# (step i32[] from 0, fraction f32[] of the training that is over) -> f32[]
+Rate = Callable[[jax.Array, jax.Array], jax.Array]
 
 DECAYS = ("constant", "linear", "cosine", "rsqrt")
 
@@ -49,12 +50,18 @@ def adamw(rate: Rate, *, weight_decay: float, clip: float) -> optax.GradientTran
 def adafactor(rate: Rate, *, clip: float) -> optax.GradientTransformation:
     """Adafactor (arXiv 1804.04235) without relative steps, the optimiser of T5, gradients clipped to a global norm."""
     factored = optax.adafactor(learning_rate=None, multiply_by_parameter_scale=False)
-    return optax.chain(optax.clip_by_global_norm(clip), factored, optax.scale(-1.0), _scale_by(rate))
+    return optax.chain(
+        optax.clip_by_global_norm(clip), factored, optax.scale(-1.0), _scale_by(rate)
+    )
 
 
 def adagrad(rate: Rate, *, clip: float) -> optax.GradientTransformation:
     """Adagrad (Duchi et al. 2011, JMLR 12), squares summed from 0.1 on, gradients clipped to a global norm; suits rare tokens."""
-    return optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_rss(initial_accumulator_value=0.1), _scale_by(rate))
+    return optax.chain(
+        optax.clip_by_global_norm(clip),
+        optax.scale_by_rss(initial_accumulator_value=0.1),
+        _scale_by(rate),
+    )
 
 
 NAMES = ("adamw", "adafactor", "adagrad")

@@ -31,13 +31,26 @@ def start(text: str) -> None:
     options = {}
     if text != "auto":
         address, *numbers = text.split(",")
-        if ":" not in address or len(numbers) != 2 or not all(number.isdecimal() for number in numbers) or not int(numbers[0]) < int(numbers[1]):
-            raise DataError(f"processes: expected auto, or ADDRESS:PORT,NUMBER,COUNT as localhost:1234,0,2, got {text!r}")
-        options = {"coordinator_address": address, "process_id": int(numbers[0]), "num_processes": int(numbers[1])}
+        if (
+            ":" not in address
+            or len(numbers) != 2
+            or not all(number.isdecimal() for number in numbers)
+            or not int(numbers[0]) < int(numbers[1])
+        ):
+            raise DataError(
+                f"processes: expected auto, or ADDRESS:PORT,NUMBER,COUNT as localhost:1234,0,2, got {text!r}"
+            )
+        options = {
+            "coordinator_address": address,
+            "process_id": int(numbers[0]),
+            "num_processes": int(numbers[1]),
+        }
     try:
         jax.distributed.initialize(**options, heartbeat_timeout_seconds=HEARTBEAT)
     except (RuntimeError, ValueError) as error:
-        raise DataError(f"processes: {text} did not come together ({' '.join(str(error).split())[:200]}); start all of them with the same address and count") from None
+        raise DataError(
+            f"processes: {text} did not come together ({' '.join(str(error).split())[:200]}); start all of them with the same address and count"
+        ) from None
 
 
 def first() -> bool:
@@ -56,7 +69,9 @@ def agree(done: int, wish: Decision, last: Decision) -> Decision:
         return last._replace(stop=False, save=False)
     from jax.experimental import multihost_utils
 
-    seconds, stop, save = np.max(multihost_utils.process_allgather(np.array(wish, np.float32)), axis=0)
+    seconds, stop, save = np.max(
+        multihost_utils.process_allgather(np.array(wish, np.float32)), axis=0
+    )
     return Decision(float(seconds), bool(stop), bool(save))
 
 

@@ -22,8 +22,10 @@ AXES = ("data", "fsdp", "model")
 ROWS = ("data", "fsdp")  # axes that split a batch
 REPLICATED: tuple = ()
 
-# (path of the parameter, axis of each dimension, what else will do ...): the first row whose pattern is found in the path decides, and
-# in it the first layout whose axes divide the dimensions. A row that ends in REPLICATED declares that a copy each is good enough.
+# (path of the parameter, axis of each dimension, what else will do ...): the first row whose
+# pattern is found in the path decides, and
+# in it the first layout whose axes divide the dimensions. A row that ends in REPLICATED declares
+# that a copy each is good enough.
 RULES: tuple[tuple, ...] = (
     (r"attention/(query|key|value)/kernel$", ("fsdp", "model", None)),  # [D, H, Dh]
     (r"attention/out/kernel$", ("model", None, "fsdp")),  # [H, Dh, D]
@@ -48,16 +50,28 @@ def mesh_of(text: str) -> jax.sharding.Mesh | None:
     for part in text.split(","):
         axis, _, size = part.strip().partition("=")
         if axis not in AXES or axis in sizes or not size.isdecimal() or not int(size):
-            raise DataError(f"mesh: expected sizes of {', '.join(AXES)}, as data=4,model=2, got {text!r} ({part.strip()!r})")
+            raise DataError(
+                f"mesh: expected sizes of {', '.join(AXES)}, as data=4,model=2, got {text!r} ({part.strip()!r})"
+            )
         sizes[axis] = int(size)
     wanted, found = math.prod(sizes.values()), jax.device_count()
     if wanted != found:
-        remedy = "" if jax.default_backend() != "cpu" else f"; to try it on a CPU, set XLA_FLAGS=--xla_force_host_platform_device_count={wanted}"
-        raise DataError(f"mesh: {text} is over {wanted} devices, and JAX sees {found} ({jax.devices()[0].device_kind}); choose sizes whose product is {found}{remedy}")
-    return jax.make_mesh(tuple(sizes.values()), tuple(sizes), axis_types=(jax.sharding.AxisType.Auto,) * len(sizes))
+        remedy = (
+            ""
+            if jax.default_backend() != "cpu"
+            else f"; to try it on a CPU, set XLA_FLAGS=--xla_force_host_platform_device_count={wanted}"
+        )
+        raise DataError(
+            f"mesh: {text} is over {wanted} devices, and JAX sees {found} ({jax.devices()[0].device_kind}); choose sizes whose product is {found}{remedy}"
+        )
+    return jax.make_mesh(
+        tuple(sizes.values()), tuple(sizes), axis_types=(jax.sharding.AxisType.Auto,) * len(sizes)
+    )
 
 
-def layout(path: str, shape: Sequence[int], mesh: jax.sharding.Mesh, rules: Sequence[tuple] = RULES) -> jax.sharding.PartitionSpec:
+def layout(
+    path: str, shape: Sequence[int], mesh: jax.sharding.Mesh, rules: Sequence[tuple] = RULES
+) -> jax.sharding.PartitionSpec:
     """How RULES split the parameter of this path and shape; axes that the mesh lacks split nothing.
 
     Raises DataError naming the parameter, the dimension and the axis if none of a row's layouts divides the shape.
@@ -66,10 +80,17 @@ def layout(path: str, shape: Sequence[int], mesh: jax.sharding.Mesh, rules: Sequ
     refused = ""
     for axes in layouts:
         if len(axes) > len(shape):
-            refused = refused or f"{path}: has {len(shape)} dimensions, and the rule {pattern!r} is for {len(axes)}"
+            refused = (
+                refused
+                or f"{path}: has {len(shape)} dimensions, and the rule {pattern!r} is for {len(axes)}"
+            )
             continue
         spec = [axis if axis in mesh.axis_names else None for axis in axes]
-        uneven = [(i, axis) for i, axis in enumerate(spec) if axis is not None and shape[i] % mesh.shape[axis]]
+        uneven = [
+            (i, axis)
+            for i, axis in enumerate(spec)
+            if axis is not None and shape[i] % mesh.shape[axis]
+        ]
         if not uneven:
             return jax.sharding.PartitionSpec(*spec)
         dimension, axis = uneven[0]
@@ -87,21 +108,26 @@ def layouts(params: Any, tree: Any, mesh: jax.sharding.Mesh) -> Any:
     path ends its own.
     """
     specs = {
-        _names(path): (leaf.shape, layout("/".join(_names(path)), leaf.shape, mesh)) for path, leaf in jax.tree.leaves_with_path(params)
+        _names(path): (leaf.shape, layout("/".join(_names(path)), leaf.shape, mesh))
+        for path, leaf in jax.tree.leaves_with_path(params)
     }
 
     def place(path: tuple, leaf: Any) -> jax.sharding.NamedSharding:
         names = _names(path)
         owners = (specs[names[start:]] for start in range(len(names)) if names[start:] in specs)
         shape, spec = next(owners, (None, None))
-        return jax.sharding.NamedSharding(mesh, spec if shape == leaf.shape else jax.sharding.PartitionSpec())
+        return jax.sharding.NamedSharding(
+            mesh, spec if shape == leaf.shape else jax.sharding.PartitionSpec()
+        )
 
     return jax.tree.map_with_path(place, tree)
 
 
 def put(leaf: Any, where: jax.sharding.Sharding) -> jax.Array:
     """An array that every process has whole, or that lies on the mesh already, at its place."""
-    if where.is_fully_addressable or (isinstance(leaf, jax.Array) and not leaf.is_fully_addressable):
+    if where.is_fully_addressable or (
+        isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+    ):
         return jax.device_put(leaf, where)
     host = np.asarray(leaf)
     return jax.make_array_from_callback(host.shape, where, lambda part: host[part])
@@ -120,15 +146,21 @@ class Placement:
 
     def __init__(self, params: Any, progress: Any, mesh: jax.sharding.Mesh | None) -> None:
         """progress: all that a step changes, with the parameters in it, not yet placed."""
-        if mesh is not None:  # the compiler places what lies between, whatever the types of the axes
+        # the compiler places what lies between, whatever the types of the axes
+        if mesh is not None:
             mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
         self._mesh = mesh
         self.places = None if mesh is None else layouts(params, progress, mesh)
-        self.part, self.parts = (0, 1) if mesh is None else share(mesh)  # which of how many blocks of a batch this process reads
+        # which of how many blocks of a batch this process reads
+        self.part, self.parts = (0, 1) if mesh is None else share(mesh)
 
     def put(self, progress: Any) -> Any:
         """The progress with every array at its place."""
-        return jax.tree.map(jnp.asarray, progress) if self._mesh is None else jax.tree.map(put, progress, self.places)
+        return (
+            jax.tree.map(jnp.asarray, progress)
+            if self._mesh is None
+            else jax.tree.map(put, progress, self.places)
+        )
 
     def split(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
         """This process's rows of a batch as its part of the whole batch on all devices.
@@ -138,21 +170,33 @@ class Placement:
         if self._mesh is None:
             return {name: jnp.asarray(array) for name, array in batch.items()}
         where = rows(self._mesh)
-        pieces = math.prod(self._mesh.shape[axis] for axis in ROWS if axis in self._mesh.shape) // self.parts
+        pieces = (
+            math.prod(self._mesh.shape[axis] for axis in ROWS if axis in self._mesh.shape)
+            // self.parts
+        )
         size = len(next(iter(batch.values())))
         if size % pieces:
             total = size * self.parts
-            raise DataError(f"mesh: a batch of {total} rows cannot be split over {pieces * self.parts} devices (data times fsdp); choose a multiple")
-        return {name: jax.make_array_from_process_local_data(where, array) for name, array in batch.items()}
+            raise DataError(
+                f"mesh: a batch of {total} rows cannot be split over {pieces * self.parts} devices (data times fsdp); choose a multiple"
+            )
+        return {
+            name: jax.make_array_from_process_local_data(where, array)
+            for name, array in batch.items()
+        }
 
     def fetch(self, tree: Any) -> Any:
         """Arrays of the progress as this process's own."""
-        return tree if self._mesh is None else jax.tree.map(lambda leaf: whole(leaf, self._mesh), tree)
+        return (
+            tree if self._mesh is None else jax.tree.map(lambda leaf: whole(leaf, self._mesh), tree)
+        )
 
 
 def rows(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
     """How batches lie: rows split over the axes of ROWS."""
-    return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(tuple(axis for axis in ROWS if axis in mesh.axis_names)))
+    return jax.sharding.NamedSharding(
+        mesh, jax.sharding.PartitionSpec(tuple(axis for axis in ROWS if axis in mesh.axis_names))
+    )
 
 
 def share(mesh: jax.sharding.Mesh) -> tuple[int, int]:
@@ -165,8 +209,12 @@ def share(mesh: jax.sharding.Mesh) -> tuple[int, int]:
     for device, (part,) in rows(mesh).devices_indices_map((blocks,)).items():
         held.setdefault(device.process_index, set()).update(range(*part.indices(blocks)))
     distinct = sorted({tuple(sorted(mine)) for mine in held.values()})
-    if [block for mine in distinct for block in mine] != list(range(blocks)) or len({len(mine) for mine in distinct}) > 1:
-        raise DataError(f"mesh: {dict(mesh.shape)} does not give every process one block of a batch's rows; let the model axis divide the devices of a process")
+    if [block for mine in distinct for block in mine] != list(range(blocks)) or len(
+        {len(mine) for mine in distinct}
+    ) > 1:
+        raise DataError(
+            f"mesh: {dict(mesh.shape)} does not give every process one block of a batch's rows; let the model axis divide the devices of a process"
+        )
     return distinct.index(tuple(sorted(held[jax.process_index()]))), len(distinct)
 
 

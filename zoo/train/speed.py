@@ -12,7 +12,8 @@ import numpy as np
 from jax.extend import core
 
 # Dense bfloat16 operations a second of one device, by the beginning of JAX's name for its kind.
-# TPU: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e ("peak compute per chip"); GPU: NVIDIA's data sheets, without sparsity.
+# TPU: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e ("peak compute per chip"); GPU: NVIDIA's data
+# sheets, without sparsity.
 PEAKS = {
     "TPU v4": 275e12,
     "TPU v5 lite": 197e12,  # v5e
@@ -43,13 +44,19 @@ def products(program: core.ClosedJaxpr | core.Jaxpr) -> float:
         if equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             left = equation.invars[0].aval.shape
-            found += 2.0 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+            found += (
+                2.0
+                * math.prod(equation.outvars[0].aval.shape)
+                * math.prod(left[axis] for axis in contracted)
+            )
             continue
         inner = [products(part) for value in equation.params.values() for part in _programs(value)]
         if inner:
             turns = equation.params["length"] if equation.primitive.name == "scan" else 1
             devices = equation.params["mesh"].size if equation.primitive.name == "shard_map" else 1
-            found += turns * devices * (max(inner) if equation.primitive.name == "cond" else sum(inner))
+            found += (
+                turns * devices * (max(inner) if equation.primitive.name == "cond" else sum(inner))
+            )
     return found
 
 
@@ -79,7 +86,11 @@ class Meter:
     def count(self, batch: dict[str, np.ndarray], operations: float, waited: float) -> None:
         """One step with the rows of this process, that had to wait for them so many seconds."""
         self._examples += self._processes * len(next(iter(batch.values())))
-        tokens = [np.count_nonzero(rows) for rows in batch.values() if rows.ndim == 2 and rows.dtype.kind in "iu"]
+        tokens = [
+            np.count_nonzero(rows)
+            for rows in batch.values()
+            if rows.ndim == 2 and rows.dtype.kind in "iu"
+        ]
         self._tokens += self._processes * sum(tokens)
         self._operations += operations
         self._waited += waited
@@ -136,7 +147,11 @@ class Trace:
 
 def shown(rates: dict[str, float]) -> str:
     """Rates in words, for a progress bar."""
-    parts = [f"{rates['examples_per_second']:.0f} examples/s", f"{rates['tokens_per_second']:.0f} tokens/s", f"{rates['flops_per_second'] / 1e9:.3g} GFLOP/s"]
+    parts = [
+        f"{rates['examples_per_second']:.0f} examples/s",
+        f"{rates['tokens_per_second']:.0f} tokens/s",
+        f"{rates['flops_per_second'] / 1e9:.3g} GFLOP/s",
+    ]
     if "peak_share" in rates:
         parts.append(f"{rates['peak_share']:.1%} of peak")
     return ", ".join(parts)

@@ -14,33 +14,50 @@ from zoo.train import best as bests
 from zoo.train import plan as plans
 from zoo.train import sharding
 
-Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]  # (params, batch, key) -> f32[] and scalars to report
+# (params, batch, key) -> f32[] and scalars to report
+Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]
 
-RAMP = 10  # the average of the first steps forgets faster: its decay is at most (1 + t) / (RAMP + t)
+# the average of the first steps forgets faster: its decay is at most (1 + t) / (RAMP + t)
+RAMP = 10
 
 
 class Progress(NamedTuple):
     """All that a step changes. Once a step has failed, nothing changes any more: the parameters are those it failed with."""
 
     step: jax.Array  # i32[] steps done
-    failed: jax.Array  # i32[] number, from 1, of the step whose loss or gradient was not finite; 0 = none
+    # i32[] number, from 1, of the step whose loss or gradient was not finite; 0 = none
+    failed: jax.Array
     params: Any
     optimizer: Any  # optax state
     best: Any = None  # best.Best, None where nobody judges
     average: Any = None  # moving average of the parameters, None without
-    skipped: Any = None  # i32[] steps left out for numbers that were not finite, None where none may be
+    # i32[] steps left out for numbers that were not finite, None where none may be
+    skipped: Any = None
 
 
-def begin(params: Any, optimizer: optax.GradientTransformation, *, judged: bool = False, plan: plans.Plan = plans.Plan()) -> Progress:
+def begin(
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    judged: bool = False,
+    plan: plans.Plan = plans.Plan(),
+) -> Progress:
     """Progress before the first step."""
     zero = lambda: jnp.zeros((), jnp.int32)
     best = bests.nothing(params) if judged else None
     average = jax.tree.map(jnp.copy, params) if plan.average else None
-    return Progress(zero(), zero(), params, optimizer.init(params), best, average, zero() if plan.skip else None)
+    return Progress(
+        zero(), zero(), params, optimizer.init(params), best, average, zero() if plan.skip else None
+    )
 
 
 def step_function(
-    loss: Loss, optimizer: optax.GradientTransformation, key: jax.Array, *, plan: plans.Plan = plans.Plan(), places: Progress | None = None
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    key: jax.Array,
+    *,
+    plan: plans.Plan = plans.Plan(),
+    places: Progress | None = None,
 ) -> Callable:
     """The jitted (progress, batch, fraction) -> (progress, scalars); traces once for each shape of batch.
 
@@ -53,8 +70,12 @@ def step_function(
     def step(progress: Progress, batch: dict, fraction: jax.Array) -> tuple[Progress, dict]:
         draw = jax.random.fold_in(key, progress.step)
         mesh = None if places is None else places.step.mesh
-        (value, metrics), gradient = _accumulated(gradient_of, progress.params, batch, draw, plan.accumulate, mesh)
-        updates, state = optimizer.update(gradient, progress.optimizer, progress.params, step=progress.step, fraction=fraction)
+        (value, metrics), gradient = _accumulated(
+            gradient_of, progress.params, batch, draw, plan.accumulate, mesh
+        )
+        updates, state = optimizer.update(
+            gradient, progress.optimizer, progress.params, step=progress.step, fraction=fraction
+        )
         params = optax.apply_updates(progress.params, updates)
         norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
@@ -64,7 +85,9 @@ def step_function(
             spent = skipped >= plan.skip
             skipped = skipped + (~finite & ~spent & (progress.failed == 0))
             metrics["skipped"] = skipped
-        failed = jnp.where((progress.failed == 0) & ~finite & spent, progress.step + 1, progress.failed)
+        failed = jnp.where(
+            (progress.failed == 0) & ~finite & spent, progress.step + 1, progress.failed
+        )
         applied = finite & (failed == 0)
         chosen = lambda new, old: jax.tree.map(lambda a, b: jnp.where(applied, a, b), new, old)
         average = progress.average
@@ -72,7 +95,13 @@ def step_function(
             average = chosen(_averaged(average, params, progress.step, plan.average), average)
         advanced = progress.step + (failed == 0)
         after = Progress(
-            advanced, failed, chosen(params, progress.params), chosen(state, progress.optimizer), progress.best, average, skipped
+            advanced,
+            failed,
+            chosen(params, progress.params),
+            chosen(state, progress.optimizer),
+            progress.best,
+            average,
+            skipped,
         )
         return after, metrics | {"failed": failed}
 
@@ -80,7 +109,9 @@ def step_function(
     return jax.jit(step, donate_argnums=0, **options)
 
 
-def _accumulated(gradient_of: Callable, params: Any, batch: dict, key: jax.Array, parts: int, mesh: Any) -> tuple:
+def _accumulated(
+    gradient_of: Callable, params: Any, batch: dict, key: jax.Array, parts: int, mesh: Any
+) -> tuple:
     """Means over `parts` equal parts of a batch, one after the other; ((value, scalars), gradient).
 
     Row r is of part r mod parts, so that each part lies on all devices that the batch lies on.
@@ -89,10 +120,16 @@ def _accumulated(gradient_of: Callable, params: Any, batch: dict, key: jax.Array
         return gradient_of(params, batch, key)
     size = len(next(iter(batch.values())))
     if size % parts:
-        raise DataError(f"train: a batch of {size} rows cannot be computed in {parts} equal parts; choose a divisor (--accumulate)")
-    split = jax.tree.map(lambda rows: rows.reshape(size // parts, parts, *rows.shape[1:]).swapaxes(0, 1), batch)
+        raise DataError(
+            f"train: a batch of {size} rows cannot be computed in {parts} equal parts; choose a divisor (--accumulate)"
+        )
+    split = jax.tree.map(
+        lambda rows: rows.reshape(size // parts, parts, *rows.shape[1:]).swapaxes(0, 1), batch
+    )
     if mesh is not None:
-        spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, *sharding.rows(mesh).spec))
+        spread = jax.sharding.NamedSharding(
+            mesh, jax.sharding.PartitionSpec(None, *sharding.rows(mesh).spec)
+        )
         split = jax.lax.with_sharding_constraint(split, spread)
 
     def add(total: Any, part: tuple) -> tuple[Any, None]:
@@ -101,11 +138,16 @@ def _accumulated(gradient_of: Callable, params: Any, batch: dict, key: jax.Array
         return jax.tree.map(lambda a, b: a + b / parts, total, found), None
 
     first = jax.tree.map(lambda rows: rows[0], split)
-    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), jax.eval_shape(gradient_of, params, first, key))
+    zeros = jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape, jnp.float32),
+        jax.eval_shape(gradient_of, params, first, key),
+    )
     return jax.lax.scan(add, zeros, (jnp.arange(parts), split))[0]
 
 
 def _averaged(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
     """d average + (1 - d) params with d = min(decay, (1 + t) / (RAMP + t)), as TensorFlow's ExponentialMovingAverage(num_updates)."""
     decay = jnp.minimum(decay, (1 + step) / (RAMP + step))
-    return jax.tree.map(lambda old, new: old + (1 - decay).astype(old.dtype) * (new - old), average, params)
+    return jax.tree.map(
+        lambda old, new: old + (1 - decay).astype(old.dtype) * (new - old), average, params
+    )

@@ -14,7 +14,10 @@ from zoo.train import checkpoint
 def save(params: dict, folder: pathlib.Path, *, step: int) -> None:
     """Writes parameters into folder/checkpoint_STEP/state as t5x would, without the state of an optimiser."""
     ocp = checkpoint.orbax()
-    tree = {"target": jax.tree.map(np.asarray, params), "state": {"step": np.asarray(step, np.int32)}}
+    tree = {
+        "target": jax.tree.map(np.asarray, params),
+        "state": {"step": np.asarray(step, np.int32)},
+    }
     with _manager(folder) as manager:
         manager.save(step, args=ocp.args.Composite(state=ocp.args.PyTreeSave(tree)))
 
@@ -28,21 +31,34 @@ def load(folder: str | pathlib.Path) -> tuple[dict, int, pathlib.Path]:
     ocp = checkpoint.orbax()
     folder = pathlib.Path(folder).absolute()
     if not folder.name.startswith("checkpoint_"):
-        found = {int(path.name[11:]): path for path in folder.glob("checkpoint_*") if path.name[11:].isdigit()}
+        found = {
+            int(path.name[11:]): path
+            for path in folder.glob("checkpoint_*")
+            if path.name[11:].isdigit()
+        }
         if not found:
-            raise DataError(f"{folder}: holds no checkpoint_STEP; expected a checkpoint of t5x, or its MODEL_DIR")
+            raise DataError(
+                f"{folder}: holds no checkpoint_STEP; expected a checkpoint of t5x, or its MODEL_DIR"
+            )
         folder = found[max(found)]
     if not (folder / "state").is_dir():
-        raise DataError(f"{folder}: holds no Orbax checkpoint (no folder state); save with t5x's default, train.use_orbax = True")
+        raise DataError(
+            f"{folder}: holds no Orbax checkpoint (no folder state); save with t5x's default, train.use_orbax = True"
+        )
     try:
         _list_keys(folder / "state")
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
             tree = reader.metadata(folder / "state").item_metadata.tree
             wanted = {"target": tree["target"], "state": {"step": tree["state"]["step"]}}
             as_numpy = jax.tree.map(lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
-            restored = reader.restore(folder / "state", args=ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True))
+            restored = reader.restore(
+                folder / "state",
+                args=ocp.args.PyTreeRestore(wanted, restore_args=as_numpy, partial_restore=True),
+            )
     except Exception as error:  # Orbax, TensorStore and JSON raise of many kinds for a damaged file
-        raise DataError(f"{folder}: a damaged or foreign checkpoint ({type(error).__name__}); copy it again") from error
+        raise DataError(
+            f"{folder}: a damaged or foreign checkpoint ({type(error).__name__}); copy it again"
+        ) from error
     return restored["target"], int(restored["state"]["step"]), folder
 
 
@@ -52,12 +68,19 @@ def _list_keys(folder: pathlib.Path) -> None:
     if (folder / "manifest.ocdbt").is_file():
         import tensorstore
 
-        tensorstore.KvStore.open({"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}).result().list().result()
+        tensorstore.KvStore.open(
+            {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}}
+        ).result().list().result()
 
 
 def _manager(folder: pathlib.Path):
     ocp = checkpoint.orbax()
-    options = ocp.CheckpointManagerOptions(step_prefix="checkpoint", enable_async_checkpointing=False)
+    options = ocp.CheckpointManagerOptions(
+        step_prefix="checkpoint", enable_async_checkpointing=False
+    )
     return ocp.CheckpointManager(
-        pathlib.Path(folder).absolute(), options=options, item_names=("state",), item_handlers={"state": ocp.PyTreeCheckpointHandler()}
+        pathlib.Path(folder).absolute(),
+        options=options,
+        item_names=("state",),
+        item_handlers={"state": ocp.PyTreeCheckpointHandler()},
     )
