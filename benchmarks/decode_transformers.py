@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
-from zoo.index import trie, winners
+from zoo.docids import table
+from zoo.index import children, trie
+from zoo.models import generate
 from zoo.nets import transformer
-from zoo.recipes import seq2seq
 
 
 def peer(alphabet: int, seed: int = 0):
@@ -123,7 +123,7 @@ def converted(net, length: int) -> tuple[transformer.Shape, dict]:
     return shape, jax.tree.map(jnp.asarray, {"params": params})
 
 
-def their_search(net, ids: docids.Docids, width: int):
+def their_search(net, ids: table.Docids, width: int):
     """source i64[B, S] -> (tokens i[B, K, L], scores f[B, K]), constrained by a trie of dictionaries."""
     import torch
 
@@ -178,11 +178,11 @@ def main() -> None:
     transformers.logging.set_verbosity_error()
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
-    ids = docids.offset(decode_trie.draw(int(options.items), 256, 4, options.codes))
+    ids = table.offset(decode_trie.draw(int(options.items), 256, 4, options.codes))
     net = peer(ids.alphabet)
     shape, params = converted(net, ids.tokens.shape[1])
     index = trie.build(ids)
-    free = decode_trie.Unconstrained(winners.best_of_all)
+    free = decode_trie.Unconstrained(children.best_of_all)
     size = sum(value.size for value in jax.tree.leaves(params)) / 1e6
     print(
         f"{size:.2f} M parameters (one embedding table counted twice), {len(ids)} identifiers of 4 x 256, {cores} cores, "
@@ -196,7 +196,7 @@ def main() -> None:
         source = np.random.default_rng(0).integers(1, ids.alphabet, (batch, 80))
         for width in options.beam:
             ours = functools.partial(
-                seq2seq.generate,
+                generate.generate,
                 params,
                 jnp.asarray(source),
                 index,
@@ -206,7 +206,7 @@ def main() -> None:
                 width=width,
             )
             loose = functools.partial(
-                seq2seq.generate,
+                generate.generate,
                 params,
                 jnp.asarray(source),
                 free,

@@ -36,8 +36,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
-from zoo.index import trie, winners
+from zoo.docids import table as docids
+from zoo.index import children, trie
 from zoo.search import beam
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -63,7 +63,7 @@ class Unconstrained:
     def choose(self, t, node, score, logits, *, width, renormalize):
         total, place = self.select(score, logits, width=min(width, node.shape[1] * logits.shape[2]))
         token, parent = place % logits.shape[2], place // logits.shape[2]
-        return winners.Winners(total, token, token, parent)
+        return children.Winners(total, token, token, parent)
 
     def leaf(self, length, node):
         return node
@@ -103,8 +103,8 @@ class Dense:
             total.reshape(len(node), -1), min(width, node.shape[1] * logits.shape[2])
         )
         place, total = jax.lax.sort((place, total), dimension=1, num_keys=1)
-        child = jnp.maximum(winners.pick(child.reshape(len(node), -1), place), 0)
-        return winners.Winners(total, place % logits.shape[2], child, place // logits.shape[2])
+        child = jnp.maximum(children.pick(child.reshape(len(node), -1), place), 0)
+        return children.Winners(total, place % logits.shape[2], child, place // logits.shape[2])
 
     def leaf(self, length, node):
         return node
@@ -199,7 +199,7 @@ def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> di
     legal = {
         "ours": index,
         "plain": Unconstrained(plain),
-        "two-stage": Unconstrained(winners.best_of_all),
+        "two-stage": Unconstrained(children.best_of_all),
     }
     legal |= {} if mask is None else {"dense": mask}
     finds = {

@@ -32,7 +32,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import fm, winners
+from zoo.index import children, fm
 from zoo.search import beam
 
 DOCUMENT = 100  # tokens
@@ -57,7 +57,7 @@ def plain(node, score, logits, index, *, width):
 
 @functools.partial(jax.jit, static_argnames="width")
 def two_stage(node, score, logits, index, *, width):
-    return winners.best_of_all(score, logits, width=width)[0]
+    return children.best_of_all(score, logits, width=width)[0]
 
 
 @functools.partial(jax.jit, static_argnames="width")
@@ -109,7 +109,8 @@ def seconds(arguments: tuple, width: int, rounds: int) -> dict[str, float]:
 
 def print_size(data: str, alphabet: int) -> None:
     """Prints what the index of a collection's documents takes."""
-    from zoo.data import catalog, tokens
+    from zoo.data import catalog
+    from zoo.text import tokens
 
     corpus = catalog.load(data).corpus
     texts = corpus.contents()

@@ -41,7 +41,7 @@ def synthetic(rows: int = 12_000, dim: int = 768) -> np.ndarray:
 def embedded(data: str) -> np.ndarray:
     """Vectors of the documents or items of a collection."""
     from zoo.data import catalog
-    from zoo.recipes import identifiers
+    from zoo.schemes import codes as identifiers
     from zoo.train import log as logs
 
     return identifiers.embed(catalog.load(data).corpus, "tfidf", logs.Log())
@@ -136,7 +136,7 @@ def rq_kmeans(vectors: np.ndarray) -> dict:
 def rq_vae(vectors: np.ndarray, steps: int | None) -> dict:
     import jax
 
-    from zoo.recipes import rqvae
+    from zoo.schemes import rqvae
     from zoo.train import log as logs
 
     config = rqvae.Config(levels=LEVELS, codes=CODES)

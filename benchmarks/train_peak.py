@@ -32,12 +32,11 @@ import time
 import jax
 import numpy as np
 
+from zoo import options as groups
 from zoo import recipes, records
+from zoo.models import generate
 from zoo.nets import transformer
-from zoo.recipes import options as groups
-from zoo.recipes import seq2seq
-from zoo.train import optimizers, sharding, speed, step
-from zoo.train import plan as plans
+from zoo.train import execution, optimizers, sharding, speed, step
 
 CODES, ALPHABET = 4, 512  # identifiers of the batch
 GROUPS = 6  # of steps, timed together
@@ -82,7 +81,7 @@ def main() -> None:
         target_length=CODES,
         **{field: getattr(config, field) for field in groups.WRITER},
     )
-    plan = plans.Plan(mesh=options.mesh)
+    plan = execution.Plan(mesh=options.mesh)
     draw = np.random.default_rng(0)
     batch = {
         "source": draw.integers(1, shape.source_vocab, (options.batch, options.length)).astype(
@@ -95,7 +94,7 @@ def main() -> None:
     optimizer = optimizers.adamw(
         optimizers.schedule(1e-3, warmup=0, decay="constant"), weight_decay=0.01, clip=1.0
     )
-    loss = seq2seq.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout)
+    loss = generate.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout)
     progress = step.begin(params, optimizer, plan=plan)
     mesh = sharding.mesh_of(plan.mesh)
     placed = sharding.Placement(params, progress, mesh)

@@ -31,7 +31,8 @@ import numpy as np
 import optax
 
 from zoo.data import batches, catalog
-from zoo.recipes import seq2seq, tiger
+from zoo.models import generate
+from zoo.recipes import tiger
 from zoo.train import optimizers, step
 
 BATCH, LENGTH, CODES, ALPHABET = 32, 81, 4, 1025
@@ -88,8 +89,8 @@ class Ours:
 
     def __init__(self, net, dropout: float) -> None:
         shape, params = decode_transformers.converted(net, CODES)
-        self.still = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)
-        self.loss = seq2seq.likelihood(
+        self.still = generate.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+        self.loss = generate.likelihood(
             dataclasses.replace(shape, dropout=dropout), smoothing=0.0, word_dropout=0.0
         )
         rate = optimizers.schedule(RATE, warmup=0, decay="constant")

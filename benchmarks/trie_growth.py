@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import filters, growth, store, trie
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     num_items, changed = int(options.items), options.changed
     ids = decode_trie.draw(num_items + changed, options.alphabet, options.length, options.codes)
     old, new = (
-        docids.Docids(ids.tokens[part], ids.alphabet)
+        table.Docids(ids.tokens[part], ids.alphabet)
         for part in (slice(changed, None), slice(changed))
     )
     print(
@@ -58,7 +58,7 @@ def main() -> None:
     )
 
     def build():
-        return trie.build(docids.Docids(old.tokens, old.alphabet))
+        return trie.build(table.Docids(old.tokens, old.alphabet))
 
     index, built = timed("build", build, rounds=options.rounds)
     print(

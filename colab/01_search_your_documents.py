@@ -65,7 +65,8 @@ from IPython.display import Image, display
 
 import zoo
 from zoo.data import pydocs
-from zoo.evaluate import compare, plots, report, trees
+from zoo.metrics import compare
+from zoo.report import plots, tables, trees
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
 PICTURES = pathlib.Path(tempfile.mkdtemp())
@@ -145,7 +146,7 @@ if "test" in collection.qrels:
         compare.Run(name, result.per_query, system.about["seconds"], result.queries_per_second)
         for system, (name, result) in zip((bm25, dsi), results.items())
     ]
-    print(report.text(compare.compare(runs)))
+    print(tables.text(compare.compare(runs)))
     curves = {name: result.hit_curve for name, result in results.items()}
     display(Image(plots.hit_curves(curves, PICTURES / "hits.png")))
 

@@ -64,7 +64,8 @@ from IPython.display import Image, display
 
 import zoo
 from zoo.data import pydocs
-from zoo.evaluate import compare, plots, report, trees
+from zoo.metrics import compare
+from zoo.report import plots, tables, trees
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
 PICTURES = pathlib.Path(tempfile.mkdtemp())
@@ -103,7 +104,7 @@ runs = [
     compare.Run(label, result.per_query, systems[label].about["seconds"], result.queries_per_second)
     for label, result in results.items()
 ]
-print(report.text(compare.compare(runs)))
+print(tables.text(compare.compare(runs)))
 display(
     Image(
         plots.hit_curves(

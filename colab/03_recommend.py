@@ -63,7 +63,8 @@ from IPython.display import Image, display
 
 import zoo
 from zoo.data import catalog, categories
-from zoo.evaluate import compare, plots, recommend, report, trees
+from zoo.metrics import compare, recommend
+from zoo.report import plots, tables, trees
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
 PICTURES = pathlib.Path(tempfile.mkdtemp())
@@ -113,7 +114,7 @@ runs = [
     compare.Run(name, result.per_query, systems[name].about["seconds"], result.queries_per_second)
     for name, result in results.items()
 ]
-print(report.text(compare.compare(runs), recommend.DEFAULT, digits=4))
+print(tables.text(compare.compare(runs), recommend.DEFAULT, digits=4))
 display(
     Image(
         plots.hit_curves(

@@ -73,8 +73,8 @@ import numpy as np
 from IPython.display import Image, display
 
 import zoo
-from zoo.evaluate import plots
-from zoo.train import plan as plans
+from zoo.report import plots
+from zoo.train import execution
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
 RUNS = pathlib.Path(tempfile.mkdtemp())
@@ -97,7 +97,7 @@ meshes = {"one device": "", "data": f"data={devices}"}
 if devices % 2 == 0 and not SMALL:
     meshes["data and model"] = f"data={devices // 2},model=2"
 fits = {
-    name: zoo.fit("dsi", "toy", size="tiny", options=options, plan=plans.Plan(mesh=mesh))
+    name: zoo.fit("dsi", "toy", size="tiny", options=options, plan=execution.Plan(mesh=mesh))
     for name, mesh in meshes.items()
 }
 for name, fitted in fits.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from zoo.evaluate import plots
+from zoo.report import plots
 
 # system -> (what it learns, how it answers), each a row of boxes; * marks the box that is trained
 STEPS = {

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from zoo import recipes
-from zoo.evaluate import plots
+from zoo.report import plots
 
 ROOT = pathlib.Path(__file__).parents[1]
 

@@ -6,9 +6,9 @@ import math
 import pytest
 
 import zoo
-from zoo import recipes, records
+from zoo import options, recipes, records
 from zoo.data import toy
-from zoo.recipes import dsi_qg, options
+from zoo.recipes import dsi_qg
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,8 @@ import pytest
 
 from theory import claims
 from theory import cli as theory_cli
-from zoo import cli_parser, recipes
+from zoo import recipes
+from zoo.cli import parser
 from zoo.search import decoders
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -155,7 +156,7 @@ def test_every_command_that_is_shown_has_a_parser_that_takes_it(where, program, 
     if program == "make":
         assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8")
         return
-    parsed = {"zoo": cli_parser.parser, "theory": theory_cli._parser}[program]().parse_args(words)
+    parsed = {"zoo": parser.parser, "theory": theory_cli._parser}[program]().parse_args(words)
     options = {
         field.name
         for name in recipes.names()

@@ -14,7 +14,7 @@ from contract import check_ranking, quick
 import zoo
 from zoo import recipes, records
 from zoo.data import toy
-from zoo.evaluate import measures
+from zoo.metrics import measures
 
 SPREAD = 65  # queries: more than a generative recipe answers at a time
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import beam
 
@@ -21,7 +21,7 @@ def law(relevance: np.ndarray, branching: int, depth: int, kept: np.ndarray) -> 
     """
     leaves = np.flatnonzero(kept)
     codes = np.stack(np.unravel_index(leaves, (branching,) * depth), axis=1).astype(np.int32) + 1
-    index = trie.build(docids.build(codes, alphabet=branching + 1))
+    index = trie.build(table.build(codes, alphabet=branching + 1))
     logs = tuple(
         jnp.asarray(np.log(relevance.reshape(branching ** (t + 1), -1).sum(1)), jnp.float32)
         for t in range(depth)

@@ -8,14 +8,14 @@ import pathlib
 import numpy as np
 
 from theory import bounds, exact, recall, worlds
-from zoo.docids import docids
+from zoo.docids import table
 
 SHARES = (0.9, 0.5, 0.1)
 RECALLS = (0.5, 0.9, 0.99)
 
 
 def of_index(
-    ids: docids.Docids,
+    ids: table.Docids,
     scores: np.ndarray | None = None,
     *,
     relevant: int = 10,
@@ -98,14 +98,14 @@ def of_folder(
 
     Raises ValueError if the folder holds no generative system or the scores do not fit.
     """
-    from zoo import stored
+    from zoo.api import fitted as stored
 
     fitted = stored.load(folder)
     if "docids" not in fitted.state:
         raise ValueError(
             f"{folder}: {fitted.name} has no identifiers; expected a generative system, such as dsi"
         )
-    ids = docids.Docids(
+    ids = table.Docids(
         np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"])
     )
     values = None

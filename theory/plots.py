@@ -1,4 +1,4 @@
-"""Figures of claims and of sweeps, in the style of `zoo.evaluate.plots`: each says its finding in its title."""
+"""Figures of claims and of sweeps, in the style of `zoo.report.plots`: each says its finding in its title."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from theory import claims
 from zoo.data import atomic
-from zoo.evaluate import plots
+from zoo.report import plots
 
 SIZE = (7.2, 4.2)  # inches
 

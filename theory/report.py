@@ -15,7 +15,7 @@ import numpy as np
 
 from theory import claims, plots
 from zoo.data import atomic
-from zoo.evaluate import page
+from zoo.report import html as page
 
 PAGE = "theory.html"
 PARTS = {  # first claim of each part -> its heading and what it is about

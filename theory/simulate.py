@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from theory import worlds
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import beam, guided
 
@@ -227,7 +227,7 @@ def _over_queries(
         raise ValueError(
             f"recall: expected num_queries of at least 2 for a standard error, got {num_queries}"
         )
-    index = trie.build(docids.atomic(world.branching))
+    index = trie.build(table.atomic(world.branching))
     together = min(max(1, BLOCK_SCORES // world.branching), -(-num_queries // _streams()))
     averaged = _averaged(
         lambda index, key: measure(found(key, index, together))[:, None],
@@ -278,7 +278,7 @@ def search_leaves(
     codes = (
         np.stack(np.unravel_index(np.arange(num_leaves), (b,) * depth), axis=1).astype(np.int32) + 1
     )
-    ids = docids.build(codes, alphabet=b + 1)
+    ids = table.build(codes, alphabet=b + 1)
     index, where = trie.build(ids), guided.nodes(ids)
     together = min(max(1, BLOCK_SCORES // num_leaves), num_queries)
     once = jax.jit(functools.partial(_searched, world, depth, width, marginal, together))

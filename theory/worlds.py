@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theory import tails
-from zoo.docids import docids as docids_of
+from zoo.docids import table
 
 # ---------------------------------------------------------------- trees
 
@@ -66,7 +66,7 @@ def full(branching: int, depth: int, relevance: np.ndarray) -> Tree:
     )
 
 
-def from_docids(ids: docids_of.Docids, scores: np.ndarray | None = None) -> Tree:
+def from_docids(ids: table.Docids, scores: np.ndarray | None = None) -> Tree:
     """The tree of a table of identifiers, of unequal length too; leaves in `ids.order`.
 
     Args:

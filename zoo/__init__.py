@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import importlib
 
-# the package: once it is loaded, nothing sets this name again, and it is free for the verb
-from zoo import evaluate
-
-del evaluate
-
 _HOME = {
-    "fit": "zoo.verbs",
-    "add": "zoo.verbs",
-    "adjusted": "zoo.verbs",
-    "retrieve": "zoo.verbs",
-    "path": "zoo.verbs",
-    "evaluate": "zoo.verbs",
-    "save": "zoo.stored",
-    "load": "zoo.stored",
-    "report": "zoo.run_report",
-    "export": "zoo.transfer",
-    "import_checkpoint": "zoo.transfer",
-    "Fitted": "zoo.stored",
-    "Evaluation": "zoo.verbs",
+    "fit": "zoo.api.fit",
+    "add": "zoo.api.fit",
+    "adjusted": "zoo.api.fit",
+    "retrieve": "zoo.api.fit",
+    "path": "zoo.api.fit",
+    "evaluate": "zoo.api.fit",
+    "save": "zoo.api.fitted",
+    "load": "zoo.api.fitted",
+    "report": "zoo.report.run",
+    "export": "zoo.exchange.transfer",
+    "import_checkpoint": "zoo.exchange.transfer",
+    "Fitted": "zoo.api.fitted",
+    "Evaluation": "zoo.api.fit",
     "Corpus": "zoo.records",
     "Queries": "zoo.records",
     "Qrels": "zoo.records",
@@ -36,7 +31,7 @@ _HOME = {
     "Interactions": "zoo.records",
     "Ranking": "zoo.records",
     "DataError": "zoo.records",
-    "Docids": "zoo.docids.docids",
+    "Docids": "zoo.docids.table",
     "Trie": "zoo.index.trie",
     "Beams": "zoo.search.beam",
     "beam_search": "zoo.search.beam",

@@ -114,7 +114,7 @@ class Writing(Encoding):
 
 @dataclasses.dataclass(frozen=True)
 class Reading(Checked):
-    """Of a system that reads texts, see `zoo.recipes.reading`."""
+    """Of a system that reads texts, see `zoo.models.corpus_text`."""
 
     # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
     queries: str = "rules"
@@ -147,7 +147,7 @@ class Answering(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Judging(Checked):
-    """Of a system whose parameters are judged as it is trained, see `zoo.recipes.judging`."""
+    """Of a system whose parameters are judged as it is trained, see `zoo.models.validation`."""
 
     # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
     judged: int = 1000

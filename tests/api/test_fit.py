@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import records, verbs
+from zoo import records
+from zoo.api import fit
 from zoo.data import toy
 from zoo.index import lexical
 
@@ -92,9 +93,9 @@ def test_every_public_name_is_there():
 
 def test_the_verb_evaluate_outlives_the_package_of_its_name():
     """`import zoo.evaluate.x` would set zoo.evaluate to the package, which cannot be called."""
-    order = "from zoo.evaluate import measures; import zoo.evaluate.compare; from zoo import evaluate; import zoo.evaluate.report"
+    order = "from zoo.evaluate import measures; import zoo.metrics.compare; from zoo import evaluate; import zoo.report.tables"
     modules_after(
-        f"import zoo; {order}; assert zoo.evaluate is evaluate is zoo.verbs.evaluate and measures.DEFAULT"
+        f"import zoo; {order}; assert zoo.evaluate is evaluate is zoo.api.fit.evaluate and measures.DEFAULT"
     )
     collection = toy.build(5)
     system = zoo.fit("bm25", collection, quiet=True)
@@ -104,7 +105,7 @@ def test_the_verb_evaluate_outlives_the_package_of_its_name():
 def test_the_measures_are_those_of_the_answers(collection, fitted):
     """Hit@1 and RR@10 counted here, from what `retrieve` answers."""
     queries, qrels = collection.split("test")
-    result = verbs.evaluate(fitted, collection)
+    result = fit.evaluate(fitted, collection)
     ranking = zoo.retrieve(fitted, queries, 10)
     ranks = []
     for row, query in enumerate(queries.ids):
@@ -277,9 +278,9 @@ def test_evaluate_refuses_a_corpus_that_was_not_learned(collection, fitted):
     )
     for data in (other, toy.build(31)):
         with pytest.raises(records.DataError, match="are not those this system has learned"):
-            verbs.evaluate(fitted, data)
+            fit.evaluate(fitted, data)
     with pytest.raises(records.DataError, match="no split 'validation'; it has: dev, test, train"):
-        verbs.evaluate(fitted, collection, split="validation")
+        fit.evaluate(fitted, collection, split="validation")
 
 
 @pytest.mark.slow  # starts three processes that train

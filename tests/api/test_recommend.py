@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, recipes, records
+from zoo import recipes, records
+from zoo.cli import main
 from zoo.data import histories, toy
-from zoo.evaluate import exposure, recommend
+from zoo.metrics import exposure, recommend
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """(folder of data, folder of a fitted Markov chain)."""
     place = tmp_path_factory.mktemp("recommending")
-    assert cli.main(["data", "get", "toy-walks", "--out", str(place / "data")]) == 0
+    assert main.main(["data", "get", "toy-walks", "--out", str(place / "data")]) == 0
     with open(place / "data" / "sequences.txt", "a") as out:
         out.write("short d1 d2\n")
     assert (
-        cli.main(["fit", "markov", "--data", str(place / "data"), "--out", str(place / "markov")])
+        main.main(["fit", "markov", "--data", str(place / "data"), "--out", str(place / "markov")])
         == 0
     )
     return place / "data", place / "markov"
@@ -28,7 +29,7 @@ def folders(tmp_path_factory):
 def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
     data, system = folders
     assert (
-        cli.main(
+        main.main(
             [
                 "evaluate",
                 str(system),
@@ -60,7 +61,7 @@ def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
 
 def test_fit_says_how_many_users_were_left_out(folders, capsys, tmp_path):
     assert (
-        cli.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")])
+        main.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")])
         == 0
     )
     said = capsys.readouterr().out
@@ -76,7 +77,9 @@ def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
     (data / "interactions.csv").write_text(
         "user_id,item_id,timestamp,rating\nu,a,1,5\nu,b,2,1\nu,a,2,3\nv,c,9,4\nv,b,8,4\nv,c,7,2\n"
     )
-    assert cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "new")]) == 0
+    assert (
+        main.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "new")]) == 0
+    )
     said = capsys.readouterr().out
     assert (
         "2 users, 6 events; 2 at the time of another of their user, in the order of the file; 2 of an item that their user had before"
@@ -86,7 +89,7 @@ def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
 
 def test_data_with_new_items_is_written(folders, capsys, tmp_path):
     assert (
-        cli.main(
+        main.main(
             ["data", "cold", str(folders[0]), "--share", "0.2", "--out", str(tmp_path / "cold")]
         )
         == 0
@@ -97,7 +100,7 @@ def test_data_with_new_items_is_written(folders, capsys, tmp_path):
     assert (
         found.corpus.ids == histories.read(folders[0]).corpus.ids and 0 < (learned == 0).sum() <= 8
     )
-    assert cli.main(["data", "cold", "toy", "--out", str(tmp_path / "other")]) == 2
+    assert main.main(["data", "cold", "toy", "--out", str(tmp_path / "other")]) == 2
     assert "has queries" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
@@ -105,14 +108,14 @@ def test_options_of_answering_change_without_a_new_fit(folders, capsys, tmp_path
     data, system = folders
     printed = []
     for options in ([], ["--set", "filter=true"]):
-        assert cli.main(["retrieve", str(system), "--history", "d3,d5", "-k", "40", *options]) == 0
+        assert main.main(["retrieve", str(system), "--history", "d3,d5", "-k", "40", *options]) == 0
         printed.append(capsys.readouterr().out)
     assert "  d3 " in printed[0] and "  d3 " not in printed[1]
-    assert cli.main(["evaluate", str(system), "--data", str(data), "--set", "window=3"]) == 2
+    assert main.main(["evaluate", str(system), "--data", str(data), "--set", "window=3"]) == 2
     assert "settled when the system was fitted" in capsys.readouterr().err
     (tmp_path / "kinds.txt").write_text("".join(f"kind{row % 2}\n" for row in range(40)))
     assert (
-        cli.main(
+        main.main(
             [
                 "evaluate",
                 str(system),
@@ -140,7 +143,7 @@ def test_options_of_answering_change_without_a_new_fit(folders, capsys, tmp_path
 
 def test_retrieve_takes_a_history(folders, capsys):
     data, system = folders
-    assert cli.main(["retrieve", str(system), "--history", "d3, d5", "-k", "2"]) == 0
+    assert main.main(["retrieve", str(system), "--history", "d3, d5", "-k", "2"]) == 0
     printed = capsys.readouterr().out.splitlines()
     fitted = zoo.load(system)
     ranking = zoo.retrieve(fitted, ["d3", "d5"], 2)
@@ -163,7 +166,7 @@ def test_retrieve_takes_a_history(folders, capsys):
     ),
 )
 def test_what_is_no_history_is_refused_in_one_line(arguments, message, folders, capsys):
-    assert cli.main(["retrieve", str(folders[1]), *arguments]) == 2
+    assert main.main(["retrieve", str(folders[1]), *arguments]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
 
@@ -178,11 +181,11 @@ def test_python_refuses_an_empty_history(folders):
 def test_compare_pairs_systems_that_recommend(folders, capsys, tmp_path):
     data, system = folders
     assert (
-        cli.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "popularity")])
+        main.main(["fit", "popularity", "--data", str(data), "--out", str(tmp_path / "popularity")])
         == 0
     )
     assert (
-        cli.main(
+        main.main(
             [
                 "compare",
                 str(tmp_path / "popularity"),
@@ -288,12 +291,12 @@ def test_items_and_identifiers_are_measured_side_by_side(generative, folders, ca
         assert result.measures[f"{name} by identifier"] == values.mean() >= result.measures[name]
     assert result.measures["R@5 by identifier"] == 1 > result.measures["R@5"]
     tiger, markov = str(folders[0].parent / "tiger"), str(folders[1])
-    assert cli.main(["evaluate", tiger, "--data", str(folders[0]), "--split", "dev"]) == 0
+    assert main.main(["evaluate", tiger, "--data", str(folders[0]), "--split", "dev"]) == 0
     assert (
         f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}"
         in capsys.readouterr().out
     )
-    assert cli.main(["compare", tiger, markov, "--data", str(folders[0]), "--split", "dev"]) == 0
+    assert main.main(["compare", tiger, markov, "--data", str(folders[0]), "--split", "dev"]) == 0
     table = [line.split() for line in capsys.readouterr().out.split("\n\n")[1].splitlines()]
     assert (
         " ".join(table[0])
@@ -319,7 +322,7 @@ def test_a_system_without_identifiers_has_no_measures_of_them(folders, capsys):
     assert not result.by_identifier and not [
         name for name in result.measures if "identifier" in name
     ]
-    assert cli.main(["evaluate", str(folders[1]), "--data", str(folders[0])]) == 0
+    assert main.main(["evaluate", str(folders[1]), "--data", str(folders[0])]) == 0
     assert "identifier" not in capsys.readouterr().out
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from zoo import demo, records
+from zoo import records
+from zoo.cli import demo
 from zoo.data import toy
 
 

@@ -12,7 +12,10 @@ import time
 import pytest
 
 import zoo
-from zoo import cli, cli_parser, recipes, stored, verbs
+from zoo import recipes
+from zoo.api import fit
+from zoo.api import fitted as stored
+from zoo.cli import main, parser
 from zoo.data import files, trec
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -68,7 +71,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def system(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "bm25"
-    assert cli.main(["fit", "bm25", "--data", str(data), "--size", "tiny", "--out", str(out)]) == 0
+    assert main.main(["fit", "bm25", "--data", str(data), "--size", "tiny", "--out", str(out)]) == 0
     return out
 
 
@@ -78,7 +81,7 @@ def zoo_command(capsys):
 
     def command(*arguments):
         try:
-            code = cli.main([str(argument) for argument in arguments])
+            code = main.main([str(argument) for argument in arguments])
         except SystemExit as stopped:
             code = stopped.code
         return code, *capsys.readouterr()
@@ -94,7 +97,7 @@ def refused(zoo_command):
         code, out, err = zoo_command(*arguments)
         # phases that were begun
         err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("- "))
-        assert code == cli.BAD_INPUT and out == "" and err.startswith("zoo")
+        assert code == main.BAD_INPUT and out == "" and err.startswith("zoo")
         assert err.endswith("\n") and err.count("\n") == 1, f"expected one line, got {err!r}"
         return err
 
@@ -110,7 +113,7 @@ def test_help_shows_an_example_that_is_understood(name, zoo_command):
     assert code == 0 and err == ""
     (example,) = out.partition("example:\n")[2].strip().splitlines()
     assert example.startswith(f"zoo {name}")
-    cli_parser.parser().parse_args(shlex.split(example)[1:])
+    parser.parser().parse_args(shlex.split(example)[1:])
 
 
 def test_help_names_every_command(zoo_command):
@@ -355,7 +358,7 @@ def test_evaluate_prints_a_table_and_writes_json_and_run(data, system, zoo_comma
     assert code == 0 and err == ""
     assert "Hit@10" in out and "bm25" in out and "on 6 queries" in out
     written = json.loads(target.read_text())
-    result = verbs.evaluate(zoo.load(system), data)
+    result = fit.evaluate(zoo.load(system), data)
     assert written["measures"] == result.measures and set(written["measures"]) > {
         "Success@1",
         "Success@10",

@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from zoo import cli, records
+from zoo import records
+from zoo.cli import main
 from zoo.data import catalog, files, movielens, tables, toy
 
 tensorflow_datasets = pytest.importorskip(
@@ -319,14 +320,14 @@ def test_names_are_those_of_tfds(name, expected):
 
 
 def test_the_command_writes_what_fit_takes(tmp_path, capsys):
-    assert cli.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 0
+    assert main.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert (
         f"{tmp_path}/toy_walks: items, sequences; zoo fit ... --data {tmp_path}/toy_walks\nlicence: Apache-2.0\n"
         == said.out
     )
     assert (
-        cli.main(
+        main.main(
             [
                 "fit",
                 "popularity",
@@ -339,5 +340,5 @@ def test_the_command_writes_what_fit_takes(tmp_path, capsys):
         == 0
     )
     assert "200 users" in capsys.readouterr().out
-    assert cli.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 2
+    assert main.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("zoo: ")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.docids import docids, text
+from zoo.docids import table, text
 
 ROWS, LENGTH, ALPHABET = 6, 3, 4  # ragged identifiers are drawn into arrays of this size at most
 
@@ -35,9 +35,9 @@ def prefix_free(names):
 def test_build_refuses_exactly_the_lists_where_one_identifier_begins_another(names):
     if first_conflict(names):
         with pytest.raises(ValueError, match="documents? [0-9]+"):
-            docids.build(padded(names))
+            table.build(padded(names))
     else:
-        ids = docids.build(padded(names), ALPHABET)
+        ids = table.build(padded(names), ALPHABET)
         assert ids.lengths.tolist() == [len(name) for name in names]
 
 
@@ -49,25 +49,25 @@ def test_build_refuses_exactly_the_lists_where_one_identifier_begins_another(nam
 )
 def test_lookup_equals_a_dictionary(names, asked):
     names = prefix_free(names)
-    ids = docids.build(padded(names), ALPHABET)
+    ids = table.build(padded(names), ALPHABET)
     rows = {tuple(row): n for n, row in enumerate(ids.tokens.tolist())}
     asked = np.concatenate([np.array(asked), ids.tokens])
     expected = [rows.get(tuple(row), -1) for row in asked.tolist()]
-    assert docids.lookup(ids, asked).tolist() == expected
-    assert docids.lookup(ids, asked[None, :, None]).tolist() == [[[e] for e in expected]]
+    assert table.lookup(ids, asked).tolist() == expected
+    assert table.lookup(ids, asked[None, :, None]).tolist() == [[[e] for e in expected]]
 
 
 def test_lookup_knows_no_negative_and_no_foreign_token():
-    ids = docids.build(np.array([[1, 2], [300, 70000]]))
-    assert docids.lookup(
+    ids = table.build(np.array([[1, 2], [300, 70000]]))
+    assert table.lookup(
         ids, [[300, 70000], [-1, 2], [1, 258], [300, 4464], [2**31 - 1, 0]]
     ).tolist() == [1, -1, -1, -1, -1]
 
 
 @given(identifiers)
 def test_offset_keeps_the_order_and_gives_every_position_its_own_tokens(names):
-    ids = docids.build(padded(prefix_free(names)))
-    moved = docids.offset(ids)
+    ids = table.build(padded(prefix_free(names)))
+    moved = table.offset(ids)
     sizes = ids.tokens.max(axis=0)
     for n, row in enumerate(ids.tokens):
         assert moved.tokens[n].tolist() == [
@@ -100,30 +100,30 @@ def test_offset_keeps_the_order_and_gives_every_position_its_own_tokens(names):
 )
 def test_build_says_what_is_wrong_and_with_which_document(tokens, alphabet, message):
     with pytest.raises(ValueError, match=message):
-        docids.build(np.array(tokens), alphabet)
+        table.build(np.array(tokens), alphabet)
 
 
 def test_lookup_refuses_tokens_of_another_length():
     with pytest.raises(ValueError, match=r"expected tokens \[..., 2\], got \[5, 3\]"):
-        docids.lookup(docids.build(np.array([[1, 2]])), np.zeros((5, 3), int))
+        table.lookup(table.build(np.array([[1, 2]])), np.zeros((5, 3), int))
 
 
 def test_the_fingerprint_changes_with_tokens_alphabet_and_shape():
     tables = [([[1, 2]], 3), ([[2, 1]], 3), ([[1, 2]], 4), ([[1], [2]], 3)]
     assert (
-        len({docids.build(np.array(tokens), alphabet).fingerprint() for tokens, alphabet in tables})
+        len({table.build(np.array(tokens), alphabet).fingerprint() for tokens, alphabet in tables})
         == 4
     )
     assert (
-        docids.build(np.array([[1, 2]], np.int64)).fingerprint()
-        == docids.build(np.array([[1, 2]], np.int16)).fingerprint()
+        table.build(np.array([[1, 2]], np.int64)).fingerprint()
+        == table.build(np.array([[1, 2]], np.int16)).fingerprint()
     )
 
 
 def test_atomic_identifiers_are_one_token_each():
-    ids = docids.atomic(1000)
+    ids = table.atomic(1000)
     assert ids.tokens.shape == (1000, 1) and ids.alphabet == 1001
-    assert docids.lookup(ids, ids.tokens).tolist() == list(range(1000))
+    assert table.lookup(ids, ids.tokens).tolist() == list(range(1000))
 
 
 @pytest.mark.parametrize("num_documents", [1, 2, 9, 10, 11, 99, 100, 101, 1000, 1001])
@@ -156,7 +156,7 @@ def test_the_order_is_lexicographic_and_equal_rows_stay_in_order(most):
         .choice([1, 2, most // 2, most - 1, most], (400, 3))
         .astype(np.int32)
     )
-    order = docids.Docids(tokens, most + 1).order
+    order = table.Docids(tokens, most + 1).order
     rows = [(*tokens[row].tolist(), row) for row in order]
     assert rows == sorted(rows)
     assert len({row[:3] for row in rows}) < len(rows)  # some are equal

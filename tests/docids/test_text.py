@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo import records
-from zoo.data import tokens
-from zoo.docids import docids, text
+from zoo.docids import table, text
 from zoo.index import trie
+from zoo.text import tokens
 
 TITLES = [
     "Big cats",
@@ -43,7 +43,7 @@ def test_titles_are_read_back_up_to_their_cut_and_numbered_in_row_order(names, l
         assert number == seen.count(spelt)
         seen.append(spelt)
     assert ids.alphabet == ALPHABET + max(map(seen.count, seen))
-    assert (docids.lookup(ids, ids.tokens) == np.arange(len(ids))).all()
+    assert (table.lookup(ids, ids.tokens) == np.arange(len(ids))).all()
 
 
 def test_a_title_that_begins_another_is_closed_before_it():
@@ -211,4 +211,4 @@ def test_a_leaf_of_the_trie_of_keyword_sets_leads_to_the_document():
         [number["cats"], number["asia"], len(words) + 1, 0],
         [number["asia"], len(words) + 1, 0, 0],
     ]
-    assert document[docids.lookup(ids, asked)].tolist() == [0, 1]
+    assert document[table.lookup(ids, asked)].tolist() == [0, 1]

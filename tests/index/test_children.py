@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
-from zoo.index import levels, trie, winners
+from zoo.docids import table
+from zoo.index import children, trie
+from zoo.index import level as levels
 from zoo.search import automaton, beam
 
 BATCH, LENGTH = 3, 3
@@ -24,7 +25,7 @@ def draw(alphabet, skewed, ended, seed=0, num=3000):
     if ended:
         short = tokens[:, 0] % 7 == 3
         tokens[short & (tokens[:, 1] % 2 == 0), 2] = 0
-    return docids.build(np.unique(tokens, axis=0), alphabet)
+    return table.build(np.unique(tokens, axis=0), alphabet)
 
 
 def forms(name, alphabet, ended):
@@ -114,7 +115,9 @@ def test_the_best_of_everything_equal_a_stable_sort(seed, alphabet, width, dead)
     logits = np.log2(rng.integers(1, 4, (2, 5, alphabet))).astype(np.float32)
     logits = np.where(rng.random(logits.shape) < dead, -np.inf, logits)
     score = -rng.integers(0, 3, (2, 5)).astype(np.float32)
-    value, place = jax.jit(winners.best_of_all, static_argnames="width")(score, logits, width=width)
+    value, place = jax.jit(children.best_of_all, static_argnames="width")(
+        score, logits, width=width
+    )
     normaliser = np.asarray(jax.nn.logsumexp(logits, axis=-1))[..., None]
     with np.errstate(invalid="ignore"):
         total = np.where(
@@ -136,11 +139,11 @@ def test_the_form_of_a_level_follows_its_fan_outs():
         (False, 2),
     ]
     assert skewed.levels[1].form.heavy and skewed.levels[1].form.light == 32
-    assert trie.build(docids.build(np.array([[1, 2], [3, 1]]))).levels[1].form.chain
+    assert trie.build(table.build(np.array([[1, 2], [3, 1]]))).levels[1].form.chain
 
 
 def test_forms_without_room_are_refused():
-    ids = docids.build(np.array([[1, 1], [1, 2], [2, 0]]))
+    ids = table.build(np.array([[1, 1], [1, 2], [2, 0]]))
     fits = levels.Form(2, 2, False, 0, 1, "uint8")
     for change, match in [
         ({"widest": 1}, "2 children"),
@@ -151,7 +154,7 @@ def test_forms_without_room_are_refused():
             trie.build(ids, forms=(fits._replace(**change), fits))
     with pytest.raises(ValueError, match="heavy node that has a PAD child"):
         trie.build(ids, forms=(fits, fits._replace(light=0, heavy=True)))
-    many = docids.build(np.stack(np.divmod(np.arange(1200), 30), axis=1) + 1)
+    many = table.build(np.stack(np.divmod(np.arange(1200), 30), axis=1) + 1)
     wide = levels.Form(40, 40, False, 0, 2, "uint8")
     with pytest.raises(ValueError, match="930 children of 32 nodes .*'uint8'"):
         trie.build(many, forms=(wide, wide))
@@ -177,14 +180,14 @@ def test_a_changed_catalogue_of_one_size_class_does_not_recompile(skewed):
     model = None
     for seed in range(3):
         tokens = np.random.default_rng(seed).permutation(draw(257, skewed, False, seed=seed).tokens)
-        ids = docids.Docids(tokens[: 2700 - 150 * seed], 257)
+        ids = table.Docids(tokens[: 2700 - 150 * seed], 257)
         model = trie.build(ids, like=model)
         find(model, logits)
     assert len(traced) == 1
 
 
 def test_a_free_search_is_a_search_of_the_trie_of_everything():
-    full = docids.build(np.stack(np.meshgrid(*[np.arange(1, 40)] * 2), axis=-1).reshape(-1, 2))
+    full = table.build(np.stack(np.meshgrid(*[np.arange(1, 40)] * 2), axis=-1).reshape(-1, 2))
     logits = np.random.default_rng(0).normal(size=(2, 1, 50, 40)).astype(np.float32)
     logits[..., 0] = -np.inf
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
-from zoo.index import filters, levels, trie
+from zoo.docids import table as docids
+from zoo.index import filters, level, trie
 from zoo.search import beam
 
 BATCH, LENGTH, ALPHABET, WIDTH, EXCLUDED = 3, 3, 70, 12, 9
 FORMS = {
-    "light": levels.Form(69, 69, False, 0, 3, "uint16"),
-    "split": levels.Form(69, 2, True, 0, 3, "uint16"),
-    "heavy": levels.Form(69, 1, True, 0, 3, "uint16"),
+    "light": level.Form(69, 69, False, 0, 3, "uint16"),
+    "split": level.Form(69, 2, True, 0, 3, "uint16"),
+    "heavy": level.Form(69, 1, True, 0, 3, "uint16"),
 }
 NUM = 200
 

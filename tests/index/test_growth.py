@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import filters, growth, trie
 from zoo.search import beam
 
@@ -26,7 +26,7 @@ def draw(rng, num):
 
 
 def named(tokens):
-    return docids.Docids(np.ascontiguousarray(tokens, np.int32), ALPHABET)
+    return table.Docids(np.ascontiguousarray(tokens, np.int32), ALPHABET)
 
 
 def assert_same(found, tokens, rows, per_leaf):
@@ -93,7 +93,7 @@ def test_removing_equals_building_without_what_is_removed(seed, num, gone, per_l
 
 def large(seed, num=3000, alphabet=300):
     rng = np.random.default_rng(seed)
-    return docids.build(
+    return table.build(
         rng.permutation(np.unique(rng.integers(1, alphabet, (num, LENGTH)), axis=0)), alphabet
     )
 
@@ -111,18 +111,18 @@ def test_a_day_of_changes_meets_the_program_that_is_compiled():
 
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(LENGTH, 1, 8, 300)), jnp.float32)
     ids = large(0)
-    index = trie.build(docids.Docids(ids.tokens[:2900], 300))
+    index = trie.build(table.Docids(ids.tokens[:2900], 300))
     find(index, logits)
     changed = growth.add(
         growth.remove(index, np.arange(50)),
-        docids.Docids(ids.tokens[2900:2950], 300),
+        table.Docids(ids.tokens[2900:2950], 300),
         np.arange(2900, 2950),
     )
     found = find(changed, logits)
     assert len(traced) == 1
     same = find(
         renumbered(
-            trie.build(docids.Docids(ids.tokens[50:2950], 300), like=index), np.arange(50, 2950)
+            trie.build(table.Docids(ids.tokens[50:2950], 300), like=index), np.arange(50, 2950)
         ),
         logits,
     )
@@ -130,8 +130,8 @@ def test_a_day_of_changes_meets_the_program_that_is_compiled():
 
 
 def test_what_cannot_be_added_or_removed_is_refused():
-    index = trie.build(docids.build(np.array([[1, 2, 0], [1, 3, 1], [2, 0, 0]]), 5))
-    add = lambda tokens, rows: growth.add(index, docids.build(np.array(tokens), 5), np.array(rows))
+    index = trie.build(table.build(np.array([[1, 2, 0], [1, 3, 1], [2, 0, 0]]), 5))
+    add = lambda tokens, rows: growth.add(index, table.build(np.array(tokens), 5), np.array(rows))
     for tokens, rows, match in [
         ([[1, 2, 0]], [3], r"document 3 is called \[1, 2, 0\], which is taken"),
         (

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.docids import docids
-from zoo.index import filters, levels, projection, trie
+from zoo.docids import table
+from zoo.index import filters, projection, trie
+from zoo.index import level as levels
 from zoo.search import automaton, beam
 
 D, BATCH, WIDTH = 8, 3, 12
@@ -21,7 +22,7 @@ def wide(num=4000, alphabet=20_000, skewed=True):
         rng.zipf(1.3, size=4 * num) if skewed else rng.integers(0, alphabet - 1, 4 * num)
     ) % (alphabet - 1)
     tokens = np.unique(np.stack([first, rng.integers(1, alphabet, 4 * num)], axis=1), axis=0)
-    return docids.build(rng.permutation(tokens)[:num], alphabet)
+    return table.build(rng.permutation(tokens)[:num], alphabet)
 
 
 @functools.partial(jax.jit, static_argnames=("lazy", "length", "width", "renormalize"))
@@ -75,7 +76,7 @@ def test_reading_what_is_needed_changes_no_answer(skewed, renormalize):
 @pytest.mark.parametrize("renormalize", [False, True])
 @pytest.mark.parametrize("num", [8192, 20_011])
 def test_atomic_identifiers_are_the_largest_inner_products(num, renormalize):
-    index, (hidden, kernels) = trie.build(docids.atomic(num)), draw(1, num + 1)
+    index, (hidden, kernels) = trie.build(table.atomic(num)), draw(1, num + 1)
     found = find(index, hidden, kernels, lazy=True, length=1, renormalize=renormalize)
     x = np.asarray(hidden[0][:, 0], np.float64) + 0.1 * np.eye(D)[0]
     logits = x @ np.asarray(kernels[0], np.float64)
@@ -88,7 +89,7 @@ def test_atomic_identifiers_are_the_largest_inner_products(num, renormalize):
 
 
 def test_filters_hold_over_blocks():
-    index = trie.build(docids.atomic(20_011))
+    index = trie.build(table.atomic(20_011))
     allowed = np.random.default_rng(2).random((BATCH, 20_011)) < 0.3
     hidden, kernels = draw(1, 20_012)
     lazy, computed = (
@@ -112,7 +113,7 @@ def test_a_search_without_a_constraint_may_read_late_too():
 def test_nothing_of_the_size_of_the_alphabet_is_written():
     """At 2e5 identifiers the logits of a batch would be 3 x 2e5 floats; the program keeps blocks only."""
     num = 200_000
-    index, (hidden, kernels) = trie.build(docids.atomic(num)), draw(1, num + 1)
+    index, (hidden, kernels) = trie.build(table.atomic(num)), draw(1, num + 1)
     size = {}
     for lazy in (True, False):
         program = find.lower(

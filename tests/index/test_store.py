@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import filters, store, trie
 from zoo.search import beam
 
@@ -19,7 +19,7 @@ def draw(seed=0, num=20_000):
     weight = 1 / np.arange(1, ALPHABET)
     tokens = 1 + rng.choice(ALPHABET - 1, size=(num, LENGTH), p=weight / weight.sum())
     tokens = rng.permutation(np.unique(tokens, axis=0))
-    return docids.Docids(
+    return table.Docids(
         np.ascontiguousarray(np.concatenate([tokens, tokens[:50]]), np.int32), ALPHABET
     )
 

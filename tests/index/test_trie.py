@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.docids import docids
-from zoo.index import levels, trie
+from zoo.docids import table
+from zoo.index import level as levels
+from zoo.index import trie
 
 ROWS, LENGTH, ALPHABET = 8, 3, 4
 
@@ -34,7 +35,7 @@ def prefix_free_docids(draw):
     for name in map(tuple, drawn):
         if not any(a == b[: len(a)] for other in kept for a, b in ((name, other), (other, name))):
             kept.append(name)
-    return docids.build(np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept]), ALPHABET)
+    return table.build(np.array([[*name, *[0] * (LENGTH - len(name))] for name in kept]), ALPHABET)
 
 
 def nested(ids):
@@ -113,7 +114,7 @@ def test_fanout_is_the_largest_number_of_children_of_a_level(ids):
 
 def test_a_leaf_keeps_every_document_that_shares_its_identifier():
     # not built: not unique
-    shared = docids.Docids(np.array([[2, 1], [1, 3], [2, 1], [1, 3], [1, 1], [2, 1]], np.int32), 4)
+    shared = table.Docids(np.array([[2, 1], [1, 3], [2, 1], [1, 3], [1, 1], [2, 1]], np.int32), 4)
     index = trie.build(shared)
     assert index.documents_per_leaf == 3
     expected = [[4, -1, -1], [1, 3, -1], [0, 2, 5], [-1, -1, -1]]
@@ -128,7 +129,7 @@ counts = jax.jit(trie.Trie.counts, static_argnums=1)
 @given(prefix_free_docids(), st.lists(st.integers(0, ROWS - 1), min_size=1, max_size=ROWS))
 def test_counts_are_of_documents_below_a_node_not_of_identifiers(form, ids, rows):
     # not built: several documents on a leaf
-    shared = docids.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)
+    shared = table.Docids(ids.tokens[np.array(rows) % len(ids)], ALPHABET)
     index = build(shared, form)
     for t in range(LENGTH + 1):
         prefixes, expected = np.unique(shared.tokens[:, :t], axis=0, return_counts=True)
@@ -138,7 +139,7 @@ def test_counts_are_of_documents_below_a_node_not_of_identifiers(form, ids, rows
 
 
 def test_an_atomic_trie_of_many_documents_is_one_level():
-    index = trie.build(docids.atomic(100_000))
+    index = trie.build(table.atomic(100_000))
     assert index.fanout == (100_000,) and index.levels[0].first(jnp.arange(2)).tolist() == [
         0,
         100_000,
@@ -148,7 +149,7 @@ def test_an_atomic_trie_of_many_documents_is_one_level():
 
 
 def test_expand_refuses_logits_narrower_than_the_alphabet():
-    index = trie.build(docids.build(np.array([[5]])))
+    index = trie.build(table.build(np.array([[5]])))
     with pytest.raises(ValueError, match="expected logits over 6 tokens or more, got 5"):
         index.expand(0, jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, 1, 5)))
     with pytest.raises(ValueError, match="expected length 1, .* got 2"):
@@ -165,6 +166,6 @@ def test_tries_of_one_shape_trace_once():
 
     for token in (1, 2, 3):
         assert (
-            first_level(trie.build(docids.build(np.array([[token]]), ALPHABET)))[1].item() == token
+            first_level(trie.build(table.build(np.array([[token]]), ALPHABET)))[1].item() == token
         )
     assert len(traces) == 1

@@ -181,7 +181,7 @@ def test_an_experiment_has_the_sizes_of_its_preset_and_is_short(name):
         )
     }
     assert sizes["dropout"] == "DROPOUT_RATE"
-    expected = {  # no smoothing over the heads of positions, see zoo.transfer
+    expected = {  # no smoothing over the heads of positions, see zoo.exchange.transfer
         "DROPOUT_RATE": preset.dropout,
         "BATCH_SIZE": preset.batch,
         "BEAM": preset.beam,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.docids import docids
+from zoo.docids import table as docids
 from zoo.index import trie
 from zoo.launch import decode
 from zoo.search import beam

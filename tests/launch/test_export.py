@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import exported, recipes, records
-from zoo.data import tokens
+from zoo import recipes, records
+from zoo.exchange import exported
 from zoo.recipes import dsi, genret, tiger
+from zoo.text import tokens
 from zoo.train import t5x_layout
 
 

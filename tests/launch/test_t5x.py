@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import exported, records
+from zoo import records
+from zoo.exchange import exported
 from zoo.train import t5x_layout
 
 ROOT = pathlib.Path(__file__).parents[2]

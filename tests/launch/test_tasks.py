@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from zoo import exported, records
-from zoo.evaluate import measures
+from zoo import records
+from zoo.exchange import exported
 from zoo.launch import tasks
+from zoo.metrics import measures
 
 
 def test_measures_are_those_of_the_zoo():

@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 
 from zoo import records
-from zoo.evaluate import compare, report
+from zoo.metrics import compare
+from zoo.report import tables
 
 
 def run(name, values, **rest):
@@ -98,7 +99,7 @@ def test_runs_are_ordered_and_every_pair_is_tested():
 def test_equal_runs_are_level():
     found = compare.compare([run("a", [0.0, 1.0]), run("b", [0.0, 1.0])])
     assert found.differences[0].p == 1.0 and not found.differences[0].significant
-    assert report.verdict(found) == "a and b are level: nDCG@10 0.500 each on 2 queries."
+    assert tables.verdict(found) == "a and b are level: nDCG@10 0.500 each on 2 queries."
 
 
 def test_unlike_runs_are_refused():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.evaluate import exposure, recommend
+from zoo.metrics import exposure, recommend
 
 
 def ranking(*rows, num_items=4):

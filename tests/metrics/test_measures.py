@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.evaluate import measures
+from zoo.metrics import measures
 
 
 def ranking(documents, scores=None, *, num_documents=None, query_ids=None, invalid_share=0.0):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.evaluate import recommend
-from zoo.recipes import scoring
+from zoo.metrics import recommend
+from zoo.ranking import scores as scoring
 
 NAMES = ("R@1", "R@2", "R@3", "nDCG@2", "nDCG@5", "RR", "RR@2", "Success@2")
 

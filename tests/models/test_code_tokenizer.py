@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from zoo.docids import balanced
+from zoo.models import code_tokenizer
 from zoo.nets import codebooks, transformer
-from zoo.recipes import tokenizer
 
 ROWS, NUM_CODES = 12, 4
 SHAPE = transformer.Shape(
@@ -33,7 +33,7 @@ BATCH = {
     "codes": (np.arange(ROWS) % 3)[:, None].astype(np.int32),
     "real": np.arange(ROWS) < 10,
 }
-EVEN = tokenizer.Weights(contrast=1.0, retrieval=10.0, commitment=100.0, reconstruction=1000.0)
+EVEN = code_tokenizer.Weights(contrast=1.0, retrieval=10.0, commitment=100.0, reconstruction=1000.0)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,9 @@ def main():
     def value(epsilon, params, batch):
         if epsilon not in losses:
             losses[epsilon] = jax.jit(
-                tokenizer.main(SHAPE, EVEN, num_codes=NUM_CODES, word_dropout=0.0, epsilon=epsilon)
+                code_tokenizer.main(
+                    SHAPE, EVEN, num_codes=NUM_CODES, word_dropout=0.0, epsilon=epsilon
+                )
             )
         return losses[epsilon](params, batch, jax.random.key(1))
 
@@ -94,7 +96,7 @@ def test_targets_are_balanced_or_the_most_probable_codes(params, main):
 
 
 def test_the_codes_of_a_commitment_are_those_that_assign_gives(params, main):
-    codes = tokenizer.assign(
+    codes = code_tokenizer.assign(
         params, BATCH["document"], BATCH["codes"], shape=SHAPE, num_codes=NUM_CODES
     )
     net = SHAPE.net()
@@ -121,12 +123,14 @@ def _own(logits):
 
 
 def test_blocks_change_nothing(params, monkeypatch):
-    whole = tokenizer.tokenize(
+    whole = code_tokenizer.tokenize(
         params, BATCH["document"], shape=SHAPE, levels=2, num_codes=NUM_CODES
     )
-    monkeypatch.setattr(tokenizer, "BLOCK", 5)
+    monkeypatch.setattr(code_tokenizer, "BLOCK", 5)
     np.testing.assert_array_equal(
-        tokenizer.tokenize(params, BATCH["document"], shape=SHAPE, levels=2, num_codes=NUM_CODES),
+        code_tokenizer.tokenize(
+            params, BATCH["document"], shape=SHAPE, levels=2, num_codes=NUM_CODES
+        ),
         whole,
     )
     assert whole.shape == (ROWS, 2) and whole.max() < NUM_CODES
@@ -142,7 +146,7 @@ def test_a_codebook_begins_at_centroids_of_what_prefixes_leave():
         + 0.01 * np.random.default_rng(1).normal(size=(80, 4))
     )
     begin = functools.partial(
-        tokenizer.initial_codebook, key=jax.random.key(0), num_codes=4, diverse=True
+        code_tokenizer.initial_codebook, key=jax.random.key(0), num_codes=4, diverse=True
     )
     found = begin(vectors.astype(np.float32), prefix) * 2  # sqrt D
     for place in places:
@@ -157,7 +161,7 @@ def test_clusters_are_bounded_where_diverse_and_documents_alone_are_left_out():
     vectors[:45] *= 1e-3  # three in four in one place
     codes = np.zeros((60, 0), np.int32)
     begin = functools.partial(
-        tokenizer.initial_codebook, vectors, codes, jax.random.key(0), num_codes=8
+        code_tokenizer.initial_codebook, vectors, codes, jax.random.key(0), num_codes=8
     )
     there = {
         diverse: (
@@ -169,14 +173,16 @@ def test_clusters_are_bounded_where_diverse_and_documents_alone_are_left_out():
     assert there[False] == 1 and there[True] >= 2
     # nobody has a sibling: all are taken as they are
     alone = np.arange(60, dtype=np.int32)[:, None]
-    apart = tokenizer.initial_codebook(vectors, alone, jax.random.key(0), num_codes=8, diverse=True)
+    apart = code_tokenizer.initial_codebook(
+        vectors, alone, jax.random.key(0), num_codes=8, diverse=True
+    )
     # a mean in f32 and one in f64
     np.testing.assert_allclose(apart, begin(diverse=True), atol=1e-6)
 
 
 def test_what_is_told_of_codes_is_what_is_worked_by_hand():
     codes = np.array([[0, 0], [0, 0], [1, 1], [1, 2]])
-    assert tokenizer.spread(codes, 4) == {
+    assert code_tokenizer.spread(codes, 4) == {
         "conflicts": 0.5,
         "diversity_1": 0.5,
         "diversity_2": balanced.diversity(codes[:, 1], num_codes=4),

@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
+from zoo.models import generate
 from zoo.nets import transformer
-from zoo.recipes import seq2seq
 
 
 def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypatch):
     rng = np.random.default_rng(0)
-    ids = docids.build(np.unique(rng.integers(1, 3000, (500, 2)), axis=0), 3000)
+    ids = table.build(np.unique(rng.integers(1, 3000, (500, 2)), axis=0), 3000)
     shape = transformer.Shape(
         source_vocab=20,
         target_vocab=3000,
@@ -28,12 +28,12 @@ def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypat
     )
     source = jnp.asarray(rng.integers(1, 20, (4, 6)))
     find = lambda: (
-        seq2seq.generate.__wrapped__(
+        generate.generate.__wrapped__(
             params, source, trie.build(ids), shape=shape, decoding="trie", k=5, width=10
         ).beams
     )
     lazy = find()
-    monkeypatch.setattr(seq2seq, "WIDE", 10_000)
+    monkeypatch.setattr(generate, "WIDE", 10_000)
     computed = find()
     np.testing.assert_array_equal(lazy.token, computed.token)
     np.testing.assert_allclose(lazy.score, computed.score, rtol=1e-5)  # sums in another order
@@ -45,7 +45,7 @@ def test_queries_go_in_batches_of_few_shapes():
     sources = (np.arange(60)[None] < rng.permutation(lengths)[:, None]).astype(np.int32)
     for num, sizes in [(1, {1}), (5, {8}), (64, {64}), (100, {64}), (700, {64})]:
         seen, shapes = [], set()
-        for rows, length, size in seq2seq._query_batches(sources[:num], 64):
+        for rows, length, size in generate._query_batches(sources[:num], 64):
             assert len(rows) <= size and sources[rows].sum(axis=1).max() <= length
             seen += rows.tolist()
             shapes.add((length, size))

@@ -8,8 +8,8 @@ import pytest
 import zoo
 from zoo import records
 from zoo.data import toy
+from zoo.models import next_item
 from zoo.nets import causal, recurrent, transformer
-from zoo.recipes import sequential
 
 NETS = {"sasrec": causal.CausalItems, "gru4rec": recurrent.RecurrentItems}
 SHAPE = transformer.Shape(
@@ -30,11 +30,11 @@ def test_every_event_but_the_first_is_a_target_once():
     histories = records.Histories(
         ("a", "b", "c"), np.array([5, 6, 7, 8, 9, 1, 2, 0], np.int32), np.array([0, 5, 7, 8])
     )
-    rows = sequential.windows(histories, 3)
+    rows = next_item.windows(histories, 3)
     np.testing.assert_array_equal(rows["source"], [[7, 8, 9], [6, 0, 0], [2, 0, 0]])
     np.testing.assert_array_equal(rows["target"], [[8, 9, 10], [7, 0, 0], [3, 0, 0]])
-    assert sequential.windows(histories.take([2]), 3)["source"].shape == (0, 3)
-    np.testing.assert_array_equal(sequential.read(histories, 3), [[8, 9, 10], [2, 3, 0], [1, 0, 0]])
+    assert next_item.windows(histories.take([2]), 3)["source"].shape == (0, 3)
+    np.testing.assert_array_equal(next_item.read(histories, 3), [[8, 9, 10], [2, 3, 0], [1, 0, 0]])
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -79,10 +79,10 @@ def test_scores_are_those_of_the_last_item_however_queries_are_batched(name):
     fitted = zoo.fit(name, walks, size="tiny", options={"steps": 2}, quiet=True)
     asked, _ = walks.split("test")
     net = NETS[name](transformer.Shape.of(fitted.state["shape"]))
-    whole = sequential.score(NETS[name], fitted.config, fitted.state, asked)
+    whole = next_item.score(NETS[name], fitted.config, fitted.state, asked)
     assert whole.shape == (200, 40)
     for row in (0, 77):
-        alone = sequential.score(NETS[name], fitted.config, fitted.state, asked.take([row]))
+        alone = next_item.score(NETS[name], fitted.config, fitted.state, asked.take([row]))
         items = asked.history(row)[-fitted.config.history :] + 1
         hidden = net.apply(fitted.state["params"], jnp.asarray(items)[None])[0, -1]
         direct = np.asarray(fitted.state["params"]["params"]["items"]["embedding"])[

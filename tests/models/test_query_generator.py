@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, records
-from zoo.data import files, generate, toy
-from zoo.recipes import query_generator
+from zoo import records
+from zoo.cli import main
+from zoo.data import files, toy
+from zoo.models import query_generator
+from zoo.text import rules as generate
 from zoo.train import log as logs
 from zoo.train import loop
 
@@ -163,7 +165,7 @@ def test_the_command_writes_a_folder_and_refuses_what_means_nothing(tmp_path, ca
         (["--set", "beam=3"], "no option 'beam'"),
         (["--init-from", str(tmp_path / "none")], "no such folder"),
     ):
-        assert cli.main([*base, *more]) == cli.BAD_INPUT
+        assert main.main([*base, *more]) == main.BAD_INPUT
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists() and not (tmp_path / "out.unfinished").exists()
     quick = [
@@ -171,7 +173,7 @@ def test_the_command_writes_a_folder_and_refuses_what_means_nothing(tmp_path, ca
         for key, value in (QUICK | {"steps": 2}).items()
         for word in ("--set", f"{key}={value}")
     ]
-    assert cli.main([*base, "--count", "2", "--top-k", "0", "--temperature", "1.5", *quick]) == 0
+    assert main.main([*base, "--count", "2", "--top-k", "0", "--temperature", "1.5", *quick]) == 0
     assert f"queries for {len(COLLECTION.corpus)} documents" in capsys.readouterr().out
     lines = (tmp_path / "out" / "queries.jsonl").read_text().splitlines()
     assert lines and set(json.loads(lines[0])) >= {"_id", "text"}

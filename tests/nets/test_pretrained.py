@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
-from zoo.nets import bert, pretrained, sentences
+from zoo.nets import bert, pretrained
 from zoo.records import DataError
+from zoo.text import encoders
 from zoo.train import log as logs
 
 CONFIG = {
@@ -176,7 +177,7 @@ def minilm():
 
 def test_minilm_gives_the_vectors_of_its_reference(minilm):
     # five compiled sizes: seconds
-    vectors = sentences.encode(TEXTS, log=logs.Log(quiet=True), encoder=minilm)
+    vectors = encoders.encode(TEXTS, log=logs.Log(quiet=True), encoder=minilm)
     np.testing.assert_allclose(vectors[:, PLACES], REFERENCE, atol=2e-6)
     np.testing.assert_allclose(vectors @ np.arange(384), MOMENTS, atol=1e-3)
     np.testing.assert_allclose(vectors[1:] @ vectors[0], COSINES, atol=2e-6)
@@ -185,19 +186,19 @@ def test_minilm_gives_the_vectors_of_its_reference(minilm):
 def test_a_text_has_one_vector_in_any_company(minilm):
     texts = [f"{'word ' * (number % 40)}number {number}" for number in range(150)]
     log = logs.Log(quiet=True)
-    together = sentences.encode(texts, log=log, encoder=minilm, max_tokens=32)
-    alone = sentences.encode(texts[77:78], log=log, encoder=minilm, max_tokens=32)
+    together = encoders.encode(texts, log=log, encoder=minilm, max_tokens=32)
+    alone = encoders.encode(texts[77:78], log=log, encoder=minilm, max_tokens=32)
     np.testing.assert_allclose(together[77:78], alone, atol=1e-6)
 
 
 def test_texts_are_encoded_in_few_shapes(minilm):
     log = logs.Log(quiet=True)
-    before = sentences._vectors._cache_size()
+    before = encoders._vectors._cache_size()
     for count in (3, 20, 33):
-        sentences.encode(
+        encoders.encode(
             ["one two"] * count + ["one two three " * 7] * count,
             log=log,
             encoder=minilm,
             max_tokens=32,
         )
-    assert sentences._vectors._cache_size() - before <= 2
+    assert encoders._vectors._cache_size() - before <= 2

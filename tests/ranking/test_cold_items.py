@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import zoo
 from zoo import records
 from zoo.data import cold, toy
-from zoo.evaluate import exposure, recommend
-from zoo.recipes import coldstart
+from zoo.metrics import exposure, recommend
+from zoo.ranking import cold_items
 
 CLUSTERS, EACH = 8, 6
 
@@ -102,7 +102,7 @@ def test_new_items_keep_to_their_share_at_every_cut(data):
     documents[0, : len(seen)] = seen
     values = np.where(documents >= 0, scores, -np.inf).astype(np.float32)
     given = records.Ranking(("q",), tuple(map(str, range(num_items))), documents, values)
-    found = coldstart.mixed(given, tokens, unseen, share, k, excluded=refused)
+    found = cold_items.mixed(given, tokens, unseen, share, k, excluded=refused)
     items = found.documents[0][found.documents[0] >= 0]
     assert len(set(items)) == len(items) and not set(items) & set(refused[0])
     assert (np.diff(found.scores[0][: len(items)]) <= 0).all() and np.isneginf(
@@ -124,7 +124,7 @@ def test_new_items_keep_to_their_share_at_every_cut(data):
             if (tokens[item, :-1] == tokens[seen[0], :-1]).all() and item not in refused
         ]
         assert items[1 : 1 + len(first)].tolist() == first[: k - 1]
-    shorter = coldstart.mixed(given, tokens, unseen, share, max(k - 1, 1), excluded=refused)
+    shorter = cold_items.mixed(given, tokens, unseen, share, max(k - 1, 1), excluded=refused)
     np.testing.assert_array_equal(shorter.documents[0], found.documents[0][: max(k - 1, 1)])
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from zoo import records
 from zoo.data import toy
-from zoo.evaluate import measures
 from zoo.index import lexical
+from zoo.metrics import measures
 from zoo.recipes import bm25
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, recipes, records
+from zoo import recipes, records
+from zoo.cli import main
 from zoo.data import files, toy
+from zoo.models import corpus_text, dual_encoder
 from zoo.nets import dual, transformer
-from zoo.recipes import contrasting, dpr, dpr_hn, reading
-from zoo.train import plan as plans
+from zoo.recipes import dpr, dpr_hn
+from zoo.train import execution
 
 SOURCE = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [2, 2, 0, 0]], np.int32)
 CONFIG = dpr.Config(
@@ -31,7 +33,7 @@ CONFIG = dpr.Config(
 
 def vectors_of(pooling, normalised, **changes):
     shape = dual.Shape(
-        contrasting.shape_of(5, CONFIG).encoder, pooling, normalised=normalised, **changes
+        dual_encoder.shape_of(5, CONFIG).encoder, pooling, normalised=normalised, **changes
     )
     net = dual.DualEncoder(shape)
     params = net.init(jax.random.key(0), SOURCE, SOURCE)
@@ -83,7 +85,7 @@ def given(**changes):
         numbers=numbers,
         judged=3,
     )
-    return contrasting.Examples(**fields | changes)
+    return dual_encoder.Examples(**fields | changes)
 
 
 def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
@@ -93,7 +95,7 @@ def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
         "number": np.array([0, 1, 0]),
         "wrong": np.array([[3], [-1], [0]]),
     }
-    made = next(contrasting.WithDocuments(iter([batch]), given()))
+    made = next(dual_encoder.WithDocuments(iter([batch]), given()))
     # right ones, then mined ones; none is document 0 in disguise
     np.testing.assert_array_equal(made["document"][:, 0], [1, 3, 2, 4, 1, 1])
     np.testing.assert_array_equal(
@@ -108,11 +110,11 @@ def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
 
 
 def test_the_loss_is_the_softmax_over_allowed_documents():
-    shape = contrasting.shape_of(5, CONFIG)
+    shape = dual_encoder.shape_of(5, CONFIG)
     params = dual.DualEncoder(shape).init(jax.random.key(0), SOURCE, SOURCE)
     document = np.array([[1, 2], [4, 3], [2, 0], [3, 3]], np.int32)
     allowed = np.array([[1, 1, 0, 1], [0, 1, 1, 1], [1, 1, 1, 0]], bool)
-    loss, metrics = contrasting.contrast(shape, CONFIG)(
+    loss, metrics = dual_encoder.contrast(shape, CONFIG)(
         params, {"source": SOURCE, "document": document, "allowed": allowed}, jax.random.key(1)
     )
     scores = np.asarray(dual.DualEncoder(shape).apply(params, SOURCE, document), np.float64) / 0.05
@@ -124,7 +126,7 @@ def test_the_loss_is_the_softmax_over_allowed_documents():
 
 
 def test_negatives_are_no_answers_no_copies_and_not_preferred():
-    texts = reading.Texts(["p", "q", "r", "r"], [], [], [], [], "")
+    texts = corpus_text.Texts(["p", "q", "r", "r"], [], [], [], [], "")
     ranked = np.array([[0, 1, 2, 3], [3, 2, 1, -1], [1, 0, 2, 3]])
     rows, every = np.arange(3), np.ones((3, 4), bool)
     found = dpr_hn.mined(ranked, every, texts, given(), rows, 3, seed=0)
@@ -198,7 +200,7 @@ def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_
         '{"_id": "new", "title": "", "text": "a word of its own"}\n', encoding="utf-8"
     )
     assert (
-        cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/dpr-more"])
+        main.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/dpr-more"])
         == 0
     )
     assert "with 1 documents more" in capsys.readouterr().out
@@ -208,16 +210,16 @@ def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_
     )
     files.write_beir(toy.build(30), tmp_path / "known")
     assert (
-        cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/known", "--out", f"{tmp_path}/none"])
-        == cli.BAD_INPUT
+        main.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/known", "--out", f"{tmp_path}/none"])
+        == main.BAD_INPUT
     )
     assert "is in the index already" in capsys.readouterr().err and not (tmp_path / "none").exists()
     bm25 = zoo.fit("bm25", "toy", quiet=True)
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run.json").write_text("{}", encoding="utf-8")  # an unfinished fit
     assert (
-        cli.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/begun"])
-        == cli.BAD_INPUT
+        main.main(["add", f"{tmp_path}/dpr", f"{tmp_path}/more", "--out", f"{tmp_path}/begun"])
+        == main.BAD_INPUT
     )
     with pytest.raises(records.DataError, match="dpr learns from queries, toy-walks has histories"):
         zoo.add(fitted, "toy-walks")
@@ -232,7 +234,7 @@ def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_pat
     """No step of the first round is repeated; the result is that of a run without interruption."""
     options = {"steps": 4, "batch": 8, "towers": "shared"}
     whole = zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True)
-    contrast, losses = contrasting.contrast, []
+    contrast, losses = dual_encoder.contrast, []
 
     def until_the_second(shape, config, **options):
         losses.append(contrast(shape, config, **options))
@@ -240,7 +242,7 @@ def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_pat
             raise KeyboardInterrupt
         return losses[-1]
 
-    monkeypatch.setattr(contrasting, "contrast", until_the_second)
+    monkeypatch.setattr(dual_encoder, "contrast", until_the_second)
     again = lambda: zoo.fit(
         "dpr-hn", toy.build(20), size="tiny", options=options, quiet=True, out=tmp_path / "run"
     )
@@ -279,6 +281,6 @@ def test_a_batch_that_would_be_parted_is_refused():
             toy.build(20),
             size="tiny",
             options={"steps": 1, "batch": 8},
-            plan=plans.Plan(accumulate=2),
+            plan=execution.Plan(accumulate=2),
             quiet=True,
         )

@@ -10,14 +10,16 @@ import pytest
 
 import zoo
 from zoo import recipes, records
-from zoo.data import tokens, toy
-from zoo.docids import docids, quantize
+from zoo.data import toy
+from zoo.docids import quantize, table
 from zoo.index import growth, trie
+from zoo.models import corpus_text, generate
 from zoo.nets import codebooks, transformer
-from zoo.recipes import genret, identifiers, reading, seq2seq
+from zoo.recipes import genret
+from zoo.schemes import codes as identifiers
+from zoo.text import tokens
+from zoo.train import execution, loop
 from zoo.train import log as logs
-from zoo.train import loop
-from zoo.train import plan as plans
 
 SHORT = {
     "steps": 24,
@@ -178,9 +180,9 @@ def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_si
 
 
 def _spread(codes):
-    from zoo.recipes import tokenizer
+    from zoo.models import code_tokenizer
 
-    found = tokenizer.spread(codes, 8)
+    found = code_tokenizer.spread(codes, 8)
     return found["conflicts"], [found[f"diversity_{t}"] for t in (1, 2, 3)]
 
 
@@ -210,14 +212,14 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     for row, (new, old) in enumerate(zip(range(128, 133), twins)):
         assert {new, old} <= set(after.documents[row])
 
-    ids = docids.Docids(named, int(grown["docids"]["alphabet"]))
-    old = trie.build(docids.Docids(named[:128], ids.alphabet))
-    merged = growth.add(old, docids.Docids(named[128:], ids.alphabet), np.arange(128, 133))
+    ids = table.Docids(named, int(grown["docids"]["alphabet"]))
+    old = trie.build(table.Docids(named[:128], ids.alphabet))
+    merged = growth.add(old, table.Docids(named[128:], ids.alphabet), np.arange(128, 133))
     source = tokens.encode(
         grown["tokenizer"], tokens.stemmed(asked.texts), length=config.query_length
     )
     shape = transformer.Shape.of(grown["shape"])
-    found, _ = seq2seq.generate(
+    found, _ = generate.generate(
         grown["params"], jnp.asarray(source), merged, shape=shape, decoding="trie", k=10, width=100
     )
     np.testing.assert_array_equal(
@@ -257,7 +259,7 @@ def test_a_batch_that_would_be_parted_is_refused(collection):
             collection,
             size="tiny",
             options=SHORT,
-            plan=plans.Plan(accumulate=2),
+            plan=execution.Plan(accumulate=2),
             quiet=True,
         )
 
@@ -298,7 +300,7 @@ def test_documents_without_any_query_ask_for_themselves(collection):
 
 def test_documents_that_nothing_asks_for_are_no_more_of_the_training_than_they_are():
     tokenizer = tokens.train(["a b c d e f g h"], size=100)
-    texts = reading.Texts(
+    texts = corpus_text.Texts(
         ["a b", "c d", "e f", "g h"],
         queries=["a", "c", "e"],
         answers=[0, 1, 2],

@@ -7,18 +7,20 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.data import tokens, toy
-from zoo.docids import docids
-from zoo.recipes import nci, reading, seq2seq
+from zoo.data import toy
+from zoo.docids import table
+from zoo.models import corpus_text, generate
+from zoo.recipes import nci
+from zoo.text import tokens
 
 
 def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
-    ids = docids.build(
+    ids = table.build(
         np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0], [3, 1, 1], [3, 1, 2], [3, 2, 1]]), 4
     )
     expected = [[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1], [3, 1, 2], [3, 2, 0]]
     np.testing.assert_array_equal(nci.without_lone_leaves(ids).tokens, expected)
-    alone = docids.build(np.array([[1]]), 2)
+    alone = table.build(np.array([[1]]), 2)
     # an identifier keeps a token
     np.testing.assert_array_equal(nci.without_lone_leaves(alone).tokens, [[1]])
 
@@ -26,7 +28,7 @@ def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
 def test_pieces_are_beginnings_and_runs_of_words():
     contents = ["a b", " ".join(f"w{n}" for n in range(40))]
     tokenizer = tokens.train(contents, size=400)
-    texts = reading.Texts(contents, [], [], [], [], tokenizer)
+    texts = corpus_text.Texts(contents, [], [], [], [], tokenizer)
     words, rows = nci.pieces(texts, length=6, number=5, seed=0)
     np.testing.assert_array_equal(rows, [0, 1, 1, 1, 1, 1, 1])
     whole = tokens.whole(tokenizer, contents)
@@ -60,7 +62,7 @@ def test_two_passes_cost_their_divergence(fitted):
     }
     key = jax.random.key(3)
     value, metrics = nci.consistent(shape, config)(fitted.state["params"], batch, key)
-    plain, _ = seq2seq.likelihood(shape, smoothing=0.0, word_dropout=0.0)(
+    plain, _ = generate.likelihood(shape, smoothing=0.0, word_dropout=0.0)(
         fitted.state["params"], batch, key
     )
     np.testing.assert_allclose(value, plain, rtol=1e-5)
@@ -103,8 +105,8 @@ def test_the_length_penalty_divides_scores_and_orders_by_them(fitted):
 
 def test_words_are_hidden_at_the_share_that_is_said():
     source = np.array([[5] * 1000 + [0] * 24] * 20, np.int32)
-    hidden = np.asarray(seq2seq.hidden(source, jax.random.key(0), 0.4))
+    hidden = np.asarray(generate.hidden(source, jax.random.key(0), 0.4))
     assert set(np.unique(hidden[:, :1000])) == {1, 5} and (hidden[:, 1000:] == 0).all()
     # five standard deviations
     assert abs((hidden[:, :1000] == 1).mean() - 0.4) < 5 * np.sqrt(0.24 / 20_000)
-    np.testing.assert_array_equal(seq2seq.hidden(source, jax.random.key(0), 0.0), source)
+    np.testing.assert_array_equal(generate.hidden(source, jax.random.key(0), 0.0), source)

@@ -8,8 +8,9 @@ import pytest
 import zoo
 from zoo import recipes, records
 from zoo.data import toy
-from zoo.docids import docids
-from zoo.recipes import identifiers, rqvae, tiger
+from zoo.docids import table
+from zoo.recipes import tiger
+from zoo.schemes import codes, rqvae
 from zoo.train import loop
 
 HISTORIES = records.Histories(
@@ -27,7 +28,7 @@ def test_every_event_but_the_first_is_a_target_after_those_before_it():
 
 
 def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
-    ids = docids.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
+    ids = table.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
     found = tiger.read(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
     np.testing.assert_array_equal(
         found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9]
@@ -48,7 +49,7 @@ def test_what_is_longer_than_anything_in_training_is_cut_to_it():
     assert len(fitted.state["params"]["params"]["recency"]["embedding"]) == 2 * length
     asked, _ = short.split("test")
     sources, _ = tiger.reads(fitted.config, fitted.state, asked)
-    ids = docids.Docids(
+    ids = table.Docids(
         np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"])
     )
     np.testing.assert_array_equal(sources, ids.tokens[five[:, 2:4]].reshape(200, -1))
@@ -336,8 +337,8 @@ def test_a_small_catalogue_has_fewer_codes():
     )
     assert (
         np.asarray(fitted.state["docids"]["tokens"])[:, 0].max()
-        <= 40 // identifiers.FEWEST_OF
-        == identifiers.num_codes_of(fitted.config, fitted.state)
+        <= 40 // codes.FEWEST_OF
+        == codes.num_codes_of(fitted.config, fitted.state)
     )
     assert (
         "codes=256 is more than 40 documents fill, 4 to a code; each level has 10"
@@ -350,9 +351,9 @@ def test_a_small_catalogue_has_fewer_codes():
         options={"steps": 3, "codes": 256, "identifiers": "lsh"},
         quiet=True,
     )
-    assert identifiers.num_codes_of(
-        hashed.config, hashed.state
-    ) == 8 and "each level has 8" in "".join(hashed.about["warnings"])
+    assert codes.num_codes_of(hashed.config, hashed.state) == 8 and "each level has 8" in "".join(
+        hashed.about["warnings"]
+    )
     with pytest.raises(records.DataError, match="power of two"):
         zoo.fit(
             "tiger",

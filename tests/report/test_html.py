@@ -3,30 +3,30 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo.evaluate import page
+from zoo.report import html
 
 
 @given(st.text(), st.text())
 def test_any_text_comes_back_as_text_and_is_no_markup(reader, text, value):
-    read = reader(page.element("p", text, page.element("b", "end"), title=value))
+    read = reader(html.element("p", text, html.element("b", "end"), title=value))
     assert read.tags == ["p", "b"]
-    clean = lambda words: page._CONTROL.sub("\ufffd", words).encode("utf-8", "replace").decode()
+    clean = lambda words: html._CONTROL.sub("\ufffd", words).encode("utf-8", "replace").decode()
     assert "".join(read.texts) == clean(text) + "end"
     assert read.attributes == [("p", "title", clean(value))]
 
 
 def test_markup_is_not_escaped_twice():
-    inner = page.element("i", "a & b")
-    assert page.element("p", inner, [inner, "<"]) == "<p><i>a &amp; b</i><i>a &amp; b</i>&lt;</p>"
+    inner = html.element("i", "a & b")
+    assert html.element("p", inner, [inner, "<"]) == "<p><i>a &amp; b</i><i>a &amp; b</i>&lt;</p>"
 
 
 def test_half_characters_and_controls_can_be_written():
-    assert page.escaped("a\ud800\x00b") == "a?\ufffdb"
+    assert html.escaped("a\ud800\x00b") == "a?\ufffdb"
 
 
 def test_columns_of_numbers_stand_right_and_the_own_row_is_marked(reader):
     read = reader(
-        page.table(
+        html.table(
             ("name", "p", "gap"), [("1 of us", "< .001", "[-0.1, +0.2]"), ("x", ".5", "-")], own=1
         )
     )
@@ -35,20 +35,20 @@ def test_columns_of_numbers_stand_right_and_the_own_row_is_marked(reader):
 
 
 def test_a_table_without_rows_is_its_header(reader):
-    assert reader(page.table(("a", "b"), [])).tags == ["table", "tbody", "tr", "th", "th"]
+    assert reader(html.table(("a", "b"), [])).tags == ["table", "tbody", "tr", "th", "th"]
 
 
 def test_short_cuts_between_words():
-    assert page.short("one two\n three", 40) == "one two three"
-    assert page.short("one two three four", 12) == "one two…"
-    assert page.short("x" * 50, 10) == "x" * 9 + "…"
+    assert html.short("one two\n three", 40) == "one two three"
+    assert html.short("one two three four", 12) == "one two…"
+    assert html.short("x" * 50, 10) == "x" * 9 + "…"
 
 
 def test_a_page_names_its_title_and_carries_its_style(reader):
-    source = page.page(
+    source = html.page(
         "<Tom & Jerry>",
-        page.section("one", page.items(["a"], ordered=True), name="first"),
-        page.picture(b"abc", "letters"),
+        html.section("one", html.items(["a"], ordered=True), name="first"),
+        html.picture(b"abc", "letters"),
     )
     read = reader(source)
     assert source.startswith("<!doctype html>") and read.texts.count("<Tom & Jerry>") == 2

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from zoo.evaluate import plots
+from zoo.report import plots
 
 
 def curves():

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import cli, recipes, records, run_report, run_sections
+from zoo import recipes, records
+from zoo.cli import main
 from zoo.data import categories, histories, toy
-from zoo.evaluate import compare, exposure, measures, page, recommend
+from zoo.metrics import compare, exposure, measures, recommend
+from zoo.report import html, run, sections
 
 # markup, mathematics that does not parse, scripts that plots have no font for
 NASTY = "<b>&\"'</b> $x_{$ \u05d0\u4e2d"
@@ -32,7 +34,7 @@ def runs(tmp_path_factory):
     histories.write(dataclasses.replace(walks, corpus=corpus), place / "data")
     options = [f"--set={key}={value}" for key, value in {**FEW, "levels": 2, "codes": 4}.items()]
     assert (
-        cli.main(
+        main.main(
             [
                 "fit",
                 "tiger",
@@ -47,13 +49,13 @@ def runs(tmp_path_factory):
         )
         == 0
     )
-    assert cli.main(["report", str(place / "tiger"), "--out", str(place / "page.html")]) == 0
+    assert main.main(["report", str(place / "tiger"), "--out", str(place / "page.html")]) == 0
     return place / "data", place / "tiger", (place / "page.html").read_text(encoding="utf-8")
 
 
 def rows_of(source, heading):
     """Cells of the table after a heading, as lists of text."""
-    table = source[source.index(f">{page.escaped(heading)}</h") :]
+    table = source[source.index(f">{html.escaped(heading)}</h") :]
     table = table[table.index("<table>") : table.index("</table>")]
     return [
         [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row)]
@@ -101,7 +103,7 @@ def test_numbers_are_those_of_evaluate(runs):
     own = zoo.evaluate(zoo.load(folder), data, split="dev")
     baselines = {
         name: zoo.fit(recipe, data, options=options, quiet=True)
-        for name, recipe, options in run_report.BASELINES["history"]
+        for name, recipe, options in run.BASELINES["history"]
     }
     rivals = {name: zoo.evaluate(fitted, data, split="dev") for name, fitted in baselines.items()}
     header, *rows = rows_of(source, "Results on dev")
@@ -180,8 +182,8 @@ def test_identifier_statistics_are_those_of_the_codes(runs):
 def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     walks = toy.interactions()
     fitted = zoo.fit("markov", walks, quiet=True)
-    system = run_sections.Measured("markov", fitted, zoo.evaluate(fitted, walks, split="dev"))
-    read = reader(run_sections.examples(system, walks))
+    system = sections.Measured("markov", fitted, zoo.evaluate(fitted, walks, split="dev"))
+    read = reader(sections.examples(system, walks))
     chosen = sorted(np.random.default_rng(0).choice(200, 10, replace=False))
     assert [text for text in read.texts if text.startswith("User ")] == [
         f"User u{row}" for row in chosen
@@ -195,7 +197,7 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     assert 0 < len(hits) == read.texts.count("✓ ")
     (history, _), first = walks.split("dev"), int(chosen[0])
     told = "".join(read.texts)
-    for item in history.history(first)[-run_sections.NUM_EVENTS :]:
+    for item in history.history(first)[-sections.NUM_EVENTS :]:
         assert walks.corpus.titles[item] in told
 
 
@@ -223,16 +225,16 @@ def test_warnings_of_the_fit_are_told():
     warned = dataclasses.replace(
         fitted, about={**fitted.about, "warnings": ["codes < 3 are collapsing"]}
     )
-    assert "codes &lt; 3 are collapsing" in run_sections.data(
+    assert "codes &lt; 3 are collapsing" in sections.data(
         warned, walks
-    ) and "gave no warning" in run_sections.data(fitted, walks)
+    ) and "gave no warning" in sections.data(fitted, walks)
 
 
 def test_bad_input_is_refused_in_one_line(runs, tmp_path, capsys):
     data, folder, _ = runs
     moved = tmp_path / "moved"
     shutil.copytree(data, moved)
-    assert cli.main(["fit", "markov", "--data", str(moved), "--out", str(tmp_path / "run")]) == 0
+    assert main.main(["fit", "markov", "--data", str(moved), "--out", str(tmp_path / "run")]) == 0
     shutil.rmtree(moved)
     (tmp_path / "empty").mkdir()
     for arguments, message in (
@@ -245,10 +247,10 @@ def test_bad_input_is_refused_in_one_line(runs, tmp_path, capsys):
         ([folder, "--out", tmp_path / "no" / "page.html"], "to exist"),
     ):
         capsys.readouterr()
-        assert cli.main(["report", *map(str, arguments)]) == 2
+        assert main.main(["report", *map(str, arguments)]) == 2
         said = capsys.readouterr().err
         assert message in said and said.count("\n") == 1, said
-    assert not list(tmp_path.glob("**/*.html")) and not (folder / run_report.PAGE).exists()
+    assert not list(tmp_path.glob("**/*.html")) and not (folder / run.PAGE).exists()
 
 
 def test_categories_are_the_first_values_that_tell_documents_apart():
@@ -294,13 +296,13 @@ def test_training_in_stages_has_a_figure_of_all_of_them():
     ]
     rows = [{"phase": phase, "step": 10, "loss": 1.0, **found} for phase, found in stages]
     fitted = dataclasses.replace(zoo.fit("markov", "toy-walks", quiet=True), history=tuple(rows))
-    source = run_sections.training(fitted)
+    source = sections.training(fitted)
     assert (
         "12.5% of documents share their codes in the end, and diversity is 0.81 at least" in source
     )
     assert source.count("<img") == 1 + len(stages)
     once = dataclasses.replace(fitted, history=tuple(rows[:4]))  # nothing to compare
-    assert run_sections.training(once).count("<img") == 4
+    assert sections.training(once).count("<img") == 4
 
 
 def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
@@ -312,7 +314,7 @@ def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
     corpus = records.Corpus(tuple(map(str, range(8))), ("",) * 8, tuple("abcdefgh"))
     config = dataclasses.replace(recipes.get("genret").presets["tiny"], levels=1)
     told = [
-        run_sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus)
+        sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus)
         for found in (state | learned, state)
     ]
     assert [rows_of(source, "Identifiers")[1][1:4] for source in told] == [

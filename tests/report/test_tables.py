@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from zoo.evaluate import compare, measures, report
+from zoo.metrics import compare, measures
+from zoo.report import tables
 
 
 def comparison(num_queries=400, gap=0.2, invalid_share=0.0):
@@ -20,7 +21,7 @@ def comparison(num_queries=400, gap=0.2, invalid_share=0.0):
 
 def test_the_text_table_lines_up_and_names_the_winner():
     found = comparison()
-    lines = report.text(found).splitlines()
+    lines = tables.text(found).splitlines()
     assert lines[0].split("  ")[0] == "system"
     assert lines[0].endswith("fit (s)  queries/s")
     assert len(lines[0]) == len(lines[1]) == len(lines[3])
@@ -39,22 +40,22 @@ def test_the_text_table_lines_up_and_names_the_winner():
 
 
 def test_a_gap_that_may_be_chance_is_not_called_a_win():
-    assert report.verdict(comparison(num_queries=20, gap=0.1)).startswith("No clear winner: ")
+    assert tables.verdict(comparison(num_queries=20, gap=0.1)).startswith("No clear winner: ")
 
 
 def test_the_markdown_table_has_one_cell_a_column_and_bold_bests():
-    table = report.markdown(comparison()).splitlines()[:4]
+    table = tables.markdown(comparison()).splitlines()[:4]
     assert [line.replace("\\|", "").count("|") for line in table] == [9, 9, 9, 9]
     assert table[1] == "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     assert table[2].count("**") == 10 and "**" not in table[3]
 
 
 def test_invalid_answers_have_a_column_only_where_there_are_some():
-    assert "invalid" not in report.text(comparison())
-    assert "2.5 %" in report.text(comparison(invalid_share=0.025))
+    assert "invalid" not in tables.text(comparison())
+    assert "2.5 %" in tables.text(comparison(invalid_share=0.025))
 
 
 def test_one_run_alone_is_reported_without_a_winner():
     alone = compare.compare([compare.Run("bm25", {name: np.ones(3) for name in measures.DEFAULT})])
-    assert report.verdict(alone) == "bm25 reaches nDCG@10 1.000 on 3 queries."
-    assert report.text(alone).splitlines()[2].startswith("bm25")
+    assert tables.verdict(alone) == "bm25 reaches nDCG@10 1.000 on 3 queries."
+    assert tables.text(alone).splitlines()[2].startswith("bm25")

@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from zoo.evaluate import plots, trees
+from zoo.report import plots, trees
 
 
 def near(picture, colour):

@@ -7,11 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from zoo import cli, records
+from zoo import records
+from zoo.cli import main
 from zoo.data import files
-from zoo.docids import docids, quantize
-from zoo.recipes import identifiers, rqvae
+from zoo.docids import quantize, table
 from zoo.records import DataError
+from zoo.schemes import codes as identifiers
+from zoo.schemes import rqvae
 from zoo.train import log as logs
 
 TRAINING = rqvae.Config(
@@ -36,7 +38,7 @@ def fitted(kind, policy="counter", vectors=VECTORS, codes=CODES):
 def test_every_kind_names_every_document(kind):
     state = fitted(kind)
     ids = identifiers.names(state)
-    docids.build(ids.tokens, ids.alphabet)  # checks them
+    table.build(ids.tokens, ids.alphabet)  # checks them
     if kind in identifiers.WITHOUT_VECTORS:
         with pytest.raises(DataError, match=f"{kind} codes do not follow from vectors"):
             identifiers.encode(state, VECTORS)
@@ -167,7 +169,7 @@ def vectors_file(tmp_path):
 
 
 def run(*arguments):
-    return cli.main(["docids", *map(str, arguments)])
+    return main.main(["docids", *map(str, arguments)])
 
 
 def test_commands_make_identifiers_of_vectors_and_show_them(vectors_file, tmp_path, capsys):
@@ -251,14 +253,14 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
         ),
         (("stats", out), "expected identifiers with docids.json"),
     ):
-        assert run(*arguments) == cli.BAD_INPUT
+        assert run(*arguments) == main.BAD_INPUT
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("zoo: ") and message in error
         assert not out.exists()
     assert run("fit", "pq", "--vectors", vectors_file, *small, "--out", out) == 0
-    assert run("fit", "pq", "--vectors", vectors_file, *small, "--out", out) == cli.BAD_INPUT
+    assert run("fit", "pq", "--vectors", vectors_file, *small, "--out", out) == main.BAD_INPUT
     assert "holds identifiers already" in capsys.readouterr().err
-    assert run("stats", out, "--categories", tmp_path / "labels.txt") == cli.BAD_INPUT
+    assert run("stats", out, "--categories", tmp_path / "labels.txt") == main.BAD_INPUT
     assert "expected 60 lines, a category for each document" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zoo.docids import quantize
-from zoo.recipes import rqvae
+from zoo.schemes import rqvae
 from zoo.train import log as logs
 from zoo.train import loop
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
-from zoo.index import levels, trie
+from zoo.docids import table as docids
+from zoo.index import level, trie
 from zoo.search import automaton, beam
 
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
@@ -155,9 +155,9 @@ def agree(found, expected, tolerance=1e-5):
 # What is drawn.
 
 FORMS = {  # by most children of a light node, of 3: no heavy ones, some, and as many as can be
-    "light": levels.Form(ALPHABET, ALPHABET, False, 0, 1, "uint8"),
-    "split": levels.Form(ALPHABET, 2, True, 0, 1, "uint8"),
-    "heavy": levels.Form(ALPHABET, 1, True, 0, 1, "uint8"),
+    "light": level.Form(ALPHABET, ALPHABET, False, 0, 1, "uint8"),
+    "split": level.Form(ALPHABET, 2, True, 0, 1, "uint8"),
+    "heavy": level.Form(ALPHABET, 1, True, 0, 1, "uint8"),
 }
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
-from zoo.index import levels, trie
+from zoo.docids import table as docids
+from zoo.index import level as levels
+from zoo.index import trie
 from zoo.search import automaton, beam, best_first
 
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import automaton, decoders, guided
 
@@ -26,7 +26,7 @@ def step(t, token, cache):
 CACHE = jnp.linspace(0.1, 9.0, BATCH)[:, None]
 ALL = np.array(list(itertools.product(range(1, ALPHABET), repeat=LENGTH)))
 # just under half of all 125
-IDS = docids.build(np.random.default_rng(0).permutation(ALL)[:60], ALPHABET)
+IDS = table.build(np.random.default_rng(0).permutation(ALL)[:60], ALPHABET)
 INDEX = trie.build(IDS)
 
 
@@ -174,7 +174,7 @@ def test_a_batch_shrinks_until_its_prefixes_fit():
     assert at_once("best-first", width=10) == 17  # 2 GiB / (3 levels x 16 sweeps x 10 x 256 KiB)
     assert at_once("max-marginal", width=10) == 64  # 5 x 5 prefixes x 512 KiB
     # 10,000 answers, but one prefix
-    assert at_once("lookahead", width=10, index=trie.build(docids.atomic(10_000))) == 64
+    assert at_once("lookahead", width=10, index=trie.build(table.atomic(10_000))) == 64
     with pytest.raises(
         records.DataError,
         match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the beam",

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
-from zoo.index import levels, trie
+from zoo.docids import table as docids
+from zoo.index import level, trie
 from zoo.search import automaton, beam, best_first, guided
 
 ROWS, LENGTH, ALPHABET = 8, 3, 4
@@ -99,7 +99,7 @@ def tuples(ids):
 
 
 # of all levels: one compilation
-FORM = levels.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")
+FORM = level.Form(widest=ALPHABET, light=ALPHABET, heavy=False, low=0, words=1, offset="uint8")
 
 
 def build(ids):

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import filters, fm, trie
 from zoo.search import beam, diverse, sampling
 
-IDS = docids.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 1, 3], [2, 3, 1], [3, 0, 0]]), 4)
+IDS = table.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 1, 3], [2, 3, 1], [3, 0, 0]]), 4)
 LENGTH, ALPHABET, MANY = 3, 4, 20_000
 INDEX = trie.build(IDS)
 # of the last token
@@ -171,7 +171,7 @@ def test_annealing_finds_every_identifier_once_and_the_greedy_one_first():
 
 def test_annealing_draws_what_a_filter_leaves_and_no_draw_is_lost():
     # two documents each on the third and the fifth
-    shared = docids.Docids(IDS.tokens[[0, 1, 2, 3, 4, 5, 2, 4]], ALPHABET)
+    shared = table.Docids(IDS.tokens[[0, 1, 2, 3, 4, 5, 2, 4]], ALPHABET)
     index = filters.keep(
         trie.build(shared), np.array([True, False, True, True, True, True, False, True])
     )
@@ -337,7 +337,7 @@ def test_prefixes_are_the_beam_of_each_depth():
     found = beam.beam_prefixes(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False)
     assert [prefixes.token.shape for prefixes in found] == [(1, 3, 1), (1, 3, 2), (1, 3, 3)]
     for t, prefixes in enumerate(found):
-        cut = docids.Docids(np.unique(IDS.tokens[:, : t + 1], axis=0), ALPHABET)
+        cut = table.Docids(np.unique(IDS.tokens[:, : t + 1], axis=0), ALPHABET)
         shorter = beam.beam_search(
             step, cache_of(1), trie.build(cut), width=3, length=t + 1, renormalize=False
         )

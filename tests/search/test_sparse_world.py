@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table as docids
 from zoo.index import trie
 from zoo.search import beam, best_first
 

@@ -3,7 +3,7 @@
 import math
 
 from zoo import records
-from zoo.data import generate
+from zoo.text import rules
 
 WORDS = [f"w{number}" for number in range(400)]
 
@@ -23,7 +23,7 @@ CORPUS = records.Corpus(
 
 def terms(corpus, **options):
     """Of each query of terms, the first of every three, its document's row and the terms."""
-    made = enumerate(zip(*generate.by_rules(corpus, **options)))
+    made = enumerate(zip(*rules.by_rules(corpus, **options)))
     return [
         (row, query.split())
         for number, (query, row) in made
@@ -34,7 +34,7 @@ def terms(corpus, **options):
 def spans(corpus, **options):
     """Of each sentence and span its document's row, whether it names the title, and the words after it."""
     found = []
-    for number, (query, row) in enumerate(zip(*generate.by_rules(corpus, **options))):
+    for number, (query, row) in enumerate(zip(*rules.by_rules(corpus, **options))):
         if number % options["per_document"] % 3 == 0:
             continue  # terms
         title = corpus.titles[row]
@@ -50,17 +50,17 @@ def holds(words, span):
 
 
 def test_every_document_gets_its_queries_in_order():
-    queries, rows = generate.by_rules(CORPUS, per_document=7, seed=0)
+    queries, rows = rules.by_rules(CORPUS, per_document=7, seed=0)
     assert rows == [row for row in range(len(CORPUS)) for _ in range(7)]
     assert len(queries) == len(rows) and all(query.strip() for query in queries)
-    assert generate.by_rules(CORPUS, per_document=0, seed=0) == ([], [])
+    assert rules.by_rules(CORPUS, per_document=0, seed=0) == ([], [])
 
 
 def test_sentences_and_spans_are_words_in_a_row_of_their_document():
     for row, _, span in spans(CORPUS, per_document=40, seed=1):
         words = (CORPUS.texts[row] or CORPUS.titles[row]).split()
         assert holds(words, span)
-        assert min(len(words), generate.SHORTEST) <= len(span) <= generate.LONGEST
+        assert min(len(words), rules.SHORTEST) <= len(span) <= rules.LONGEST
         others = [text for number, text in enumerate(CORPUS.texts) if number != row]
         # control: it tells documents apart
         assert not any(holds(text.split(), span) for text in others)
@@ -69,11 +69,11 @@ def test_sentences_and_spans_are_words_in_a_row_of_their_document():
 def test_terms_are_different_words_of_their_document():
     found = terms(CORPUS, per_document=60, seed=1)
     for row, words in found:
-        known = set(generate._TERM.findall(f"{CORPUS.titles[row]}\n{CORPUS.texts[row]}".lower()))
+        known = set(rules._TERM.findall(f"{CORPUS.titles[row]}\n{CORPUS.texts[row]}".lower()))
         assert set(words) <= known and len(set(words)) == len(words)
-        assert min(len(known), generate.SHORTEST) <= len(words) <= generate.MOST_TERMS
+        assert min(len(known), rules.SHORTEST) <= len(words) <= rules.MOST_TERMS
     assert {len(words) for row, words in found if row == 0} == set(
-        range(generate.SHORTEST, generate.MOST_TERMS + 1)
+        range(rules.SHORTEST, rules.MOST_TERMS + 1)
     )
     in_a_row = [holds(CORPUS.texts[0].lower().split(), words) for row, words in found if row == 0]
     assert not all(in_a_row)  # control: they are no spans
@@ -106,7 +106,7 @@ def test_sentences_and_spans_come_turn_about():
     assert {tuple(span) for span in found[::2]} == {tuple(sentence) for sentence in sentences}
     assert sum(span in sentences for span in found[1::2]) < 10  # spans start and end anywhere
     long = [span for row, _, span in spans(CORPUS, per_document=15, seed=2) if row == 5]
-    assert all(len(span) == generate.LONGEST for span in long[::2])  # sentences of 40 words are cut
+    assert all(len(span) == rules.LONGEST for span in long[::2])  # sentences of 40 words are cut
 
 
 def test_spans_reach_the_whole_document():
@@ -122,10 +122,10 @@ def test_spans_reach_the_whole_document():
 def test_the_title_stands_in_front_of_its_share_of_queries():
     number = 2000
     found = spans(CORPUS, per_document=3 * number // 2, seed=4)
-    deviation = math.sqrt(generate.TITLE_SHARE * (1 - generate.TITLE_SHARE) / number)
+    deviation = math.sqrt(rules.TITLE_SHARE * (1 - rules.TITLE_SHARE) / number)
     for wanted in (0, 5):
         share = sum(titled for row, titled, _ in found if row == wanted) / number
-        assert abs(share - generate.TITLE_SHARE) < 4 * deviation  # one in 16,000 by chance
+        assert abs(share - rules.TITLE_SHARE) < 4 * deviation  # one in 16,000 by chance
         # control: a share that is a third larger is told apart
         assert abs(share - 0.4) > 4 * deviation
     assert not any(titled for row, titled, _ in found if row in (1, 3))
@@ -142,7 +142,7 @@ def test_a_short_document_gives_what_it_has():
 
 
 def test_queries_are_drawn_from_the_seed():
-    one, again, other = (generate.by_rules(CORPUS, per_document=5, seed=seed) for seed in (6, 6, 7))
+    one, again, other = (rules.by_rules(CORPUS, per_document=5, seed=seed) for seed in (6, 6, 7))
     assert one == again != other
     assert other[1] == one[1]
 
@@ -170,5 +170,5 @@ def test_sentences_and_spans_change_with_no_other_document():
 
 def test_a_document_of_blanks_gives_its_title_or_name():
     corpus = records.Corpus(("a", "b"), ("Title", ""), (" ", "\n"))
-    queries, rows = generate.by_rules(corpus, per_document=6, seed=9)
+    queries, rows = rules.by_rules(corpus, per_document=6, seed=9)
     assert set(zip(queries, rows)) == {("title", 0), ("Title", 0), ("b", 1)}

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from zoo.data import sentencepiece, tokens
 from zoo.records import DataError
+from zoo.text import sentencepiece, tokens
 
 T5 = (
     pathlib.Path(__file__).parents[3]

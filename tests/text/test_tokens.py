@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from zoo.data import tokens
+from zoo.text import tokens
 
 TEXTS = [
     "join the path of a file to the path of a folder",

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from zoo.docids import vectors
+from zoo.text import vectors
 
 ROWS = [np.array(row) for row in ([0, 1, 1, 2], [1, 2, 3], [3, 4, 4, 4], [4, 5], [0, 5, 5], [2])]
 

@@ -9,7 +9,7 @@ import pytest
 import zoo
 from theory import cli, explain, worlds
 from zoo.data import toy
-from zoo.docids import docids
+from zoo.docids import table
 
 
 def test_list_names_every_claim(capsys):
@@ -101,7 +101,7 @@ def test_explain_tells_of_a_fitted_system(fitted, tmp_path, capsys):
 
 
 def test_explain_predicts_what_the_exact_value_is():
-    ids = docids.build(np.stack(np.unravel_index(np.arange(27), (3, 3, 3)), 1).astype(np.int32) + 1)
+    ids = table.build(np.stack(np.unravel_index(np.arange(27), (3, 3, 3)), 1).astype(np.int32) + 1)
     lines = explain.of_index(ids, worlds.zipf(3, 3), keeps=(0.5,))
     import theory
 

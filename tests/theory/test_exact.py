@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import theory
 from theory import enumeration, exact, worlds
-from zoo.docids import docids
+from zoo.docids import table
 
 SHARES = st.floats(1e-3, 1.0)
 QUICK = settings(max_examples=60)
@@ -125,14 +125,14 @@ def test_leaves_that_differ_by_twelve_orders_are_exact():
 def test_a_docid_table_of_unequal_lengths_is_exact_in_any_row_order():
     tokens = np.array([[2, 1, 2], [1, 0, 0], [2, 2, 0], [3, 1, 0], [2, 1, 1], [3, 2, 4], [3, 2, 1]])
     scores = np.array([3.0, 1, 4, 1, 5, 9, 2])
-    tree = worlds.from_docids(docids.build(tokens), scores)
+    tree = worlds.from_docids(table.build(tokens), scores)
     assert [len(parent) for parent in tree.parents] == [3, 5, 7]
     found = exact.expected_kl_of(tree, 0.4)
     np.testing.assert_allclose(found, enumeration.enumerate_kl_of(tree, keep=0.4), **CLOSE)
-    swapped = worlds.from_docids(docids.build(tokens[::-1]), scores[::-1])
+    swapped = worlds.from_docids(table.build(tokens[::-1]), scores[::-1])
     np.testing.assert_allclose(exact.expected_kl_of(swapped, 0.4), found, rtol=1e-12)
     # negative control: scores of other documents
-    wrong = worlds.from_docids(docids.build(tokens), scores[::-1])
+    wrong = worlds.from_docids(table.build(tokens), scores[::-1])
     assert not np.allclose(exact.expected_kl_of(wrong, 0.4), found, rtol=1e-3)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from theory import tails, worlds
-from zoo.docids import docids
+from zoo.docids import table
 
 KEY = jax.random.key(0)
 
@@ -56,7 +56,7 @@ def test_relevance_has_the_law_in_its_name():
 
 def test_a_table_of_unequal_lengths_becomes_a_tree_with_chains():
     tokens = np.array([[2, 1, 2], [1, 0, 0], [2, 2, 0], [3, 1, 0], [2, 1, 1]])
-    tree = worlds.from_docids(docids.build(tokens), [3.0, 1, 4, 1, 5])
+    tree = worlds.from_docids(table.build(tokens), [3.0, 1, 4, 1, 5])
     assert [parent.tolist() for parent in tree.parents] == [
         [0, 0, 0],
         [0, 1, 1, 2],
@@ -65,14 +65,14 @@ def test_a_table_of_unequal_lengths_becomes_a_tree_with_chains():
     np.testing.assert_allclose(tree.relevance * 14, [1, 5, 3, 4, 1])
     np.testing.assert_allclose(tree.masses[1] * 14, [1, 12, 1])
     assert tree.counts[1].tolist() == [1, 3, 1] and tree.depth == 3
-    even = worlds.from_docids(docids.build(tokens))
+    even = worlds.from_docids(table.build(tokens))
     np.testing.assert_allclose(even.relevance, 1 / 5)
 
 
 def test_a_full_table_becomes_the_full_tree():
     tokens = 1 + np.stack(np.unravel_index(np.arange(27), (3, 3, 3)), axis=1)
     mixed = np.random.default_rng(0).permutation(27)
-    found = worlds.from_docids(docids.build(tokens[mixed]), worlds.zipf(3, 3)[mixed])
+    found = worlds.from_docids(table.build(tokens[mixed]), worlds.zipf(3, 3)[mixed])
     expected = worlds.full(3, 3, worlds.zipf(3, 3))
     for left, right in zip(found.parents, expected.parents, strict=True):
         np.testing.assert_array_equal(left, right)
@@ -193,9 +193,9 @@ def test_sparse_thick_worlds_have_their_marginals():
         (lambda: worlds.Heterogeneous(np.array([0.5, 2])), "in \\[0, 1\\]"),
         (lambda: worlds.Heterogeneous(np.array([0.5])).draw(KEY, 2), "expected 1 leaves"),
         (lambda: worlds.SparseThick(4, 5, 1, 1.0, tails.gaussian(0, 1)), "5 relevant, 4 branches"),
-        (lambda: worlds.from_docids(docids.build([[1], [2]]), [1.0]), r"shape \[2\]"),
+        (lambda: worlds.from_docids(table.build([[1], [2]]), [1.0]), r"shape \[2\]"),
         (
-            lambda: worlds.from_docids(docids.Docids(np.array([[1], [2], [1]]), 3)),
+            lambda: worlds.from_docids(table.Docids(np.array([[1], [2], [1]]), 3)),
             "two on one; append a tie-break",
         ),
     ),

@@ -8,7 +8,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import resumed_run as run
 
-from zoo.train import log, loop, plan, processes
+from zoo.train import execution, log, loop, processes
 
 if __name__ == "__main__":
     folder, text, steps = sys.argv[1:]
@@ -17,7 +17,7 @@ if __name__ == "__main__":
     logged = log.Log(
         folder if processes.first() else None,
         quiet=True,
-        plan=plan.Plan(mesh="data=2,fsdp=2", accumulate=2, average=0.9),
+        plan=execution.Plan(mesh="data=2,fsdp=2", accumulate=2, average=0.9),
     )
     params = run.train(logged, steps=int(steps), folder=f"{folder}/training", identity="run")
     if processes.first():

@@ -8,7 +8,7 @@ import numpy as np
 
 import theory
 from theory import claims, simulate
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import beam
 
@@ -54,7 +54,7 @@ def measure(key, params, n):
 
 def _hits(marginal, k):
     """f64[n] relevant branches, the first k, that a beam of k keeps."""
-    index = trie.build(docids.atomic(marginal.shape[1]))
+    index = trie.build(table.atomic(marginal.shape[1]))
     logits = jnp.pad(marginal, [(0, 0), (1, 0)])[:, None]
     step = lambda t, token, cache: (logits, cache)
     found = beam.beam_search(

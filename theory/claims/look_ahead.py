@@ -8,7 +8,7 @@ import numpy as np
 
 from theory import claims, decoded
 from theory.claims import jensen_identity
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import beam, guided
 
@@ -36,7 +36,7 @@ def measure(key, params, n):
             ).astype(np.int32)
             + 1
         )
-        ids = docids.build(codes, alphabet=params["branching"] + 1)
+        ids = table.build(codes, alphabet=params["branching"] + 1)
         index = trie.build(ids)
         legal = guided.lookahead(
             index, guided.nodes(ids), jnp.log(jnp.asarray(relevance[kept], jnp.float32))[None]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from theory import claims, simulate
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import beam
 
@@ -39,7 +39,7 @@ def _by_beam(params, key, n):
     scores = jnp.asarray(
         np.arange(1, size + 1, dtype=np.float64) ** -params["exponent"], jnp.float32
     )
-    index = trie.build(docids.atomic(params["branches"]))
+    index = trie.build(table.atomic(params["branches"]))
     one = functools.partial(_recall, branches=params["branches"], relevant=params["relevant"])
     values = np.array([one(scores, k, index) for k in jax.random.split(key, n)], np.float64)
     return simulate.Estimate(values.mean(), values.std(ddof=1) / np.sqrt(n), n)

@@ -1,4 +1,4 @@
-"""The verbs that Python and the command line share: fit, add, retrieve, evaluate; `zoo.stored` saves and loads."""
+"""The verbs that Python and the command line share: fit, add, retrieve, evaluate; `zoo.api.fitted` saves and loads."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from zoo import given, recipes, records, stored
+from zoo import recipes, records
+from zoo.api import fitted as stored
+from zoo.api import inputs
+from zoo.api.fitted import Fitted
 from zoo.records import DataError
-from zoo.stored import Fitted
-from zoo.train import plan as plans
+from zoo.train import execution
 
 DEPTH = 100  # answers that are evaluated
 
@@ -47,7 +49,7 @@ def fit(
     out: str | os.PathLike | None = None,
     init_from: str | os.PathLike | None = None,
     quiet: bool = False,
-    plan: plans.Plan = plans.Plan(),
+    plan: execution.Plan = execution.Plan(),
 ) -> Fitted:
     """Fits a system to a collection, of which it sees everything but the test split.
 
@@ -80,9 +82,9 @@ def fit(
     config = recipes.configure(chosen, size, options or {})
     start = None if init_from is None else _start(chosen, os.fspath(init_from))
     if start is not None:
-        from zoo.recipes import starting
+        from zoo.models import warm_start
 
-        config = starting.configured(recipe, config, options or {}, start)
+        config = warm_start.configured(recipe, config, options or {}, start)
     sharding.mesh_of(plan.mesh)
     run = {
         "recipe": recipe,
@@ -96,9 +98,9 @@ def fit(
     written = out if processes.first() else None
     if written is not None:
         stored.refuse_occupied(pathlib.Path(written))
-    collection = given.loaded(data)
-    given.refuse_other_kind(chosen, collection)
-    run["data"] = given.fingerprint(collection)
+    collection = inputs.loaded(data)
+    inputs.refuse_other_kind(chosen, collection)
+    run["data"] = inputs.fingerprint(collection)
     started = time.monotonic()
     with stored.opened_run(written, run):
         log = logs.Log(
@@ -124,10 +126,10 @@ def fit(
         documents=stored.shown(collection.corpus),
         about={
             "collection": collection.name,
-            "source": given.source_of(data),
+            "source": inputs.source_of(data),
             "corpus": collection.corpus.fingerprint(),
             "num_documents": len(collection.corpus),
-            **given.counts(collection),
+            **inputs.counts(collection),
             **begun,
             "seconds": round(time.monotonic() - started, 2),
             "parameters": int(
@@ -149,7 +151,7 @@ def fit(
 
 def _start(recipe: recipes.Recipe, where: str):
     """The weights of a folder, or of a fit. Raises DataError if the recipe cannot start from any."""
-    from zoo.recipes import starting
+    from zoo.models import warm_start
 
     if not recipe.starts:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).starts)
@@ -158,8 +160,8 @@ def _start(recipe: recipes.Recipe, where: str):
         )
     if any((pathlib.Path(where) / name).is_file() for name in (stored.FIT, stored.RUN)):
         fitted = stored.load(where)
-        return starting.of_fit(where, fitted.recipe, fitted.config, fitted.state)
-    return starting.of_weights(where)
+        return warm_start.of_fit(where, fitted.recipe, fitted.config, fitted.state)
+    return warm_start.of_weights(where)
 
 
 def adjusted(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
@@ -196,8 +198,8 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
             f"{fitted.recipe}: takes in no documents after it is fitted; fit it anew to all of them, or use one of: {able}"
         )
     if not isinstance(documents, records.Corpus):
-        collection = given.loaded(documents)
-        given.refuse_other_kind(recipe, collection)
+        collection = inputs.loaded(documents)
+        inputs.refuse_other_kind(recipe, collection)
         documents = collection.corpus
     corpus = documents
     state = recipe.extend(fitted.config, fitted.state, corpus)
@@ -226,7 +228,7 @@ def retrieve(
     recipe = recipes.get(fitted.recipe)
     if k < 1:
         raise DataError(f"retrieve: expected k of at least 1, got {k}")
-    ranking = recipe.retrieve(fitted.config, fitted.state, given.asked(fitted, queries), k)
+    ranking = recipe.retrieve(fitted.config, fitted.state, inputs.asked(fitted, queries), k)
     return dataclasses.replace(ranking, titles=fitted.documents.titles)
 
 
@@ -235,13 +237,13 @@ def path(fitted: Fitted, query: str | Sequence[str], *, width: int = 8) -> Any:
 
     query: a text, or a history of item ids. Raises DataError if the system generates no identifiers.
     """
-    from zoo.recipes import paths
+    from zoo.models import beam_path
 
-    return paths.of(
+    return beam_path.of(
         recipes.get(fitted.recipe),
         fitted.config,
         fitted.state,
-        given.asked(fitted, [query]),
+        inputs.asked(fitted, [query]),
         width=width,
     )
 
@@ -258,11 +260,11 @@ def evaluate(
     categories: of each item, for the entropy of those that are recommended; read from the items' texts, if they name some, by default.
     Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
     """
-    collection = given.loaded(data)
+    collection = inputs.loaded(data)
     recipe = recipes.get(fitted.recipe)
-    given.refuse_other_kind(recipe, collection)
+    inputs.refuse_other_kind(recipe, collection)
     queries, qrels = collection.split(split)
-    given.refuse_other_corpus(fitted, collection)
+    inputs.refuse_other_corpus(fitted, collection)
     retrieve(fitted, queries.take([0]), DEPTH)
     if recipe.asks == "history":
         return _recommended(
@@ -288,7 +290,7 @@ def _answered(
     fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str
 ) -> Evaluation:
     """How good the documents are that texts are answered with."""
-    from zoo.evaluate import measures
+    from zoo.metrics import measures
 
     started = time.monotonic()
     ranking = retrieve(fitted, queries, DEPTH)
@@ -308,8 +310,9 @@ def _recommended(
     categories: list[str] | None,
 ) -> Evaluation:
     """How good the items are that histories are answered with; exact among all items if the system scores them all."""
-    from zoo.evaluate import exposure, measures, recommend
-    from zoo.recipes import identifiers, scoring
+    from zoo.metrics import exposure, measures, recommend
+    from zoo.ranking import scores
+    from zoo.schemes import codes as identifiers
 
     score = recipes.get(fitted.recipe).score
     targets = recommend.targets(qrels, histories.ids, collection.corpus)
@@ -319,9 +322,7 @@ def _recommended(
         places = recommend.places_in(ranking, targets)
     else:
         scores_of = functools.partial(score, fitted.config, fitted.state)
-        ranking, places = scoring.placed(
-            scores_of, collection.corpus.ids, histories, targets, DEPTH
-        )
+        ranking, places = scores.placed(scores_of, collection.corpus.ids, histories, targets, DEPTH)
     rate = len(histories) / max(time.monotonic() - started, 1e-9)
     per_query, codes = (
         recommend.per_query(places),

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from zoo import recipes, records
+from zoo.api.fitted import Fitted
 from zoo.records import DataError
-from zoo.stored import Fitted
 
 
 def loaded(

@@ -62,27 +62,25 @@ def data_cold(parsed: argparse.Namespace) -> None:
 def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
     """Makes identifiers of documents or vectors; options of rqvae."""
     from zoo.data import catalog, categories
-    from zoo.recipes import identifiers, rqvae
+    from zoo.schemes import codes, rqvae
     from zoo.train import log as logs
 
     training = rqvae.configured(options)
-    config = identifiers.Config(
-        parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training
-    )
+    config = codes.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
     if parsed.vectors is not None:
-        vectors = identifiers.read_vectors(parsed.vectors)
+        vectors = codes.read_vectors(parsed.vectors)
         names, labels = [str(row) for row in range(len(vectors))], ()
     else:
         corpus = catalog.load(parsed.data).corpus
         names, vectors, labels = (
             corpus.ids,
-            identifiers.embed(corpus, parsed.embed, logs.Log()),
+            codes.embed(corpus, parsed.embed, logs.Log()),
             categories.of(corpus)[0],
         )
-    state = identifiers.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
-    error = identifiers.relative_error(state, vectors)
+    state = codes.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
+    error = codes.relative_error(state, vectors)
     print(
-        identifiers.report(state)
+        codes.report(state)
         + ("" if error is None else f"\nrelative error {error:.3f}")
         + f"\n{parsed.out}: {config.kind} identifiers"
     )
@@ -90,20 +88,20 @@ def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
 
 def docids_stats(parsed: argparse.Namespace) -> None:
     """Prints how well codes are used, and draws their tree."""
-    from zoo.recipes import identifiers
+    from zoo.schemes import codes
 
-    state, about = identifiers.load(parsed.folder)
+    state, about = codes.load(parsed.folder)
     error = about["relative_error"]
     print(
         f"{about['kind']}, collisions by {about['collisions']}"
         + ("" if error is None else f", relative error {error:.3f}")
     )
-    print(identifiers.report(state))
-    kept = pathlib.Path(parsed.folder) / identifiers.LABELS
+    print(codes.report(state))
+    kept = pathlib.Path(parsed.folder) / codes.LABELS
     if parsed.categories or kept.exists():
-        from zoo.evaluate import plots
+        from zoo.report import plots
 
-        labels = identifiers.read_labels(parsed.categories or kept, len(state["codes"]))
+        labels = codes.read_labels(parsed.categories or kept, len(state["codes"]))
         print(
             plots.code_tree(
                 state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"
@@ -114,11 +112,11 @@ def docids_stats(parsed: argparse.Namespace) -> None:
 def queries_generate(parsed: argparse.Namespace, options: dict[str, str]) -> None:
     """Trains a generator and writes its queries."""
     from zoo.data import catalog
-    from zoo.recipes import query_generator, starting
+    from zoo.models import query_generator, warm_start
 
     given = {"top_k": parsed.top_k, "top_p": parsed.top_p, "temperature": parsed.temperature}
     options |= {name: value for name, value in given.items() if value is not None}
-    start = None if parsed.init_from is None else starting.of_weights(parsed.init_from)
+    start = None if parsed.init_from is None else warm_start.of_weights(parsed.init_from)
     collection = catalog.load(parsed.data)
     if isinstance(collection, records.Interactions):
         raise records.DataError(

@@ -7,7 +7,10 @@ import os
 import pathlib
 import sys
 
-from zoo import cli, recipes, records, stored, verbs
+from zoo import recipes, records
+from zoo.api import fit
+from zoo.api import fitted as stored
+from zoo.cli import main
 
 QUESTIONS = (
     "remove all whitespace at both ends of a string",
@@ -28,7 +31,8 @@ def run(out: str, *, seed: int = 0) -> None:
     A system that an earlier demo finished in the folder is not fitted again.
     """
     from zoo.data import atomic, pydocs
-    from zoo.evaluate import compare, plots, report
+    from zoo.metrics import compare
+    from zoo.report import plots, tables
 
     folder = pathlib.Path(out)
     _refuse_foreign(folder)
@@ -44,7 +48,7 @@ def run(out: str, *, seed: int = 0) -> None:
     for name, (recipe, options) in SYSTEMS.items():
         fitted = systems[name] = _fitted(folder / _slug(name), collection, recipe, options, seed)
         _say(f"{name} answers the test queries")
-        result = verbs.evaluate(fitted, collection)
+        result = fit.evaluate(fitted, collection)
         curves[name] = result.hit_curve
         runs.append(
             compare.Run(
@@ -56,17 +60,19 @@ def run(out: str, *, seed: int = 0) -> None:
             )
         )
     comparison = compare.compare(runs)
-    print(f"\n{report.text(comparison)}")
+    print(f"\n{tables.text(comparison)}")
     print(
         "BM25 + train queries has the train queries, which DSI learns from, appended to its documents.\n"
     )
 
     generative = systems["DSI (semantic ids)"]
     rows = generative.documents.rows()
-    ranking = verbs.retrieve(generative, QUESTIONS, k=3)
+    ranking = fit.retrieve(generative, QUESTIONS, k=3)
     for number, question in enumerate(QUESTIONS):
         print(
-            "\n".join([f"Q: {question}", *cli.shown(generative, rows, ranking.answers(number)), ""])
+            "\n".join(
+                [f"Q: {question}", *main.shown(generative, rows, ranking.answers(number)), ""]
+            )
         )
 
     history = [row for row in generative.history if "loss" in row]
@@ -78,7 +84,7 @@ def run(out: str, *, seed: int = 0) -> None:
             folder / TRAINING,
         ),
     ]
-    table = report.markdown(comparison)
+    table = tables.markdown(comparison)
     results = {
         "table": table,
         "runs": {run.name: _numbers(run) for run in runs},
@@ -112,7 +118,7 @@ def _fitted(
             f"{folder}: fitted to another collection or with another seed or options; remove it or name another --out"
         )
     _say(f"{recipe} learns the documents")
-    return verbs.fit(recipe, collection, options=options, seed=seed, out=folder)
+    return fit.fit(recipe, collection, options=options, seed=seed, out=folder)
 
 
 def _refuse_foreign(folder: pathlib.Path) -> None:

@@ -12,11 +12,13 @@ import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 
-from zoo import cli_data, cli_parser, given, recipes, records, stored, verbs
-from zoo.train import plan as plans
-from zoo.train import stopped
+from zoo import recipes, records
+from zoo.api import fit, inputs
+from zoo.api import fitted as stored
+from zoo.cli import data, parser
+from zoo.train import execution, interrupts
 
-BAD_INPUT, INTERRUPTED = cli_parser.BAD_INPUT, 130  # exit codes
+BAD_INPUT, INTERRUPTED = parser.BAD_INPUT, 130  # exit codes
 FEW_CORES = 8  # whose threads can share one arena of memory
 BESIDE = (  # what the second table of `compare` holds
     "coverage: share of the items among the first 10 of any user; Gini: 0 if all are as often, near 1 if few take it all; invalid: share of "
@@ -27,7 +29,7 @@ BESIDE = (  # what the second table of `compare` holds
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0, BAD_INPUT with one line on stderr, or INTERRUPTED; 0 too if SIGTERM stopped a training that is kept."""
-    parsed = cli_parser.parser().parse_args(arguments)
+    parsed = parser.parser().parse_args(arguments)
     _keep_freed_memory()
     if hasattr(sys.stdout, "reconfigure"):
         # an answer may hold what the terminal cannot show
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"zoo: {' '.join(str(error).split())}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as error:
-        preempted = isinstance(error, stopped.Preempted)
+        preempted = isinstance(error, interrupts.Preempted)
         print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr, flush=True)
         # the end of this process, and jaxlib crashes in a tidy one if its compiler was interrupted
         if arguments is None:
@@ -82,23 +84,23 @@ def _list(parsed: argparse.Namespace) -> None:
 
 
 def _docids_fit(parsed: argparse.Namespace) -> None:
-    cli_data.docids_fit(parsed, dict(_option(text) for text in parsed.set))
+    data.docids_fit(parsed, dict(_option(text) for text in parsed.set))
 
 
 def _queries_generate(parsed: argparse.Namespace) -> None:
-    cli_data.queries_generate(parsed, dict(_option(text) for text in parsed.set))
+    data.queries_generate(parsed, dict(_option(text) for text in parsed.set))
 
 
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
-    plan = plans.Plan(
-        **{field.name: getattr(parsed, field.name) for field in dataclasses.fields(plans.Plan)}
+    plan = execution.Plan(
+        **{field.name: getattr(parsed, field.name) for field in dataclasses.fields(execution.Plan)}
     )
     if parsed.processes:
         from zoo.train import processes
 
         processes.start(parsed.processes)
-    fitted = verbs.fit(
+    fitted = fit.fit(
         parsed.recipe,
         parsed.data,
         size=parsed.size,
@@ -138,7 +140,7 @@ def _add(parsed: argparse.Namespace) -> None:
 
     atomic.refuse_occupied(parsed.out)  # nor into a fit that goes on
     before = stored.load(parsed.folder)
-    after = verbs.add(before, parsed.documents)
+    after = fit.add(before, parsed.documents)
     stored.save(after, parsed.out)
     print(
         f"{parsed.out}: {after.name} with {len(after.documents) - len(before.documents)} documents more than {parsed.folder}, {len(after.documents)} in all"
@@ -156,7 +158,7 @@ def _retrieve(parsed: argparse.Namespace) -> None:
         queries = records.Histories.of(
             fitted.documents, [item.strip() for item in parsed.history.split(",")]
         )
-    ranking = verbs.retrieve(fitted, queries, parsed.k)
+    ranking = fit.retrieve(fitted, queries, parsed.k)
     if parsed.run_file:
         trec.write(ranking, parsed.run_file, tag=fitted.name)
         print(f"{parsed.run_file}: answers to {len(ranking)} queries")
@@ -172,7 +174,7 @@ def _retrieve(parsed: argparse.Namespace) -> None:
 
 def _loaded(parsed: argparse.Namespace) -> stored.Fitted:
     """The system of a folder, with the options that it is to answer by."""
-    return verbs.adjusted(stored.load(parsed.folder), dict(_option(text) for text in parsed.set))
+    return fit.adjusted(stored.load(parsed.folder), dict(_option(text) for text in parsed.set))
 
 
 def shown(
@@ -189,19 +191,20 @@ def shown(
 
 def _evaluate(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic, trec
-    from zoo.evaluate import compare, exposure, recommend, report
+    from zoo.metrics import compare, exposure, recommend
+    from zoo.report import tables
 
     for path in filter(None, (parsed.json, parsed.run_file)):
         _refuse_unwritable(path)
     fitted = _loaded(parsed)
     categories = None
     if parsed.categories:
-        from zoo.recipes import identifiers
+        from zoo.schemes import codes
 
-        categories = identifiers.read_labels(parsed.categories, len(fitted.documents))
-    result = verbs.evaluate(fitted, parsed.data, split=parsed.split, categories=categories)
+        categories = codes.read_labels(parsed.categories, len(fitted.documents))
+    result = fit.evaluate(fitted, parsed.data, split=parsed.split, categories=categories)
     print(
-        report.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted))
+        tables.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted))
     )
     if "coverage@10" in result.measures:
         print(exposure.sentence(result.measures))
@@ -216,13 +219,13 @@ def _evaluate(parsed: argparse.Namespace) -> None:
 
 def _shown_measures(fitted: stored.Fitted) -> dict:
     """What the tables of a system show: those of recommendation differ, and need a digit more."""
-    from zoo.evaluate import measures, recommend
+    from zoo.metrics import measures, recommend
 
     history = recipes.get(fitted.recipe).asks == "history"
     return {"shown": recommend.DEFAULT, "digits": 4} if history else {"shown": measures.DEFAULT}
 
 
-def _summary(fitted: stored.Fitted, result: verbs.Evaluation) -> dict:
+def _summary(fitted: stored.Fitted, result: fit.Evaluation) -> dict:
     """What `evaluate --json` writes."""
     return {
         "name": fitted.name,
@@ -240,28 +243,29 @@ def _summary(fitted: stored.Fitted, result: verbs.Evaluation) -> dict:
 
 def _compare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
-    from zoo.evaluate import compare, report
+    from zoo.metrics import compare
+    from zoo.report import tables
 
     systems = [stored.load(folder) for folder in parsed.folders]
     collection = catalog.load(parsed.data)
     for fitted in systems:
-        given.refuse_other_corpus(fitted, collection)
+        inputs.refuse_other_corpus(fitted, collection)
     names = [fitted.name for fitted in systems]
     runs = []
     for folder, fitted in zip(parsed.folders, systems):
         name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
-        result = verbs.evaluate(fitted, collection, split=parsed.split)
+        result = fit.evaluate(fitted, collection, split=parsed.split)
         runs.append(_run(fitted, result, name)._replace(beside=_beside(result)))
     comparison = compare.compare(runs, parsed.measure)
-    table = report.markdown if parsed.markdown else report.text
+    table = tables.markdown if parsed.markdown else tables.text
     print(table(comparison, **_shown_measures(systems[0])))
     if comparison.runs[0].beside:
         print(BESIDE)
 
 
-def _beside(result: verbs.Evaluation) -> dict[str, float]:
+def _beside(result: fit.Evaluation) -> dict[str, float]:
     """Of a system that recommends, what the table of measures leaves out, by column title."""
-    from zoo.evaluate import exposure, measures, recommend
+    from zoo.metrics import exposure, measures, recommend
 
     found = result.measures
     if "coverage@10" not in found:
@@ -277,8 +281,8 @@ def _beside(result: verbs.Evaluation) -> dict[str, float]:
     return {title: found[name] for name, title in titles.items() if name in found}
 
 
-def _run(fitted: stored.Fitted, result: verbs.Evaluation, name: str):
-    from zoo.evaluate import compare
+def _run(fitted: stored.Fitted, result: fit.Evaluation, name: str):
+    from zoo.metrics import compare
 
     return compare.Run(
         name,
@@ -290,13 +294,13 @@ def _run(fitted: stored.Fitted, result: verbs.Evaluation, name: str):
 
 
 def _report(parsed: argparse.Namespace) -> None:
-    from zoo import run_report
+    from zoo.report import run
 
-    print(run_report.report(parsed.folder, parsed.data, out=parsed.out, split=parsed.split))
+    print(run.report(parsed.folder, parsed.data, out=parsed.out, split=parsed.split))
 
 
 def _export(parsed: argparse.Namespace) -> None:
-    from zoo import exported, transfer
+    from zoo.exchange import exported, transfer
 
     about = exported.read(transfer.export(parsed.folder, parsed.out, parsed.data)).about
     examples = ", ".join(f"{kind['count']:,} {name}" for name, kind in about["examples"].items())
@@ -309,7 +313,7 @@ def _export(parsed: argparse.Namespace) -> None:
 
 
 def _import(parsed: argparse.Namespace) -> None:
-    from zoo import transfer
+    from zoo.exchange import transfer
 
     fitted = transfer.import_checkpoint(parsed.folder, parsed.checkpoint, parsed.out)
     print(
@@ -318,7 +322,7 @@ def _import(parsed: argparse.Namespace) -> None:
 
 
 def _demo(parsed: argparse.Namespace) -> None:
-    from zoo import demo
+    from zoo.cli import demo
 
     demo.run(parsed.out, seed=parsed.seed)
 
@@ -347,12 +351,12 @@ def _refuse_unwritable(path: str) -> None:
 
 RUN = {  # command -> what it does
     "list": _list,
-    "data list": cli_data.data_list,
-    "data get": cli_data.data_get,
-    "data prepare": cli_data.data_prepare,
-    "data cold": cli_data.data_cold,
+    "data list": data.data_list,
+    "data get": data.data_get,
+    "data prepare": data.data_prepare,
+    "data cold": data.data_cold,
     "docids fit": _docids_fit,
-    "docids stats": cli_data.docids_stats,
+    "docids stats": data.docids_stats,
     "queries generate": _queries_generate,
     "fit": _fit,
     "add": _add,

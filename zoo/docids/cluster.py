@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 
 ITERATIONS = 30  # of Lloyd at most in one split; most splits settle sooner
 SMALLEST_CLASS = 1024  # row counts are padded to 1024, 4096, 16384, ...: one compilation each
@@ -53,7 +53,7 @@ def kmeans(
 
 def hierarchical(
     vectors: np.ndarray, key: jax.Array, *, branching: int = 10, leaf_size: int = 100
-) -> docids.Docids:
+) -> table.Docids:
     """Identifiers by recursive k-means, sec. 3.2 and algorithm 1 of arXiv:2202.06991 (branching k, leaf_size c there).
 
     A cluster of more than `leaf_size` documents is split into `branching` clusters, whose number is the next digit; the
@@ -87,12 +87,12 @@ def hierarchical(
             open_clusters.append((rows[digit == d], (*digits, d), keys[d]))
 
     tokens = np.full(
-        (len(vectors), 1 + max(len(digits) for _, digits in leaves)), docids.PAD, np.int32
+        (len(vectors), 1 + max(len(digits) for _, digits in leaves)), table.PAD, np.int32
     )
     for rows, digits in leaves:
         tokens[rows, : len(digits)] = np.add(digits, 1)
         tokens[rows, len(digits)] = np.arange(len(rows)) + 1
-    return docids.build(tokens, max(branching, leaf_size) + 1)
+    return table.build(tokens, max(branching, leaf_size) + 1)
 
 
 def _split(vectors: np.ndarray, key: jax.Array, branching: int) -> np.ndarray:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 
 POLICIES = ("counter", "sinkhorn", "refuse")
 EPSILON, ROUNDS = 0.01, 100  # of the plan that is rounded; costs are scaled to 0 .. 1
@@ -33,7 +33,7 @@ Costs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 def collide(
     codes: np.ndarray, *, num_codes: int, policy: str, costs: Costs | None = None
-) -> docids.Docids:
+) -> table.Docids:
     """Identifiers of N documents from their codes.
 
     Args:
@@ -59,13 +59,13 @@ def collide(
 
 
 def extend(
-    ids: docids.Docids | None,
+    ids: table.Docids | None,
     codes: np.ndarray,
     *,
     num_codes: int,
     policy: str,
     costs: Costs | None = None,
-) -> docids.Docids:
+) -> table.Docids:
     """The identifiers of `ids`, unchanged, and after them those of new documents with codes i32[M, L]; `ids` by the same policy.
 
     Under counter the numbers of each group go on, so that adding documents in parts or at once is the same. Under sinkhorn the
@@ -89,7 +89,7 @@ def extend(
         known = np.zeros((0, codes.shape[1]), np.int64) if ids is None else ids.tokens - 1
         _refuse_duplicates(np.concatenate([known, codes]))
     tokens = fresh + 1 if ids is None else np.concatenate([ids.tokens, fresh + 1])
-    return docids.build(tokens.astype(np.int32), int(max(num_codes, tokens.max())) + 1)
+    return table.build(tokens.astype(np.int32), int(max(num_codes, tokens.max())) + 1)
 
 
 @functools.partial(jax.jit, static_argnames="rounds")
@@ -214,9 +214,7 @@ def _refuse_duplicates(codes: np.ndarray) -> None:
         )
 
 
-def _refuse_shape(
-    ids: docids.Docids | None, codes: np.ndarray, num_codes: int, policy: str
-) -> None:
+def _refuse_shape(ids: table.Docids | None, codes: np.ndarray, num_codes: int, policy: str) -> None:
     if policy not in POLICIES:
         raise ValueError(f"collide: no policy {policy!r}; expected one of: {', '.join(POLICIES)}")
     if codes.ndim != 2 or 0 in codes.shape or not np.issubdtype(codes.dtype, np.integer):

@@ -1,6 +1,6 @@
 """Identifiers that are text: numbers as strings, titles and URLs in sub-words, keywords in one order or in any.
 
-Sub-word tokens come from a function `encode`, such as `functools.partial(zoo.data.tokens.whole, tokenizer)`; `alphabet` is then
+Sub-word tokens come from a function `encode`, such as `functools.partial(zoo.text.tokens.whole, tokenizer)`; `alphabet` is then
 `tokens.count(tokenizer)`. An identifier may begin another, so each is closed by a token of its own kind, END = `alphabet`: no text
 has it. Documents of the same text are told apart by one of POLICIES:
 
@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from zoo import records
-from zoo.docids import docids
+from zoo.docids import table
 
 END = 11  # of `naive_string`: closes a string shorter than the longest, which may begin another
 POLICIES = ("counter", "refuse")
@@ -28,7 +28,7 @@ MOST_TERMS = 4  # of a keyword set: all 24 orders of each are identifiers
 Encode = Callable[[Sequence[str]], Sequence[np.ndarray]]  # N texts -> N of i[...] tokens, 1 or more
 
 
-def naive_string(num_documents: int, key: jax.Array) -> docids.Docids:
+def naive_string(num_documents: int, key: jax.Array) -> table.Docids:
     """Arbitrary integers written as text, DSI's naive string identifiers (sec. 3.2 of arXiv:2202.06991).
 
     The integers are a random permutation of 0 .. N-1, without leading zeros; digit d is token d + 1. "7" begins
@@ -42,12 +42,12 @@ def naive_string(num_documents: int, key: jax.Array) -> docids.Docids:
     # power of ten that stands at each position, negative after the end
     place = digits - 1 - np.arange(width)
     token = 1 + numbers // 10 ** np.maximum(place, 0) % 10
-    return docids.build(np.select([place >= 0, place == -1], [token, END], docids.PAD), END + 1)
+    return table.build(np.select([place >= 0, place == -1], [token, END], table.PAD), END + 1)
 
 
 def titles(
     texts: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str
-) -> docids.Docids:
+) -> table.Docids:
     """Sub-words of each title and a closing token, GENRE's identifiers (arXiv 2010.00904, sec. 3). Arguments and rules: `spell`.
 
     Raises DataError naming the row of a title that is empty.
@@ -66,7 +66,7 @@ def urls(
     alphabet: int,
     length: int,
     duplicates: str,
-) -> docids.Docids:
+) -> table.Docids:
     """Sub-words of `url_text` of each document and a closing token: Ultron's (arXiv 2208.09257, sec. 3). Arguments and rules: `spell`.
 
     titles: "" where a document has none. Raises DataError naming the row of an address of which nothing is left.
@@ -95,7 +95,7 @@ def url_text(address: str, title: str = "") -> str:
 
 def spell(
     tokens: Sequence[np.ndarray], *, alphabet: int, length: int, duplicates: str
-) -> docids.Docids:
+) -> table.Docids:
     """Docids of N texts: their first length - 1 tokens, then a closing token; see the module's docstring.
 
     Texts that agree in their first length - 1 tokens have the same identifier, which `duplicates` settles.
@@ -113,7 +113,7 @@ def spell(
         raise records.DataError(
             f"text identifiers: expected a length of 2 or more, a token and the one that closes, got {length}"
         )
-    rows = np.full((len(tokens), length), docids.PAD, np.int32)
+    rows = np.full((len(tokens), length), table.PAD, np.int32)
     for row, one in enumerate(map(np.asarray, tokens)):
         if not len(one):
             raise records.DataError(
@@ -131,7 +131,7 @@ def spell(
 class Keywords(NamedTuple):
     """Documents named by words, each a token: words[t - 1] is token t, END = len(words) + 1."""
 
-    ids: docids.Docids  # M identifiers, as many as documents or, in any order, more
+    ids: table.Docids  # M identifiers, as many as documents or, in any order, more
     # i32[M] row of the document of each; a leaf of the trie is a row of `ids`, this maps it on
     document: np.ndarray
     words: tuple[str, ...]
@@ -166,11 +166,11 @@ def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords
             rows.append([*order, tokens[length - 1], *tokens[length:]])
             document.append(row)
     return Keywords(
-        docids.build(np.array(rows), named.ids.alphabet), np.array(document, np.int32), named.words
+        table.build(np.array(rows), named.ids.alphabet), np.array(document, np.int32), named.words
     )
 
 
-def _closed(rows: np.ndarray, end: int, duplicates: str) -> docids.Docids:
+def _closed(rows: np.ndarray, end: int, duplicates: str) -> table.Docids:
     """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among the same rows."""
     if duplicates not in POLICIES:
         raise records.DataError(
@@ -190,7 +190,7 @@ def _closed(rows: np.ndarray, end: int, duplicates: str) -> docids.Docids:
         )
     rows = rows.copy()
     rows[np.arange(len(rows)), np.count_nonzero(rows, axis=1)] = end + number
-    return docids.build(rows, int(end + 1 + number.max(initial=0)))
+    return table.build(rows, int(end + 1 + number.max(initial=0)))
 
 
 def _refuse_empty(what: str, texts: Sequence[str], remedy: str) -> None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import store, trie
 from zoo.nets import transformer
 from zoo.records import DataError
@@ -69,9 +69,9 @@ class Export:
         """{"inputs": S, "targets": L} that every example is filled to."""
         return dict(self.about["lengths"])
 
-    def docids(self) -> docids.Docids:
+    def docids(self) -> table.Docids:
         """What every document is called."""
-        return docids.Docids(self.array(DOCIDS), self.shape.target_vocab)
+        return table.Docids(self.array(DOCIDS), self.shape.target_vocab)
 
     def trie(self) -> trie.Trie:
         """The trie of the identifiers, on the host."""

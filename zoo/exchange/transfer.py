@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from zoo import exported, given, recipes, records, stored
+from zoo import recipes, records
+from zoo.api import fitted as stored
+from zoo.api import inputs as given
+from zoo.exchange import exported
 from zoo.records import DataError
 
 DIFFERENCES = (
@@ -39,7 +42,7 @@ def export(
     out: str | os.PathLike,
     data: records.Collection | records.Interactions | str | os.PathLike | None = None,
 ) -> pathlib.Path:
-    """Writes what `zoo.exported` describes of the system that `fit(out=folder)` wrote; the new folder appears whole or not at all.
+    """Writes what `zoo.exchange.exported` describes of the system that `fit(out=folder)` wrote; the new folder appears whole or not at all.
 
     data: what the system was fitted to; by default where it was then.
     Raises DataError if there is no such system, it has no encoder-decoder that others may train, or `out` is occupied.
@@ -121,9 +124,9 @@ def import_checkpoint(
 
 
 def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, collection) -> None:
-    from zoo.data import tokens
-    from zoo.docids import docids
+    from zoo.docids import table as docids
     from zoo.index import store, trie
+    from zoo.text import tokens
     from zoo.train import checkpoint, t5x_layout
 
     state, config = fitted.state, fitted.config

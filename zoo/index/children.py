@@ -13,8 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from zoo.docids import docids
-from zoo.index import levels, projection, topk
+from zoo.docids import table
+from zoo.index import level as levels
+from zoo.index import projection, topk
 
 BLOCK = levels.BLOCK
 
@@ -98,7 +99,7 @@ def logits_of(logits: jax.Array, token: jax.Array, real: jax.Array) -> jax.Array
         value = logits.read(token)
     else:
         value = jnp.take_along_axis(logits, token, axis=-1, mode="promise_in_bounds")
-    return jnp.where(real, jnp.where(token == docids.PAD, 0.0, value), -jnp.inf)
+    return jnp.where(real, jnp.where(token == table.PAD, 0.0, value), -jnp.inf)
 
 
 def pick(rows: jax.Array, place: jax.Array) -> jax.Array:
@@ -190,7 +191,7 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
     token += level.form.low
     if own:
         token = jnp.where(word[..., None] < 0, level.tokens(place), token)
-    value = jnp.where(token == docids.PAD, 0.0, _read(logits, parent, token))
+    value = jnp.where(token == table.PAD, 0.0, _read(logits, parent, token))
     value = jnp.where(_bits(pick(words, chunk)).reshape(token.shape), value, -jnp.inf)
     total = _total(
         pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None], token
@@ -249,7 +250,7 @@ def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winne
 
 def _total(score, value, normaliser, token=None):
     """score + log-probability; -inf where the normaliser is not finite: a logit that it reads is NaN or +inf, or all are -inf."""
-    forced = False if token is None else token == docids.PAD
+    forced = False if token is None else token == table.PAD
     gain = jnp.where(forced, 0.0, value - normaliser)
     return jnp.where(
         (value > -jnp.inf) & (forced | jnp.isfinite(normaliser)), score + gain, -jnp.inf

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import levels, trie, winners
+from zoo.index import children, trie
+from zoo.index import level as levels
 
 BLOCK = levels.BLOCK
 
@@ -66,7 +67,7 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
             f"filters: expected tokens [B, E, {index.length}] and rows [B, E] of documents, got {list(tokens.shape)} and {list(rows.shape)}"
         )
     base = index.filter or trie.Filter(
-        (winners.Mask(None, None, None),) * index.length, None, None, None, None
+        (children.Mask(None, None, None),) * index.length, None, None, None, None
     )
     if base.excluded is not None:
         raise ValueError(
@@ -106,12 +107,12 @@ def _is_allowed(index, base, leaf, rows):
     place = index.places(index.length, jnp.maximum(leaf, 0))[0][..., None]
     next_places = jax.lax.broadcasted_iota(jnp.int32, (*rows.shape, index.documents_per_leaf), 2)
     place = jnp.minimum(place + next_places, len(index.documents) - 1)
-    return (winners.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(
+    return (children.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(
         axis=2
     )
 
 
-def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> winners.Mask:
+def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> children.Mask:
     """Of a level whose children are alive as bool[G, M']."""
     rows = None
     if level.form.heavy:
@@ -123,7 +124,7 @@ def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> winners.
                 for each in alive
             ]
         )
-    return winners.Mask(_packed(alive, len(level.token)), rows, None)
+    return children.Mask(_packed(alive, len(level.token)), rows, None)
 
 
 def _counted_before(bits: np.ndarray, words: int) -> np.ndarray:

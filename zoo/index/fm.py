@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo import records
-from zoo.docids import docids
-from zoo.index import continuations, levels, suffixes, wavelet, winners
+from zoo.docids import table
+from zoo.index import children as winners
+from zoo.index import continuations, level, suffixes, wavelet
 
 TESTED = 64
 SAMPLED = 8  # every so many places of a document one is kept
@@ -86,7 +87,7 @@ class FMIndex:
         """
         self._check(logits)
         gain = jax.nn.log_softmax(logits, axis=-1)[..., : self.alphabet]
-        never = jnp.isnan(gain) | (jax.lax.broadcasted_iota(jnp.int32, gain.shape, 2) == docids.PAD)
+        never = jnp.isnan(gain) | (jax.lax.broadcasted_iota(jnp.int32, gain.shape, 2) == table.PAD)
         gain = jnp.where(never, -jnp.inf, gain)
         if renormalize:
             flat = lambda x: x.reshape(-1, x.shape[-1])
@@ -104,14 +105,14 @@ class FMIndex:
 
     def extend(self, node: jax.Array, token: jax.Array) -> jax.Array:
         """i32[..., 2] nodes i32[..., 2] with tokens i32[...] appended; empty, lo = hi, where that does not occur."""
-        known = (token > docids.PAD) & (token < self.alphabet)
+        known = (token > table.PAD) & (token < self.alphabet)
         child = self.column.follow(jnp.where(known, token, 0)[..., None], node)
         return jnp.where(known[..., None], child, 0)
 
     def children(self, node: jax.Array) -> jax.Array:
         """i32[..., V, 2] nodes i32[..., 2] with every token appended; empty where that does not occur, as for token 0."""
         child = jnp.moveaxis(self.column.follow_all(node)[..., : self.alphabet], -2, -1)
-        return child.at[..., docids.PAD, :].set(0)
+        return child.at[..., table.PAD, :].set(0)
 
     @jax.jit
     def find(self, tokens: jax.Array) -> jax.Array:
@@ -119,7 +120,7 @@ class FMIndex:
         tokens = jnp.asarray(tokens)
         node = jnp.broadcast_to(self.start(1)[0, 0], (*tokens.shape[:-1], 2))
         append = lambda node, token: (
-            jnp.where((token == docids.PAD)[..., None], node, self.extend(node, token)),
+            jnp.where((token == table.PAD)[..., None], node, self.extend(node, token)),
             None,
         )
         return jax.lax.scan(append, node, jnp.moveaxis(tokens, -1, 0))[0]
@@ -210,10 +211,10 @@ def build(
     host = FMIndex(
         column=column,
         marked=wavelet.pack(kept),
-        place=levels.padded(place, levels.size_class(len(place))),
-        starts=np.append(
-            closed, np.full(levels.size_class(len(closed)) - len(closed), size)
-        ).astype(np.int32),
+        place=level.padded(place, level.size_class(len(place))),
+        starts=np.append(closed, np.full(level.size_class(len(closed)) - len(closed), size)).astype(
+            np.int32
+        ),
         size=np.int32(size),
         alphabet=alphabet,
         tested=tested,
@@ -239,7 +240,7 @@ def _refuse(tokens: np.ndarray, starts: np.ndarray, alphabet: int) -> None:
         raise records.DataError(
             f"fm: {len(tokens)} tokens in {len(starts) - 1} documents are over 2^31; index the corpus in parts"
         )
-    bad = np.flatnonzero((tokens <= docids.PAD) | (tokens >= alphabet))
+    bad = np.flatnonzero((tokens <= table.PAD) | (tokens >= alphabet))
     if len(bad):
         document = int(np.searchsorted(starts, bad[0], side="right")) - 1
         raise records.DataError(

@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
-from zoo.index import levels, trie
+from zoo.docids import table
+from zoo.index import level as levels
+from zoo.index import trie
 
 
-def add(index: trie.Trie, ids: docids.Docids, rows: np.ndarray) -> trie.Trie:
+def add(index: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
     """The trie with documents `rows` i[n] besides, row i of ids naming document rows[i]; it equals a build of all.
 
     Raises:
@@ -140,7 +141,7 @@ def _refuse_prefixes(ids, order, tokens, t, edge, first, known) -> None:
     # the first child of the node that a document has reached
     other = edge[np.minimum(first, len(edge) - 1)]
     bad = (
-        known & ((tokens[:, t] == docids.PAD) != (other == docids.PAD))
+        known & ((tokens[:, t] == table.PAD) != (other == table.PAD))
         if t
         else np.zeros(len(known), bool)
     )

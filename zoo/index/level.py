@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
+from zoo.docids import table
 
 BLOCK = 32  # nodes that share one i32, and bits of a word
 LIGHTEST_HEAVY = 32  # nodes with more children may be heavy
@@ -101,7 +101,7 @@ def form_of(num_children: np.ndarray, token: np.ndarray, alphabet: int) -> Form:
     most = int(num_children.max())
     widest = most + most // 8  # room to change
     # rounded, that it may stay the same
-    low = docids.PAD if least == docids.PAD else 1 + (least - 1) // BLOCK * BLOCK
+    low = table.PAD if least == table.PAD else 1 + (least - 1) // BLOCK * BLOCK
     words = min(
         width_class(-(-(int(token.max()) + 1 - low) // BLOCK)), -(-(alphabet - low) // BLOCK)
     )
@@ -129,9 +129,9 @@ def misfit(num_children: np.ndarray, token: np.ndarray, form: Form) -> str | Non
         return f"{offset} children of {BLOCK} nodes"
     if (
         form.heavy
-        and least == docids.PAD
+        and least == table.PAD
         and (
-            num_children[np.repeat(np.arange(len(num_children)), num_children)][token == docids.PAD]
+            num_children[np.repeat(np.arange(len(num_children)), num_children)][token == table.PAD]
             > form.light
         ).any()
     ):

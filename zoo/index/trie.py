@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import docids
-from zoo.index import levels, winners
+from zoo.docids import table
+from zoo.index import children
+from zoo.index import level as levels
 
 ROOT = 0  # the one node at depth 0
 
@@ -30,7 +31,7 @@ def _static(**kwargs):
 class Filter(NamedTuple):
     """What `zoo.index.filters` leaves of a trie; G = 1 for all queries or B, one each; a field is None where it forbids nothing."""
 
-    masks: tuple[winners.Mask, ...]  # L
+    masks: tuple[children.Mask, ...]  # L
     allowed: jax.Array | None  # u32[G, N / 32 + 1] bit of each place of `Trie.documents`
     before: jax.Array | None  # i32[G, N / 32 + 1] places allowed before each word of them
     excluded: jax.Array | None  # i32[B, E] rows of documents, -1 = none
@@ -103,8 +104,8 @@ class Trie:
           i32[B, K, C_t] tokens and i32[B, K, C_t] nodes of depth t+1, arbitrary where the logit is -inf.
         """
         self._check(logits)
-        child, token, real = winners.children(self.levels[t], node, self.fanout[t], self._mask(t))
-        return winners.logits_of(logits, token, real), token, child
+        child, token, real = children.children(self.levels[t], node, self.fanout[t], self._mask(t))
+        return children.logits_of(logits, token, real), token, child
 
     def choose(
         self,
@@ -115,10 +116,10 @@ class Trie:
         *,
         width: int,
         renormalize: bool,
-    ) -> winners.Winners:
+    ) -> children.Winners:
         """The `width` best children of nodes i32[B, K] with scores f32[B, K], given logits f32[B, K, V]; see `automaton.Choosing`."""
         self._check(logits)
-        return winners.best(
+        return children.best(
             self.levels[t],
             node,
             score,
@@ -183,7 +184,7 @@ class Trie:
         place = jnp.clip(place, 0, len(self.documents) - 1)
         document = self.documents[place]
         if self.filter is not None and self.filter.allowed is not None:
-            real &= winners.bit_of(self.filter.allowed, place)
+            real &= children.bit_of(self.filter.allowed, place)
         if self.filter is not None and self.filter.excluded is not None:
             real &= (document[..., None] != self.filter.excluded[:, None, None]).all(axis=-1)
         return jnp.where(real, document, -1)
@@ -191,7 +192,7 @@ class Trie:
     def _first_document(self, leaf: jax.Array) -> jax.Array:
         return leaf if self.documents_per_leaf == 1 else self.document_start[leaf]
 
-    def _mask(self, t: int) -> winners.Mask | None:
+    def _mask(self, t: int) -> children.Mask | None:
         return None if self.filter is None else self.filter.masks[t]
 
     def _check(self, logits: jax.Array) -> None:
@@ -203,7 +204,7 @@ class Trie:
 
 
 def build(
-    ids: docids.Docids,
+    ids: table.Docids,
     *,
     like: Trie | None = None,
     forms: tuple[levels.Form, ...] | None = None,

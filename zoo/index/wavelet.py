@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import levels
+from zoo.index import level as levels
 
 ROW = 8  # u32 words of a row, 32 bytes
 PLACES = 32 * (ROW - 1)  # of a row

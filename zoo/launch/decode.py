@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import exported
-from zoo.docids import docids
+from zoo.docids import table
+from zoo.exchange import exported
 from zoo.index import trie
 from zoo.search import beam
 
@@ -107,7 +107,7 @@ def decode(
         step, start, index, width=num_decodes, length=index.length, renormalize=renormalize
     )
     tokens = jnp.pad(
-        found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=docids.PAD
+        found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=table.PAD
     )
     return tokens[:, ::-1], found.score[:, ::-1]
 

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.linen import partitioning
 
-from zoo import exported
+from zoo.exchange import exported
 from zoo.nets import transformer
 from zoo.records import DataError
 

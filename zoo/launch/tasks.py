@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo import exported
-from zoo.data import tokens
-from zoo.docids import docids
+from zoo.docids import table
+from zoo.exchange import exported
+from zoo.text import tokens
 
 CUTS = (1, 5, 10, 20, 100)  # k of Hits@k, as far as there are that many answers
 RANK = 10  # answers that MRR looks at
@@ -85,7 +85,7 @@ def output_vocabulary(folder: str) -> Any:
     return seqio.PassThroughVocabulary(exported.read(folder).shape.target_vocab)
 
 
-def rows_of(ids: docids.Docids) -> dict[bytes, int]:
+def rows_of(ids: table.Docids) -> dict[bytes, int]:
     """Row of each document by the bytes of its identifier."""
     return {tokens_of.tobytes(): row for row, tokens_of in enumerate(ids.tokens)}
 

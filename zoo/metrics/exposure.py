@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from zoo import records
-from zoo.evaluate import recommend
+from zoo.metrics import recommend
 
 BUCKETS = ("head", "middle", "tail", "new")
 

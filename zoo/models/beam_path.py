@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo import recipes, records
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
-from zoo.recipes import seq2seq
+from zoo.models import generate
 from zoo.search import beam
 
 
@@ -34,13 +34,13 @@ def of(recipe: recipes.Recipe, config: Any, state: dict, queries: Any, *, width:
             f"path: {recipe.name} generates no identifiers; expected a system with an encoder-decoder, such as dsi"
         )
     sources, shape = recipe.reads(config, state, queries)
-    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     levels = _prefixes(
         state["params"], jnp.asarray(sources[:1]), trie.build(ids), shape=shape, width=width
     )
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
     return Path(
-        levels, np.where(np.isfinite(levels[-1].score), docids.lookup(ids, levels[-1].token), -1)
+        levels, np.where(np.isfinite(levels[-1].score), table.lookup(ids, levels[-1].token), -1)
     )
 
 
@@ -48,7 +48,7 @@ def of(recipe: recipes.Recipe, config: Any, state: dict, queries: Any, *, width:
 def _prefixes(
     params: dict, source: jax.Array, index: trie.Trie, *, shape: Any, width: int
 ) -> tuple[beam.Prefixes, ...]:
-    step, cache = seq2seq.steps(params, source, shape)
+    step, cache = generate.steps(params, source, shape)
     return beam.beam_prefixes(
         step, cache, index, width=width, length=shape.target_length, renormalize=False
     )

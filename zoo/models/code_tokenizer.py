@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.data import tokens
 from zoo.docids import balanced, quantize
+from zoo.models import generate
 from zoo.nets import codebooks, transformer
 from zoo.objectives import ranking, tokenizing
-from zoo.recipes import seq2seq
+from zoo.text import tokens
 from zoo.train import loop
 
 BLOCK = 256  # documents that are read at once
@@ -205,7 +205,7 @@ def _pair(
     read = {}
     for name, draw in zip(("source", "document"), jax.random.split(key)):
         hide, drop = jax.random.split(draw)
-        source = seq2seq.hidden(batch[name], hide, word_dropout, unknown)
+        source = generate.hidden(batch[name], hide, word_dropout, unknown)
         read[name] = _states(
             params,
             source,

@@ -8,9 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import records
-from zoo.data import tokens
-from zoo.docids import vectors
-from zoo.recipes import query_generator, seq2seq, starting
+from zoo.models import generate, query_generator, warm_start
+from zoo.text import tokens, vectors
 
 
 class Texts(NamedTuple):
@@ -34,14 +33,14 @@ def read(
     log,
     *,
     prompts: tuple[str, ...] = (),
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
     tokenizer: str | None = None,
 ) -> Texts:
     """Texts of a collection. config: of `options.Reading`.
 
     tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
     """
-    queries, answers = seq2seq.pairs(collection)
+    queries, answers = generate.pairs(collection)
     made, origins = query_generator.made(
         config.queries, collection, per_document=config.generated, seed=0, log=log
     )
@@ -50,7 +49,7 @@ def read(
     if config.stem:
         contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
     if tokenizer is None and start is not None:
-        tokenizer = starting.reader(start, prompts)
+        tokenizer = warm_start.reader(start, prompts)
     if tokenizer is None:
         tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=prompts)
     return Texts(contents, queries, answers, made, origins, tokenizer)

@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import records
-from zoo.data import batches, tokens
+from zoo import options, records
+from zoo.data import batches
 from zoo.index import dense
+from zoo.models import corpus_text, generate, warm_start
 from zoo.nets import dual, transformer
 from zoo.objectives import ranking
-from zoo.recipes import options, reading, seq2seq, starting
+from zoo.text import tokens
 from zoo.train import loop, optimizers
 
 # the first token of a text; it tells a shared tower the side
@@ -37,7 +38,7 @@ class Examples(NamedTuple):
     unknown: int = tokens.UNKNOWN  # token that hides others
 
 
-def examples(texts: reading.Texts, config) -> Examples:
+def examples(texts: corpus_text.Texts, config) -> Examples:
     """Train queries and generated ones. Raises DataError if there are neither."""
     share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     if not texts.queries and not texts.made:
@@ -66,17 +67,17 @@ def examples(texts: reading.Texts, config) -> Examples:
 
 
 def begun(
-    texts: reading.Texts,
+    texts: corpus_text.Texts,
     shape: dual.Shape,
     config,
     key: jax.Array,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> Any:
     """Parameters before training; where there are weights to start from, each tower has their encoder."""
     blank = jnp.zeros((1, 1), jnp.int32)
     params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
     if config.vector_start:
-        words = reading.embed(texts, config.width).words
+        words = corpus_text.embed(texts, config.width).words
         size = np.linalg.norm(words, axis=1)
         for tower in params["params"].values():
             tower["encoder"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std())
@@ -85,7 +86,7 @@ def begun(
                 tower["weight"] = jnp.asarray(size / size.mean())
     if start is not None:
         for tower in params["params"].values():
-            tower["encoder"] = starting.grafted(
+            tower["encoder"] = warm_start.grafted(
                 {"params": tower["encoder"]}, start, jax.random.fold_in(key, 1)
             )["params"]
     return params
@@ -130,7 +131,7 @@ def train(
     stream = batches.Batches(
         sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
     )
-    steps = max(1, round(share * seq2seq.num_steps(config, len(given.documents))))
+    steps = max(1, round(share * generate.num_steps(config, len(given.documents))))
     shape = dataclasses.replace(
         shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat)
     )
@@ -158,8 +159,8 @@ def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loo
 
     def loss(params, batch, key):
         drop, hide, hide_documents = jax.random.split(key, 3)
-        source = seq2seq.hidden(batch["source"], hide, config.word_dropout, unknown)
-        document = seq2seq.hidden(batch["document"], hide_documents, config.word_dropout, unknown)
+        source = generate.hidden(batch["source"], hide, config.word_dropout, unknown)
+        document = generate.hidden(batch["document"], hide_documents, config.word_dropout, unknown)
         scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (
             config.temperature or 1.0
         )
@@ -218,7 +219,7 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
     return dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
 
 
-def shape_of(vocabulary: int, config, start: starting.Start | None = None) -> dual.Shape:
+def shape_of(vocabulary: int, config, start: warm_start.Start | None = None) -> dual.Shape:
     """Sizes of the encoders that read so many words; of the family of the weights to start from, if there are any."""
     encoder = transformer.Shape(
         source_vocab=vocabulary,
@@ -227,7 +228,7 @@ def shape_of(vocabulary: int, config, start: starting.Start | None = None) -> du
         **{field: getattr(config, field) for field in options.SHAPE},
     )
     return dual.Shape(
-        starting.shaped(encoder, start),
+        warm_start.shaped(encoder, start),
         config.pooling,
         config.towers,
         normalised=config.temperature > 0,

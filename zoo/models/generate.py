@@ -13,14 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import records
-from zoo.data import batches, tokens
-from zoo.docids import docids
-from zoo.index import filters, levels, projection, trie
+from zoo import options, records
+from zoo.data import batches
+from zoo.docids import table
+from zoo.index import filters, level, projection, trie
+from zoo.models import warm_start
 from zoo.nets import transformer
 from zoo.objectives import sequence
-from zoo.recipes import options, starting
 from zoo.search import decoders, sampling
+from zoo.text import tokens
 from zoo.train import loop, optimizers
 
 QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
@@ -42,7 +43,7 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
 def shape_of(
     config,
     tokenizer: str,
-    ids: docids.Docids,
+    ids: table.Docids,
     *,
     kind: type[transformer.Shape] = transformer.Shape,
     **more: Any,
@@ -108,7 +109,7 @@ def fit(
     embeddings=None,
     judge=None,
     loss: loop.Loss | None = None,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
     docids: np.ndarray | None = None,
 ) -> dict:
     """Parameters of an encoder-decoder fitted to the sources; config has the options of `options.Writing`, and `optimizer` and `z_loss` if it likes.
@@ -159,14 +160,16 @@ def begun(
     key: jax.Array,
     *,
     embeddings: np.ndarray | None = None,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """Parameters before training: drawn, but for source embeddings f32[source_vocab, D] and for what the weights have."""
     blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
     params = jax.jit(shape.net().init)(key, *blank)
     if embeddings is not None:
         params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
-    return params if start is None else starting.grafted(params, start, jax.random.fold_in(key, 1))
+    return (
+        params if start is None else warm_start.grafted(params, start, jax.random.fold_in(key, 1))
+    )
 
 
 def num_steps(config, num_documents: int) -> int:
@@ -286,7 +289,7 @@ def search(
     kind: of the shape that the state holds; it says which network has the parameters.
     """
     shape = kind.of(state["shape"])
-    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     index = trie.build(ids)
     legal = decoders.constraint(
         config.decoding, index if allowed is None else filters.keep(index, allowed), ids
@@ -324,7 +327,7 @@ def search(
                 first=first,
             )
         if config.decoding == "free":
-            found = docids.lookup(ids, np.asarray(beams.token))
+            found = table.lookup(ids, np.asarray(beams.token))
         else:
             # a leaf that is excluded is not reached
             found = np.asarray(index.documents_of(beams.leaf))[..., 0]
@@ -349,7 +352,7 @@ def search(
     )
 
 
-def _without(legal: trie.Trie, ids: docids.Docids, rows: np.ndarray) -> trie.Trie:
+def _without(legal: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
     return _exclude(legal, ids.tokens[np.maximum(rows, 0)], rows)
 
 
@@ -376,7 +379,7 @@ def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray,
 
 def padded(histories: records.Histories) -> np.ndarray:
     """i32[B, E] items of each history, -1 behind; E is the longest, rounded up so that few programs serve all."""
-    size = levels.width_class(max(int(histories.lengths.max(initial=1)), 1))
+    size = level.width_class(max(int(histories.lengths.max(initial=1)), 1))
     rows = np.full((len(histories), size), -1, np.int32)
     rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = (
         histories.items
@@ -398,7 +401,7 @@ def widened(ranking: records.Ranking, k: int) -> records.Ranking:
 def packed(
     params: dict,
     shape: transformer.Shape,
-    ids: docids.Docids,
+    ids: table.Docids,
     tokenizer: str,
     corpus: records.Corpus,
 ) -> dict:

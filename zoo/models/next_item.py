@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import records
+from zoo import options, records
 from zoo.data import batches
+from zoo.models import validation
 from zoo.nets import transformer
 from zoo.objectives import ranking
-from zoo.recipes import judging, options, scoring
+from zoo.ranking import scores as scoring
 from zoo.train import loop, optimizers
 
 USERS = 256  # scored together
@@ -137,7 +138,7 @@ def fit(
         "corpus_ids": json.dumps(collection.corpus.ids),
     }
     answer = lambda params, users: retrieve(make, config, pack(params), users, 10)
-    judge = judging.by_dev(
+    judge = validation.by_dev(
         collection,
         answer,
         users=int(config.judged),

@@ -26,12 +26,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import recipes, records
-from zoo.data import atomic, batches, files, generate, tokens
-from zoo.docids import vectors
+from zoo import options, recipes, records
+from zoo.data import atomic, batches, files
+from zoo.models import generate as seq2seq
+from zoo.models import warm_start
 from zoo.nets import transformer
-from zoo.recipes import options, seq2seq, starting
 from zoo.search import nucleus
+from zoo.text import rules, tokens, vectors
 from zoo.train import log as logs
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
@@ -75,12 +76,12 @@ def made(
 ) -> tuple[list[str], list[int]]:
     """Queries and the row of the document each was made for, in the order of the documents: the one way to have some made.
 
-    kind: rules (`zoo.data.generate`), seq2seq (a generator is trained first), or a folder that `zoo queries generate` wrote.
+    kind: rules (`zoo.text.rules`), seq2seq (a generator is trained first), or a folder that `zoo queries generate` wrote.
     """
     if not per_document:
         return [], []
     if kind == RULES:
-        return generate.by_rules(collection.corpus, per_document=per_document, seed=seed)
+        return rules.by_rules(collection.corpus, per_document=per_document, seed=seed)
     if kind != SEQ2SEQ:
         return read(kind, collection.corpus, per_document=per_document)
     config, key = Config(), jax.random.key(seed)
@@ -120,7 +121,7 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """{"params", "shape", "tokenizer"} of a generator that learned from the train pairs.
 
@@ -139,7 +140,7 @@ def fit(
     tokenizer = (
         tokens.train([*contents, *queries], size=config.vocabulary)
         if start is None
-        else starting.reader(start, ())
+        else warm_start.reader(start, ())
     )
     size = max(tokens.count(tokenizer), 0 if start is None else start.shape.source_vocab)
     read = tokens.encode(tokenizer, contents, length=config.document_length)
@@ -152,7 +153,7 @@ def fit(
         target_vocab=size,
         target_length=target.shape[1],
         shared=True,
-        **{field: getattr(config, field) for field in (*starting.SIZES, "dropout", "dtype")},
+        **{field: getattr(config, field) for field in (*warm_start.SIZES, "dropout", "dtype")},
     )
     words = None
     if start is None:
@@ -168,7 +169,7 @@ def fit(
         )
     else:
         start = start._replace(keeps=frozenset({"source", "target"}))
-    shape = starting.shaped(shape, start)
+    shape = warm_start.shaped(shape, start)
     params = seq2seq.fit(
         [pairs], len(queries), shape, config, key, log, embeddings=words, start=start
     )
@@ -270,7 +271,7 @@ def write(
     count: int,
     options: Mapping[str, Any],
     seed: int,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
     quiet: bool = False,
 ) -> records.Collection:
     """Trains a generator, and writes the documents with its queries as the train split of a folder in the BEIR layout.
@@ -284,7 +285,7 @@ def write(
         recipes.Recipe("queries", "", {"default": Config()}, fit, written, ()), "default", options
     )
     if start is not None:
-        config = starting.configured("queries", config, options, start)
+        config = warm_start.configured("queries", config, options, start)
     collection = collection.without(*(split for split in collection.qrels if split != "train"))
     seen = json.dumps(
         [

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.data import sentencepiece, tokens
 from zoo.nets import t5_weights, transformer
 from zoo.records import DataError
+from zoo.text import sentencepiece, tokens
 
 SIZES = (
     "width",

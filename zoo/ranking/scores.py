@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from zoo import records
-from zoo.evaluate import recommend
+from zoo.metrics import recommend
 
 _BLOCK = 4_000_000  # scores held at a time
 

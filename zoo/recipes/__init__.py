@@ -56,7 +56,7 @@ class Recipe(NamedTuple):
     deviations: tuple[str, ...]  # from the paper, a sentence each
     asks: str = "text"  # or "history"
     score: Callable | None = None
-    # whether `fit` takes start=, a `zoo.recipes.starting.Start` of weights, and has its options of
+    # whether `fit` takes start=, a `zoo.models.warm_start.Start` of weights, and has its options of
     # sizes
     starts: bool = False
     # options that `retrieve` alone reads, so that they may change after fitting

@@ -19,11 +19,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from zoo import recipes, records
-from zoo.data import tokens
+from zoo import options, recipes, records
 from zoo.index import dense
+from zoo.models import corpus_text, dual_encoder, warm_start
 from zoo.nets import dual
-from zoo.recipes import contrasting, options, reading, starting
+from zoo.text import tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,31 +59,31 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """Tokenizer, parameters of the encoders, and the vectors of the documents."""
-    texts = reading.read(
-        collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start
+    texts = corpus_text.read(
+        collection, config, log, prompts=tuple(dual_encoder.PROMPTS.values()), start=start
     )
-    given = contrasting.examples(texts, config)
+    given = dual_encoder.examples(texts, config)
     init_key, train_key = jax.random.split(key)
-    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config, start)
-    params = contrasting.begun(texts, shape, config, init_key, start)
+    shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
+    params = dual_encoder.begun(texts, shape, config, init_key, start)
     log.phase("train")
-    params = contrasting.train(given, params, shape, config, train_key, log)
+    params = dual_encoder.train(given, params, shape, config, train_key, log)
     return packed(params, shape, texts, given, collection.corpus)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
-    queries = reading.asked(config, queries)
+    queries = corpus_text.asked(config, queries)
     source = tokens.encode(
         state["tokenizer"],
         queries.texts,
         length=config.query_length,
-        prompt=contrasting.PROMPTS[dual.QUERY],
+        prompt=dual_encoder.PROMPTS[dual.QUERY],
     )
-    asked = contrasting.encode(
+    asked = dual_encoder.encode(
         state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.QUERY
     )
     documents, scores = dense.search(dense.build(state["vectors"]), asked, k)
@@ -110,9 +110,9 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
         state["tokenizer"],
         contents,
         length=config.document_length,
-        prompt=contrasting.PROMPTS[dual.DOCUMENT],
+        prompt=dual_encoder.PROMPTS[dual.DOCUMENT],
     )
-    fresh = contrasting.encode(
+    fresh = dual_encoder.encode(
         state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT
     )
     return state | {
@@ -124,14 +124,14 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
 def packed(
     params: Any,
     shape: dual.Shape,
-    texts: reading.Texts,
-    given: contrasting.Examples,
+    texts: corpus_text.Texts,
+    given: dual_encoder.Examples,
     corpus: records.Corpus,
 ) -> dict:
     """The state that `retrieve` reads."""
     return {
         "params": params,
-        "vectors": contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT),
+        "vectors": dual_encoder.encode(params, given.documents, shape=shape, side=dual.DOCUMENT),
         "shape": json.dumps(dataclasses.asdict(shape)),
         "tokenizer": texts.tokenizer,
         "corpus_ids": json.dumps(corpus.ids),

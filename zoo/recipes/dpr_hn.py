@@ -18,11 +18,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from zoo import recipes, records
-from zoo.data import tokens
+from zoo import options, recipes, records
 from zoo.index import dense, lexical
+from zoo.models import corpus_text, dual_encoder, warm_start
 from zoo.nets import dual
-from zoo.recipes import contrasting, dpr, options, reading, starting
+from zoo.recipes import dpr
+from zoo.text import tokens
 
 ROUNDS = {"bm25": "train on BM25's negatives", "own": "train on its own negatives"}
 
@@ -48,16 +49,16 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """As `dpr.fit`, in two rounds, each a phase with checkpoints of its own."""
-    texts = reading.read(
-        collection, config, log, prompts=tuple(contrasting.PROMPTS.values()), start=start
+    texts = corpus_text.read(
+        collection, config, log, prompts=tuple(dual_encoder.PROMPTS.values()), start=start
     )
-    given = contrasting.examples(texts, config)
+    given = dual_encoder.examples(texts, config)
     init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
-    shape = contrasting.shape_of(tokens.count(texts.tokenizer), config, start)
-    params = contrasting.begun(texts, shape, config, init_key, start)
+    shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
+    params = dual_encoder.begun(texts, shape, config, init_key, start)
     seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
     for (miner, phase), round_key, share in zip(
         ROUNDS.items(), keys, (1 - config.own_share, config.own_share)
@@ -75,14 +76,14 @@ def fit(
         negatives[rows] = mined(*ranked, texts, given, rows, config.negatives, seed=seed)
         log.scalars(0, mined=(negatives[rows] >= 0).mean())
         log.phase(phase)
-        params = contrasting.train(
+        params = dual_encoder.train(
             given, params, shape, config, round_key, log, negatives=negatives, share=share
         )
     return dpr.packed(params, shape, texts, given, collection.corpus)
 
 
 def by_bm25(
-    texts: reading.Texts, given: contrasting.Examples, rows: np.ndarray, config: Config
+    texts: corpus_text.Texts, given: dual_encoder.Examples, rows: np.ndarray, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
     """Documents i32[n, depth] that BM25 finds for the examples at rows i64[n], and whether each may be wrong, bool[n, depth]: yes."""
     documents, _ = lexical.search(
@@ -92,11 +93,11 @@ def by_bm25(
 
 
 def by_encoder(
-    params: Any, shape: dual.Shape, given: contrasting.Examples, rows: np.ndarray, config: Config
+    params: Any, shape: dual.Shape, given: dual_encoder.Examples, rows: np.ndarray, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same of the encoder's own ranking, where a document may be wrong if its score is below the ceiling."""
-    vectors = contrasting.encode(params, given.documents, shape=shape, side=dual.DOCUMENT)
-    asked = contrasting.encode(params, given.queries[rows], shape=shape, side=dual.QUERY)
+    vectors = dual_encoder.encode(params, given.documents, shape=shape, side=dual.DOCUMENT)
+    asked = dual_encoder.encode(params, given.queries[rows], shape=shape, side=dual.QUERY)
     documents, scores = dense.search(dense.build(vectors), asked, config.depth)
     right = (asked * vectors[given.answers[rows]]).sum(axis=1)
     return documents, scores < (right - (1 - config.ceiling) * np.abs(right))[:, None]
@@ -105,8 +106,8 @@ def by_encoder(
 def mined(
     documents: np.ndarray,
     doubtless: np.ndarray,
-    texts: reading.Texts,
-    given: contrasting.Examples,
+    texts: corpus_text.Texts,
+    given: dual_encoder.Examples,
     rows: np.ndarray,
     count: int,
     *,

@@ -13,11 +13,12 @@ import math
 import jax
 import numpy as np
 
-from zoo import recipes, records
-from zoo.data import batches, tokens
-from zoo.docids import cluster, docids, text
-from zoo.nets import sentences, transformer
-from zoo.recipes import options, reading, seq2seq, starting
+from zoo import options, recipes, records
+from zoo.data import batches
+from zoo.docids import cluster, table, text
+from zoo.models import corpus_text, generate, warm_start
+from zoo.nets import transformer
+from zoo.text import encoders, tokens
 from zoo.train import log as logs
 from zoo.train import optimizers
 
@@ -57,12 +58,12 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
-    texts = reading.read(collection, config, log, prompts=(INDEX, RETRIEVE), start=start)
-    embedded = reading.embed(texts, config.width)
+    texts = corpus_text.read(collection, config, log, prompts=(INDEX, RETRIEVE), start=start)
+    embedded = corpus_text.embed(texts, config.width)
 
     log.phase("identifiers")
     ids = _identifiers(collection, config, name_key, embedded.documents, log)
@@ -73,11 +74,11 @@ def fit(
         raise records.DataError(
             f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two"
         )
-    start = starting.writing(start, ids.tokens)
-    shape = seq2seq.shape_of(config, texts.tokenizer, ids)
-    shape = starting.shaped(shape, start)
-    words = reading.words(embedded, config)
-    params = seq2seq.fit(
+    start = warm_start.writing(start, ids.tokens)
+    shape = generate.shape_of(config, texts.tokenizer, ids)
+    shape = warm_start.shaped(shape, start)
+    words = corpus_text.words(embedded, config)
+    params = generate.fit(
         sources,
         len(ids),
         shape,
@@ -88,20 +89,20 @@ def fit(
         start=start,
         docids=ids.tokens,
     )
-    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
+    return generate.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the probability of their identifiers given the query."""
     sources, _ = reads(config, state, queries)
-    return seq2seq.search(config, state, sources, queries.ids, k)
+    return generate.search(config, state, sources, queries.ids, k)
 
 
 def reads(
     config: Config, state: dict, queries: records.Queries
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
-    texts = reading.asked(config, queries).texts
+    texts = corpus_text.asked(config, queries).texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
     return sources, transformer.Shape.of(state["shape"])
 
@@ -110,11 +111,13 @@ def examples(
     collection: records.Collection, config: Config, state: dict
 ) -> dict[str, batches.Source]:
     """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents, by a generator trained anew if queries=seq2seq."""
-    texts = reading.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
+    texts = corpus_text.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
     return _sources(texts, config, np.asarray(state["docids"]["tokens"]))
 
 
-def _sources(texts: reading.Texts, config: Config, named: np.ndarray) -> dict[str, batches.Source]:
+def _sources(
+    texts: corpus_text.Texts, config: Config, named: np.ndarray
+) -> dict[str, batches.Source]:
     """Examples by kind, those without any left out; named: i32[N, L], what documents are called."""
     retrieval_share = 1 / (1 + config.index_ratio)
     made_share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
@@ -146,14 +149,14 @@ def _sources(texts: reading.Texts, config: Config, named: np.ndarray) -> dict[st
 
 def _identifiers(
     collection, config: Config, key: jax.Array, embedded: np.ndarray, log
-) -> docids.Docids:
+) -> table.Docids:
     if config.identifiers == "atomic":
-        return docids.atomic(len(embedded))
+        return table.atomic(len(embedded))
     if config.identifiers == "naive":
         return text.naive_string(len(embedded), key)
     if config.vectors == "minilm":
-        embedded = sentences.encode(collection.corpus.contents(), log=log)
-    return docids.offset(
+        embedded = encoders.encode(collection.corpus.contents(), log=log)
+    return table.offset(
         cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size)
     )
 

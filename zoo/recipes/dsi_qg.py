@@ -13,7 +13,8 @@ import dataclasses
 import jax
 
 from zoo import recipes, records
-from zoo.recipes import dsi, starting
+from zoo.models import warm_start
+from zoo.recipes import dsi
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """As `dsi.fit`; DataError without generated queries."""
     if not config.generated:

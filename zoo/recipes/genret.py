@@ -2,7 +2,7 @@
 
 Sun et al. 2023, "Learning to Tokenize for Generative Retrieval" (arXiv 2304.04171). Sec. 3.1: tokenizer, retriever and reconstruction.
 Sec. 3.2: a position after another; each is warmed up, gets its codes in the main stage, and is fitted to them, while the codes of
-earlier positions stay. Sec. 3.3: diverse clustering. `zoo.recipes.tokenizer` has the losses.
+earlier positions stay. Sec. 3.3: diverse clustering. `zoo.models.code_tokenizer` has the losses.
 
 Not for learned identifiers alone: `identifiers=kmeans` and `random` put others before the same retriever.
 """
@@ -19,11 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import recipes, records
-from zoo.data import batches, grouped, tokens
-from zoo.docids import balanced, collisions, docids, quantize
+from zoo import options, recipes, records
+from zoo.data import batches, grouped
+from zoo.docids import balanced, collisions, quantize, table
+from zoo.models import code_tokenizer, corpus_text, generate, warm_start
 from zoo.nets import codebooks, transformer
-from zoo.recipes import identifiers, options, reading, seq2seq, starting, tokenizer
+from zoo.schemes import codes as identifiers
+from zoo.text import tokens
 from zoo.train import log as logs
 from zoo.train import loop, optimizers
 
@@ -80,7 +82,7 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """Tokenizer of texts, codes of documents, and the parameters of the network that gave them and finds them.
 
@@ -96,8 +98,8 @@ def fit(
             "genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi"
         )
     code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
-    texts = reading.read(collection, config, log, start=start)
-    embedded = reading.embed(texts, config.width)
+    texts = corpus_text.read(collection, config, log, start=start)
+    embedded = corpus_text.embed(texts, config.width)
     material = _material(texts, config)
     num_codes = identifiers.filled(config.codes, len(texts.contents), log)
     shape = transformer.Shape(
@@ -107,9 +109,11 @@ def fit(
         last_tokens=tuple((t + 1) * num_codes for t in range(config.levels)),
         **{field: getattr(config, field) for field in options.WRITER},
     )
-    shape = dataclasses.replace(starting.shaped(shape, start), tied=False)
-    params = seq2seq.begun(shape, draw, embeddings=reading.words(embedded, config), start=start)
-    budget = seq2seq.num_steps(config, len(texts.contents))
+    shape = dataclasses.replace(warm_start.shaped(shape, start), tied=False)
+    params = generate.begun(
+        shape, draw, embeddings=corpus_text.words(embedded, config), start=start
+    )
+    budget = generate.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
         # the fit of the last position is the last of all
@@ -139,16 +143,16 @@ def fit(
         fit_key,
         log,
     )
-    found = tokenizer.tokenize(
+    found = code_tokenizer.tokenize(
         params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes
     )
     log.scalars(
         log.reached,
-        **tokenizer.spread(codes, num_codes),
+        **code_tokenizer.spread(codes, num_codes),
         kept=float((found == codes).all(axis=1).mean()),
     )
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
-    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {
+    return generate.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {
         "tokenizer_of_documents": about
     }
 
@@ -166,7 +170,7 @@ def learn(
     """Parameters after all but the last fit stage, and codes i32[N, M]."""
     codes = np.zeros((len(material.documents), 0), np.int32)
     share = config.learning / config.levels  # of a position
-    weights = tokenizer.Weights(
+    weights = code_tokenizer.Weights(
         config.contrast, config.retrieval, config.commitment, config.reconstruction
     )
     remat = dataclasses.replace(shape, remat=log.plan.remat)
@@ -174,7 +178,7 @@ def learn(
     for t, position_key in enumerate(jax.random.split(key, config.levels)):
         keys = jax.random.split(position_key, 4)
         log.phase(f"warm-up-{t + 1}")
-        loss = tokenizer.warm_up(remat, weights, **how)
+        loss = code_tokenizer.warm_up(remat, weights, **how)
         batch = _grouped(material, codes, config, keys[0])
         params = _train(
             loss,
@@ -191,11 +195,11 @@ def learn(
         )
 
         log.phase(f"main-{t + 1}")
-        vectors_of = tokenizer.states(
+        vectors_of = code_tokenizer.states(
             params, material.documents, codes, shape=shape, num_codes=num_codes
         )
         try:
-            book = tokenizer.initial_codebook(
+            book = code_tokenizer.initial_codebook(
                 vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse
             )
         except ValueError as error:
@@ -203,14 +207,14 @@ def learn(
                 f"genret: no codebook for {len(codes)} documents: {error}"
             ) from None
         params = codebooks.placed(params, t, book)
-        loss = tokenizer.main(
+        loss = code_tokenizer.main(
             remat, weights, epsilon=config.epsilon if config.diverse else 0.0, **how
         )
         batch = _grouped(material, codes, config, keys[2])
-        assign = lambda params: tokenizer.assign(
+        assign = lambda params: code_tokenizer.assign(
             params, material.documents, codes, shape=shape, num_codes=num_codes
         )
-        report = lambda params: tokenizer.spread(assign(params), num_codes)
+        report = lambda params: code_tokenizer.spread(assign(params), num_codes)
         main_share = share * (1 - WARM_UP - FIT)
         params = _train(
             loss,
@@ -250,14 +254,14 @@ def learn(
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the probability of their identifiers given the query."""
     sources, _ = reads(config, state, queries)
-    return seq2seq.search(config, state, sources, queries.ids, k)
+    return generate.search(config, state, sources, queries.ids, k)
 
 
 def reads(
     config: Config, state: dict, queries: records.Queries
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
-    texts = reading.asked(config, queries).texts
+    texts = corpus_text.asked(config, queries).texts
     return tokens.encode(
         state["tokenizer"], texts, length=config.query_length
     ), transformer.Shape.of(state["shape"])
@@ -267,7 +271,7 @@ def examples(
     collection: records.Collection, config: Config, state: dict
 ) -> dict[str, batches.Source]:
     """What the last stage of `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents."""
-    texts = reading.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
+    texts = corpus_text.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
     return _sources(np.asarray(state["docids"]["tokens"]), _material(texts, config), config)
 
 
@@ -279,7 +283,7 @@ def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
         int(state["tokenizer_of_documents"]["num_codes"]),
         transformer.Shape.of(state["shape"]),
     )
-    return tokenizer.tokenize(
+    return code_tokenizer.tokenize(
         state["params"], sources, shape=shape, levels=config.levels, num_codes=num_codes
     )
 
@@ -297,7 +301,7 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     about = state["tokenizer_of_documents"]
     num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
     ids = _named(
-        docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"])),
+        table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"])),
         fresh,
         num_codes,
     )
@@ -315,7 +319,7 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     }
 
 
-def _material(texts: reading.Texts, config: Config) -> Material:
+def _material(texts: corpus_text.Texts, config: Config) -> Material:
     """Tokens of all there is to learn from; a document that nothing asks for asks for itself."""
     alone = sorted(set(range(len(texts.contents))) - {*texts.answers, *texts.origins})
     owner = np.array([*texts.answers, *texts.origins, *alone], np.int64)
@@ -340,13 +344,13 @@ def _given(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array)
         raise records.DataError(f"genret: identifiers=kmeans: {error}") from None
 
 
-def _named(ids: docids.Docids | None, codes: np.ndarray, num_codes: int) -> docids.Docids:
+def _named(ids: table.Docids | None, codes: np.ndarray, num_codes: int) -> table.Docids:
     """Identifiers of codes i32[N, M], after those of `ids`: position-specific tokens and a counter of documents of the same codes."""
     ends = np.arange(codes.shape[1] + 1) * num_codes
-    known = None if ids is None else docids.Docids(ids.tokens - ends, ids.alphabet)
+    known = None if ids is None else table.Docids(ids.tokens - ends, ids.alphabet)
     tokens_of = collisions.extend(known, codes, num_codes=num_codes, policy="counter").tokens + ends
     alphabet = max(int(tokens_of.max()) + 1, 0 if ids is None else ids.alphabet)
-    return docids.build(tokens_of.astype(np.int32), alphabet)
+    return table.build(tokens_of.astype(np.int32), alphabet)
 
 
 def _grouped(
@@ -407,7 +411,7 @@ def _fit_to(
         list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1))
     )
     remat = dataclasses.replace(shape, remat=log.plan.remat)
-    loss = seq2seq.likelihood(
+    loss = generate.likelihood(
         remat,
         smoothing=config.smoothing,
         word_dropout=config.word_dropout,

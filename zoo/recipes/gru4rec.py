@@ -13,12 +13,12 @@ import jax
 import numpy as np
 
 from zoo import recipes, records
+from zoo.models import next_item
 from zoo.nets import recurrent, transformer
-from zoo.recipes import sequential
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(sequential.Config):
+class Config(next_item.Config):
     """Options of GRU4Rec."""
 
     SYSTEM = "gru4rec"
@@ -35,12 +35,12 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
         dropout=config.dropout,
         dtype=config.dtype,
     )
-    return sequential.fit(recurrent.RecurrentItems, collection, config, shape, key, log)
+    return next_item.fit(recurrent.RecurrentItems, collection, config, shape, key, log)
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
     """f32[B, N] of every item as the next."""
-    return sequential.score(recurrent.RecurrentItems, config, state, histories)
+    return next_item.score(recurrent.RecurrentItems, config, state, histories)
 
 
 TINY = Config(
@@ -75,7 +75,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=functools.partial(sequential.retrieve, recurrent.RecurrentItems),
+    retrieve=functools.partial(next_item.retrieve, recurrent.RecurrentItems),
     deviations=(
         "loss=ce, the default, is cross-entropy over all items; the papers' losses compare with items of the batch and drawn ones",
         "negatives of bpr-max are drawn uniformly for each target; the paper draws by popularity to a power and shares them in a batch",

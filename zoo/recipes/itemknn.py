@@ -17,7 +17,8 @@ import json
 import numpy as np
 
 from zoo import recipes, records
-from zoo.recipes import markov, popularity, scoring
+from zoo.ranking import scores as scoring
+from zoo.recipes import markov, popularity
 
 
 @dataclasses.dataclass(frozen=True)

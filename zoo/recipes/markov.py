@@ -15,7 +15,8 @@ import json
 import numpy as np
 
 from zoo import recipes, records
-from zoo.recipes import popularity, scoring
+from zoo.ranking import scores as scoring
+from zoo.recipes import popularity
 
 SHARE_WEIGHT = 0.001  # of popularity
 

@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import recipes, records
-from zoo.data import batches, tokens
-from zoo.docids import cluster, docids
-from zoo.nets import heads, sentences
+from zoo import options, recipes, records
+from zoo.data import batches
+from zoo.docids import cluster, table
+from zoo.models import corpus_text, generate, warm_start
+from zoo.nets import heads
 from zoo.objectives import sequence
-from zoo.recipes import options, reading, seq2seq, starting
+from zoo.text import encoders, tokens
 from zoo.train import loop
 
 
@@ -65,23 +66,23 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """Tokenizer, identifiers and the parameters of the encoder-decoder."""
     name_key, train_key = jax.random.split(key)
-    texts = reading.read(collection, config, log, start=start)
-    embedded = reading.embed(texts, config.width)
+    texts = corpus_text.read(collection, config, log, start=start)
+    embedded = corpus_text.embed(texts, config.width)
 
     log.phase("identifiers")
     named_by = (
-        sentences.encode(collection.corpus.contents(), log=log)
+        encoders.encode(collection.corpus.contents(), log=log)
         if config.vectors == "minilm"
         else embedded.documents
     )
     ids = cluster.hierarchical(
         named_by, name_key, branching=config.branching, leaf_size=config.leaf_size
     )
-    ids = docids.offset(without_lone_leaves(ids))
+    ids = table.offset(without_lone_leaves(ids))
 
     log.phase("train")
     query_share = config.query_share if texts.queries else 0.0
@@ -98,9 +99,9 @@ def fit(
         )
         if len(answers) and weight > 0
     ]
-    start = starting.writing(start, ids.tokens)
+    start = warm_start.writing(start, ids.tokens)
     ends = tuple(ids.tokens.max(axis=0).tolist())
-    shape = seq2seq.shape_of(
+    shape = generate.shape_of(
         config,
         texts.tokenizer,
         ids,
@@ -108,24 +109,24 @@ def fit(
         last_tokens=ends,
         adaptor_layers=config.adaptor_layers,
     )
-    shape = starting.shaped(shape, start)
-    words = reading.words(embedded, config)
+    shape = warm_start.shaped(shape, start)
+    words = corpus_text.words(embedded, config)
     loss = consistent(
         dataclasses.replace(shape, remat=log.plan.remat),
         config,
         unknown=tokens.unknown(texts.tokenizer),
     )
-    params = seq2seq.fit(
+    params = generate.fit(
         sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start
     )
-    return seq2seq.packed(params, shape, ids, texts.tokenizer, collection.corpus)
+    return generate.packed(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
 def consistent(
     shape: heads.PrefixShape, config: Config, *, unknown: int = tokens.UNKNOWN
 ) -> loop.Loss:
     """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their symmetric divergence (eq. 6)."""
-    once = seq2seq.likelihood(
+    once = generate.likelihood(
         shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown
     )
     if not config.consistency:
@@ -136,11 +137,11 @@ def consistent(
         # one program, two draws of dropout
         source, target = (jnp.concatenate([batch[name]] * 2) for name in ("source", "target"))
         drop, hide = jax.random.split(key)
-        source = seq2seq.hidden(source, hide, config.word_dropout, unknown)
+        source = generate.hidden(source, hide, config.word_dropout, unknown)
         logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
         likelihood = sequence.cross_entropy(logits, target, smoothing=config.smoothing).mean()
         divergence = sequence.disagreement(*jnp.split(logits, 2), batch["target"]).mean()
-        metrics = {"identifiers_right": seq2seq.exact(logits, target), "divergence": divergence}
+        metrics = {"identifiers_right": generate.exact(logits, target), "divergence": divergence}
         return likelihood + config.consistency * divergence, metrics
 
     return loss
@@ -151,8 +152,8 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
     sources, _ = reads(config, state, queries)
     lengths = np.count_nonzero(np.asarray(state["docids"]["tokens"]), axis=1)
     if not config.length_penalty or (lengths == lengths[0]).all():
-        return seq2seq.search(config, state, sources, queries.ids, k, kind=heads.PrefixShape)
-    found = seq2seq.search(
+        return generate.search(config, state, sources, queries.ids, k, kind=heads.PrefixShape)
+    found = generate.search(
         config,
         state,
         sources,
@@ -173,13 +174,13 @@ def reads(
 ) -> tuple[np.ndarray, heads.PrefixShape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
     sources = tokens.encode(
-        state["tokenizer"], reading.asked(config, queries).texts, length=config.query_length
+        state["tokenizer"], corpus_text.asked(config, queries).texts, length=config.query_length
     )
     return sources, heads.PrefixShape.of(state["shape"])
 
 
 def pieces(
-    texts: reading.Texts, *, length: int, number: int, seed: int
+    texts: corpus_text.Texts, *, length: int, number: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Beginnings i32[n, length] of all documents and random spans of the longer ones, and the row of each i64[n].
 
@@ -196,15 +197,15 @@ def pieces(
     return np.concatenate(spans), np.array(rows, np.int64)
 
 
-def without_lone_leaves(ids: docids.Docids) -> docids.Docids:
+def without_lone_leaves(ids: table.Docids) -> table.Docids:
     """The identifiers without the last token of documents that are alone in their leaf, which their cluster names already."""
     last = ids.lengths - 1
     clusters = ids.tokens.copy()
-    clusters[np.arange(len(ids)), last] = docids.PAD
+    clusters[np.arange(len(ids)), last] = table.PAD
     _, group, size = np.unique(clusters, axis=0, return_inverse=True, return_counts=True)
     alone = (size[group.reshape(-1)] == 1) & (last > 0)
     kept = np.where(alone[:, None], clusters, ids.tokens)
-    return docids.build(kept[:, : np.count_nonzero(kept, axis=1).max()], ids.alphabet)
+    return table.build(kept[:, : np.count_nonzero(kept, axis=1).max()], ids.alphabet)
 
 
 BASE = Config(

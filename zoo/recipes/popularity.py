@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 from zoo import recipes, records
-from zoo.recipes import scoring
+from zoo.ranking import scores as scoring
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,12 +13,12 @@ import jax
 import numpy as np
 
 from zoo import recipes, records
+from zoo.models import next_item
 from zoo.nets import causal, transformer
-from zoo.recipes import sequential
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(sequential.Config):
+class Config(next_item.Config):
     """Options of SASRec."""
 
     heads: int = 2
@@ -49,12 +49,12 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
         dropout=config.dropout,
         dtype=config.dtype,
     )
-    return sequential.fit(causal.CausalItems, collection, config, shape, key, log)
+    return next_item.fit(causal.CausalItems, collection, config, shape, key, log)
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
     """f32[B, N] of every item as the next."""
-    return sequential.score(causal.CausalItems, config, state, histories)
+    return next_item.score(causal.CausalItems, config, state, histories)
 
 
 TINY = Config(
@@ -93,7 +93,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=functools.partial(sequential.retrieve, causal.CausalItems),
+    retrieve=functools.partial(next_item.retrieve, causal.CausalItems),
     deviations=(
         "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); bce is the paper's",
         "blocks are those of T5 v1.1: RMSNorm before, gated MLPs, and relative biases in place of learned positions",

@@ -14,7 +14,8 @@ import json
 import numpy as np
 
 from zoo import recipes, records
-from zoo.recipes import identifiers, scoring
+from zoo.ranking import scores as scoring
+from zoo.schemes import codes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Config:
     filter: bool = True  # never recommend what the user's history holds
 
     def __post_init__(self) -> None:
-        identifiers.refuse_embedding("semanticknn", self.vectors)
+        codes.refuse_embedding("semanticknn", self.vectors)
         if self.last < 1 or not 0 <= self.decay <= 1:
             raise records.DataError(
                 f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}"
@@ -38,7 +39,7 @@ class Config:
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     """The vectors of the items; `key` is unused, nothing here is random."""
     log.phase("vectors")
-    vectors = identifiers.embed(collection.corpus, config.vectors, log)
+    vectors = codes.embed(collection.corpus, config.vectors, log)
     return {"vectors": vectors.astype(np.float32), "corpus_ids": json.dumps(collection.corpus.ids)}
 
 

@@ -14,21 +14,16 @@ import zlib
 import jax
 import numpy as np
 
-from zoo import recipes, records
+from zoo import options, recipes, records
 from zoo.data import batches
-from zoo.docids import collisions, docids
-from zoo.docids import vectors as texts
+from zoo.docids import collisions, table
+from zoo.models import generate, validation, warm_start
 from zoo.nets import transformer
-from zoo.recipes import (
-    coldstart,
-    identifiers,
-    judging,
-    options,
-    popularity,
-    rqvae,
-    seq2seq,
-    starting,
-)
+from zoo.ranking import cold_items
+from zoo.recipes import popularity
+from zoo.schemes import codes as identifiers
+from zoo.schemes import rqvae
+from zoo.text import vectors as texts
 from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
@@ -111,13 +106,13 @@ class Config(options.Writing, options.Answering, options.Judging):
             raise records.DataError(
                 f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}"
             )
-        if self.temperature and self.decoding not in seq2seq.FILTERED:
-            allowed = " or ".join(seq2seq.FILTERED)
+        if self.temperature and self.decoding not in generate.FILTERED:
+            allowed = " or ".join(generate.FILTERED)
             raise records.DataError(
                 f"tiger: option temperature expects decoding={allowed}, got {self.decoding}"
             )
-        if self.new_items >= 0 and self.decoding not in seq2seq.FILTERED:
-            allowed = " or ".join(seq2seq.FILTERED)
+        if self.new_items >= 0 and self.decoding not in generate.FILTERED:
+            allowed = " or ".join(generate.FILTERED)
             raise records.DataError(
                 f"tiger: option new_items expects decoding={allowed}, got {self.decoding}"
             )
@@ -132,7 +127,7 @@ def fit(
     config: Config,
     key: jax.Array,
     log,
-    start: starting.Start | None = None,
+    start: warm_start.Start | None = None,
 ) -> dict:
     """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
     name_key, train_key = jax.random.split(key)
@@ -152,7 +147,7 @@ def fit(
         training=rqvae.Config(),
     )
     made = identifiers.fit(vectors, named, name_key, log)
-    ids = docids.offset(docids.build(np.asarray(made["tokens"]), int(made["alphabet"])))
+    ids = table.offset(table.build(np.asarray(made["tokens"]), int(made["alphabet"])))
 
     log.phase("train")
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
@@ -169,8 +164,8 @@ def fit(
         recency=longest * ids.tokens.shape[1] if config.recency else 0,
         **{field: getattr(config, field) for field in options.WRITER},
     )
-    start = starting.writing_what_it_reads(start, ids.tokens)
-    shape = starting.shaped(shape, start)
+    start = warm_start.writing_what_it_reads(start, ids.tokens)
+    shape = warm_start.shaped(shape, start)
     seen = popularity.counts(learned, len(collection.corpus)) > 0
     known = {
         "repeats": np.asarray(_repeats(learned)),
@@ -178,7 +173,7 @@ def fit(
         "longest": np.asarray(longest),
         "num_codes": np.asarray(codes),
     }
-    pack = lambda params: seq2seq.packed(params, shape, ids, "", collection.corpus) | known
+    pack = lambda params: generate.packed(params, shape, ids, "", collection.corpus) | known
     quick = dataclasses.replace(
         config,
         beam=min(config.beam, JUDGED_BEAM),
@@ -188,7 +183,7 @@ def fit(
         new_items=-1.0,
     )
     answer = lambda params, users: retrieve(quick, pack(params), users, 10)
-    judge = judging.by_dev(
+    judge = validation.by_dev(
         collection,
         answer,
         users=int(config.judged),
@@ -196,7 +191,7 @@ def fit(
         patience=int(config.patience),
     )
     return pack(
-        seq2seq.fit(
+        generate.fit(
             [following],
             len(following.rows["target"]),
             shape,
@@ -230,14 +225,14 @@ def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config,
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """Items by the probability of their identifiers given the identifiers of the history."""
-    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     sources, _ = reads(config, state, histories)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
-    if not leave_out or config.decoding in seq2seq.FILTERED:
-        excluded = seq2seq.padded(histories) if leave_out else None
+    if not leave_out or config.decoding in generate.FILTERED:
+        excluded = generate.padded(histories) if leave_out else None
         seen = np.asarray(state["seen"]) if config.new_items >= 0 else None
         allowed = None if seen is None or seen.all() else seen
-        found = seq2seq.search(
+        found = generate.search(
             config,
             state,
             sources,
@@ -249,12 +244,12 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
             first=int(config.first_beam),
         )
         if allowed is not None:
-            found = coldstart.mixed(
+            found = cold_items.mixed(
                 found, ids.tokens, ~seen, config.new_items, k, excluded=excluded
             )
-        return found if found.documents.shape[1] == k else seq2seq.widened(found, k)
+        return found if found.documents.shape[1] == k else generate.widened(found, k)
     seen = int(histories.lengths.max(initial=0))
-    found = seq2seq.search(
+    found = generate.search(
         config, state, sources, histories.ids, min(k + seen, len(ids)), first=int(config.first_beam)
     )
     taken = np.zeros((len(histories), len(ids) + 1), bool)  # the last column is that of no item
@@ -264,7 +259,7 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     order = np.argsort(documents < 0, axis=1, kind="stable")[:, :k]
     documents = np.take_along_axis(documents, order, axis=1)
     scores = np.where(documents < 0, -np.inf, np.take_along_axis(found.scores, order, axis=1))
-    return seq2seq.widened(
+    return generate.widened(
         dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k
     )
 
@@ -273,7 +268,7 @@ def reads(
     config: Config, state: dict, histories: records.Histories
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
-    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     sources = _after_users(
         read(ids, histories.latest(_longest(config, state))), histories.ids, ids.alphabet, config
     )
@@ -284,7 +279,7 @@ def examples(
     collection: records.Interactions, config: Config, state: dict
 ) -> dict[str, batches.Source]:
     """What `fit` learns from: "next", every event after those before it."""
-    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     return {
         "next": _examples(collection.without("dev").histories, _longest(config, state), config, ids)
     }
@@ -296,7 +291,7 @@ def _longest(config: Config, state: dict) -> int:
 
 
 def _examples(
-    learned: records.Histories, longest: int, config: Config, ids: docids.Docids
+    learned: records.Histories, longest: int, config: Config, ids: table.Docids
 ) -> batches.Source:
     before, following, users = prefixes(learned, longest)
     source = _after_users(
@@ -338,13 +333,13 @@ def prefixes(
     return before, histories.items[target], histories.users[target]
 
 
-def read(ids: docids.Docids, items: np.ndarray) -> np.ndarray:
+def read(ids: table.Docids, items: np.ndarray) -> np.ndarray:
     """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first without gaps, padded behind."""
     num_users, longest = items.shape
-    tokens = np.where(
-        (items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], docids.PAD
-    ).reshape(num_users, longest * ids.tokens.shape[1])
-    order = np.argsort(tokens == docids.PAD, axis=1, kind="stable")
+    tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], table.PAD).reshape(
+        num_users, longest * ids.tokens.shape[1]
+    )
+    order = np.argsort(tokens == table.PAD, axis=1, kind="stable")
     return np.take_along_axis(tokens, order, axis=1).astype(np.int32)
 
 
@@ -404,7 +399,7 @@ RECIPE = recipes.Recipe(
     retrieve=retrieve,
     deviations=(
         "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
-        "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.recipes.rqvae lists",
+        "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.schemes.rqvae lists",
         "small names items by their neighbours in histories as well as by their texts, and shares out last codes in place of a counter",
         "tokens are position-specific and so are output heads; no user tokens unless user_tokens=2000",
         "gated MLPs (T5 v1.1); the paper's are of the first T5; places from the end of a history have vectors unless recency=false",

@@ -1,1 +1,1 @@
-"""Measures, comparisons, plots and tables."""
+"""Pages, plots, trees and tables."""

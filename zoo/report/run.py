@@ -6,9 +6,11 @@ import os
 import pathlib
 import shlex
 
-from zoo import given, recipes, records, run_sections, stored, verbs
-from zoo.evaluate import page
+from zoo import recipes, records
+from zoo.api import fit, inputs
+from zoo.api import fitted as stored
 from zoo.records import DataError
+from zoo.report import html, sections
 
 PAGE, SPLIT = "report.html", "dev"
 BASELINES = {  # what a system asks -> (what it is called, recipe, options) of its rivals
@@ -46,7 +48,7 @@ def report(
     from zoo.train import log as logs
 
     fitted = stored.load(folder)
-    collection = given.data_of(fitted, folder, data)
+    collection = inputs.data_of(fitted, folder, data)
     split = split or SPLIT
     if split not in collection.qrels:
         have = ", ".join(sorted(collection.qrels)) or "none"
@@ -58,15 +60,13 @@ def report(
     with atomic.file(path) as file:  # refuses a bad place before the work begins
         log.phase(f"measure {fitted.name} on {split}")
         systems = [
-            run_sections.Measured(
-                fitted.name, fitted, verbs.evaluate(fitted, collection, split=split)
-            )
+            sections.Measured(fitted.name, fitted, fit.evaluate(fitted, collection, split=split))
         ]
         for name, recipe, options in _baselines(fitted, collection):
             log.phase(f"fit and measure {name}")
-            rival = verbs.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
+            rival = fit.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
             systems.append(
-                run_sections.Measured(name, rival, verbs.evaluate(rival, collection, split=split))
+                sections.Measured(name, rival, fit.evaluate(rival, collection, split=split))
             )
         log.phase("write")
         named = ["--data", os.fspath(data)] if isinstance(data, (str, os.PathLike)) else []
@@ -93,17 +93,17 @@ def _baselines(
 def _page(
     fitted: stored.Fitted,
     collection: records.Collection | records.Interactions,
-    systems: list[run_sections.Measured],
+    systems: list[sections.Measured],
     again: str,
 ) -> str:
-    return page.page(
+    return html.page(
         f"{fitted.name} on {collection.name}",
-        page.element("p", run_sections.verdict(systems), class_="lead"),
-        run_sections.about(fitted),
-        run_sections.data(fitted, collection),
-        run_sections.training(fitted),
-        run_sections.identifiers(fitted, collection.corpus),
-        run_sections.results(systems),
-        run_sections.examples(systems[0], collection),
-        page.element("p", page.element("code", again), " writes this page again.", class_="small"),
+        html.element("p", sections.verdict(systems), class_="lead"),
+        sections.about(fitted),
+        sections.data(fitted, collection),
+        sections.training(fitted),
+        sections.identifiers(fitted, collection.corpus),
+        sections.results(systems),
+        sections.examples(systems[0], collection),
+        html.element("p", html.element("code", again), " writes this page again.", class_="small"),
     )

@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo import recipes, records, stored, verbs
-from zoo.evaluate import compare, exposure, measures, page, recommend
+from zoo import recipes, records
+from zoo.api import fit
+from zoo.api import fitted as stored
+from zoo.metrics import compare, exposure, measures, recommend
+from zoo.report import html
 
 NUM_EXAMPLES, EXAMPLES_SEED = 10, 0
 NUM_ANSWERS, NUM_EVENTS, NUM_JUDGED = 10, 8, 5  # shown of an example
@@ -32,7 +35,7 @@ class Measured(NamedTuple):
 
     name: str
     fitted: stored.Fitted
-    result: verbs.Evaluation
+    result: fit.Evaluation
 
 
 def verdict(systems: Sequence[Measured]) -> str:
@@ -53,7 +56,7 @@ def verdict(systems: Sequence[Measured]) -> str:
     )
 
 
-def about(fitted: stored.Fitted) -> page.Html:
+def about(fitted: stored.Fitted) -> html.Html:
     """The recipe, its options, and how it departs from the paper."""
     recipe = recipes.get(fitted.recipe)
     config, preset = (
@@ -65,12 +68,12 @@ def about(fitted: stored.Fitted) -> page.Html:
         for name, value in config.items()
         if value != preset[name]
     ]
-    same = page.element("p", f"All options are those of {fitted.size}.")
-    options = page.table(("option", "here", f"in {fitted.size}"), changed) if changed else same
-    every = page.element("details", page.element("summary", "All options"), page.pairs(config))
-    return page.section(
+    same = html.element("p", f"All options are those of {fitted.size}.")
+    options = html.table(("option", "here", f"in {fitted.size}"), changed) if changed else same
+    every = html.element("details", html.element("summary", "All options"), html.pairs(config))
+    return html.section(
         "What it is",
-        page.pairs(
+        html.pairs(
             {
                 "recipe": fitted.recipe,
                 "paper": recipe.paper,
@@ -78,16 +81,16 @@ def about(fitted: stored.Fitted) -> page.Html:
                 "seed": fitted.seed,
             }
         ),
-        page.element("h3", "Options that differ from the preset"),
+        html.element("h3", "Options that differ from the preset"),
         options,
         every,
-        page.element("h3", "Where it departs from the paper"),
-        page.items(recipe.deviations),
+        html.element("h3", "Where it departs from the paper"),
+        html.items(recipe.deviations),
         name="what",
     )
 
 
-def data(fitted: stored.Fitted, collection: records.Collection | records.Interactions) -> page.Html:
+def data(fitted: stored.Fitted, collection: records.Collection | records.Interactions) -> html.Html:
     """Sizes of the data, what the fit cost, and on which machine; warnings."""
     about, warned = fitted.about, fitted.about.get("warnings", ())
     rows = {"data": about["collection"], "fingerprint": about["corpus"], **_sizes(collection)}
@@ -100,22 +103,22 @@ def data(fitted: stored.Fitted, collection: records.Collection | records.Interac
         "versions": f"Python {about['python']}, jax {about['jax']}",
     }
     warnings = (
-        [page.element("h3", "Warnings"), page.items(warned)]
+        [html.element("h3", "Warnings"), html.items(warned)]
         if warned
-        else page.element("p", "The fit gave no warning.")
+        else html.element("p", "The fit gave no warning.")
     )
-    return page.section("Data and time", page.pairs(rows), warnings, name="data")
+    return html.section("Data and time", html.pairs(rows), warnings, name="data")
 
 
-def training(fitted: stored.Fitted) -> page.Html:
+def training(fitted: stored.Fitted) -> html.Html:
     """Where identifiers are learned in stages, how they came about; and curves of all scalars that were logged, a figure a phase."""
-    from zoo.evaluate import plots
+    from zoo.report import plots
 
     phases: dict[str, list] = {}
     for row in fitted.history:
         phases.setdefault(row["phase"], []).append(row)
     parts = (
-        [page.element("p", "No scalars were logged: nothing here is trained step by step.")]
+        [html.element("p", "No scalars were logged: nothing here is trained step by step.")]
         if not phases
         else []
     )
@@ -133,18 +136,18 @@ def training(fitted: stored.Fitted) -> page.Html:
         told = f": loss {losses[0]:.4g} at first, {losses[-1]:.4g} at last" if losses else ""
         title = f"{phase}, {rows[-1]['step']:,} steps{told}"
         parts.append(_figure(functools.partial(plots.scalars, rows, title=title), title))
-    return page.section("Training", *parts, name="training")
+    return html.section("Training", *parts, name="training")
 
 
-def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> page.Html:
+def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> html.Html:
     """How well codes are used, and the picture of their tree."""
-    from zoo.recipes import identifiers as named
+    from zoo.schemes import codes as named
 
     codes = named.codes_of(fitted.config, fitted.state)
     if codes is None:
-        return page.section(
+        return html.section(
             "Identifiers",
-            page.element("p", "This system has none: it scores documents by what they are."),
+            html.element("p", "This system has none: it scores documents by what they are."),
             name="identifiers",
         )
     available, tokens = (
@@ -182,21 +185,21 @@ def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> page.Html:
     sentence = f"{len(codes):,} documents ({np.log2(len(codes)):.2f} bits). {alike if found.colliding else 'None shares its codes with another.'}"
     low = ", ".join(str(level + 1) for level in found.collapsed) if available else ""
     collapsed = (
-        page.element("p", f"Collapsed: level {low} uses few of its codes.", class_="fail")
+        html.element("p", f"Collapsed: level {low} uses few of its codes.", class_="fail")
         if low
         else []
     )
-    return page.section(
+    return html.section(
         "Identifiers",
-        page.table(header, rows),
-        page.element("p", sentence),
+        html.table(header, rows),
+        html.element("p", sentence),
         collapsed,
         _tree(codes, corpus),
         name="identifiers",
     )
 
 
-def results(systems: Sequence[Measured]) -> page.Html:
+def results(systems: Sequence[Measured]) -> html.Html:
     """Measures beside baselines, their differences with intervals, items beside identifiers, exposure."""
     own, history = systems[0], _asks(systems[0].fitted) == "history"
     shown, digits = (recommend.DEFAULT if history else measures.DEFAULT), _digits(own.fitted)
@@ -215,10 +218,10 @@ def results(systems: Sequence[Measured]) -> page.Html:
         (name, *(f"{result.measures[measure]:.{digits}f}" for measure in shown))
         for name, _, result in systems
     ]
-    return page.section(
+    return html.section(
         f"Results on {own.result.split}",
-        page.element("p", f"{len(own.result.ranking):,} {_who(own)}{rule}.{told}"),
-        page.table(header, rows, own=0),
+        html.element("p", f"{len(own.result.ranking):,} {_who(own)}{rule}.{told}"),
+        html.table(header, rows, own=0),
         _differences(systems),
         _by_identifier(own, shown, digits),
         _exposure(systems),
@@ -227,7 +230,7 @@ def results(systems: Sequence[Measured]) -> page.Html:
     )
 
 
-def examples(system: Measured, collection: records.Collection | records.Interactions) -> page.Html:
+def examples(system: Measured, collection: records.Collection | records.Interactions) -> html.Html:
     """A few queries drawn with a fixed key, what was asked for, and the answers."""
     asked, qrels = collection.split(system.result.split)
     count = min(NUM_EXAMPLES, len(asked))
@@ -241,7 +244,7 @@ def examples(system: Measured, collection: records.Collection | records.Interact
         card(system.result.ranking, row, asked, qrels, collection.corpus)
         for row in map(int, chosen)
     ]
-    return page.section("Answers in words", page.element("p", told), *cards, name="examples")
+    return html.section("Answers in words", html.element("p", told), *cards, name="examples")
 
 
 def _user(
@@ -250,12 +253,12 @@ def _user(
     histories: records.Histories,
     qrels: records.Qrels,
     corpus: records.Corpus,
-) -> page.Html:
+) -> html.Html:
     events = histories.history(row)
     earlier = len(events) - NUM_EVENTS
     lines = [_titled(corpus, item) for item in events[-NUM_EVENTS:]]
-    before = page.element("p", f"{earlier} earlier, then", class_="small") if earlier > 0 else []
-    left = [page.element("h4", "did, oldest first"), before, page.items(lines)]
+    before = html.element("p", f"{earlier} earlier, then", class_="small") if earlier > 0 else []
+    left = [html.element("h4", "did, oldest first"), before, html.items(lines)]
     return _card(f"User {histories.ids[row]}", left, ranking, row, qrels, corpus)
 
 
@@ -265,8 +268,8 @@ def _query(
     queries: records.Queries,
     qrels: records.Qrels,
     corpus: records.Corpus,
-) -> page.Html:
-    left = [page.element("h4", "asks"), page.element("p", page.short(queries.texts[row], 400))]
+) -> html.Html:
+    left = [html.element("h4", "asks"), html.element("p", html.short(queries.texts[row], 400))]
     return _card(f"Query {queries.ids[row]}", left, ranking, row, qrels, corpus)
 
 
@@ -277,7 +280,7 @@ def _card(
     row: int,
     qrels: records.Qrels,
     corpus: records.Corpus,
-) -> page.Html:
+) -> html.Html:
     """A query beside its answers; below the query what was asked for, and where it stands."""
     rows = corpus.rows()
     wanted = [name for name, grade in qrels.grades[ranking.query_ids[row]].items() if grade > 0]
@@ -287,43 +290,43 @@ def _card(
         [_titled(corpus, rows[name]), _place(place.get(name), len(answers))]
         for name in wanted[:NUM_JUDGED]
     ]
-    below = [page.element("h4", "asked for"), page.items(judged)]
+    below = [html.element("h4", "asked for"), html.items(judged)]
     more = (
-        page.element("p", f"and {len(wanted) - NUM_JUDGED} more", class_="small")
+        html.element("p", f"and {len(wanted) - NUM_JUDGED} more", class_="small")
         if len(wanted) > NUM_JUDGED
         else []
     )
     lines = []
     for name, _ in answers[:NUM_ANSWERS]:
         title = _titled(corpus, rows[name])
-        lines.append(page.element("span", "✓ ", title, class_="pass") if name in wanted else title)
+        lines.append(html.element("span", "✓ ", title, class_="pass") if name in wanted else title)
     right = [
-        page.element("h4", "answers"),
-        page.items(lines, ordered=True) if lines else page.element("p", "none"),
+        html.element("h4", "answers"),
+        html.items(lines, ordered=True) if lines else html.element("p", "none"),
     ]
-    both = page.element(
-        "div", page.element("div", left, below, more), page.element("div", right), class_="pair"
+    both = html.element(
+        "div", html.element("div", left, below, more), html.element("div", right), class_="pair"
     )
-    return page.element("div", page.element("h3", heading), both, class_="card")
+    return html.element("div", html.element("h3", heading), both, class_="card")
 
 
-def _place(rank: int | None, depth: int) -> page.Html:
-    return page.element(
+def _place(rank: int | None, depth: int) -> html.Html:
+    return html.element(
         "span", f" (answer {rank})" if rank else f" (not among {depth} answers)", class_="small"
     )
 
 
-def _titled(corpus: records.Corpus, row: int) -> page.Html:
+def _titled(corpus: records.Corpus, row: int) -> html.Html:
     """A document in words: its title, else its text, else its id."""
-    words = page.short(corpus.titles[row]) or page.short(corpus.texts[row])
-    return page.element(
+    words = html.short(corpus.titles[row]) or html.short(corpus.texts[row])
+    return html.element(
         "span", words or corpus.ids[row], **({"title": corpus.ids[row]} if words else {})
     )
 
 
 def _differences(systems: Sequence[Measured]) -> list:
     """This system minus each baseline: means with bootstrap intervals, tests corrected for their number, a picture."""
-    from zoo.evaluate import plots
+    from zoo.report import plots
 
     own, rivals = systems[0], systems[1:]
     if not rivals:
@@ -353,10 +356,10 @@ def _differences(systems: Sequence[Measured]) -> list:
         plots.intervals, shown, xlabel=f"difference in {label}, 95 % intervals", title=title
     )
     return [
-        page.element("h3", "Differences"),
-        page.element("p", f"{own.name} minus each baseline, query by query. {HOW}"),
+        html.element("h3", "Differences"),
+        html.element("p", f"{own.name} minus each baseline, query by query. {HOW}"),
         _figure(draw, "differences with intervals"),
-        page.table(("measure", "minus", "difference", "interval", "p"), rows),
+        html.table(("measure", "minus", "difference", "interval", "p"), rows),
     ]
 
 
@@ -373,11 +376,11 @@ def _by_identifier(own: Measured, shown: Sequence[str], digits: int) -> list:
         "generated, and is no measure of recommendation: one identifier for all items would always be found. Only the row of items can be set "
         "beside other systems."
     )
-    both = page.table(("counted by", *map(measures.label, shown)), [items, named])
+    both = html.table(("counted by", *map(measures.label, shown)), [items, named])
     return [
-        page.element("h3", "Items and identifiers"),
+        html.element("h3", "Items and identifiers"),
         both,
-        page.element("p", told, class_="small"),
+        html.element("p", told, class_="small"),
     ]
 
 
@@ -401,9 +404,9 @@ def _exposure(systems: Sequence[Measured]) -> list:
         "all. Invalid: generated identifiers that name nothing."
     )
     return [
-        page.element("h3", "Coverage and speed"),
-        page.table(header, rows, own=0),
-        page.element("p", told, class_="small"),
+        html.element("h3", "Coverage and speed"),
+        html.table(header, rows, own=0),
+        html.element("p", told, class_="small"),
     ]
 
 
@@ -420,18 +423,18 @@ def _popularity(systems: Sequence[Measured]) -> list:
     ]
     told = "Head, middle and tail: items by falling popularity, a third of the events of training each; new items have none."
     return [
-        page.element("h3", "Recall@10 by popularity"),
-        page.table(header, rows, own=0),
-        page.element("p", told, class_="small"),
+        html.element("h3", "Recall@10 by popularity"),
+        html.table(header, rows, own=0),
+        html.element("p", told, class_="small"),
     ]
 
 
 def _tree(codes: np.ndarray, corpus: records.Corpus) -> list:
     from zoo.data import categories
-    from zoo.evaluate import plots
+    from zoo.report import plots
 
     if len(np.unique(codes[:, 0])) == len(codes):
-        return [page.element("p", "Every document is a code of its own: there is no tree to draw.")]
+        return [html.element("p", "Every document is a code of its own: there is no tree to draw.")]
     labels, where = categories.of(corpus)
     told = (
         f"The first {min(TREE_LEVELS, codes.shape[1])} levels of the tree of codes, the root's children on top. A node is as wide as it has "
@@ -442,14 +445,14 @@ def _tree(codes: np.ndarray, corpus: records.Corpus) -> list:
         _figure(
             functools.partial(plots.code_tree, codes[:, :TREE_LEVELS], labels), "tree of codes"
         ),
-        page.element("p", told, class_="small"),
+        html.element("p", told, class_="small"),
     ]
 
 
-def _figure(draw: Callable, alt: str) -> page.Html:
+def _figure(draw: Callable, alt: str) -> html.Html:
     """What draw(path) saves."""
     with tempfile.TemporaryDirectory() as folder:
-        return page.picture(draw(path=pathlib.Path(folder) / "figure.png").read_bytes(), alt)
+        return html.picture(draw(path=pathlib.Path(folder) / "figure.png").read_bytes(), alt)
 
 
 def _sizes(collection: records.Collection | records.Interactions) -> dict[str, str]:

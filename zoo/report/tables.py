@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.evaluate import compare, measures
+from zoo.metrics import compare, measures
 
 
 def text(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zoo.evaluate import plots
+from zoo.report import plots
 
 HOLE, RING = 0.6, 1.0  # radius of the middle, width of a ring
 LEAST_ARC = 0.002  # of a turn: narrower nodes are drawn without an edge

@@ -1,6 +1,6 @@
 """Identifiers of documents by what their vectors say: one entry to all quantisers, for systems and for `zoo docids`.
 
-    rqvae      codes of a trained auto-encoder (zoo.recipes.rqvae), TIGER's
+    rqvae      codes of a trained auto-encoder (zoo.schemes.rqvae), TIGER's
     rqkmeans   residual k-means
     pq         product quantisation
     lsh        sides of random hyperplanes
@@ -26,12 +26,13 @@ import jax
 import numpy as np
 
 from zoo import records
-from zoo.data import atomic, tokens
-from zoo.docids import collisions, docids, quantize
-from zoo.docids import vectors as texts_vectors
-from zoo.nets import sentences
-from zoo.recipes import rqvae
+from zoo.data import atomic
+from zoo.docids import collisions, quantize
+from zoo.docids import table as docids
 from zoo.records import DataError
+from zoo.schemes import rqvae
+from zoo.text import encoders, tokens
+from zoo.text import vectors as texts_vectors
 from zoo.train import checkpoint
 from zoo.train import log as logs
 
@@ -94,7 +95,7 @@ def embed(
             )
         return vectors
     if how == "minilm":
-        return sentences.encode(corpus.contents(), log=log)
+        return encoders.encode(corpus.contents(), log=log)
     contents = tokens.stemmed(corpus.contents())
     tokenizer = tokens.train(contents, size=vocabulary)
     rows = tokens.whole(tokenizer, contents)

@@ -11,8 +11,8 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from zoo.docids import docids
-from zoo.index import projection, winners
+from zoo.docids import table
+from zoo.index import children, projection
 
 OPEN, ENDED = 0, 1  # nodes of Free
 
@@ -52,7 +52,7 @@ class Choosing(Automaton, Protocol):
         *,
         width: int,
         renormalize: bool,
-    ) -> winners.Winners:
+    ) -> children.Winners:
         """The `width` children of nodes i32[B, K] of largest score f32[B, K] + log-probability, given logits f32[B, K, V].
 
         Exactly what `beam.best_children` finds in what `expand` returns: of equal ones the first, nodes in the order of their
@@ -84,8 +84,8 @@ class Free:
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
         ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
-        score = jnp.where(ended, jnp.where(token == docids.PAD, 0.0, -jnp.inf), logits)
-        return score, token, jnp.where(ended | (token == docids.PAD), ENDED, OPEN)
+        score = jnp.where(ended, jnp.where(token == table.PAD, 0.0, -jnp.inf), logits)
+        return score, token, jnp.where(ended | (token == table.PAD), ENDED, OPEN)
 
     def choose(
         self,
@@ -96,18 +96,18 @@ class Free:
         *,
         width: int,
         renormalize: bool,
-    ) -> winners.Winners:
+    ) -> children.Winners:
         # all is legal: the same with `renormalize`
         logits = projection.dense(logits)
         alphabet = logits.shape[2]
         only = jnp.where(
-            jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == docids.PAD, 0.0, -jnp.inf
+            jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == table.PAD, 0.0, -jnp.inf
         )
         logits = jnp.where((node == ENDED)[..., None], only, logits)
-        total, place = winners.best_of_all(score, logits, width=width)
+        total, place = children.best_of_all(score, logits, width=width)
         parent, token = place // alphabet, place % alphabet
-        ended = (winners.pick(node, parent) == ENDED) | (token == docids.PAD)
-        return winners.Winners(total, token, jnp.where(ended, ENDED, OPEN), parent)
+        ended = (children.pick(node, parent) == ENDED) | (token == table.PAD)
+        return children.Winners(total, token, jnp.where(ended, ENDED, OPEN), parent)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         return jnp.full(node.shape, -1, jnp.int32)
@@ -128,7 +128,7 @@ class Sentences:
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
         ended = jnp.broadcast_to((node == ENDED)[..., None], logits.shape)
-        pad = token == docids.PAD
+        pad = token == table.PAD
         score = jnp.where(ended, jnp.where(pad, 0.0, -jnp.inf), jnp.where(pad, -jnp.inf, logits))
         return score, token, jnp.where(ended | (token == self.end), ENDED, OPEN)
 

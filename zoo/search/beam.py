@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from zoo.docids import docids
-from zoo.index import projection, topk, winners
+from zoo.docids import table
+from zoo.index import children, projection, topk
 from zoo.search import automaton as automata
 
 BOS = 0  # the token that the first step is given
@@ -102,7 +102,7 @@ def answers(automaton: automata.Automaton, last: Prefixes, *, width: int) -> Bea
     alive = last.score > -jnp.inf
     leaf = automaton.leaf(last.token.shape[2], last.node)
     beams = Beams(
-        jnp.where(alive[..., None], last.token, docids.PAD),
+        jnp.where(alive[..., None], last.token, table.PAD),
         last.score,
         jnp.where(alive, leaf, NO_LEAF),
     )
@@ -110,7 +110,7 @@ def answers(automaton: automata.Automaton, last: Prefixes, *, width: int) -> Bea
     return Beams(
         *(
             jnp.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2), constant_values=fill)
-            for x, fill in zip(beams, (docids.PAD, -jnp.inf, NO_LEAF))
+            for x, fill in zip(beams, (table.PAD, -jnp.inf, NO_LEAF))
         )
     )
 
@@ -174,7 +174,7 @@ def best_children(
     *,
     width: int,
     renormalize: bool,
-) -> winners.Winners:
+) -> children.Winners:
     """What `Choosing.choose` returns, of all the children that an automaton expands to."""
     gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
     num_children = gain.shape[2]
@@ -184,7 +184,7 @@ def best_children(
     )
     _, place = topk.top_k(total, min(width, total.shape[1]))  # of equal ones the first
     place = jnp.sort(place, axis=1)  # back to lexicographic order
-    return winners.Winners(*gather((total, token, child), place), place // num_children)
+    return children.Winners(*gather((total, token, child), place), place // num_children)
 
 
 def score_children(

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.search import automaton as automata
 from zoo.search import beam
 
@@ -134,7 +134,7 @@ def best_first(
     token, score, node = state.best
     alive = score > -jnp.inf
     beams = beam.Beams(
-        jnp.where(alive[..., None], token, docids.PAD),
+        jnp.where(alive[..., None], token, table.PAD),
         score,
         jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF),
     )

@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo import records
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import trie
 from zoo.search import automaton as automata
 from zoo.search import beam, best_first, guided
@@ -56,7 +56,7 @@ def require(name: str) -> None:
         raise records.DataError(f"no decoding {name!r}; expected one of: {', '.join(NAMES)}")
 
 
-def constraint(name: str, index: trie.Trie, ids: docids.Docids) -> Any:
+def constraint(name: str, index: trie.Trie, ids: table.Docids) -> Any:
     """What `decode` is to be given as `legal`: a pytree, built on the host. index: the trie of ids."""
     require(name)
     if name == "free":

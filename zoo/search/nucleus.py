@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.index import projection
 from zoo.search import beam
 
@@ -42,15 +42,15 @@ def draw(
         token, cache, ended, written = carried
         logits, cache = step(t, token, cache)
         logits = projection.dense(logits).astype(jnp.float32)
-        if end != docids.PAD:
-            logits = logits.at[..., docids.PAD].set(-jnp.inf)
+        if end != table.PAD:
+            logits = logits.at[..., table.PAD].set(-jnp.inf)
         likely = truncated(logits / temperature, top_k=top_k, top_p=top_p)
         drawn = jax.random.categorical(jax.random.fold_in(key, t), likely, axis=-1)
-        token = jnp.where(ended, docids.PAD, drawn).astype(jnp.int32)
+        token = jnp.where(ended, table.PAD, drawn).astype(jnp.int32)
         return token, cache, ended | (drawn == end), written.at[:, :, t].set(token)
 
     first = jnp.full((batch, num), beam.BOS, jnp.int32)
-    blank = jnp.full((batch, num, length), docids.PAD, jnp.int32)
+    blank = jnp.full((batch, num, length), table.PAD, jnp.int32)
     return jax.lax.fori_loop(
         0, length, advance, (first, cache, jnp.zeros((batch, num), bool), blank)
     )[3]

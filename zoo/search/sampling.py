@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from zoo.docids import docids
+from zoo.docids import table
 from zoo.search import automaton as automata
 from zoo.search import beam
 
@@ -54,7 +54,7 @@ def sample(
     alive = score > -jnp.inf
     leaf = jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF)
     return beam.Beams(
-        jnp.where(alive[..., None], jnp.stack(history, axis=2), docids.PAD), score, leaf
+        jnp.where(alive[..., None], jnp.stack(history, axis=2), table.PAD), score, leaf
     )
 
 
@@ -107,10 +107,10 @@ def sample_distinct(
     missing = [(0, 0), (0, width - perturbed.shape[1])]
     pad = lambda x, fill: jnp.pad(x, missing + [(0, 0)] * (x.ndim - 2), constant_values=fill)
     alive = perturbed > -jnp.inf
-    tokens = jnp.where(alive[..., None], history, docids.PAD)
+    tokens = jnp.where(alive[..., None], history, table.PAD)
     leaf = jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF)
     beams = beam.Beams(
-        pad(tokens, docids.PAD),
+        pad(tokens, table.PAD),
         pad(jnp.where(alive, score, -jnp.inf), -jnp.inf),
         pad(leaf, beam.NO_LEAF),
     )
@@ -168,7 +168,7 @@ def reverse_anneal(
         path = jnp.where(alive[:, None], jnp.stack(path, axis=1), -1)
         weight = jnp.where(alive, automaton.counts(length, node)[:, 0], 0)
         leaf = jnp.where(alive, automaton.leaf(length, node)[:, 0], beam.NO_LEAF)
-        found = jnp.where(alive[:, None], jnp.stack(tokens, axis=1), docids.PAD), score[:, 0], leaf
+        found = jnp.where(alive[:, None], jnp.stack(tokens, axis=1), table.PAD), score[:, 0], leaf
         return (paths.at[:, i].set(path), weights.at[:, i].set(weight)), found
 
     nothing = jnp.full((batch, num, length), -1), jnp.zeros((batch, num), jnp.int32)

@@ -1,6 +1,6 @@
 """Sub-word tokens of text: byte-pair encoding trained on the collection at hand, kept as the JSON of `tokenizers`.
 
-A tokenizer of published weights (`zoo.data.sentencepiece`) is the same kind of JSON; what is special in it has other numbers.
+A tokenizer of published weights (`zoo.text.sentencepiece`) is the same kind of JSON; what is special in it has other numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo.data import sentencepiece
+from zoo.text import sentencepiece
 
 PAD, UNKNOWN = 0, 1
 SPECIAL = ("[pad]", "[unk]")

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from zoo.train import plan as plans
+from zoo.train import execution
 
 CHECKPOINTS = "training"  # folder within the log's
 # between redraws on a terminal, and between lines in a file
@@ -33,7 +33,7 @@ class Log:
         *,
         quiet: bool = False,
         identity: str = "",
-        plan: plans.Plan = plans.Plan(),
+        plan: execution.Plan = execution.Plan(),
         writes: bool = True,
     ) -> None:
         self.plan = plan

@@ -14,9 +14,8 @@ import numpy as np
 import optax
 
 from zoo.train import best as bests
-from zoo.train import health, keeper, processes, sharding, speed, stopped
+from zoo.train import checkpoints, execution, health, interrupts, processes, sharding, speed
 from zoo.train import log as logs
-from zoo.train import plan as plans
 from zoo.train import step as steps_
 
 REPORTS = 200  # scalars written in a run; between them the host does not wait for the device
@@ -24,7 +23,7 @@ SAVE_SECONDS = 60.0  # between checkpoints
 PROFILED = (5, 15)  # steps of a run whose trace is written; the first ones compile
 
 Loss = steps_.Loss
-Interrupted, Preempted = stopped.Interrupted, stopped.Preempted
+Interrupted, Preempted = interrupts.Interrupted, interrupts.Preempted
 
 
 def train(
@@ -36,7 +35,7 @@ def train(
     steps: int,
     key: jax.Array,
     log: logs.Log,
-    plan: plans.Plan | None = None,
+    plan: execution.Plan | None = None,
     mesh: jax.sharding.Mesh | None = None,
     folder: pathlib.Path | None = None,
     identity: str = "",
@@ -90,7 +89,7 @@ def train(
         kept = (
             None
             if folder is None
-            else stack.enter_context(keeper.Keeper(folder, identity, key, attached))
+            else stack.enter_context(checkpoints.Keeper(folder, identity, key, attached))
         )
         started = time.monotonic()
         if placed.parts > 1:

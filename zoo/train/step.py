@@ -11,8 +11,7 @@ import optax
 
 from zoo.records import DataError
 from zoo.train import best as bests
-from zoo.train import plan as plans
-from zoo.train import sharding
+from zoo.train import execution, sharding
 
 # (params, batch, key) -> f32[] and scalars to report
 Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]
@@ -40,7 +39,7 @@ def begin(
     optimizer: optax.GradientTransformation,
     *,
     judged: bool = False,
-    plan: plans.Plan = plans.Plan(),
+    plan: execution.Plan = execution.Plan(),
 ) -> Progress:
     """Progress before the first step."""
     zero = lambda: jnp.zeros((), jnp.int32)
@@ -56,7 +55,7 @@ def step_function(
     optimizer: optax.GradientTransformation,
     key: jax.Array,
     *,
-    plan: plans.Plan = plans.Plan(),
+    plan: execution.Plan = execution.Plan(),
     places: Progress | None = None,
 ) -> Callable:
     """The jitted (progress, batch, fraction) -> (progress, scalars); traces once for each shape of batch.

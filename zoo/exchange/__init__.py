@@ -1,0 +1,1 @@
+"""Exports for other launchers, and checkpoints from them."""

@@ -1,0 +1,1 @@
+"""From beams, keys or scores to rankings of documents."""

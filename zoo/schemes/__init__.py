@@ -1,0 +1,1 @@
+"""How documents get identifiers, and how new documents do."""

@@ -1,0 +1,1 @@
+"""Words and vectors of text: tokenizers, queries by rule, TF-IDF, pretrained encoders."""
