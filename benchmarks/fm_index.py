@@ -109,10 +109,10 @@ def seconds(arguments: tuple, width: int, rounds: int) -> dict[str, float]:
 
 def print_size(data: str, alphabet: int) -> None:
     """Prints what the index of a collection's documents takes."""
-    from zoo.data import catalog
+    from zoo.data import load
     from zoo.text import tokens
 
-    corpus = catalog.load(data).corpus
+    corpus = load.load(data).corpus
     texts = corpus.contents()
     tokenizer = tokens.train(texts, size=alphabet)
     documents = tokens.whole(tokenizer, texts)

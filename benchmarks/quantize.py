@@ -40,11 +40,11 @@ def synthetic(rows: int = 12_000, dim: int = 768) -> np.ndarray:
 
 def embedded(data: str) -> np.ndarray:
     """Vectors of the documents or items of a collection."""
-    from zoo.data import catalog
-    from zoo.schemes import codes as identifiers
+    from zoo.data import load
+    from zoo.text import embed
     from zoo.train import log as logs
 
-    return identifiers.embed(catalog.load(data).corpus, "tfidf", logs.Log())
+    return embed.embed(load.load(data).corpus, "tfidf", logs.Log())
 
 
 def faiss_kmeans(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

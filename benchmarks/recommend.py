@@ -38,9 +38,9 @@ TRAINED = (
 def measure(data: str, folder: str | None) -> dict:
     """Sizes of the data and measures of each system; those that are trained only if there is a folder to keep them."""
     import zoo
-    from zoo.data import catalog
+    from zoo.data import load
 
-    interactions = catalog.load(data)
+    interactions = load.load(data)
     runs = {}
     for name, recipe, options in SYSTEMS + (TRAINED if folder else ()):
         out = None

@@ -17,7 +17,7 @@ import numpy as np
 
 import zoo
 from zoo import records
-from zoo.data import catalog
+from zoo.data import load
 
 ROUNDING = 1e-4  # of a log-probability: sums of float32 in another order
 
@@ -52,12 +52,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     fitted = zoo.load(options.folder)
-    histories, _ = catalog.load(options.data).split("test")
+    histories, _ = load.load(options.data).split("test")
     some = histories.take(np.random.default_rng(0).permutation(len(histories))[: options.users])
 
     def timed(**changes):
         begin = time.perf_counter()
-        ranking = zoo.retrieve(zoo.adjusted(fitted, changes), some, options.k)
+        ranking = zoo.retrieve(zoo.with_options(fitted, changes), some, options.k)
         return ranking, time.perf_counter() - begin
 
     exact, seconds = timed(decoding="max-marginal")

@@ -59,9 +59,9 @@ def measure(
     """Stores the runs of one collection that are not stored yet."""
     import zoo
     from zoo import recipes, records
-    from zoo.data import catalog
+    from zoo.data import load
 
-    collection = catalog.load(data)
+    collection = load.load(data)
     folder = RESULTS / collection.name
     folder.mkdir(parents=True, exist_ok=True)
     about = describe(collection)

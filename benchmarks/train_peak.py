@@ -32,9 +32,8 @@ import time
 import jax
 import numpy as np
 
-from zoo import options as groups
-from zoo import recipes, records
-from zoo.models import generate
+from zoo import options as groups, recipes, records
+from zoo.models import encoder_decoder
 from zoo.nets import transformer
 from zoo.train import execution, optimizers, sharding, speed, step
 
@@ -81,7 +80,7 @@ def main() -> None:
         target_length=CODES,
         **{field: getattr(config, field) for field in groups.WRITER},
     )
-    plan = execution.Plan(mesh=options.mesh)
+    plan = execution.Execution(mesh=options.mesh)
     draw = np.random.default_rng(0)
     batch = {
         "source": draw.integers(1, shape.source_vocab, (options.batch, options.length)).astype(
@@ -94,7 +93,9 @@ def main() -> None:
     optimizer = optimizers.adamw(
         optimizers.schedule(1e-3, warmup=0, decay="constant"), weight_decay=0.01, clip=1.0
     )
-    loss = generate.likelihood(shape, smoothing=config.smoothing, word_dropout=config.word_dropout)
+    loss = encoder_decoder.likelihood(
+        shape, smoothing=config.smoothing, word_dropout=config.word_dropout
+    )
     progress = step.begin(params, optimizer, plan=plan)
     mesh = sharding.mesh_of(plan.mesh)
     placed = sharding.Placement(params, progress, mesh)

@@ -30,8 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from zoo.data import batches, catalog
-from zoo.models import generate
+from zoo.data import batches, load
+from zoo.models import encoder_decoder
 from zoo.recipes import tiger
 from zoo.train import optimizers, step
 
@@ -89,8 +89,8 @@ class Ours:
 
     def __init__(self, net, dropout: float) -> None:
         shape, params = decode_transformers.converted(net, CODES)
-        self.still = generate.likelihood(shape, smoothing=0.0, word_dropout=0.0)
-        self.loss = generate.likelihood(
+        self.still = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+        self.loss = encoder_decoder.likelihood(
             dataclasses.replace(shape, dropout=dropout), smoothing=0.0, word_dropout=0.0
         )
         rate = optimizers.schedule(RATE, warmup=0, decay="constant")
@@ -152,7 +152,7 @@ def drawn(seed: int) -> dict[str, np.ndarray]:
 
 def histories(name: str) -> batches.Batches:
     """Batches of the prefixes of real histories with drawn codes: a user's token and 4 an item, of at most 20."""
-    data = catalog.load(name)
+    data = load.load(name)
     before, following, users = tiger.prefixes(data.without("test").without("dev").histories, 20)
     codes = (
         np.random.default_rng(0).integers(1, ALPHABET, (len(data.corpus), CODES)).astype(np.int32)

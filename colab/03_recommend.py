@@ -62,7 +62,7 @@ import numpy as np
 from IPython.display import Image, display
 
 import zoo
-from zoo.data import catalog, categories
+from zoo.data import categories, load
 from zoo.metrics import compare, recommend
 from zoo.report import plots, tables, trees
 
@@ -85,7 +85,7 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %%
 MY_LOGS = None
 
-logs = catalog.load(MY_LOGS or ("toy-walks" if SMALL else "ml-100k"))
+logs = load.load(MY_LOGS or ("toy-walks" if SMALL else "ml-100k"))
 rows = logs.corpus.rows()
 title = {item: logs.corpus.titles[rows[item]] or item for item in logs.corpus.ids}
 print(
@@ -168,7 +168,7 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=title[
 # %%
 for temperature in (0.0, 1.0, 2.0):
     found = zoo.evaluate(
-        zoo.adjusted(tiger, {"temperature": temperature}), logs, categories=genres
+        zoo.with_options(tiger, {"temperature": temperature}), logs, categories=genres
     ).measures
     print(
         f"temperature {temperature:g}: Recall@10 {found['R@10']:.4f}, entropy of genres in ten answers {found['entropy@10']:.3f}"

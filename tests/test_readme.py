@@ -11,8 +11,7 @@ import sys
 
 import pytest
 
-from theory import claims
-from theory import cli as theory_cli
+from theory import claims, cli as theory_cli
 from zoo import recipes
 from zoo.cli import parser
 from zoo.search import decoders

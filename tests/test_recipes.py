@@ -250,7 +250,7 @@ def test_the_way_of_a_beam_ends_in_the_answers(name, data, hurried):
         for option, value in {"filter": "no", "first_beam": 0}.items()
         if option in recipes.get(name).answering
     }
-    answers = zoo.retrieve(zoo.adjusted(fitted, options), [first], 4)
+    answers = zoo.retrieve(zoo.with_options(fitted, options), [first], 4)
     np.testing.assert_array_equal(way.documents, answers.documents[0])
     # another program, so sums in another order
     np.testing.assert_allclose(way.levels[-1].score, answers.scores[0], rtol=1e-5)

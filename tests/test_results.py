@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from zoo.data import catalog, toy
+from zoo.data import load, toy
 
 ROOT = pathlib.Path(__file__).parents[1]
 spec = importlib.util.spec_from_file_location("results", ROOT / "benchmarks" / "results.py")
@@ -108,7 +108,7 @@ def test_a_run_is_measured_once_and_of_the_same_kind(folder, tmp_path, capsys, m
     ]
     assert "no recipe no-such-recipe in this checkout" in capsys.readouterr().out
     run = json.loads((folder / "toy" / "bm25.0.json").read_text())
-    assert len(run["ranks"]) == 200 and run["corpus"] == catalog.load("toy").corpus.fingerprint()
+    assert len(run["ranks"]) == 200 and run["corpus"] == load.load("toy").corpus.fingerprint()
     before = (folder / "toy" / "bm25.0.json").stat().st_mtime_ns
     results.measure("toy", **options)
     assert (folder / "toy" / "bm25.0.json").stat().st_mtime_ns == before

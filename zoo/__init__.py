@@ -8,21 +8,45 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names for type checkers and editors
+    from zoo.api.add import add as add
+    from zoo.api.answer import path as path, retrieve as retrieve, with_options as with_options
+    from zoo.api.evaluate import Evaluation as Evaluation, evaluate as evaluate
+    from zoo.api.fit import fit as fit
+    from zoo.api.fitted import Fitted as Fitted, load as load, save as save
+    from zoo.docids.table import Docids as Docids
+    from zoo.exchange.transfer import export as export, import_checkpoint as import_checkpoint
+    from zoo.index.trie import Trie as Trie
+    from zoo.recipes import Recipe as Recipe
+    from zoo.records import (
+        Collection as Collection,
+        Corpus as Corpus,
+        DataError as DataError,
+        Histories as Histories,
+        Interactions as Interactions,
+        Qrels as Qrels,
+        Queries as Queries,
+        Ranking as Ranking,
+    )
+    from zoo.report.run import write_report as write_report
+    from zoo.search.beam import Beams as Beams, beam_search as beam_search
 
 _HOME = {
     "fit": "zoo.api.fit",
-    "add": "zoo.api.fit",
-    "adjusted": "zoo.api.fit",
-    "retrieve": "zoo.api.fit",
-    "path": "zoo.api.fit",
-    "evaluate": "zoo.api.fit",
+    "add": "zoo.api.add",
+    "with_options": "zoo.api.answer",
+    "retrieve": "zoo.api.answer",
+    "path": "zoo.api.answer",
+    "evaluate": "zoo.api.evaluate",
     "save": "zoo.api.fitted",
     "load": "zoo.api.fitted",
-    "report": "zoo.report.run",
+    "write_report": "zoo.report.run",
     "export": "zoo.exchange.transfer",
     "import_checkpoint": "zoo.exchange.transfer",
     "Fitted": "zoo.api.fitted",
-    "Evaluation": "zoo.api.fit",
+    "Evaluation": "zoo.api.evaluate",
     "Corpus": "zoo.records",
     "Queries": "zoo.records",
     "Qrels": "zoo.records",

@@ -12,10 +12,11 @@ A config checks itself when it is made. Of an option that several groups limit, 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from zoo.records import DataError
 from zoo.search import decoders
@@ -155,3 +156,37 @@ class Judging(Checked):
     patience: int = 0  # judgements without a better one that end training, 0 = none do
 
     LIMITS = {"judged": COUNT, "judge_every": SIZE, "patience": COUNT}
+
+
+def replace(config: Any, options: Mapping[str, Any], *, system: str) -> Any:
+    """The config with options replaced; values may be text, as they come from `--set key=value`.
+
+    Raises DataError for an unknown key (naming those that exist) and a value of the wrong kind.
+    """
+    known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    for key in options:
+        if key not in known:
+            raise DataError(f"{system}: no option {key!r}; expected one of: {', '.join(known)}")
+    parsed = {key: _parse(system, key, value, known[key]) for key, value in options.items()}
+    return dataclasses.replace(config, **parsed)
+
+
+def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
+    """Value as the kind of the default: bool, int, float or str."""
+    kind = type(default)
+    if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, str) and kind is not bool:
+        with contextlib.suppress(ValueError):
+            value = kind(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if (
+        isinstance(value, kind)
+        and (kind is bool or not isinstance(value, bool))
+        and not (kind is float and math.isnan(value))
+    ):
+        return value
+    raise DataError(
+        f"{recipe}: option {key} expects {kind.__name__} (as {default!r}), got {value!r}"
+    )

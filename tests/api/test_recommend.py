@@ -132,7 +132,7 @@ def test_options_of_answering_change_without_a_new_fit(folders, capsys, tmp_path
     said = capsys.readouterr().out
     spread = exposure.entropy(
         zoo.retrieve(
-            zoo.adjusted(zoo.load(system), {"filter": True}),
+            zoo.with_options(zoo.load(system), {"filter": True}),
             histories.read(data).split("test")[0],
             10,
         ),

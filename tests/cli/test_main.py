@@ -13,8 +13,7 @@ import pytest
 
 import zoo
 from zoo import recipes
-from zoo.api import fit
-from zoo.api import fitted as stored
+from zoo.api import evaluate, fitted as stored
 from zoo.cli import main, parser
 from zoo.data import files, trec
 
@@ -358,7 +357,7 @@ def test_evaluate_prints_a_table_and_writes_json_and_run(data, system, zoo_comma
     assert code == 0 and err == ""
     assert "Hit@10" in out and "bm25" in out and "on 6 queries" in out
     written = json.loads(target.read_text())
-    result = fit.evaluate(zoo.load(system), data)
+    result = evaluate.evaluate(zoo.load(system), data)
     assert written["measures"] == result.measures and set(written["measures"]) > {
         "Success@1",
         "Success@10",

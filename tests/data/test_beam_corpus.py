@@ -7,7 +7,7 @@ import os
 import pytest
 
 from zoo import records
-from zoo.data import catalog, files, ranges, toy
+from zoo.data import files, load, ranges, toy
 
 pytest.importorskip(
     "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these"
@@ -39,7 +39,7 @@ def folder(tmp_path, monkeypatch):
 def test_beam_builds_what_one_process_builds(folder, tmp_path):
     assert len(ranges.pieces([folder / "corpus.jsonl"])) > 5
     written = tfds.prepare(folder, tmp_path / "beam", beam="")
-    assert catalog.load(written) == catalog.load(folder)
+    assert load.load(written) == load.load(folder)
     one = tfds.prepare(folder, tmp_path / "one")
     for table, split in (("corpus", "train"), ("queries", "train"), ("qrels", "test")):
         sources = [tfds.data_source(path, table, split) for path in (written, one)]
@@ -56,15 +56,14 @@ def test_the_direct_runner_builds_a_corpus_of_many_files(folder, tmp_path, monke
 
     # which DirectRunner tries first, and downloads
     monkeypatch.setattr(prism_runner.PrismRunner, "run_pipeline", _absent)
-    expected = catalog.load(folder)
+    expected = load.load(folder)
     lines = (folder / "corpus.jsonl").read_text().splitlines(keepends=True)
     (folder / "corpus.jsonl").unlink()
     (folder / "corpus").mkdir()
     for part in range(3):
         (folder / "corpus" / f"{part}.jsonl").write_text("".join(lines[10 * part : 10 * part + 10]))
     assert (
-        catalog.load(tfds.prepare(folder, tmp_path / "beam", beam="--runner=DirectRunner"))
-        == expected
+        load.load(tfds.prepare(folder, tmp_path / "beam", beam="--runner=DirectRunner")) == expected
     )
 
 

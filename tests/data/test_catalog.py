@@ -1,6 +1,7 @@
 """Names and folders load; archives are fetched once, checked, and refused in one line."""
 
 import hashlib
+import importlib
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ import zipfile
 import pytest
 
 from zoo import data, records
-from zoo.data import catalog, download, files, toy
+from zoo.data import catalog, download, files, load, toy
 
 
 @pytest.fixture
@@ -113,13 +114,13 @@ def test_broken_archives_are_refused_and_leave_no_folder(tmp_path):
 
 
 def test_names_folders_and_mistakes_are_told_apart(tmp_path, monkeypatch):
-    assert catalog.load("toy") == toy.build()
+    assert load.load("toy") == toy.build()
     files.write_beir(toy.build(3), tmp_path / "toy")
     monkeypatch.chdir(tmp_path)
-    assert len(catalog.load("./toy").corpus) == 3 and len(catalog.load("toy").corpus) == 200
-    assert len(catalog.load(tmp_path / "toy").corpus) == 3
+    assert len(load.load("./toy").corpus) == 3 and len(load.load("toy").corpus) == 200
+    assert len(load.load(tmp_path / "toy").corpus) == 3
     with pytest.raises(records.DataError, match="did you mean scifact?") as caught:
-        catalog.load("sci-fact")
+        load.load("sci-fact")
     assert "\n" not in str(caught.value) and "pydocs" in str(caught.value)
 
 
@@ -136,11 +137,11 @@ def test_the_licence_is_told_before_a_download(monkeypatch, capsys):
 
     monkeypatch.setitem(catalog.CATALOG, "scifact", catalog.CATALOG["scifact"]._replace(load=fails))
     with pytest.raises(download.Unreachable):
-        catalog.load("scifact")
+        load.load("scifact")
     assert re.fullmatch(
         r"scifact: licence CC BY-SA 4.0 .*; from https://.*/scifact.zip\n", capsys.readouterr().err
     )
-    catalog.load("toy")
+    load.load("toy")
     assert capsys.readouterr().err == ""  # made here
 
 
@@ -154,11 +155,12 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
 
 def test_without_tfds_its_datasets_name_the_package_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    monkeypatch.delitem(sys.modules, "zoo.data.tfds", raising=False)
-    monkeypatch.delattr(data, "tfds", raising=False)
+    for name in ("tfds", "tfds_read"):
+        monkeypatch.delitem(sys.modules, f"zoo.data.{name}", raising=False)
+        monkeypatch.delattr(data, name, raising=False)
     (tmp_path / "items" / "1.0.0").mkdir(parents=True)
     (tmp_path / "items" / "1.0.0" / "dataset_info.json").write_text("{}")
-    for asked in (lambda: catalog.load(tmp_path), lambda: catalog.prepare("toy", tmp_path / "out")):
+    for asked in (lambda: load.load(tmp_path), lambda: importlib.import_module("zoo.data.tfds")):
         with pytest.raises(
             records.DataError,
             match=r"need the package tensorflow_datasets; pip install 'generative-retrieval-zoo\[tfds\]'",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo import records
-from zoo.data import catalog, histories, toy
+from zoo.data import histories, load, toy
 
 
 def folder(tmp_path, **files):
@@ -144,7 +144,7 @@ def test_tied_and_repeated_events_are_counted(events):
 def test_what_is_written_is_read_back(tmp_path):
     walks = toy.interactions()
     histories.write(walks, tmp_path / "walks")
-    read = catalog.load(tmp_path / "walks")
+    read = load.load(tmp_path / "walks")
     assert (
         read.corpus == walks.corpus
         and read.histories.fingerprint() == walks.histories.fingerprint()
@@ -286,7 +286,7 @@ def test_markov_gives_its_known_numbers_on_amazon_beauty(shared):
         pytest.skip(
             f"no interactions at {place}; set ZOO_SHARED to the folder that holds data/rec to run this test"
         )
-    beauty = catalog.load(place)
+    beauty = load.load(place)
     assert (len(beauty.histories), len(beauty.corpus), len(beauty.histories.items)) == (
         22_363,
         12_101,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.data import catalog, streaming, toy
+from zoo.data import streaming, toy
 
 
 class Source:
@@ -95,9 +95,9 @@ def test_a_tfds_dataset_is_streamed(tmp_path):
     pytest.importorskip(
         "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run this"
     )
-    from zoo.data import tfds
+    from zoo.data import tfds, tfds_read
 
-    source = tfds.data_source(catalog.prepare("toy-walks", tmp_path), "sequences", "train")
+    source = tfds_read.data_source(tfds.prepare("toy-walks", tmp_path), "sequences", "train")
     latest = lambda rows: {
         "target": np.array([row["target"] for row in rows]),
         "user": np.array([int(row["user"][1:]) for row in rows]),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zoo import records
-from zoo.data import catalog, cold, histories, tables, toy
+from zoo.data import catalog, cold, histories, load, tables, toy
 
 
 def returned(collection, changed=lambda rows: rows):
@@ -97,7 +97,7 @@ def test_splits_get_names_that_tfds_takes():
 
 def test_the_catalog_knows_what_each_entry_asks():
     for name in ("toy", "toy-walks"):
-        assert isinstance(catalog.load(name), records.Interactions) == (
+        assert isinstance(load.load(name), records.Interactions) == (
             catalog.CATALOG[name].asks == "history"
         )
     assert {name for name, entry in catalog.CATALOG.items() if entry.asks == "history"} == {

@@ -13,12 +13,13 @@ import pytest
 
 from zoo import records
 from zoo.cli import main
-from zoo.data import catalog, files, movielens, tables, toy
+from zoo.data import catalog, files, load, movielens, tables, toy
 
 tensorflow_datasets = pytest.importorskip(
     "tensorflow_datasets", reason="pip install 'generative-retrieval-zoo[tfds]' to run these"
 )
 tfds = pytest.importorskip("zoo.data.tfds")
+tfds_read = pytest.importorskip("zoo.data.tfds_read")
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -79,15 +80,15 @@ def odd_search(folder):
 
 
 def test_interactions_come_back_bit_for_bit(walks):
-    assert walks.name == "toy_walks" and same(catalog.load(walks), catalog.load("toy-walks"))
+    assert walks.name == "toy_walks" and same(load.load(walks), load.load("toy-walks"))
 
 
 @pytest.mark.parametrize("odd", (odd_interactions, odd_search))
 def test_a_folder_of_ones_own_comes_back_bit_for_bit(odd, tmp_path):
     folder = odd(tmp_path / "My Shop-2")
     written = tfds.prepare(folder, tmp_path / "tfds")
-    read = catalog.load(written)
-    assert written == tmp_path / "tfds" / "my_shop_2" and same(read, catalog.load(folder))
+    read = load.load(written)
+    assert written == tmp_path / "tfds" / "my_shop_2" and same(read, load.load(folder))
     assert (
         read.left_out == 1 and read.tied == 2
         if isinstance(read, records.Interactions)
@@ -100,19 +101,19 @@ def test_public_collections_come_back_bit_for_bit(path, shared, tmp_path):
     folder = shared / path
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
-    assert same(catalog.load(tfds.prepare(folder, tmp_path)), catalog.load(folder))
+    assert same(load.load(tfds.prepare(folder, tmp_path)), load.load(folder))
 
 
 def test_all_this_needs_no_tensorflow(tmp_path):
     program = f"""
 import sys
 import zoo
-from zoo.data import catalog
+from zoo.data import load
 assert "tensorflow_datasets" not in sys.modules and "zoo.data.tfds" not in sys.modules
-path = catalog.prepare("toy", {os.fspath(tmp_path)!r})
-assert catalog.load(path) == catalog.load("toy")
-from zoo.data import tfds
-assert tfds.data_source(path, "qrels", "dev")[0]["grade"] == 1
+from zoo.data import tfds, tfds_read
+path = tfds.prepare("toy", {os.fspath(tmp_path)!r})
+assert load.load(path) == load.load("toy")
+assert tfds_read.data_source(path, "qrels", "dev")[0]["grade"] == 1
 assert "tensorflow" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
@@ -169,13 +170,13 @@ def test_own_folders_are_built_by_tfds_from_their_manual_dir(tmp_path):
         builder.download_and_prepare(
             download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=folder)
         )
-    assert same(catalog.load(tmp_path / "tfds" / "own_interactions"), catalog.load(folder))
+    assert same(load.load(tmp_path / "tfds" / "own_interactions"), load.load(folder))
 
 
 def test_a_data_source_feeds_grain_and_resumes(walks):
     import grain
 
-    source = tfds.data_source(walks, "sequences", "train")
+    source = tfds_read.data_source(walks, "sequences", "train")
     rows = (
         grain.MapDataset.source(source)
         .shuffle(seed=3)
@@ -204,7 +205,7 @@ def test_a_data_source_feeds_grain_and_resumes(walks):
 
 
 def test_a_folder_that_exists_is_refused_before_anything_is_read(walks, monkeypatch):
-    monkeypatch.setattr(catalog, "load", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(load, "load", lambda *_: pytest.fail("read"))
     with pytest.raises(
         records.DataError,
         match=r"toy_walks: expected no folder or an empty one, found .* in it; remove it or name another",
@@ -294,15 +295,15 @@ def swapped(folder):
 )
 def test_a_damaged_dataset_is_refused_in_one_line(change, message, walks, tmp_path):
     with pytest.raises(records.DataError, match=message) as refused:
-        catalog.load(damaged(walks, tmp_path, change))
+        load.load(damaged(walks, tmp_path, change))
     assert "\n" not in str(refused.value)
 
 
 def test_tables_and_splits_that_are_absent_are_named(walks, tmp_path):
     with pytest.raises(records.DataError, match="found no table 'corpus', but: items, sequences"):
-        tfds.data_source(walks, "corpus", "train")
+        tfds_read.data_source(walks, "corpus", "train")
     with pytest.raises(records.DataError, match="sequences has no split 'all'; it has: .*train"):
-        tfds.data_source(walks, "sequences", "all")
+        tfds_read.data_source(walks, "sequences", "all")
 
 
 @pytest.mark.parametrize(

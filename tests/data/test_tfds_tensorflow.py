@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from zoo.data import amazon, catalog, files, movielens, tables, toy
+from zoo.data import amazon, files, load, movielens, tables, toy
 
 tensorflow = pytest.importorskip(
     "tensorflow", reason="pip install tensorflow-cpu dill to run these"
@@ -158,14 +158,12 @@ def walks(tmp_path_factory):
 
 
 def test_tfrecord_comes_back_bit_for_bit(walks, tmp_path):
-    read, expected = catalog.load(walks), catalog.load("toy-walks")
+    read, expected = load.load(walks), load.load("toy-walks")
     assert (
         read.corpus == expected.corpus
         and read.histories.fingerprint() == expected.histories.fingerprint()
     )
-    assert catalog.load(tfds.prepare("toy", tmp_path, file_format="tfrecord")) == catalog.load(
-        "toy"
-    )
+    assert load.load(tfds.prepare("toy", tmp_path, file_format="tfrecord")) == load.load("toy")
 
 
 def test_tf_data_reads_it_in_order(walks):

@@ -5,11 +5,9 @@ import itertools
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from zoo.docids import collisions, quantize
-from zoo.docids import table as docids
+from zoo.docids import collisions, quantize, table as docids
 
 CODES, LEVELS, ROWS = 8, 2, 12
 tables = st.lists(st.tuples(*[st.integers(0, 2)] * LEVELS), min_size=ROWS, max_size=ROWS).map(

@@ -6,12 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from zoo.docids import table
-from zoo.index import children, trie
-from zoo.index import level as levels
+from zoo.index import children, level as levels, trie
 from zoo.search import automaton, beam
 
 BATCH, LENGTH = 3, 3

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.docids import table
-from zoo.index import filters, projection, trie
-from zoo.index import level as levels
+from zoo.index import filters, level as levels, projection, trie
 from zoo.search import automaton, beam
 
 D, BATCH, WIDTH = 8, 3, 12

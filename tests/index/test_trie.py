@@ -4,12 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from zoo.docids import table
-from zoo.index import level as levels
-from zoo.index import trie
+from zoo.index import level as levels, trie
 
 ROWS, LENGTH, ALPHABET = 8, 3, 4
 

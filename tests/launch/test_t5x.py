@@ -75,7 +75,7 @@ def answers_of(folder):
 
 def check_same_answers(fitted, asked, answers):
     """t5x's answers are those of the system: same documents in the same order, scores to the rounding of float32."""
-    system = zoo.adjusted(fitted, {"beam": BEAM})
+    system = zoo.with_options(fitted, {"beam": BEAM})
     ranking = zoo.retrieve(system, records.Queries(asked.ids, asked.texts), k=BEAM)
     assert list(answers) == list(asked.ids)
     for row, theirs in enumerate(answers.values()):
@@ -160,7 +160,9 @@ def test_t5x_eval_measures_what_the_zoo_measures(run, export, collection, tmp_pa
     (measured,) = metrics_of(tmp_path)
     asked = exported.read(export).questions("test")
     ranking = zoo.retrieve(
-        zoo.adjusted(zoo.load(run), {"beam": BEAM}), records.Queries(asked.ids, asked.texts), k=BEAM
+        zoo.with_options(zoo.load(run), {"beam": BEAM}),
+        records.Queries(asked.ids, asked.texts),
+        k=BEAM,
     )
     hits = np.mean(
         [ranking.documents[row, 0] in asked.relevant[row] for row in range(len(asked.ids))]

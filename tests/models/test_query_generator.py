@@ -12,8 +12,7 @@ from zoo.cli import main
 from zoo.data import files, toy
 from zoo.models import query_generator
 from zoo.text import rules as generate
-from zoo.train import log as logs
-from zoo.train import loop
+from zoo.train import log as logs, loop
 
 QUICK = {
     "vocabulary": 700,
@@ -108,25 +107,27 @@ def test_other_splits_are_not_seen_and_an_interrupted_command_goes_on(made, tmp_
 @pytest.mark.slow
 def test_the_seam_gives_rules_and_folders_alike(made):
     log = logs.Log(quiet=True)
-    rules = query_generator.made("rules", COLLECTION, per_document=3, seed=0, log=log)
+    rules = query_generator.make_queries("rules", COLLECTION, per_document=3, seed=0, log=log)
     assert rules == generate.by_rules(COLLECTION.corpus, per_document=3, seed=0)
-    texts, rows = query_generator.made(str(made), COLLECTION, per_document=2, seed=0, log=log)
+    texts, rows = query_generator.make_queries(
+        str(made), COLLECTION, per_document=2, seed=0, log=log
+    )
     assert rows == sorted(rows) and max(np.bincount(rows)) == 2
     found = files.read_beir(made)
     first = dict(zip(found.queries.ids, found.queries.texts))
     query, document = next(iter(found.qrels["train"].pairs()))
     assert (texts[0], COLLECTION.corpus.ids[rows[0]]) == (first[query], document)
     with pytest.raises(records.DataError, match="expected rules, seq2seq, or a folder"):
-        query_generator.made("nope", COLLECTION, per_document=2, seed=0, log=log)
+        query_generator.make_queries("nope", COLLECTION, per_document=2, seed=0, log=log)
     strangers = dataclasses.replace(
         COLLECTION,
         corpus=dataclasses.replace(COLLECTION.corpus, ids=tuple(f"x{n}" for n in range(60))),
         qrels={},
     )
     with pytest.raises(records.DataError, match="of no document of this collection"):
-        query_generator.made(str(made), strangers, per_document=2, seed=0, log=log)
+        query_generator.make_queries(str(made), strangers, per_document=2, seed=0, log=log)
     with pytest.raises(records.DataError, match="learns from train queries, found none"):
-        query_generator.made("seq2seq", strangers, per_document=2, seed=0, log=log)
+        query_generator.make_queries("seq2seq", strangers, per_document=2, seed=0, log=log)
 
 
 @pytest.mark.slow

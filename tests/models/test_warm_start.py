@@ -231,10 +231,10 @@ def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
         zoo.DataError,
         match=r"there: parameter encoder_0/mlp/out/kernel expected shape \[32, 16\], got \[24, 16\]",
     ):
-        warm_start.grafted(drawn(wide, 1), start, jax.random.key(0))
+        warm_start.copy_weights(drawn(wide, 1), start, jax.random.key(0))
     deep = dataclasses.replace(SHAPE, decoder_layers=2)
     fresh = drawn(deep, 1)
-    got = warm_start.grafted(fresh, start, jax.random.key(0))["params"]
+    got = warm_start.copy_weights(fresh, start, jax.random.key(0))["params"]
     jax.tree.map(np.testing.assert_array_equal, got["decoder_1"], fresh["params"]["decoder_1"])
     jax.tree.map(
         np.testing.assert_array_equal, got["decoder_0"], start.params["params"]["decoder_0"]
@@ -244,7 +244,7 @@ def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
 def test_a_head_of_its_own_begins_as_the_logits_of_a_tied_table_are_scaled():
     start = warm_start.Start("there", "", SHAPE, drawn(SHAPE), "")
     fresh = drawn(dataclasses.replace(SHAPE, target_vocab=400, tied=False, shared=False), 1)
-    got = warm_start.grafted(fresh, start, jax.random.key(0))["params"]
+    got = warm_start.copy_weights(fresh, start, jax.random.key(0))["params"]
     head, rows = (
         np.asarray(got["head"]["kernel"]).T,
         np.asarray(got["target_embedding"]["embedding"]),
@@ -255,7 +255,7 @@ def test_a_head_of_its_own_begins_as_the_logits_of_a_tied_table_are_scaled():
 def test_another_head_keeps_its_own_parameters(weights):
     """NCI's: the layers are the weights', the decoder of prefixes stays as drawn."""
     start = warm_start.of_weights(weights)
-    shape = warm_start.shaped(
+    shape = warm_start.match_shape(
         heads.PrefixShape(
             **dataclasses.asdict(SHAPE)
             | {"target_vocab": 9, "target_length": 2, "last_tokens": (4, 8), "shared": False}
@@ -263,7 +263,7 @@ def test_another_head_keeps_its_own_parameters(weights):
         start,
     )
     fresh = drawn(shape, seed=1)
-    tree = warm_start.grafted(fresh, start, jax.random.key(0))["params"]
+    tree = warm_start.copy_weights(fresh, start, jax.random.key(0))["params"]
     for part in tree:
         same_as = (
             start.params["params"]

@@ -160,13 +160,13 @@ def test_new_items_are_found_by_their_codes_and_not_without(fitted):
     histories, _ = log.split("test")
     unseen = np.bincount(log.without("test").histories.items, minlength=len(log.corpus)) == 0
     plain, mixed = (
-        zoo.retrieve(zoo.adjusted(system, {"new_items": share}), histories, 10)
+        zoo.retrieve(zoo.with_options(system, {"new_items": share}), histories, 10)
         for share in (0.0, 0.1)
     )
     assert recall_of_new(log, plain) == 0 and not unseen[plain.documents].any()
     assert (unseen[mixed.documents].sum(axis=1) <= 1).all() and recall_of_new(log, mixed) > 0.2
     np.testing.assert_array_equal(mixed.documents[:, :9], plain.documents[:, :9])
-    more = zoo.retrieve(zoo.adjusted(system, {"new_items": 0.5}), histories, 10)
+    more = zoo.retrieve(zoo.with_options(system, {"new_items": 0.5}), histories, 10)
     found, most = recall_of_new(log, more), reachable(log, system, unseen)
     assert recall_of_new(log, mixed) <= found <= most and found > 0.7 * most > 0.2
 
@@ -177,7 +177,7 @@ def test_categories_spread_with_the_temperature(fitted):
     histories, _ = log.split("test")
     categories = [text.split()[0] for text in log.corpus.texts]
     at = lambda t: zoo.evaluate(
-        zoo.adjusted(system, {"temperature": t}), log, categories=categories
+        zoo.with_options(system, {"temperature": t}), log, categories=categories
     ).measures["entropy@10"]
     assert at(1.0) + 0.1 < at(2.0) + 0.05 < at(4.0)
     with pytest.raises(records.DataError, match="expected one for each of 48 items, got 1"):
@@ -190,7 +190,7 @@ def test_what_reads_alike_is_near():
     found = zoo.retrieve(system, [["i0"], ["i7", "i13"]], 5)
     assert {name for name, _ in found.answers(0)} == {f"i{row}" for row in range(1, 6)}
     assert {name for name, _ in found.answers(1)} == {f"i{row}" for row in range(12, 18)} - {"i13"}
-    both = zoo.retrieve(zoo.adjusted(system, {"last": 2, "decay": 1.0}), ["i7", "i13"], 10)
+    both = zoo.retrieve(zoo.with_options(system, {"last": 2, "decay": 1.0}), ["i7", "i13"], 10)
     assert {name for name, _ in both.answers(0)} == {f"i{row}" for row in range(6, 18)} - {
         "i7",
         "i13",
@@ -199,8 +199,8 @@ def test_what_reads_alike_is_near():
 
 def test_only_options_of_answering_may_be_adjusted(fitted):
     _, system = fitted
-    assert zoo.adjusted(system, {"beam": "7"}).config.beam == 7 and system.config.beam == 50
-    assert zoo.adjusted(system, {}).config == system.config
+    assert zoo.with_options(system, {"beam": "7"}).config.beam == 7 and system.config.beam == 50
+    assert zoo.with_options(system, {}).config == system.config
     for options, message in (
         (
             {"width": 8},
@@ -209,7 +209,7 @@ def test_only_options_of_answering_may_be_adjusted(fitted):
         ({"bem": 8}, "no option 'bem'"),
     ):
         with pytest.raises(records.DataError, match=message):
-            zoo.adjusted(system, options)
+            zoo.with_options(system, options)
 
 
 @pytest.mark.slow  # two trainings of 100 steps

@@ -17,9 +17,8 @@ from zoo.models import corpus_text, generate
 from zoo.nets import codebooks, transformer
 from zoo.recipes import genret
 from zoo.schemes import codes as identifiers
-from zoo.text import tokens
-from zoo.train import execution, loop
-from zoo.train import log as logs
+from zoo.text import embed, tokens
+from zoo.train import execution, log as logs, loop
 
 SHORT = {
     "steps": 24,
@@ -169,9 +168,7 @@ def learned():
 def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_size(learned):
     collection, fitted = learned
     codes = np.asarray(fitted.state["tokenizer_of_documents"]["codes"])
-    vectors = identifiers.embed(
-        collection.corpus, "tfidf", logs.Log(quiet=True), dim=64, vocabulary=1000
-    )
+    vectors = embed.embed(collection.corpus, "tfidf", logs.Log(quiet=True), dim=64, vocabulary=1000)
     plain = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=8)[1]
     conflicts, evenness = zip(*(_spread(found) for found in (codes, plain)))
     assert min(evenness[0]) >= 0.8, evenness
@@ -259,7 +256,7 @@ def test_a_batch_that_would_be_parted_is_refused(collection):
             collection,
             size="tiny",
             options=SHORT,
-            plan=execution.Plan(accumulate=2),
+            plan=execution.Execution(accumulate=2),
             quiet=True,
         )
 

@@ -9,7 +9,7 @@ import pytest
 import zoo
 from zoo.data import toy
 from zoo.docids import table
-from zoo.models import corpus_text, generate
+from zoo.models import corpus_text, encoder_decoder
 from zoo.recipes import nci
 from zoo.text import tokens
 
@@ -62,7 +62,7 @@ def test_two_passes_cost_their_divergence(fitted):
     }
     key = jax.random.key(3)
     value, metrics = nci.consistent(shape, config)(fitted.state["params"], batch, key)
-    plain, _ = generate.likelihood(shape, smoothing=0.0, word_dropout=0.0)(
+    plain, _ = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)(
         fitted.state["params"], batch, key
     )
     np.testing.assert_allclose(value, plain, rtol=1e-5)
@@ -105,8 +105,10 @@ def test_the_length_penalty_divides_scores_and_orders_by_them(fitted):
 
 def test_words_are_hidden_at_the_share_that_is_said():
     source = np.array([[5] * 1000 + [0] * 24] * 20, np.int32)
-    hidden = np.asarray(generate.hidden(source, jax.random.key(0), 0.4))
+    hidden = np.asarray(encoder_decoder.drop_words(source, jax.random.key(0), 0.4))
     assert set(np.unique(hidden[:, :1000])) == {1, 5} and (hidden[:, 1000:] == 0).all()
     # five standard deviations
     assert abs((hidden[:, :1000] == 1).mean() - 0.4) < 5 * np.sqrt(0.24 / 20_000)
-    np.testing.assert_array_equal(generate.hidden(source, jax.random.key(0), 0.0), source)
+    np.testing.assert_array_equal(
+        encoder_decoder.drop_words(source, jax.random.key(0), 0.0), source
+    )

@@ -125,7 +125,7 @@ def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
 
 def test_keeping_all_first_codes_finds_answers_that_a_beam_loses(fitted):
     users, _ = toy.interactions().split("test")
-    best = lambda **options: zoo.retrieve(zoo.adjusted(fitted, options), users, 1).scores[:, 0]
+    best = lambda **options: zoo.retrieve(zoo.with_options(fitted, options), users, 1).scores[:, 0]
     exact, kept, cut = best(decoding="max-marginal"), best(beam=2), best(beam=2, first_beam=0)
     lost = lambda scores: float((scores < exact - 1e-4).mean())
     assert (kept < exact + 1e-4).all() and (cut < exact + 1e-4).all()

@@ -1,7 +1,6 @@
 """Pieces of pages: text is escaped on its way in, whatever it is."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from zoo.report import html
 

@@ -148,7 +148,9 @@ def test_test_is_measured_only_if_named(runs, tmp_path):
     bodies = {}
     for split in (None, "test"):
         for name, given in (("same", walks), ("other", other)):
-            path = zoo.report(folder, given, out=tmp_path / "page.html", split=split, quiet=True)
+            path = zoo.write_report(
+                folder, given, out=tmp_path / "page.html", split=split, quiet=True
+            )
             bodies[split, name] = rows_of(
                 path.read_text(encoding="utf-8"), f"Results on {split or 'dev'}"
             )
@@ -206,7 +208,7 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
 def test_a_system_that_searches_has_a_page(reader, recipe, tmp_path):
     options = {**FEW, "beam": 100} if recipe == "dsi" else {}
     fitted = zoo.fit(recipe, "toy", size="tiny", options=options, out=tmp_path / "run", quiet=True)
-    source = zoo.report(tmp_path / "run", quiet=True).read_text(encoding="utf-8")
+    source = zoo.write_report(tmp_path / "run", quiet=True).read_text(encoding="utf-8")
     result = zoo.evaluate(fitted, "toy", split="dev")
     names = [row[0] for row in rows_of(source, "Results on dev")[1:]]
     assert names == [fitted.name, *(["BM25"] if recipe == "dsi" else []), "BM25 + train queries"]

@@ -12,8 +12,8 @@ from zoo.cli import main
 from zoo.data import files
 from zoo.docids import quantize, table
 from zoo.records import DataError
-from zoo.schemes import codes as identifiers
-from zoo.schemes import rqvae
+from zoo.schemes import codes as identifiers, folder, rqvae
+from zoo.text import embed
 from zoo.train import log as logs
 
 TRAINING = rqvae.Config(
@@ -80,19 +80,19 @@ def test_vectors_of_ones_own_are_read_a_row_a_document(tmp_path):
     corpus = records.Corpus(*(tuple(map(str, range(60))),) * 3)
     np.save(tmp_path / "own.npy", VECTORS.astype(np.float64))
     np.testing.assert_array_equal(
-        identifiers.embed(corpus, str(tmp_path / "own.npy"), logs.Log(quiet=True)), VECTORS
+        embed.embed(corpus, str(tmp_path / "own.npy"), logs.Log(quiet=True)), VECTORS
     )
     few = records.Corpus(*(("a", "b"),) * 3)
     with pytest.raises(
         DataError,
         match="own.npy: expected 2 rows, a vector for each document in their order, got 60",
     ):
-        identifiers.embed(few, str(tmp_path / "own.npy"), logs.Log(quiet=True))
+        embed.embed(few, str(tmp_path / "own.npy"), logs.Log(quiet=True))
     with pytest.raises(
         DataError,
         match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an item, got 'bert'",
     ):
-        identifiers.refuse_embedding("tiger", "bert")
+        embed.refuse_embedding("tiger", "bert")
 
 
 def test_a_constant_tokenizer_and_constant_vectors_are_refused():
@@ -180,7 +180,7 @@ def test_commands_make_identifiers_of_vectors_and_show_them(vectors_file, tmp_pa
     )
     assert "60 documents" in capsys.readouterr().out
     rows = [line.split("\t") for line in (out / "docids.tsv").read_text().splitlines()]
-    state, about = identifiers.load(out)
+    state, about = folder.load(out)
     assert [name for name, _ in rows] == [str(row) for row in range(60)]
     assert [[int(token) for token in ids.split()] for _, ids in rows] == state["tokens"].tolist()
     assert about["relative_error"] == pytest.approx(
@@ -211,7 +211,7 @@ def test_commands_make_identifiers_of_documents(tmp_path, capsys):
         run("fit", "lsh", "--data", tmp_path / "food", "--codes", 4, "--out", tmp_path / "out") == 0
     )
     assert (tmp_path / "out" / "docids.tsv").read_text().startswith("d0\t")
-    assert identifiers.read_labels(tmp_path / "out" / identifiers.LABELS, 64) == [
+    assert folder.read_labels(tmp_path / "out" / folder.LABELS, 64) == [
         text.split()[0] for text in texts
     ]
     assert run("stats", tmp_path / "out", "--plot", tmp_path / "tree.png") == 0
@@ -269,22 +269,22 @@ def test_a_fit_killed_before_anything_is_trained_goes_on(tmp_path, monkeypatch):
         patched.setattr(
             identifiers, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt)
         )
-        identifiers.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", quiet=True)
+        folder.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", quiet=True)
     assert (tmp_path / "ids" / "log.jsonl").exists()
     with pytest.raises(DataError, match="another configuration or of other data"):
-        identifiers.make(["x"] * 60, VECTORS, config("lsh"), tmp_path / "ids", quiet=True)
-    identifiers.make(
+        folder.make(["x"] * 60, VECTORS, config("lsh"), tmp_path / "ids", quiet=True)
+    folder.make(
         ["x"] * 60, VECTORS, config("random"), tmp_path / "ids", labels=["a  b"] * 60, quiet=True
     )
     assert (
-        identifiers.load(tmp_path / "ids")[1]["kind"] == "random"
-        and not (tmp_path / "ids" / identifiers.UNFINISHED).exists()
+        folder.load(tmp_path / "ids")[1]["kind"] == "random"
+        and not (tmp_path / "ids" / folder.UNFINISHED).exists()
     )
-    assert identifiers.read_labels(tmp_path / "ids" / identifiers.LABELS, 60) == ["a b"] * 60
+    assert folder.read_labels(tmp_path / "ids" / folder.LABELS, 60) == ["a b"] * 60
 
 
 def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path, monkeypatch):
-    whole = identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "whole", quiet=True)
+    whole = folder.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "whole", quiet=True)
     report = rqvae._report
 
     def interrupting(*arguments, **options):
@@ -294,13 +294,11 @@ def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path
     with monkeypatch.context() as patched:
         patched.setattr(rqvae, "_report", interrupting)
         with pytest.raises(KeyboardInterrupt, match="stopped at step 3 of 6"):
-            identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
+            folder.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
     with pytest.raises(DataError, match="another configuration or of other data"):
-        identifiers.make(
-            ["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", seed=1, quiet=True
-        )
-    again = identifiers.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
+        folder.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", seed=1, quiet=True)
+    again = folder.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "parts", quiet=True)
     np.testing.assert_array_equal(again["tokens"], whole["tokens"])
     assert not (tmp_path / "parts" / logs.CHECKPOINTS).exists()
-    loaded, _ = identifiers.load(tmp_path / "parts")
+    loaded, _ = folder.load(tmp_path / "parts")
     np.testing.assert_array_equal(identifiers.encode(loaded, VECTORS), whole["codes"])

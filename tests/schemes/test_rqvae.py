@@ -10,8 +10,7 @@ import pytest
 
 from zoo.docids import quantize
 from zoo.schemes import rqvae
-from zoo.train import log as logs
-from zoo.train import loop
+from zoo.train import log as logs, loop
 
 QUICK = rqvae.Config(
     hidden=(16,),

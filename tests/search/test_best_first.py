@@ -10,12 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from zoo.docids import table as docids
-from zoo.index import level as levels
-from zoo.index import trie
+from zoo.index import level as levels, trie
 from zoo.search import automaton, beam, best_first
 
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2

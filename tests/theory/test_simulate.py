@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import theory
-from theory import recall as exact_recall
-from theory import simulate, tails, worlds
+from theory import recall as exact_recall, simulate, tails, worlds
 
 ERRORS = 4.0  # standard errors that a true value may be off: one in 16,000 by chance
 

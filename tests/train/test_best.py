@@ -8,8 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from zoo.train import best, loop
-from zoo.train import log as logs
+from zoo.train import best, log as logs, loop
 
 
 class Steps:
@@ -47,27 +46,27 @@ def judged(log):
 
 
 def test_the_best_of_the_judged_is_returned_and_not_the_last():
-    found, log = climb(best.Judge(peak_at(7.0), every=3, patience=0), steps=13)
+    found, log = climb(best.Validation(peak_at(7.0), every=3, patience=0), steps=13)
     assert found == 6  # judged at 3, 6, 9, 12 and 13; 6 is nearest to 7
     assert judged(log) == {3: -4.0, 6: -1.0, 9: -2.0, 12: -5.0, 13: -6.0}
 
 
 def test_of_equally_good_ones_the_first_is_returned():
-    assert climb(best.Judge(lambda params: 1.0, every=2, patience=0), steps=8)[0] == 2
+    assert climb(best.Validation(lambda params: 1.0, every=2, patience=0), steps=8)[0] == 2
 
 
 def test_training_ends_when_patience_does():
-    found, log = climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000)
+    found, log = climb(best.Validation(peak_at(7.0), every=3, patience=2), steps=1000)
     assert found == 6 and list(judged(log)) == [3, 6, 9, 12]
 
 
 def test_the_last_step_is_judged_too():
-    assert climb(best.Judge(peak_at(100.0), every=3, patience=1), steps=10)[0] == 10
+    assert climb(best.Validation(peak_at(100.0), every=3, patience=1), steps=10)[0] == 10
 
 
 @pytest.mark.parametrize("stop_at", [4, 7, 8])
 def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
-    whole, log = climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000)
+    whole, log = climb(best.Validation(peak_at(7.0), every=3, patience=2), steps=1000)
 
     class Stopped(Steps):
         def __next__(self):
@@ -78,8 +77,10 @@ def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(globals(), "Steps", Stopped)
         with pytest.raises(loop.Interrupted):
-            climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path)
-    again, log = climb(best.Judge(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path)
+            climb(best.Validation(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path)
+    again, log = climb(
+        best.Validation(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path
+    )
     assert again == whole == 6
     assert max(judged(log)) == 12
 
@@ -87,7 +88,7 @@ def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
 def test_a_score_that_is_not_a_number_is_never_the_best():
     assert (
         climb(
-            best.Judge(
+            best.Validation(
                 lambda params: float("nan") if params["w"] > 2 else 0.0, every=2, patience=0
             ),
             steps=6,

@@ -13,14 +13,14 @@ def progress(value):
 
 
 def test_the_last_checkpoints_are_kept_and_come_back(tmp_path):
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         assert keeper.restore(progress(0)) is None
         for step in (1, 2, 3):
             keeper.save(step, progress(step), {"next_index": step})
         # again, as an interrupt right after a save does
         keeper.save(3, progress(3), {"next_index": 3})
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["2", "3"]
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         found, position = keeper.restore(progress(0))
     assert position == {"next_index": 3} and (found["params"] == 3).all() and found["step"] == 3
 
@@ -28,21 +28,21 @@ def test_the_last_checkpoints_are_kept_and_come_back(tmp_path):
 def test_what_is_saved_may_be_donated_at_once(tmp_path):
     advance = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf + 1, tree), donate_argnums=0)
     tree = progress(5)
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(5, tree, {})
         for _ in range(20):  # overwrites the buffers while the files are written
             tree = advance(tree)
         jax.block_until_ready(tree)
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         found, _ = keeper.restore(progress(0))
     assert (found["params"] == 5).all()
 
 
 def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         for step in (1, 2):
             keeper.save(step, progress(step), {"next_index": step})
-    with checkpoints.Keeper(tmp_path, "another") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "another") as keeper:
         with pytest.raises(
             DataError, match="another configuration or of other data, stopped at step 2"
         ):
@@ -52,7 +52,7 @@ def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
         key=lambda path: path.stat().st_size,
     )
     largest.write_bytes(largest.read_bytes()[:100])
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         with pytest.raises(
             DataError, match=r"2: a damaged checkpoint .*remove it to go on from step 1"
         ):
@@ -60,7 +60,7 @@ def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
 
 
 def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
     files = [
         path
@@ -71,7 +71,7 @@ def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
 
     def refused(why):
         with (
-            checkpoints.Keeper(tmp_path, "run") as keeper,
+            checkpoints.Checkpoints(tmp_path, "run") as keeper,
             pytest.raises(
                 DataError, match=rf"1: a damaged checkpoint \({why}\); remove it to start again"
             ),
@@ -88,31 +88,31 @@ def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
     (tmp_path / "1" / "more").write_text("x")
     refused("more was added")
     (tmp_path / "1" / "more").unlink()
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         assert keeper.restore(progress(0))[0]["step"] == 1
 
 
 def test_a_checkpoint_without_digests_is_whole_as_its_process_was_killed_just_after(tmp_path):
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
     (tmp_path / "1" / checkpoints.DIGESTS).unlink()
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         assert keeper.restore(progress(0))[0]["step"] == 1
 
 
 def test_another_key_and_other_identifiers_are_refused(tmp_path):
     names = {"docids": jnp.arange(6).reshape(3, 2)}
-    with checkpoints.Keeper(tmp_path, "run", jax.random.key(1), names) as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run", jax.random.key(1), names) as keeper:
         keeper.save(1, progress(1), {})
     for key, attached, what in (
         (2, names, "another key"),
         (1, {"docids": names["docids"] + 1}, "other identifiers"),
         (1, None, "other identifiers"),
     ):
-        with checkpoints.Keeper(tmp_path, "run", jax.random.key(key), attached) as keeper:
+        with checkpoints.Checkpoints(tmp_path, "run", jax.random.key(key), attached) as keeper:
             with pytest.raises(DataError, match=f"holds training of {what}, stopped at step 1"):
                 keeper.restore(progress(0))
-    with checkpoints.Keeper(tmp_path, "run", jax.random.key(1), names) as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run", jax.random.key(1), names) as keeper:
         assert keeper.restore(progress(0)) is not None
 
 
@@ -124,16 +124,16 @@ def test_arrays_come_back_onto_another_mesh(tmp_path):
         jax.sharding.PartitionSpec(*axes),
     )
     drawn = jax.random.normal(jax.random.key(0), (16, 8))
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, {"w": jax.device_put(drawn, place(1, "data", "model"))}, {})
     for like in (place(2, "model", None), place(0, None, "data"), place(3)):
-        with checkpoints.Keeper(tmp_path, "run") as keeper:
+        with checkpoints.Checkpoints(tmp_path, "run") as keeper:
             found = keeper.restore({"w": jax.device_put(jnp.zeros((16, 8)), like)})[0]["w"]
         assert found.sharding == like and (found == drawn).all()
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
-    with checkpoints.Keeper(tmp_path, "run") as keeper:
+    with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
 
     def full(*args, **options):
@@ -143,6 +143,6 @@ def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
         DataError,
         match=r"no space left to write to \(\d+ MB are free\); step 1 is kept; free some space and repeat",
     ):
-        with checkpoints.Keeper(tmp_path, "run") as keeper:
+        with checkpoints.Checkpoints(tmp_path, "run") as keeper:
             monkeypatch.setattr(keeper._manager, "save", full)
             keeper.save(2, progress(2), {})

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from zoo.models import generate
+from zoo.models import encoder_decoder
 from zoo.nets import transformer
 from zoo.train import optimizers, step
 
@@ -37,7 +37,7 @@ def started():
 
 
 def trained(shape, rate, steps):
-    loss = generate.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+    loss = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)
     optimizer = optimizers.adamw(
         optimizers.schedule(rate, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0
     )
@@ -64,7 +64,7 @@ def test_parameters_and_the_optimiser_stay_in_float32_while_products_are_in_bflo
     assert losses != exact  # control: it does compute in another precision
     text = (
         jax.jit(
-            lambda params: generate.likelihood(SHAPE, smoothing=0.0, word_dropout=0.0)(
+            lambda params: encoder_decoder.likelihood(SHAPE, smoothing=0.0, word_dropout=0.0)(
                 params, BATCH, jax.random.key(0)
             )[0]
         )

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from zoo.records import DataError
-from zoo.train import execution, processes
-from zoo.train import log as logs
+from zoo.train import execution, log as logs, processes
 
 HERE = pathlib.Path(__file__).parent
 spec = importlib.util.spec_from_file_location("resumed_run", HERE / "resumed_run.py")
@@ -51,7 +50,7 @@ def saved_step(folder):
 
 @pytest.mark.slow  # starts four processes that start JAX
 def test_two_processes_equal_one_and_go_on_after_one_was_killed(tmp_path):
-    expected = run.train(logs.Log(quiet=True, plan=execution.Plan(accumulate=2, average=0.9)))
+    expected = run.train(logs.Log(quiet=True, plan=execution.Execution(accumulate=2, average=0.9)))
     pair = started(tmp_path, run.STEPS)
     while saved_step(tmp_path) < 10 and all(process.poll() is None for process in pair):
         time.sleep(0.01)

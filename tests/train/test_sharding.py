@@ -9,12 +9,10 @@ import numpy as np
 import optax
 import pytest
 
-from zoo.models import generate
+from zoo.models import encoder_decoder
 from zoo.nets import transformer
 from zoo.records import DataError
-from zoo.train import execution, loop, optimizers, sharding
-from zoo.train import log as logs
-from zoo.train import step as steps
+from zoo.train import execution, log as logs, loop, optimizers, sharding, step as steps
 
 SHAPE = transformer.Shape(
     source_vocab=19,
@@ -70,7 +68,7 @@ def trained(planned, make=optimizers.adamw, steps=3):
     log = logs.Log(quiet=True, plan=planned)
     rate = optimizers.schedule(1e-2, warmup=0, decay="constant")
     options = {"weight_decay": 0.1} if make is optimizers.adamw else {}
-    loss = generate.likelihood(SHAPE, smoothing=0.1, word_dropout=0.2)
+    loss = encoder_decoder.likelihood(SHAPE, smoothing=0.1, word_dropout=0.2)
     found = loop.train(
         loss,
         params(),
@@ -85,14 +83,14 @@ def trained(planned, make=optimizers.adamw, steps=3):
 
 @pytest.fixture(scope="module")
 def alone():
-    return trained(execution.Plan())
+    return trained(execution.Execution())
 
 
 @pytest.mark.slow  # compiles for eight devices, five seconds a mesh
 @pytest.mark.parametrize("mesh", MESHES)
 def test_a_mesh_finds_what_one_device_finds(mesh, alone):
     # a compilation each, for eight devices
-    found, losses = trained(execution.Plan(mesh=mesh))
+    found, losses = trained(execution.Execution(mesh=mesh))
     np.testing.assert_allclose(losses, alone[1], atol=1e-5)  # sums in another order, here and below
     for got, expected in zip(jax.tree.leaves(found), jax.tree.leaves(alone[0])):
         assert len(got.devices()) == 1
@@ -105,7 +103,7 @@ def test_a_mesh_splits_parameters_and_moments_alike():
     optimizer = optimizers.adamw(
         optimizers.schedule(1.0, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0
     )
-    progress = steps.begin(params(), optimizer, plan=execution.Plan(average=0.9))
+    progress = steps.begin(params(), optimizer, plan=execution.Execution(average=0.9))
     placed = sharding.Placement(progress.params, progress, mesh).put(progress)
     moments = next(state for state in placed.optimizer if isinstance(state, optax.ScaleByAdamState))
     places = lambda tree: jax.tree.map(lambda leaf: leaf.sharding, tree)
@@ -131,7 +129,7 @@ def test_a_dimension_that_an_axis_does_not_divide_is_refused_by_name():
         DataError,
         match=r"params/decoder_0/cross_attention/key/kernel: dimension 1 is 2, which model=4 does not divide; choose another",
     ):
-        trained(execution.Plan(mesh="data=2,model=4"))
+        trained(execution.Execution(mesh="data=2,model=4"))
     spec = lambda *shape: sharding.layout("params/source_embedding/embedding", shape, mesh)
     assert spec(20, 16) == jax.sharding.PartitionSpec("model", None)
     # a vocabulary of any size: a copy each, as the table declares
@@ -154,7 +152,7 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
             optax.sgd(0.1),
             steps=1,
             key=jax.random.key(0),
-            log=logs.Log(quiet=True, plan=execution.Plan(mesh="data=8")),
+            log=logs.Log(quiet=True, plan=execution.Execution(mesh="data=8")),
         )
 
 
@@ -184,7 +182,7 @@ def test_one_process_reads_all_rows():
 @pytest.mark.slow  # compiles for eight devices
 def test_parts_of_a_batch_and_rematerialisation_find_the_same():
     """Without chance, a batch in four parts, on a mesh and with layers computed twice, is the batch in one."""
-    loss = lambda planned: generate.likelihood(
+    loss = lambda planned: encoder_decoder.likelihood(
         dataclasses.replace(SHAPE, dropout=0.0, remat=planned.remat),
         smoothing=0.0,
         word_dropout=0.0,
@@ -199,12 +197,12 @@ def test_parts_of_a_batch_and_rematerialisation_find_the_same():
         log=logs.Log(quiet=True, plan=planned),
     )
     whole, parts = (
-        run(execution.Plan()),
-        run(execution.Plan(accumulate=4, remat=True, mesh="data=4,model=2")),
+        run(execution.Execution()),
+        run(execution.Execution(accumulate=4, remat=True, mesh="data=4,model=2")),
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole, parts)
     with pytest.raises(DataError, match="a batch of 16 rows cannot be computed in 3 equal parts"):
-        run(execution.Plan(accumulate=3))
+        run(execution.Execution(accumulate=3))
 
 
 def test_rematerialisation_keeps_only_what_flows_between_layers():
@@ -214,7 +212,7 @@ def test_rematerialisation_keeps_only_what_flows_between_layers():
 
     def kept(shape):
         """Bytes that the backward pass is handed, parameters among them."""
-        loss = generate.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+        loss = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)
         given = lambda params, source, target: jax.vjp(
             lambda p: loss(p, {"source": source, "target": target}, jax.random.key(0))[0], params
         )[1]
@@ -239,7 +237,7 @@ def test_a_moving_average_is_that_worked_by_hand():
         optax.sgd(1.0),
         steps=n,
         key=jax.random.key(0),
-        log=logs.Log(quiet=True, plan=execution.Plan(average=average)),
+        log=logs.Log(quiet=True, plan=execution.Execution(average=average)),
     )["w"]
     assert run(0.0, 3) == 3
     # decays of 1/10, 2/11 and 3/12, all below .9: 0 -> .9 -> .9 * 2/11 + 2 * 9/11 -> ...
@@ -252,4 +250,4 @@ def test_a_moving_average_is_that_worked_by_hand():
 )
 def test_a_plan_that_cannot_be_is_refused(options):
     with pytest.raises(DataError, match=f"{next(iter(options))}: expected"):
-        execution.Plan(**options)
+        execution.Execution(**options)

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 
 import theory
-from theory import claims, tails, worlds
-from theory import limits as laws
+from theory import claims, limits as laws, tails, worlds
 
 
 def _relevance(params):

@@ -132,7 +132,7 @@ def load(folder: str | os.PathLike) -> Fitted:
     )
 
 
-def shown(corpus: records.Corpus) -> records.Corpus:
+def for_display(corpus: records.Corpus) -> records.Corpus:
     return records.Corpus(
         corpus.ids,
         corpus.titles,

@@ -13,18 +13,16 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.api.fitted import Fitted
+from zoo.data import load
 from zoo.records import DataError
 
 
-def loaded(
+def load_data(
     data: records.Collection | records.Interactions | str | os.PathLike,
 ) -> records.Collection | records.Interactions:
     """The data, read if they are named by a registered name or a path."""
-    from zoo.data import catalog
 
-    return (
-        data if isinstance(data, (records.Collection, records.Interactions)) else catalog.load(data)
-    )
+    return data if isinstance(data, (records.Collection, records.Interactions)) else load.load(data)
 
 
 def source_of(data: records.Collection | records.Interactions | str | os.PathLike) -> str:
@@ -78,7 +76,7 @@ def data_of(
             raise DataError(
                 f"{folder}: its data {data} is not there any more; say where it is now with --data"
             )
-    collection = loaded(data)
+    collection = load_data(data)
     refuse_other_kind(recipes.get(fitted.recipe), collection)
     refuse_other_corpus(fitted, collection)
     return collection
@@ -137,7 +135,7 @@ def _parts(fitted: Fitted, corpus: records.Corpus) -> list[str]:
     ]
 
 
-def asked(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:
+def as_queries(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:
     """Queries of any form that `retrieve` takes, as its recipe does; DataError if they are not of the kind that the system asks for."""
     return (
         _histories(fitted, queries)

@@ -21,10 +21,10 @@ def data_list(parsed: argparse.Namespace) -> None:
 
 def data_get(parsed: argparse.Namespace) -> None:
     """Writes a collection as a folder."""
-    from zoo.data import atomic, catalog, files
+    from zoo.data import atomic, files, load
 
     atomic.refuse_occupied(parsed.out)
-    collection = catalog.load(parsed.name)
+    collection = load.load(parsed.name)
     if isinstance(collection, records.Interactions):
         print(_written(collection, parsed.out))
         return
@@ -35,9 +35,9 @@ def data_get(parsed: argparse.Namespace) -> None:
 
 def data_prepare(parsed: argparse.Namespace) -> None:
     """Writes a collection as a TFDS dataset."""
-    from zoo.data import catalog
+    from zoo.data import catalog, tfds
 
-    folder = catalog.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
+    folder = tfds.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
     print(
         f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}"
     )
@@ -47,10 +47,10 @@ def data_prepare(parsed: argparse.Namespace) -> None:
 
 def data_cold(parsed: argparse.Namespace) -> None:
     """Writes interactions in which some of the items to be predicted are new."""
-    from zoo.data import atomic, catalog, cold
+    from zoo.data import atomic, cold, load
 
     atomic.refuse_occupied(parsed.out)
-    collection = catalog.load(parsed.name)
+    collection = load.load(parsed.name)
     if not isinstance(collection, records.Interactions):
         raise records.DataError(
             f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv"
@@ -61,23 +61,24 @@ def data_cold(parsed: argparse.Namespace) -> None:
 
 def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
     """Makes identifiers of documents or vectors; options of rqvae."""
-    from zoo.data import catalog, categories
-    from zoo.schemes import codes, rqvae
+    from zoo.data import categories, load
+    from zoo.schemes import codes, folder, rqvae
+    from zoo.text import embed
     from zoo.train import log as logs
 
     training = rqvae.configured(options)
     config = codes.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
     if parsed.vectors is not None:
-        vectors = codes.read_vectors(parsed.vectors)
+        vectors = embed.read_vectors(parsed.vectors)
         names, labels = [str(row) for row in range(len(vectors))], ()
     else:
-        corpus = catalog.load(parsed.data).corpus
+        corpus = load.load(parsed.data).corpus
         names, vectors, labels = (
             corpus.ids,
-            codes.embed(corpus, parsed.embed, logs.Log()),
+            embed.embed(corpus, parsed.embed, logs.Log()),
             categories.of(corpus)[0],
         )
-    state = codes.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
+    state = folder.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
     error = codes.relative_error(state, vectors)
     print(
         codes.report(state)
@@ -88,20 +89,20 @@ def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
 
 def docids_stats(parsed: argparse.Namespace) -> None:
     """Prints how well codes are used, and draws their tree."""
-    from zoo.schemes import codes
+    from zoo.schemes import codes, folder as folder_
 
-    state, about = codes.load(parsed.folder)
+    state, about = folder_.load(parsed.folder)
     error = about["relative_error"]
     print(
         f"{about['kind']}, collisions by {about['collisions']}"
         + ("" if error is None else f", relative error {error:.3f}")
     )
     print(codes.report(state))
-    kept = pathlib.Path(parsed.folder) / codes.LABELS
+    kept = pathlib.Path(parsed.folder) / folder_.LABELS
     if parsed.categories or kept.exists():
         from zoo.report import plots
 
-        labels = codes.read_labels(parsed.categories or kept, len(state["codes"]))
+        labels = folder_.read_labels(parsed.categories or kept, len(state["codes"]))
         print(
             plots.code_tree(
                 state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"
@@ -111,13 +112,13 @@ def docids_stats(parsed: argparse.Namespace) -> None:
 
 def queries_generate(parsed: argparse.Namespace, options: dict[str, str]) -> None:
     """Trains a generator and writes its queries."""
-    from zoo.data import catalog
+    from zoo.data import load
     from zoo.models import query_generator, warm_start
 
     given = {"top_k": parsed.top_k, "top_p": parsed.top_p, "temperature": parsed.temperature}
     options |= {name: value for name, value in given.items() if value is not None}
     start = None if parsed.init_from is None else warm_start.of_weights(parsed.init_from)
-    collection = catalog.load(parsed.data)
+    collection = load.load(parsed.data)
     if isinstance(collection, records.Interactions):
         raise records.DataError(
             f"{parsed.data}: has histories, and queries are for documents; name data with corpus.jsonl"

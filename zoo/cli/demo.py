@@ -8,9 +8,8 @@ import pathlib
 import sys
 
 from zoo import recipes, records
-from zoo.api import fit
-from zoo.api import fitted as stored
-from zoo.cli import main
+from zoo.api import answer, evaluate, fit, fitted as stored
+from zoo.report import answers
 
 QUESTIONS = (
     "remove all whitespace at both ends of a string",
@@ -48,7 +47,7 @@ def run(out: str, *, seed: int = 0) -> None:
     for name, (recipe, options) in SYSTEMS.items():
         fitted = systems[name] = _fitted(folder / _slug(name), collection, recipe, options, seed)
         _say(f"{name} answers the test queries")
-        result = fit.evaluate(fitted, collection)
+        result = evaluate.evaluate(fitted, collection)
         curves[name] = result.hit_curve
         runs.append(
             compare.Run(
@@ -67,11 +66,15 @@ def run(out: str, *, seed: int = 0) -> None:
 
     generative = systems["DSI (semantic ids)"]
     rows = generative.documents.rows()
-    ranking = fit.retrieve(generative, QUESTIONS, k=3)
+    ranking = answer.retrieve(generative, QUESTIONS, k=3)
     for number, question in enumerate(QUESTIONS):
         print(
             "\n".join(
-                [f"Q: {question}", *main.shown(generative, rows, ranking.answers(number)), ""]
+                [
+                    f"Q: {question}",
+                    *answers.format_answers(generative, rows, ranking.answers(number)),
+                    "",
+                ]
             )
         )
 

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from zoo import recipes, records
-from zoo.api import fit, inputs
-from zoo.api import fitted as stored
+from zoo.api import add, answer, evaluate, fit, fitted as stored, inputs
 from zoo.cli import data, parser
+from zoo.report import answers
 from zoo.train import execution, interrupts
 
 BAD_INPUT, INTERRUPTED = parser.BAD_INPUT, 130  # exit codes
@@ -93,8 +93,11 @@ def _queries_generate(parsed: argparse.Namespace) -> None:
 
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
-    plan = execution.Plan(
-        **{field.name: getattr(parsed, field.name) for field in dataclasses.fields(execution.Plan)}
+    plan = execution.Execution(
+        **{
+            field.name: getattr(parsed, field.name)
+            for field in dataclasses.fields(execution.Execution)
+        }
     )
     if parsed.processes:
         from zoo.train import processes
@@ -140,7 +143,7 @@ def _add(parsed: argparse.Namespace) -> None:
 
     atomic.refuse_occupied(parsed.out)  # nor into a fit that goes on
     before = stored.load(parsed.folder)
-    after = fit.add(before, parsed.documents)
+    after = add.add(before, parsed.documents)
     stored.save(after, parsed.out)
     print(
         f"{parsed.out}: {after.name} with {len(after.documents) - len(before.documents)} documents more than {parsed.folder}, {len(after.documents)} in all"
@@ -158,7 +161,7 @@ def _retrieve(parsed: argparse.Namespace) -> None:
         queries = records.Histories.of(
             fitted.documents, [item.strip() for item in parsed.history.split(",")]
         )
-    ranking = fit.retrieve(fitted, queries, parsed.k)
+    ranking = answer.retrieve(fitted, queries, parsed.k)
     if parsed.run_file:
         trec.write(ranking, parsed.run_file, tag=fitted.name)
         print(f"{parsed.run_file}: answers to {len(ranking)} queries")
@@ -169,24 +172,17 @@ def _retrieve(parsed: argparse.Namespace) -> None:
     )
     for number, query in enumerate(texts):
         print(query if number == 0 else f"\n{query}")
-        print("\n".join(shown(fitted, rows, ranking.answers(number))) or "  no answer")
+        print(
+            "\n".join(answers.format_answers(fitted, rows, ranking.answers(number)))
+            or "  no answer"
+        )
 
 
 def _loaded(parsed: argparse.Namespace) -> stored.Fitted:
     """The system of a folder, with the options that it is to answer by."""
-    return fit.adjusted(stored.load(parsed.folder), dict(_option(text) for text in parsed.set))
-
-
-def shown(
-    fitted: stored.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]
-) -> list[str]:
-    """A line an answer: rank, score, id, and title or text."""
-    lines = []
-    for rank, (name, score) in enumerate(answers, start=1):
-        title, text = fitted.documents.titles[rows[name]], fitted.documents.texts[rows[name]]
-        about = " - ".join(part for part in (title if title != name else "", text[:90]) if part)
-        lines.append(f"{rank:3d}. {score:8.2f}  {name}  {about}".rstrip())
-    return lines
+    return answer.with_options(
+        stored.load(parsed.folder), dict(_option(text) for text in parsed.set)
+    )
 
 
 def _evaluate(parsed: argparse.Namespace) -> None:
@@ -199,10 +195,10 @@ def _evaluate(parsed: argparse.Namespace) -> None:
     fitted = _loaded(parsed)
     categories = None
     if parsed.categories:
-        from zoo.schemes import codes
+        from zoo.schemes import folder as folder_
 
-        categories = codes.read_labels(parsed.categories, len(fitted.documents))
-    result = fit.evaluate(fitted, parsed.data, split=parsed.split, categories=categories)
+        categories = folder_.read_labels(parsed.categories, len(fitted.documents))
+    result = evaluate.evaluate(fitted, parsed.data, split=parsed.split, categories=categories)
     print(
         tables.text(compare.compare([_run(fitted, result, fitted.name)]), **_shown_measures(fitted))
     )
@@ -225,7 +221,7 @@ def _shown_measures(fitted: stored.Fitted) -> dict:
     return {"shown": recommend.DEFAULT, "digits": 4} if history else {"shown": measures.DEFAULT}
 
 
-def _summary(fitted: stored.Fitted, result: fit.Evaluation) -> dict:
+def _summary(fitted: stored.Fitted, result: evaluate.Evaluation) -> dict:
     """What `evaluate --json` writes."""
     return {
         "name": fitted.name,
@@ -242,19 +238,19 @@ def _summary(fitted: stored.Fitted, result: fit.Evaluation) -> dict:
 
 
 def _compare(parsed: argparse.Namespace) -> None:
-    from zoo.data import catalog
+    from zoo.data import load
     from zoo.metrics import compare
     from zoo.report import tables
 
     systems = [stored.load(folder) for folder in parsed.folders]
-    collection = catalog.load(parsed.data)
+    collection = load.load(parsed.data)
     for fitted in systems:
         inputs.refuse_other_corpus(fitted, collection)
     names = [fitted.name for fitted in systems]
     runs = []
     for folder, fitted in zip(parsed.folders, systems):
         name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
-        result = fit.evaluate(fitted, collection, split=parsed.split)
+        result = evaluate.evaluate(fitted, collection, split=parsed.split)
         runs.append(_run(fitted, result, name)._replace(beside=_beside(result)))
     comparison = compare.compare(runs, parsed.measure)
     table = tables.markdown if parsed.markdown else tables.text
@@ -263,7 +259,7 @@ def _compare(parsed: argparse.Namespace) -> None:
         print(BESIDE)
 
 
-def _beside(result: fit.Evaluation) -> dict[str, float]:
+def _beside(result: evaluate.Evaluation) -> dict[str, float]:
     """Of a system that recommends, what the table of measures leaves out, by column title."""
     from zoo.metrics import exposure, measures, recommend
 
@@ -281,7 +277,7 @@ def _beside(result: fit.Evaluation) -> dict[str, float]:
     return {title: found[name] for name, title in titles.items() if name in found}
 
 
-def _run(fitted: stored.Fitted, result: fit.Evaluation, name: str):
+def _run(fitted: stored.Fitted, result: evaluate.Evaluation, name: str):
     from zoo.metrics import compare
 
     return compare.Run(
@@ -296,7 +292,7 @@ def _run(fitted: stored.Fitted, result: fit.Evaluation, name: str):
 def _report(parsed: argparse.Namespace) -> None:
     from zoo.report import run
 
-    print(run.report(parsed.folder, parsed.data, out=parsed.out, split=parsed.split))
+    print(run.write_report(parsed.folder, parsed.data, out=parsed.out, split=parsed.split))
 
 
 def _export(parsed: argparse.Namespace) -> None:

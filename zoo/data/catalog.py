@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import os
-import pathlib
-import sys
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from zoo import records
-from zoo.data import amazon, download, files, histories, movielens, pydocs, tldr, toy
+from zoo.data import amazon, download, files, movielens, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
@@ -165,51 +161,3 @@ CATALOG: dict[str, Entry] = {
         "test",
     ),
 }
-
-
-def load(name_or_path: str | os.PathLike) -> records.Collection | records.Interactions:
-    """The collection of a registered name, else of a folder; `./toy` is the folder, `toy` the name.
-
-    A folder is in the BEIR layout, or holds interactions as `zoo.data.histories` reads them, or a TFDS dataset of either.
-    Of a collection that others made, a line on stderr tells the licence before anything is downloaded.
-
-    Raises DataError listing the names if there is neither, and whatever the loader finds wrong.
-    """
-    name = os.fspath(name_or_path)
-    if name in CATALOG:
-        entry = CATALOG[name]
-        if entry.address:
-            print(f"{name}: licence {entry.licence}; from {entry.address}", file=sys.stderr)
-        return entry.load()
-    if pathlib.Path(name).is_dir() and histories.holds_interactions(pathlib.Path(name)):
-        return histories.read(name)
-    if holds_dataset(pathlib.Path(name)):
-        return _tfds().read(name)
-    if pathlib.Path(name).exists():
-        return files.read_beir(name)
-    close = difflib.get_close_matches(name, CATALOG, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise records.DataError(
-        f"no folder and no collection {name!r}; {hint}names: {', '.join(CATALOG)}; a folder needs corpus.jsonl, or interactions.csv"
-    )
-
-
-def holds_dataset(folder: pathlib.Path) -> bool:
-    """Whether a folder is what TFDS keeps of a dataset: table/version/dataset_info.json."""
-    return any(folder.glob("*/*/dataset_info.json"))
-
-
-def prepare(name_or_path: str | os.PathLike, out: str | os.PathLike, **options) -> pathlib.Path:
-    """`tfds.prepare`, if TFDS is installed."""
-    return _tfds().prepare(name_or_path, out, **options)
-
-
-def _tfds():
-    """The one module that imports TFDS; the zoo does without."""
-    try:
-        from zoo.data import tfds
-    except ImportError as error:
-        raise records.DataError(
-            f"TFDS datasets need the package {error.name}; pip install 'generative-retrieval-zoo[tfds]'"
-        ) from None
-    return tfds

@@ -1,7 +1,7 @@
 """Batches of examples that stay on the disk: read as they are needed, shuffled, sharded by process, resumable at any batch.
 
 `zoo.data.batches` keeps all examples in memory and groups them by length; this reads a source of random access, such as
-`zoo.data.tfds.data_source`, and has the same contract: batch number i is a function of i and the seed alone. The order of an
+`zoo.data.tfds_read.data_source`, and has the same contract: batch number i is a function of i and the seed alone. The order of an
 epoch is grain's permutation of numbers, which takes no memory, so that a source may have billions of examples.
 """
 

@@ -4,9 +4,9 @@ A dataset is one of the names of `zoo data list`, written with underlines, or a 
 tables of `zoo.data.tables`. Built and read here without TensorFlow as array_record; with TensorFlow also as tfrecord:
 
     path = tfds.prepare("ml-100k", "data")                          # or a folder; data/ml_100k/items/1.0.0, .../sequences/1.0.0
-    interactions = catalog.load(path)                               # those of catalog.load("ml-100k"), bit for bit
-    source = tfds.data_source(path, "sequences", "train")           # random access; grain.MapDataset.source(source)
-    seqio.Task("next", source=tfds.seqio_source(path, "sequences"), ...)
+    interactions = load.load(path)                               # those of load.load("ml-100k"), bit for bit
+    source = tfds_read.data_source(path, "sequences", "train")           # random access; grain.MapDataset.source(source)
+    seqio.Task("next", source=tfds_read.seqio_source(path, "sequences"), ...)
 
 Importing this module registers the builders, so TFDS's own commands find them: `tensorflow_datasets.load("ml_100k/items")`,
 `tfds build`, and `own_interactions`, `own_search` and `large_search` (Beam) for a folder given as manual_dir. Downloads go through
@@ -27,19 +27,23 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import tensorflow_datasets
 import tqdm
 
 from zoo import records
-from zoo.data import atomic, catalog, files, histories, tables
+from zoo.data import atomic, catalog, files, histories, load, tables, tfds_read
+
+try:
+    import tensorflow_datasets
+except ImportError as error:
+    raise records.DataError(
+        f"TFDS datasets need the package {error.name}; pip install 'generative-retrieval-zoo[tfds]'"
+    ) from None
 
 FORMATS = ("array_record", "tfrecord")
 # a new one when an example's features or order change
 RELEASES = {"1.0.0": "Tables of zoo.data.tables."}
-_BLOCK = 1024  # examples read at a time
 # what DirectRunner is where it cannot download another
 _LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-_KEY = "zoo"  # of what `tables.about` says, within a dataset's metadata
 
 
 class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=True):
@@ -73,7 +77,7 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
             raise records.DataError(
                 f"{collection.name}: has no {self.builder_config.name}; it has: {', '.join(made)}"
             )
-        self.info.metadata[_KEY] = tables.about(collection)
+        self.info.metadata[tfds_read.METADATA_KEY] = tables.about(collection)
         splits = made[self.builder_config.name].items()
         return {
             split: self._generate_examples(rows(), f"writing {self.builder_config.name}, {split}")
@@ -88,7 +92,7 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
         )
 
     def _read(self, dl_manager) -> records.Collection | records.Interactions:
-        return catalog.load(self.source)
+        return load.load(self.source)
 
 
 class InteractionTables(Tables, skip_registration=True):
@@ -139,7 +143,11 @@ class LargeSearch(SearchTables):
         table, pieces = self.builder_config.name, ranges.pieces(files.corpus_files(folder))
         judged = files.qrels_files(folder / "qrels") if (folder / "qrels").is_dir() else {}
         names = tables.split_names(judged)
-        self.info.metadata[_KEY] = {"name": folder.resolve().name, "corpus": None, "splits": names}
+        self.info.metadata[tfds_read.METADATA_KEY] = {
+            "name": folder.resolve().name,
+            "corpus": None,
+            "splits": names,
+        }
         if table == "corpus":
             return {"train": beam_corpus.documents(pieces)}
         queries = files.read_queries(files.present(folder / "queries.jsonl"))
@@ -188,7 +196,7 @@ def prepare(
 ) -> pathlib.Path:
     """Writes the TFDS dataset of a collection and returns its folder, out/NAME, which appears whole or not at all.
 
-    name_or_path: what `catalog.load` takes. out: TFDS's data_dir; it may hold other datasets. beam: options of Apache Beam, as
+    name_or_path: what `load.load` takes. out: TFDS's data_dir; it may hold other datasets. beam: options of Apache Beam, as
       on its command line ("" for this machine alone), to build the corpus of a search folder piece by piece; None: without.
     Raises DataError if out/NAME exists, TensorFlow or Beam is needed and missing, or the collection cannot be read.
     """
@@ -217,7 +225,7 @@ def prepare(
                 beam_options=options,
             )
         return target
-    collection = catalog.load(source)
+    collection = load.load(source)
     kind = InteractionTables if isinstance(collection, records.Interactions) else SearchTables
     builder = _builder_class(
         name, kind, source if source in catalog.CATALOG else "", collection, skip_registration=True
@@ -225,61 +233,6 @@ def prepare(
     with atomic.folder(target) as part:
         _write(builder, list(tables.of(collection)), part, file_format)
     return target
-
-
-def read(folder: str | os.PathLike) -> records.Collection | records.Interactions:
-    """The collection that a dataset was prepared from; `folder` holds its tables.
-
-    Raises DataError if the dataset is not of `prepare`, lacks a table, or does not match its fingerprint.
-    """
-    folder = pathlib.Path(folder)
-    builders = {
-        path.name: _opened(folder, path.name)
-        for path in sorted(folder.iterdir())
-        if any(path.glob("*/dataset_info.json"))
-    }
-    known = next(iter(builders.values())).info.metadata.get(_KEY)
-    return tables.collection(
-        lambda table, split: _examples(builders[table], split), known, str(folder), builders
-    )
-
-
-def data_source(folder: str | os.PathLike, table: str, split: str):
-    """Examples of a split by number, of a dataset in array_record: what `grain.MapDataset.source` takes; text is bytes.
-
-    Raises DataError if there is no such table or split, or the dataset is of another format.
-    """
-    builder = _opened(pathlib.Path(folder), table)
-    if split not in builder.info.splits:
-        raise records.DataError(
-            f"{folder}: {table} has no split {split!r}; it has: {', '.join(builder.info.splits)}"
-        )
-    if builder.info.file_format.value != "array_record":
-        raise records.DataError(
-            f"{folder}: expected array_record, got {builder.info.file_format.value}; prepare it again with --format array_record"
-        )
-    return builder.as_data_source(split)
-
-
-def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str] | None = None):
-    """A `seqio.TfdsDataSource` of a table, of a dataset in tfrecord, for the tasks that t5x trains on.
-
-    splits: SeqIO's name -> split of the table (default: the table's own; SeqIO's `validation` is `dev` where there is one).
-    """
-    import seqio
-
-    folder = pathlib.Path(folder)
-    builder = _opened(folder, table)
-    if builder.info.file_format.value != "tfrecord":
-        raise records.DataError(
-            f"{folder}: expected tfrecord, got {builder.info.file_format.value}; prepare it again with --format tfrecord"
-        )
-    named = {"validation" if split == "dev" else split: split for split in builder.info.splits}
-    return seqio.TfdsDataSource(
-        f"{folder.name}/{table}:{builder.info.version}",
-        tfds_data_dir=os.fspath(folder.parent.resolve()),
-        splits=splits or named,
-    )
 
 
 def dataset_name(name: str) -> str:
@@ -373,61 +326,6 @@ def _silent() -> Iterator[None]:
             yield
     finally:
         tensorflow_datasets.enable_progress_bar()
-
-
-def _opened(folder: pathlib.Path, table: str):
-    """A builder that reads a table of a dataset."""
-    found = sorted((folder / table).glob("*/dataset_info.json"))
-    if len(found) != 1:
-        have = (
-            ", ".join(sorted({path.parts[-3] for path in folder.glob("*/*/dataset_info.json")}))
-            or "none"
-        )
-        what = f"{len(found)} versions of {table}" if found else f"no table {table!r}, but: {have}"
-        raise records.DataError(
-            f"{folder}: expected one version of {table}, found {what}; name the folder that `zoo data prepare` wrote"
-        )
-    with _named(found[0].parent):
-        builder = tensorflow_datasets.builder_from_directory(os.fspath(found[0].parent))
-    if _KEY not in (builder.info.metadata or {}):
-        raise records.DataError(
-            f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; it says nothing of zoo"
-        )
-    return builder
-
-
-def _examples(builder, split: str) -> Iterator[tables.Example]:
-    """The examples of a split in order, with text as str."""
-    if builder.info.file_format.value == "array_record":
-        source = builder.as_data_source(split)
-        blocks = (
-            source.__getitems__(range(first, min(first + _BLOCK, len(source))))
-            for first in range(0, len(source), _BLOCK)
-        )
-        rows = (row for block in blocks for row in block)
-    else:
-        options = tensorflow_datasets.ReadConfig(interleave_cycle_length=1)
-        rows = tensorflow_datasets.as_numpy(
-            builder.as_dataset(split, read_config=options, shuffle_files=False)
-        )
-    with _named(builder.data_dir):
-        for row in rows:
-            yield {
-                name: value.decode() if isinstance(value, bytes) else value
-                for name, value in row.items()
-            }
-
-
-@contextlib.contextmanager
-def _named(folder: str | os.PathLike) -> Iterator[None]:
-    """Names the folder of a dataset that TFDS cannot read, for which it raises errors of many types."""
-    try:
-        yield
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise records.DataError(
-            f"{folder}: the dataset cannot be read ({reason}); prepare it again in a new folder"
-        ) from error
 
 
 BUILDERS = {

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api import fitted as stored
-from zoo.api import inputs as given
+from zoo.api import fitted as stored, inputs as given
 from zoo.exchange import exported
 from zoo.records import DataError
 
@@ -74,8 +73,7 @@ def import_checkpoint(
     Raises DataError if there is no checkpoint, or it is of a network over other vocabularies or of another kind.
     """
     from zoo.data import atomic
-    from zoo.train import checkpoint as checkpoints
-    from zoo.train import t5x_layout
+    from zoo.train import checkpoint as checkpoints, t5x_layout
 
     atomic.refuse_occupied(out)
     source = exported.read(folder)

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import table
-from zoo.index import level as levels
-from zoo.index import projection, topk
+from zoo.index import level as levels, projection, topk
 
 BLOCK = levels.BLOCK
 

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import children, trie
-from zoo.index import level as levels
+from zoo.index import children, level as levels, trie
 
 BLOCK = levels.BLOCK
 

@@ -22,8 +22,7 @@ import numpy as np
 
 from zoo import records
 from zoo.docids import table
-from zoo.index import children as winners
-from zoo.index import continuations, level, suffixes, wavelet
+from zoo.index import children as winners, continuations, level, suffixes, wavelet
 
 TESTED = 64
 SAMPLED = 8  # every so many places of a document one is kept

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import table
-from zoo.index import level as levels
-from zoo.index import trie
+from zoo.index import level as levels, trie
 
 
 def add(index: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:

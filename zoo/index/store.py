@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import level as levels
-from zoo.index import trie
+from zoo.index import level as levels, trie
 
 FORMAT = 1  # of the files; another is refused
 FIELDS = ("base", "offset", "heavy", "rank", "token", "rows")

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import table
-from zoo.index import children
-from zoo.index import level as levels
+from zoo.index import children, level as levels
 
 ROOT = 0  # the one node at depth 0
 

@@ -1,4 +1,4 @@
-"""What a beam keeps on its way to the answers of a query, to be looked at or drawn."""
+"""The prefixes that a beam keeps at each depth, to inspect or draw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import recipes, records
 from zoo.docids import table
 from zoo.index import trie
 from zoo.models import generate
@@ -24,19 +23,11 @@ class Path(NamedTuple):
     documents: np.ndarray
 
 
-def of(recipe: recipes.Recipe, config: Any, state: dict, queries: Any, *, width: int) -> Path:
-    """What a trie-constrained beam of `width` keeps at each depth for the first of some queries.
-
-    Raises DataError if the system generates no identifiers.
-    """
-    if recipe.reads is None:
-        raise records.DataError(
-            f"path: {recipe.name} generates no identifiers; expected a system with an encoder-decoder, such as dsi"
-        )
-    sources, shape = recipe.reads(config, state, queries)
+def of(state: dict, source: np.ndarray, shape: Any, *, width: int) -> Path:
+    """The prefixes that a trie-constrained beam of `width` keeps at each depth for source i32[S]."""
     ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     levels = _prefixes(
-        state["params"], jnp.asarray(sources[:1]), trie.build(ids), shape=shape, width=width
+        state["params"], jnp.asarray(source[None]), trie.build(ids), shape=shape, width=width
     )
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
     return Path(

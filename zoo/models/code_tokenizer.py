@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import balanced, quantize
-from zoo.models import generate
+from zoo.models import encoder_decoder
 from zoo.nets import codebooks, transformer
 from zoo.objectives import ranking, tokenizing
 from zoo.text import tokens
@@ -205,7 +205,7 @@ def _pair(
     read = {}
     for name, draw in zip(("source", "document"), jax.random.split(key)):
         hide, drop = jax.random.split(draw)
-        source = generate.hidden(batch[name], hide, word_dropout, unknown)
+        source = encoder_decoder.drop_words(batch[name], hide, word_dropout, unknown)
         read[name] = _states(
             params,
             source,

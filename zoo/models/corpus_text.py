@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import records
-from zoo.models import generate, query_generator, warm_start
+from zoo.models import encoder_decoder, query_generator, warm_start
 from zoo.text import tokens, vectors
 
 
@@ -40,8 +40,8 @@ def read(
 
     tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
     """
-    queries, answers = generate.pairs(collection)
-    made, origins = query_generator.made(
+    queries, answers = encoder_decoder.pairs(collection)
+    made, origins = query_generator.make_queries(
         config.queries, collection, per_document=config.generated, seed=0, log=log
     )
     log.phase("tokens and vectors")
@@ -55,7 +55,7 @@ def read(
     return Texts(contents, queries, answers, made, origins, tokenizer)
 
 
-def asked(config, queries: records.Queries) -> records.Queries:
+def as_queries(config, queries: records.Queries) -> records.Queries:
     """Queries as the system reads them."""
     return (
         dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))

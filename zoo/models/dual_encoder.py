@@ -14,7 +14,7 @@ import numpy as np
 from zoo import options, records
 from zoo.data import batches
 from zoo.index import dense
-from zoo.models import corpus_text, generate, warm_start
+from zoo.models import corpus_text, encoder_decoder, warm_start
 from zoo.nets import dual, transformer
 from zoo.objectives import ranking
 from zoo.text import tokens
@@ -66,7 +66,7 @@ def examples(texts: corpus_text.Texts, config) -> Examples:
     )
 
 
-def begun(
+def init(
     texts: corpus_text.Texts,
     shape: dual.Shape,
     config,
@@ -86,7 +86,7 @@ def begun(
                 tower["weight"] = jnp.asarray(size / size.mean())
     if start is not None:
         for tower in params["params"].values():
-            tower["encoder"] = warm_start.grafted(
+            tower["encoder"] = warm_start.copy_weights(
                 {"params": tower["encoder"]}, start, jax.random.fold_in(key, 1)
             )["params"]
     return params
@@ -131,7 +131,7 @@ def train(
     stream = batches.Batches(
         sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
     )
-    steps = max(1, round(share * generate.num_steps(config, len(given.documents))))
+    steps = max(1, round(share * encoder_decoder.num_steps(config, len(given.documents))))
     shape = dataclasses.replace(
         shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat)
     )
@@ -159,8 +159,10 @@ def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loo
 
     def loss(params, batch, key):
         drop, hide, hide_documents = jax.random.split(key, 3)
-        source = generate.hidden(batch["source"], hide, config.word_dropout, unknown)
-        document = generate.hidden(batch["document"], hide_documents, config.word_dropout, unknown)
+        source = encoder_decoder.drop_words(batch["source"], hide, config.word_dropout, unknown)
+        document = encoder_decoder.drop_words(
+            batch["document"], hide_documents, config.word_dropout, unknown
+        )
         scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (
             config.temperature or 1.0
         )
@@ -228,7 +230,7 @@ def shape_of(vocabulary: int, config, start: warm_start.Start | None = None) -> 
         **{field: getattr(config, field) for field in options.SHAPE},
     )
     return dual.Shape(
-        warm_start.shaped(encoder, start),
+        warm_start.match_shape(encoder, start),
         config.pooling,
         config.towers,
         normalised=config.temperature > 0,

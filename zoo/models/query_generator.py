@@ -26,10 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import options, recipes, records
+from zoo import options as options_, records
 from zoo.data import atomic, batches, files
-from zoo.models import generate as seq2seq
-from zoo.models import warm_start
+from zoo.models import encoder_decoder, generate as seq2seq, warm_start
 from zoo.nets import transformer
 from zoo.search import nucleus
 from zoo.text import rules, tokens, vectors
@@ -42,7 +41,7 @@ DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(options.Writing):
+class Config(options_.Writing):
     """Options of the generator."""
 
     vocabulary: int = 4000  # sub-words; a step is mostly their logits
@@ -63,15 +62,15 @@ class Config(options.Writing):
 
     SYSTEM = "queries"
     LIMITS = {
-        **dict.fromkeys(("vocabulary", "document_length"), options.SIZE),
+        **dict.fromkeys(("vocabulary", "document_length"), options_.SIZE),
         "query_length": (2, math.inf),  # a word and the end
-        "top_k": options.COUNT,
+        "top_k": options_.COUNT,
         "top_p": (1e-6, 1.0),
         "temperature": (1e-3, math.inf),
     }
 
 
-def made(
+def make_queries(
     kind: str, collection: records.Collection, *, per_document: int, seed: int, log
 ) -> tuple[list[str], list[int]]:
     """Queries and the row of the document each was made for, in the order of the documents: the one way to have some made.
@@ -88,7 +87,9 @@ def made(
     log.phase("query generator")
     state = fit(collection, config, key, log)
     log.phase("queries")
-    return written(state, config, collection.corpus, count=per_document, seed=seed, log=log)
+    return generate_queries(
+        state, config, collection.corpus, count=per_document, seed=seed, log=log
+    )
 
 
 def read(
@@ -104,7 +105,7 @@ def read(
         )
     found = files.read_beir(folder)
     rows, taken = corpus.rows(), {}
-    texts, places = seq2seq.pairs(found)
+    texts, places = encoder_decoder.pairs(found)
     for text, place in zip(texts, places):
         if (name := found.corpus.ids[place]) in rows:
             taken.setdefault(rows[name], []).append(text)
@@ -127,7 +128,7 @@ def fit(
 
     Raises DataError if there are none, or the start is no model of text.
     """
-    queries, rows = seq2seq.pairs(collection)
+    queries, rows = encoder_decoder.pairs(collection)
     if not queries:
         raise records.DataError(
             f"{collection.name}: a query generator learns from train queries, found none; make queries by rule"
@@ -169,8 +170,8 @@ def fit(
         )
     else:
         start = start._replace(keeps=frozenset({"source", "target"}))
-    shape = warm_start.shaped(shape, start)
-    params = seq2seq.fit(
+    shape = warm_start.match_shape(shape, start)
+    params = encoder_decoder.fit(
         [pairs], len(queries), shape, config, key, log, embeddings=words, start=start
     )
     return {
@@ -180,7 +181,7 @@ def fit(
     }
 
 
-def written(
+def generate_queries(
     state: Mapping[str, Any],
     config: Config,
     corpus: records.Corpus,
@@ -281,11 +282,9 @@ def write(
     atomic.refuse_occupied(out)
     if count < 1:
         raise records.DataError(f"queries: expected a count of at least 1, got {count}")
-    config = recipes.configure(
-        recipes.Recipe("queries", "", {"default": Config()}, fit, written, ()), "default", options
-    )
+    config = options_.replace(Config(), options, system="queries")
     if start is not None:
-        config = warm_start.configured("queries", config, options, start)
+        config = warm_start.configure("queries", config, options, start)
     collection = collection.without(*(split for split in collection.qrels if split != "train"))
     seen = json.dumps(
         [
@@ -309,7 +308,7 @@ def write(
         state = fit(collection, config, jax.random.key(seed), log, start)
         log.phase("queries")
         name = hashlib.sha256(f"{log.identity} {count}".encode()).hexdigest()[:8]
-        texts, rows = written(
+        texts, rows = generate_queries(
             state,
             config,
             collection.corpus,

@@ -18,7 +18,7 @@ def by_dev(
     users: int,
     every: int,
     patience: int,
-) -> best.Judge | None:
+) -> best.Validation | None:
     """Recall@10 of the item that follows, of `users` users evenly spread over dev; None for no users or no dev.
 
     answer: (parameters, histories) -> ranking of at least 10 items.
@@ -33,4 +33,4 @@ def by_dev(
     def recall(params: Any) -> float:
         return float((answer(params, asked).documents[:, :10] == right[:, None]).any(axis=1).mean())
 
-    return best.Judge(recall, every=every, patience=patience)
+    return best.Validation(recall, every=every, patience=patience)

@@ -87,7 +87,7 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
     )
 
 
-def configured(recipe: str, config: Any, given: Mapping[str, Any], start: Start) -> Any:
+def configure(recipe: str, config: Any, given: Mapping[str, Any], start: Start) -> Any:
     """The recipe's config with the sizes of the weights. given: options that the user set.
 
     Raises DataError if one of those says otherwise.
@@ -128,7 +128,7 @@ def writing_what_it_reads(start: Start | None, names: np.ndarray) -> Start | Non
     return start._replace(keeps=frozenset({"source", "target"})) if start.keeps else start
 
 
-def shaped(shape: transformer.Shape, start: Start | None) -> transformer.Shape:
+def match_shape(shape: transformer.Shape, start: Start | None) -> transformer.Shape:
     """The shape in the family of the weights, with a row for every token that they read."""
     if start is None:
         return shape
@@ -142,7 +142,7 @@ def shaped(shape: transformer.Shape, start: Start | None) -> transformer.Shape:
     )
 
 
-def grafted(fresh: Any, start: Start, key: jax.Array) -> Any:
+def copy_weights(fresh: Any, start: Start, key: jax.Array) -> Any:
     """The parameters `fresh` with those of the weights in their places; what the weights do not have stays.
 
     Raises DataError naming a parameter whose shapes differ.

@@ -83,8 +83,7 @@ def _shape(path: pathlib.Path) -> bert.Shape:
 
 def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
     """Parameters of bert.Bert from a safetensors file; every tensor of it is used or listed in UNUSED."""
-    from safetensors import SafetensorError
-    from safetensors import numpy as safetensors
+    from safetensors import SafetensorError, numpy as safetensors
 
     try:
         tensors = safetensors.load_file(path)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from zoo import options as options_
 from zoo.records import DataError
 
 MODULES = {
@@ -88,17 +89,7 @@ def configure(recipe: Recipe, size: str, options: Mapping[str, Any]) -> Any:
         raise DataError(
             f"{recipe.name}: no size {size!r}; expected one of: {', '.join(recipe.presets)}"
         )
-    config = recipe.presets[size]
-    known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
-    for key in options:
-        if key not in known:
-            raise DataError(
-                f"{recipe.name}: no option {key!r}; expected one of: {', '.join(known)}"
-            )
-    return dataclasses.replace(
-        config,
-        **{key: _parse(recipe.name, key, value, known[key]) for key, value in options.items()},
-    )
+    return options_.replace(recipe.presets[size], options, system=recipe.name)
 
 
 def option_names(recipe: Recipe) -> list[str]:
@@ -107,30 +98,9 @@ def option_names(recipe: Recipe) -> list[str]:
     shared = {
         name
         for kind in type(config).__mro__
-        if kind.__module__ == f"{__name__}.options"
+        if kind.__module__ == options_.__name__
         for name in vars(kind).get("__annotations__", {})
     }
     return sorted(
         (field.name for field in dataclasses.fields(config)), key=lambda name: name in shared
-    )
-
-
-def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
-    """Value as the kind of the default: bool, int, float or str."""
-    kind = type(default)
-    if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if isinstance(value, str) and kind is not bool:
-        with contextlib.suppress(ValueError):
-            value = kind(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if (
-        isinstance(value, kind)
-        and (kind is bool or not isinstance(value, bool))
-        and not (kind is float and math.isnan(value))
-    ):
-        return value
-    raise DataError(
-        f"{recipe}: option {key} expects {kind.__name__} (as {default!r}), got {value!r}"
     )

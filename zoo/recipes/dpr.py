@@ -68,15 +68,15 @@ def fit(
     given = dual_encoder.examples(texts, config)
     init_key, train_key = jax.random.split(key)
     shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
-    params = dual_encoder.begun(texts, shape, config, init_key, start)
+    params = dual_encoder.init(texts, shape, config, init_key, start)
     log.phase("train")
     params = dual_encoder.train(given, params, shape, config, train_key, log)
-    return packed(params, shape, texts, given, collection.corpus)
+    return pack_state(params, shape, texts, given, collection.corpus)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
-    queries = corpus_text.asked(config, queries)
+    queries = corpus_text.as_queries(config, queries)
     source = tokens.encode(
         state["tokenizer"],
         queries.texts,
@@ -121,7 +121,7 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     }
 
 
-def packed(
+def pack_state(
     params: Any,
     shape: dual.Shape,
     texts: corpus_text.Texts,

@@ -58,7 +58,7 @@ def fit(
     given = dual_encoder.examples(texts, config)
     init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
     shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
-    params = dual_encoder.begun(texts, shape, config, init_key, start)
+    params = dual_encoder.init(texts, shape, config, init_key, start)
     seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
     for (miner, phase), round_key, share in zip(
         ROUNDS.items(), keys, (1 - config.own_share, config.own_share)
@@ -79,7 +79,7 @@ def fit(
         params = dual_encoder.train(
             given, params, shape, config, round_key, log, negatives=negatives, share=share
         )
-    return dpr.packed(params, shape, texts, given, collection.corpus)
+    return dpr.pack_state(params, shape, texts, given, collection.corpus)
 
 
 def by_bm25(

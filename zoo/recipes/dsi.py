@@ -16,11 +16,10 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import cluster, table, text
-from zoo.models import corpus_text, generate, warm_start
+from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import transformer
 from zoo.text import encoders, tokens
-from zoo.train import log as logs
-from zoo.train import optimizers
+from zoo.train import log as logs, optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
 
@@ -75,10 +74,10 @@ def fit(
             f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two"
         )
     start = warm_start.writing(start, ids.tokens)
-    shape = generate.shape_of(config, texts.tokenizer, ids)
-    shape = warm_start.shaped(shape, start)
+    shape = encoder_decoder.shape_of(config, texts.tokenizer, ids)
+    shape = warm_start.match_shape(shape, start)
     words = corpus_text.words(embedded, config)
-    params = generate.fit(
+    params = encoder_decoder.fit(
         sources,
         len(ids),
         shape,
@@ -89,7 +88,7 @@ def fit(
         start=start,
         docids=ids.tokens,
     )
-    return generate.packed(params, shape, ids, texts.tokenizer, collection.corpus)
+    return generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
@@ -102,7 +101,7 @@ def reads(
     config: Config, state: dict, queries: records.Queries
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
-    texts = corpus_text.asked(config, queries).texts
+    texts = corpus_text.as_queries(config, queries).texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
     return sources, transformer.Shape.of(state["shape"])
 

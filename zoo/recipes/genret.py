@@ -22,12 +22,11 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.data import batches, grouped
 from zoo.docids import balanced, collisions, quantize, table
-from zoo.models import code_tokenizer, corpus_text, generate, warm_start
+from zoo.models import code_tokenizer, corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import codebooks, transformer
 from zoo.schemes import codes as identifiers
 from zoo.text import tokens
-from zoo.train import log as logs
-from zoo.train import loop, optimizers
+from zoo.train import log as logs, loop, optimizers
 
 EVALUATIONS = 4  # of the codes in a main stage
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
@@ -101,7 +100,7 @@ def fit(
     texts = corpus_text.read(collection, config, log, start=start)
     embedded = corpus_text.embed(texts, config.width)
     material = _material(texts, config)
-    num_codes = identifiers.filled(config.codes, len(texts.contents), log)
+    num_codes = identifiers.cap_codes(config.codes, len(texts.contents), log)
     shape = transformer.Shape(
         source_vocab=tokens.count(texts.tokenizer),
         target_vocab=1 + config.levels * num_codes,
@@ -109,11 +108,11 @@ def fit(
         last_tokens=tuple((t + 1) * num_codes for t in range(config.levels)),
         **{field: getattr(config, field) for field in options.WRITER},
     )
-    shape = dataclasses.replace(warm_start.shaped(shape, start), tied=False)
-    params = generate.begun(
+    shape = dataclasses.replace(warm_start.match_shape(shape, start), tied=False)
+    params = encoder_decoder.init(
         shape, draw, embeddings=corpus_text.words(embedded, config), start=start
     )
-    budget = generate.num_steps(config, len(texts.contents))
+    budget = encoder_decoder.num_steps(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
         # the fit of the last position is the last of all
@@ -152,7 +151,7 @@ def fit(
         kept=float((found == codes).all(axis=1).mean()),
     )
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
-    return generate.packed(params, shape, ids, texts.tokenizer, collection.corpus) | {
+    return generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus) | {
         "tokenizer_of_documents": about
     }
 
@@ -261,7 +260,7 @@ def reads(
     config: Config, state: dict, queries: records.Queries
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
-    texts = corpus_text.asked(config, queries).texts
+    texts = corpus_text.as_queries(config, queries).texts
     return tokens.encode(
         state["tokenizer"], texts, length=config.query_length
     ), transformer.Shape.of(state["shape"])
@@ -411,7 +410,7 @@ def _fit_to(
         list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1))
     )
     remat = dataclasses.replace(shape, remat=log.plan.remat)
-    loss = generate.likelihood(
+    loss = encoder_decoder.likelihood(
         remat,
         smoothing=config.smoothing,
         word_dropout=config.word_dropout,

@@ -18,7 +18,7 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import cluster, table
-from zoo.models import corpus_text, generate, warm_start
+from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import heads
 from zoo.objectives import sequence
 from zoo.text import encoders, tokens
@@ -101,7 +101,7 @@ def fit(
     ]
     start = warm_start.writing(start, ids.tokens)
     ends = tuple(ids.tokens.max(axis=0).tolist())
-    shape = generate.shape_of(
+    shape = encoder_decoder.shape_of(
         config,
         texts.tokenizer,
         ids,
@@ -109,24 +109,24 @@ def fit(
         last_tokens=ends,
         adaptor_layers=config.adaptor_layers,
     )
-    shape = warm_start.shaped(shape, start)
+    shape = warm_start.match_shape(shape, start)
     words = corpus_text.words(embedded, config)
     loss = consistent(
         dataclasses.replace(shape, remat=log.plan.remat),
         config,
         unknown=tokens.unknown(texts.tokenizer),
     )
-    params = generate.fit(
+    params = encoder_decoder.fit(
         sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start
     )
-    return generate.packed(params, shape, ids, texts.tokenizer, collection.corpus)
+    return generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
 
 
 def consistent(
     shape: heads.PrefixShape, config: Config, *, unknown: int = tokens.UNKNOWN
 ) -> loop.Loss:
     """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their symmetric divergence (eq. 6)."""
-    once = generate.likelihood(
+    once = encoder_decoder.likelihood(
         shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown
     )
     if not config.consistency:
@@ -137,11 +137,14 @@ def consistent(
         # one program, two draws of dropout
         source, target = (jnp.concatenate([batch[name]] * 2) for name in ("source", "target"))
         drop, hide = jax.random.split(key)
-        source = generate.hidden(source, hide, config.word_dropout, unknown)
+        source = encoder_decoder.drop_words(source, hide, config.word_dropout, unknown)
         logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
         likelihood = sequence.cross_entropy(logits, target, smoothing=config.smoothing).mean()
         divergence = sequence.disagreement(*jnp.split(logits, 2), batch["target"]).mean()
-        metrics = {"identifiers_right": generate.exact(logits, target), "divergence": divergence}
+        metrics = {
+            "identifiers_right": encoder_decoder.exact(logits, target),
+            "divergence": divergence,
+        }
         return likelihood + config.consistency * divergence, metrics
 
     return loss
@@ -174,7 +177,9 @@ def reads(
 ) -> tuple[np.ndarray, heads.PrefixShape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
     sources = tokens.encode(
-        state["tokenizer"], corpus_text.asked(config, queries).texts, length=config.query_length
+        state["tokenizer"],
+        corpus_text.as_queries(config, queries).texts,
+        length=config.query_length,
     )
     return sources, heads.PrefixShape.of(state["shape"])
 

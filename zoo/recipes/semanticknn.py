@@ -15,7 +15,7 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.ranking import scores as scoring
-from zoo.schemes import codes
+from zoo.text import embed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Config:
     filter: bool = True  # never recommend what the user's history holds
 
     def __post_init__(self) -> None:
-        codes.refuse_embedding("semanticknn", self.vectors)
+        embed.refuse_embedding("semanticknn", self.vectors)
         if self.last < 1 or not 0 <= self.decay <= 1:
             raise records.DataError(
                 f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}"
@@ -39,7 +39,7 @@ class Config:
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     """The vectors of the items; `key` is unused, nothing here is random."""
     log.phase("vectors")
-    vectors = codes.embed(collection.corpus, config.vectors, log)
+    vectors = embed.embed(collection.corpus, config.vectors, log)
     return {"vectors": vectors.astype(np.float32), "corpus_ids": json.dumps(collection.corpus.ids)}
 
 

@@ -17,13 +17,12 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import collisions, table
-from zoo.models import generate, validation, warm_start
+from zoo.models import encoder_decoder, generate, validation, warm_start
 from zoo.nets import transformer
-from zoo.ranking import cold_items
+from zoo.ranking import cold_items, collect
 from zoo.recipes import popularity
-from zoo.schemes import codes as identifiers
-from zoo.schemes import rqvae
-from zoo.text import vectors as texts
+from zoo.schemes import codes as identifiers, rqvae
+from zoo.text import embed, vectors as texts
 from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
@@ -100,7 +99,7 @@ class Config(options.Writing, options.Answering, options.Judging):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        identifiers.refuse_embedding("tiger", self.vectors)
+        embed.refuse_embedding("tiger", self.vectors)
         if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
             remedy = "set collisions=counter"
             raise records.DataError(
@@ -136,7 +135,7 @@ def fit(
     vectors = _vectors(collection.corpus, learned, config, log)
     codes = len(vectors)
     if config.identifiers != "atomic":
-        codes = identifiers.filled(
+        codes = identifiers.cap_codes(
             config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh"
         )
     named = identifiers.Config(
@@ -165,7 +164,7 @@ def fit(
         **{field: getattr(config, field) for field in options.WRITER},
     )
     start = warm_start.writing_what_it_reads(start, ids.tokens)
-    shape = warm_start.shaped(shape, start)
+    shape = warm_start.match_shape(shape, start)
     seen = popularity.counts(learned, len(collection.corpus)) > 0
     known = {
         "repeats": np.asarray(_repeats(learned)),
@@ -173,7 +172,7 @@ def fit(
         "longest": np.asarray(longest),
         "num_codes": np.asarray(codes),
     }
-    pack = lambda params: generate.packed(params, shape, ids, "", collection.corpus) | known
+    pack = lambda params: generate.pack_state(params, shape, ids, "", collection.corpus) | known
     quick = dataclasses.replace(
         config,
         beam=min(config.beam, JUDGED_BEAM),
@@ -191,7 +190,7 @@ def fit(
         patience=int(config.patience),
     )
     return pack(
-        generate.fit(
+        encoder_decoder.fit(
             [following],
             len(following.rows["target"]),
             shape,
@@ -209,7 +208,7 @@ def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config,
     """f32[N, D] what items are named by."""
     if config.identifiers in identifiers.WITHOUT_VECTORS:
         return np.zeros((len(corpus), 1), np.float32)
-    vectors = identifiers.embed(corpus, config.vectors, log)
+    vectors = embed.embed(corpus, config.vectors, log)
     if config.neighbours:
         near = texts.cooccurrence_svd(
             learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0
@@ -229,7 +228,7 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     sources, _ = reads(config, state, histories)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
     if not leave_out or config.decoding in generate.FILTERED:
-        excluded = generate.padded(histories) if leave_out else None
+        excluded = collect.pad_histories(histories) if leave_out else None
         seen = np.asarray(state["seen"]) if config.new_items >= 0 else None
         allowed = None if seen is None or seen.all() else seen
         found = generate.search(
@@ -247,7 +246,7 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
             found = cold_items.mixed(
                 found, ids.tokens, ~seen, config.new_items, k, excluded=excluded
             )
-        return found if found.documents.shape[1] == k else generate.widened(found, k)
+        return found if found.documents.shape[1] == k else collect.widen(found, k)
     seen = int(histories.lengths.max(initial=0))
     found = generate.search(
         config, state, sources, histories.ids, min(k + seen, len(ids)), first=int(config.first_beam)
@@ -259,7 +258,7 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
     order = np.argsort(documents < 0, axis=1, kind="stable")[:, :k]
     documents = np.take_along_axis(documents, order, axis=1)
     scores = np.where(documents < 0, -np.inf, np.take_along_axis(found.scores, order, axis=1))
-    return generate.widened(
+    return collect.widen(
         dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k
     )
 

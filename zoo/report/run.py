@@ -7,8 +7,7 @@ import pathlib
 import shlex
 
 from zoo import recipes, records
-from zoo.api import fit, inputs
-from zoo.api import fitted as stored
+from zoo.api import evaluate, fit, fitted as stored, inputs
 from zoo.records import DataError
 from zoo.report import html, sections
 
@@ -24,7 +23,7 @@ BASELINES = {  # what a system asks -> (what it is called, recipe, options) of i
 }
 
 
-def report(
+def write_report(
     folder: str | os.PathLike,
     data: records.Collection | records.Interactions | str | os.PathLike | None = None,
     *,
@@ -60,13 +59,15 @@ def report(
     with atomic.file(path) as file:  # refuses a bad place before the work begins
         log.phase(f"measure {fitted.name} on {split}")
         systems = [
-            sections.Measured(fitted.name, fitted, fit.evaluate(fitted, collection, split=split))
+            sections.Measured(
+                fitted.name, fitted, evaluate.evaluate(fitted, collection, split=split)
+            )
         ]
         for name, recipe, options in _baselines(fitted, collection):
             log.phase(f"fit and measure {name}")
             rival = fit.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
             systems.append(
-                sections.Measured(name, rival, fit.evaluate(rival, collection, split=split))
+                sections.Measured(name, rival, evaluate.evaluate(rival, collection, split=split))
             )
         log.phase("write")
         named = ["--data", os.fspath(data)] if isinstance(data, (str, os.PathLike)) else []

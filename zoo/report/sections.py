@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api import fit
-from zoo.api import fitted as stored
+from zoo.api import evaluate, fitted as stored
 from zoo.metrics import compare, exposure, measures, recommend
 from zoo.report import html
 
@@ -35,7 +34,7 @@ class Measured(NamedTuple):
 
     name: str
     fitted: stored.Fitted
-    result: fit.Evaluation
+    result: evaluate.Evaluation
 
 
 def verdict(systems: Sequence[Measured]) -> str:

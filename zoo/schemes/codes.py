@@ -12,37 +12,20 @@ A tokenizer is a nested dict of arrays and text, as the state of a system is, an
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import json
-import os
-import pathlib
-import shutil
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from zoo import records
-from zoo.data import atomic
-from zoo.docids import collisions, quantize
-from zoo.docids import table as docids
+from zoo.docids import collisions, quantize, table as docids
 from zoo.records import DataError
 from zoo.schemes import rqvae
-from zoo.text import encoders, tokens
-from zoo.text import vectors as texts_vectors
-from zoo.train import checkpoint
-from zoo.train import log as logs
 
 KINDS = ("rqvae", "rqkmeans", "pq", "lsh", "random", "atomic")
 WITHOUT_VECTORS = ("random", "atomic")  # kinds that read none
 WITHOUT_DISTANCES = ("lsh", *WITHOUT_VECTORS)  # kinds whose codes stand for no vector
-EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
-# of a folder that `make` wrote
-STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"
-UNFINISHED = "unfinished.txt"  # and of one that it is writing
 FEWEST_OF = 4  # documents to a code, on average
 
 
@@ -71,153 +54,6 @@ class Config:
             raise DataError(
                 f"identifiers: {self.kind} has no distances to share out codes by; choose collisions counter or refuse"
             )
-
-
-def refuse_embedding(system: str, how: str) -> None:
-    """Raises DataError, in the name of who asks, for what `embed` does not know."""
-    if how not in EMBEDDINGS and not how.endswith(".npy"):
-        raise DataError(
-            f"{system}: option vectors expects one of {', '.join(EMBEDDINGS)}, or FILE.npy with a row an item, got {how!r}"
-        )
-
-
-def embed(
-    corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000
-) -> np.ndarray:
-    """Vectors f32[N, D] of documents; D is `dim` under tfidf, 384 under minilm.
-
-    how: of EMBEDDINGS, or the path of a .npy file, a row a document in the order of the corpus.
-    """
-    if how.endswith(".npy"):
-        if len(vectors := read_vectors(how)) != len(corpus):
-            raise DataError(
-                f"{how}: expected {len(corpus)} rows, a vector for each document in their order, got {len(vectors)}"
-            )
-        return vectors
-    if how == "minilm":
-        return encoders.encode(corpus.contents(), log=log)
-    contents = tokens.stemmed(corpus.contents())
-    tokenizer = tokens.train(contents, size=vocabulary)
-    rows = tokens.whole(tokenizer, contents)
-    return texts_vectors.tfidf_svd(
-        rows, vocabulary=tokens.count(tokenizer), dim=dim, seed=0
-    ).documents
-
-
-def read_vectors(path: str | os.PathLike) -> np.ndarray:
-    """f32[N, D] of a .npy file; DataError if it holds anything else."""
-    try:
-        vectors = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError):
-        raise DataError(
-            f"{path}: not an array of numbers in NumPy's format; write it with numpy.save"
-        ) from None
-    if (
-        not isinstance(vectors, np.ndarray)
-        or vectors.ndim != 2
-        or not np.issubdtype(vectors.dtype, np.floating)
-    ):
-        got = (
-            f"{vectors.dtype} {list(vectors.shape)}"
-            if isinstance(vectors, np.ndarray)
-            else "several arrays"
-        )
-        raise DataError(f"{path}: expected floats [N, D], a vector a document, got {got}")
-    return vectors.astype(np.float32)
-
-
-def make(
-    names_of: Sequence[str],
-    vectors: np.ndarray,
-    config: Config,
-    out: str | os.PathLike,
-    *,
-    seed: int = 0,
-    labels: Sequence[str] = (),
-    quiet: bool = False,
-) -> dict:
-    """The tokenizer of `fit`, also written into a folder: state, a table of names and tokens, what it is, and the log.
-
-    names_of: N, what the documents are called by their owner; labels: N categories to colour pictures by, kept beside the table, or none.
-    Interrupted at any point, the same call goes on. Raises DataError if the folder holds something else.
-    """
-    out = pathlib.Path(out)
-    what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
-    identity = hashlib.sha256(what.encode()).hexdigest()[:16]
-    with (
-        _unfinished(out, identity),
-        contextlib.closing(logs.Log(out, quiet=quiet, identity=identity)) as log,
-    ):
-        log.phase(config.kind)
-        state = fit(vectors, config, jax.random.key(seed), log)
-        shutil.rmtree(out / STATE, ignore_errors=True)
-        checkpoint.save_state(state, out / STATE)
-        with atomic.file(out / TABLE) as table:
-            table.writelines(
-                f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n"
-                for name, row in zip(names_of, state["tokens"])
-            )
-        if labels:
-            with atomic.file(out / LABELS) as file:
-                file.writelines(f"{' '.join(label.split())}\n" for label in labels)
-        about = json.loads(state["about"]) | {
-            "documents": len(vectors),
-            "relative_error": relative_error(state, vectors),
-            "seed": seed,
-        }
-        with atomic.file(out / ABOUT) as file:
-            json.dump(about, file, indent=1)
-        shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
-    return state
-
-
-@contextlib.contextmanager
-def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
-    """Notes in a folder what is made there until it is; bad input leaves no trace of a folder that was opened here.
-
-    Raises DataError if the folder holds anything but the same, unfinished.
-    """
-    note = out / UNFINISHED
-    if (out / ABOUT).exists():
-        raise DataError(f"{out}: holds identifiers already; remove it or name another folder")
-    if new := not note.exists():
-        atomic.refuse_occupied(out)
-        out.mkdir(parents=True, exist_ok=True)
-        with atomic.file(note) as file:
-            file.write(identity)
-    elif note.read_text(encoding="utf-8") != identity:
-        raise DataError(
-            f"{out}: holds unfinished identifiers of another configuration or of other data; repeat that command, or remove the folder"
-        )
-    try:
-        yield
-    except DataError:
-        if new:
-            shutil.rmtree(out)
-        raise
-    note.unlink()
-
-
-def load(folder: str | os.PathLike) -> tuple[dict, dict]:
-    """The tokenizer that `make` wrote, and what it is; DataError if the folder does not hold one."""
-    folder = pathlib.Path(folder)
-    if not (folder / ABOUT).is_file():
-        raise DataError(
-            f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids fit"
-        )
-    return checkpoint.load_state(folder / STATE), json.loads(
-        (folder / ABOUT).read_text(encoding="utf-8")
-    )
-
-
-def read_labels(path: str | os.PathLike, count: int) -> list[str]:
-    """A label a line, as many as there are documents."""
-    labels = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-    if len(labels) != count:
-        raise DataError(
-            f"{path}: expected {count} lines, a category for each document in their order, got {len(labels)}"
-        )
-    return labels
 
 
 def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
@@ -292,7 +128,7 @@ def codes_of(config: Any, state: dict) -> np.ndarray | None:
     return tokens[:, : getattr(config, "levels", tokens.shape[1])]
 
 
-def filled(codes: int, num_documents: int, log, *, power_of_two: bool = False) -> int:
+def cap_codes(codes: int, num_documents: int, log, *, power_of_two: bool = False) -> int:
     """`codes` of a level, or one for FEWEST_OF documents where that is less, which is told: emptier ones say nothing of what they hold.
 
     power_of_two: the lesser number is one, as LSH needs.

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo import recipes
+from zoo import options as options_
 from zoo.data import batches
 from zoo.docids import quantize
 from zoo.nets import bottleneck
@@ -76,7 +76,7 @@ class Config:
 
 
 def configured(options: Mapping[str, Any]) -> Config:
-    """The defaults with options replaced, values as text; `hidden` is widths with commas. DataError as `recipes.configure`."""
+    """The defaults with options replaced, values as text; `hidden` is widths with commas. DataError as `options.replace`."""
     options = dict(options)
     if isinstance(widths := options.pop("hidden", None), str):
         try:
@@ -85,8 +85,7 @@ def configured(options: Mapping[str, Any]) -> Config:
             raise DataError(
                 f"rqvae: option hidden expects widths with commas, as 512,256, got {widths!r}"
             ) from None
-    preset = recipes.Recipe("rqvae", "", {"default": Config()}, fit, encode, ())
-    return recipes.configure(preset, "default", options)
+    return options_.replace(Config(), options, system="rqvae")
 
 
 def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:

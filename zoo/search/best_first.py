@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import table
-from zoo.search import automaton as automata
-from zoo.search import beam
+from zoo.search import automaton as automata, beam
 
 
 class Found(NamedTuple):

@@ -27,8 +27,7 @@ import jax.numpy as jnp
 from zoo import records
 from zoo.docids import table
 from zoo.index import trie
-from zoo.search import automaton as automata
-from zoo.search import beam, best_first, guided
+from zoo.search import automaton as automata, beam, best_first, guided
 
 TABLED = ("lookahead", "max-marginal")  # these score every identifier first
 NAMES = ("trie", "renormalised", "counted", *TABLED, "best-first", "free")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from zoo.search import automaton as automata
-from zoo.search import beam
+from zoo.search import automaton as automata, beam
 
 
 def diverse_beam_search(

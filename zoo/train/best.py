@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 
-class Judge(NamedTuple):
+class Validation(NamedTuple):
     """How parameters are judged while they are trained."""
 
     # of parameters, larger is better; pure, so that a resumed run judges the same

@@ -24,7 +24,7 @@ DIGESTS = "digests.json"  # of the other files of a checkpoint
 POLL = 0.02  # seconds between looks whether a checkpoint is whole
 
 
-class Keeper:
+class Checkpoints:
     """Checkpoints of one training run in a folder; the last KEPT are kept.
 
     A context; when it ends, all that was saved is on disk. Several processes use one folder, which all of them see.
@@ -57,7 +57,7 @@ class Keeper:
         )
         self._sealing: threading.Thread | None = None
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> Checkpoints:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -9,7 +9,7 @@ from zoo.records import DataError
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Execution:
     """Devices, memory and care of a training. The defaults: one device, one step a batch, the last parameters, no skipping."""
 
     mesh: str = ""  # sizes of axes, as data=4,model=2 (zoo.train.sharding); "" = one device
@@ -38,7 +38,7 @@ class Plan:
 
     def decisive(self) -> dict[str, Any]:
         """What decides the result, beyond rounding, where it is not the default."""
-        default = Plan()
+        default = Execution()
         return {
             name: getattr(self, name)
             for name in ("accumulate", "average", "skip")

@@ -33,7 +33,7 @@ class Log:
         *,
         quiet: bool = False,
         identity: str = "",
-        plan: execution.Plan = execution.Plan(),
+        plan: execution.Execution = execution.Execution(),
         writes: bool = True,
     ) -> None:
         self.plan = plan

@@ -13,10 +13,18 @@ import jax
 import numpy as np
 import optax
 
-from zoo.train import best as bests
-from zoo.train import checkpoints, execution, health, interrupts, processes, sharding, speed
-from zoo.train import log as logs
-from zoo.train import step as steps_
+from zoo.train import (
+    best as bests,
+    checkpoints,
+    execution,
+    health,
+    interrupts,
+    log as logs,
+    processes,
+    sharding,
+    speed,
+    step as steps_,
+)
 
 REPORTS = 200  # scalars written in a run; between them the host does not wait for the device
 SAVE_SECONDS = 60.0  # between checkpoints
@@ -35,7 +43,7 @@ def train(
     steps: int,
     key: jax.Array,
     log: logs.Log,
-    plan: execution.Plan | None = None,
+    plan: execution.Execution | None = None,
     mesh: jax.sharding.Mesh | None = None,
     folder: pathlib.Path | None = None,
     identity: str = "",
@@ -45,7 +53,7 @@ def train(
     evaluate_every: int = 1000,
     amend: Callable[[Any, int], Any] | None = None,
     amend_every: int = 100,
-    judge: bests.Judge | None = None,
+    judge: bests.Validation | None = None,
 ) -> Any:
     """Parameters after `steps` steps of descent on the mean loss of the batches; with a judge, the best of those that it saw.
 
@@ -89,7 +97,7 @@ def train(
         kept = (
             None
             if folder is None
-            else stack.enter_context(checkpoints.Keeper(folder, identity, key, attached))
+            else stack.enter_context(checkpoints.Checkpoints(folder, identity, key, attached))
         )
         started = time.monotonic()
         if placed.parts > 1:

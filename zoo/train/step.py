@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from zoo.records import DataError
-from zoo.train import best as bests
-from zoo.train import execution, sharding
+from zoo.train import best as bests, execution, sharding
 
 # (params, batch, key) -> f32[] and scalars to report
 Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]
@@ -39,7 +38,7 @@ def begin(
     optimizer: optax.GradientTransformation,
     *,
     judged: bool = False,
-    plan: execution.Plan = execution.Plan(),
+    plan: execution.Execution = execution.Execution(),
 ) -> Progress:
     """Progress before the first step."""
     zero = lambda: jnp.zeros((), jnp.int32)
@@ -55,7 +54,7 @@ def step_function(
     optimizer: optax.GradientTransformation,
     key: jax.Array,
     *,
-    plan: execution.Plan = execution.Plan(),
+    plan: execution.Execution = execution.Execution(),
     places: Progress | None = None,
 ) -> Callable:
     """The jitted (progress, batch, fraction) -> (progress, scalars); traces once for each shape of batch.

@@ -1,0 +1,178 @@
+"""Training of encoder-decoders that generate identifiers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from zoo import options, records
+from zoo.data import batches
+from zoo.docids import table
+from zoo.models import warm_start
+from zoo.nets import transformer
+from zoo.objectives import sequence
+from zoo.text import tokens
+from zoo.train import loop, optimizers
+
+
+def pairs(collection: records.Collection, split: str = "train") -> tuple[list[str], list[int]]:
+    """Texts of a split's queries and the row of a relevant document each; none if there is no such split."""
+    if split not in collection.qrels:
+        return [], []
+    queries, qrels = collection.split(split)
+    texts, rows = dict(zip(queries.ids, queries.texts)), collection.corpus.rows()
+    found = [(texts[query], rows[document]) for query, document in qrels.pairs()]
+    return [text for text, _ in found], [row for _, row in found]
+
+
+def shape_of(
+    config,
+    tokenizer: str,
+    ids: table.Docids,
+    *,
+    kind: type[transformer.Shape] = transformer.Shape,
+    **more: Any,
+) -> transformer.Shape:
+    """The encoder-decoder of a config's sizes (`options.Writing`) that reads what the tokenizer gives and writes these identifiers."""
+    sizes = {field: getattr(config, field) for field in options.WRITER}
+    return kind(
+        source_vocab=tokens.count(tokenizer),
+        target_vocab=ids.alphabet,
+        target_length=ids.tokens.shape[1],
+        **sizes,
+        **more,
+    )
+
+
+def likelihood(
+    shape: transformer.Shape,
+    *,
+    smoothing: float,
+    word_dropout: float,
+    unknown: int = tokens.UNKNOWN,
+    z_loss: float = 0.0,
+) -> loop.Loss:
+    """Loss of batches {"source": i32[B, S], "target": i32[B, L]}: mean negative log-likelihood of the identifiers.
+
+    word_dropout: share of source tokens that are replaced by the token `unknown`.
+    """
+    net = shape.net()
+
+    def loss(params, batch, key):
+        drop, hide = jax.random.split(key)
+        source, target = drop_words(batch["source"], hide, word_dropout, unknown), batch["target"]
+        logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
+        value = sequence.cross_entropy(logits, target, smoothing=smoothing, z_loss=z_loss).mean()
+        return value, {"identifiers_right": exact(logits, target)}
+
+    return loss
+
+
+def drop_words(
+    source: jax.Array, key: jax.Array, share: float, unknown: int = tokens.UNKNOWN
+) -> jax.Array:
+    """Source i32[B, S] with a share of its tokens replaced by the unknown token."""
+    if not share:
+        return source
+    chosen = jax.random.bernoulli(key, share, source.shape) & (source != tokens.PAD)
+    return jnp.where(chosen, unknown, source)
+
+
+def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """f32[] share of identifiers i32[B, L] whose every token is the most probable by logits f32[B, L, V]."""
+    return jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
+
+
+def fit(
+    sources: Sequence[batches.Source],
+    num_documents: int,
+    shape: transformer.Shape,
+    config,
+    key: jax.Array,
+    log,
+    *,
+    embeddings=None,
+    judge=None,
+    loss: loop.Loss | None = None,
+    start: warm_start.Start | None = None,
+    docids: np.ndarray | None = None,
+) -> dict:
+    """Parameters of an encoder-decoder fitted to the sources; config has the options of `options.Writing`, and `optimizer` and `z_loss` if it likes.
+
+    embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
+    judge: a `zoo.train.best.Validation` of the parameters; the last ones are kept if None.
+    loss: of batches; `likelihood` if None.
+    docids: i32[N, L] what the documents are called; kept with the checkpoints, and a run with others does not go on from them.
+    start: weights that the parameters start from; all are drawn if None. The shape is to be `starting.shaped`.
+    """
+    draw, order, train_key = jax.random.split(key, 3)
+    params = init(shape, draw, embeddings=embeddings, start=start)
+    unknown = (
+        tokens.unknown(start.tokenizer) if start is not None and start.tokenizer else tokens.UNKNOWN
+    )
+    stream = batches.Batches(
+        sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
+    )
+    steps = num_steps(config, num_documents)
+    rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
+    return loop.train(
+        loss
+        or likelihood(
+            dataclasses.replace(shape, remat=log.plan.remat),
+            smoothing=config.smoothing,
+            word_dropout=config.word_dropout,
+            unknown=unknown,
+            z_loss=getattr(config, "z_loss", 0.0),
+        ),
+        params,
+        stream,
+        optimizers.of(
+            getattr(config, "optimizer", "adamw"), rate, weight_decay=config.weight_decay, clip=1.0
+        ),
+        steps=steps,
+        key=train_key,
+        log=log,
+        folder=log.checkpoints,
+        identity=log.identity,
+        attached=None if docids is None else {"docids": docids},
+        seconds=60 * config.minutes if config.minutes else math.inf,
+        judge=judge,
+    )
+
+
+def init(
+    shape: transformer.Shape,
+    key: jax.Array,
+    *,
+    embeddings: np.ndarray | None = None,
+    start: warm_start.Start | None = None,
+) -> dict:
+    """Parameters before training: drawn, but for source embeddings f32[source_vocab, D] and for what the weights have."""
+    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
+    params = jax.jit(shape.net().init)(key, *blank)
+    if embeddings is not None:
+        params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
+    return (
+        params
+        if start is None
+        else warm_start.copy_weights(params, start, jax.random.fold_in(key, 1))
+    )
+
+
+def num_steps(config, num_documents: int) -> int:
+    """config.steps if above 0, else as many as show each document `config.visits` times on average, within the limits."""
+    if config.steps > 0:
+        return config.steps
+    return int(
+        np.clip(
+            round(config.visits * num_documents / config.batch),
+            config.fewest_steps,
+            config.most_steps,
+        )
+    )

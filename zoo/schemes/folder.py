@@ -1,0 +1,120 @@
+"""Identifiers in a folder: codes, table, statistics."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+
+from zoo.data import atomic
+from zoo.docids import table as docids
+from zoo.records import DataError
+from zoo.schemes import codes
+from zoo.train import checkpoint, log as logs
+
+# of a folder that `make` wrote
+STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"
+
+
+UNFINISHED = "unfinished.txt"  # and of one that it is writing
+
+
+def make(
+    names_of: Sequence[str],
+    vectors: np.ndarray,
+    config: codes.Config,
+    out: str | os.PathLike,
+    *,
+    seed: int = 0,
+    labels: Sequence[str] = (),
+    quiet: bool = False,
+) -> dict:
+    """The tokenizer of `fit`, also written into a folder: state, a table of names and tokens, what it is, and the log.
+
+    names_of: N, what the documents are called by their owner; labels: N categories to colour pictures by, kept beside the table, or none.
+    Interrupted at any point, the same call goes on. Raises DataError if the folder holds something else.
+    """
+    out = pathlib.Path(out)
+    what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
+    identity = hashlib.sha256(what.encode()).hexdigest()[:16]
+    with (
+        _unfinished(out, identity),
+        contextlib.closing(logs.Log(out, quiet=quiet, identity=identity)) as log,
+    ):
+        log.phase(config.kind)
+        state = codes.fit(vectors, config, jax.random.key(seed), log)
+        shutil.rmtree(out / STATE, ignore_errors=True)
+        checkpoint.save_state(state, out / STATE)
+        with atomic.file(out / TABLE) as table:
+            table.writelines(
+                f"{name}\t{' '.join(map(str, row[row != docids.PAD]))}\n"
+                for name, row in zip(names_of, state["tokens"])
+            )
+        if labels:
+            with atomic.file(out / LABELS) as file:
+                file.writelines(f"{' '.join(label.split())}\n" for label in labels)
+        about = json.loads(state["about"]) | {
+            "documents": len(vectors),
+            "relative_error": codes.relative_error(state, vectors),
+            "seed": seed,
+        }
+        with atomic.file(out / ABOUT) as file:
+            json.dump(about, file, indent=1)
+        shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
+    return state
+
+
+@contextlib.contextmanager
+def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
+    """Notes in a folder what is made there until it is; bad input leaves no trace of a folder that was opened here.
+
+    Raises DataError if the folder holds anything but the same, unfinished.
+    """
+    note = out / UNFINISHED
+    if (out / ABOUT).exists():
+        raise DataError(f"{out}: holds identifiers already; remove it or name another folder")
+    if new := not note.exists():
+        atomic.refuse_occupied(out)
+        out.mkdir(parents=True, exist_ok=True)
+        with atomic.file(note) as file:
+            file.write(identity)
+    elif note.read_text(encoding="utf-8") != identity:
+        raise DataError(
+            f"{out}: holds unfinished identifiers of another configuration or of other data; repeat that command, or remove the folder"
+        )
+    try:
+        yield
+    except DataError:
+        if new:
+            shutil.rmtree(out)
+        raise
+    note.unlink()
+
+
+def load(folder: str | os.PathLike) -> tuple[dict, dict]:
+    """The tokenizer that `make` wrote, and what it is; DataError if the folder does not hold one."""
+    folder = pathlib.Path(folder)
+    if not (folder / ABOUT).is_file():
+        raise DataError(
+            f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids fit"
+        )
+    return checkpoint.load_state(folder / STATE), json.loads(
+        (folder / ABOUT).read_text(encoding="utf-8")
+    )
+
+
+def read_labels(path: str | os.PathLike, count: int) -> list[str]:
+    """A label a line, as many as there are documents."""
+    labels = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    if len(labels) != count:
+        raise DataError(
+            f"{path}: expected {count} lines, a category for each document in their order, got {len(labels)}"
+        )
+    return labels
