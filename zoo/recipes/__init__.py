@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
