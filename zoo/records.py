@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -151,8 +151,8 @@ class Histories:
             self, tuple(self.ids[row] for row in rows), self.starts[rows], self.lengths[rows]
         )
 
-    def earlier(self, count: int) -> Histories:
-        """Each history without its last `count` events (all of them if there are fewer)."""
+    def earlier(self, count: int | np.ndarray) -> Histories:
+        """Each history without its last `count` events; one number, or i64[B]."""
         return _gathered(self, self.ids, self.starts[:-1], np.maximum(self.lengths - count, 0))
 
     def latest(self, count: int) -> np.ndarray:
@@ -180,6 +180,16 @@ class Qrels:
     def __len__(self) -> int:
         return len(self.grades)
 
+    def among(self, documents: Container[str]) -> Qrels:
+        """The judgements of these documents; a query that has none left is dropped."""
+        if all(name in documents for judged in self.grades.values() for name in judged):
+            return self
+        kept = {
+            query: {name: grade for name, grade in judged.items() if name in documents}
+            for query, judged in self.grades.items()
+        }
+        return Qrels({query: judged for query, judged in kept.items() if judged})
+
     def pairs(self) -> Iterator[tuple[str, str]]:
         """(query id, document id) of every judgement with a grade above 0, in file order."""
         for query, documents in self.grades.items():
@@ -195,7 +205,9 @@ class Collection:
     name: str
     corpus: Corpus
     queries: Queries  # of all splits
-    qrels: Mapping[str, Qrels]  # split -> judgements
+    qrels: Mapping[str, Qrels]  # split -> judgements; some may name documents that are not there
+    # what a reader of the data should know, a line each
+    notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def split(self, split: str) -> tuple[Queries, Qrels]:
         """Queries that a split judges, in the order of `queries`, and the judgements.
@@ -219,8 +231,12 @@ class Collection:
         return Queries(ids, texts), qrels
 
     def without(self, *splits: str) -> Collection:
-        """The collection with neither the judgements of these splits nor the queries that only they judge."""
-        qrels = {name: judged for name, judged in self.qrels.items() if name not in splits}
+        """The collection without the judgements of these splits and the queries that only they judge.
+
+        Judgements of documents that the corpus lacks are dropped too: nothing can learn from them.
+        """
+        known = set(self.corpus.ids)
+        qrels = {name: q.among(known) for name, q in self.qrels.items() if name not in splits}
         hidden = {q for name in splits if name in self.qrels for q in self.qrels[name].grades}
         hidden -= {q for judged in qrels.values() for q in judged.grades}
         kept = [
@@ -232,71 +248,122 @@ class Collection:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interactions:
-    """Items with what users did to them; what `--data` names for a system that recommends.
+    """Items and what users did to them; the data of a recommender.
 
-    A split asks for one event of each user, counted from the end, given all events before it: of leave-one-out, `test` is
-    the last event and `dev` the last but one. So the history of `test` ends with the event that `dev` asks for.
+    A split cuts each history in two: the system is asked for the first event after the cut, given
+    all events before it. Under leave-one-out `test` asks for the last event and `dev` for the last
+    but one, so the history of `test` ends with the event that `dev` asks for. Other splits cut each
+    user at a place of their own (`zoo.data.splits`); a user whose part after the cut is empty, or
+    belongs to a later split, or whose part before the cut is empty, is not asked.
     """
 
     name: str
     corpus: Corpus  # the items
-    # every user's whole sequence, at least one event longer than any split asks for
-    histories: Histories
-    # split -> place from the end
-    held: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"dev": 2, "test": 1})
+    histories: Histories  # every user's whole sequence
+    # split -> number of events after its cut: of every user alike, or i64[B]; earlier splits first
+    held: Mapping[str, int | np.ndarray] = dataclasses.field(
+        default_factory=lambda: {"dev": 2, "test": 1}
+    )
     left_out: int = 0  # users with too few events, who are not in `histories`
-    # events that share their time with another of their user: their order is that of the file
+    # events that share their time with another of their user
     tied: int = 0
+    times: np.ndarray | None = None  # i64[E] of the events of `histories`, in any unit
+    notes: tuple[str, ...] = ()  # what a reader of the data should know, a line each
 
     def __post_init__(self) -> None:
-        fewest = max(self.held.values(), default=0) + 1
+        numbers = [place for place in self.held.values() if isinstance(place, int)]
+        fewest = max(numbers, default=0) + 1
         short = np.flatnonzero(self.histories.lengths < fewest)
         if len(short):
             raise DataError(
-                f"{self.name}: user {self.histories.ids[short[0]]!r} has {self.histories.lengths[short[0]]} events; "
-                f"expected at least {fewest}, so that each split has a history; leave such users out"
+                f"{self.name}: user {self.histories.ids[short[0]]!r} has "
+                f"{self.histories.lengths[short[0]]} events; expected at least {fewest}, so that "
+                "each split has a history; leave such users out"
+            )
+        for split, place in self.held.items():
+            if not isinstance(place, int) and not (
+                place.shape == self.histories.lengths.shape
+                and (place >= 0).all()
+                and (place <= self.histories.lengths).all()
+            ):
+                raise DataError(
+                    f"{self.name}: split {split!r}: expected a number from 0 to the length of the "
+                    "history for each user"
+                )
+        if self.times is not None and self.times.shape != self.histories.items.shape:
+            raise DataError(
+                f"{self.name}: expected a time for each of {len(self.histories.items)} events, got "
+                f"{len(self.times)}"
             )
         items = self.histories.items
         if len(items) and not 0 <= items.min() <= items.max() < len(self.corpus):
             raise DataError(
-                f"{self.name}: expected events to be rows from 0 to {len(self.corpus) - 1}, got {items.min()} to {items.max()}"
+                f"{self.name}: expected events to be rows from 0 to {len(self.corpus) - 1}, got "
+                f"{items.min()} to {items.max()}"
             )
 
     @property
     def repeated(self) -> int:
-        """Events of an item that their user had before."""
+        """Number of events with an item that their user had before."""
         pairs = self.histories.users * max(len(self.corpus), 1) + self.histories.items
         return len(pairs) - len(np.unique(pairs))
 
     @functools.cached_property
     def qrels(self) -> Mapping[str, Qrels]:
         """Split -> the one item that each user is to be recommended."""
-        return {split: self._asked(place) for split, place in self.held.items()}
+        return {split: self._targets(split) for split in self.held}
 
-    def _asked(self, place: int) -> Qrels:
-        targets = self.histories.items[self.histories.starts[1:] - place]
-        return Qrels(
-            {user: {self.corpus.ids[item]: 1} for user, item in zip(self.histories.ids, targets)}
-        )
+    def asked(self, split: str) -> np.ndarray:
+        """Rows of the users that a split asks, i64[B'], ascending."""
+        splits = list(self.held)
+        place, lengths = self._places(split), self.histories.lengths
+        asked = (place > 0) & (place < lengths)
+        for later in splits[splits.index(split) + 1 :]:
+            asked &= place != self._places(later)
+        return np.flatnonzero(asked)
 
     def split(self, split: str) -> tuple[Histories, Qrels]:
-        """What came before the events that a split asks for, and those events.
+        """Histories before the cut of a split, and the event of each after it.
 
         Raises DataError naming the splits that exist when there is no such split.
         """
         if split not in self.held:
             raise DataError(
-                f"{self.name}: no split {split!r}; it has: {', '.join(sorted(self.held)) or 'none'}; name another with --split"
+                f"{self.name}: no split {split!r}; it has: {', '.join(sorted(self.held)) or 'none'}; "
+                "name another with --split"
             )
-        if not len(self.histories):
+        rows = self.asked(split)
+        if not len(rows):
             raise DataError(f"{self.name}: split {split!r} has no user; expected at least one")
-        return self.histories.earlier(self.held[split]), self.qrels[split]
+        before = self.histories.earlier(self._places(split))
+        return before if len(rows) == len(before) else before.take(rows), self.qrels[split]
 
     def without(self, *splits: str) -> Interactions:
-        """The interactions without the events that these splits ask for, nor any that came after them."""
-        cut = max((self.held[split] for split in splits if split in self.held), default=0)
-        held = {split: place - cut for split, place in self.held.items() if place > cut}
-        return dataclasses.replace(self, histories=self.histories.earlier(cut), held=held)
+        """The interactions before the earliest cut of these splits; users without any are left out."""
+        gone = [self.held[split] for split in splits if split in self.held]
+        if all(isinstance(place, int) for place in self.held.values()):
+            cut = max(gone, default=0)
+            held = {split: place - cut for split, place in self.held.items() if place > cut}
+            return dataclasses.replace(
+                self, histories=self.histories.earlier(cut), held=held, times=None
+            )
+        cuts = functools.reduce(np.maximum, gone, np.zeros(len(self.histories), np.int64))
+        histories = self.histories.earlier(cuts)
+        kept = np.flatnonzero(histories.lengths)
+        left = {split: (self._places(split) - cuts).clip(0)[kept] for split in self.held}
+        held = {split: places for split, places in left.items() if places.any()}
+        return dataclasses.replace(self, histories=histories.take(kept), held=held, times=None)
+
+    def _places(self, split: str) -> np.ndarray:
+        """Events after the cut of a split, i64[B]."""
+        return np.broadcast_to(np.asarray(self.held[split], np.int64), (len(self.histories),))
+
+    def _targets(self, split: str) -> Qrels:
+        rows = self.asked(split)
+        items = self.histories.items[self.histories.starts[rows + 1] - self._places(split)[rows]]
+        return Qrels(
+            {self.histories.ids[row]: {self.corpus.ids[item]: 1} for row, item in zip(rows, items)}
+        )
 
 
 @dataclasses.dataclass(frozen=True)

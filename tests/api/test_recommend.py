@@ -17,8 +17,8 @@ def folders(tmp_path_factory):
     """(folder of data, folder of a fitted Markov chain)."""
     place = tmp_path_factory.mktemp("recommending")
     assert main.main(["data", "get", "toy-walks", "--out", str(place / "data")]) == 0
-    with open(place / "data" / "sequences.txt", "a") as out:
-        out.write("short d1 d2\n")
+    with open(place / "data" / "sequences.jsonl", "a") as out:
+        out.write('{"user": "short", "items": ["d1", "d2"]}\n')
     assert (
         main.main(["fit", "markov", "--data", str(place / "data"), "--out", str(place / "markov")])
         == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo import records
-from zoo.data import histories, load, toy
+from zoo.data import events, histories, load, toy
 
 
 def folder(tmp_path, **files):
@@ -120,21 +120,18 @@ def test_every_column_of_text_describes_an_item_and_no_other_does(tmp_path):
         st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 3)), min_size=12, max_size=12
     )
 )
-def test_tied_and_repeated_events_are_counted(events):
-    users, items = histories.Column(), histories.Column()
+def test_tied_and_repeated_events_are_counted(drawn):
+    users, items = events.Ids(), events.Ids()
     kept = [
-        event
-        for event in events
-        if sum(event[0] == other[0] for other in events) >= histories.FEWEST
+        event for event in drawn if sum(event[0] == other[0] for other in drawn) >= histories.FEWEST
     ]
     hypothesis.assume(kept)
-    for line, (user, item, _) in enumerate(events):
+    for line, (user, item, _) in enumerate(drawn):
         users.add(str(user), line)
         items.add(str(item), line)
     corpus = records.Corpus(("0", "1", "2"), ("", "", ""), ("", "", ""))
-    read = histories.gathered(
-        "name", corpus, users, items, np.array([float(time) for *_, time in events]), "path"
-    )
+    times = np.array([time for *_, time in drawn], np.int64)
+    read = histories.build("name", corpus, events.Events(users, items, times), "path")
     assert read.repeated == len(kept) - len({event[:2] for event in kept})
     assert read.tied == sum(
         sum((user, time) == (other, when) for other, _, when in kept) > 1 for user, _, time in kept
@@ -177,11 +174,11 @@ def test_what_is_written_is_read_back(tmp_path):
         ({"interactions__csv": 'user,item\nu,"a\n'}, r"interactions.csv:2: expected cells"),
         (
             {"interactions__csv": "user,item,time\nu,a,1\nu,b,noon\n"},
-            r"interactions.csv:3: expected a number as time, got 'noon'",
+            r"interactions.csv:3: expected a number or an ISO date .* as time, got 'noon'",
         ),
         (
             {"interactions__csv": "user,item,time\nu,a,nan\n"},
-            r"interactions.csv:2: expected a number as time",
+            r"interactions.csv:2: expected a number or an ISO date",
         ),
         ({"interactions__csv": "user,item\n"}, "expected at least one event"),
         (

@@ -41,7 +41,10 @@ def fingerprint(collection: records.Collection | records.Interactions) -> str:
     seen = collection.without("test")
     digest = hashlib.sha256(seen.corpus.fingerprint().encode())
     if isinstance(seen, records.Interactions):
-        digest.update(json.dumps([seen.histories.fingerprint(), dict(seen.held)]).encode())
+        held = json.dumps(
+            [seen.histories.fingerprint(), dict(seen.held)], default=lambda places: places.tolist()
+        )
+        digest.update(held.encode())
         return digest.hexdigest()[:16]
     digest.update(json.dumps([seen.queries.ids, seen.queries.texts]).encode())
     digest.update(

@@ -15,7 +15,8 @@ import re
 import numpy as np
 
 from zoo import records
-from zoo.data import download, histories, jsonl
+from zoo.data import download, events, histories, jsonl
+from zoo.data import items as item_files
 
 LICENCE = "research use; the owner states no terms of redistribution"
 HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
@@ -42,7 +43,7 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
     category = CATEGORIES[name]
     reviews = download.archive(f"{address}/reviews_{category}_5.json.gz", None)
     products = download.archive(f"{address}/meta_{category}.json.gz", None)
-    users, items, times = histories.Column(), histories.Column(), []
+    users, items, times = events.Ids(), events.Ids(), []
     for line, where, review in jsonl.objects_of(reviews):
         user, item, time = (review.get(key) for key in ("reviewerID", "asin", "unixReviewTime"))
         if not isinstance(user, str) or not isinstance(item, str) or not isinstance(time, int):
@@ -57,7 +58,9 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
     corpus = records.Corpus(
         tuple(items.where), tuple(title for title, _ in pairs), tuple(text for _, text in pairs)
     )
-    found = histories.gathered(name, corpus, users, items, np.array(times, np.float64), reviews)
+    found = histories.build(
+        name, corpus, events.Events(users, items, np.array(times, np.int64)), reviews
+    )
     if address == ADDRESS:
         refuse_other_sizes(found, reviews)
     return found
@@ -90,5 +93,5 @@ def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
             raise records.DataError(
                 f"{path}:{line}: expected a Python dict, got {jsonl.short(text)} ({type(error).__name__})"
             ) from None
-        found[named[1]] = html.unescape(title), html.unescape(histories.described(product))
+        found[named[1]] = html.unescape(title), html.unescape(item_files.describe(product))
     return found

@@ -1,344 +1,219 @@
-"""Reads and writes folders of interactions: who did something to what, and when. Refuses broken input in one line.
+"""Reads and writes interactions: a log of events and, if items have names, a file of items.
 
-A folder holds one of
+`zoo.data.events` says which files are logs, `zoo.data.items` which are items. Without a file of
+items, the items are those of the events, without names.
 
-    interactions.csv        a header with the columns user (or user_id), item (or item_id) and, if there is one, time (or timestamp);
-                            other columns are ignored
-    NAME.inter              the same as RecBole's atomic file: columns user_id:token, item_id:token, timestamp:float, by tabs
-    sequences.txt           a line a user, `user item item ...`, oldest first
-
-and, if items have names, one of
-
-    items.jsonl             one JSON object a line: "_id" (or "id", "item", "item_id"), and what describes the item
-    items.csv               a header with the column _id (or id, item, item_id), and what describes the item
-    NAME.item               RecBole's: the column item_id:token, and what describes the item
-
-each of which may end in `.gz`. The title of an item is its "title"; its text is its "text", else brand, categories, genres,
-year and description as far as it has them, then every other column that is text: no number, no address, nothing nested. Without a
-file of items, the items are those of the events, nameless.
-
-Rules: events are sorted by time within each user; those of equal time keep the order of the file, and so do all without a
-time column. A repeated event stays. Both are counted. Users with fewer than 3 events are left out and counted, as leave-one-out
-needs one event to test, one to tune and one to start from. Items without any event stay in the corpus and compete. Ratings are not read: every
-event counts. Users come in the order in which the file first names them.
+Rules: events are sorted by time within each user; those of equal time keep the order of the file
+(`zoo.data.splits` shuffles them), and so do all without a time column. A repeated event stays.
+Both are counted. Users with fewer than 3 events are left out and counted, as leave-one-out needs
+one event to test, one to tune and one to start from. Items without any event stay in the corpus
+and compete. Ratings are not read: every event counts. Users come in the order in which the file
+first names them.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
-import math
 import os
 import pathlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from zoo import records
-from zoo.data import atomic, jsonl
+from zoo.data import atomic, events, items, jsonl
 
 FEWEST = 3  # events of a user
-DESCRIBED_BY = ("brand", "categories", "class", "genres", "year", "release_year", "description")
-_IDS = ("_id", "id", "item", "item_id")
-_TITLES = ("title", "movie_title", "name")
-_NO_WORDS = re.compile(
-    r"[\W\d_]*([eE][+-]?\d+)?|nan|inf|(https?|ftp)://\S*|www\.\S*", re.IGNORECASE
-)
 
 
 def holds_interactions(folder: pathlib.Path) -> bool:
-    """Whether a folder has a file of events."""
-    return bool(_event_files(folder))
+    """Whether a folder has a file with the name of a log."""
+    return bool(events.named_files(folder))
 
 
-def read(folder: str | os.PathLike) -> records.Interactions:
-    """The interactions in a folder, named after it. Raises DataError on the first thing that is wrong, naming file and line."""
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+def read(path: str | os.PathLike, named: Mapping[str, str] | None = None) -> records.Interactions:
+    """The interactions of a folder, or of one log, named after it.
+
+    named: role -> column of the log, where its names are not the usual ones.
+    Raises DataError on the first thing that is wrong, naming file and line.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise records.DataError(f"{path}: expected a folder with interactions.csv, found nothing")
+    log = events.find(path) if path.is_dir() else path
+    if log is None:
         raise records.DataError(
-            f"{folder}: expected a folder with interactions.csv, {'got a file' if folder.exists() else 'found nothing'}"
+            f"{path}: expected one of interactions.csv, NAME.inter and sequences.txt (or with "
+            ".gz), or a table with a user and an item column, found none"
         )
-    events = _event_files(folder)
-    if len(events) != 1:
-        what = ", ".join(path.name for path in events) or "none"
-        raise records.DataError(
-            f"{folder}: expected one of interactions.csv, NAME.inter and sequences.txt (or with .gz), found {what}"
-        )
-    corpus = _read_items(folder)
-    users, items, times = (
-        _read_sequences(events[0])
-        if _plain(events[0]) == "sequences.txt"
-        else _read_table(events[0])
-    )
-    if not users.where:
-        raise records.DataError(f"{events[0]}: expected at least one event, got an empty file")
-    if corpus is None:
-        names = tuple(items.where)
-        corpus = records.Corpus(names, ("",) * len(names), ("",) * len(names))
-    return gathered(folder.resolve().name, corpus, users, items, times, events[0])
+    if log.name.endswith(".parquet.gz"):
+        raise records.DataError(f"{log}: Parquet is compressed by itself; unpack the file")
+    described = items.find(path) if path.is_dir() else None
+    corpus = None if described is None else items.read(described)
+    found = events.read(log, named)
+    if not found.users.where:
+        raise records.DataError(f"{log}: expected at least one event, got an empty file")
+    notes = found.notes
+    if (
+        described is not None
+        and not described.name.startswith("items")
+        and described.suffix != ".item"
+    ):
+        notes += (f"items are those of {described.name}",)
+    name = path.resolve().name if path.is_dir() else log.name.partition(".")[0]
+    return build(name, corpus, found._replace(notes=notes), log)
 
 
-def gathered(
-    name: str, corpus: records.Corpus, users: Column, items: Column, times: np.ndarray | None, path
+def build(
+    name: str, corpus: records.Corpus | None, found: events.Events, path: Any
 ) -> records.Interactions:
-    """Interactions from events in file order; the rules are those of this module.
+    """Interactions from events in file order, by the rules of this module.
 
+    corpus: the items; None: those of the events, without names. path: named in errors.
     Raises DataError naming the line of an item that is not in the corpus.
     """
+    if corpus is None:
+        ids = tuple(found.items.where)
+        corpus = records.Corpus(ids, ("",) * len(ids), ("",) * len(ids))
     rows = corpus.rows()
-    for item, line in items.where.items():
+    for item, where in found.items.where.items():
         if item not in rows:
+            where = f"{path}:{where}" if isinstance(where, int) else where
             raise records.DataError(
-                f"{path}:{line}: item {item!r} is not among the items; add it there or remove this line"
+                f"{where}: item {item!r} is not among the items; add it there or remove this line"
             )
-    item_rows = np.array([rows[item] for item in items.where], np.int32)[items.numbers]
+    item_rows = np.array([rows[item] for item in found.items.where], np.int32)[found.items.numbers]
+    users, times = found.users.numbers, found.times
     # stable: ties keep the order of the file
-    order = np.lexsort((users.numbers,) if times is None else (times, users.numbers))
-    lengths = np.bincount(users.numbers, minlength=len(users.where))
+    order = np.lexsort((users,) if times is None else (times, users))
+    lengths = np.bincount(users, minlength=len(found.users.where))
     kept = lengths >= FEWEST
     if not kept.any():
         raise records.DataError(
-            f"{path}: expected a user with at least {FEWEST} events, found none among {len(lengths)} users"
+            f"{path}: expected a user with at least {FEWEST} events, found none among "
+            f"{len(lengths)} users"
         )
-    order = order[kept[users.numbers[order]]]
-    ids = tuple(user for user, keep in zip(users.where, kept) if keep)
-    histories = records.Histories(
-        ids, item_rows[order], np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
-    )
+    order = order[kept[users[order]]]
+    ids = tuple(user for user, keep in zip(found.users.where, kept) if keep)
+    starts = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
+    held = {} if found.held is None else {"held": {s: p[kept] for s, p in found.held.items()}}
     return records.Interactions(
         name,
         corpus,
-        histories,
+        records.Histories(ids, item_rows[order], starts),
         left_out=int((~kept).sum()),
-        tied=0 if times is None else _tied(users.numbers[order], times[order]),
+        tied=0 if times is None else count_ties(users[order], times[order]),
+        times=None if times is None else times[order],
+        notes=found.notes,
+        **held,
     )
 
 
-def _tied(user: np.ndarray, time: np.ndarray) -> int:
-    """Events of the same user and time as the one before or after, sorted by both."""
-    same = np.concatenate([[False], (user[1:] == user[:-1]) & (time[1:] == time[:-1]), [False]])
+def count_ties(users: np.ndarray, times: np.ndarray) -> int:
+    """Number of events with the user and time of the one before or after; sorted by both."""
+    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    same = np.concatenate([[False], same, [False]])
     return int((same[1:] | same[:-1]).sum())
 
 
-class Column:
-    """Names numbered in the order of their first appearance."""
-
-    def __init__(self) -> None:
-        self.where: dict[str, int] = {}  # name -> line of its first appearance
-        self._number: dict[str, int] = {}
-        self._numbers: list[int] = []
-
-    def add(self, name: str, line: int) -> None:
-        number = self._number.get(name)
-        if number is None:
-            number = self._number[name] = len(self.where)
-            self.where[name] = line
-        self._numbers.append(number)
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """Number of the name of each event, i64[E]."""
-        return np.array(self._numbers, np.int64)
-
-
 def write(interactions: records.Interactions, folder: str | os.PathLike) -> None:
-    """Writes items.jsonl and sequences.txt, so that `read` gives them back; the folder appears whole or not at all.
+    """Writes items.jsonl and sequences.jsonl, so that `read` returns the same interactions.
 
-    Raises DataError if the folder exists and is not empty, or an id holds white space.
+    The folder appears whole or not at all. Raises DataError if it exists and is not empty, or an id
+    has white space at its ends, a tab or a line break.
     """
     corpus, histories = interactions.corpus, interactions.histories
     for name in (*corpus.ids, *histories.ids):
-        if name.split() != [name]:
+        if jsonl.is_bad_id(name):
             raise records.DataError(
-                f"{folder}: cannot write the id {name!r}; ids need at least one character and no white space"
+                f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no "
+                "tabs, no line breaks"
             )
     with atomic.folder(folder) as part:
         with open(part / "items.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for name, title, text in zip(corpus.ids, corpus.titles, corpus.texts):
-                out.write(
-                    json.dumps({"_id": name, "title": title, "text": text}, ensure_ascii=False)
-                    + "\n"
-                )
-        with open(part / "sequences.txt", "w", encoding="utf-8", newline="\n") as out:
+                _write_line(out, {"_id": name, "title": title, "text": text})
+        with open(part / "sequences.jsonl", "w", encoding="utf-8", newline="\n") as out:
             for row, user in enumerate(histories.ids):
-                out.write(
-                    " ".join([user, *(corpus.ids[item] for item in histories.history(row))]) + "\n"
-                )
+                _write_line(out, _sequence(interactions, row, user))
 
 
-def described(row: Mapping, keys: Iterable[str] = DESCRIBED_BY) -> str:
-    """Text of an item from those of the keys that it has."""
-    return "; ".join(f"{key}: {_flat(row[key])}" for key in keys if row.get(key))
+def _sequence(interactions: records.Interactions, row: int, user: str) -> dict:
+    """A line of sequences.jsonl; places of splits only where they are not leave-one-out's."""
+    histories = interactions.histories
+    taken = histories.history(row)
+    line: dict[str, Any] = {"user": user, "items": [interactions.corpus.ids[i] for i in taken]}
+    if interactions.times is not None:
+        start, end = histories.starts[row : row + 2]
+        line["times"] = interactions.times[start:end].tolist()
+    places = interactions.held.items()
+    if list(interactions.held) != ["dev", "test"] or not all(isinstance(p, int) for _, p in places):
+        line["held"] = {s: p if isinstance(p, int) else int(p[row]) for s, p in places}
+    return line
 
 
-def _all_text(row: Mapping) -> list[str]:
-    """Keys of what describes an item: DESCRIBED_BY, and then all that hold words, in the order of the file."""
-    others = [
-        key for key in row if key not in (*_IDS, *_TITLES, *DESCRIBED_BY) and _holds_words(row[key])
-    ]
-    return [*DESCRIBED_BY, *others]
+def _write_line(out, value: dict) -> None:
+    out.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def _holds_words(value) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(map(_holds_words, value))
-    return isinstance(value, str) and bool(value.strip()) and not _NO_WORDS.fullmatch(value.strip())
+def parse_ids(text: str) -> list[str]:
+    """The ids of `a,b,c`; one that holds a comma is quoted as in CSV: `"a,1",b`.
 
-
-def _event_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    return [
-        path
-        for path in found
-        if _plain(path) in ("interactions.csv", "sequences.txt") or _plain(path).endswith(".inter")
-    ]
-
-
-def _plain(path: pathlib.Path) -> str:
-    return path.name.removesuffix(".gz")
-
-
-def _read_sequences(path: pathlib.Path) -> tuple[Column, Column, None]:
-    users, items = Column(), Column()
-    for line, text in jsonl.lines_of(path):
-        user, *rest = text.split()
-        if user in users.where:
-            raise records.DataError(
-                f"{path}:{line}: user {user!r} stands already on line {users.where[user]}; put all items on one line"
-            )
-        if not rest:
-            raise records.DataError(
-                f"{path}:{line}: expected `user item item ...`, got {jsonl.short(text)}; add items or remove the line"
-            )
-        for item in rest:
-            users.add(user, line)
-            items.add(item, line)
-    return users, items, None
-
-
-def _read_table(path: pathlib.Path) -> tuple[Column, Column, np.ndarray | None]:
-    users, items, times = Column(), Column(), []
-    timed = None
-    for line, row in rows_of(path, ("user", "user_id"), ("item", "item_id")):
-        user, item = row.get("user", row.get("user_id")), row.get("item", row.get("item_id"))
-        if jsonl.is_bad_id(user) or jsonl.is_bad_id(item):
-            raise records.DataError(
-                f"{path}:{line}: expected a user and an item, got {jsonl.short(user)} and {jsonl.short(item)}; fill both in"
-            )
-        users.add(user, line)
-        items.add(item, line)
-        timed = timed or next((key for key in ("time", "timestamp") if key in row), "")
-        if timed:
-            times.append(_number(row[timed], f"{path}:{line}"))
-    return users, items, np.array(times, np.float64) if timed else None
-
-
-def _number(text: str, where: str) -> float:
+    Raises DataError for quotes that do not close and for ids that are empty.
+    """
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+        rows = list(csv.reader([text], strict=True, skipinitialspace=True))
+    except csv.Error as error:
         raise records.DataError(
-            f"{where}: expected a number as time, got {jsonl.short(text)}; write seconds, or drop the column for file order"
+            f"expected item ids separated by commas, those with commas in quotes, got "
+            f"{jsonl.short(text)}: {error}"
+        ) from None
+    ids = [cell.strip(" ") for cell in rows[0]] if rows else []
+    if len(rows) != 1 or not ids or not all(ids):
+        raise records.DataError(
+            f"expected item ids separated by commas, got {jsonl.short(text)}; name each one"
         )
-    return value
+    return ids
 
 
-def rows_of(path: pathlib.Path, *needed: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, column -> cell) of a table with a header: commas and quotes in .csv, tabs and typed names in RecBole's files."""
-    header = None
+def read_asked(path: str | os.PathLike, corpus: records.Corpus) -> records.Histories:
+    """The histories of a JSON-lines file, for a recommender to continue.
+
+    A line is a list of item ids, oldest first, or {"user": ..., "items": [...]}; users without a
+    name are numbered from 0. Raises DataError naming the line of an unknown item.
+    """
+    path = pathlib.Path(path)
+    rows, users, taken = corpus.rows(), {}, []
     for line, text in jsonl.lines_of(path):
         where = f"{path}:{line}"
-        if _plain(path).endswith(".csv"):
-            try:
-                (cells,) = csv.reader([text], strict=True)
-            except csv.Error as error:
-                raise records.DataError(
-                    f"{where}: expected cells separated by commas, each on one line: {error}"
-                ) from None
-        else:
-            cells = text.split("\t")
-        if header is None:
-            header = [cell.strip().partition(":")[0] for cell in cells]
-            for names in needed:
-                if not set(names) & set(header):
-                    raise records.DataError(
-                        f"{where}: expected a header with the column {' or '.join(names)}, got {jsonl.short(text)}"
-                    )
-            if len(set(header)) != len(header):
-                raise records.DataError(
-                    f"{where}: the header names a column twice: {jsonl.short(text)}; rename one"
-                )
-            continue
-        if len(cells) != len(header):
+        value = jsonl.value_of(text, where)
+        named = isinstance(value, dict)
+        ids = value.get("items") if named else value
+        user = jsonl.name_of(value.get("user"), "user", where) if named else str(len(users))
+        if not isinstance(ids, list) or not ids:
             raise records.DataError(
-                f"{where}: expected {len(header)} cells as in the header, got {len(cells)} in {jsonl.short(text)}"
+                f'{where}: expected a list of item ids, or {{"user": ..., "items": [...]}}, got '
+                f"{jsonl.short(text)}"
             )
-        yield line, dict(zip(header, cells))
-
-
-def _read_items(folder: pathlib.Path) -> records.Corpus | None:
-    """The items of the folder in file order; None if it has no file of them."""
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if _plain(path) in ("items.jsonl", "items.csv") or _plain(path).endswith(".item")
-    ]
-    if not found:
-        return None
-    if len(found) > 1:
-        raise records.DataError(
-            f"{folder}: has {' and '.join(path.name for path in found)}; remove all but one"
-        )
-    (path,) = found
-    table = _plain(path) != "items.jsonl"
-    rows = (
-        rows_of(path, _IDS)
-        if table
-        else ((line, value) for line, _, value in jsonl.objects_of(path))
-    )
-    lines: dict[str, int] = {}
-    titles, texts = [], []
-    for line, row in rows:
-        name = _item_id(row, f"{path}:{line}")
-        if name in lines:
+        if user in users:
             raise records.DataError(
-                f"{path}:{line}: item {name!r} stands already on line {lines[name]}; ids must be unique, remove one"
+                f"{where}: user {user!r} stands already on line {users[user]}; give each one line"
             )
-        lines[name] = line
-        titles.append(next((_flat(row[key]) for key in _TITLES if row.get(key)), ""))
-        texts.append(_flat(row["text"]) if "text" in row else described(row, _all_text(row)))
-    if not lines:
-        raise records.DataError(f"{path}: expected at least one item, got an empty file")
-    return records.Corpus(tuple(lines), tuple(titles), tuple(texts))
-
-
-def _item_id(row: Mapping, where: str) -> str:
-    key = next((key for key in _IDS if key in row), None)
-    if key is None:
-        raise records.DataError(
-            f'{where}: expected the key "_id", found {jsonl.short(", ".join(row)) if row else "no key"}'
-        )
-    name = (
-        str(row[key]) if isinstance(row[key], int) and not isinstance(row[key], bool) else row[key]
-    )
-    if not isinstance(name, str) or jsonl.is_bad_id(name):
-        raise records.DataError(
-            f'{where}: expected a word or a whole number in "{key}", got {jsonl.short(json.dumps(row[key]))}'
-        )
-    return name
-
-
-def _flat(value) -> str:
-    """Text of a value of JSON; of nested lists the parts, separated by commas."""
-    if isinstance(value, list):
-        return ", ".join(filter(None, map(_flat, value)))
-    return (
-        value.encode("utf-8", "replace").decode()
-        if isinstance(value, str)
-        else ""
-        if value is None
-        else str(value)
+        users[user] = line
+        names = [jsonl.name_of(item, "items", where) for item in ids]
+        unknown = next((name for name in names if name not in rows), None)
+        if unknown is not None:
+            raise records.DataError(
+                f"{where}: item {unknown!r} is not in the corpus; expected ids like "
+                f"{', '.join(corpus.ids[:3])}"
+            )
+        taken.append([rows[name] for name in names])
+    if not users:
+        raise records.DataError(f"{path}: expected at least one history, got an empty file")
+    starts = np.cumsum([0, *map(len, taken)], dtype=np.int64)
+    return records.Histories(
+        tuple(users), np.array([*itertools.chain.from_iterable(taken)], np.int32), starts
     )

