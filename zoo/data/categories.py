@@ -7,7 +7,7 @@ import re
 
 from zoo import records
 
-# of texts as `zoo.data.histories.described` writes them, best first
+# of texts as `zoo.data.items.describe` writes them, best first
 FIELDS = ("categories", "genres", "class", "brand")
 # share of documents that a field must name; share of one value from which on it tells nothing
 NAMED, DULL = 0.5, 0.9
