@@ -35,7 +35,7 @@ import numpy as np
 from zoo import options as groups, recipes, records
 from zoo.models import encoder_decoder
 from zoo.nets import transformer
-from zoo.train import execution, optimizers, sharding, speed, step
+from zoo.train import execution as executions, optimizers, sharding, speed, step
 
 CODES, ALPHABET = 4, 512  # identifiers of the batch
 GROUPS = 6  # of steps, timed together
@@ -80,7 +80,7 @@ def main() -> None:
         target_length=CODES,
         **{field: getattr(config, field) for field in groups.WRITER},
     )
-    plan = execution.Execution(mesh=options.mesh)
+    execution = executions.Execution(mesh=options.mesh)
     draw = np.random.default_rng(0)
     batch = {
         "source": draw.integers(1, shape.source_vocab, (options.batch, options.length)).astype(
@@ -96,12 +96,12 @@ def main() -> None:
     loss = encoder_decoder.likelihood(
         shape, smoothing=config.smoothing, word_dropout=config.word_dropout
     )
-    progress = step.begin(params, optimizer, plan=plan)
-    mesh = sharding.mesh_of(plan.mesh)
+    progress = step.begin(params, optimizer, execution=execution)
+    mesh = sharding.mesh_of(execution.mesh)
     placed = sharding.Placement(params, progress, mesh)
     progress, batch = placed.put(progress), placed.split(batch)
     step_fn = step.step_function(
-        loss, optimizer, jax.random.key(1), plan=plan, places=placed.places
+        loss, optimizer, jax.random.key(1), execution=execution, places=placed.places
     )
     counted = speed.Meter(processes=1).operations(step_fn, progress, batch, np.float32(0.5))
     seconds = []

@@ -97,7 +97,9 @@ meshes = {"one device": "", "data": f"data={devices}"}
 if devices % 2 == 0 and not SMALL:
     meshes["data and model"] = f"data={devices // 2},model=2"
 fits = {
-    name: zoo.fit("dsi", "toy", size="tiny", options=options, plan=execution.Execution(mesh=mesh))
+    name: zoo.fit(
+        "dsi", "toy", size="tiny", options=options, execution=execution.Execution(mesh=mesh)
+    )
     for name, mesh in meshes.items()
 }
 for name, fitted in fits.items():

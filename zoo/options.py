@@ -147,15 +147,15 @@ class Answering(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class Judging(Checked):
-    """Of a system whose parameters are judged as it is trained, see `zoo.models.validation`."""
+class Validation(Checked):
+    """Options of checkpoint selection during training, see `zoo.models.validation`."""
 
-    # users of dev by whose Recall@10 the best parameters are found, 0 = the last are kept
-    judged: int = 1000
-    judge_every: int = 500  # steps
-    patience: int = 0  # judgements without a better one that end training, 0 = none do
+    # dev users whose Recall@10 selects the parameters, 0 = keep the last ones
+    dev_users: int = 1000
+    evaluate_every: int = 500  # steps between validations
+    patience: int = 0  # early-stopping patience, in validations; 0 disables early stopping
 
-    LIMITS = {"judged": COUNT, "judge_every": SIZE, "patience": COUNT}
+    LIMITS = {"dev_users": COUNT, "evaluate_every": SIZE, "patience": COUNT}
 
 
 def replace(config: Any, options: Mapping[str, Any], *, system: str) -> Any:

@@ -114,7 +114,7 @@ def test_other_losses_learn_the_walk_and_nothing_is_learned_where_order_is_none(
 @pytest.mark.parametrize("name", NETS)
 @pytest.mark.parametrize(
     "options",
-    [{"loss": "mse"}, {"history": 0}, {"dropout": 1.0}, {"judge_every": 0}, {"decay": "sudden"}],
+    [{"loss": "mse"}, {"history": 0}, {"dropout": 1.0}, {"evaluate_every": 0}, {"decay": "sudden"}],
 )
 def test_options_that_no_network_can_have_are_refused(name, options):
     with pytest.raises(records.DataError, match=f"{name}: option {next(iter(options))} expects"):

@@ -281,6 +281,6 @@ def test_a_batch_that_would_be_parted_is_refused():
             toy.build(20),
             size="tiny",
             options={"steps": 1, "batch": 8},
-            plan=execution.Execution(accumulate=2),
+            execution=execution.Execution(accumulate=2),
             quiet=True,
         )

@@ -256,7 +256,7 @@ def test_a_batch_that_would_be_parted_is_refused(collection):
             collection,
             size="tiny",
             options=SHORT,
-            plan=execution.Execution(accumulate=2),
+            execution=execution.Execution(accumulate=2),
             quiet=True,
         )
 

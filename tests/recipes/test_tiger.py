@@ -190,7 +190,7 @@ def test_bad_options_are_refused_by_name(options, message):
 
 
 def test_the_parameters_kept_are_the_best_that_were_judged():
-    options = {"judged": 60, "judge_every": 40, "steps": 200, "patience": 0}
+    options = {"dev_users": 60, "evaluate_every": 40, "steps": 200, "patience": 0}
     found = zoo.fit("tiger", toy.interactions(), size="tiny", options=options, quiet=True)
     judged = {row["step"]: row["judged"] for row in found.history if "judged" in row}
     assert list(judged) == [40, 80, 120, 160, 200]
@@ -332,7 +332,7 @@ def test_a_small_catalogue_has_fewer_codes():
         "tiger",
         toy.interactions(),
         size="small",
-        options={"steps": 3, "judged": 0, "levels": 2},
+        options={"steps": 3, "dev_users": 0, "levels": 2},
         quiet=True,
     )
     assert (

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     logged = log.Log(
         folder if processes.first() else None,
         quiet=True,
-        plan=execution.Execution(mesh="data=2,fsdp=2", accumulate=2, average=0.9),
+        execution=execution.Execution(mesh="data=2,fsdp=2", accumulate=2, average=0.9),
     )
     params = run.train(logged, steps=int(steps), folder=f"{folder}/training", identity="run")
     if processes.first():

@@ -234,7 +234,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_what_reproduces_
 
 def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_allows():
     good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.inf], np.float32)}
-    log = logs.Log(quiet=True, plan=execution.Execution(skip=2))
+    log = logs.Log(quiet=True, execution=execution.Execution(skip=2))
     assert descend(Given(good, bad, good, bad, good), steps=5, log=log)["w"] == 1 - 0.5**3
     assert [row["skipped"] for row in log.history] == [0, 1, 1, 2, 2]
     with pytest.raises(
@@ -243,7 +243,7 @@ def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_a
         descend(
             Given(good, bad, good, bad, good, bad),
             steps=6,
-            log=logs.Log(quiet=True, plan=execution.Execution(skip=2)),
+            log=logs.Log(quiet=True, execution=execution.Execution(skip=2)),
         )
 
 
@@ -308,7 +308,7 @@ def test_a_trace_is_written(tmp_path):
     descend(
         Given({"x": np.ones(2, np.float32)}),
         steps=8,
-        log=logs.Log(quiet=True, plan=execution.Execution(profile=str(tmp_path))),
+        log=logs.Log(quiet=True, execution=execution.Execution(profile=str(tmp_path))),
     )
     assert list(tmp_path.rglob("*.xplane.pb"))
 

@@ -50,7 +50,9 @@ def saved_step(folder):
 
 @pytest.mark.slow  # starts four processes that start JAX
 def test_two_processes_equal_one_and_go_on_after_one_was_killed(tmp_path):
-    expected = run.train(logs.Log(quiet=True, plan=execution.Execution(accumulate=2, average=0.9)))
+    expected = run.train(
+        logs.Log(quiet=True, execution=execution.Execution(accumulate=2, average=0.9))
+    )
     pair = started(tmp_path, run.STEPS)
     while saved_step(tmp_path) < 10 and all(process.poll() is None for process in pair):
         time.sleep(0.01)

@@ -65,7 +65,7 @@ def params():
 
 def trained(planned, make=optimizers.adamw, steps=3):
     """(parameters, losses) of a small encoder-decoder with dropout."""
-    log = logs.Log(quiet=True, plan=planned)
+    log = logs.Log(quiet=True, execution=planned)
     rate = optimizers.schedule(1e-2, warmup=0, decay="constant")
     options = {"weight_decay": 0.1} if make is optimizers.adamw else {}
     loss = encoder_decoder.likelihood(SHAPE, smoothing=0.1, word_dropout=0.2)
@@ -103,7 +103,7 @@ def test_a_mesh_splits_parameters_and_moments_alike():
     optimizer = optimizers.adamw(
         optimizers.schedule(1.0, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0
     )
-    progress = steps.begin(params(), optimizer, plan=execution.Execution(average=0.9))
+    progress = steps.begin(params(), optimizer, execution=execution.Execution(average=0.9))
     placed = sharding.Placement(progress.params, progress, mesh).put(progress)
     moments = next(state for state in placed.optimizer if isinstance(state, optax.ScaleByAdamState))
     places = lambda tree: jax.tree.map(lambda leaf: leaf.sharding, tree)
@@ -152,7 +152,7 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
             optax.sgd(0.1),
             steps=1,
             key=jax.random.key(0),
-            log=logs.Log(quiet=True, plan=execution.Execution(mesh="data=8")),
+            log=logs.Log(quiet=True, execution=execution.Execution(mesh="data=8")),
         )
 
 
@@ -194,7 +194,7 @@ def test_parts_of_a_batch_and_rematerialisation_find_the_same():
         optax.sgd(0.1),
         steps=2,
         key=jax.random.key(1),
-        log=logs.Log(quiet=True, plan=planned),
+        log=logs.Log(quiet=True, execution=planned),
     )
     whole, parts = (
         run(execution.Execution()),
@@ -237,7 +237,7 @@ def test_a_moving_average_is_that_worked_by_hand():
         optax.sgd(1.0),
         steps=n,
         key=jax.random.key(0),
-        log=logs.Log(quiet=True, plan=execution.Execution(average=average)),
+        log=logs.Log(quiet=True, execution=execution.Execution(average=average)),
     )["w"]
     assert run(0.0, 3) == 3
     # decays of 1/10, 2/11 and 3/12, all below .9: 0 -> .9 -> .9 * 2/11 + 2 * 9/11 -> ...

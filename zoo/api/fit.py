@@ -18,7 +18,7 @@ from zoo import recipes, records
 from zoo.api import fitted as stored, inputs
 from zoo.api.fitted import Fitted
 from zoo.records import DataError
-from zoo.train import execution
+from zoo.train import execution as executions
 
 
 def fit(
@@ -31,7 +31,7 @@ def fit(
     out: str | os.PathLike | None = None,
     init_from: str | os.PathLike | None = None,
     quiet: bool = False,
-    plan: execution.Execution = execution.Execution(),
+    execution: executions.Execution = executions.Execution(),
 ) -> Fitted:
     """Fits a system to a collection, of which it sees everything but the test split.
 
@@ -46,7 +46,7 @@ def fit(
       init_from: a folder of weights that training starts from: T5's (safetensors, or a checkpoint of t5x), with its tokenizer, or
         a fit of ours. Options of sizes are then those of the weights.
       quiet: no progress bar.
-      plan: how it is trained: devices, parts of a batch, averaging, ...; every system that trains follows it. In several processes
+      execution: how it is trained: devices, parts of a batch, averaging, ...; every system that trains follows it. In several processes
         (`zoo.train.processes.start`) all call this with the same arguments, and the first one writes.
 
     Raises:
@@ -66,13 +66,13 @@ def fit(
         from zoo.models import warm_start
 
         config = warm_start.configure(recipe, config, options or {}, start)
-    sharding.mesh_of(plan.mesh)
+    sharding.mesh_of(execution.mesh)
     run = {
         "recipe": recipe,
         "size": size,
         "seed": seed,
         "config": dataclasses.asdict(config),
-        "plan": plan.decisive(),
+        "execution": execution.decisive(),
     }
     begun = {} if start is None else {"init_from": {"path": start.where, "sha256": start.digest}}
     run |= begun
@@ -88,7 +88,7 @@ def fit(
             out,
             quiet=quiet or not processes.first(),
             identity=json.dumps(run, sort_keys=True),
-            plan=plan,
+            execution=execution,
             writes=processes.first(),
         )
         try:

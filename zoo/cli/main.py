@@ -93,7 +93,7 @@ def _queries_generate(parsed: argparse.Namespace) -> None:
 
 def _fit(parsed: argparse.Namespace) -> None:
     options = dict(_option(text) for text in parsed.set)
-    plan = execution.Execution(
+    executed = execution.Execution(
         **{
             field.name: getattr(parsed, field.name)
             for field in dataclasses.fields(execution.Execution)
@@ -111,7 +111,7 @@ def _fit(parsed: argparse.Namespace) -> None:
         seed=parsed.seed,
         out=parsed.out,
         init_from=parsed.init_from,
-        plan=plan,
+        execution=executed,
     )
     about = fitted.about
     if "num_users" in about:

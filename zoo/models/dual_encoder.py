@@ -108,7 +108,7 @@ def train(
     negatives: i64[n, H] wrong documents of each example beside those of its batch, -1 = none; H = 0 if None.
     Raises DataError if the plan parts batches.
     """
-    if log.plan.accumulate > 1 or jax.process_count() > 1:
+    if log.execution.accumulate > 1 or jax.process_count() > 1:
         remedy = "train with one process, and without --accumulate"
         raise records.DataError(
             f"dual encoder: queries are told from the documents of their whole batch, which cannot be parted; {remedy}"
@@ -133,7 +133,7 @@ def train(
     )
     steps = max(1, round(share * encoder_decoder.num_steps(config, len(given.documents))))
     shape = dataclasses.replace(
-        shape, encoder=dataclasses.replace(shape.encoder, remat=log.plan.remat)
+        shape, encoder=dataclasses.replace(shape.encoder, remat=log.execution.remat)
     )
     return loop.train(
         contrast(shape, config, unknown=given.unknown),

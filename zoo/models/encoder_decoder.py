@@ -124,7 +124,7 @@ def fit(
     return loop.train(
         loss
         or likelihood(
-            dataclasses.replace(shape, remat=log.plan.remat),
+            dataclasses.replace(shape, remat=log.execution.remat),
             smoothing=config.smoothing,
             word_dropout=config.word_dropout,
             unknown=unknown,

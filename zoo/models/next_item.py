@@ -26,7 +26,7 @@ LOSSES = ("ce", "bce", "bpr-max")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(options.Training, options.Judging):
+class Config(options.Training, options.Validation):
     """Options of every network of this kind."""
 
     loss: str = "ce"  # over all items; bce: drawn items against the right one; bpr-max
@@ -40,7 +40,7 @@ class Config(options.Training, options.Judging):
     rate: float = 1e-3
     warmup: int = 200
     decay: str = "cosine"
-    judged: int = 2000
+    dev_users: int = 2000
     patience: int = 6
     filter: bool = False  # never recommend what the user's history holds
 
@@ -141,12 +141,12 @@ def fit(
     judge = validation.by_dev(
         collection,
         answer,
-        users=int(config.judged),
-        every=config.judge_every,
+        users=int(config.dev_users),
+        every=config.evaluate_every,
         patience=int(config.patience),
     )
     params = loop.train(
-        loss_of(make(dataclasses.replace(shape, remat=log.plan.remat)), config),
+        loss_of(make(dataclasses.replace(shape, remat=log.execution.remat)), config),
         params,
         stream,
         optimizers.adamw(

@@ -87,7 +87,9 @@ def fit(
 
     Raises DataError if the plan parts batches.
     """
-    if config.identifiers == "learned" and (log.plan.accumulate > 1 or jax.process_count() > 1):
+    if config.identifiers == "learned" and (
+        log.execution.accumulate > 1 or jax.process_count() > 1
+    ):
         remedy = "train with one process, and without --accumulate"
         raise records.DataError(
             f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}"
@@ -172,7 +174,7 @@ def learn(
     weights = code_tokenizer.Weights(
         config.contrast, config.retrieval, config.commitment, config.reconstruction
     )
-    remat = dataclasses.replace(shape, remat=log.plan.remat)
+    remat = dataclasses.replace(shape, remat=log.execution.remat)
     how = dict(num_codes=num_codes, word_dropout=config.word_dropout, unknown=material.unknown)
     for t, position_key in enumerate(jax.random.split(key, config.levels)):
         keys = jax.random.split(position_key, 4)
@@ -409,7 +411,7 @@ def _fit_to(
     stream = batches.Batches(
         list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1))
     )
-    remat = dataclasses.replace(shape, remat=log.plan.remat)
+    remat = dataclasses.replace(shape, remat=log.execution.remat)
     loss = encoder_decoder.likelihood(
         remat,
         smoothing=config.smoothing,

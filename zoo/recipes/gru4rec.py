@@ -52,7 +52,7 @@ TINY = Config(
     most_steps=200,
     rate=1e-2,
     warmup=20,
-    judged=0,
+    dev_users=0,
 )
 
 RECIPE = recipes.Recipe(

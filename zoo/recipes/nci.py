@@ -112,7 +112,7 @@ def fit(
     shape = warm_start.match_shape(shape, start)
     words = corpus_text.words(embedded, config)
     loss = consistent(
-        dataclasses.replace(shape, remat=log.plan.remat),
+        dataclasses.replace(shape, remat=log.execution.remat),
         config,
         unknown=tokens.unknown(texts.tokenizer),
     )

@@ -26,7 +26,7 @@ from zoo.text import embed, vectors as texts
 from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
-JUDGED_BEAM = 10
+VALIDATION_BEAM = 10
 ONE_OF = {
     "identifiers": identifiers.KINDS,
     "collisions": collisions.POLICIES,
@@ -36,7 +36,7 @@ ONE_OF = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(options.Writing, options.Answering, options.Judging):
+class Config(options.Writing, options.Answering, options.Validation):
     """Options of TIGER."""
 
     identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh, random or atomic
@@ -175,7 +175,7 @@ def fit(
     pack = lambda params: generate.pack_state(params, shape, ids, "", collection.corpus) | known
     quick = dataclasses.replace(
         config,
-        beam=min(config.beam, JUDGED_BEAM),
+        beam=min(config.beam, VALIDATION_BEAM),
         first_beam=0,
         decoding="trie",
         temperature=0.0,
@@ -185,8 +185,8 @@ def fit(
     judge = validation.by_dev(
         collection,
         answer,
-        users=int(config.judged),
-        every=config.judge_every,
+        users=int(config.dev_users),
+        every=config.evaluate_every,
         patience=int(config.patience),
     )
     return pack(
@@ -376,7 +376,7 @@ RECIPE = recipes.Recipe(
             most_steps=600,
             rate=5e-3,
             warmup=50,
-            judged=0,
+            dev_users=0,
         ),
         "small": Config(neighbours=1.0, collisions="sinkhorn"),
         "base": BASE,

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from zoo.train import execution
+from zoo.train import execution as executions
 
 CHECKPOINTS = "training"  # folder within the log's
 # between redraws on a terminal, and between lines in a file
@@ -23,7 +23,7 @@ class Log:
 
     quiet: no progress bars and no lines on stderr.
     identity: what the run is, its configuration and data; checkpoints of another identity are not gone on from.
-    plan: how it trains, whatever it trains.
+    execution: how it trains, whatever it trains.
     writes: False in processes that leave the log's files to the first one; only checkpoints, which all write, then go to the folder.
     """
 
@@ -33,10 +33,10 @@ class Log:
         *,
         quiet: bool = False,
         identity: str = "",
-        plan: execution.Execution = execution.Execution(),
+        execution: executions.Execution = executions.Execution(),
         writes: bool = True,
     ) -> None:
-        self.plan = plan
+        self.execution = execution
         self._checkpoints = None if folder is None else pathlib.Path(folder) / CHECKPOINTS
         self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}

@@ -16,7 +16,7 @@ import optax
 from zoo.train import (
     best as bests,
     checkpoints,
-    execution,
+    execution as executions,
     health,
     interrupts,
     log as logs,
@@ -43,7 +43,7 @@ def train(
     steps: int,
     key: jax.Array,
     log: logs.Log,
-    plan: execution.Execution | None = None,
+    execution: executions.Execution | None = None,
     mesh: jax.sharding.Mesh | None = None,
     folder: pathlib.Path | None = None,
     identity: str = "",
@@ -62,8 +62,8 @@ def train(
       params: where to start. The buffers are donated.
       batches: iterator of dicts of arrays [B, ...] with `position()` and `seek(position)` (zoo.data.batches); for several processes
         `share(part, parts)` too, and with `batch(number)` and `examples(number)` a batch that fails is named and saved.
-      plan: devices, parts of a batch, averaging, ...; that of the log if None.
-      mesh: in place of the plan's; see zoo.train.sharding. Results are those of one device, up to the order of sums.
+      execution: devices, parts of a batch, averaging, ...; that of the log if None.
+      mesh: in place of the execution's; see zoo.train.sharding. Results are those of one device, up to the order of sums.
       folder: where checkpoints go and are resumed from; none are written if None. An interrupt (Ctrl-C, SIGTERM) saves
         before it raises Interrupted.
       identity: what the run is (its configuration and data); a checkpoint of another identity is refused.
@@ -75,7 +75,7 @@ def train(
         after the last; what descent cannot do, as giving unused codes a new place. Pure, so that a resumed run does the same.
       judge: see `best.Judge`; its scores go to the log as "judged".
 
-    What evaluates, amends or judges gets the parameters, or their moving average if the plan has one (amend the parameters), on one
+    What evaluates, amends or judges gets the parameters, or their moving average if the execution has one (amend the parameters), on one
     device; so does the caller.
 
     Raises:
@@ -84,14 +84,14 @@ def train(
       DataError: `folder` holds a checkpoint of another identity, or one that cannot be read; the mesh does not fit the parameters;
         no memory on the device or space on the disk.
     """
-    plan = log.plan if plan is None else plan
-    progress = steps_.begin(params, optimizer, judged=judge is not None, plan=plan)
+    execution = log.execution if execution is None else execution
+    progress = steps_.begin(params, optimizer, judged=judge is not None, execution=execution)
     placed = sharding.Placement(
-        params, progress, sharding.mesh_of(plan.mesh) if mesh is None else mesh
+        params, progress, sharding.mesh_of(execution.mesh) if mesh is None else mesh
     )
     progress = placed.put(progress)
-    step_fn = steps_.step_function(loss, optimizer, key, plan=plan, places=placed.places)
-    current = lambda: placed.fetch(progress.average if plan.average else progress.params)
+    step_fn = steps_.step_function(loss, optimizer, key, execution=execution, places=placed.places)
+    current = lambda: placed.fetch(progress.average if execution.average else progress.params)
     batch: dict = {}
     with contextlib.ExitStack() as stack:
         kept = (
@@ -110,7 +110,7 @@ def train(
         log.rewind(done)
         bar = stack.enter_context(log.progress(steps, "train", "steps", start=done))
         signals = stack.enter_context(health.Signals())
-        trace = stack.enter_context(speed.Trace(plan.profile, first=done, last=steps))
+        trace = stack.enter_context(speed.Trace(execution.profile, first=done, last=steps))
         stack.enter_context(
             health.explained(
                 lambda: ", ".join(f"{name} {list(rows.shape)}" for name, rows in batch.items())
@@ -151,7 +151,7 @@ def train(
             if judge is not None and (judge.due(done) or fraction >= 1):
                 score = processes.same(float(judge.score(current())))
                 log.scalars(done, judged=score)
-                candidate = progress.average if plan.average else progress.params
+                candidate = progress.average if execution.average else progress.params
                 progress = placed.put(
                     progress._replace(best=bests.better(progress.best, candidate, score, done))
                 )

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from zoo.records import DataError
-from zoo.train import best as bests, execution, sharding
+from zoo.train import best as bests, execution as executions, sharding
 
 # (params, batch, key) -> f32[] and scalars to report
 Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]
@@ -38,14 +38,20 @@ def begin(
     optimizer: optax.GradientTransformation,
     *,
     judged: bool = False,
-    plan: execution.Execution = execution.Execution(),
+    execution: executions.Execution = executions.Execution(),
 ) -> Progress:
     """Progress before the first step."""
     zero = lambda: jnp.zeros((), jnp.int32)
     best = bests.nothing(params) if judged else None
-    average = jax.tree.map(jnp.copy, params) if plan.average else None
+    average = jax.tree.map(jnp.copy, params) if execution.average else None
     return Progress(
-        zero(), zero(), params, optimizer.init(params), best, average, zero() if plan.skip else None
+        zero(),
+        zero(),
+        params,
+        optimizer.init(params),
+        best,
+        average,
+        zero() if execution.skip else None,
     )
 
 
@@ -54,7 +60,7 @@ def step_function(
     optimizer: optax.GradientTransformation,
     key: jax.Array,
     *,
-    plan: execution.Execution = execution.Execution(),
+    execution: executions.Execution = executions.Execution(),
     places: Progress | None = None,
 ) -> Callable:
     """The jitted (progress, batch, fraction) -> (progress, scalars); traces once for each shape of batch.
@@ -69,7 +75,7 @@ def step_function(
         draw = jax.random.fold_in(key, progress.step)
         mesh = None if places is None else places.step.mesh
         (value, metrics), gradient = _accumulated(
-            gradient_of, progress.params, batch, draw, plan.accumulate, mesh
+            gradient_of, progress.params, batch, draw, execution.accumulate, mesh
         )
         updates, state = optimizer.update(
             gradient, progress.optimizer, progress.params, step=progress.step, fraction=fraction
@@ -79,8 +85,8 @@ def step_function(
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
         metrics = {"loss": value, "gradient_norm": norm, **metrics}
         skipped, spent = progress.skipped, True
-        if plan.skip:
-            spent = skipped >= plan.skip
+        if execution.skip:
+            spent = skipped >= execution.skip
             skipped = skipped + (~finite & ~spent & (progress.failed == 0))
             metrics["skipped"] = skipped
         failed = jnp.where(
@@ -89,8 +95,8 @@ def step_function(
         applied = finite & (failed == 0)
         chosen = lambda new, old: jax.tree.map(lambda a, b: jnp.where(applied, a, b), new, old)
         average = progress.average
-        if plan.average:
-            average = chosen(_averaged(average, params, progress.step, plan.average), average)
+        if execution.average:
+            average = chosen(_averaged(average, params, progress.step, execution.average), average)
         advanced = progress.step + (failed == 0)
         after = Progress(
             advanced,
