@@ -105,9 +105,7 @@ def of_folder(
         raise ValueError(
             f"{folder}: {fitted.name} has no identifiers; expected a generative system, such as dsi"
         )
-    ids = table.Docids(
-        np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"])
-    )
+    ids = table.unpack(fitted.state["docids"])
     values = None
     if scores is not None:
         try:

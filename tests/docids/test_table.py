@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from zoo.docids import table, text
+from zoo.index import filters, growth, trie
 
 ROWS, LENGTH, ALPHABET = 6, 3, 4  # ragged identifiers are drawn into arrays of this size at most
 
@@ -159,3 +160,104 @@ def test_the_order_is_lexicographic_and_equal_rows_stay_in_order(most):
     rows = [(*tokens[row].tolist(), row) for row in order]
     assert rows == sorted(rows)
     assert len({row[:3] for row in rows}) < len(rows)  # some are equal
+
+
+SHARED = table.build(  # document 0 has two identifiers, and shares one with document 2
+    np.array([[1, 2], [3, 0], [1, 2], [2, 2]]), 4, document=np.array([2, 0, 0, 1])
+)
+
+
+def test_documents_may_share_an_identifier_and_have_several():
+    assert len(SHARED) == 4 and SHARED.num_documents == 3
+    assert table.lookup(SHARED, np.array([[1, 2], [3, 0], [2, 2], [3, 3]])).tolist() == [
+        2,
+        0,
+        1,
+        -1,
+    ]
+    first, end = table.span(SHARED, np.array([[1, 2], [3, 3]]))
+    assert SHARED.documents[SHARED.order[first[0] : end[0]]].tolist() == [2, 0]
+    assert first[1] == end[1]
+
+
+def test_a_document_twice_under_one_identifier_and_a_prefix_are_refused():
+    with pytest.raises(ValueError, match=r"document 5 has the identifier \[1, 2\] twice"):
+        table.build(np.array([[1, 2], [2, 2], [1, 2]]), document=np.array([5, 1, 5]))
+    with pytest.raises(ValueError, match="begins document"):
+        table.build(np.array([[1, 2], [1, 0], [1, 2]]), document=np.array([0, 1, 2]))
+    for document in (np.array([0, -1]), np.array([0]), np.array([0.0, 1.0])):
+        with pytest.raises(ValueError, match="document"):
+            table.build(np.array([[1], [2]]), document=document)
+
+
+def test_without_documents_row_n_names_document_n():
+    ids = table.atomic(3)
+    assert ids.documents.tolist() == [0, 1, 2] and ids.num_documents == 3
+    explicit = table.build(ids.tokens, ids.alphabet, document=np.arange(3))
+    assert explicit.fingerprint() != ids.fingerprint()  # the stored form differs
+    np.testing.assert_array_equal(table.lookup(explicit, ids.tokens), table.lookup(ids, ids.tokens))
+
+
+def test_gather_returns_every_identifier_of_a_document():
+    rows, tokens = table.gather(SHARED, np.array([[0, -1], [1, 2]]))
+    named = [
+        {(row, *name) for row, name in zip(one, names) if row >= 0}
+        for one, names in zip(rows.tolist(), tokens.tolist())
+    ]
+    assert named == [{(0, 3, 0), (0, 1, 2)}, {(1, 2, 2), (2, 1, 2)}]
+    rows, tokens = table.gather(table.atomic(3), np.array([[2, -1]]))
+    assert rows.tolist() == [[2, -1]] and tokens[0, 0].tolist() == [3]
+
+
+def test_a_subset_keeps_the_rows_of_its_documents():
+    left = table.subset(SHARED, np.array([True, True, False]))
+    assert left.documents.tolist() == [0, 0, 1]
+    assert table.lookup(left, np.array([[1, 2], [2, 2]])).tolist() == [0, 1]
+    left = table.subset(table.atomic(4), np.array([False, True, False, True]))
+    assert table.lookup(left, np.array([[1], [2], [4]])).tolist() == [-1, 1, 3]
+
+
+def test_join_numbers_the_documents_on():
+    both = table.join(table.atomic(2), table.build(np.array([[3], [4]]), 5))
+    assert both.tokens.tolist() == [[1], [2], [3], [4]] and both.document is None
+    with pytest.raises(ValueError, match=r"documents 1 and 2 are both \[2\]"):
+        table.join(table.atomic(2), table.build(np.array([[2]])))
+    both = table.join(SHARED, table.build(np.array([[1, 3]]), 4))
+    assert both.documents.tolist() == [2, 0, 0, 1, 3]
+
+
+def test_a_packed_table_is_unpacked_unchanged():
+    for ids in (SHARED, table.atomic(3)):
+        assert table.unpack(table.pack(ids)).fingerprint() == ids.fingerprint()
+
+
+def test_a_trie_of_shared_identifiers_answers_all_documents_of_each():
+    index = trie.build(SHARED)
+    assert index.documents_per_leaf == 2
+    leaves = np.asarray(index.documents_of(np.arange(3)))
+    assert [{row for row in leaf if row >= 0} for leaf in leaves.tolist()] == [{0, 2}, {1}, {0}]
+
+
+def test_an_excluded_document_is_excluded_under_all_its_identifiers():
+    rows, tokens = table.gather(SHARED, np.array([[0, -1]]))
+    left = filters.without(trie.build(SHARED), tokens, rows)
+    leaves = np.asarray(left.documents_of(np.arange(3)[None]))[0]
+    assert [{row for row in leaf if row >= 0} for leaf in leaves.tolist()] == [{2}, {1}, set()]
+    assert np.asarray(left.counts(0, np.zeros((1, 1), np.int32))).tolist() == [[2]]
+
+
+def test_a_trie_that_grows_by_documents_of_shared_identifiers_equals_one_that_is_built():
+    ids = table.build(SHARED.tokens, SHARED.alphabet, np.array([0, 1, 1, 0]))
+    more = table.build(np.array([[2, 2], [3, 0]]), 4, document=np.array([2, 2]))
+    grown = growth.add(trie.build(ids), more, more.documents)
+    whole = trie.build(
+        table.build(
+            np.concatenate([ids.tokens, more.tokens]), 4, np.concatenate([ids.document, [2, 2]])
+        )
+    )
+    leaves = np.arange(3)
+    np.testing.assert_array_equal(grown.documents_of(leaves), whole.documents_of(leaves))
+    np.testing.assert_array_equal(
+        growth.remove(grown, np.array([2])).documents_of(leaves),
+        trie.build(ids, documents_per_leaf=whole.documents_per_leaf).documents_of(leaves),
+    )

@@ -128,7 +128,7 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
     from zoo.train import checkpoint, t5x_layout
 
     state, config = fitted.state, fitted.config
-    ids = docids.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = docids.unpack(state["docids"])
     np.save(part / exported.DOCIDS, ids.tokens)
     store.save(trie.build(ids), part / exported.TRIE)
     kinds = recipe.examples(collection.without("test"), config, state)

@@ -58,8 +58,9 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
 def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
     """The trie of which some documents of each query are not answered. Traces; cost O(E L log C + E^2 L) a query.
 
-    tokens: i32[B, E, L] identifiers of the documents; rows: i32[B, E] their rows, -1 = none. Repetitions count once; what is not
-    in the trie, or not allowed by `keep`, changes nothing.
+    tokens: i32[B, E, L] identifiers of the documents; rows: i32[B, E] their rows, -1 = none, both as `table.gather` returns them: a
+    document with several identifiers stands once for each. Repetitions count once; what is not in the trie, or not allowed by
+    `keep`, changes nothing.
     """
     if rows.ndim != 2 or tokens.shape != (*rows.shape, index.length):
         raise ValueError(
@@ -79,14 +80,14 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
     real = (
         (rows >= 0)
         & (nodes[..., -1] >= 0)
-        & ~((rows[:, None] == rows[..., None]) & earlier).any(axis=2)
+        & ~(_equal(rows) & _equal(nodes[..., -1]) & earlier).any(axis=2)
     )
     if base.allowed is not None:
         real &= _is_allowed(index, base, nodes[..., -1], rows)
     masks = []
     for t, mask in enumerate(base.masks):
         node = nodes[..., t]
-        same = (node[:, None] == node[..., None]) & real[:, None] & real[..., None]  # -> [B, E, E]
+        same = _equal(node) & real[:, None] & real[..., None]  # -> [B, E, E]
         gone = (
             real
             & (same.sum(axis=2) == base.between(*index.places(t + 1, jnp.maximum(node, 0))))
@@ -99,6 +100,11 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
             masks=tuple(masks), excluded=rows, above=jnp.where(real[..., None], nodes, -1)
         ),
     )
+
+
+def _equal(values: jax.Array) -> jax.Array:
+    """bool[B, E, E] whether two of i32[B, E] are equal."""
+    return values[:, None] == values[..., None]
 
 
 def _is_allowed(index, base, leaf, rows):

@@ -125,7 +125,9 @@ def _check(index, ids, rows, documents) -> None:
             f"growth: expected identifiers of length {index.length} over at most {index.alphabet} tokens, "
             f"got {ids.tokens.shape[1]} over {ids.alphabet}; make them by the scheme of the trie"
         )
-    if rows.shape != (len(ids),) or len(np.unique(rows)) < len(rows) or rows.min() < 0:
+    right = rows.shape == (len(ids),)
+    pairs = np.column_stack([ids.tokens, rows]) if right and ids.document is not None else rows
+    if not right or len(np.unique(pairs, axis=0)) < len(rows) or rows.min() < 0:
         raise ValueError(
             f"growth: expected {len(ids)} different rows of at least 0, one an identifier, got {rows.tolist()[:10]}"
         )

@@ -213,12 +213,12 @@ def build(
 
     like: an earlier trie whose forms and array sizes are taken over where they suffice, so that this one meets the programs
     compiled for it. forms: of the levels; by default the cheapest to search. documents_per_leaf: least room for documents of one
-    identifier.
+    identifier; there is room for as many as share one. A document with several identifiers has a place for each, and counts once each.
     """
     parts = sorted_nodes(ids.tokens, ids.order)
     host = assemble(
         *parts,
-        ids.order,
+        ids.documents[ids.order],
         ids.alphabet,
         like=like,
         forms=forms,

@@ -87,7 +87,7 @@ def output_vocabulary(folder: str) -> Any:
 
 def rows_of(ids: table.Docids) -> dict[bytes, int]:
     """Row of each document by the bytes of its identifier."""
-    return {tokens_of.tobytes(): row for row, tokens_of in enumerate(ids.tokens)}
+    return {tokens_of.tobytes(): int(row) for row, tokens_of in zip(ids.documents, ids.tokens)}
 
 
 def documents_of(

@@ -25,7 +25,7 @@ class Path(NamedTuple):
 
 def of(state: dict, source: np.ndarray, shape: Any, *, width: int) -> Path:
     """The prefixes that a trie-constrained beam of `width` keeps at each depth for source i32[S]."""
-    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.unpack(state["docids"])
     levels = _prefixes(
         state["params"], jnp.asarray(source[None]), trie.build(ids), shape=shape, width=width
     )

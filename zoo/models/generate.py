@@ -129,7 +129,7 @@ def search(
     kind: of the shape that the state holds; it says which network has the parameters.
     """
     shape = kind.of(state["shape"])
-    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.unpack(state["docids"])
     index = trie.build(ids)
     legal = decoders.constraint(
         config.decoding, index if allowed is None else filters.keep(index, allowed), ids
@@ -193,7 +193,8 @@ def search(
 
 
 def _without(legal: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
-    return _exclude(legal, ids.tokens[np.maximum(rows, 0)], rows)
+    rows, tokens_of = table.gather(ids, rows)
+    return _exclude(legal, tokens_of, rows)
 
 
 _exclude = jax.jit(filters.without)
@@ -228,7 +229,7 @@ def pack_state(
     return {
         "params": params,
         "shape": json.dumps(dataclasses.asdict(shape)),
-        "docids": {"tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)},
+        "docids": table.pack(ids),
         "tokenizer": tokenizer,
         "corpus_ids": json.dumps(corpus.ids),
     }

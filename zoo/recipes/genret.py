@@ -301,11 +301,7 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
         )
     about = state["tokenizer_of_documents"]
     num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
-    ids = _named(
-        table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"])),
-        fresh,
-        num_codes,
-    )
+    ids = _named(table.unpack(state["docids"]), fresh, num_codes)
     shape = transformer.Shape.of(state["shape"])
     shape = dataclasses.replace(
         shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1)
@@ -313,7 +309,7 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     return dict(state) | {
         "params": codebooks.widened(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
         "shape": json.dumps(dataclasses.asdict(shape)),
-        "docids": {"tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)},
+        "docids": table.pack(ids),
         "corpus_ids": json.dumps([*known, *corpus.ids]),
         "tokenizer_of_documents": about
         | {"codes": np.concatenate([np.asarray(about["codes"]), fresh])},

@@ -224,7 +224,7 @@ def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config,
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
     """Items by the probability of their identifiers given the identifiers of the history."""
-    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.unpack(state["docids"])
     sources, _ = reads(config, state, histories)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
     if not leave_out or config.decoding in generate.FILTERED:
@@ -267,7 +267,7 @@ def reads(
     config: Config, state: dict, histories: records.Histories
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
-    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.unpack(state["docids"])
     sources = _after_users(
         read(ids, histories.latest(_longest(config, state))), histories.ids, ids.alphabet, config
     )
@@ -278,7 +278,7 @@ def examples(
     collection: records.Interactions, config: Config, state: dict
 ) -> dict[str, batches.Source]:
     """What `fit` learns from: "next", every event after those before it."""
-    ids = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = table.unpack(state["docids"])
     return {
         "next": _examples(collection.without("dev").histories, _longest(config, state), config, ids)
     }
