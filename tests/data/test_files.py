@@ -160,6 +160,14 @@ BROKEN = {
         {"test": QRELS + "q9\td1\t1\n"},
         "qrels/test.tsv:5: query 'q9' is not in queries.jsonl",
     ),
+    "word as the first grade": (
+        {"test": "q1\td1\tO1\nq2\td2\t1\n"},
+        "qrels/test.tsv:1: expected an integer grade, got 'O1'",
+    ),
+    "words in place of a header": (
+        {"test": "a\tb\tc\nq2\td2\t1\n"},
+        "qrels/test.tsv:1: expected an integer grade, got 'c'",
+    ),
     "fractional grade": (
         {"test": "q1\td1\t0.5\n"},
         "qrels/test.tsv:1: expected an integer grade, got '0.5'",
@@ -206,6 +214,42 @@ def test_broken_input_is_refused_in_one_line(tmp_path, change, message):
         files.read_beir(folder)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "header",
+    (
+        "query-id\tcorpus-id\tscore",
+        "qid\tpid\trel",
+        "Query ID\tDoc_ID\trelevance",
+        "topic\tx\tgrade",
+    ),
+)
+def test_usual_headers_of_judgements_are_known(tmp_path, header):
+    folder = layout(tmp_path / "headed", test=f"{header}\nq1\td1\t1\n")
+    assert files.read_beir(folder).qrels["test"].grades == {"q1": {"d1": 1}}
+
+
+def test_few_judgements_of_missing_documents_are_kept_and_reported(tmp_path):
+    """As in BEIR's own archives; many mean another corpus, and are refused."""
+    queries = "".join(f'{{"_id":"q{n}","text":"query {n}"}}\n' for n in range(200))
+    judged = "".join(f"q{n}\td{n % 2 + 1}\t1\n" for n in range(199))
+    folder = layout(tmp_path / "few", queries=queries, test=judged + "q199\td9\t1\n")
+    found = files.read_beir(folder)
+    assert found.qrels["test"].grades["q199"] == {"d9": 1}
+    assert found.notes == (
+        "qrels/test.tsv: 1 judgements name documents that are not in corpus.jsonl (d9); they count "
+        "as not found",
+    )
+    assert len(found.split("test")[0]) == 200
+    kept = found.without("dev").qrels["test"].grades  # what a fit may learn from
+    assert len(kept) == 199 and all("d9" not in grades for grades in kept.values())
+    folder = layout(
+        tmp_path / "many", queries=queries, test=judged + "q199\td9\t1\nq0\td8\t1\nq1\td8\t1\n"
+    )
+    with pytest.raises(records.DataError, match=r"test.tsv:200: document 'd9' .* \(3 of 202 lines"):
+        files.read_beir(folder)
+    assert len(files.read_beir(folder, may_miss=1.0).split("test")[0]) == 200
 
 
 def test_every_truncation_of_a_gzip_file_is_refused(tmp_path):

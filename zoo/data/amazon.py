@@ -15,8 +15,7 @@ import re
 import numpy as np
 
 from zoo import records
-from zoo.data import download, events, histories, jsonl
-from zoo.data import items as item_files
+from zoo.data import download, events, histories, items as item_files, jsonl
 
 LICENCE = "research use; the owner states no terms of redistribution"
 HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"

@@ -64,6 +64,17 @@ def is_sequences(path: pathlib.Path) -> bool:
     return _plain(path) in ("sequences.txt", "sequences.jsonl")
 
 
+def is_log(path: pathlib.Path) -> bool:
+    """Whether a file is a log by its header or its first line; False if it cannot be read."""
+    if is_sequences(path):
+        return True
+    try:
+        table = tabular.read(path)
+    except records.DataError:
+        return False
+    return not table.headed or columns.is_log(table.header)
+
+
 def named_files(folder: pathlib.Path) -> list[pathlib.Path]:
     """The files of a folder whose names say that they are logs."""
     return [path for path in _tables(folder) if is_sequences(path) or _is_named(path)]
@@ -75,8 +86,8 @@ def find(folder: pathlib.Path) -> pathlib.Path | None:
     Raises DataError if several files may be the log.
     """
     named = named_files(folder)
-    by_stem = [path for path in _tables(folder) if _stem(path) in _STEMS and _is_log(path)]
-    for found in (named, by_stem, [path for path in _tables(folder) if _is_log(path)]):
+    by_stem = [path for path in _tables(folder) if _stem(path) in _STEMS and is_log(path)]
+    for found in (named, by_stem, [path for path in _tables(folder) if is_log(path)]):
         if len(found) > 1:
             raise records.DataError(
                 f"{folder}: expected one log of events, found "
@@ -237,15 +248,6 @@ def _tables(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _is_named(path: pathlib.Path) -> bool:
     return _stem(path) == "interactions" or tabular.ending(path) == ".inter"
-
-
-def _is_log(path: pathlib.Path) -> bool:
-    """Whether a table has a header, or a first line, of a log; False for what cannot be read."""
-    try:
-        table = tabular.read(path)
-    except records.DataError:
-        return False
-    return not table.headed or columns.is_log(table.header)
 
 
 def _stem(path: pathlib.Path) -> str:

@@ -17,50 +17,67 @@ import contextlib
 import json
 import os
 import pathlib
-import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from zoo import records
-from zoo.data import atomic, jsonl
+from zoo.data import atomic, jsonl, qrels as judgements
 
-_GRADE = re.compile(r"-?[0-9]{1,9}")
+# of the judgements of a split, how many may name documents that are not there: BEIR's own archives
+# have a few, while a folder whose judgements are those of another corpus has many
+MISSING = 0.01
 
 
 def read_beir(
-    folder: str | os.PathLike, *, empty: Literal["refuse", "drop"] = "refuse"
+    folder: str | os.PathLike,
+    *,
+    empty: Literal["refuse", "drop"] = "refuse",
+    may_miss: float = MISSING,
 ) -> records.Collection:
     """The collection in a folder, named after it, with documents and queries in file order.
 
-    empty: what to do with a document whose title and text are both blank: refuse the collection, or drop the document
-      with its judgements (and a query left without any judgement loses its place in the split).
+    empty: what to do with a document whose title and text are both blank: refuse the collection, or
+      drop the document with its judgements (a query left without any loses its place in the split).
+    may_miss: share of the judgements of a split that may name documents that are not there; they
+      are kept, count as not found, and are reported in the notes.
     Raises DataError on the first thing that is wrong, naming file and line.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise records.DataError(
-            f"{folder}: expected a folder with corpus.jsonl, {'got a file' if folder.exists() else 'found nothing'}"
-        )
+        found = "got a file" if folder.exists() else "found nothing"
+        raise records.DataError(f"{folder}: expected a folder with corpus.jsonl, {found}")
     corpus, dropped = _read_corpus(present(folder / "corpus.jsonl"), empty)
     queries_path, qrels_folder = plain_or_zipped(folder / "queries.jsonl"), folder / "qrels"
-    splits = qrels_files(qrels_folder) if qrels_folder.is_dir() else {}
+    splits = judgements.files_of(qrels_folder) if qrels_folder.is_dir() else {}
     if queries_path is None and not splits:
         return records.Collection(folder.resolve().name, corpus, records.Queries((), ()), {})
     if queries_path is None:
         raise records.DataError(
-            f"{folder}: has qrels/ but no queries.jsonl; add it, or remove qrels/ to use the documents alone"
+            f"{folder}: has qrels/ but no queries.jsonl; add it, or remove qrels/ to use the "
+            "documents alone"
         )
     if not splits:
         raise records.DataError(
-            f"{folder}: has queries.jsonl but no qrels/SPLIT.tsv; add qrels/test.tsv, or pass the queries by themselves"
+            f"{folder}: has queries.jsonl but no qrels/SPLIT.tsv; add qrels/test.tsv, or pass the "
+            "queries by themselves"
         )
     queries = read_queries(queries_path)
-    known_queries, known_documents = set(queries.ids), set(corpus.ids)
+    known, documents = set(queries.ids), set(corpus.ids)
     qrels = {
-        split: read_qrels(path, known_queries, known_documents, dropped)
+        split: judgements.read(path, known, documents, dropped, may_miss=may_miss)
         for split, path in splits.items()
     }
-    return records.Collection(folder.resolve().name, corpus, queries, qrels)
+    notes = [judgements.note_missing(split, found, documents) for split, found in qrels.items()]
+    if dropped:
+        notes.append(f"{len(dropped)} documents without title and text are left out")
+    return records.Collection(
+        folder.resolve().name, corpus, queries, qrels, tuple(filter(None, notes))
+    )
+
+
+def holds_corpus(folder: pathlib.Path) -> bool:
+    """Whether a folder has a file of documents in the BEIR layout."""
+    return plain_or_zipped(folder / "corpus.jsonl") is not None
 
 
 def read_queries(path: str | os.PathLike) -> records.Queries:
@@ -139,67 +156,6 @@ def _read_corpus(path: pathlib.Path, empty: str) -> tuple[records.Corpus, set[st
     return records.Corpus(kept, tuple(titles), tuple(texts)), dropped
 
 
-def qrels_files(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Split -> file, sorted by split."""
-    splits = {}
-    for path in sorted(folder.iterdir()):
-        name = path.name.removesuffix(".gz")
-        if name.endswith(".tsv") and not name.startswith("."):
-            if name.removesuffix(".tsv") in splits:
-                raise records.DataError(f"{folder}: has both {name} and {name}.gz; remove one")
-            splits[name.removesuffix(".tsv")] = path
-    return splits
-
-
-def read_qrels(
-    path: pathlib.Path,
-    queries: Container[str],
-    documents: Container[str] | None,
-    dropped: Container[str] = (),
-) -> records.Qrels:
-    """The judgements of a file of tab-separated lines.
-
-    documents: those there are; None: any. dropped: those whose judgements are left out.
-    Raises DataError naming file and line.
-    """
-    grades: dict[str, dict[str, int]] = {}
-    first = True
-    for line, text in jsonl.lines_of(path):
-        cells, where, is_first, first = text.split("\t"), f"{path}:{line}", first, False
-        if len(cells) != 3:
-            raise records.DataError(
-                f"{where}: expected 3 columns separated by tabs (query-id, corpus-id, score), got {len(cells)} in {jsonl.short(text)}"
-            )
-        query, document, grade = (cell.strip() for cell in cells)
-        if is_first and not _is_number(grade):
-            continue  # a header
-        if not _GRADE.fullmatch(grade):
-            raise records.DataError(
-                f"{where}: expected an integer grade, got {jsonl.short(grade)}; round it, or map it to 0, 1, 2, ..."
-            )
-        value = int(grade)
-        if query not in queries:
-            raise records.DataError(
-                f"{where}: query {query!r} is not in queries.jsonl; add it there or remove this line"
-            )
-        if document in dropped:
-            continue
-        if documents is not None and document not in documents:
-            raise records.DataError(
-                f"{where}: document {document!r} is not in corpus.jsonl; add it there or remove this line"
-            )
-        if grades.setdefault(query, {}).setdefault(document, value) != value:
-            known = grades[query][document]
-            raise records.DataError(
-                f"{where}: query {query!r} and document {document!r} have grade {known} above and {value} here; keep one"
-            )
-    if not any(grade > 0 for judged in grades.values() for grade in judged.values()):
-        raise records.DataError(
-            f"{path}: expected at least one query with a grade above 0, got none; add judgements or remove the file"
-        )
-    return records.Qrels(grades)
-
-
 def document_of(record: dict, where: str) -> tuple[str, str, str]:
     """Id, title and text of a document of corpus.jsonl; both of the last are blank in some."""
     title = "" if record.get("title") is None else jsonl.string_of(record, "title", where)
@@ -263,11 +219,3 @@ def plain_or_zipped(path: pathlib.Path) -> pathlib.Path | None:
             f"{path.parent}: has both {path.name} and {zipped.name}; remove one"
         )
     return next((candidate for candidate in (path, zipped) if candidate.exists()), None)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -17,8 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from zoo import records
-from zoo.data import download, events, histories, jsonl, tabular
-from zoo.data import items as item_files
+from zoo.data import download, events, histories, items as item_files, jsonl, tabular
 
 LICENCE = "non-commercial research, not to be redistributed (GroupLens, README of the archive)"
 HOMEPAGE = "https://grouplens.org/datasets/movielens/"

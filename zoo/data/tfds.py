@@ -30,7 +30,7 @@ import numpy as np
 import tqdm
 
 from zoo import records
-from zoo.data import atomic, catalog, files, histories, load, tables, tfds_read
+from zoo.data import atomic, catalog, files, histories, load, qrels, tables, tfds_read
 
 try:
     import tensorflow_datasets
@@ -141,7 +141,7 @@ class LargeSearch(SearchTables):
 
         folder = pathlib.Path(os.fspath(dl_manager.manual_dir))
         table, pieces = self.builder_config.name, ranges.pieces(files.corpus_files(folder))
-        judged = files.qrels_files(folder / "qrels") if (folder / "qrels").is_dir() else {}
+        judged = qrels.files_of(folder / "qrels") if (folder / "qrels").is_dir() else {}
         names = tables.split_names(judged)
         self.info.metadata[tfds_read.METADATA_KEY] = {
             "name": folder.resolve().name,
@@ -155,7 +155,7 @@ class LargeSearch(SearchTables):
             return {"train": self._generate_examples(tables.query_rows(queries), "writing queries")}
         texts = dict(zip(queries.ids, queries.texts))
         rows = {
-            name: tables.judgement_rows(files.read_qrels(judged[split], texts, None), texts)
+            name: tables.judgement_rows(qrels.read(judged[split], texts, None), texts)
             for name, split in names.items()
         }
         return {
@@ -279,7 +279,7 @@ def _tables_of(folder: pathlib.Path) -> Sequence[str]:
     """The tables of a folder in the BEIR layout."""
     asked, judged = (
         files.plain_or_zipped(folder / "queries.jsonl"),
-        (folder / "qrels").is_dir() and files.qrels_files(folder / "qrels"),
+        (folder / "qrels").is_dir() and qrels.files_of(folder / "qrels"),
     )
     if bool(asked) != bool(judged):
         raise records.DataError(
