@@ -13,6 +13,7 @@ import numpy as np
 from zoo import recipes, records
 from zoo.api import answer, inputs
 from zoo.api.fitted import Fitted
+from zoo.data import self_queries
 from zoo.records import DataError
 
 DEPTH = 100  # answers that are evaluated
@@ -30,6 +31,8 @@ class Evaluation:
     queries_per_second: float  # after compilation
     # as per_query, of identifiers; empty if it has none
     by_identifier: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    # whether answers with the id of their query were left out
+    self_left_out: bool = False
 
 
 def evaluate(
@@ -38,11 +41,24 @@ def evaluate(
     *,
     split: str = "test",
     categories: Sequence[str] | None = None,
+    leave_out_self: bool | None = None,
 ) -> Evaluation:
-    """Answers the queries of a split and measures the answers; a short first call keeps compilation out of the rate.
+    """Answers the queries of a split and measures the answers.
 
-    categories: of each item, for the entropy of those that are recommended; read from the items' texts, if they name some, by default.
-    Raises DataError if the collection has no such split, or its corpus is not the one that the system has learned.
+    A short first call keeps compilation out of the rate.
+
+    Args:
+      fitted: the system.
+      data: the collection that it was fitted to.
+      split: of the collection.
+      categories: of each item, for the entropy of recommended items; by default read from the texts
+        of the items, if they name some.
+      leave_out_self: whether the document that has the id of a query is left out of its answers, as
+        in BEIR's evaluation; by default where the queries are documents (`zoo.data.self_queries`).
+
+    Raises:
+      DataError: the collection has no such split, or its corpus is not the one that the system has
+        learned.
     """
     collection = inputs.load_data(data)
     recipe = recipes.get(fitted.recipe)
@@ -54,7 +70,9 @@ def evaluate(
         return _recommended(
             fitted, collection, queries, qrels, split, _categories(collection.corpus, categories)
         )
-    return _answered(fitted, collection, queries, qrels, split)
+    if leave_out_self is None:
+        leave_out_self = self_queries.are_documents(queries, collection.corpus)
+    return _answered(fitted, queries, qrels, split, leave_out_self)
 
 
 def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str] | None:
@@ -71,17 +89,24 @@ def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str
 
 
 def _answered(
-    fitted, collection, queries: records.Queries, qrels: records.Qrels, split: str
+    fitted: Fitted, queries: records.Queries, qrels: records.Qrels, split: str, leave_out_self: bool
 ) -> Evaluation:
-    """How good the documents are that texts are answered with."""
+    """Measures of the documents that texts are answered with."""
     from zoo.metrics import measures
 
     started = time.monotonic()
-    ranking = answer.retrieve(fitted, queries, DEPTH)
+    ranking = answer.retrieve(fitted, queries, DEPTH + leave_out_self)
     rate = len(queries) / max(time.monotonic() - started, 1e-9)
-    per_query, means = measures.per_query(ranking, qrels), measures.evaluate(ranking, qrels)
+    if leave_out_self:
+        ranking = self_queries.leave_out(ranking, DEPTH)
     return Evaluation(
-        split, ranking, means, per_query, measures.hit_curve(ranking, qrels, DEPTH), rate
+        split,
+        ranking,
+        measures.evaluate(ranking, qrels),
+        measures.per_query(ranking, qrels),
+        measures.hit_curve(ranking, qrels, DEPTH),
+        rate,
+        self_left_out=leave_out_self,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,14 +25,10 @@ def load_data(
 
 
 def source_of(data: records.Collection | records.Interactions | str | os.PathLike) -> str:
-    """Where to find the data again: a registered name or a whole path; "" if it came from memory."""
-    from zoo.data import catalog
-
+    """The name or the whole path by which the data is found again; "" if it came from memory."""
     if isinstance(data, (records.Collection, records.Interactions)):
         return ""
-    return (
-        os.fspath(data) if os.fspath(data) in catalog.CATALOG else str(pathlib.Path(data).resolve())
-    )
+    return load.locate(data)
 
 
 def fingerprint(collection: records.Collection | records.Interactions) -> str:
@@ -71,11 +66,9 @@ def data_of(
     data: records.Collection | records.Interactions | str | os.PathLike | None,
 ) -> records.Collection | records.Interactions:
     """What the system of a folder was fitted to, by default where it was then; DataError, with the remedy, where that is gone or has changed."""
-    from zoo.data import catalog
-
     if data is None:
         data = fitted.about.get("source") or fitted.about["collection"]
-        if data not in catalog.CATALOG and not pathlib.Path(data).exists():
+        if not load.exists(data):
             raise DataError(
                 f"{folder}: its data {data} is not there any more; say where it is now with --data"
             )

@@ -187,7 +187,11 @@ def _write_questions(
     queries, qrels = collection.split(split)
     rows = collection.corpus.rows()
     relevant = [
-        [rows[document] for document, grade in _best_first(qrels.grades[query]) if grade > 0]
+        [
+            rows[document]
+            for document, grade in _best_first(qrels.grades[query])
+            if grade > 0 and document in rows
+        ]
         for query in queries.ids
     ]
     kept = [row for row, found in enumerate(relevant) if found]

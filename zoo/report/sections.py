@@ -286,7 +286,10 @@ def _card(
     answers = ranking.answers(row)
     place = {name: rank for rank, (name, _) in enumerate(answers, start=1)}
     judged = [
-        [_titled(corpus, rows[name]), _place(place.get(name), len(answers))]
+        [
+            _titled(corpus, rows[name]) if name in rows else f"{name} (not in the corpus)",
+            _place(place.get(name), len(answers)),
+        ]
         for name in wanted[:NUM_JUDGED]
     ]
     below = [html.element("h4", "asked for"), html.items(judged)]
