@@ -1,13 +1,15 @@
-"""Options that systems share, each with the values that it takes: a system's `Config` is of the groups that it needs, and adds its own.
+"""Options of systems: each states its default, help and limits where it is declared.
 
     @dataclasses.dataclass(frozen=True)
     class Config(options.Writing, options.Reading, options.Answering):
-        codes: int = 32
+        codes: int = options.option(32, "codes per level", limits=(2, math.inf))
+        rate: float = 1e-3
 
         SYSTEM = "mine"
-        LIMITS = {"codes": (2, math.inf)}
 
-A config checks itself when it is made. Of an option that several groups limit, the limits of the class that is nearest count.
+A system's `Config` derives from the groups that it needs and adds its own options. It validates
+itself when it is constructed. A plain default in a derived class keeps the help and the limits of
+the group; if several groups limit an option, the most derived class wins.
 """
 
 from __future__ import annotations
@@ -16,152 +18,219 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from zoo.records import DataError
 from zoo.search import decoders
 from zoo.train import optimizers
 
-# the least and the most
-SIZE, COUNT, AMOUNT, SHARE = (1, math.inf), (0, math.inf), (0.0, math.inf), (0.0, 0.99)
-# of `transformer.Shape`: of an encoder
+Value = TypeVar("Value")
+
+# limits: the smallest and the largest value of an option
+SIZE, COUNT, AMOUNT = (1, math.inf), (0, math.inf), (0.0, math.inf)
+SHARE, PROBABILITY = (0.0, 0.99), (0.0, 1.0)
+# the options that describe an encoder to `transformer.Shape`, and an encoder-decoder
 SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")
-WRITER = (*SHAPE, "decoder_hidden", "decoder_layers")  # and of an encoder-decoder
+WRITER = (*SHAPE, "decoder_hidden", "decoder_layers")
+
+
+def option(
+    default: Value,
+    about: str = "",
+    *,
+    limits: tuple[float, float] | None = None,
+    one_of: Sequence[str] = (),
+) -> Value:
+    """A dataclass field with its help text and the values that it accepts.
+
+    about: one phrase, with its unit and the meaning of 0 where it has one; inherited if "".
+    limits: smallest and largest value. one_of: names that a text option accepts.
+    """
+    metadata = {"about": about, "limits": limits, "one_of": tuple(one_of)}
+    stated = {key: value for key, value in metadata.items() if value}
+    return dataclasses.field(default=default, metadata=stated)
+
+
+class Option(NamedTuple):
+    """An option as `zoo list --options` describes it."""
+
+    name: str
+    kind: str  # int, float, bool, str or tuple
+    default: Any
+    about: str
+    limits: tuple[float, float] | None
+    one_of: tuple[str, ...]
+
+    @property
+    def accepts(self) -> str:
+        """The accepted values in words: "0 to 1", "1 or more", "one of a, b"; "" if any."""
+        if self.one_of:
+            return f"one of {', '.join(self.one_of)}"
+        if self.limits is None:
+            return ""
+        least, most = self.limits
+        return f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+
+
+def describe(config: Any) -> list[Option]:
+    """Every option of a config (or of its class), in the order of declaration."""
+    found = []
+    for field in dataclasses.fields(config):
+        stated = _metadata(config if isinstance(config, type) else type(config), field.name)
+        found.append(
+            Option(
+                field.name,
+                type(field.default).__name__,
+                field.default if isinstance(config, type) else getattr(config, field.name),
+                stated.get("about", ""),
+                stated.get("limits"),
+                stated.get("one_of", ()),
+            )
+        )
+    return found
+
+
+def _metadata(kind: type, name: str) -> dict[str, Any]:
+    """Help, limits and names of an option, each from the most derived class that states it."""
+    merged: dict[str, Any] = {}
+    for group in kind.__mro__[::-1]:
+        if name in vars(group).get("__dataclass_fields__", {}):
+            merged |= vars(group)["__dataclass_fields__"][name].metadata
+        for key, table in (("limits", "LIMITS"), ("one_of", "ONE_OF")):
+            if name in vars(group).get(table, {}):
+                merged[key] = vars(group)[table][name]
+    return merged
 
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """Refuses values that mean nothing before work begins."""
+    """A config that validates itself when it is constructed."""
 
-    SYSTEM: ClassVar[str] = ""  # as errors call it
-    ONE_OF: ClassVar[Mapping[str, Sequence[str]]] = {}  # names that an option takes
-    LIMITS: ClassVar[Mapping[str, tuple[float, float]]] = {}  # its least and its most
+    SYSTEM: ClassVar[str] = ""  # the name in error messages
 
     def __post_init__(self) -> None:
-        """Raises DataError naming the first option that is none of its names, or is not within its least and most."""
-        groups = type(self).__mro__[::-1]
-        for option, names in {
-            o: n for group in groups for o, n in vars(group).get("ONE_OF", {}).items()
-        }.items():
-            if getattr(self, option) not in names:
-                raise DataError(
-                    f"{self.SYSTEM}: option {option} expects one of {', '.join(names)}, got {getattr(self, option)!r}"
-                )
-        for option, (least, most) in {
-            o: bounds for group in groups for o, bounds in vars(group).get("LIMITS", {}).items()
-        }.items():
-            if not least <= getattr(self, option) <= most:
-                raise DataError(
-                    f"{self.SYSTEM}: option {option} expects {least} to {most}, got {getattr(self, option)}"
-                )
+        """Raises DataError naming the first option whose value is not accepted."""
+        for each in describe(self):
+            values = each.default if isinstance(each.default, tuple) else (each.default,)
+            for value in values:
+                if not _accepts(each, value):
+                    raise DataError(
+                        f"{self.SYSTEM}: option {each.name} expects {each.accepts}, got {value!r}"
+                    )
+
+
+def _accepts(each: Option, value: Any) -> bool:
+    if each.one_of:
+        return value in each.one_of
+    if each.limits is None:
+        return True
+    return each.limits[0] <= value <= each.limits[1] and math.isfinite(value)
 
 
 @dataclasses.dataclass(frozen=True)
 class Training(Checked):
-    """Of every system that is trained by steps."""
+    """Options of every system that is trained by gradient descent."""
 
-    dropout: float = 0.0
-    dtype: str = "float32"  # of activations: float32 or bfloat16
-    batch: int = 128
-    steps: int = 0  # 0 = by visits
-    visits: float = 250.0  # times that each document, example or history is shown, on average
-    fewest_steps: int = 1500
-    most_steps: int = 1_000_000
-    # training ends after so long if that is sooner, 0 = no limit; the result then depends on the
-    # machine
-    minutes: float = 0.0
-    rate: float = 3e-3  # peak learning rate
-    warmup: int = 100
-    decay: str = "linear"  # constant, linear, cosine or rsqrt
-    weight_decay: float = 0.01
-
-    ONE_OF = {"dtype": ("float32", "bfloat16"), "decay": optimizers.DECAYS}
-    LIMITS = {
-        "dropout": SHARE,
-        **dict.fromkeys(("batch", "fewest_steps", "most_steps"), SIZE),
-        **dict.fromkeys(("steps", "warmup"), COUNT),
-        **dict.fromkeys(("visits", "minutes", "rate", "weight_decay"), AMOUNT),
-    }
+    dropout: float = option(0.0, "dropout rate of the network", limits=SHARE)
+    dtype: str = option("float32", "dtype of activations", one_of=("float32", "bfloat16"))
+    batch: int = option(128, "examples per training step", limits=SIZE)
+    steps: int = option(0, "training steps; 0 = computed from visits", limits=COUNT)
+    visits: float = option(
+        250.0, "epochs: how often each document, example or history is seen", limits=AMOUNT
+    )
+    fewest_steps: int = option(1500, "lower bound of the computed steps", limits=SIZE)
+    most_steps: int = option(1_000_000, "upper bound of the computed steps", limits=SIZE)
+    minutes: float = option(
+        0.0,
+        "time limit of training; 0 = none; the result then depends on the machine's speed",
+        limits=AMOUNT,
+    )
+    rate: float = option(3e-3, "peak learning rate", limits=AMOUNT)
+    warmup: int = option(100, "steps of linear learning-rate warm-up", limits=COUNT)
+    decay: str = option("linear", "learning-rate schedule after warm-up", one_of=optimizers.DECAYS)
+    weight_decay: float = option(0.01, "weight decay of AdamW", limits=AMOUNT)
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoding(Training):
-    """Of an encoder of T5."""
+    """Options of a T5 encoder."""
 
-    width: int = 128
-    heads: int = 4
-    head_width: int = 32
-    encoder_hidden: int = 256
-    encoder_layers: int = 0  # 0: a text is the embeddings of its words, a bag
-    word_dropout: float = 0.5  # share of source tokens that are hidden in training
-
-    LIMITS = {
-        **dict.fromkeys(("width", "heads", "head_width", "encoder_hidden"), SIZE),
-        "encoder_layers": COUNT,
-        "word_dropout": SHARE,
-    }
+    width: int = option(128, "model width (d_model)", limits=SIZE)
+    heads: int = option(4, "attention heads", limits=SIZE)
+    head_width: int = option(32, "width of an attention head (d_kv)", limits=SIZE)
+    encoder_hidden: int = option(256, "width of the encoder's MLPs (d_ff)", limits=SIZE)
+    encoder_layers: int = option(
+        0, "encoder layers; 0 = a text is the bag of its word embeddings", limits=COUNT
+    )
+    word_dropout: float = option(
+        0.5, "fraction of source tokens masked during training", limits=SHARE
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Writing(Encoding):
-    """Of an encoder-decoder of T5."""
+    """Options of a T5 encoder-decoder."""
 
-    decoder_hidden: int = 4096
-    decoder_layers: int = 1
-    smoothing: float = 0.1
-
-    LIMITS = {"decoder_hidden": SIZE, "decoder_layers": SIZE, "smoothing": SHARE}
+    decoder_hidden: int = option(4096, "width of the decoder's MLPs (d_ff)", limits=SIZE)
+    decoder_layers: int = option(1, "decoder layers", limits=SIZE)
+    smoothing: float = option(0.1, "label smoothing", limits=SHARE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Reading(Checked):
-    """Of a system that reads texts, see `zoo.models.corpus_text`."""
+    """Options of a system that reads texts, see `zoo.models.corpus_text`."""
 
-    # how queries are made: rules, seq2seq (by a generator), or a folder of `zoo queries generate`
-    queries: str = "rules"
-    generated: int = 16  # queries made from each document, 0 = none
-    generated_share: float = 0.5  # of the retrieval examples, where there are train queries too
-    vector_start: bool = True  # source embeddings start from the SVD of the corpus instead of noise
-    vocabulary: int = 8000  # sub-words
-    stem: bool = True  # cut English words to their stems before they are split into sub-words
-    document_length: int = 32  # tokens that are read of a document
-    query_length: int = 32
-
-    LIMITS = {
-        **dict.fromkeys(("vocabulary", "document_length", "query_length"), SIZE),
-        "generated": COUNT,
-        "generated_share": (0.0, 1.0),
-    }
+    queries: str = option(
+        "rules",
+        "source of generated queries: rules, seq2seq (trains a generator), or the folder of "
+        "`zoo queries generate`",
+    )
+    generated: int = option(16, "generated queries per document; 0 = none", limits=COUNT)
+    generated_share: float = option(
+        0.5,
+        "fraction of the retrieval examples with generated queries, if there are train queries",
+        limits=PROBABILITY,
+    )
+    vector_start: bool = option(
+        True, "initialise the source embeddings from the corpus's SVD, not at random"
+    )
+    vocabulary: int = option(8000, "size of the sub-word vocabulary", limits=SIZE)
+    stem: bool = option(True, "stem English words before they are split into sub-words")
+    document_length: int = option(32, "tokens read per document", limits=SIZE)
+    query_length: int = option(32, "tokens read per query", limits=SIZE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Answering(Checked):
-    """Of a system that generates identifiers."""
+    """Options of a system that generates identifiers."""
 
-    beam: int = 100
-    # one of zoo.search.decoders; free: as most papers, invalid identifiers are dropped and counted
-    decoding: str = "trie"
-
-    ONE_OF = {"decoding": decoders.NAMES}
-    LIMITS = {"beam": SIZE}
+    beam: int = option(100, "beam width", limits=SIZE)
+    decoding: str = option(
+        "trie",
+        "decoder; free is unconstrained: identifiers of no document are dropped and counted",
+        one_of=decoders.NAMES,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Validation(Checked):
     """Options of checkpoint selection during training, see `zoo.models.validation`."""
 
-    # dev users whose Recall@10 selects the parameters, 0 = keep the last ones
-    dev_users: int = 1000
-    evaluate_every: int = 500  # steps between validations
-    patience: int = 0  # early-stopping patience, in validations; 0 disables early stopping
-
-    LIMITS = {"dev_users": COUNT, "evaluate_every": SIZE, "patience": COUNT}
+    dev_users: int = option(
+        1000,
+        "dev users whose Recall@10 selects the checkpoint; 0 = the last parameters",
+        limits=COUNT,
+    )
+    evaluate_every: int = option(500, "steps between two validations", limits=SIZE)
+    patience: int = option(
+        0, "early-stopping patience, in validations; 0 disables early stopping", limits=COUNT
+    )
 
 
 def replace(config: Any, options: Mapping[str, Any], *, system: str) -> Any:
-    """The config with options replaced; values may be text, as they come from `--set key=value`.
+    """The config with options replaced; values may be text, as in `--set key=value`.
 
-    Raises DataError for an unknown key (naming those that exist) and a value of the wrong kind.
+    Raises DataError for an unknown key (listing the known ones) or a value of the wrong type.
     """
     known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     for key in options:
@@ -172,7 +241,7 @@ def replace(config: Any, options: Mapping[str, Any], *, system: str) -> Any:
 
 
 def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
-    """Value as the kind of the default: bool, int, float or str."""
+    """The value converted to the type of the default: bool, int, float or str."""
     kind = type(default)
     if isinstance(value, str) and kind is bool and value.lower() in ("true", "false"):
         return value.lower() == "true"

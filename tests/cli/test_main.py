@@ -169,7 +169,7 @@ def test_fit_says_what_it_did(data, zoo_command, tmp_path):
         (["bm25", "--set", "k1=-1"], "expected k1 >= 0"),
         (["bm25", "--set", "expand_with_queries=perhaps"], "expects bool"),
         (["dsi", "--set", "identifiers=roman"], "option identifiers expects"),
-        (["dsi", "--set", "batch=0"], "option batch expects 1 to"),
+        (["dsi", "--set", "batch=0"], "option batch expects 1 or more"),
         (["bm25", "--seed", "one"], "invalid int value: 'one'"),
         (["bm25", "--seed", "-1"], "expected a seed from 0"),
         (["bm25", "--data", "no/such/folder"], "no folder and no collection"),

@@ -258,7 +258,7 @@ def test_values_that_mean_nothing_are_refused():
     for name, options, message in (
         ("dpr", {"pooling": "max"}, "dpr: option pooling expects one of first, mean, weighted"),
         ("dpr", {"batch": 1}, "dpr: option batch expects 2"),
-        ("dpr-hn", {"ceiling": 1.5}, "dpr-hn: option ceiling expects 0.0 to 1.0"),
+        ("dpr-hn", {"ceiling": 1.5}, "dpr-hn: option ceiling expects 0 to 1"),
     ):
         with pytest.raises(records.DataError, match=message):
             recipes.configure(recipes.get(name), "tiny", options)

@@ -63,6 +63,6 @@ def test_the_last_items_of_the_history_vote_and_seen_ones_can_be_left_out():
 @pytest.mark.parametrize("option", ("order", "window"))
 def test_options_that_mean_nothing_are_refused(option):
     with pytest.raises(
-        records.DataError, match=f"markov: option {option} expects at least 1, got 0"
+        records.DataError, match=f"markov: option {option} expects 1 or more, got 0"
     ):
         recipes.configure(recipes.get("markov"), "tiny", {option: 0})

@@ -18,6 +18,7 @@ from zoo.data import batches
 from zoo.models import validation
 from zoo.nets import transformer
 from zoo.objectives import ranking
+from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.train import loop, optimizers
 
@@ -27,13 +28,19 @@ LOSSES = ("ce", "bce", "bpr-max")
 
 @dataclasses.dataclass(frozen=True)
 class Config(options.Training, options.Validation):
-    """Options of every network of this kind."""
+    """Options of every network that scores the next item."""
 
-    loss: str = "ce"  # over all items; bce: drawn items against the right one; bpr-max
-    negatives: int = 1  # drawn for each target, under bce and bpr-max
-    history: int = 20  # latest items that are read
-    width: int = 64
-    layers: int = 1
+    loss: str = option(
+        "ce",
+        "ce (cross-entropy over all items), bce or bpr-max (against sampled negatives)",
+        one_of=LOSSES,
+    )
+    negatives: int = option(
+        1, "sampled negatives per target, for bce and bpr-max", limits=options.SIZE
+    )
+    history: int = option(20, "number of latest items that are read", limits=options.SIZE)
+    width: int = option(64, "model width", limits=options.SIZE)
+    layers: int = option(1, "number of layers", limits=options.SIZE)
     dropout: float = 0.3
     visits: float = 60.0
     fewest_steps: int = 1000
@@ -42,10 +49,7 @@ class Config(options.Training, options.Validation):
     decay: str = "cosine"
     dev_users: int = 2000
     patience: int = 6
-    filter: bool = False  # never recommend what the user's history holds
-
-    ONE_OF = {"loss": LOSSES}
-    LIMITS = dict.fromkeys(("history", "width", "layers", "negatives"), options.SIZE)
+    filter: bool = option(False, "never recommend items of the user's history")
 
 
 def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]:

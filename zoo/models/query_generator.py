@@ -30,6 +30,7 @@ from zoo import options as options_, records
 from zoo.data import atomic, batches, files
 from zoo.models import encoder_decoder, generate as seq2seq, warm_start
 from zoo.nets import transformer
+from zoo.options import option
 from zoo.search import nucleus
 from zoo.text import rules, tokens, vectors
 from zoo.train import log as logs
@@ -44,30 +45,30 @@ DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
 class Config(options_.Writing):
     """Options of the generator."""
 
-    vocabulary: int = 4000  # sub-words; a step is mostly their logits
-    document_length: int = 64  # tokens that are read
-    query_length: int = 24  # tokens that are written at most
+    vocabulary: int = option(
+        4000, "size of the sub-word vocabulary; its logits dominate a step", limits=options_.SIZE
+    )
+    document_length: int = option(64, "tokens read per document", limits=options_.SIZE)
+    # a word and the end
+    query_length: int = option(24, "maximal tokens of a generated query", limits=(2, math.inf))
     decoder_hidden: int = 256
     encoder_layers: int = 1
     dropout: float = 0.1
     word_dropout: float = 0.0
     batch: int = 64
-    visits: float = 30.0  # times that each train pair is shown
+    visits: float = option(30.0, "epochs: how often each train pair is seen")
     fewest_steps: int = 500
     most_steps: int = 200_000
     rate: float = 2e-3
-    top_k: int = 10  # tokens that are drawn from, 0 = all
-    top_p: float = 1.0  # share of their mass that is drawn from
-    temperature: float = 1.0
+    top_k: int = option(
+        10, "tokens are sampled from this many most likely ones; 0 = all", limits=options_.COUNT
+    )
+    top_p: float = option(
+        1.0, "probability mass of the tokens that are sampled from", limits=(1e-6, 1.0)
+    )
+    temperature: float = option(1.0, "sampling temperature", limits=(1e-3, math.inf))
 
     SYSTEM = "queries"
-    LIMITS = {
-        **dict.fromkeys(("vocabulary", "document_length"), options_.SIZE),
-        "query_length": (2, math.inf),  # a word and the end
-        "top_k": options_.COUNT,
-        "top_p": (1e-6, 1.0),
-        "temperature": (1e-3, math.inf),
-    }
 
 
 def make_queries(

@@ -23,6 +23,7 @@ from zoo import options, recipes, records
 from zoo.index import dense
 from zoo.models import corpus_text, dual_encoder, warm_start
 from zoo.nets import dual
+from zoo.options import option
 from zoo.text import tokens
 
 
@@ -30,13 +31,26 @@ from zoo.text import tokens
 class Config(options.Encoding, options.Reading):
     """Options of DPR."""
 
-    # of the states of a text: first, mean, or weighted by a learned weight of each word
-    pooling: str = "weighted"
-    towers: str = "shared"  # one set of weights for queries and documents, or two
-    temperature: float = 0.05  # of the cosine; 0 = plain inner products, the paper's
-    # word embeddings and weights start from the SVD of the corpus instead of noise
-    vector_start: bool = True
-    document_length: int = 128
+    pooling: str = option(
+        "weighted",
+        "text vector: state of the first token, mean, or weighted by a learned weight per word",
+        one_of=dual.POOLINGS,
+    )
+    towers: str = option(
+        "shared", "one set of weights for queries and documents, or two", one_of=dual.TOWERS
+    )
+    temperature: float = option(
+        0.05,
+        "temperature of the cosine; 0 = plain inner products, as in the paper",
+        limits=options.AMOUNT,
+    )
+    vector_start: bool = option(
+        True, "initialise word embeddings and weights from the corpus's SVD, not at random"
+    )
+    # a prompt and a word; a relevant and an irrelevant document
+    document_length: int = option(128, limits=(2, math.inf))
+    query_length: int = option(32, limits=(2, math.inf))
+    batch: int = option(128, limits=(2, math.inf))
     width: int = 256
     head_width: int = 64
     encoder_hidden: int = 512
@@ -46,12 +60,6 @@ class Config(options.Encoding, options.Reading):
     rate: float = 1e-3
 
     SYSTEM = "dpr"
-    ONE_OF = {"pooling": dual.POOLINGS, "towers": dual.TOWERS}
-    LIMITS = {
-        # a prompt and a word; a right and a wrong document
-        **dict.fromkeys(("document_length", "query_length", "batch"), (2, math.inf)),
-        "temperature": options.AMOUNT,
-    }
 
 
 def fit(

@@ -22,6 +22,7 @@ from zoo import options, recipes, records
 from zoo.index import dense, lexical
 from zoo.models import corpus_text, dual_encoder, warm_start
 from zoo.nets import dual
+from zoo.options import option
 from zoo.recipes import dpr
 from zoo.text import tokens
 
@@ -30,18 +31,22 @@ ROUNDS = {"bm25": "train on BM25's negatives", "own": "train on its own negative
 
 @dataclasses.dataclass(frozen=True)
 class Config(dpr.Config):
-    """Options of DPR-HN: those of DPR, and of mining."""
+    """Options of DPR-HN: those of DPR and of mining."""
 
-    negatives: int = 1  # mined for each query
-    depth: int = 50  # of the ranking that they are drawn from
-    ceiling: float = 0.95  # of the right document's score, for negatives of the encoder's own
-    own_share: float = 0.5  # of the training that is the second round
+    negatives: int = option(1, "mined negatives per query", limits=options.SIZE)
+    depth: int = option(50, "negatives are drawn from this many first answers", limits=options.SIZE)
+    ceiling: float = option(
+        0.95,
+        "the encoder's own negatives score below this fraction of the relevant document's score",
+        limits=options.PROBABILITY,
+    )
+    own_share: float = option(
+        0.5,
+        "fraction of training in the second round, with the encoder's own negatives",
+        limits=options.PROBABILITY,
+    )
 
     SYSTEM = "dpr-hn"
-    LIMITS = {
-        **dict.fromkeys(("negatives", "depth"), options.SIZE),
-        **dict.fromkeys(("ceiling", "own_share"), (0.0, 1.0)),
-    }
 
 
 def fit(

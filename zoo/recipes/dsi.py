@@ -18,6 +18,7 @@ from zoo.data import batches
 from zoo.docids import cluster, table, text
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import transformer
+from zoo.options import option
 from zoo.text import encoders, tokens
 from zoo.train import log as logs, optimizers
 
@@ -28,28 +29,32 @@ INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
 class Config(options.Writing, options.Reading, options.Answering):
     """Options of DSI."""
 
-    identifiers: str = "semantic"  # semantic, naive or atomic
-    branching: int = 10  # k of the hierarchical clustering
-    leaf_size: int = 100  # c, the most documents of a leaf
-    # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
-    vectors: str = "tfidf"
-    index_ratio: float = 0.3  # examples of indexing for each of retrieval
-    optimizer: str = "adamw"  # adamw, adafactor or adagrad
-    weight_decay: float = 0.01  # of adamw
-    z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
+    identifiers: str = option(
+        "semantic",
+        "semantic (paths of hierarchical k-means), naive (digits) or atomic (a token per document)",
+        one_of=("semantic", "naive", "atomic"),
+    )
+    branching: int = option(10, "k of the hierarchical k-means", limits=(2, math.inf))
+    leaf_size: int = option(
+        100, "c, the maximal number of documents in a leaf", limits=options.SIZE
+    )
+    vectors: str = option(
+        "tfidf",
+        "vectors that are clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)",
+        one_of=("tfidf", "minilm"),
+    )
+    index_ratio: float = option(
+        0.3, "indexing examples per retrieval example", limits=options.AMOUNT
+    )
+    optimizer: str = option("adamw", "optimiser", one_of=optimizers.NAMES)
+    z_loss: float = option(
+        0.0, "weight of the squared log-normaliser in the loss", limits=options.AMOUNT
+    )
+    # a prompt and a word
+    document_length: int = option(32, limits=(2, math.inf))
+    query_length: int = option(32, limits=(2, math.inf))
 
     SYSTEM = "dsi"
-    ONE_OF = {
-        "identifiers": ("semantic", "naive", "atomic"),
-        "vectors": ("tfidf", "minilm"),
-        "optimizer": optimizers.NAMES,
-    }
-    LIMITS = {
-        # a prompt and a word; two clusters
-        **dict.fromkeys(("document_length", "query_length", "branching"), (2, math.inf)),
-        **dict.fromkeys(("index_ratio", "z_loss"), options.AMOUNT),
-        "leaf_size": options.SIZE,
-    }
 
 
 def fit(

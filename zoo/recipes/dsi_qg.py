@@ -14,16 +14,19 @@ import jax
 
 from zoo import recipes, records
 from zoo.models import warm_start
+from zoo.options import option
 from zoo.recipes import dsi
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(dsi.Config):
-    """Options of DSI-QG: those of DSI with other defaults. `generated_share` below 1 adds the train queries, where there are any."""
+    """Options of DSI-QG: those of DSI with other defaults."""
 
     identifiers: str = "semantic"
     index_ratio: float = 0.0  # the words of a document itself are not read
-    generated_share: float = 1.0
+    generated_share: float = option(
+        1.0, "fraction of examples with generated queries; below 1 adds the train queries"
+    )
 
     SYSTEM = "dsi-qg"
 

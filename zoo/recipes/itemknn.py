@@ -16,32 +16,32 @@ import json
 
 import numpy as np
 
-from zoo import recipes, records
+from zoo import options, recipes, records
+from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.recipes import markov, popularity
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Nothing depends on the size of anything, so all presets are equal."""
+class Config(options.Checked):
+    """Options of item-based nearest neighbours; every size has the same."""
 
-    # events between two items that still count as a pair, 0 = any number, unweighted
-    window: int = 5
-    neighbours: int = 100  # kept of each item
-    shrinkage: float = 0.0  # added to the denominator, against items that are rare
-    last: int = 10  # items of the history that count
-    decay: float = 0.7  # of their weight with each event since
-    filter: bool = True  # never recommend what the user's history holds
+    window: int = option(
+        5,
+        "maximal distance, in events, of two items that count as a pair; 0 = any, unweighted",
+        limits=options.COUNT,
+    )
+    neighbours: int = option(100, "neighbours per item", limits=options.SIZE)
+    shrinkage: float = option(
+        0.0, "added to the denominator of a similarity, against rare items", limits=(0.0, 1e6)
+    )
+    last: int = option(10, "number of latest items that vote", limits=options.SIZE)
+    decay: float = option(
+        0.7, "factor of an item's weight per event since", limits=options.PROBABILITY
+    )
+    filter: bool = option(True, "never recommend items of the user's history")
 
-    def __post_init__(self) -> None:
-        least_of = {"window": 0, "neighbours": 1, "shrinkage": 0, "last": 1, "decay": 0}
-        for name, least in least_of.items():
-            most = 1 if name == "decay" else np.inf
-            if not least <= getattr(self, name) <= most:
-                bound = f"at least {least}" if most == np.inf else f"{least} to {most}"
-                raise records.DataError(
-                    f"itemknn: option {name} expects {bound}, got {getattr(self, name)}"
-                )
+    SYSTEM = "itemknn"
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:

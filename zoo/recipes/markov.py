@@ -14,7 +14,8 @@ import json
 
 import numpy as np
 
-from zoo import recipes, records
+from zoo import options, recipes, records
+from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.recipes import popularity
 
@@ -22,20 +23,17 @@ SHARE_WEIGHT = 0.001  # of popularity
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Nothing depends on the size of anything, so all presets are equal."""
+class Config(options.Checked):
+    """Options of the Markov chain; every size has the same."""
 
-    order: int = 1  # last items of the history that vote, equally
-    window: int = 1  # events between two items that still count as a pair
-    symmetric: bool = False  # count each pair both ways
-    filter: bool = False  # never recommend what the user's history holds
+    order: int = option(1, "number of latest items that vote, equally", limits=options.SIZE)
+    window: int = option(
+        1, "maximal distance, in events, of two items that count as a pair", limits=options.SIZE
+    )
+    symmetric: bool = option(False, "count each pair in both directions")
+    filter: bool = option(False, "never recommend items of the user's history")
 
-    def __post_init__(self) -> None:
-        for name in ("order", "window"):
-            if getattr(self, name) < 1:
-                raise records.DataError(
-                    f"markov: option {name} expects at least 1, got {getattr(self, name)}"
-                )
+    SYSTEM = "markov"
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:

@@ -21,6 +21,7 @@ from zoo.docids import cluster, table
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import heads
 from zoo.objectives import sequence
+from zoo.options import option
 from zoo.text import encoders, tokens
 from zoo.train import loop
 
@@ -29,36 +30,47 @@ from zoo.train import loop
 class Config(options.Writing, options.Reading, options.Answering):
     """Options of NCI."""
 
-    branching: int = 30  # k of the hierarchical clustering
-    leaf_size: int = 30  # c, the most documents of a leaf
-    # of documents, to be clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)
-    vectors: str = "tfidf"
-    query_share: float = 0.4  # of the examples that are train queries, where there are any
-    # of the others that are generated queries; what is left are beginnings and spans of documents
-    generated_share: float = 0.6
+    branching: int = option(30, "k of the hierarchical k-means", limits=(2, math.inf))
+    leaf_size: int = option(30, "c, the maximal number of documents in a leaf", limits=options.SIZE)
+    vectors: str = option(
+        "tfidf",
+        "vectors that are clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)",
+        one_of=("tfidf", "minilm"),
+    )
+    query_share: float = option(
+        0.4,
+        "fraction of the examples that are train queries, if there are any",
+        limits=options.PROBABILITY,
+    )
+    generated_share: float = option(
+        0.6,
+        "fraction of generated queries among the other examples; the rest are document passages",
+    )
     generated: int = 15
-    # pieces of `document_length` tokens from each longer document, and one more for each 3000
-    # tokens
-    spans: int = 10
-    consistency: float = 0.15  # alpha, weight of the divergence of two passes; 0 = one pass
+    spans: int = option(
+        10,
+        "passages of document_length tokens per longer document, plus one per 3000 tokens",
+        limits=options.COUNT,
+    )
+    consistency: float = option(
+        0.15,
+        "alpha, weight of the divergence between two dropout passes; 0 = one pass",
+        limits=options.AMOUNT,
+    )
     document_length: int = 64
     decoder_hidden: int = 2048
-    adaptor_layers: int = 1  # of the decoder that reads the prefix
-    word_dropout: float = 0.4  # others in each pass
+    adaptor_layers: int = option(
+        1, "layers of the prefix-aware weight-adaptive decoder's adaptor", limits=options.SIZE
+    )
+    word_dropout: float = 0.4  # each pass masks other words
     smoothing: float = 0.0
-    # scores are divided by (length + 1) to this power; of no effect where all identifiers are as
-    # long
-    length_penalty: float = 0.0
+    length_penalty: float = option(
+        0.0,
+        "scores are divided by (length + 1) to this power; no effect if all lengths are equal",
+        limits=options.AMOUNT,
+    )
 
     SYSTEM = "nci"
-    ONE_OF = {"vectors": ("tfidf", "minilm")}
-    LIMITS = {
-        **dict.fromkeys(("leaf_size", "adaptor_layers"), options.SIZE),
-        **dict.fromkeys(("consistency", "length_penalty"), options.AMOUNT),
-        "spans": options.COUNT,
-        "query_share": (0.0, 1.0),
-        "branching": (2, math.inf),
-    }
 
 
 def fit(

@@ -8,15 +8,18 @@ import json
 
 import numpy as np
 
-from zoo import recipes, records
+from zoo import options, recipes, records
+from zoo.options import option
 from zoo.ranking import scores as scoring
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Nothing depends on the size of anything, so all presets are equal."""
+class Config(options.Checked):
+    """Options of popularity; every size has the same."""
 
-    filter: bool = False  # never recommend what the user's history holds
+    filter: bool = option(False, "never recommend items of the user's history")
+
+    SYSTEM = "popularity"
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:

@@ -12,26 +12,27 @@ import functools
 import jax
 import numpy as np
 
-from zoo import recipes, records
+from zoo import options, recipes, records
 from zoo.models import next_item
 from zoo.nets import causal, transformer
+from zoo.options import option
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(next_item.Config):
     """Options of SASRec."""
 
-    heads: int = 2
+    heads: int = option(2, "attention heads; divides width", limits=options.SIZE)
     layers: int = 2
-    hidden: int = 128
+    hidden: int = option(128, "width of the MLPs", limits=options.SIZE)
 
     SYSTEM = "sasrec"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.heads < 1 or self.hidden < 1 or self.width % self.heads:
+        if self.width % self.heads:
             raise records.DataError(
-                f"sasrec: option heads expects a divisor of width {self.width} and hidden at least 1, got {self.heads}, {self.hidden}"
+                f"sasrec: option heads expects a divisor of width {self.width}, got {self.heads}"
             )
 
 

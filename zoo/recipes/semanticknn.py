@@ -13,27 +13,31 @@ import json
 
 import numpy as np
 
-from zoo import recipes, records
+from zoo import options, recipes, records
+from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.text import embed
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Nothing is trained, so presets differ in the vectors alone."""
+class Config(options.Checked):
+    """Options of Semantic-KNN; sizes differ in the vectors alone."""
 
-    # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
-    vectors: str = "tfidf"
-    last: int = 1  # items of the history that count
-    decay: float = 0.7  # of their weight with each event since
-    filter: bool = True  # never recommend what the user's history holds
+    vectors: str = option(
+        "tfidf",
+        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per item",
+    )
+    last: int = option(1, "number of latest items that vote", limits=options.SIZE)
+    decay: float = option(
+        0.7, "factor of an item's weight per event since", limits=options.PROBABILITY
+    )
+    filter: bool = option(True, "never recommend items of the user's history")
+
+    SYSTEM = "semanticknn"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         embed.refuse_embedding("semanticknn", self.vectors)
-        if self.last < 1 or not 0 <= self.decay <= 1:
-            raise records.DataError(
-                f"semanticknn: expected last of at least 1 and decay of 0 to 1, got {self.last} and {self.decay}"
-            )
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:

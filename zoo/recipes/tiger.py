@@ -19,6 +19,7 @@ from zoo.data import batches
 from zoo.docids import collisions, table
 from zoo.models import encoder_decoder, generate, validation, warm_start
 from zoo.nets import transformer
+from zoo.options import option
 from zoo.ranking import cold_items, collect
 from zoo.recipes import popularity
 from zoo.schemes import codes as identifiers, rqvae
@@ -27,41 +28,50 @@ from zoo.train import optimizers
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 VALIDATION_BEAM = 10
-ONE_OF = {
-    "identifiers": identifiers.KINDS,
-    "collisions": collisions.POLICIES,
-    "optimizer": optimizers.NAMES,
-    "filter": ("auto", "yes", "no"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(options.Writing, options.Answering, options.Validation):
     """Options of TIGER."""
 
-    identifiers: str = "rqkmeans"  # rqvae (the paper's), rqkmeans, pq, lsh, random or atomic
-    # of item texts: tfidf (TF-IDF and SVD), minilm, or FILE.npy with a row an item
-    vectors: str = "tfidf"
-    # weight of vectors of what users take near an item, beside those of its text; 0 = text alone
-    neighbours: float = 0.0
-    levels: int = 3
-    codes: int = 256  # of each level, and at most one for identifiers.FEWEST_OF items
-    # of items of the same codes: counter (the paper's), sinkhorn, which shares out last codes, or
-    # refuse
-    collisions: str = "counter"
-    # a history begins with one of so many tokens, by the user's name; 0 = none (the paper has
-    # 2,000)
-    user_tokens: int = 0
-    # latest items that are read, at most as many as the longest history in training
-    history: int = 20
-    # tokens are told apart by their place from the end of the history as well as by distances (the
-    # paper's T5)
-    recency: bool = True
+    identifiers: str = option(
+        "rqkmeans", "quantiser of the item vectors; rqvae is the paper's", one_of=identifiers.KINDS
+    )
+    vectors: str = option(
+        "tfidf",
+        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per item",
+    )
+    neighbours: float = option(
+        0.0,
+        "weight of co-occurrence vectors beside those of the text; 0 = text alone",
+        limits=options.AMOUNT,
+    )
+    levels: int = option(3, "codes per item", limits=options.SIZE)
+    codes: int = option(256, "codes per level, capped at one per 4 items", limits=(2, math.inf))
+    collisions: str = option(
+        "counter",
+        "items with equal codes: counter (a last token, the paper's), sinkhorn (reassigns the "
+        "last code) or refuse",
+        one_of=collisions.POLICIES,
+    )
+    user_tokens: int = option(
+        0,
+        "hash buckets of the user token before a history; 0 = none, 2000 in the paper",
+        limits=options.COUNT,
+    )
+    history: int = option(
+        20,
+        "number of latest items that are read, at most the longest training history",
+        limits=options.SIZE,
+    )
+    recency: bool = option(
+        True, "embed a token's position from the end, beside the paper's relative biases"
+    )
     width: int = 64
     heads: int = 2
     encoder_hidden: int = 128
     decoder_hidden: int = 128
-    encoder_layers: int = 1
+    encoder_layers: int = option(1, "encoder layers", limits=options.SIZE)
     dropout: float = 0.1
     word_dropout: float = 0.0
     batch: int = 256
@@ -70,32 +80,36 @@ class Config(options.Writing, options.Answering, options.Validation):
     rate: float = 2e-3
     warmup: int = 500
     decay: str = "cosine"
-    optimizer: str = "adamw"  # adamw, adafactor or adagrad
-    weight_decay: float = 0.035  # of adamw
+    optimizer: str = option("adamw", "optimiser", one_of=optimizers.NAMES)
+    weight_decay: float = 0.035
     smoothing: float = 0.0
-    z_loss: float = 0.0  # weight of the squared logarithm of the normaliser
+    z_loss: float = option(
+        0.0, "weight of the squared log-normaliser in the loss", limits=options.AMOUNT
+    )
     beam: int = 50
-    # hypotheses after the first code, where that is more than the beam: cutting there is what costs
-    # answers
-    first_beam: int = 256
-    # above 0, answers are drawn without replacement at this temperature: less likely, more diverse
-    temperature: float = 0.0
-    # most of the answers' share for items that nobody took in training, found by their codes; -1 =
-    # as any item
-    new_items: float = -1.0
-    # yes: never recommend what the user's history holds; auto: if no user took an item twice in
-    # training; no
-    filter: str = "auto"
+    first_beam: int = option(
+        256,
+        "beam width after the first code, if larger than beam; pruning there costs most recall",
+        limits=options.COUNT,
+    )
+    temperature: float = option(
+        0.0,
+        "above 0, answers are sampled without replacement at this temperature",
+        limits=options.AMOUNT,
+    )
+    new_items: float = option(
+        -1.0,
+        "maximal fraction of answers for cold items, found by their codes; -1 = no special case",
+        limits=(-1.0, 1.0),
+    )
+    filter: str = option(
+        "auto",
+        "never recommend items of the user's history; auto = yes if no training history repeats "
+        "an item",
+        one_of=("auto", "yes", "no"),
+    )
 
     SYSTEM = "tiger"
-    ONE_OF = ONE_OF
-    LIMITS = {
-        **dict.fromkeys(("history", "levels", "encoder_layers"), options.SIZE),
-        **dict.fromkeys(("neighbours", "z_loss", "temperature"), options.AMOUNT),
-        **dict.fromkeys(("user_tokens", "first_beam"), options.COUNT),
-        "codes": (2, math.inf),
-        "new_items": (-1.0, 1.0),
-    }
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,7 +19,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from zoo import options
 from zoo.docids import collisions, quantize, table as docids
+from zoo.options import option
 from zoo.records import DataError
 from zoo.schemes import rqvae
 
@@ -30,29 +32,38 @@ FEWEST_OF = 4  # documents to a code, on average
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """What identifiers are made of; `training` is read by rqvae alone, and its levels and codes are set from here."""
+class Config(options.Checked):
+    """Options of identifiers made of codes; only rqvae reads `training`, without levels and codes."""
 
-    kind: str = "rqvae"  # of KINDS
-    levels: int = 3  # under atomic 1
-    codes: int = 256  # of each level; under lsh a power of two, under atomic as many as documents
-    collisions: str = "counter"  # of collisions.POLICIES; atomic has none
-    training: rqvae.Config = rqvae.Config()
+    kind: str = option("rqvae", "quantiser", one_of=KINDS)
+    levels: int = option(3, "codes per document; atomic has 1", limits=options.SIZE)
+    codes: int = option(
+        256,
+        "codes per level; lsh expects a power of two, atomic has as many as documents",
+        limits=options.SIZE,
+    )
+    collisions: str = option(
+        "counter",
+        "documents with equal codes: counter (a last token), sinkhorn (reassigns the last code) "
+        "or refuse",
+        one_of=collisions.POLICIES,
+    )
+    training: rqvae.Config = option(rqvae.Config(), "options of rqvae")
+
+    SYSTEM = "identifiers"
 
     def __post_init__(self) -> None:
-        for option, allowed in (("kind", KINDS), ("collisions", collisions.POLICIES)):
-            if getattr(self, option) not in allowed:
-                raise DataError(
-                    f"identifiers: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}"
-                )
+        super().__post_init__()
         if self.kind == "lsh" and self.codes & (self.codes - 1):
             raise DataError(
-                f"identifiers: lsh has a power of two codes, got {self.codes}; choose {1 << (self.codes - 1).bit_length()}"
+                f"identifiers: lsh has a power of two codes, got {self.codes}; "
+                f"choose {1 << (self.codes - 1).bit_length()}"
             )
         # atomic has no collisions
         if self.collisions == "sinkhorn" and self.kind in ("lsh", "random"):
             raise DataError(
-                f"identifiers: {self.kind} has no distances to share out codes by; choose collisions counter or refuse"
+                f"identifiers: {self.kind} has no distances for sinkhorn; "
+                "choose collisions counter or refuse"
             )
 
 

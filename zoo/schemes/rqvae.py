@@ -21,6 +21,7 @@ from zoo.data import batches
 from zoo.docids import quantize
 from zoo.nets import bottleneck
 from zoo.objectives import codes as objectives
+from zoo.options import option
 from zoo.records import DataError
 from zoo.train import loop, optimizers
 
@@ -29,50 +30,49 @@ BLOCK = 4096  # vectors that are encoded at once
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(options_.Checked):
     """Options of the tokenizer."""
 
-    hidden: tuple[int, ...] = (512, 256, 128)
-    linear: bool = True  # a linear path beside each MLP, which starts from the principal directions
-    code_width: int = 192  # d; 32 in the paper, where nothing bounds the training
-    levels: int = 3
-    codes: int = 256
-    residual_grad: str = "pass"  # bottleneck.RESIDUAL_GRADS
-    estimator: str = "straight_through"  # bottleneck.ESTIMATORS
-    reduction: str = "sum"  # over features and levels: sum or mean
-    commitment: float = 0.25  # beta
-    batch: int = 1024
-    steps: int = 3000
-    minutes: float = 0.0  # training ends after so long if that is sooner, 0 = no limit
-    rate: float = 1e-3
-    warmup: int = 100
-    decay: str = "cosine"
-    weight_decay: float = 1e-4
-    # steps; codes that no vector has then move to random residuals; 0 = never
-    restart_every: int = 50
-    evaluate_every: int = 500
+    hidden: tuple[int, ...] = option(
+        (512, 256, 128), "widths of the MLPs' hidden layers, as 512,256", limits=options_.SIZE
+    )
+    linear: bool = option(
+        True, "add a linear path to each MLP, initialised from the principal components"
+    )
+    code_width: int = option(
+        192, "d, width of the codebooks; 32 in the paper", limits=options_.SIZE
+    )
+    levels: int = option(3, "codes per document", limits=options_.SIZE)
+    codes: int = option(256, "codes per level", limits=options_.SIZE)
+    residual_grad: str = option(
+        "pass", "gradient of the residuals between levels", one_of=bottleneck.RESIDUAL_GRADS
+    )
+    estimator: str = option(
+        "straight_through", "gradient estimator of the quantiser", one_of=bottleneck.ESTIMATORS
+    )
+    reduction: str = option(
+        "sum", "reduction of the loss over features and levels", one_of=("sum", "mean")
+    )
+    commitment: float = option(0.25, "beta, weight of the commitment loss", limits=options_.AMOUNT)
+    batch: int = option(1024, "vectors per training step", limits=options_.SIZE)
+    steps: int = option(3000, "training steps", limits=options_.SIZE)
+    minutes: float = option(
+        0.0,
+        "time limit of training; 0 = none; the result then depends on the machine's speed",
+        limits=options_.AMOUNT,
+    )
+    rate: float = option(1e-3, "peak learning rate", limits=options_.AMOUNT)
+    warmup: int = option(100, "steps of linear learning-rate warm-up", limits=options_.COUNT)
+    decay: str = option("cosine", "learning-rate schedule after warm-up", one_of=optimizers.DECAYS)
+    weight_decay: float = option(1e-4, "weight decay of AdamW", limits=options_.AMOUNT)
+    restart_every: int = option(
+        50,
+        "steps between moves of unused codes to random residuals; 0 = never",
+        limits=options_.COUNT,
+    )
+    evaluate_every: int = option(500, "steps between two evaluations", limits=options_.SIZE)
 
-    def __post_init__(self) -> None:
-        for option, allowed in (
-            ("residual_grad", bottleneck.RESIDUAL_GRADS),
-            ("estimator", bottleneck.ESTIMATORS),
-            ("reduction", ("sum", "mean")),
-            ("decay", optimizers.DECAYS),
-        ):
-            if getattr(self, option) not in allowed:
-                raise DataError(
-                    f"rqvae: option {option} expects one of {', '.join(allowed)}, got {getattr(self, option)!r}"
-                )
-        for option in ("code_width", "levels", "codes", "batch", "steps", "evaluate_every"):
-            if getattr(self, option) < 1:
-                raise DataError(
-                    f"rqvae: option {option} expects 1 or more, got {getattr(self, option)}"
-                )
-        for option in ("rate", "minutes", "weight_decay", "commitment", "restart_every", "warmup"):
-            if not 0 <= getattr(self, option) < math.inf:
-                raise DataError(
-                    f"rqvae: option {option} expects 0 or more, got {getattr(self, option)}"
-                )
+    SYSTEM = "rqvae"
 
 
 def configured(options: Mapping[str, Any]) -> Config:
