@@ -146,8 +146,8 @@ def values(evaluation, collection) -> dict:
 
 
 def describe(collection) -> dict:
-    """Sizes, and of each test query the share of its words that stand in a relevant document: what matching words has to go by."""
-    from zoo.index import lexical
+    """Sizes, and for each test query the share of its terms that occur in a relevant document."""
+    from zoo.text import terms
 
     rows, corpus = collection.corpus.rows(), collection.corpus
     texts = dict(zip(collection.queries.ids, collection.queries.texts))
@@ -155,8 +155,10 @@ def describe(collection) -> dict:
         (query, [d for d, grade in grades.items() if grade > 0])
         for query, grades in collection.qrels["test"].grades.items()
     ]
-    contents = [set(words) for words in lexical.words_of(corpus.contents())]
-    asked = [set(words) for words in lexical.words_of([texts[query] for query, _ in judged])]
+    analysis, found = terms.choose(corpus.contents())
+    contents = [set(words) for words in terms.of_documents(found, analysis).texts()]
+    asked = terms.of_queries([texts[query] for query, _ in judged], analysis).texts()
+    asked = [set(words) for words in asked]
     shares = [
         max((len(words & contents[rows[d]]) / max(len(words), 1) for d in right), default=0.0)
         for words, (_, right) in zip(asked, judged)

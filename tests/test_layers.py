@@ -24,7 +24,7 @@ ALLOWED = {
     "zoo.data": {"zoo.records"},
     "zoo.text": TEXTS,
     "zoo.docids": {"zoo.records"},
-    "zoo.index": {"zoo.docids", "zoo.records"},
+    "zoo.index": {"zoo.docids", "zoo.text", "zoo.records"},  # text: terms of the inverted index
     "zoo.search": {"zoo.docids", "zoo.index", "zoo.records"},
     "zoo.nets": {"zoo.records"},  # the error type
     "zoo.objectives": set(),

@@ -1,8 +1,9 @@
-"""BM25 equals the formula written out, and the numbers that stand beside the public collections."""
+"""BM25 equals the formula, another implementation, and itself after documents come and go."""
 
 import json
 import math
 
+import bm25s
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -11,14 +12,25 @@ import pytest
 from zoo import records
 from zoo.data import files, pydocs
 from zoo.index import lexical
+from zoo.text import terms
+
+# letters of two characters, since words of one letter are dropped; the rest is other scripts
+ALPHABET = "ax bx cx dx the of 東京 京都 東 कमल कमाल が".split()
+TEXT = st.lists(st.sampled_from(ALPHABET), max_size=6).map(" ".join)
+TEXTS = st.lists(TEXT, min_size=1, max_size=7).filter(lambda texts: any(terms_of(texts)))
+
+
+def terms_of(texts):
+    analysis, found = terms.choose(texts)
+    return terms.of_documents(found, analysis).texts()
 
 
 def formula(texts, query, *, k1, b):
     """f64[N] scores of the documents, straight from the module's docstring."""
-    documents = lexical.words_of(texts)
+    documents = terms_of(texts)
     mean = sum(map(len, documents)) / len(documents)
     scores = np.zeros(len(documents))
-    for word in lexical.words_of([query])[0]:
+    for word in terms.of_queries([query], terms.choose(texts)[0]).texts()[0]:
         df = sum(word in document for document in documents)
         for row, document in enumerate(documents):
             tf = document.count(word)
@@ -28,29 +40,27 @@ def formula(texts, query, *, k1, b):
     return scores
 
 
+def assert_equal(index, other):
+    assert index.keys() == other.keys()
+    for name in index:
+        np.testing.assert_array_equal(index[name], other[name])
+        assert getattr(index[name], "dtype", str) == getattr(other[name], "dtype", str)
+
+
 def test_the_hand_example():
-    # Documents abc / aad / ef, query a: idf(a) = log(1 + 1.5 / 2.5), mean length 8 / 3.
-    # Two-letter words stand for the letters, since one-letter words are not indexed.
-    state = lexical.build(["ax bx cx", "ax ax dx", "ex fx"], k1=0.9, b=0.4)
-    documents, scores = lexical.search(state, ["ax"], 3)
+    # Documents abc / aad / ef, query a: idf(a) = log(1 + 1.5 / 2.5), mean length 8 / 3
+    index = lexical.build(["ax bx cx", "ax ax dx", "ex fx"], k1=0.9, b=0.4)
+    documents, scores = lexical.search(index, ["ax"], 3)
     np.testing.assert_array_equal(documents, [[1, 0, -1]])
     # 32-bit floats
     np.testing.assert_allclose(scores, [[0.31918752, 0.24164711, -np.inf]], rtol=1e-6)
 
 
-LETTERS = st.lists(st.sampled_from("ax bx cx dx ex the of".split()), max_size=6).map(" ".join)
-
-
 @hypothesis.given(
-    st.lists(LETTERS, min_size=1, max_size=7),
-    st.lists(LETTERS, max_size=3),
-    st.integers(1, 10),
-    st.floats(0, 3),
-    st.floats(0, 1),
+    TEXTS, st.lists(TEXT, max_size=3), st.integers(1, 10), st.floats(0, 3), st.floats(0, 1)
 )
 @hypothesis.settings(max_examples=60)
 def test_search_equals_the_formula(texts, queries, k, k1, b):
-    hypothesis.assume(any(lexical.words_of(texts)))
     documents, scores = lexical.search(lexical.build(texts, k1=k1, b=b), queries, k)
     assert documents.shape == scores.shape == (len(queries), k)
     for row, query in enumerate(queries):
@@ -64,10 +74,68 @@ def test_search_equals_the_formula(texts, queries, k, k1, b):
         assert (documents[row, count:] == -1).all() and (scores[row, count:] == -np.inf).all()
 
 
+def test_scores_equal_those_of_bm25s_on_english():
+    texts = [text for text in pydocs.build().corpus.contents() if text.isascii()][:400]
+    queries = [text[:40] for text in texts[::20]]
+    other = bm25s.BM25(k1=1.2, b=0.75, method="lucene")
+    other.index(terms_of(texts), create_empty_token=False, show_progress=False)
+    documents, scores = lexical.search(lexical.build(texts, k1=1.2, b=0.75), queries, len(texts))
+    analysis, _ = terms.choose(texts)
+    for row, words in enumerate(terms.of_queries(queries, analysis).texts()):
+        expected = other.get_scores(words)
+        found = documents[row][documents[row] >= 0]
+        assert set(found) == set(np.flatnonzero(expected))
+        # 32-bit sums of at most ten terms
+        np.testing.assert_allclose(scores[row, : len(found)], expected[found], rtol=2e-6)
+
+
+@hypothesis.given(TEXTS, TEXTS, st.lists(TEXT, min_size=1, max_size=3))
+@hypothesis.settings(max_examples=60)
+def test_adding_documents_equals_fitting_on_everything(first, more, queries):
+    whole = lexical.build(first + more)
+    added = lexical.extend(lexical.build(first), more)
+    assert_equal(added, whole)
+    for mine, expected in zip(lexical.search(added, queries, 9), lexical.search(whole, queries, 9)):
+        np.testing.assert_array_equal(mine, expected)
+
+
+@hypothesis.given(TEXTS, st.data())
+@hypothesis.settings(max_examples=60)
+def test_removing_documents_equals_fitting_on_the_others(texts, data):
+    rows = data.draw(st.lists(st.integers(0, len(texts) - 1)))
+    others = [text for row, text in enumerate(texts) if row not in rows]
+    index = lexical.build(texts)
+    if any(terms_of(others)):
+        assert_equal(lexical.remove(index, rows), lexical.build(others))
+    else:
+        with pytest.raises(records.DataError, match="found no word"):
+            lexical.remove(index, rows)
+
+
+def test_what_comes_and_goes_leaves_no_trace():
+    index = lexical.build(["ax bx", "cx"])
+    assert_equal(lexical.extend(index, []), index)
+    assert_equal(lexical.remove(index, []), index)
+    assert_equal(lexical.remove(lexical.extend(index, ["dx", "", "ax dx"]), [2, 3, 4]), index)
+    for rows in ([-1], [0, 2]):
+        with pytest.raises(records.DataError, match="expected rows of 0 to 1"):
+            lexical.remove(index, rows)
+
+
+def test_added_documents_are_analysed_as_those_of_the_fit():
+    german = "Der Pfad der Datei wird aus der Konfiguration gelesen und nicht mit den Häusern"
+    index = lexical.extend(lexical.build([german]), ["the house of windows"])
+    assert json.loads(index["settings"])["analysis"]["by_script"]["LATIN"] == "german"
+    assert lexical.search(index, ["the"], 1)[0][0, 0] == 1  # no stop word of German
+    # the control: fitted on English, it is one
+    english = lexical.extend(lexical.build(["a path of the file"]), [german, "the house"])
+    assert lexical.search(english, ["the"], 1)[0][0, 0] == -1
+
+
 def test_equal_scores_come_in_the_order_of_the_corpus_whatever_k():
-    state = lexical.build(["ax bx"] * 50 + ["ax ax"])
+    index = lexical.build(["ax bx"] * 50 + ["ax ax"])
     for k in (1, 2, 7, 50, 51, 80):
-        documents, _ = lexical.search(state, ["ax"], k)
+        documents, _ = lexical.search(index, ["ax"], k)
         np.testing.assert_array_equal(documents[0, : min(k, 51)], [50, *range(50)][:k])
 
 
@@ -76,33 +144,90 @@ def test_a_query_of_unknown_or_stop_words_has_no_answer():
     assert (documents == -1).all() and (scores == -np.inf).all()
 
 
-def test_the_state_is_arrays_and_text_and_names_its_settings():
-    state = lexical.build(["Joining paths", "other"], k1=1.2, b=0.75)
-    assert {type(value) for value in state.values()} == {np.ndarray, str}
-    assert not any(
-        value.dtype == object for value in state.values() if isinstance(value, np.ndarray)
-    )
-    assert json.loads(state["settings"]) == {"k1": 1.2, "b": 0.75, **lexical.WORDS}
-    changed = {
-        **state,
-        "settings": json.dumps({"k1": 1.2, "b": 0.75, **lexical.WORDS, "stemmer": "german"}),
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("天気予報", [0]),
+        ("人口", [1]),
+        ("标准化", [2]),
+        ("報", [0]),  # a character alone finds it within a word
+        ("東阪", []),  # two that do not stand beside each other are no word
+        ("कमल", [3]),
+        ("कमाल", [4]),
+        ("か", []),
+        ("ＴＯＫＹＯ", [5]),
+        ("strasse", [5]),
+        ("서울", [6]),
+        ("ม้า", [7]),
+        ("มา", [8]),
+    ],
+)
+def test_words_are_found_in_any_script(query, expected):
+    texts = [
+        "東京都の天気予報は明日も晴れです",
+        "大阪の人口は約二百七十万人です",
+        "国际标准化的动向报告",
+    ]
+    texts += ["कमल का फूल", "कमाल की बात", "Tokyo Straße", "서울에서 만나요", "ม้า", "มา", "がき"]
+    documents, _ = lexical.search(lexical.build(texts), [query], 3)
+    assert [row for row in documents[0] if row >= 0] == expected
+
+
+def test_accents_count_unless_they_are_stripped():
+    texts = ["café noir", "cafe blanc"]
+    kept, stripped = (lexical.build(texts, strip_accents=strip) for strip in (False, True))
+    for query, row in (("café", 0), ("cafe", 1)):
+        np.testing.assert_array_equal(lexical.search(kept, [query], 2)[0], [[row, -1]])
+        np.testing.assert_array_equal(lexical.search(stripped, [query], 2)[0], [[0, 1]])
+
+
+def test_an_index_is_arrays_and_text_and_names_its_settings():
+    index = lexical.build(["Joining paths", "other"], k1=1.2, b=0.75)
+    assert {type(value) for value in index.values()} == {np.ndarray, str}
+    assert not any(value.dtype == object for value in index.values() if type(value) is not str)
+    settings = json.loads(index["settings"])
+    assert settings["analysis"]["language"] == "auto"
+    assert settings["analysis"]["by_script"]["LATIN"] == "english"
+    assert (settings["k1"], settings["b"], settings["rules"]) == (1.2, 0.75, lexical.RULES)
+    assert json.loads(index["words"]) == ["join", "other", "path"]
+
+
+def test_an_index_of_other_rules_is_refused():
+    index = lexical.build(["Joining paths", "other"])
+    # as indexes looked that stored weights
+    old = {
+        "weights": np.zeros(3, np.float32),
+        "documents": np.array([0, 0, 1], np.int32),
+        "starts": np.arange(4),
+        "num_documents": np.asarray(2, np.int32),
+        "words": json.dumps(["join", "path", "other"]),
+        "settings": json.dumps({"k1": 0.9, "b": 0.4, "pattern": r"(?u)\b\w\w+\b"}),
     }
-    with pytest.raises(records.DataError, match="fit it again"):
-        lexical.search(changed, ["path"], 1)
+    other = index | {"settings": json.dumps(json.loads(index["settings"]) | {"rules": "others"})}
+    for refused in (old, other):
+        for ask in (
+            lambda: lexical.search(refused, ["path"], 1),
+            lambda: lexical.extend(refused, ["path"]),
+            lambda: lexical.remove(refused, [0]),
+        ):
+            with pytest.raises(records.DataError, match="fit it again"):
+                ask()
 
 
-@pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"k1": math.nan}])
+@pytest.mark.parametrize("options", [{"k1": -1.0}, {"b": 1.5}, {"k1": math.nan}, {"k1": math.inf}])
 def test_parameters_out_of_range_are_refused(options):
     with pytest.raises(records.DataError, match="expected k1 >= 0"):
         lexical.build(["ax"], **options)
 
 
 def test_texts_without_words_are_refused():
-    for texts in ([], [""], ["the of a"]):
+    for texts in ([], [""], ["the of a"], ["、。 ?!"]):
         with pytest.raises(records.DataError, match="found no word"):
             lexical.build(texts)
     with pytest.raises(records.DataError, match="k >= 1"):
         lexical.search(lexical.build(["ax"]), ["ax"], 0)
+    with pytest.raises(records.DataError, match="language: expected one of"):
+        lexical.build(["ax"], language="latin")
 
 
 def hits(collection, k1, b):

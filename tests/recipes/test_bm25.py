@@ -1,10 +1,12 @@
-"""The BM25 recipe indexes what it says, answers in the order of the scores, and gains from train queries."""
+"""The BM25 recipe: the ranking of its index, train queries, new documents, other languages."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+import zoo
 from zoo import records
 from zoo.data import toy
 from zoo.index import lexical
@@ -16,9 +18,6 @@ class Silent:
     """A log that keeps nothing."""
 
     def phase(self, name):
-        pass
-
-    def scalars(self, step, **values):
         pass
 
 
@@ -72,3 +71,54 @@ def test_the_state_is_arrays_and_text():
     leaves = [state["corpus_ids"], *state["index"].values()]
     assert {type(leaf) for leaf in leaves} == {str, np.ndarray}
     assert json.loads(state["corpus_ids"]) == list(toy.build(5).corpus.ids)
+
+
+def rows_of(corpus, rows):
+    columns = (getattr(corpus, name)[rows] for name in ("ids", "titles", "texts"))
+    return records.Corpus(*columns)
+
+
+def test_documents_that_come_later_rank_as_if_they_had_been_there():
+    whole = toy.build(30)
+    queries, _ = whole.split("test")
+    first = dataclasses.replace(whole, corpus=rows_of(whole.corpus, slice(20)), qrels={})
+    config = bm25.Config(k1=1.2)
+    state = bm25.fit(first, config, None, log=Silent())
+    for rows in (slice(20, 24), slice(24, 30)):
+        state = bm25.extend(config, state, rows_of(whole.corpus, rows))
+    expected = bm25.fit(whole, config, None, log=Silent())
+    assert state["corpus_ids"] == expected["corpus_ids"]
+    mine, other = (bm25.retrieve(config, one, queries, 9) for one in (state, expected))
+    np.testing.assert_array_equal(mine.documents, other.documents)
+    np.testing.assert_array_equal(mine.scores, other.scores)
+    with pytest.raises(records.DataError, match="bm25: document 'd20' is in the index already"):
+        bm25.extend(config, state, rows_of(whole.corpus, slice(20, 21)))
+
+
+def test_documents_are_added_to_a_folder_and_found_again(tmp_path):
+    grown = zoo.add(zoo.fit("bm25", "toy", quiet=True), records.Corpus(("n",), ("",), ("東京都",)))
+    zoo.save(grown, tmp_path / "grown")
+    again = zoo.load(tmp_path / "grown")
+    assert zoo.retrieve(again, "東京", 3).answers(0)[0][0] == "n"
+    assert again.about["num_documents"] == len(again.documents)
+
+
+def test_the_language_is_detected_or_named_and_stored():
+    corpus = records.Corpus(("d0", "d1"), ("", ""), ("die Häuser", "die Blumen"))
+    collection = records.Collection("words", corpus, records.Queries((), ()), {})
+    for language, expected in (("auto", -1), ("german", 0)):
+        config = bm25.Config(language=language)
+        state = bm25.fit(collection, config, None, log=Silent())
+        assert json.loads(state["index"]["settings"])["analysis"]["language"] == language
+        found = bm25.retrieve(config, state, records.Queries.of("Haus"), 1)
+        np.testing.assert_array_equal(found.documents, [[expected]])
+
+
+def test_options_that_mean_nothing_are_refused():
+    for options, message in (
+        ({"language": "latin"}, "bm25: option language expects one of auto, none, english"),
+        ({"k1": float("inf")}, "bm25: option k1 expects"),
+        ({"b": -0.1}, "bm25: option b expects"),
+    ):
+        with pytest.raises(records.DataError, match=message):
+            bm25.Config(**options)

@@ -214,7 +214,7 @@ def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_
         == main.BAD_INPUT
     )
     assert "is in the index already" in capsys.readouterr().err and not (tmp_path / "none").exists()
-    bm25 = zoo.fit("bm25", "toy", quiet=True)
+    popularity = zoo.fit("popularity", "toy-walks", quiet=True)
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "run.json").write_text("{}", encoding="utf-8")  # an unfinished fit
     assert (
@@ -225,9 +225,9 @@ def test_the_command_that_adds_documents_and_systems_that_take_none(fitted, tmp_
         zoo.add(fitted, "toy-walks")
     with pytest.raises(
         records.DataError,
-        match="bm25: takes in no documents after it is fitted; .* one of: dpr, dpr-hn, genret",
+        match="popularity: takes in no documents .* one of: bm25, dpr, dpr-hn, genret",
     ):
-        zoo.add(bm25, toy.build(30).corpus)
+        zoo.add(popularity, toy.build(30).corpus)
 
 
 def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_path, monkeypatch):

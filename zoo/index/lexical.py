@@ -1,124 +1,221 @@
-"""BM25 over words, through bm25s: an index is a dictionary of arrays and text, a search is exact.
+"""BM25 over terms: an index is a dictionary of arrays and text, search is exact.
 
-    score(q, d) = sum over the words w of q of  idf(w) tf / (tf + k1 (1 - b + b |d| / mean |d|))
-    idf(w)      = log(1 + (N - df(w) + 1/2) / (df(w) + 1/2))
+    score(q, d) = sum over terms t of q:  idf(t) tf / (tf + k1 (1 - b + b |d| / mean |d|))
+    idf(t)      = log(1 + (N - df(t) + 1/2) / (df(t) + 1/2))
 
-This is Lucene's variant (method "lucene" of bm25s; Kamphuis et al. 2020, "Which BM25 do you mean?"), which leaves out the
-constant factor k1 + 1: scores differ from other tools by that factor, rankings do not. Words are runs of two or more letters,
-digits or underscores in lower case, without bm25s's English stop words, cut by the Snowball stemmer for English.
+Lucene's variant (Kamphuis et al. 2020, "Which BM25 do you mean?"), without the constant factor
+k1 + 1: scores differ from other tools by that factor, rankings do not. Terms are those of
+`zoo.text.terms`. An index stores term frequencies and weights the query's terms on the way, so that
+documents can be added and removed: the result equals an index of all remaining documents, exactly.
 """
 
 from __future__ import annotations
 
 import json
-import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from zoo import records
+from zoo.text import languages, terms, words
 
 # Anserini's defaults; 1.5 and .75 (bm25s's) win on some collections and lose on others
 K1, B = 0.9, 0.4
-WORDS = {"pattern": r"(?u)\b\w\w+\b", "stopwords": "en", "stemmer": "english", "method": "lucene"}
+RULES = "UAX #29, character pairs, NFKC casefold"  # a change makes older indexes unreadable
+
+Index = dict[str, np.ndarray | str]
 
 
 def build(
-    texts: Sequence[str], *, k1: float = K1, b: float = B, progress: bool = False
-) -> dict[str, np.ndarray | str]:
+    texts: Sequence[str],
+    *,
+    k1: float = K1,
+    b: float = B,
+    language: str = languages.AUTO,
+    strip_accents: bool = False,
+) -> Index:
     """The index of N texts.
 
-    k1, b: at least 0; between 0 and 1. progress: show bm25s's progress bars.
-    Returns weights f32[M] and documents i32[M], the scores of each word grouped by word, starts i64[V + 1] of the groups,
-    num_documents i32[], and JSON texts: words (V) and settings.
-    Raises DataError if k1 or b is out of range, there is no text, or no text has a word.
+    Args:
+        k1: at least 0.
+        b: between 0 and 1.
+        language: "auto" detects it, "none" neither stems nor drops stop words; else a name of
+            `languages.names`.
+        strip_accents: drop the accents of Latin, Greek and Cyrillic letters.
+
+    Returns frequencies i32[M] and documents i32[M], ascending within each term; starts i64[V + 1]
+    of the terms in them; lengths i32[N], terms per document; and JSON texts: words (V, sorted) and
+    settings.
+    Raises DataError if an option is out of range, there is no text, or no text has a word.
     """
-    bm25s = _bm25s()
-    if not (k1 >= 0 and 0 <= b <= 1):
+    if not (k1 >= 0 and math.isfinite(k1) and 0 <= b <= 1):
         raise records.DataError(f"BM25: expected k1 >= 0 and 0 <= b <= 1, got k1={k1}, b={b}")
-    tokens = words_of(texts, progress=progress)
-    if not any(tokens):
+    analysis, found = terms.choose(texts, language=language, strip_accents=strip_accents)
+    settings = {"k1": k1, "b": b, "rules": RULES, "analysis": analysis._asdict()}
+    found = terms.of_documents(found, analysis)
+    return _index(found.vocabulary, found.numbers, *_documents(found), None, settings)
+
+
+def extend(index: Index, texts: Sequence[str]) -> Index:
+    """The index with more documents behind its own, analysed in the language it was built for.
+
+    Equals `build` on all texts if that detects the same languages. Cost O(M + words of the texts).
+    Raises DataError if the index was built by other rules.
+    """
+    settings, analysis = _settings(index)
+    found = terms.of_documents(words.segment(texts, dotless=analysis.dotless), analysis)
+    old = json.loads(index["words"])
+    numbers = {word: number for number, word in enumerate(old)}
+    both = old + [word for word in found.vocabulary if word not in numbers]
+    numbers = {word: number for number, word in enumerate(both)}
+    new = np.array([numbers[word] for word in found.vocabulary], np.int32)[found.numbers]
+    documents, lengths = _documents(found)
+    return _index(
+        both,
+        np.concatenate([_rows(index), new]),
+        np.concatenate([index["documents"], documents + np.int32(len(index["lengths"]))]),
+        np.concatenate([index["lengths"], lengths]),
+        np.concatenate([index["frequencies"], np.ones(len(new), np.int32)]),
+        settings,
+    )
+
+
+def remove(index: Index, rows: Sequence[int]) -> Index:
+    """The index without the documents of these rows; those behind them move up. Cost O(M).
+
+    Equals `build` on the other texts if that detects the same languages.
+    Raises DataError if a row is not in the index, the index was built by other rules, or no
+    document with a word remains.
+    """
+    settings, _ = _settings(index)
+    keep = np.ones(len(index["lengths"]), bool)
+    rows = np.asarray(rows, np.int64).reshape(-1)
+    if ((rows < 0) | (rows >= len(keep))).any():
         raise records.DataError(
-            f"BM25: found no word in {len(texts)} texts; expected English text, words of two letters or more"
+            f"BM25: expected rows of 0 to {len(keep) - 1}, got {rows.min()} to {rows.max()}"
         )
-    model = bm25s.BM25(k1=k1, b=b, method=WORDS["method"])
-    model.index(tokens, create_empty_token=False, show_progress=progress)
-    return {
-        "weights": np.asarray(model.scores["data"], np.float32),
-        "documents": np.asarray(model.scores["indices"], np.int32),
-        "starts": np.asarray(model.scores["indptr"], np.int64),
-        "num_documents": np.asarray(len(texts), np.int32),
-        "words": json.dumps(sorted(model.vocab_dict, key=model.vocab_dict.get)),
-        "settings": json.dumps({"k1": k1, "b": b, **WORDS}),
-    }
+    keep[rows] = False
+    kept = keep[index["documents"]]
+    return _index(
+        json.loads(index["words"]),
+        _rows(index)[kept],
+        (np.cumsum(keep, dtype=np.int32) - 1)[index["documents"][kept]],
+        index["lengths"][keep],
+        index["frequencies"][kept],
+        settings,
+    )
 
 
-def search(
-    state: dict[str, np.ndarray | str], texts: Sequence[str], k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Documents i32[B, k] and scores f32[B, k] for B queries, best first, equal scores by lower document.
+def search(index: Index, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Documents i32[B, k] and scores f32[B, k] for B queries, best first, ties by lower row.
 
-    A document that shares no word with the query is no answer: where fewer than k share one, and where k exceeds N, the
-    rest is -1 with score -inf. A word that stands twice in the query counts twice.
-    Raises DataError if k < 1 or the index was built with other words settings than this code's. Cost O(N) a query.
+    A document that shares no term with the query is no answer: where fewer than k share one, or k
+    exceeds N, the rest is -1 with score -inf. A term that occurs twice in the query counts twice.
+    Raises DataError if k < 1 or the index was built by other rules. Cost O(N) per query.
     """
     if k < 1:
         raise records.DataError(f"BM25: expected k >= 1, got {k}")
-    settings = json.loads(state["settings"])
-    if {name: settings[name] for name in WORDS} != WORDS:
-        raise records.DataError(
-            f"BM25: the index was built with {settings}, this version searches with {WORDS}; fit it again"
-        )
-    numbers = {word: number for number, word in enumerate(json.loads(state["words"]))}
-    weights, rows, starts = (np.asarray(state[name]) for name in ("weights", "documents", "starts"))
-    num_documents = int(state["num_documents"])
+    settings, analysis = _settings(index)
+    found = terms.of_queries(texts, analysis)
+    numbers = {word: number for number, word in enumerate(json.loads(index["words"]))}
+    groups = {
+        term: _weights(index, numbers[word], settings)
+        for term, word in enumerate(found.vocabulary)
+        if word in numbers
+    }
     documents = np.full((len(texts), k), -1, np.int32)
     scores = np.full((len(texts), k), -np.inf, np.float32)
-    for query, words in enumerate(words_of(texts)):
-        total = np.zeros(num_documents, np.float32)
-        for number in (numbers[word] for word in words if word in numbers):
-            group = slice(starts[number], starts[number + 1])
-            total[rows[group]] += weights[group]  # a document stands once in a group
+    for query in range(len(texts)):
+        total = np.zeros(len(index["lengths"]), np.float32)
+        for term in found.numbers[found.starts[query] : found.starts[query + 1]].tolist():
+            if term in groups:
+                rows, weights = groups[term]
+                total[rows] += weights  # a document occurs once in a group
         best = _best(total, k)
         documents[query, : len(best)] = best
         scores[query, : len(best)] = total[best]
     return documents, scores
 
 
-def words_of(texts: Sequence[str], *, progress: bool = False) -> list[list[str]]:
-    """The words of each text as the index sees them.
+def _settings(index: Index) -> tuple[dict, terms.Analysis]:
+    """The settings of an index. Raises DataError if it was built by other rules."""
+    settings = json.loads(index["settings"])
+    if settings.get("rules") != RULES:
+        raise records.DataError(
+            "BM25: the index was built by another version of this code, which splits words"
+            " otherwise; fit it again"
+        )
+    return settings, terms.Analysis(**settings["analysis"])
 
-    >>> words_of(["Joining the paths"])
-    [['join', 'path']]
+
+def _documents(found: words.Words) -> tuple[np.ndarray, np.ndarray]:
+    """The document of each term i32[T], and terms per document i32[N]."""
+    lengths = np.diff(found.starts).astype(np.int32)
+    return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths), lengths
+
+
+def _rows(index: Index) -> np.ndarray:
+    """The number of the term of each frequency, i32[M]."""
+    sizes = np.diff(index["starts"])
+    return np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+
+
+def _index(
+    vocabulary: list[str],
+    numbers: np.ndarray,
+    documents: np.ndarray,
+    lengths: np.ndarray,
+    frequencies: np.ndarray | None,
+    settings: dict,
+) -> Index:
+    """Sorts and sums occurrences: of term numbers[i] in documents[i], frequencies[i] times (or 1).
+
+    Terms without occurrences are dropped, so that equal documents give equal indexes.
     """
-    import Stemmer
+    from scipy import sparse
 
-    bm25s = _bm25s()
-    tokens = bm25s.tokenize(
-        list(texts),
-        token_pattern=WORDS["pattern"],
-        stopwords=WORDS["stopwords"],
-        stemmer=Stemmer.Stemmer(WORDS["stemmer"]),
-        return_ids=False,
-        show_progress=progress,
-        allow_empty=False,
+    if not len(numbers):
+        raise records.DataError(
+            f"BM25: found no word in {len(lengths)} texts; expected text with words of two letters"
+            " or more that are not all stop words"
+        )
+    used = np.flatnonzero(np.bincount(numbers, minlength=len(vocabulary)))
+    used = sorted(used.tolist(), key=vocabulary.__getitem__)
+    rank = np.zeros(len(vocabulary), np.int32)
+    rank[used] = np.arange(len(used), dtype=np.int32)
+    if frequencies is None:
+        frequencies = np.ones(len(numbers), np.int32)
+    table = sparse.csr_matrix(  # equal places are summed
+        (frequencies, (rank[numbers], documents)), shape=(len(used), len(lengths))
     )
-    # bm25s writes "" for a text without words
-    return [[word for word in words if word] for words in tokens]
+    table.sort_indices()
+    return {
+        "frequencies": table.data.astype(np.int32, copy=False),
+        "documents": table.indices.astype(np.int32, copy=False),
+        "starts": table.indptr.astype(np.int64),
+        "lengths": lengths,
+        "words": json.dumps([vocabulary[number] for number in used]),
+        "settings": json.dumps(settings),
+    }
+
+
+def _weights(index: Index, number: int, settings: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Documents i32[n] of a term and their scores for it f32[n]."""
+    group = slice(index["starts"][number], index["starts"][number + 1])
+    rows, lengths = np.asarray(index["documents"][group]), index["lengths"]
+    frequency = np.asarray(index["frequencies"][group], np.float64)
+    k1, b, df = settings["k1"], settings["b"], len(rows)
+    idf = math.log(1 + (len(lengths) - df + 0.5) / (df + 0.5))
+    relative = lengths[rows] / lengths.mean(dtype=np.float64)
+    weights = idf * frequency / (frequency + k1 * (1 - b + b * relative))
+    return rows, weights.astype(np.float32)
 
 
 def _best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Indices of the k highest scores above 0, highest first, equal ones by index."""
+    """Indices of the k highest scores above 0, highest first, ties by index."""
     found = np.flatnonzero(scores > 0)
     if len(found) > k:
         kth = np.partition(scores[found], len(found) - k)[len(found) - k]
         found = found[scores[found] >= kth]
     return found[np.argsort(-scores[found], kind="stable")[:k]]
-
-
-def _bm25s():
-    """bm25s without its running commentary, which would come out wherever another package has set up logging; imported late."""
-    import bm25s
-
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
-    return bm25s

@@ -1,6 +1,7 @@
-"""BM25, the lexical baseline that every generative system is set beside.
+"""BM25, the lexical baseline of every generative system.
 
-Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond"; Lucene's variant, field title + text.
+Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond"; Lucene's
+variant over the title and text of each document.
 """
 
 from __future__ import annotations
@@ -8,26 +9,40 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from zoo import recipes, records
+from zoo import options, recipes, records
 from zoo.index import lexical
+from zoo.text import languages
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """Options of BM25; they do not depend on the size of anything, so all presets are equal."""
+class Config(options.Checked):
+    """Options of BM25; they do not depend on the collection's size, so all presets are equal."""
 
     k1: float = lexical.K1  # how slowly repeated words saturate
     b: float = lexical.B  # how much long documents are discounted, 0 to 1
     expand_with_queries: bool = False  # append the train queries of a document to its text
+    # auto = detect; none = keep every word whole; else of the stemmer, such as german
+    language: str = languages.AUTO
+    strip_accents: bool = False  # ignore accents on Latin, Greek and Cyrillic letters
+
+    SYSTEM = "bm25"
+    ONE_OF = {"language": languages.names()}
+    LIMITS = {"k1": (0.0, 1e6), "b": (0.0, 1.0)}
 
 
 def fit(collection: records.Collection, config: Config, key, log) -> dict:
-    """The index of title and text; `key` is unused, nothing here is random."""
+    """The index of titles and texts; `key` is unused, nothing here is random."""
     log.phase("index")
     contents = collection.corpus.contents()
     if config.expand_with_queries:
-        contents = _expanded(collection, contents)
-    index = lexical.build(contents, k1=config.k1, b=config.b)
+        contents = _expand(collection, contents)
+    index = lexical.build(
+        contents,
+        k1=config.k1,
+        b=config.b,
+        language=config.language,
+        strip_accents=config.strip_accents,
+    )
     return {"index": index, "corpus_ids": json.dumps(collection.corpus.ids)}
 
 
@@ -37,7 +52,24 @@ def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> r
     return records.Ranking(queries.ids, tuple(json.loads(state["corpus_ids"])), documents, scores)
 
 
-def _expanded(collection: records.Collection, contents: list[str]) -> list[str]:
+def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with the documents of `corpus` behind its own; equals a fit to all of them.
+
+    With `language="auto"`, in the language of the first fit. New documents have no train queries.
+    Raises DataError if a document is in the index already.
+    """
+    ids = json.loads(state["corpus_ids"])
+    if again := set(ids) & set(corpus.ids):
+        raise records.DataError(
+            f"bm25: document {min(again)!r} is in the index already; give new documents new ids"
+        )
+    return state | {
+        "index": lexical.extend(state["index"], corpus.contents()),
+        "corpus_ids": json.dumps([*ids, *corpus.ids]),
+    }
+
+
+def _expand(collection: records.Collection, contents: list[str]) -> list[str]:
     """Contents with the train queries of each document on lines of their own.
 
     Raises DataError if there is no train split.
@@ -56,9 +88,11 @@ RECIPE = recipes.Recipe(
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
     retrieve=retrieve,
+    extend=extend,
     deviations=(
-        "Lucene's variant: idf is log(1 + ...), never negative, and the constant factor k1 + 1 is left out",
-        "documents that share no word with the query are no answers; the original ranks them last",
+        "Lucene's variant: idf is log(1 + ...), never negative, and k1 + 1 is left out",
+        "documents that share no word with the query are not answered; the original ranks them last",
         "k1 = .9, b = .4 (Anserini's defaults) instead of values tuned for each collection",
+        "pairs of characters instead of words in scripts without spaces, as Lucene's CJKAnalyzer",
     ),
 )
