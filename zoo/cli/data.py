@@ -61,7 +61,7 @@ def data_cold(parsed: argparse.Namespace) -> None:
 
 def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
     """Makes identifiers of documents or vectors; options of rqvae."""
-    from zoo.data import categories, load
+    from zoo.data import categories, load, npy
     from zoo.schemes import codes, folder, rqvae
     from zoo.text import embed
     from zoo.train import log as logs
@@ -69,7 +69,7 @@ def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
     training = rqvae.configured(options)
     config = codes.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
     if parsed.vectors is not None:
-        vectors = embed.read_vectors(parsed.vectors)
+        vectors = npy.read_vectors(parsed.vectors)
         names, labels = [str(row) for row in range(len(vectors))], ()
     else:
         corpus = load.load(parsed.data).corpus

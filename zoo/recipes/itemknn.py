@@ -45,7 +45,10 @@ class Config(options.Checked):
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
-    """The neighbours of each item before the events of `dev`; `key` is unused, nothing here is random."""
+    """The neighbours of each item before the events of `dev`; `key` is unused.
+
+    Raises DataError if no user has two different items there: nothing would ever be answered.
+    """
     log.phase("neighbours")
     seen, num_items = collection.without("dev").histories, len(collection.corpus)
     pairs = (
@@ -56,6 +59,11 @@ def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     similar = nearest(
         similarities(pairs, popularity.counts(seen, num_items), config.shrinkage), config.neighbours
     )
+    if not similar.nnz:
+        raise records.DataError(
+            f"itemknn: no user of {collection.name} has two different items before the events of dev "
+            "and test, so no item has a neighbour; name data with longer histories"
+        )
     return {
         "starts": similar.indptr.astype(np.int32),
         "neighbours": similar.indices.astype(np.int32),
@@ -102,10 +110,8 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     """Summed similarity to the last items, f64[B, N]; -inf for items that are similar to none of them."""
     from scipy import sparse
 
-    num_items, latest = (
-        int(state["num_items"]),
-        histories.latest(min(config.last, int(histories.lengths.max(initial=1)))),
-    )
+    num_items = int(state["num_items"])
+    latest = histories.latest(min(config.last, int(histories.lengths.max(initial=1))))
     users, place = np.nonzero(latest >= 0)
     weights = config.decay ** (latest.shape[1] - 1.0 - place)
     voters = sparse.csr_array(

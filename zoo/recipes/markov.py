@@ -1,6 +1,9 @@
-"""A Markov chain of items: what followed the last item most often. No parameter is trained, and few systems beat it.
+"""A Markov chain of items: what followed the last item most often.
 
-score(j | history) = sum over the last `order` items i of count(i -> j) + .001 * share of j among all events
+No parameter is trained, and few systems beat it.
+
+score(j | history) = sum over the last `order` items i of count(i -> j)
+                     + .001 * share of j among all events
 
 where count(i -> j) is how often j came at most `window` events after i (or before it, if symmetric). The share only breaks ties.
 After Rendle, Freudenthaler and Schmidt-Thieme 2010, the maximum-likelihood chain that their model factorises.
@@ -37,10 +40,10 @@ class Config(options.Checked):
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
-    """Pairs counted before the events of `dev`, as a sparse matrix by rows; `key` is unused, nothing here is random."""
+    """Pairs counted before the events of `dev`, as a sparse matrix by rows; `key` is unused."""
     log.phase("count")
     seen, num_items = collection.without("dev").histories, len(collection.corpus)
-    pairs = pair_counts(seen, num_items, config.window, config.symmetric)
+    pairs = _with_an_entry(pair_counts(seen, num_items, config.window, config.symmetric))
     return {
         "starts": pairs.indptr.astype(np.int32),
         "successors": pairs.indices.astype(np.int32),
@@ -57,7 +60,10 @@ def pair_counts(
     symmetric: bool,
     weight=lambda distance: 1.0,
 ):
-    """Sparse f64[N, N]: total weight(distance) of the events of j that come at most `window` events after one of i."""
+    """Sparse f64[N, N]: for items i and j, the sum of weight(distance) over their pairs of events.
+
+    A pair is an event of i and one of j of the same user, at most `window` events later.
+    """
     from scipy import sparse
 
     counts = sparse.csr_array((num_items, num_items))
@@ -72,14 +78,26 @@ def pair_counts(
     return counts
 
 
+def _with_an_entry(pairs):
+    """The matrix, or one with an explicit zero if it is empty: an empty array cannot be saved.
+
+    It is empty where every user has one event before those of `dev` and `test`. Popularity is then
+    the whole answer.
+    """
+    from scipy import sparse
+
+    if pairs.nnz:
+        return pairs
+    return sparse.csr_array(([0.0], ([0], [0])), shape=pairs.shape)
+
+
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
     """Votes of the last items and the share of each item, f64[B, N]."""
     from scipy import sparse
 
-    num_items, (users, place) = (
-        len(state["popularity"]),
-        np.nonzero((latest := histories.latest(config.order)) >= 0),
-    )
+    num_items = len(state["popularity"])
+    latest = histories.latest(min(config.order, int(histories.lengths.max(initial=1))))
+    users, place = np.nonzero(latest >= 0)
     voters = sparse.csr_array(
         (np.ones(len(users)), (users, latest[users, place])), shape=(len(histories), num_items)
     )
@@ -105,12 +123,14 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
 
 RECIPE = recipes.Recipe(
     name="markov",
-    paper="Rendle, Freudenthaler and Schmidt-Thieme 2010, Factorizing personalized Markov chains for next-basket recommendation",
+    paper="Rendle, Freudenthaler and Schmidt-Thieme 2010, "
+    "Factorizing personalized Markov chains for next-basket recommendation",
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "counts are not divided by those of the item they follow: with one voter the order is the same",
+        "counts are not divided by the count of the preceding item: with one voter the order is the "
+        "same",
         "the chain itself, neither factorised nor personal; popularity breaks its ties",
     ),
     asks="history",

@@ -1,4 +1,4 @@
-"""Popularity: the same items for everyone, those with the most events. What every system that recommends has to beat."""
+"""Popularity: the items with the most events, the same for everyone. Every recommender has to beat it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Config(options.Checked):
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
-    """Events of each item before those of `dev`; `key` is unused, nothing here is random."""
+    """Events of each item before those of `dev`; `key` is unused."""
     log.phase("count")
     seen = collection.without("dev").histories
     return {
@@ -55,12 +55,14 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
 
 RECIPE = recipes.Recipe(
     name="popularity",
-    paper="Cremonesi, Koren and Turrin 2010, Performance of recommender algorithms on top-N recommendation tasks",
+    paper="Cremonesi, Koren and Turrin 2010, "
+    "Performance of recommender algorithms on top-N recommendation tasks",
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "seen items are recommended again unless filter is set; the paper ranks items that the user has not rated",
+        "seen items are recommended again unless filter is set; the paper ranks items that the user "
+        "has not rated",
     ),
     asks="history",
     answering=("filter",),

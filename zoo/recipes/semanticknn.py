@@ -51,7 +51,7 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     """Summed cosines to the last items, f32[B, N]."""
     vectors = np.asarray(state["vectors"])
     vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
-    latest = histories.latest(config.last)
+    latest = histories.latest(min(config.last, int(histories.lengths.max(initial=1))))
     weights = np.where(
         latest >= 0, config.decay ** (latest.shape[1] - 1.0 - np.arange(latest.shape[1])), 0
     ).astype(np.float32)
@@ -72,7 +72,8 @@ def retrieve(config: Config, state: dict, histories: records.Histories, k: int) 
 
 RECIPE = recipes.Recipe(
     name="semanticknn",
-    paper="the baseline Semantic-KNN of Rajput et al. 2023, Recommender Systems with Generative Retrieval, arXiv 2305.05065",
+    paper="the baseline Semantic-KNN of Rajput et al. 2023, "
+    "Recommender Systems with Generative Retrieval, arXiv 2305.05065",
     presets={
         size: Config(vectors="minilm" if size in ("base", "paper") else "tfidf")
         for size in recipes.SIZES
@@ -80,7 +81,8 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "the paper does not say which items of a history are searched for; the last one is the default",
+        "the paper does not say which items of a history are searched for; the last one is the "
+        "default",
     ),
     asks="history",
     answering=("last", "decay", "filter"),

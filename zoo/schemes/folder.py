@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import numpy as np
 
-from zoo.data import atomic
+from zoo.data import atomic, jsonl
 from zoo.docids import table as docids
 from zoo.records import DataError
 from zoo.schemes import codes
@@ -111,10 +111,11 @@ def load(folder: str | os.PathLike) -> tuple[dict, dict]:
 
 
 def read_labels(path: str | os.PathLike, count: int) -> list[str]:
-    """A label a line, as many as there are documents."""
-    labels = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+    """The labels of a UTF-8 file, one on each of `count` lines."""
+    labels = [line.rstrip("\r\n") for _, line in jsonl.raw_lines(pathlib.Path(path))]
     if len(labels) != count:
         raise DataError(
-            f"{path}: expected {count} lines, a category for each document in their order, got {len(labels)}"
+            f"{path}: expected {count} lines, a category for each document in their order, got "
+            f"{len(labels)}"
         )
     return labels
