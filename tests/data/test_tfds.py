@@ -299,6 +299,42 @@ def test_a_damaged_dataset_is_refused_in_one_line(change, message, walks, tmp_pa
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ("metadata.json", "features.json", "dataset_info.json"))
+def test_half_a_file_of_metadata_is_refused_in_one_line(name, walks, tmp_path):
+    copy = damaged(walks, tmp_path, lambda folder: None)
+    path = copy / "items" / "1.0.0" / name
+    whole = path.read_text()
+    for text in (whole[: len(whole) // 2], "", "[]", "7", "[" * 5000):
+        path.write_text(text)
+        with pytest.raises(records.DataError) as refused:
+            load.load(copy)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    (
+        {"held": 3},
+        {"held": {}},
+        {"held": {"dev": 2}},
+        {"held": {"test": 1, "dev": "2"}},
+        {"held": {"test": 1, "dev": -2}},
+        {"name": None},
+        {"corpus": 5},
+        {"histories": None},
+        {"left_out": "none"},
+    ),
+)
+def test_metadata_of_other_kinds_are_refused_in_one_line(change, walks, tmp_path):
+    copy = damaged(walks, tmp_path, lambda folder: None)
+    path = copy / "items" / "1.0.0" / "metadata.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({"zoo": known["zoo"] | change}))
+    with pytest.raises(records.DataError, match="its metadata are not what") as refused:
+        load.load(copy)
+    assert "\n" not in str(refused.value)
+
+
 def test_tables_and_splits_that_are_absent_are_named(walks, tmp_path):
     with pytest.raises(records.DataError, match="found no table 'corpus', but: items, sequences"):
         tfds_read.data_source(walks, "corpus", "train")

@@ -100,6 +100,7 @@ def collection(
     tables: those there are. where: named in messages.
     Raises DataError if a table is missing, or the examples are not those that were written.
     """
+    _refuse_malformed(known, where)
     needed = INTERACTIONS if "held" in known else SEARCH[:1]
     missing = [table for table in needed if table not in tables]
     if missing:
@@ -188,6 +189,28 @@ def _qrels(rows: Iterable[Example]) -> records.Qrels:
     for row in rows:
         grades.setdefault(row["query"], {})[row["document"]] = int(row["grade"])
     return records.Qrels(grades)
+
+
+def _refuse_malformed(known: Mapping, where: str) -> None:
+    """Raises DataError unless `about` might have said this."""
+    kinds: dict[str, type | tuple[type, ...]] = {"name": str, "corpus": (str, type(None))}
+    if isinstance(known, Mapping) and "held" in known:
+        kinds |= {"held": Mapping, "histories": str, "left_out": int, "tied": int}
+    else:
+        kinds |= {"splits": Mapping}
+    good = isinstance(known, Mapping) and all(
+        isinstance(known.get(key), kind) for key, kind in kinds.items()
+    )
+    if good and "held" in known:
+        places = list(known["held"].values())
+        good = 1 in places and all(type(place) is int and place > 0 for place in places)
+    if good and "splits" in known:
+        good = all(isinstance(split, str) for split in known["splits"].values())
+    if not good:
+        raise records.DataError(
+            f"{where}: its metadata are not what `zoo data prepare` writes; prepare it again in a new "
+            "folder"
+        )
 
 
 def _refuse_changed(where: str, table: str, expected: str, found: str) -> None:

@@ -92,7 +92,8 @@ def _opened(folder: pathlib.Path, table: str):
         )
     with _named(found[0].parent):
         builder = tensorflow_datasets.builder_from_directory(os.fspath(found[0].parent))
-    if METADATA_KEY not in (builder.info.metadata or {}):
+        metadata = dict(builder.info.metadata or {})
+    if METADATA_KEY not in metadata:
         raise records.DataError(
             f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; it says nothing of zoo"
         )
