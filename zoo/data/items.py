@@ -66,8 +66,8 @@ def read(path: pathlib.Path) -> records.Corpus:
                 "ids must be unique, remove one"
             )
         lines[name] = where
-        titles.append(next((_flat(row[key]) for key in _TITLES if row.get(key)), ""))
-        texts.append(_flat(row["text"]) if "text" in row else describe(row, _text_keys(row)))
+        titles.append(next((flat(row[key]) for key in _TITLES if row.get(key)), ""))
+        texts.append(flat(row["text"]) if "text" in row else describe(row, _text_keys(row)))
     if not lines:
         raise records.DataError(f"{path}: expected at least one item, got an empty file")
     return records.Corpus(tuple(lines), tuple(titles), tuple(texts))
@@ -79,7 +79,7 @@ def describe(row: Mapping, keys: Iterable[str] = DESCRIBED_BY) -> str:
     >>> describe({"year": 1994, "brand": "Acme"})
     'brand: Acme; year: 1994'
     """
-    return "; ".join(f"{key}: {_flat(row[key])}" for key in keys if row.get(key))
+    return "; ".join(f"{key}: {flat(row[key])}" for key in keys if row.get(key))
 
 
 def _rows(path: pathlib.Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -119,19 +119,19 @@ def _item_id(row: Mapping, where: str) -> str:
 def _text_keys(row: Mapping) -> list[str]:
     """DESCRIBED_BY, and then all keys whose values hold words, in the order of the file."""
     named = (*_IDS, *_TITLES, *DESCRIBED_BY, columns.item_of(list(row)))
-    return [*DESCRIBED_BY, *(key for key in row if key not in named and _holds_words(row[key]))]
+    return [*DESCRIBED_BY, *(key for key in row if key not in named and holds_words(row[key]))]
 
 
-def _holds_words(value: Any) -> bool:
+def holds_words(value: Any) -> bool:
     if isinstance(value, list):
-        return bool(value) and all(map(_holds_words, value))
+        return bool(value) and all(map(holds_words, value))
     return isinstance(value, str) and bool(value.strip()) and not _NO_WORDS.fullmatch(value.strip())
 
 
-def _flat(value: Any) -> str:
+def flat(value: Any) -> str:
     """Text of a value of JSON; the parts of nested lists are separated by commas."""
     if isinstance(value, list):
-        return ", ".join(filter(None, map(_flat, value)))
+        return ", ".join(filter(None, map(flat, value)))
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     return "" if value is None else str(value)
