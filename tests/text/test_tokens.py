@@ -1,11 +1,13 @@
 """Sub-word tokens: what a trained tokenizer promises, on a small corpus of its own."""
 
+import unicodedata
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from zoo.text import tokens
+from zoo.text import tokens, words
 
 TEXTS = [
     "join the path of a file to the path of a folder",
@@ -90,12 +92,53 @@ def test_letters_never_seen_are_unknown_not_pads(tokenizer):
     assert set(encoded(tokenizer, "日本", length=2)) == {tokens.UNKNOWN}
 
 
-def test_case_and_accents_do_not_matter(tokenizer):
+def test_case_does_not_matter_and_accents_do_unless_they_are_stripped(tokenizer):
+    assert encoded(tokenizer, "CAFÉ Naïve") == encoded(tokenizer, "cafe\u0301 nai\u0308ve")
+    assert encoded(tokenizer, "café") != encoded(tokenizer, "cafe")
+    stripped = tokens.train(TEXTS, size=SIZE, strip_accents=True)
     assert (
-        encoded(tokenizer, "CAFÉ Naïve")
-        == encoded(tokenizer, "cafe naive")
-        != encoded(tokenizer, "cafe native")
+        encoded(stripped, "CAFÉ Naïve")
+        == encoded(stripped, "cafe naive")
+        != encoded(stripped, "cafe native")
     )
+
+
+@pytest.mark.parametrize("strip_accents", [False, True])
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [
+        ("かき", "がき"),
+        ("ハハ", "パパ"),
+        ("ハハ", "ババ"),
+        ("कमल", "कमाल"),
+        ("कमल", "कोमल"),
+        ("มา", "ม้า"),
+        ("ការ", "ករ"),
+        ("မြန်", "မန်"),
+        ("பல", "பால"),
+        ("שָׁלוֹם", "שלום"),
+    ],
+)
+def test_words_that_differ_in_marks_have_different_tokens(word, other, strip_accents):
+    trained = tokens.train([word, other], size=100, strip_accents=strip_accents)
+    rows = [encoded(trained, text) for text in (word, other)]
+    assert rows[0] != rows[1] and tokens.UNKNOWN not in rows[0] + rows[1]
+
+
+def test_text_is_normalised_as_the_words_of_an_inverted_index():
+    """All code points, hence two seconds; Cherokee is left out, whose case folding is upper case."""
+    normalize = tokens._normalizer(False).normalize_str
+    differ = [
+        c
+        for c in map(chr, range(0x110000))
+        if unicodedata.category(c) not in ("Cn", "Co", "Cs")
+        and "CHEROKEE" not in unicodedata.name(c, "")
+        and normalize(c) != words.fold(c)
+    ]
+    # nine Cyrillic letters of old manuscripts; the others came with Unicode 12 to 15
+    assert len([c for c in differ if c < "\u3000"]) == 9 and len(differ) < 100
+    for text in ("ΣΊΣΥΦΟΣ ΟΔΟΣ", "İSTANBUL Straße ﬁ ①", "ｶﾞ か\u3099", "in\u00adter a\u200bb"):
+        assert normalize(text) == words.fold(text)
 
 
 def test_punctuation_and_blanks_part_words(tokenizer):

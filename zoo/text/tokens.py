@@ -1,6 +1,7 @@
-"""Sub-word tokens of text: byte-pair encoding trained on the collection at hand, kept as the JSON of `tokenizers`.
+"""Sub-word tokens of text: byte-pair encoding trained on a collection, as the JSON of `tokenizers`.
 
-A tokenizer of published weights (`zoo.text.sentencepiece`) is the same kind of JSON; what is special in it has other numbers.
+A tokenizer of published weights (`zoo.text.sentencepiece`) is JSON of the same kind with other
+numbers for its special tokens.
 """
 
 from __future__ import annotations
@@ -20,26 +21,29 @@ SPECIAL = ("[pad]", "[unk]")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> str:
-    """JSON of a tokenizer of about `size` tokens at most: lower case without accents, split at blanks and punctuation, then BPE.
+def train(
+    texts: Sequence[str], *, size: int, prompts: Sequence[str] = (), strip_accents: bool = False
+) -> str:
+    """JSON of a tokenizer: normalisation, words at blanks and punctuation, then BPE.
 
-    Letters beyond the most frequent size / 4 are unknown.
-    prompts: tokens of their own, numbered from 2; they stand for tasks and are never split.
-    The same texts give the same tokenizer.
+    Text is normalised as `words.fold` does: NFKC and case folding, combining marks stay. Letters
+    beyond the most frequent size / 4 are unknown. The same texts give the same tokenizer.
+
+    Args:
+        size: most tokens, at least those of the letters and prompts.
+        prompts: names of tasks, each a token of its own that is never split, numbered from 2.
+        strip_accents: drop the accents of Latin, Greek and Cyrillic letters.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
-    )
+    tokenizer.normalizer = _normalizer(strip_accents)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
     )
     # The trainer numbers the letters inside words in the order of a hash table and breaks ties
-    # between merges by number
-    # (huggingface/tokenizers issue 1794); given as special tokens they have fixed numbers, and are
-    # made ordinary again after.
+    # between merges by number (huggingface/tokenizers issue 1794). As special tokens they get fixed
+    # numbers; afterwards they are made ordinary again.
     counts = collections.Counter()
     for text in texts:
         counts.update(tokenizer.normalizer.normalize_str(text))
@@ -63,8 +67,25 @@ def train(texts: Sequence[str], *, size: int, prompts: Sequence[str] = ()) -> st
     return json.dumps(trained, ensure_ascii=False)
 
 
+def _normalizer(strip_accents: bool):
+    """NFKC and default case folding out of the steps that `tokenizers` has."""
+    from tokenizers import Regex, normalizers
+
+    steps = [normalizers.NFKD(), normalizers.Lowercase()]
+    # case folding beyond lower case: sharp s, final sigma, the capital i of Turkish, iota subscript
+    for letter, folded in (("ß", "ss"), ("ς", "σ"), ("i\u0307", "i"), ("\u0345", "ι")):
+        steps.append(normalizers.Replace(letter, folded))
+    # a zero-width space stays, as it separates words
+    invisible = Regex(r"[\p{Default_Ignorable_Code_Point}&&[^\x{200b}]]")
+    steps.append(normalizers.Replace(invisible, ""))
+    if strip_accents:
+        accents = Regex(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])\p{Mn}+")
+        steps.append(normalizers.Replace(accents, ""))
+    return normalizers.Sequence([*steps, normalizers.NFC()])
+
+
 def stemmed(texts: Sequence[str]) -> list[str]:
-    """Texts in lower case with English words cut to their Snowball stems, so that "joining" and "joins" are one word."""
+    """Texts in lower case with English words replaced by their Snowball stems."""
     stem = _stemmer()
     return [_WORD.sub(lambda word: stem(word.group()), text.lower()) for text in texts]
 
@@ -75,17 +96,17 @@ def count(tokenizer: str) -> int:
 
 
 def unknown(tokenizer: str) -> int:
-    """The token of what the tokenizer does not know."""
+    """The token of letters that the tokenizer does not know."""
     return sentencepiece.UNKNOWN if _unigram(tokenizer) else UNKNOWN
 
 
 def end(tokenizer: str) -> int:
-    """The token that ends a text: PAD, unless the tokenizer has one of its own, which `encode` then writes."""
+    """The token that ends a text: PAD, or the tokenizer's own, which `encode` then writes."""
     return sentencepiece.END if _unigram(tokenizer) else PAD
 
 
 def prompted(tokenizer: str, prompts: Sequence[str]) -> str:
-    """The tokenizer with prompts, as those of `train`, numbered behind its tokens; those that it has keep their number."""
+    """The tokenizer with more prompts, numbered behind its tokens; known ones keep their number."""
     from tokenizers import AddedToken
 
     loaded = _loaded(tokenizer)
@@ -100,9 +121,9 @@ def prompted(tokenizer: str, prompts: Sequence[str]) -> str:
 
 
 def decode(tokenizer: str, rows: np.ndarray) -> list[str]:
-    """The text of each row i32[N, L] up to its end, without prompts and what is unknown.
+    """The text of each row i32[N, L] up to its end, without prompts and unknown letters.
 
-    Of a tokenizer of `train` a text comes back in lower case, punctuation as words of its own.
+    A tokenizer of `train` returns text in lower case, with blanks around punctuation.
     """
     from tokenizers import decoders
 
@@ -128,7 +149,8 @@ def decode(tokenizer: str, rows: np.ndarray) -> list[str]:
 def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "") -> np.ndarray:
     """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad.
 
-    A text without any token is one unknown token, so that no row is empty; "[pad]" in a text is five letters and marks.
+    A text without tokens becomes one unknown token, so that no row is empty. "[pad]" in a text is
+    encoded as five characters.
     Raises ValueError for a prompt that the tokenizer was not trained with.
     """
     loaded = _loaded(tokenizer)
@@ -162,7 +184,7 @@ def _loaded(tokenizer: str):
     from tokenizers import Tokenizer
 
     loaded = Tokenizer.from_str(tokenizer)
-    loaded.encode_special_tokens = True  # what looks like a special token in a text is text
+    loaded.encode_special_tokens = True  # "[pad]" in a text is text
     return loaded
 
 
