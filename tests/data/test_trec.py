@@ -23,7 +23,7 @@ def test_ids_with_blanks_go_into_json_lines(tmp_path):
     np.testing.assert_array_equal(found.documents, original.documents)
     assert found.scores[0, 0] > found.scores[0, 1]  # a tie falls, as TREC's tools need
     with pytest.raises(records.DataError, match="cannot hold 'Paris .city.'.* ends in .jsonl"):
-        trec.refuse_ids(tmp_path / "run.trec", IDS)
+        trec.refuse_ids(tmp_path / "run.trec", "zoo", ("q",), IDS)
     with pytest.raises(records.DataError, match="cannot hold 'my tag'"):
         trec.write(original, tmp_path / "run.trec", "my tag")
 

@@ -23,9 +23,11 @@ _KEYS = ("query", "document", "rank", "score")
 _LEAST = np.float32(-np.inf)
 
 
-def refuse_ids(path: str | os.PathLike, names: Iterable[str]) -> None:
-    """Raises DataError if a run at `path` cannot hold one of these names; call it before work."""
-    for name in () if _is_json(path) else names:
+def refuse_ids(
+    path: str | os.PathLike, tag: str, query_ids: Iterable[str], corpus_ids: Iterable[str]
+) -> None:
+    """Raises DataError if a run at `path` cannot hold the tag or an id; for a check before work."""
+    for name in () if _is_json(path) else (tag, *query_ids, *corpus_ids):
         if not name or _BLANKS.search(name):
             raise records.DataError(
                 f"{path}: a TREC run cannot hold {name!r}: ids and tag need at least one character "
@@ -41,7 +43,7 @@ def write(ranking: records.Ranking, path: str | os.PathLike, tag: str) -> None:
     of the ranking.
     Raises DataError if the run cannot hold an id or the tag, or a score is not finite.
     """
-    refuse_ids(path, (tag, *ranking.query_ids, *ranking.corpus_ids))
+    refuse_ids(path, tag, ranking.query_ids, ranking.corpus_ids)
     as_json = _is_json(path)
     with atomic.file(path) as out:
         for row, query in enumerate(ranking.query_ids):
