@@ -20,6 +20,7 @@ from mkdocs.structure.files import File
 import theory
 import zoo
 from zoo import recipes
+from zoo.cli import help as help_
 
 RESULTS = ROOT / "results"
 NOTEBOOKS = sorted((ROOT / "colab").glob("*.py"))
@@ -86,23 +87,6 @@ def system(name: str, sections: str = "") -> str:
         if recipe.asks == "history"
         else ("pydocs", '--query "join two paths"')
     )
-    options = recipes.option_names(recipe)
-    changed = [
-        option
-        for option in options
-        if len({repr(getattr(recipe.presets[size], option)) for size in recipes.SIZES}) > 1
-    ]
-    same = [option for option in options if option not in changed]
-    header = (
-        "| option | " + " | ".join(recipes.SIZES) + " |\n| --- |" + " --- |" * len(recipes.SIZES)
-    )
-    table = "\n".join(
-        f"| `{o}` | "
-        + " | ".join(f"`{getattr(recipe.presets[size], o)}`" for size in recipes.SIZES)
-        + " |"
-        for o in changed
-    )
-    rest = ", ".join(f"`{option}={getattr(recipe.presets['small'], option)}`" for option in same)
     return "\n".join(
         [
             f"![How {name} learns and answers]({name}.png)",
@@ -127,8 +111,9 @@ def system(name: str, sections: str = "") -> str:
             "",
             "## Options",
             "",
-            *([header, table, ""] if changed else []),
-            f"In every size: {rest}." if rest else "",
+            "Set with `--set KEY=VALUE`. One value is that of every size.",
+            "",
+            *options(recipe),
             "",
             "## Cite",
             "",
@@ -136,6 +121,20 @@ def system(name: str, sections: str = "") -> str:
             "",
         ]
     )
+
+
+def options(recipe: recipes.Recipe) -> list[str]:
+    """A table of a system's options: help, accepted values, and the value in each size."""
+    lines = ["| option | meaning | accepts | value |", "| --- | --- | --- | --- |"]
+    for each, sizes in recipes.options_of(recipe):
+        values = {size: f"`{help_.value(value)}`" for size, value in sizes.items()}
+        if len(set(values.values())) == 1:
+            shown = values["small"]
+        else:
+            shown = ", ".join(f"{size}: {value}" for size, value in values.items())
+        accepts = ", ".join(filter(None, (each.kind, each.accepts)))
+        lines.append(f"| `{each.name}` | {each.about} | {accepts} | {shown} |")
+    return lines
 
 
 def measured(name: str) -> str:

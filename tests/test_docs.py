@@ -212,3 +212,12 @@ def test_the_pictures_of_notebooks_are_few_and_small_and_none_is_left_over():
     assert len(kept) <= 12 and all(path.stat().st_size < 250_000 for path in kept)
     text = "".join(path.read_text(encoding="utf-8") for path in pictures.KEPT.glob("*.json"))
     assert all(f'"{path.name}"' in text for path in kept)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_page_of_a_system_explains_every_option(name):
+    page = pages.system(name)
+    for each, sizes in recipes.options_of(recipes.get(name)):
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{each.name}` |")]
+        assert each.about in row and each.accepts in row
+        assert all(f"`{pages.help_.value(value)}`" in row for value in sizes.values())
