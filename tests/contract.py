@@ -31,7 +31,7 @@ def check_ranking(ranking, queries, corpus, k):
     """Every answer is a document, once; best first; what is missing is missing at the end, with score -inf."""
     documents, scores = ranking.documents, ranking.scores
     assert ranking.query_ids == queries.ids and ranking.corpus_ids == corpus.ids
-    assert documents.shape == scores.shape == (len(queries), k)
+    assert documents.shape == scores.shape == (len(queries), min(k, len(corpus)))
     assert documents.dtype == np.int32 and scores.dtype == np.float32
     assert documents.min(initial=0) >= -1 and documents.max(initial=0) < len(corpus)
     assert (np.isneginf(scores) == (documents == -1)).all() and not np.isnan(scores).any()

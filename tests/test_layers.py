@@ -37,7 +37,7 @@ ALLOWED = {
     "zoo.api": API,
     "zoo.report": REPORT,
     "zoo.exchange": REPORT,
-    "zoo.cli": {*REPORT, "zoo.report", "zoo.exchange"},
+    "zoo.cli": {*REPORT, "zoo", "zoo.report", "zoo.exchange"},  # zoo: its version
     "zoo.__main__": {"zoo.cli"},
     "zoo.launch": {"zoo.exchange", "zoo.docids", "zoo.index", "zoo.search", "zoo.nets"}
     | {"zoo.data", "zoo.text", "zoo.records"},

@@ -40,6 +40,7 @@ _HOME = {
     "retrieve": "zoo.api.answer",
     "path": "zoo.api.answer",
     "evaluate": "zoo.api.evaluate",
+    "evaluate_run": "zoo.api.evaluate",
     "save": "zoo.api.fitted",
     "load": "zoo.api.fitted",
     "write_report": "zoo.report.run",

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import shlex
 import signal
 import subprocess
 import sys
@@ -12,9 +11,8 @@ import time
 import pytest
 
 import zoo
-from zoo import recipes
 from zoo.api import evaluate, fitted as stored
-from zoo.cli import main, parser
+from zoo.cli import main
 from zoo.data import files, trec
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -101,33 +99,6 @@ def refused(zoo_command):
         return err
 
     return command
-
-
-COMMANDS = ("list", "data list", "data get", "fit", "retrieve", "evaluate", "compare", "demo")
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_an_example_that_is_understood(name, zoo_command):
-    code, out, err = zoo_command(*name.split(), "--help")
-    assert code == 0 and err == ""
-    (example,) = out.partition("example:\n")[2].strip().splitlines()
-    assert example.startswith(f"zoo {name}")
-    parser.parser().parse_args(shlex.split(example)[1:])
-
-
-def test_help_names_every_command(zoo_command):
-    _, out, _ = zoo_command("--help")
-    for name in COMMANDS:
-        assert f"    {name.split()[0]} " in out
-
-
-def test_list_shows_every_recipe_and_option(zoo_command):
-    code, out, _ = zoo_command("list", "--options")
-    assert code == 0
-    for name in recipes.names():
-        assert name in out and recipes.get(name).paper in out
-    assert "k1: tiny 0.9" in out and "identifiers: tiny semantic" in out
-    assert "k1:" not in zoo_command("list")[1]
 
 
 def test_data_list_and_get(zoo_command, refused, tmp_path):
@@ -237,7 +208,7 @@ def broken(name, old, new):
             lambda folder: (folder / "qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n"),
             "at least one query with a grade above 0",
         ),
-        (lambda folder: (folder / "corpus.jsonl").unlink(), "corpus.jsonl is required"),
+        (lambda folder: (folder / "corpus.jsonl").unlink(), "expected a folder with corpus.jsonl"),
         (lambda folder: (folder / "queries.jsonl").unlink(), "no queries.jsonl"),
     ),
 )

@@ -39,7 +39,8 @@ def retrieve(
     queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str,
     k: int = 10,
 ) -> records.Ranking:
-    """The k best documents for each query with their titles, best first; fewer where the system finds fewer.
+    """The k best documents for each query with their titles, best first; fewer where the
+    system finds fewer.
 
     queries: texts, or one; of a system that recommends, histories: lists of item ids, oldest first, or one list.
     Raises DataError if k is below 1, a query is empty, or the system asks for the other kind.
@@ -47,6 +48,7 @@ def retrieve(
     recipe = recipes.get(fitted.recipe)
     if k < 1:
         raise DataError(f"retrieve: expected k of at least 1, got {k}")
+    k = min(k, len(fitted.documents))
     ranking = recipe.retrieve(fitted.config, fitted.state, inputs.as_queries(fitted, queries), k)
     return dataclasses.replace(ranking, titles=fitted.documents.titles)
 

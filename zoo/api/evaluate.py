@@ -13,8 +13,11 @@ import numpy as np
 from zoo import recipes, records
 from zoo.api import answer, inputs
 from zoo.api.fitted import Fitted
-from zoo.data import self_queries
+from zoo.data import categories as item_categories, self_queries, trec
+from zoo.metrics import exposure, measures, recommend
+from zoo.ranking import scores
 from zoo.records import DataError
+from zoo.schemes import codes as identifiers
 
 DEPTH = 100  # answers that are evaluated
 
@@ -28,7 +31,7 @@ class Evaluation:
     measures: Mapping[str, float]  # ir-measures' name -> mean
     per_query: Mapping[str, np.ndarray]  # ir-measures' name -> f64[B]
     hit_curve: np.ndarray  # f64[DEPTH] Hit@1, Hit@2, ...
-    queries_per_second: float  # after compilation
+    queries_per_second: float | None  # after compilation; None = not measured
     # as per_query, of identifiers; empty if it has none
     by_identifier: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     # whether answers with the id of their query were left out
@@ -75,12 +78,64 @@ def evaluate(
     return _answered(fitted, queries, qrels, split, leave_out_self)
 
 
-def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str] | None:
-    from zoo.data import categories
+def evaluate_run(
+    run: records.Ranking | str | os.PathLike,
+    data: records.Collection | records.Interactions | str | os.PathLike,
+    *,
+    split: str = "test",
+    categories: Sequence[str] | None = None,
+    leave_out_self: bool | None = None,
+) -> Evaluation:
+    """Measures the answers of any system, such as a TREC run of another tool.
 
+    Queries of the split that the run does not answer count 0; other queries are ignored.
+
+    Args:
+      run: a ranking, or the path of a TREC run.
+      data, split, categories, leave_out_self: as for `evaluate`.
+
+    Raises:
+      DataError: an unreadable run, a document that the collection does not have, or a run that
+        answers no query of the split.
+    """
+    collection = inputs.load_data(data)
+    queries, qrels = collection.split(split)
+    if not isinstance(run, records.Ranking):
+        run = trec.read(run, collection.corpus.ids)
+    ranking = _aligned(run, queries.ids, split)
+    if isinstance(queries, records.Histories):
+        targets = recommend.targets(qrels, queries.ids, collection.corpus)
+        places = recommend.places_in(ranking, targets)
+        found = _categories(collection.corpus, categories)
+        return _recommendations(collection, split, ranking, places, targets, None, found)
+    if leave_out_self is None:
+        leave_out_self = self_queries.are_documents(queries, collection.corpus)
+    return _answers(split, ranking, qrels, None, leave_out_self)
+
+
+def _aligned(run: records.Ranking, query_ids: Sequence[str], split: str) -> records.Ranking:
+    """The answers to these queries, DEPTH or more columns wide; none where the run has none."""
+    rows = {query: row for row, query in enumerate(run.query_ids)}
+    if not any(query in rows for query in query_ids):
+        raise DataError(
+            f"evaluate: the run answers no query of the split {split!r}; "
+            f"its first query is {run.query_ids[0]!r}, that of the split {query_ids[0]!r}"
+        )
+    width = max(DEPTH, run.documents.shape[1])
+    documents = np.full((len(query_ids), width), -1, np.int32)
+    scores = np.full(documents.shape, -np.inf, np.float32)
+    for row, query in enumerate(query_ids):
+        if query in rows:
+            answered = run.documents.shape[1]
+            documents[row, :answered] = run.documents[rows[query]]
+            scores[row, :answered] = run.scores[rows[query]]
+    return dataclasses.replace(run, query_ids=tuple(query_ids), documents=documents, scores=scores)
+
+
+def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str] | None:
     if named is None:
-        found, where = categories.of(corpus)
-        return found if where.startswith(categories.FIELDS) else None
+        found, where = item_categories.of(corpus)
+        return found if where.startswith(item_categories.FIELDS) else None
     if len(named) != len(corpus):
         raise DataError(
             f"categories: expected one for each of {len(corpus)} items, got {len(named)}"
@@ -91,12 +146,21 @@ def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str
 def _answered(
     fitted: Fitted, queries: records.Queries, qrels: records.Qrels, split: str, leave_out_self: bool
 ) -> Evaluation:
-    """Measures of the documents that texts are answered with."""
-    from zoo.metrics import measures
-
+    """Evaluation of a system that answers texts with documents."""
     started = time.monotonic()
     ranking = answer.retrieve(fitted, queries, DEPTH + leave_out_self)
     rate = len(queries) / max(time.monotonic() - started, 1e-9)
+    return _answers(split, ranking, qrels, rate, leave_out_self)
+
+
+def _answers(
+    split: str,
+    ranking: records.Ranking,
+    qrels: records.Qrels,
+    rate: float | None,
+    leave_out_self: bool,
+) -> Evaluation:
+    """Measures of a ranking of documents."""
     if leave_out_self:
         ranking = self_queries.leave_out(ranking, DEPTH)
     return Evaluation(
@@ -111,18 +175,14 @@ def _answered(
 
 
 def _recommended(
-    fitted,
-    collection,
+    fitted: Fitted,
+    collection: records.Interactions,
     histories: records.Histories,
     qrels: records.Qrels,
     split: str,
     categories: list[str] | None,
 ) -> Evaluation:
-    """How good the items are that histories are answered with; exact among all items if the system scores them all."""
-    from zoo.metrics import exposure, measures, recommend
-    from zoo.ranking import scores
-    from zoo.schemes import codes as identifiers
-
+    """Evaluation of a recommender; exact over all items if the system scores them all."""
     score = recipes.get(fitted.recipe).score
     targets = recommend.targets(qrels, histories.ids, collection.corpus)
     started = time.monotonic()
@@ -133,26 +193,35 @@ def _recommended(
         scores_of = functools.partial(score, fitted.config, fitted.state)
         ranking, places = scores.placed(scores_of, collection.corpus.ids, histories, targets, DEPTH)
     rate = len(histories) / max(time.monotonic() - started, 1e-9)
-    per_query, codes = (
-        recommend.per_query(places),
-        identifiers.codes_of(fitted.config, fitted.state),
-    )
-    by_identifier = (
-        {}
-        if codes is None
-        else recommend.per_query(recommend.identifier_places(ranking, codes, targets))
-    )
-    means = {name: float(values.mean()) for name, values in per_query.items()} | {
-        measures.INVALID_SHARE: float(ranking.invalid_share)
-    }
-    means |= {
+    result = _recommendations(collection, split, ranking, places, targets, rate, categories)
+    codes = identifiers.codes_of(fitted.config, fitted.state)
+    if codes is None:
+        return result
+    by_identifier = recommend.per_query(recommend.identifier_places(ranking, codes, targets))
+    means = {
         name + recommend.BY_IDENTIFIER: float(values.mean())
         for name, values in by_identifier.items()
     }
+    return dataclasses.replace(
+        result, measures={**result.measures, **means}, by_identifier=by_identifier
+    )
+
+
+def _recommendations(
+    collection: records.Interactions,
+    split: str,
+    ranking: records.Ranking,
+    places: recommend.Places,
+    targets: np.ndarray,
+    rate: float | None,
+    categories: list[str] | None,
+) -> Evaluation:
+    """Measures of a ranking of items."""
+    per_query = recommend.per_query(places)
+    means = {name: float(values.mean()) for name, values in per_query.items()}
+    means[measures.INVALID_SHARE] = float(ranking.invalid_share)
     learned = collection.without(*collection.held).histories.items
-    means |= exposure.summary(
-        ranking, places, targets, np.bincount(learned, minlength=len(collection.corpus)), categories
-    )
-    return Evaluation(
-        split, ranking, means, per_query, recommend.hit_curve(places, DEPTH), rate, by_identifier
-    )
+    popularity = np.bincount(learned, minlength=len(collection.corpus))
+    means |= exposure.summary(ranking, places, targets, popularity, categories)
+    curve = recommend.hit_curve(places, DEPTH)
+    return Evaluation(split, ranking, means, per_query, curve, rate)

@@ -1,15 +1,21 @@
-"""What `zoo data`, `zoo docids` and `zoo queries` do with their arguments."""
+"""The commands `zoo data list`, `get`, `prepare` and `cold`."""
 
 from __future__ import annotations
 
 import argparse
-import pathlib
-from collections.abc import Mapping
+from typing import Any
 
 from zoo import records
+from zoo.cli import flags
 
 
-def data_list(parsed: argparse.Namespace) -> None:
+def list_command(commands: Any) -> None:
+    flags.command(
+        commands, "list", "names, contents, licences and addresses", "zoo data list", list_names
+    )
+
+
+def list_names(parsed: argparse.Namespace) -> None:
     """Prints names, contents and licences of collections."""
     from zoo.data import catalog
 
@@ -19,7 +25,19 @@ def data_list(parsed: argparse.Namespace) -> None:
         )
 
 
-def data_get(parsed: argparse.Namespace) -> None:
+def get_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "get",
+        "write a collection as a folder in the BEIR layout",
+        "zoo data get pydocs --out pydocs",
+        get,
+    )
+    added.add_argument("name", metavar="NAME", help="a name of `zoo data list`")
+    flags.out(added)
+
+
+def get(parsed: argparse.Namespace) -> None:
     """Writes a collection as a folder."""
     from zoo.data import atomic, files, load
 
@@ -33,7 +51,33 @@ def data_get(parsed: argparse.Namespace) -> None:
     print(f"{parsed.out}: {len(collection.corpus)} documents; queries: {splits}")
 
 
-def data_prepare(parsed: argparse.Namespace) -> None:
+def prepare_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "prepare",
+        "write a collection as a TFDS dataset, which --data takes too",
+        "zoo data prepare ml-100k --out tfds",
+        prepare,
+    )
+    added.add_argument("name", metavar="NAME|PATH", help="the collection")
+    flags.out(added, "TFDS's data_dir; the dataset is a new folder in it")
+    added.add_argument(
+        "--format",
+        default="array_record",
+        choices=("array_record", "tfrecord"),
+        help="file format (default: array_record); tfrecord, for t5x, needs TensorFlow",
+    )
+    added.add_argument(
+        "--beam",
+        nargs="?",
+        const="",
+        metavar="OPTIONS",
+        help="build the corpus of a folder with Apache Beam; its options are one word: "
+        '--beam="--runner=..."',
+    )
+
+
+def prepare(parsed: argparse.Namespace) -> None:
     """Writes a collection as a TFDS dataset."""
     from zoo.data import catalog, tfds
 
@@ -45,9 +89,28 @@ def data_prepare(parsed: argparse.Namespace) -> None:
         print(f"licence: {catalog.CATALOG[parsed.name].licence}")
 
 
-def data_cold(parsed: argparse.Namespace) -> None:
+def cold_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "cold",
+        "write interactions in which some of the target items are new",
+        "zoo data cold ml-100k --out ml-100k-cold",
+        cold,
+    )
+    added.add_argument("name", metavar="NAME|PATH", help="the collection")
+    added.add_argument(
+        "--share",
+        type=float,
+        default=0.05,
+        help="fraction of the test split's target items (default: 0.05)",
+    )
+    flags.seed(added)
+    flags.out(added)
+
+
+def cold(parsed: argparse.Namespace) -> None:
     """Writes interactions in which some of the items to be predicted are new."""
-    from zoo.data import atomic, cold, load
+    from zoo.data import atomic, cold as cold_items, load
 
     atomic.refuse_occupied(parsed.out)
     collection = load.load(parsed.name)
@@ -55,78 +118,8 @@ def data_cold(parsed: argparse.Namespace) -> None:
         raise records.DataError(
             f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv"
         )
-    hidden = cold.hide(collection, parsed.share, parsed.seed)
+    hidden = cold_items.hide(collection, parsed.share, parsed.seed)
     print(f"{_written(hidden, parsed.out)}; {hidden.left_out - collection.left_out} users left out")
-
-
-def docids_fit(parsed: argparse.Namespace, options: Mapping[str, str]) -> None:
-    """Makes identifiers of documents or vectors; options of rqvae."""
-    from zoo.data import categories, load, npy
-    from zoo.schemes import codes, folder, rqvae
-    from zoo.text import embed
-    from zoo.train import log as logs
-
-    training = rqvae.configured(options)
-    config = codes.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
-    if parsed.vectors is not None:
-        vectors = npy.read_vectors(parsed.vectors)
-        names, labels = [str(row) for row in range(len(vectors))], ()
-    else:
-        corpus = load.load(parsed.data).corpus
-        names, vectors, labels = (
-            corpus.ids,
-            embed.embed(corpus, parsed.embed, logs.Log()),
-            categories.of(corpus)[0],
-        )
-    state = folder.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
-    error = codes.relative_error(state, vectors)
-    print(
-        codes.report(state)
-        + ("" if error is None else f"\nrelative error {error:.3f}")
-        + f"\n{parsed.out}: {config.kind} identifiers"
-    )
-
-
-def docids_stats(parsed: argparse.Namespace) -> None:
-    """Prints how well codes are used, and draws their tree."""
-    from zoo.schemes import codes, folder as folder_
-
-    state, about = folder_.load(parsed.folder)
-    error = about["relative_error"]
-    print(
-        f"{about['kind']}, collisions by {about['collisions']}"
-        + ("" if error is None else f", relative error {error:.3f}")
-    )
-    print(codes.report(state))
-    kept = pathlib.Path(parsed.folder) / folder_.LABELS
-    if parsed.categories or kept.exists():
-        from zoo.report import plots
-
-        labels = folder_.read_labels(parsed.categories or kept, len(state["codes"]))
-        print(
-            plots.code_tree(
-                state["codes"], labels, parsed.plot or pathlib.Path(parsed.folder) / "codes.png"
-            )
-        )
-
-
-def queries_generate(parsed: argparse.Namespace, options: dict[str, str]) -> None:
-    """Trains a generator and writes its queries."""
-    from zoo.data import load
-    from zoo.models import query_generator, warm_start
-
-    given = {"top_k": parsed.top_k, "top_p": parsed.top_p, "temperature": parsed.temperature}
-    options |= {name: value for name, value in given.items() if value is not None}
-    start = None if parsed.init_from is None else warm_start.of_weights(parsed.init_from)
-    collection = load.load(parsed.data)
-    if isinstance(collection, records.Interactions):
-        raise records.DataError(
-            f"{parsed.data}: has histories, and queries are for documents; name data with corpus.jsonl"
-        )
-    made = query_generator.write(
-        collection, parsed.out, count=parsed.count, options=options, seed=parsed.seed, start=start
-    )
-    print(f"{parsed.out}: {len(made.queries)} queries for {len(made.corpus)} documents")
 
 
 def _written(collection: records.Interactions, out: str) -> str:

@@ -11,16 +11,23 @@ from collections.abc import Iterator
 from typing import IO
 
 from zoo import records
+from zoo.data import streams
 
 
 @contextlib.contextmanager
 def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
     """An open file that takes the place of `path` when the block ends without an error, else is removed.
 
+    A pipe, a terminal or a device is written directly; a symbolic link keeps pointing to the file.
+
     mode: "w" for UTF-8 text with "\\n" line ends, "wb" for bytes.
     Raises DataError if the folder does not exist or `path` is a folder.
     """
-    path = pathlib.Path(path)
+    if (stream := streams.open_stream(path, mode)) is not None:
+        with stream:
+            yield stream
+        return
+    path = pathlib.Path(os.path.realpath(path) if os.path.islink(path) else path)
     if not path.parent.is_dir():
         raise records.DataError(
             f"{path}: expected the folder {path.parent} to exist; create it or name another place"

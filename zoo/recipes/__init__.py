@@ -90,6 +90,19 @@ def configure(recipe: Recipe, size: str, options: Mapping[str, Any]) -> Any:
     return options_.replace(recipe.presets[size], options, system=recipe.name)
 
 
+def options_of(recipe: Recipe) -> list[tuple[options_.Option, dict[str, Any]]]:
+    """Each option of a recipe with its value in each size, the recipe's own options first."""
+    described = {
+        size: {each.name: each for each in options_.describe(preset)}
+        for size, preset in recipe.presets.items()
+    }
+    first = next(iter(described.values()))
+    return [
+        (first[name], {size: options[name].default for size, options in described.items()})
+        for name in option_names(recipe)
+    ]
+
+
 def option_names(recipe: Recipe) -> list[str]:
     """Options of a recipe: its own, then those that it shares with others."""
     config = next(iter(recipe.presets.values()))

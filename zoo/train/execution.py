@@ -8,21 +8,43 @@ from typing import Any
 from zoo.records import DataError
 
 
+def _flag(default: Any, about: str, metavar: str = "", *, none: str = "") -> Any:
+    """A field with its help as a flag of `zoo fit`; `none` says what the default means."""
+    metadata = {"about": about, "metavar": metavar, "none": none}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
 @dataclasses.dataclass(frozen=True)
 class Execution:
     """Devices, memory and care of a training. The defaults: one device, one step a batch, the last parameters, no skipping."""
 
-    mesh: str = ""  # sizes of axes, as data=4,model=2 (zoo.train.sharding); "" = one device
-    # parts that a batch is computed in, one after the other, for as many times less memory
-    accumulate: int = 1
-    # decay of the moving average of the parameters that is judged and returned, 0 = none
-    average: float = 0.0
-    # compute the inside of layers again in the backward pass in place of keeping it; of networks
-    # that have layers
-    remat: bool = False
-    # steps with a loss or gradient that is not finite that may be left out; one more ends training
-    skip: int = 0
-    profile: str = ""  # folder for a trace of a few steps, "" = none
+    mesh: str = _flag(
+        "",
+        "devices along data, fsdp and model, as data=4,model=2",
+        "AXIS=SIZE,...",
+        none="one device",
+    )
+    accumulate: int = _flag(
+        1, "microbatches per step: as many times less memory for activations", "PARTS"
+    )
+    average: float = _flag(
+        0.0,
+        "decay of the moving average of the parameters that is validated and returned, as 0.999",
+        "DECAY",
+        none="no average",
+    )
+    remat: bool = _flag(
+        False, "recompute activations in the backward pass: less memory, a third more computation"
+    )
+    skip: int = _flag(
+        0, "steps with a loss or gradient that is not finite that may be skipped in all", "STEPS"
+    )
+    profile: str = _flag(
+        "",
+        "folder for a trace of ten steps, for TensorBoard or ui.perfetto.dev",
+        "DIR",
+        none="none",
+    )
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:

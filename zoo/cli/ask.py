@@ -1,0 +1,69 @@
+"""The command `zoo retrieve`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from zoo import records
+from zoo.api import answer, fitted as stored, inputs
+from zoo.cli import flags
+from zoo.report import answers
+
+
+def retrieve_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "retrieve",
+        "ask a fitted system",
+        'zoo retrieve runs/dsi --query "join two paths" -k 5',
+        retrieve,
+    )
+    flags.folder(added)
+    asked = added.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--query", metavar="TEXT", help="one query")
+    asked.add_argument("--queries", metavar="FILE.jsonl", help='lines {"_id": ..., "text": ...}')
+    asked.add_argument(
+        "--history",
+        metavar="ITEM,ITEM,...",
+        help="item ids, oldest first, for a system that recommends",
+    )
+    added.add_argument("-k", type=int, default=10, help="answers per query (default: 10)")
+    flags.answering(added)
+    added.add_argument(
+        "--run", dest="run_file", metavar="FILE.trec", help="write a TREC run instead of printing"
+    )
+
+
+def retrieve(parsed: argparse.Namespace) -> None:
+    """Answers queries or a history; prints the answers or writes them as a TREC run."""
+    from zoo.data import files, streams, trec
+
+    flags.refuse_unwritable(parsed.run_file)
+    queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
+    fitted = load(parsed)
+    if parsed.history is not None:
+        queries = records.Histories.of(
+            fitted.documents, [item.strip() for item in parsed.history.split(",")]
+        )
+    queries = inputs.as_queries(fitted, queries)
+    if parsed.run_file:
+        trec.refuse_ids(parsed.run_file, fitted.name, queries.ids, fitted.documents.ids)
+    ranking = answer.retrieve(fitted, queries, parsed.k)
+    if parsed.run_file:
+        said = sys.stderr if streams.is_stdout(parsed.run_file) else sys.stdout
+        trec.write(ranking, parsed.run_file, tag=fitted.name)
+        print(f"{parsed.run_file}: answers to {len(ranking)} queries", file=said)
+        return
+    asked = queries.texts if isinstance(queries, records.Queries) else (parsed.history,)
+    rows = fitted.documents.rows()
+    for number, query in enumerate(asked):
+        lines = answers.format_answers(fitted, rows, ranking.answers(number))
+        print(("\n" if number else "") + answers.printable(query))
+        print("\n".join(lines) or "  no answer")
+
+
+def load(parsed: argparse.Namespace) -> stored.Fitted:
+    """The system of a folder, with the options of `--set`."""
+    return answer.with_options(stored.load(parsed.folder), flags.options_of(parsed))

@@ -1,0 +1,158 @@
+"""The commands `zoo list`, `zoo fit` and `zoo add`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from zoo import recipes
+from zoo.api import add, fit, fitted as stored
+from zoo.cli import flags, help as help_
+from zoo.train import execution
+
+KINDS = {"text": "search", "history": "recommendation"}  # by what a system asks for
+
+
+def list_command(commands: Any) -> None:
+    added = flags.command(
+        commands, "list", "the systems and their papers", "zoo list --options", list_systems
+    )
+    added.add_argument(
+        "--options",
+        action="store_true",
+        help="with every option: type, accepted values, help, and the value in each size",
+    )
+
+
+def list_systems(parsed: argparse.Namespace) -> None:
+    """Prints each system: task, paper and sizes, and its options if asked for."""
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        print(f"{name} ({KINDS[recipe.asks]})")
+        print(f"    {recipe.paper}\n    sizes: {', '.join(recipe.presets)}")
+        if parsed.options:
+            print("\n".join(help_.recipe_options(recipe)))
+
+
+def fit_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "fit",
+        "fit a system to a collection; if interrupted, repeat the command to resume",
+        "zoo fit dsi --data pydocs --size small --set steps=2000 --out runs/dsi",
+        fit_system,
+        help_action=help_.SystemHelp,
+    )
+    added.add_argument("recipe", metavar="RECIPE", help=", ".join(recipes.names()))
+    flags.data(added)
+    added.add_argument(
+        "--size", default="small", choices=recipes.SIZES, help="preset (default: small)"
+    )
+    flags.settings(added, "change an option of the preset; repeatable")
+    flags.seed(added)
+    flags.out(added, "a new folder, or the folder of the same fit, interrupted")
+    added.add_argument(
+        "--init-from",
+        metavar="DIR",
+        help="initial weights: a folder with T5's (safetensors or a t5x checkpoint) and its "
+        "tokenizer, or an earlier fit",
+    )
+    _execution(added.add_argument_group("execution, the same for every system that trains"))
+
+
+def fit_system(parsed: argparse.Namespace) -> None:
+    """Fits a system and prints what it was fitted to."""
+    executed = execution.Execution(
+        **{
+            field.name: getattr(parsed, field.name)
+            for field in dataclasses.fields(execution.Execution)
+        }
+    )
+    if parsed.processes:
+        from zoo.train import processes
+
+        processes.start(parsed.processes)
+    fitted = fit.fit(
+        parsed.recipe,
+        parsed.data,
+        size=parsed.size,
+        options=flags.options_of(parsed),
+        seed=parsed.seed,
+        out=parsed.out,
+        init_from=parsed.init_from,
+        execution=executed,
+    )
+    about = fitted.about
+    if "num_users" in about:
+        print(_events(about))
+    parameters = f", {about['parameters']:,} parameters" if about["parameters"] else ""
+    print(
+        f"{parsed.out}: {fitted.name} fitted to {about['num_documents']} documents of "
+        f"{about['collection']} in {about['seconds']:.0f} s{parameters}"
+    )
+
+
+def add_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "add",
+        "add documents to a fitted system, without training",
+        "zoo add runs/genret later --out runs/genret-more",
+        add_documents,
+    )
+    flags.folder(added)
+    added.add_argument(
+        "documents", metavar="NAME|PATH", help="a collection, of which only the documents are read"
+    )
+    flags.out(added)
+
+
+def add_documents(parsed: argparse.Namespace) -> None:
+    """Adds documents and writes the larger system to a new folder."""
+    from zoo.data import atomic
+
+    atomic.refuse_occupied(parsed.out)  # not even an unfinished fit
+    before = stored.load(parsed.folder)
+    after = add.add(before, parsed.documents)
+    stored.save(after, parsed.out)
+    count = len(after.documents) - len(before.documents)
+    print(
+        f"{parsed.out}: {after.name} with {count} documents more than {parsed.folder}, "
+        f"{len(after.documents)} in all"
+    )
+
+
+def _execution(group: argparse._ArgumentGroup) -> None:
+    """A flag per field of `Execution`, and how processes join."""
+    for field in dataclasses.fields(execution.Execution):
+        about = field.metadata["about"]
+        if isinstance(field.default, bool):
+            group.add_argument(f"--{field.name}", action="store_true", help=about)
+            continue
+        default = field.metadata["none"] or field.default
+        group.add_argument(
+            f"--{field.name}",
+            type=type(field.default),
+            default=field.default,
+            metavar=field.metadata["metavar"],
+            help=f"{about} (default: {default})",
+        )
+    group.add_argument(
+        "--processes",
+        metavar="auto|ADDRESS:PORT,NUMBER,COUNT",
+        help="join a training run by several processes; start each with the same command",
+    )
+
+
+def _events(about: Mapping[str, Any]) -> str:
+    """One line on the users and events that a system was fitted to."""
+    notes = [
+        (about["tied_events"], "at the same time as another of their user, in file order"),
+        (about["repeated_events"], "with an item that their user had before"),
+    ]
+    left_out = about["users_left_out"]
+    short = f" ({left_out:,} left out for fewer than 3 events)" if left_out else ""
+    noted = "".join(f"; {count:,} {what}" for count, what in notes if count)
+    return f"{about['num_users']:,} users{short}, {about['num_events']:,} events{noted}"
