@@ -73,7 +73,7 @@ def test_accepted_values_are_said_in_words(name, accepts):
     assert found.accepts == accepts
 
 
-PENDING = ("bm25", "genret")
+PENDING = ("genret",)
 
 
 def configs():

@@ -69,7 +69,7 @@ class Option(NamedTuple):
         if self.limits is None:
             return ""
         least, most = self.limits
-        return f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        return f"{least:g} or more" if most == math.inf else f"{least:g} to {most:,.10g}"
 
 
 def describe(config: Any) -> list[Option]:

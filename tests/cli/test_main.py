@@ -137,7 +137,7 @@ def test_fit_says_what_it_did(data, zoo_command, tmp_path):
         (["bm25", "--set", "k1"], "--set expects key=value, got 'k1'"),
         (["bm25", "--set", "k2=1"], "no option 'k2'; expected one of: k1, b"),
         (["bm25", "--set", "k1=much"], "option k1 expects float"),
-        (["bm25", "--set", "k1=-1"], "expected k1 >= 0"),
+        (["bm25", "--set", "k1=-1"], "option k1 expects 0 to 1,000,000"),
         (["bm25", "--set", "expand_with_queries=perhaps"], "expects bool"),
         (["dsi", "--set", "identifiers=roman"], "option identifiers expects"),
         (["dsi", "--set", "batch=0"], "option batch expects 1 or more"),

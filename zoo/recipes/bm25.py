@@ -11,6 +11,7 @@ import json
 
 from zoo import options, recipes, records
 from zoo.index import lexical
+from zoo.options import option
 from zoo.text import languages
 
 
@@ -18,16 +19,19 @@ from zoo.text import languages
 class Config(options.Checked):
     """Options of BM25; they do not depend on the collection's size, so all presets are equal."""
 
-    k1: float = lexical.K1  # how slowly repeated words saturate
-    b: float = lexical.B  # how much long documents are discounted, 0 to 1
-    expand_with_queries: bool = False  # append the train queries of a document to its text
-    # auto = detect; none = keep every word whole; else of the stemmer, such as german
-    language: str = languages.AUTO
-    strip_accents: bool = False  # ignore accents on Latin, Greek and Cyrillic letters
+    k1: float = option(lexical.K1, "saturation of term frequency", limits=(0.0, 1e6))
+    b: float = option(
+        lexical.B, "document-length normalisation, 0 = none", limits=options.PROBABILITY
+    )
+    expand_with_queries: bool = option(False, "append the train queries of a document to its text")
+    language: str = option(
+        languages.AUTO,
+        "language of the stemmer and the stop words; auto = detected, none = neither",
+        one_of=languages.names(),
+    )
+    strip_accents: bool = option(False, "ignore accents on Latin, Greek and Cyrillic letters")
 
     SYSTEM = "bm25"
-    ONE_OF = {"language": languages.names()}
-    LIMITS = {"k1": (0.0, 1e6), "b": (0.0, 1.0)}
 
 
 def fit(collection: records.Collection, config: Config, key, log) -> dict:
