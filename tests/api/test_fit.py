@@ -144,7 +144,7 @@ def test_a_fitted_folder_is_whole_and_not_overwritten(collection, tmp_path):
     before = files_of(out)
     assert not [path for path in before if "part" in path.name]
     with pytest.raises(records.DataError, match="holds a fitted system already"):
-        zoo.fit("bm25", collection, out=out, quiet=True)
+        zoo.fit("bm25", collection, out=out, options={"b": "0.5"}, quiet=True)
     with pytest.raises(records.DataError, match="holds a fitted system already"):
         zoo.save(zoo.load(out), out)
     (tmp_path / "mine").mkdir()

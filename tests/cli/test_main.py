@@ -225,8 +225,16 @@ def test_broken_data_is_refused_and_nothing_is_written(
 def test_fit_refuses_an_occupied_folder_and_leaves_it(data, system, refused):
     before = {path: path.stat().st_mtime_ns for path in system.rglob("*")}
     assert "holds a fitted system already" in refused(
-        "fit", "bm25", "--data", data, "--size", "tiny", "--out", system
+        "fit", "bm25", "--data", data, "--size", "base", "--out", system
     )
+    assert {path: path.stat().st_mtime_ns for path in system.rglob("*")} == before
+
+
+def test_a_fit_that_is_repeated_says_that_it_was_finished(data, system, zoo_command):
+    before = {path: path.stat().st_mtime_ns for path in system.rglob("*")}
+    code, out, err = zoo_command("fit", "bm25", "--data", data, "--size", "tiny", "--out", system)
+    assert code == 0 and f"{system}: bm25 fitted to 6 documents" in out
+    assert f"{system}: this fit was finished before" in err
     assert {path: path.stat().st_mtime_ns for path in system.rglob("*")} == before
 
 

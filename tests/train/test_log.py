@@ -1,6 +1,11 @@
 import contextlib
+import errno
 import json
+import os
 
+import pytest
+
+from zoo import records
 from zoo.train import log as logs
 
 
@@ -67,3 +72,31 @@ def test_a_bar_in_a_file_is_a_few_lines_and_a_quiet_one_nothing(capsys):
     with logs.Log(quiet=True).progress(10, "train", "steps") as bar:
         bar.update(10)
     assert capsys.readouterr().err == ""
+
+
+def test_a_row_that_an_interrupted_run_logged_is_not_logged_twice(tmp_path):
+    """Phases that keep no checkpoint, such as mining, run again after an interruption."""
+    for _ in range(2):
+        with contextlib.closing(logs.Log(tmp_path, quiet=True)) as log:
+            log.phase("mine")
+            log.scalars(0, negatives=7)
+            log.scalars(0, known=3)
+    assert log.history == rows(tmp_path)
+    assert [sorted(row.keys() - {"phase", "step"}) for row in log.history] == [
+        ["negatives"],
+        ["known"],
+    ]
+
+
+def test_a_full_disk_raises_in_the_thread_that_logs(tmp_path, monkeypatch):
+    """A writer thread that dies of it would leave training waiting on its queue."""
+    log = logs.Log(tmp_path, quiet=True)
+
+    def full(event):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(log._board._writer, "write_event", full)
+    log.phase("train")
+    with pytest.raises(records.DataError, match="no space left .* free some space and repeat"):
+        log.scalars(1, loss=1.0)
+    log.close()

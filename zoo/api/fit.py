@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api import fitted as stored, inputs
+from zoo.api import fitted as stored, inputs, run_folder
 from zoo.api.fitted import Fitted
 from zoo.records import DataError
 from zoo.train import execution as executions
+
+FILE_OPTIONS = ("queries", "vectors")  # options that may name a file or folder
 
 
 def fit(
@@ -74,16 +78,22 @@ def fit(
         "config": dataclasses.asdict(config),
         "execution": execution.decisive(),
     }
+    run |= _files(config)
     begun = {} if start is None else {"init_from": {"path": start.where, "sha256": start.digest}}
     run |= begun
     written = out if processes.first() else None
+    alone = jax.process_count() == 1
     if written is not None:
-        stored.refuse_occupied(pathlib.Path(written))
+        run_folder.refuse_occupied(pathlib.Path(written), run if alone else None)
     collection = inputs.load_data(data)
     inputs.refuse_other_kind(chosen, collection)
     run["data"] = inputs.fingerprint(collection)
     started = time.monotonic()
-    with stored.opened_run(written, run):
+    with run_folder.opened(written, run, jax.__version__) as finished:
+        if finished:
+            if not quiet:
+                print(f"{out}: this fit was finished before; nothing to do", file=sys.stderr)
+            return stored.load(pathlib.Path(written))
         log = logs.Log(
             out,
             quiet=quiet or not processes.first(),
@@ -91,43 +101,67 @@ def fit(
             execution=execution,
             writes=processes.first(),
         )
-        try:
-            weights = {} if start is None else {"start": start}
+        versions = run_folder.versions(written, jax.__version__)
+        if len(versions) > 1:
+            log.warn(
+                f"this fit began under jax {versions[0]} and goes on under {versions[-1]}; "
+                "the result may differ from that of either alone"
+            )
+        weights = {} if start is None else {"start": start}
+        with contextlib.closing(log):
             state = chosen.fit(
                 collection.without("test"), config, jax.random.key(seed), log, **weights
             )
-        finally:
-            log.close()
-    fitted = Fitted(
-        recipe=recipe,
-        size=size,
-        config=config,
-        seed=seed,
-        state=state,
-        documents=stored.for_display(collection.corpus),
-        about={
-            "collection": collection.name,
+        about = _about(collection, state, log) | begun
+        about |= {
             "source": inputs.source_of(data),
-            "corpus": collection.corpus.fingerprint(),
-            "num_documents": len(collection.corpus),
-            **inputs.counts(collection),
-            **begun,
             "seconds": round(time.monotonic() - started, 2),
-            "parameters": int(
-                sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))
-            ),
-            "device": jax.devices()[0].device_kind,
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "warnings": list(log.warnings),
-        },
-        history=tuple(log.history),
-    )
-    if written is not None:
-        stored.save(fitted, written)
-        shutil.rmtree(pathlib.Path(written) / logs.CHECKPOINTS, ignore_errors=True)
+            "jax": ", then ".join(versions),
+        }
+        fitted = Fitted(
+            recipe=recipe,
+            size=size,
+            config=config,
+            seed=seed,
+            state=state,
+            documents=stored.for_display(collection.corpus),
+            about=about,
+            history=tuple(log.history),
+        )
+        if written is not None:
+            stored.save(fitted, written)
+            shutil.rmtree(pathlib.Path(written) / logs.CHECKPOINTS, ignore_errors=True)
     processes.wait("fitted")
     return fitted
+
+
+def _about(
+    collection: records.Collection | records.Interactions, state: Mapping[str, Any], log: Any
+) -> dict[str, Any]:
+    """What a fit says of its data, its machine and itself."""
+    import jax
+
+    leaves = jax.tree.leaves(state.get("params", {}))
+    return {
+        "collection": collection.name,
+        "corpus": collection.corpus.fingerprint(),
+        "num_documents": len(collection.corpus),
+        **inputs.counts(collection),
+        "parameters": int(sum(np.size(leaf) for leaf in leaves)),
+        "device": jax.devices()[0].device_kind,
+        "python": platform.python_version(),
+        "warnings": list(log.warnings),
+    }
+
+
+def _files(config: Any) -> dict[str, Any]:
+    """Digests of the files and folders that options name, by option; they decide the result too."""
+    digests = {}
+    for option in FILE_OPTIONS:
+        path = pathlib.Path(str(getattr(config, option, "")))
+        if path.suffix or len(path.parts) > 1 or path.is_dir():
+            digests[option] = inputs.digest_of(path)
+    return {"files": digests} if digests else {}
 
 
 def _start(recipe: recipes.Recipe, where: str):

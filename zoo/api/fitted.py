@@ -1,15 +1,14 @@
-"""A fitted system in a folder, and the folder of one that is being fitted."""
+"""A fitted system, and its folder."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo import recipes, records
@@ -50,16 +49,35 @@ def save(fitted: Fitted, folder: str | os.PathLike) -> None:
     Raises DataError if the folder holds a fitted system or something else than a run's log.
     """
     from zoo.data import atomic
-    from zoo.train import checkpoint
 
     folder = pathlib.Path(folder)
-    refuse_occupied(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FIT).exists():
+        raise DataError(
+            f"{folder}: holds a fitted system already; remove it or name another folder"
+        )
+    if not (folder / RUN).exists():
+        with atomic.folder(folder) as part:
+            _write(fitted, part)
+        return
     for left in folder.glob(f"{STATE}*"):  # of a save that was cut off
         shutil.rmtree(left)
-    part = folder / f"{STATE}.part"
-    checkpoint.save_state(dict(fitted.state), part)
-    part.rename(folder / STATE)
+    _write(fitted, folder)
+
+
+def _write(fitted: Fitted, folder: pathlib.Path) -> None:
+    from zoo.train import checkpoint
+
+    remedy = lambda: "nothing was lost; free some space and repeat the command"
+    with checkpoint.full_disk(folder, remedy):
+        part = folder / f"{STATE}.part"
+        checkpoint.save_state(dict(fitted.state), part)
+        part.rename(folder / STATE)
+        _write_about(fitted, folder)
+
+
+def _write_about(fitted: Fitted, folder: pathlib.Path) -> None:
+    from zoo.data import atomic
+
     with atomic.file(folder / DOCUMENTS) as out:
         for row in zip(
             *(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))
@@ -138,63 +156,6 @@ def for_display(corpus: records.Corpus) -> records.Corpus:
         corpus.titles,
         tuple(" ".join(text[: 2 * SNIPPET].split())[:SNIPPET] for text in corpus.texts),
     )
-
-
-def refuse_occupied(folder: pathlib.Path) -> None:
-    """A folder to write to is absent, empty, or holds a run that was not finished."""
-    if (folder / FIT).exists():
-        raise DataError(
-            f"{folder}: holds a fitted system already; remove it or name another folder"
-        )
-    if folder.is_dir() and (folder / RUN).exists():
-        return
-    from zoo.data import atomic
-
-    atomic.refuse_occupied(folder)
-
-
-@contextlib.contextmanager
-def opened_run(out: str | os.PathLike | None, run: Mapping[str, Any]) -> Iterator[None]:
-    """Notes in a folder what is being fitted there; bad input then leaves no trace, but of a run that goes on nothing is lost.
-
-    Raises DataError if the folder holds another run.
-    """
-    if out is None or _goes_on(pathlib.Path(out), run):
-        yield
-        return
-    from zoo.data import atomic
-
-    folder = pathlib.Path(out)
-    existed = folder.is_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic.file(folder / RUN) as file:
-        json.dump(run, file, indent=1)
-    try:
-        yield
-    except DataError:
-        shutil.rmtree(folder)
-        if existed:
-            folder.mkdir()
-        raise
-
-
-def _goes_on(folder: pathlib.Path, run: Mapping[str, Any]) -> bool:
-    """Whether the folder holds this run, unfinished; DataError if it holds another."""
-    if not (folder / RUN).exists():
-        return False
-    try:
-        before = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        changed = [name for name in run if before.get(name) != run[name]]
-    except (ValueError, AttributeError):
-        raise DataError(
-            f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another"
-        ) from None
-    if changed:
-        what = " and ".join(changed)
-        raise DataError(
-            f"{folder}: holds an unfinished fit with another {what}; repeat its command, remove the folder, or name another"
-        )
-    return True
 
 
 def _digest(content: bytes) -> str:

@@ -48,6 +48,17 @@ def fingerprint(collection: records.Collection | records.Interactions) -> str:
     return digest.hexdigest()[:16]
 
 
+def digest_of(path: pathlib.Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder; "" if there is neither."""
+    sha = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            sha.update(f"{file.relative_to(path)}\0".encode())
+            with open(file, "rb") as handle:
+                sha.update(hashlib.file_digest(handle, "sha256").digest())
+    return sha.hexdigest() if path.exists() else ""
+
+
 def counts(collection: records.Collection | records.Interactions) -> dict[str, int]:
     """Of interactions, the users, and what the rules of `zoo.data.histories` were applied to."""
     if isinstance(collection, records.Collection):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import pathlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import IO
 
 from zoo import records
 from zoo.data import streams
+
+STALE_SECONDS = 1.0  # a part that is younger may not be locked yet
 
 
 @contextlib.contextmanager
@@ -36,12 +40,14 @@ def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
         raise records.DataError(
             f"{path}: expected the name of a file, got a folder; add a file name"
         )
+    remove_stale(path.parent, path.name)
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     handle = tempfile.NamedTemporaryFile(
         mode, dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False, **text
     )
     try:
         with handle:
+            _hold(handle.fileno())
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
@@ -62,8 +68,11 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     path = pathlib.Path(path)
     refuse_occupied(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale(path.parent, path.name)
     part = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    held = os.open(part, os.O_RDONLY)
     try:
+        _hold(held)
         yield part
         for written in part.rglob("*"):
             if written.is_file():
@@ -77,6 +86,28 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
+
+
+def remove_stale(parent: pathlib.Path, name: str = "*") -> None:
+    """Removes what processes that were killed have left of files and folders of a name."""
+    for part in parent.glob(f".{glob.escape(name) if name != '*' else name}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime < STALE_SECONDS:
+                continue
+            handle = os.open(part, os.O_RDONLY)
+            try:
+                if _hold(handle):
+                    shutil.rmtree(part) if part.is_dir() else part.unlink()
+            finally:
+                os.close(handle)
+
+
+def empty(folder: pathlib.Path) -> None:
+    """Removes everything in a folder."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def refuse_occupied(path: str | os.PathLike) -> None:
@@ -92,6 +123,24 @@ def refuse_occupied(path: str | os.PathLike) -> None:
         raise records.DataError(
             f"{path}: expected no folder or an empty one, got a file; remove it or name another"
         )
+
+
+def _hold(handle: int) -> bool:
+    """Locks a part for as long as it is open; False if another process holds it.
+
+    True without doing anything where the system has no such locks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _umask() -> int:

@@ -35,6 +35,7 @@ def save_state(state: dict, folder: pathlib.Path) -> None:
         raise ValueError(
             f"save_state: array {empty[0]!r} is empty, which Orbax cannot store; leave it out"
         )
+    refuse_full(folder, sum(leaf.nbytes for _, leaf in _leaves(arrays)))
     if arrays:
         checkpointer = ocp.PyTreeCheckpointer()
         checkpointer.save(folder / ARRAYS, arrays)
@@ -140,6 +141,12 @@ def full_disk(folder: pathlib.Path, remedy: Callable[[], str]) -> Iterator[None]
                 f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}"
             ) from error
         raise
+
+
+def refuse_full(folder: pathlib.Path, size: int) -> None:
+    """Raises OSError (ENOSPC) if fewer than `size` bytes are free, before TensorStore finds out."""
+    if shutil.disk_usage(folder).free < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def orbax():

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import pathlib
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -86,9 +83,7 @@ class Checkpoints:
             if self._sealing is not None:
                 self._sealing.join()
             size = sum(leaf.nbytes for leaf in jax.tree.leaves((progress, self._attached)))
-            # before TensorStore finds out, in many lines
-            if shutil.disk_usage(self._folder).free < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            checkpoint.refuse_full(self._folder, size)
             self._manager.save(step, args=ocp.args.Composite(**items))
         if processes.first():
             self._sealing = threading.Thread(target=self._seal, args=(step,), daemon=True)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import sys
+import time
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from zoo.train import execution as executions
+from zoo.train import checkpoint, execution as executions
 
 CHECKPOINTS = "training"  # folder within the log's
 # between redraws on a terminal, and between lines in a file
 TERMINAL_SECONDS, PLAIN_SECONDS = 0.2, 15.0
+FLUSH_SECONDS = 10.0  # between flushes of TensorBoard's file
 
 
 class Log:
@@ -43,15 +46,17 @@ class Log:
         self.warnings: list[str] = []
         self.quiet = quiet
         self._phase = ""
+        self._folder = None if folder is None else pathlib.Path(folder)
+        self._logged: set[tuple] = set()  # what an interrupted run logged
         self._file, self._board = None, None
-        if folder is not None and writes:
-            from tensorboardX import SummaryWriter
-
-            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-            path = pathlib.Path(folder) / "log.jsonl"
-            self.history = _rows(path)
-            self._file = open(path, "a", encoding="utf-8")
-            self._board = SummaryWriter(str(folder), flush_secs=10)
+        if self._folder is not None and writes:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / "log.jsonl"
+            with self._explained():
+                self.history = _rows(path)
+                self._logged = {_scalars_of(row) for row in self.history}
+                self._file = open(path, "a", encoding="utf-8")
+                self._board = _Board(self._folder)
 
     @property
     def checkpoints(self) -> pathlib.Path | None:
@@ -78,12 +83,14 @@ class Log:
         row = {"phase": self._phase, "step": int(step)} | {
             name: float(value) for name, value in values.items()
         }
+        if _scalars_of(row) in self._logged:
+            return  # before the run was interrupted
         self.history.append(row)
         if self._file is not None:
-            self._file.write(json.dumps(row) + "\n")
-            self._file.flush()
-            for name, value in values.items():
-                self._board.add_scalar(f"{self._phase}/{name}", float(value), int(step))
+            with self._explained():
+                self._file.write(json.dumps(row) + "\n")
+                self._file.flush()
+                self._board.add(self._phase, row)
 
     def evaluated(self, step: int, **values: float) -> None:
         """As `scalars`, and a line on stderr: these are few, and worth reading while a run goes on."""
@@ -106,10 +113,12 @@ class Log:
         if len(kept) == len(self.history):
             return
         self.history = kept
+        self._logged &= {_scalars_of(row) for row in kept}
         if self._file is not None:
-            self._file.truncate(0)
-            self._file.writelines(json.dumps(row) + "\n" for row in kept)
-            self._file.flush()
+            with self._explained():
+                self._file.truncate(0)
+                self._file.writelines(json.dumps(row) + "\n" for row in kept)
+                self._file.flush()
 
     def progress(self, total: int, label: str, unit: str, start: int = 0) -> tqdm:
         """A bar with rate and time left; on a file instead of a terminal, a line now and then."""
@@ -128,11 +137,46 @@ class Log:
         )
 
     def close(self) -> None:
-        """Flushes and closes the files."""
-        if self._file is not None:
-            self._file.close()
-            self._board.close()
-            self._file = self._board = None
+        """Flushes and closes the files; on a full disk, what is still in memory is dropped."""
+        for file in (self._file, self._board):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
+        self._file = self._board = None
+
+    def _explained(self) -> contextlib.AbstractContextManager:
+        remedy = "free some space and repeat the command"
+        return checkpoint.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
+
+
+class _Board:
+    """TensorBoard's file of scalars, written by the caller's own thread.
+
+    tensorboardX's SummaryWriter writes in a thread of its own; on a full disk that thread dies, its
+    queue fills up, and training waits for it forever.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        from tensorboardX import event_file_writer
+
+        self._writer = event_file_writer.EventsWriter(str(folder / "events"))
+        self._flushed = time.monotonic()
+
+    def add(self, phase: str, row: dict[str, Any]) -> None:
+        """Adds the scalars of a row of the log, under `phase/name`."""
+        from tensorboardX import summary
+        from tensorboardX.proto import event_pb2
+
+        for name in row.keys() - {"phase", "step"}:
+            value = summary.scalar(f"{phase}/{name}", row[name])
+            event = event_pb2.Event(wall_time=time.time(), step=row["step"], summary=value)
+            self._writer.write_event(event)
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class _Lines:
@@ -147,6 +191,11 @@ class _Lines:
 
     def flush(self) -> None:
         self._stream.flush()
+
+
+def _scalars_of(row: dict[str, Any]) -> tuple:
+    """Phase, step and names of a row of the log: what no other row of a run has."""
+    return row["phase"], row["step"], frozenset(row)
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
