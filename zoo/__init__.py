@@ -1,8 +1,9 @@
 """Generative retrieval zoo: systems that generate the identifier of the document to return.
 
 >>> import zoo
->>> fitted = zoo.fit("bm25", "toy", quiet=True)
->>> ranking = zoo.retrieve(fitted, "what to look for", k=3)
+>>> fitted = zoo.fit("bm25", ["bread and salt", "green tea"], quiet=True)
+>>> zoo.retrieve(fitted, "a cup of tea", k=3)[0][0].document
+'1'
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from zoo.api.add import add as add
     from zoo.api.answer import path as path, retrieve as retrieve, with_options as with_options
-    from zoo.api.evaluate import Evaluation as Evaluation, evaluate as evaluate
+    from zoo.api.evaluate import (
+        Evaluation as Evaluation,
+        evaluate as evaluate,
+        evaluate_run as evaluate_run,
+    )
     from zoo.api.fit import fit as fit
     from zoo.api.fitted import Fitted as Fitted, load as load, save as save
     from zoo.docids.table import Docids as Docids
@@ -21,6 +26,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from zoo.index.trie import Trie as Trie
     from zoo.recipes import Recipe as Recipe
     from zoo.records import (
+        Answer as Answer,
         Collection as Collection,
         Corpus as Corpus,
         DataError as DataError,
@@ -55,6 +61,7 @@ _HOME = {
     "Histories": "zoo.records",
     "Interactions": "zoo.records",
     "Ranking": "zoo.records",
+    "Answer": "zoo.records",
     "DataError": "zoo.records",
     "Docids": "zoo.docids.table",
     "Trie": "zoo.index.trie",

@@ -232,6 +232,10 @@ def replace(config: Any, options: Mapping[str, Any], *, system: str) -> Any:
 
     Raises DataError for an unknown key (listing the known ones) or a value of the wrong type.
     """
+    if not isinstance(options, Mapping):
+        raise TypeError(
+            f"{system}: expected options as a dict of values by name, got {type(options).__name__}"
+        )
     known = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     for key in options:
         if key not in known:

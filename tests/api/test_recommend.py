@@ -148,9 +148,9 @@ def test_retrieve_takes_a_history(folders, capsys):
     fitted = zoo.load(system)
     ranking = zoo.retrieve(fitted, ["d3", "d5"], 2)
     titles = dict(zip(fitted.documents.ids, fitted.documents.titles))
-    assert ranking.titled(0) == [(name, titles[name], score) for name, score in ranking.answers(0)]
+    assert ranking[0] == [(name, score, titles[name]) for name, score in ranking.answers(0)]
     assert all(
-        title and title in line for (_, title, _), line in zip(ranking.titled(0), printed[1:])
+        answer.title and answer.title in line for answer, line in zip(ranking[0], printed[1:])
     )
     assert printed[0] == "d3, d5" and len(printed) == 3
     assert [line.split()[2] for line in printed[1:]] == [name for name, _ in ranking.answers(0)]

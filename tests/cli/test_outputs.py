@@ -15,7 +15,6 @@ from zoo import records
 from zoo.api import evaluate
 from zoo.cli import main
 from zoo.data import trec
-from zoo.report import answers
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCUMENTS = ("Paris", "ok", "third")
@@ -198,5 +197,5 @@ def test_terminal_escapes_are_not_printed_raw(tmp_path, capsys):
 
 
 def test_printable_text_is_unchanged():
-    assert answers.printable("crème brûlée 東京 💡 שלום") == "crème brûlée 東京 💡 שלום"
-    assert answers.printable("a\u202eb\nc") == "a\\u202eb\\nc"
+    assert records.printable("crème brûlée 東京 💡 שלום") == "crème brûlée 東京 💡 שלום"
+    assert records.printable("a\u202eb\nc") == "a\\u202eb\\nc"

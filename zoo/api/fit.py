@@ -27,7 +27,7 @@ FILE_OPTIONS = ("queries", "vectors")  # options that may name a file or folder
 
 def fit(
     recipe: str,
-    data: records.Collection | records.Interactions | str | os.PathLike,
+    data: Any,
     *,
     size: str = "small",
     options: Mapping[str, Any] | None = None,
@@ -41,7 +41,9 @@ def fit(
 
     Args:
       recipe: a name of `recipes.names()`.
-      data: a collection or interactions, a registered name, or a folder (in the BEIR layout, or with interactions).
+      data: a registered name, a path, `Collection`, `Interactions` or `Corpus`; or documents in
+        memory: a list of texts, a dict of texts by id, a list of dicts or a data frame with the
+        columns text, _id and title, or events with the columns user, item and timestamp.
       size: tiny, small, base or paper.
       options: replaced values of the size's preset, by name.
       seed: decides everything random; the same seed on the same machine gives the same system.
@@ -54,6 +56,7 @@ def fit(
         (`zoo.train.processes.start`) all call this with the same arguments, and the first one writes.
 
     Raises:
+      TypeError: data of another type; the message says what is accepted.
       DataError: unknown names, unreadable data, or a folder that holds something else. A folder that this call opened is
         then as it was before.
     """

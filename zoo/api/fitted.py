@@ -19,7 +19,7 @@ MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
 SNIPPET = 160  # characters of a document kept to be shown
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Fitted:
     """A system that has learned a corpus."""
 
@@ -32,6 +32,14 @@ class Fitted:
     # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
     about: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
+
+    def __repr__(self) -> str:
+        parameters = self.about.get("parameters")
+        learned = f", {parameters:,} parameters" if parameters else ""
+        return (
+            f"<Fitted {self.name} ({self.size}, seed {self.seed}): {len(self.documents):,} documents "
+            f"of {self.about.get('collection', '?')}{learned}>"
+        )
 
     @property
     def name(self) -> str:

@@ -1,35 +1,38 @@
-"""What a verb is given: data and queries in any of their forms, made into records, and refused where they do not fit the system."""
+"""Converts user data and queries to records; raises DataError if they do not match the system."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 
 from zoo import recipes, records
 from zoo.api.fitted import Fitted
-from zoo.data import load
+from zoo.data import load, memory
 from zoo.records import DataError
 
 
 def load_data(
     data: records.Collection | records.Interactions | str | os.PathLike,
 ) -> records.Collection | records.Interactions:
-    """The data, read if they are named by a registered name or a path."""
+    """The collection of a registered name, a path or Python objects (`zoo.data.memory`).
 
-    return data if isinstance(data, (records.Collection, records.Interactions)) else load.load(data)
+    Raises TypeError saying what is accepted; DataError if the data cannot be read.
+    """
+    if isinstance(data, (records.Collection, records.Interactions)):
+        return data
+    return load.load(data) if isinstance(data, (str, os.PathLike)) else memory.collect(data)
 
 
 def source_of(data: records.Collection | records.Interactions | str | os.PathLike) -> str:
     """The name or the whole path by which the data is found again; "" if it came from memory."""
-    if isinstance(data, (records.Collection, records.Interactions)):
-        return ""
-    return load.locate(data)
+    return load.locate(data) if isinstance(data, (str, os.PathLike)) else ""
 
 
 def fingerprint(collection: records.Collection | records.Interactions) -> str:
@@ -144,21 +147,29 @@ def _parts(fitted: Fitted, corpus: records.Corpus) -> list[str]:
 
 
 def as_queries(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:
-    """Queries of any form that `retrieve` takes, as its recipe does; DataError if they are not of the kind that the system asks for."""
-    return (
-        _histories(fitted, queries)
-        if recipes.get(fitted.recipe).asks == "history"
-        else _texts(fitted, queries)
-    )
+    """Queries in any form that `retrieve` takes, as the recipe reads them.
+
+    Raises TypeError saying what is accepted; DataError if they are empty or of the other kind.
+    """
+    if recipes.get(fitted.recipe).asks == "history":
+        return _histories(fitted, queries)
+    return _texts(fitted, queries)
 
 
-def _texts(fitted: Fitted, queries: records.Queries | Sequence[str] | str) -> records.Queries:
+def _texts(fitted: Fitted, queries: Any) -> records.Queries:
+    """Queries of a text, an iterable of texts or a dict of texts by id."""
     if isinstance(queries, records.Histories):
         raise DataError(
-            f"retrieve: {fitted.recipe} asks for a text, got histories; pass a query, or use a system that recommends"
+            f"retrieve: {fitted.recipe} asks for a text, got histories; pass a query, or use a "
+            "system that recommends"
         )
     if not isinstance(queries, records.Queries):
-        queries = records.Queries.of(queries)
+        given = [queries] if isinstance(queries, str) else _listed(queries, "a text")
+        for number, text in enumerate(given):
+            if not isinstance(text, str):
+                _refuse_type("a text", text, number)
+        ids = queries if isinstance(queries, Mapping) else range(len(given))
+        queries = records.Queries(tuple(map(str, ids)), tuple(given))
     if not len(queries):
         raise DataError("retrieve: expected at least one query, got none")
     for name, text in zip(queries.ids, queries.texts):
@@ -172,15 +183,39 @@ def _texts(fitted: Fitted, queries: records.Queries | Sequence[str] | str) -> re
     return queries
 
 
-def _histories(
-    fitted: Fitted, queries: records.Histories | Sequence[Sequence[str]] | Sequence[str]
-) -> records.Histories:
+def _histories(fitted: Fitted, queries: Any) -> records.Histories:
+    """Histories of a list of item ids, an iterable of such lists or a dict of them by user."""
     if isinstance(queries, (records.Queries, str)):
         raise DataError(
-            f"retrieve: {fitted.recipe} asks for a history, got a text; pass a list of item ids (--history a,b,c)"
+            f"retrieve: {fitted.recipe} asks for a history, got a text; pass a list of item ids "
+            "(--history a,b,c)"
         )
     if not isinstance(queries, records.Histories):
-        queries = records.Histories.of(fitted.documents, queries)
+        given = _listed(queries, "a list of item ids")
+        for number, one in enumerate(given):
+            for item in [one] if isinstance(one, str) else _listed(one, "a list of item ids"):
+                if not isinstance(item, str):
+                    _refuse_type("a list of item ids", item, number)
+        users = tuple(map(str, queries)) if isinstance(queries, Mapping) else ()
+        queries = records.Histories.of(fitted.documents, given)
+        queries = dataclasses.replace(queries, ids=users or queries.ids)
     if not len(queries) or not queries.lengths.all():
         raise DataError("retrieve: expected a history of at least one item, got an empty one")
     return queries
+
+
+def _listed(queries: Any, what: str) -> list[Any]:
+    """The values of a dict, or the members of another iterable. Raises TypeError for neither."""
+    if isinstance(queries, Mapping):
+        return list(queries.values())
+    if isinstance(queries, bytes) or not isinstance(queries, Iterable):
+        _refuse_type(what, queries)
+    return list(queries)
+
+
+def _refuse_type(what: str, got: Any, number: int | None = None) -> NoReturn:
+    where = "" if number is None else f" at {number}"
+    raise TypeError(
+        f"retrieve: expected {what}, a list of them or a dict of them by id, got "
+        f"{type(got).__name__}{where}: {got!r:.40}"
+    )

@@ -60,7 +60,7 @@ def retrieve(parsed: argparse.Namespace) -> None:
     rows = fitted.documents.rows()
     for number, query in enumerate(asked):
         lines = answers.format_answers(fitted, rows, ranking.answers(number))
-        print(("\n" if number else "") + answers.printable(query))
+        print(("\n" if number else "") + records.printable(query))
         print("\n".join(lines) or "  no answer")
 
 

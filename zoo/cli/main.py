@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from zoo import records
 from zoo.cli import flags, parser
-from zoo.report import answers
 from zoo.train import interrupts
 
 BAD_INPUT, INTERRUPTED = flags.BAD_INPUT, 130  # exit codes
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"zoo: {answers.printable(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"zoo: {records.printable(' '.join(str(error).split()))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt as error:
         preempted = isinstance(error, interrupts.Preempted)

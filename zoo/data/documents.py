@@ -16,7 +16,7 @@ import json
 import mailbox
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from zoo import records
@@ -80,7 +80,7 @@ def read(
     return _collect(path, found, notes)
 
 
-def _collect(path: pathlib.Path, found: Sequence[tuple[str, str, str]], notes: list[str]):
+def _collect(path: Any, found: Sequence[tuple[str, str, str]], notes: list[str]):
     """Documents with unique ids and text; the others are named or counted."""
     blank = [name for name, title, text in found if not (title.strip() or text.strip())]
     kept = [one for one in found if one[1].strip() or one[2].strip()]
@@ -194,18 +194,35 @@ def _message_id(content: bytes) -> tuple[str, str]:
     return "".join(str(found.get("message-id") or "").split()).strip("<>"), ""
 
 
+def of_rows(header: Sequence[str], rows: Sequence[Mapping[str, Any]], where: str) -> Documents:
+    """The documents of rows in memory, by their usual columns; numbered from 0 without an id."""
+    placed = ((f"{where}: row {number}", row) for number, row in enumerate(rows))
+    return _collect(where, *_of_table(header, placed, {}, where, first=0))
+
+
 def _read_table(path: pathlib.Path, named: Mapping[str, str]):
     header, rows = _rows(path)
-    choice = columns.choose_documents(header, named, f"{path}:1")
+    return _of_table(header, rows, named, f"{path}:1", first=1)
+
+
+def _of_table(
+    header: Sequence[str],
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    named: Mapping[str, str],
+    where: str,
+    *,
+    first: int,
+):
+    choice = columns.choose_documents(header, named, where)
     numbered, of = "id" not in choice.of, choice.of
     notes = [f"{role}s are column {column!r}" for role, column in of.items()]
     if numbered:
-        notes.append("no column is an id: documents are numbered from 1")
+        notes.append(f"no column is an id: documents are numbered from {first}")
     others = [column for column in header if column not in of.values()]
     if "text" not in of and "title" not in of:
         notes.append(f"no column is a text: texts are made of {', '.join(map(repr, others[:5]))}")
     found = []
-    for number, (where, row) in enumerate(rows, start=1):
+    for number, (where, row) in enumerate(rows, start=first):
         for column, value in row.items():
             if isinstance(value, str):
                 jsonl.refuse_surrogates(value, column, where)

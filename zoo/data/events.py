@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,10 +123,37 @@ def _read_table(path: pathlib.Path, named: Mapping[str, str]) -> Events:
         )
     place = {role: table.header.index(column) for role, column in choice.of.items()}
     user_at, item_at, time_at = (place.get(role) for role in (columns.USER, columns.ITEM, "time"))
+    cells_of = (
+        (where, cells[user_at], cells[item_at], None if time_at is None else cells[time_at])
+        for where, cells in table.rows
+    )
+    found = _collect(cells_of, choice, path)
+    separator = table.separator
+    notes = choice.notes
+    if separator and separator != ("\t" if tabular.ending(path) in (".inter", ".tsv") else ","):
+        notes = (f"cells of {path.name} are separated by {separator!r}", *notes)
+    return found._replace(notes=notes)
+
+
+def of_rows(header: Sequence[str], rows: Sequence[Mapping[str, Any]], where: str) -> Events:
+    """The events of rows in memory, by the usual columns. Raises DataError naming the row."""
+    choice = columns.choose_events(header, {}, where)
+    user, item, time = (choice.of.get(role) for role in (columns.USER, columns.ITEM, columns.TIME))
+    cells_of = (
+        (f"{where}: row {number}", row.get(user), row.get(item), row.get(time))
+        for number, row in enumerate(rows)
+    )
+    return _collect(cells_of, choice, where)
+
+
+def _collect(
+    cells_of: Iterable[tuple[str, Any, Any, Any]], choice: columns.Choice, path: Any
+) -> Events:
+    """Events of (where, user, item, time)."""
     users, items, moments = Ids(), Ids(), times.Times()
     name_of = jsonl.name_of
-    for where, cells in table.rows:
-        user, item = cells[user_at], cells[item_at]
+    timed = columns.TIME in choice.of
+    for where, user, item, time in cells_of:
         if _is_blank(user) or _is_blank(item):
             raise records.DataError(
                 f"{where}: expected a user and an item, got {jsonl.short(str(user))} and "
@@ -134,13 +161,9 @@ def _read_table(path: pathlib.Path, named: Mapping[str, str]) -> Events:
             )
         users.add(name_of(_strip(user), choice.of["user"], where), where)
         items.add(name_of(_strip(item), choice.of["item"], where), where)
-        if time_at is not None:
-            moments.add(cells[time_at], where)
-    separator = table.separator
-    notes = choice.notes
-    if separator and separator != ("\t" if tabular.ending(path) in (".inter", ".tsv") else ","):
-        notes = (f"cells of {path.name} are separated by {separator!r}", *notes)
-    return Events(users, items, None if time_at is None else moments.array(path), notes)
+        if timed:
+            moments.add(time, where)
+    return Events(users, items, moments.array(path) if timed else None, choice.notes)
 
 
 def _is_headed(path: pathlib.Path, named: Mapping[str, str]) -> bool:

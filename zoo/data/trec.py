@@ -20,7 +20,6 @@ from zoo.data import atomic, jsonl
 
 _BLANKS = re.compile(r"[ \t\n\r\f\v]+")  # TREC's tools know those of ASCII alone
 _KEYS = ("query", "document", "rank", "score")
-_LEAST = np.float32(-np.inf)
 
 
 def refuse_ids(
@@ -46,20 +45,12 @@ def write(ranking: records.Ranking, path: str | os.PathLike, tag: str) -> None:
     refuse_ids(path, tag, ranking.query_ids, ranking.corpus_ids)
     as_json = _is_json(path)
     with atomic.file(path) as out:
-        for row, query in enumerate(ranking.query_ids):
-            before = np.float32(np.inf)
-            for rank, (document, score) in enumerate(ranking.answers(row), start=1):
-                if not np.isfinite(score):
-                    raise records.DataError(
-                        f"{path}: query {query}, document {document}: expected a finite score, got "
-                        f"{score}"
-                    )
-                before = min(np.float32(score), np.nextafter(before, _LEAST))
-                if as_json:
-                    line = dict(zip(_KEYS, (query, document, rank, float(before))))
-                    out.write(json.dumps(line | {"tag": tag}, ensure_ascii=False) + "\n")
-                else:
-                    out.write(f"{query} Q0 {document} {rank} {before:.9g} {tag}\n")
+        for query, rank, document, score in ranking.falling_scores():
+            if as_json:
+                line = dict(zip(_KEYS, (query, document, rank, float(score))))
+                out.write(json.dumps(line | {"tag": tag}, ensure_ascii=False) + "\n")
+            else:
+                out.write(f"{query} Q0 {document} {rank} {score:.9g} {tag}\n")
 
 
 def read(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.Ranking:

@@ -73,6 +73,10 @@ def names() -> tuple[str, ...]:
 
 def get(name: str) -> Recipe:
     """The system of that name; DataError naming those that exist otherwise."""
+    if not isinstance(name, str):
+        raise TypeError(
+            f"expected the name of a recipe, one of {', '.join(MODULES)}; got {type(name).__name__}"
+        )
     if name not in MODULES:
         raise DataError(f"no recipe {name!r}; expected one of: {', '.join(MODULES)}")
     return importlib.import_module(MODULES[name]).RECIPE
