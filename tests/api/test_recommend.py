@@ -82,8 +82,8 @@ def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
     )
     said = capsys.readouterr().out
     assert (
-        "2 users, 6 events; 2 at the time of another of their user, in the order of the file; 2 of an item that their user had before"
-        in said
+        "2 users, 6 events; 2 at the same time as another of their user, in file order; "
+        "2 with an item that their user had before" in said
     )
 
 

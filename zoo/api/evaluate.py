@@ -191,7 +191,9 @@ def _recommended(
         places = recommend.places_in(ranking, targets)
     else:
         scores_of = functools.partial(score, fitted.config, fitted.state)
-        ranking, places = scores.placed(scores_of, collection.corpus.ids, histories, targets, DEPTH)
+        ids = collection.corpus.ids
+        depth = min(DEPTH, len(ids))
+        ranking, places = scores.placed(scores_of, ids, histories, targets, depth)
     rate = len(histories) / max(time.monotonic() - started, 1e-9)
     result = _recommendations(collection, split, ranking, places, targets, rate, categories)
     codes = identifiers.codes_of(fitted.config, fitted.state)
