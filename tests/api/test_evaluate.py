@@ -39,7 +39,7 @@ def test_a_query_that_is_a_document_is_no_answer_to_itself(fitted):
     assert [one.measures["nDCG@10"] for one in measured.values()] == pytest.approx([1, 1, 0.63093])
     assert [one.self_left_out for one in measured.values()] == [True, True, False]
     assert measured[None].ranking.answers(0)[0][0] == "a2"
-    assert measured[None].ranking.documents.shape == (1, 100)
+    assert measured[None].ranking.documents.shape == (1, len(CORPUS))
 
 
 def test_equal_ids_of_other_texts_are_answers(fitted):
