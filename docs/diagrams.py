@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from zoo.report import plots
+from zoo.report import figures
 
 # system -> (what it learns, how it answers), each a row of boxes; * marks the box that is trained
 STEPS = {
@@ -102,7 +102,7 @@ WIDE, TALL, ARROW = 5.9, 1.5, 0.28  # inches, of the figure and of an arrow
 def png(name: str) -> bytes:
     """The figure of a system as PNG; KeyError for a system that has none."""
     learns, answers = STEPS[name]
-    drawn, (axes,) = plots.figure(None, None, size=(WIDE, TALL))
+    drawn, (axes,) = figures.figure(None, None, size=(WIDE, TALL))
     drawn.set_layout_engine("none")
     axes.set_position((0, 0, 1, 1))
     axes.set_axis_off()
@@ -113,7 +113,14 @@ def png(name: str) -> bytes:
         (0.26 * TALL, "answers", answers),
     ):
         axes.text(
-            0.08, height, title, ha="left", va="center", fontsize=9, color=plots.INK, weight="bold"
+            0.08,
+            height,
+            title,
+            ha="left",
+            va="center",
+            fontsize=9,
+            color=figures.INK,
+            weight="bold",
         )
         end = 0.75
         for place, box in enumerate(boxes):
@@ -122,7 +129,7 @@ def png(name: str) -> bytes:
                     "",
                     (end + ARROW, height),
                     (end, height),
-                    arrowprops={"arrowstyle": "->", "color": plots.INK},
+                    arrowprops={"arrowstyle": "->", "color": figures.INK},
                 )
                 end += ARROW
             end = _box(axes, end, height, box)
@@ -137,7 +144,7 @@ def _box(axes, start: float, height: float, told: str) -> float:
     style = {
         "boxstyle": "round,pad=0.45",
         "facecolor": "#E8F2FA" if trained else "white",
-        "edgecolor": plots.COLOURS[0] if trained else "#888888",
+        "edgecolor": figures.COLOURS[0] if trained else "#888888",
         "linewidth": 1.4,
     }
     text = axes.text(
@@ -148,7 +155,7 @@ def _box(axes, start: float, height: float, told: str) -> float:
         va="center",
         multialignment="center",
         fontsize=8,
-        color=plots.INK,
+        color=figures.INK,
     )
     text.set_bbox(style)
     pad = 0.45 * 8 / 72  # the box goes beyond its text

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from zoo import recipes
-from zoo.report import plots
+from zoo.report import figures
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -138,10 +138,10 @@ def test_formulas_are_read_without_a_network_and_others_are_refused(site):
 
 def executed(folder):
     """The source of a notebook of three cells, and it with outputs: text, and two pictures of which the site leaves one out."""
-    drawn, (axes,) = plots.figure("x", "y")
+    drawn, (axes,) = figures.figure("x", "y")
     axes.plot([0, 1], [0, 1])
     content = base64.b64encode(
-        plots.save(
+        figures.save(
             drawn, axes, folder / "drawn.png", "a < b, and half of $p", legend=None
         ).read_bytes()
     ).decode()

@@ -12,7 +12,7 @@ import numpy as np
 
 from theory import claims
 from zoo.data import atomic
-from zoo.report import plots
+from zoo.report import figures
 
 SIZE = (7.2, 4.2)  # inches
 
@@ -45,7 +45,7 @@ def sweep(
     with _axes(title) as (axes, picture):
         for number, ((setting, step), members) in enumerate(groups.items()):
             x = [row[along] for row in members]
-            colour = plots.COLOURS[number % len(plots.COLOURS)]
+            colour = figures.COLOURS[number % len(figures.COLOURS)]
             label = ", ".join(
                 [
                     *(f"{name} = {value}" for name, value in zip(others, setting)),
@@ -75,7 +75,7 @@ def _cases(axes, check: claims.Check) -> None:
     found = np.concatenate([np.atleast_1d(row.found.mean) for row in check.rows])
     errors = np.concatenate([np.atleast_1d(row.found.stderr) for row in check.rows])
     ends = min(predicted.min(), found.min()), max(predicted.max(), found.max())
-    axes.plot(ends, ends, color=plots.INK, linewidth=0.8)
+    axes.plot(ends, ends, color=figures.INK, linewidth=0.8)
     axes.errorbar(predicted, found, claims.ERRORS * errors, fmt="o", markersize=4, alpha=0.8)
     axes.set(
         xlabel=f"predicted (measured should be {check.claim.relation})", ylabel="measured, 4 s.e."
@@ -89,7 +89,7 @@ def _axes(title: str) -> Iterator[tuple]:
     from matplotlib.backends import backend_agg
     from matplotlib.figure import Figure
 
-    cycle = matplotlib.cycler(color=plots.COLOURS)
+    cycle = matplotlib.cycler(color=figures.COLOURS)
     with matplotlib.rc_context(
         {
             "axes.prop_cycle": cycle,
@@ -101,13 +101,13 @@ def _axes(title: str) -> Iterator[tuple]:
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
         backend_agg.FigureCanvasAgg(figure)
         axes = figure.subplots()
-        axes.grid(color=plots.GRID, linewidth=0.8)
+        axes.grid(color=figures.GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.set_title(_wrapped(title), loc="left", fontsize=11)
 
         def picture() -> bytes:
             out = io.BytesIO()
-            figure.savefig(out, format="png", dpi=110, metadata=plots.about(title))
+            figure.savefig(out, format="png", dpi=110, metadata=figures.about(title))
             return out.getvalue()
 
         yield axes, picture

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from zoo.report import plots
+from zoo.report import code_tree, figures, plots
 
 
 def curves():
@@ -36,8 +36,8 @@ def test_each_system_has_its_line_in_its_colour(tmp_path):
     path = plots.hit_curves(curves(), tmp_path / "new" / "hits.png")
     image = pixels(path)
     assert image.shape == (600, 960, 3)
-    assert has_colour(image, plots.COLOURS[0]) and has_colour(image, plots.COLOURS[1])
-    assert not has_colour(image, plots.COLOURS[2])
+    assert has_colour(image, figures.COLOURS[0]) and has_colour(image, figures.COLOURS[1])
+    assert not has_colour(image, figures.COLOURS[2])
     assert [file.name for file in path.parent.iterdir()] == ["hits.png"]
 
 
@@ -63,7 +63,7 @@ def test_training_curves_draw_raw_values_and_their_mean(tmp_path):
     steps = np.arange(0, 1000, 10)
     loss = 4 * np.exp(-steps / 300) + 0.1 * np.random.default_rng(0).normal(size=len(steps))
     image = pixels(plots.training_curves(steps, {"train": loss}, tmp_path / "loss.png"))
-    assert has_colour(image, plots.COLOURS[0]) and not has_colour(image, plots.COLOURS[1])
+    assert has_colour(image, figures.COLOURS[0]) and not has_colour(image, figures.COLOURS[1])
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -96,16 +96,16 @@ def test_plots_are_drawn_in_a_thread_without_pyplot(tmp_path):
 def test_nodes_of_a_code_tree_have_the_label_of_most_of_their_documents(tmp_path):
     codes = np.array([[0, 0], [0, 0], [0, 1], [1, 0], [1, 0]])
     label = np.array([0, 1, 1, 0, 0])
-    major, share = plots._majority(codes[:, :1], label)
+    major, share = code_tree._majority(codes[:, :1], label)
     assert major.tolist() == [1, 1, 1, 0, 0] and share.tolist() == [2 / 3] * 3 + [1.0] * 2
-    major, share = plots._majority(codes, label)
+    major, share = code_tree._majority(codes, label)
     # of equal shares the first
     assert major.tolist() == [0, 0, 1, 0, 0] and share.tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]
     assert (
-        plots._agreement(codes, label)
+        code_tree._agreement(codes, label)
         == "80% of documents have the most common label of their first code, 60% the most common of all"
     )
-    path = plots.code_tree(codes, ["a", "b", "b", "a", "a"], tmp_path / "tree.png")
+    path = code_tree.code_tree(codes, ["a", "b", "b", "a", "a"], tmp_path / "tree.png")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -114,10 +114,10 @@ def test_rare_labels_of_a_code_tree_share_a_colour(tmp_path):
     codes = np.arange(len(labels))[:, None] % 5
     # more than the edges of letters
     grey = lambda image: (np.abs(image - 0.6).max(axis=-1) < 0.02).sum() > 1000
-    assert grey(pixels(plots.code_tree(codes, labels, tmp_path / "tree.png", title="many")))
+    assert grey(pixels(code_tree.code_tree(codes, labels, tmp_path / "tree.png", title="many")))
     assert not grey(
         pixels(
-            plots.code_tree(
+            code_tree.code_tree(
                 codes,
                 [min(label, "label 4") for label in labels],
                 tmp_path / "few.png",
@@ -129,12 +129,12 @@ def test_rare_labels_of_a_code_tree_share_a_colour(tmp_path):
 
 def test_labels_beyond_the_colours_still_differ():
     """Each document of a label of its own, under one code: most have not the most common label, though all would be `other`."""
-    assert plots._agreement(np.zeros((20, 1), int), np.arange(20)).startswith("5% of documents")
+    assert code_tree._agreement(np.zeros((20, 1), int), np.arange(20)).startswith("5% of documents")
 
 
 @pytest.mark.parametrize("name", ("$x_{$", "_hidden", "\u4e2d\u6587", "x" * 99))
 def test_any_label_can_be_drawn(name, tmp_path):
-    plots.code_tree(np.array([[0], [1]]), [name, "b"], tmp_path / "tree.png")
+    code_tree.code_tree(np.array([[0], [1]]), [name, "b"], tmp_path / "tree.png")
     plots.intervals(
         [(name, 0.1, 0.0, 0.2)], tmp_path / "gaps.png", xlabel="difference", title="one"
     )
@@ -150,7 +150,10 @@ def test_intervals_have_the_colour_of_what_they_say(tmp_path):
         image = pixels(
             plots.intervals(rows, tmp_path / "gaps.png", xlabel="difference", title="gaps")
         )
-        assert (has_colour(image, plots.COLOURS[2]), has_colour(image, plots.COLOURS[1])) == seen
+        assert (
+            has_colour(image, figures.COLOURS[2]),
+            has_colour(image, figures.COLOURS[1]),
+        ) == seen
 
 
 def test_scalars_with_numbers_share_a_panel_and_rows_may_lack_some(tmp_path):
@@ -166,8 +169,8 @@ def test_scalars_with_numbers_share_a_panel_and_rows_may_lack_some(tmp_path):
     image = pixels(plots.scalars(rows, tmp_path / "scalars.png", title="both"))
     alone = pixels(plots.scalars([{"step": 1, "loss": 2.0}], tmp_path / "one.png", title="one"))
     # the second line of the second panel
-    assert has_colour(image, plots.COLOURS[0]) and has_colour(image, plots.COLOURS[1])
-    assert has_colour(alone, plots.COLOURS[0]) and not has_colour(alone, plots.COLOURS[1])
+    assert has_colour(image, figures.COLOURS[0]) and has_colour(image, figures.COLOURS[1])
+    assert has_colour(alone, figures.COLOURS[0]) and not has_colour(alone, figures.COLOURS[1])
     assert image.shape == alone.shape  # two panels side by side are one row, as one is
 
 
@@ -190,8 +193,8 @@ def test_stages_stand_one_after_another_on_one_axis(tmp_path):
     )
     both, one = draw(rows), draw(rows[:2])
     # the second position's line
-    assert has_colour(both, plots.COLOURS[1]) and not has_colour(one, plots.COLOURS[1])
+    assert has_colour(both, figures.COLOURS[1]) and not has_colour(one, figures.COLOURS[1])
     shaded = lambda image: (
-        np.abs(image - int(plots.SHADE[1:3], 16) / 255).max(axis=-1) < 0.002
+        np.abs(image - int(figures.SHADE[1:3], 16) / 255).max(axis=-1) < 0.002
     ).mean()
     assert shaded(both) > 0.1 > 0.01 > shaded(one)  # every other stage; edges of letters

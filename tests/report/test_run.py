@@ -15,7 +15,7 @@ from zoo import recipes, records
 from zoo.cli import main
 from zoo.data import categories, histories, toy
 from zoo.metrics import compare, exposure, measures, recommend
-from zoo.report import html, run, sections
+from zoo.report import examples, html, results, run, sections
 
 # markup, mathematics that does not parse, scripts that plots have no font for
 NASTY = "<b>&\"'</b> $x_{$ \u05d0\u4e2d"
@@ -184,8 +184,8 @@ def test_identifier_statistics_are_those_of_the_codes(runs):
 def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     walks = toy.interactions()
     fitted = zoo.fit("markov", walks, quiet=True)
-    system = sections.Measured("markov", fitted, zoo.evaluate(fitted, walks, split="dev"))
-    read = reader(sections.examples(system, walks))
+    system = results.Measured("markov", fitted, zoo.evaluate(fitted, walks, split="dev"))
+    read = reader(examples.examples(system, walks))
     chosen = sorted(np.random.default_rng(0).choice(200, 10, replace=False))
     assert [text for text in read.texts if text.startswith("User ")] == [
         f"User u{row}" for row in chosen
@@ -199,7 +199,7 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     assert 0 < len(hits) == read.texts.count("✓ ")
     (history, _), first = walks.split("dev"), int(chosen[0])
     told = "".join(read.texts)
-    for item in history.history(first)[-sections.NUM_EVENTS :]:
+    for item in history.history(first)[-examples.NUM_EVENTS :]:
         assert walks.corpus.titles[item] in told
 
 

@@ -4,7 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from zoo.report import plots, trees
+from zoo.report import code_tree, figures, trees
 
 
 def near(picture, colour):
@@ -18,7 +18,7 @@ def test_the_area_of_a_label_is_its_share_of_the_documents(tmp_path):
     codes = np.stack([np.repeat([0, 1], [75, 25]), np.arange(100) % 5], axis=1)
     path = trees.sunburst(codes, ["many"] * 75 + ["few"] * 25, tmp_path / "rings.png", title="")
     picture = matplotlib.image.imread(path)[..., :3]
-    many, few = near(picture, plots.TREE_COLOURS[0]), near(picture, plots.TREE_COLOURS[1])
+    many, few = near(picture, code_tree.COLOURS[0]), near(picture, code_tree.COLOURS[1])
     # edges of nodes and the legend take some pixels
     assert few / (many + few) == pytest.approx(0.25, abs=0.02)
 
@@ -51,7 +51,7 @@ def test_a_beam_is_laid_out_without_crossings():
 def test_the_title_of_a_beam_is_its_best_answer(tmp_path, monkeypatch):
     told = []
     monkeypatch.setattr(
-        plots,
+        figures,
         "save",
         lambda drawn, axes, path, title, legend: told.append(
             (title, [text.get_text() for text in axes.texts])

@@ -106,8 +106,8 @@ def stats(parsed: argparse.Namespace) -> None:
     print(codes.report(state))
     kept = pathlib.Path(parsed.folder) / folders.LABELS
     if parsed.categories or kept.exists():
-        from zoo.report import plots
+        from zoo.report import code_tree
 
         labels = folders.read_labels(parsed.categories or kept, len(state["codes"]))
         plot = parsed.plot or pathlib.Path(parsed.folder) / "codes.png"
-        print(plots.code_tree(state["codes"], labels, plot))
+        print(code_tree.code_tree(state["codes"], labels, plot))

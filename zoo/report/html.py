@@ -1,33 +1,49 @@
-"""HTML pages that stand alone: elements whose text is escaped, tables, and figures inside the file. No script, no network.
+"""Self-contained HTML pages: escaped elements, tables and embedded figures; no script, no network.
 
-Whatever is not `Html` is text, and is escaped on its way in; so titles and queries of users cannot become markup.
+A value that is not `Html` is text and is escaped, so that titles and queries cannot become markup.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import pathlib
 import re
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from typing import Any
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --line: #ccc; --good: #00734f; --bad: #b03a00; --pale: #f4f5f7; }
+:root { color-scheme: light dark; }
+:root { --ink: #222; --paper: #fff; --line: #ccc; }
+:root { --good: #00734f; --bad: #b03a00; --pale: #f4f5f7; }
 @media (prefers-color-scheme: dark) {
-:root { --ink: #e6e6e6; --paper: #16181b; --line: #444; --good: #4cc38a; --bad: #ff8b5c; --pale: #202327; } }
-body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-size: .82rem; width: 100%; display: block; overflow-x: auto; }
-td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
-img { width: 100%; height: auto; border-radius: 4px; } .pass { color: var(--good); font-weight: 600; } .fail { color: var(--bad); font-weight: 600; }
-.small { font-size: .85rem; opacity: .85; } h2 { margin-top: 3rem; border-top: 2px solid var(--line); padding-top: 1rem; } h3 { margin-top: 2.2rem; }
-td.number, th.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } tr.own td { font-weight: 600; } caption { text-align: left; }
-.pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); overflow-wrap: anywhere; gap: 0 2rem; font-size: .9rem; } .pair :is(ol, ul, h4, p) { margin: .2rem 0; } .pair h4:not(:first-child) { margin-top: .8rem; }
-.card { background: var(--pale); border-radius: 6px; padding: .5rem 1rem 1rem; margin: 1rem 0; } .card h3 { margin: .2rem 0; font-size: 1rem; }
+:root { --ink: #e6e6e6; --paper: #16181b; --line: #444; }
+:root { --good: #4cc38a; --bad: #ff8b5c; --pale: #202327; } }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); }
+body { max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; font-size: .82rem; }
+table { width: 100%; display: block; overflow-x: auto; }
+td, th { border-bottom: 1px solid var(--line); padding: .25rem .5rem; }
+td, th { text-align: left; vertical-align: top; }
+img { width: 100%; height: auto; border-radius: 4px; }
+.pass { color: var(--good); font-weight: 600; } .fail { color: var(--bad); font-weight: 600; }
+.small { font-size: .85rem; opacity: .85; }
+h2 { margin-top: 3rem; border-top: 2px solid var(--line); padding-top: 1rem; }
+h3 { margin-top: 2.2rem; }
+td.number, th.number { text-align: right; white-space: nowrap; }
+td.number, th.number { font-variant-numeric: tabular-nums; }
+tr.own td { font-weight: 600; } caption { text-align: left; }
+.pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 2rem; }
+.pair { overflow-wrap: anywhere; font-size: .9rem; }
+.pair :is(ol, ul, h4, p) { margin: .2rem 0; } .pair h4:not(:first-child) { margin-top: .8rem; }
+.card { background: var(--pale); border-radius: 6px; padding: .5rem 1rem 1rem; margin: 1rem 0; }
+.card h3 { margin: .2rem 0; font-size: 1rem; }
 .lead { font-size: 1.1rem; } summary { cursor: pointer; } code { overflow-wrap: anywhere; }
 @media (max-width: 40rem) { .pair { grid-template-columns: minmax(0, 1fr); } }
 """
 _EMPTY = {"img", "meta", "br"}  # elements without an end tag
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # what HTML does not allow
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # not allowed in HTML
 
 
 class Html(str):
@@ -35,16 +51,16 @@ class Html(str):
 
 
 def element(tag: str, *children: Any, **attributes: Any) -> Html:
-    """`<tag ...>children</tag>`; children and values of attributes are escaped unless they are `Html`.
+    """`<tag ...>children</tag>`; children and attributes are escaped unless they are `Html`.
 
-    A trailing underscore of an attribute's name is dropped (class_). Children may be lists of children.
+    A trailing underscore of an attribute's name is dropped (class_). A child may be a list.
     """
     named = "".join(f' {name.rstrip("_")}="{escaped(value)}"' for name, value in attributes.items())
     return Html(f"<{tag}{named}>" if tag in _EMPTY else f"<{tag}{named}>{joined(children)}</{tag}>")
 
 
 def escaped(value: Any) -> Html:
-    """The text of a value as markup; half characters and control characters become question marks."""
+    """The text of a value as markup; surrogates and control characters are replaced."""
     if isinstance(value, Html):
         return value
     text = _CONTROL.sub("\ufffd", str(value)).encode("utf-8", "replace").decode("utf-8")
@@ -68,9 +84,9 @@ def table(
     own: int | None = None,
     caption: str = "",
 ) -> Html:
-    """A table; cells that begin like a number, and the titles over them, stand right.
+    """A table; columns of numbers are right-aligned.
 
-    own: number of the row that the page is about, which is emphasised.
+    own: number of the row to emphasise, the page's own system.
     """
     right = [
         bool(rows) and all(_is_number(row[column]) for row in rows) for column in range(len(header))
@@ -112,13 +128,19 @@ def items(lines: Sequence[Any], *, ordered: bool = False) -> Html:
 
 
 def section(heading: str, *parts: Any, name: str) -> Html:
-    """A part of the page that `#name` leads to."""
+    """A section of the page, with the anchor `#name`."""
     return element("section", element("h2", heading), *parts, id=name)
 
 
 def picture(png: bytes, alt: str) -> Html:
-    """A figure that is carried in the page."""
+    """A figure embedded in the page."""
     return element("img", alt=alt, src="data:image/png;base64," + base64.b64encode(png).decode())
+
+
+def figure(draw: Callable[..., pathlib.Path], alt: str) -> Html:
+    """The figure that `draw(path=...)` saves."""
+    with tempfile.TemporaryDirectory() as folder:
+        return picture(draw(path=pathlib.Path(folder) / "figure.png").read_bytes(), alt)
 
 
 def page(title: str, *parts: Any) -> str:
@@ -135,7 +157,7 @@ def page(title: str, *parts: Any) -> str:
 
 
 def short(text: str, most: int = 90) -> str:
-    """The text on one line, cut between words, or within one that is long."""
+    """The text on one line, cut between words if possible."""
     text = " ".join(text.split())
     if len(text) <= most:
         return text
@@ -144,5 +166,5 @@ def short(text: str, most: int = 90) -> str:
 
 
 def _is_number(cell: Any) -> bool:
-    """Whether a cell begins with a number, perhaps after a sign or a bracket, or holds its place."""
+    """Whether a cell begins with a number, after a sign or a bracket, or is empty."""
     return str(cell) in ("-", "") or str(cell).lstrip("+-−[< .")[:1].isdecimal()

@@ -1,4 +1,4 @@
-"""`report`: one HTML page of a fitted system: what it is, how it trained, what it is worth beside baselines, ten answers in words."""
+"""One HTML page of a fitted system: training, identifiers, results beside baselines, examples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import shlex
 from zoo import recipes, records
 from zoo.api import evaluate, fit, fitted as stored, inputs
 from zoo.records import DataError
-from zoo.report import html, sections
+from zoo.report import examples, html, results, sections
 
 PAGE, SPLIT = "report.html", "dev"
-BASELINES = {  # what a system asks -> (what it is called, recipe, options) of its rivals
+BASELINES = {  # what a system asks for -> (name, recipe, options)
     "history": (
         ("popularity", "popularity", {}),
         ("Markov chain", "markov", {}),
@@ -31,17 +31,20 @@ def write_report(
     split: str | None = None,
     quiet: bool = False,
 ) -> pathlib.Path:
-    """Writes a page of the system that `fit(out=folder)` wrote, and returns its path.
+    """Writes a self-contained page of the system that `fit(out=folder)` wrote; returns its path.
 
-    The page needs nothing but itself. Baselines of BASELINES are fitted on the spot and measured in the same evaluator.
+    The baselines of BASELINES are fitted anew and evaluated in the same way.
 
     Args:
-      data: what it was fitted to; by default where it was then.
+      folder: the fitted system.
+      data: the collection that it was fitted to; by default where it was then.
       out: the file; by default PAGE in the folder.
-      split: to measure on; by default dev. The test split is measured only where it is named.
+      split: split to evaluate; by default dev, so that test is evaluated only on request.
+      quiet: print no progress.
 
     Raises:
-      DataError: the folder holds no fitted system, its data is gone or another, or there is no such split.
+      DataError: the folder holds no fitted system, its data is gone or another, or there is no such
+        split.
     """
     from zoo.data import atomic
     from zoo.train import log as logs
@@ -52,22 +55,23 @@ def write_report(
     if split not in collection.qrels:
         have = ", ".join(sorted(collection.qrels)) or "none"
         raise DataError(
-            f"{collection.name}: no split {split!r} to report on; it has: {have}; name one of them with --split"
+            f"{collection.name}: no split {split!r} to report on; it has: {have}; name one of them "
+            "with --split"
         )
     log = logs.Log(quiet=quiet)
     path = pathlib.Path(folder) / PAGE if out is None else pathlib.Path(out)
     with atomic.file(path) as file:  # refuses a bad place before the work begins
-        log.phase(f"measure {fitted.name} on {split}")
+        log.phase(f"evaluate {fitted.name} on {split}")
         systems = [
-            sections.Measured(
+            results.Measured(
                 fitted.name, fitted, evaluate.evaluate(fitted, collection, split=split)
             )
         ]
         for name, recipe, options in _baselines(fitted, collection):
-            log.phase(f"fit and measure {name}")
+            log.phase(f"fit and evaluate {name}")
             rival = fit.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
             systems.append(
-                sections.Measured(name, rival, evaluate.evaluate(rival, collection, split=split))
+                results.Measured(name, rival, evaluate.evaluate(rival, collection, split=split))
             )
         log.phase("write")
         named = ["--data", os.fspath(data)] if isinstance(data, (str, os.PathLike)) else []
@@ -79,7 +83,7 @@ def write_report(
 def _baselines(
     fitted: stored.Fitted, collection: records.Collection | records.Interactions
 ) -> list[tuple[str, str, dict]]:
-    """Those of BASELINES that are not the system itself, and for which there is data."""
+    """The baselines that differ from the system and have data."""
     rivals = []
     for name, recipe, options in BASELINES[recipes.get(fitted.recipe).asks]:
         same = (recipe, recipes.configure(recipes.get(recipe), fitted.size, options)) == (
@@ -94,17 +98,17 @@ def _baselines(
 def _page(
     fitted: stored.Fitted,
     collection: records.Collection | records.Interactions,
-    systems: list[sections.Measured],
+    systems: list[results.Measured],
     again: str,
 ) -> str:
     return html.page(
         f"{fitted.name} on {collection.name}",
-        html.element("p", sections.verdict(systems), class_="lead"),
+        html.element("p", results.verdict(systems), class_="lead"),
         sections.about(fitted),
         sections.data(fitted, collection),
         sections.training(fitted),
         sections.identifiers(fitted, collection.corpus),
-        sections.results(systems),
-        sections.examples(systems[0], collection),
+        results.results(systems),
+        examples.examples(systems[0], collection),
         html.element("p", html.element("code", again), " writes this page again.", class_="small"),
     )

@@ -1,23 +1,23 @@
-"""Pictures of a tree of identifiers: rings coloured by label, and the way of a beam through it with its probabilities."""
+"""Figures of a tree of identifiers: rings coloured by label, and the path of a beam through it."""
 
 from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from zoo.report import plots
+from zoo.report import code_tree, figures
 
 HOLE, RING = 0.6, 1.0  # radius of the middle, width of a ring
-LEAST_ARC = 0.002  # of a turn: narrower nodes are drawn without an edge
-MOST_TOLD = 60  # letters of an answer
+LEAST_ARC = 0.002  # turns; narrower nodes are drawn without an edge
+MOST_LETTERS = 60  # of an answer
 
 
 class Kept(NamedTuple):
-    """What a beam kept at one depth for one query, best first."""
+    """The hypotheses of a beam at one depth for one query, best first."""
 
     tokens: np.ndarray  # i[K, t]
     score: np.ndarray  # f[K] log-probability of the prefix, -inf = no hypothesis
@@ -31,16 +31,17 @@ def sunburst(
     marked: Sequence[Sequence[int]] = (),
     title: str | None = None,
 ) -> pathlib.Path:
-    """Saves the tree of codes as rings, the first level inmost, and returns the path.
+    """Saves the tree of codes as rings, the first level innermost; returns the path.
 
-    A node takes as much of the circle as it has documents, coloured by the label that most of them have, the paler the fewer;
-    the outmost ring has each document's own label.
+    The arc of a node is proportional to its documents, in the colour of their most common label,
+    paler if fewer of them have it; the outermost ring shows each document's own label.
 
-    codes: i[N, L]; labels: N. marked: prefixes whose nodes get a dark edge, such as those that a beam kept.
-    title: the finding; by default how often documents of one first code have one label.
+    codes: i[N, L]; labels: N. marked: prefixes whose nodes get a dark edge, such as those of a beam.
+    title: the finding; by default how well first codes predict labels.
+    Raises ValueError for a marked prefix that no document has.
     """
-    found = plots.majorities(codes, labels)
-    drawn, (axes,) = plots.figure(None, None, size=(7.2, 5.4))
+    found = code_tree.majorities(codes, labels)
+    drawn, (axes,) = figures.figure(None, None, size=(7.2, 5.4))
     axes.set_axis_off()
     axes.set_aspect("equal")
     num = len(codes)
@@ -56,16 +57,17 @@ def sunburst(
         rows = np.flatnonzero((ordered[:, : len(prefix)] == np.asarray(prefix)).all(axis=1))
         if not len(rows):
             raise ValueError(
-                f"sunburst: expected marked prefixes of the codes, got {tuple(prefix)}, which no document has"
+                f"sunburst: expected marked prefixes of the codes, got {tuple(prefix)}, which no "
+                "document has"
             )
         _edge(axes, len(prefix) - 1, rows[0], rows[-1] + 1, num)
     reach = HOLE + RING * (outer + 0.4)
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-reach, reach)
-    axes.text(0, 0, f"{num:,}\ndocuments", ha="center", va="center", fontsize=8, color=plots.INK)
+    axes.text(0, 0, f"{num:,}\ndocuments", ha="center", va="center", fontsize=8, color=figures.INK)
     for name, colour in found.legend:
-        axes.plot([], [], "s", color=colour, label=plots.plain(name))
-    return plots.save(drawn, axes, path, title or found.finding, legend="outside")
+        axes.plot([], [], "s", color=colour, label=figures.plain(name))
+    return figures.save(drawn, axes, path, title or found.finding, legend="outside")
 
 
 def beam_path(
@@ -76,13 +78,20 @@ def beam_path(
     query: str,
     title: str | None = None,
 ) -> pathlib.Path:
-    """Saves what a beam kept at each depth as a tree from left to right, with the probability of every step; returns the path.
+    """Saves the hypotheses of a beam as a tree from left to right; returns the path.
 
-    A line is the thicker the more probable the prefix that it leads to; a number is the probability of the token given the prefix
-    before it. Hypotheses that were kept and have no continuation that was kept end in a cross.
+    A line is thicker if its prefix is more probable; a number is the probability of a token given
+    the prefix before it. Hypotheses without a surviving continuation end in a cross.
 
-    levels: depth 1 .. L, as `zoo.search.beam.beam_prefixes` gives them for one query; answers: names of the last level's.
-    title: the finding; by default the first answer and its probability.
+    Args:
+      levels: depth 1 .. L, as `zoo.search.beam.beam_prefixes` returns them for one query.
+      answers: names of the last level's hypotheses.
+      path: the file.
+      query: for the title.
+      title: the finding; by default the first answer and its probability.
+
+    Raises:
+      ValueError: no hypothesis reached the last depth, or the answers are not as many as those.
     """
     alive = [np.isfinite(kept.score) for kept in levels]
     live = [Kept(kept.tokens[which], kept.score[which]) for kept, which in zip(levels, alive)]
@@ -92,22 +101,38 @@ def beam_path(
         )
     if len(answers) != len(live[-1].score):
         raise ValueError(
-            f"beam_path: expected a name for each of {len(live[-1].score)} answers, got {len(answers)}"
+            f"beam_path: expected a name for each of {len(live[-1].score)} answers, "
+            f"got {len(answers)}"
         )
     height = _heights(live)
-    drawn, (axes,) = plots.figure(
-        None, None, size=(9.6, 0.9 + 0.36 * max(len(kept.score) for kept in live))
-    )
+    size = (9.6, 0.9 + 0.36 * max(len(kept.score) for kept in live))
+    drawn, (axes,) = figures.figure(None, None, size=size)
     axes.set_axis_off()
+    _draw_steps(axes, live, height)
+    axes.plot(0, height[()], "o", color=figures.INK, markersize=6)
+    for node, score, answer in zip(_nodes(live[-1]), live[-1].score, answers):
+        name = figures.plain(_cut(answer), MOST_LETTERS)
+        words = {"fontsize": 8, "color": figures.INK, "va": "center"}
+        axes.text(len(live) + 0.06, height[node], f"{np.exp(score):.3f}  {name}", **words)
+    axes.set_xlim(-0.1, len(live) + 1.6)
+    best = int(np.argmax(live[-1].score))
+    found = (
+        f"“{figures.plain(query, MOST_LETTERS)}” → {figures.plain(answers[best], MOST_LETTERS)}, "
+        f"with probability {np.exp(live[-1].score[best]):.2f}"
+    )
+    return figures.save(drawn, axes, path, title or found, legend=None)
+
+
+def _draw_steps(axes: Any, live: Sequence[Kept], height: Mapping[tuple, float]) -> None:
+    """Draws a line per hypothesis and depth, with the probability of its token."""
     scores: dict[tuple, float] = {(): 0.0}
     for depth, kept in enumerate(live, start=1):
-        followed = (
-            {tuple(prefix[:depth]) for prefix in live[depth].tokens} if depth < len(live) else set()
-        )
-        for tokens, score in zip(kept.tokens, kept.score):
-            node = tuple(int(token) for token in tokens)
+        last = depth == len(live)
+        followed = set() if last else {node[:depth] for node in _nodes(live[depth])}
+        for node, score in zip(_nodes(kept), kept.score):
             scores[node] = float(score)
-            colour = plots.COLOURS[0] if depth == len(live) or node in followed else "#999999"
+            survives = last or node in followed
+            colour = figures.COLOURS[0] if survives else "#999999"
             before, after = height[node[:-1]], height[node]
             axes.plot(
                 [depth - 1, depth],
@@ -117,54 +142,40 @@ def beam_path(
                 solid_capstyle="round",
                 zorder=1,
             )
-            axes.plot(
-                depth,
-                after,
-                "o" if colour == plots.COLOURS[0] else "x",
-                color=colour,
-                markersize=4,
-                zorder=2,
-            )
+            mark = "o" if survives else "x"
+            axes.plot(depth, after, mark, color=colour, markersize=4, zorder=2)
             step = np.exp(score - scores.get(node[:-1], 0.0))
-            place = depth - 0.42, before + 0.58 * (after - before)
             axes.text(
-                *place,
+                depth - 0.42,
+                before + 0.58 * (after - before),
                 f"{node[-1]}: {step:.2f}",
                 fontsize=7,
-                color=plots.INK,
+                color=figures.INK,
                 ha="center",
                 va="bottom",
                 bbox=_HALO,
             )
-    axes.plot(0, height[()], "o", color=plots.INK, markersize=6)
-    for tokens, score, answer in zip(live[-1].tokens, live[-1].score, answers):
-        told = answer if len(answer) <= MOST_TOLD else answer[: MOST_TOLD - 1] + "…"
-        node = tuple(int(token) for token in tokens)
-        axes.text(
-            len(live) + 0.06,
-            height[node],
-            f"{np.exp(score):.3f}  {plots.plain(told, MOST_TOLD)}",
-            fontsize=8,
-            color=plots.INK,
-            va="center",
-        )
-    axes.set_xlim(-0.1, len(live) + 1.6)
-    best = int(np.argmax(live[-1].score))
-    found = f"“{plots.plain(query, MOST_TOLD)}” → {plots.plain(answers[best], MOST_TOLD)}, with probability {np.exp(live[-1].score[best]):.2f}"
-    return plots.save(drawn, axes, path, title or found, legend=None)
+
+
+def _nodes(kept: Kept) -> list[tuple[int, ...]]:
+    return [tuple(int(token) for token in tokens) for tokens in kept.tokens]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else text[: MOST_LETTERS - 1] + "…"
 
 
 _HALO = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.7}
 
 
 def _heights(live: Sequence[Kept]) -> dict[tuple, float]:
-    """Of every node that was kept: leaves one below the other, in the order of a walk; a parent in the middle of its children."""
+    """Height of every node: leaves below each other in depth-first order, parents centred."""
     children: dict[tuple, list[tuple]] = {}
     for kept in live:
-        for tokens in kept.tokens:
-            node = tuple(int(token) for token in tokens)
+        for node in _nodes(kept):
             children.setdefault(node[:-1], []).append(node)
-    height, row = {}, 0
+    height: dict[tuple, float] = {}
+    row = 0
 
     def walk(node: tuple) -> float:
         nonlocal row
@@ -181,20 +192,20 @@ def _heights(live: Sequence[Kept]) -> dict[tuple, float]:
 
 
 def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of rows [N, ...] that stand in groups: number of each row's group, and the first row of each group."""
+    """Number of the run of equal rows [N, ...] that each row is in, and the first row of each run."""
     rows = rows.reshape(len(rows), -1)
     new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
     return np.cumsum(new) - 1, np.flatnonzero(new)
 
 
 def _ring(
-    axes, level: int, first: np.ndarray, num: int, colours: np.ndarray, *, width: float = RING
+    axes: Any, level: int, first: np.ndarray, num: int, colours: np.ndarray, *, width: float = RING
 ) -> None:
     ends = np.append(first, num)
     _wedges(axes, HOLE + RING * level, width, ends / num, colours)
 
 
-def _wedges(axes, inner: float, width: float, turns: np.ndarray, colours: np.ndarray) -> None:
+def _wedges(axes: Any, inner: float, width: float, turns: np.ndarray, colours: np.ndarray) -> None:
     from matplotlib import collections, patches
 
     shapes = [
@@ -210,7 +221,7 @@ def _wedges(axes, inner: float, width: float, turns: np.ndarray, colours: np.nda
     )
 
 
-def _edge(axes, level: int, first: int, last: int, num: int) -> None:
+def _edge(axes: Any, level: int, first: int, last: int, num: int) -> None:
     from matplotlib import patches
 
     inner = HOLE + RING * level
