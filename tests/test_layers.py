@@ -20,7 +20,7 @@ ALLOWED = {
     "zoo": {"zoo.api", "zoo.docids", "zoo.exchange", "zoo.index", "zoo.records", "zoo.recipes"}
     | {"zoo.report", "zoo.search"},  # __init__.py: public names for type checkers
     "zoo.records": set(),
-    "zoo.options": {"zoo.records", "zoo.search", "zoo.train"},
+    "zoo.options": {"zoo.records", "zoo.search", "zoo.text", "zoo.train"},
     "zoo.data": {"zoo.records"},
     "zoo.text": TEXTS,
     "zoo.docids": {"zoo.records"},

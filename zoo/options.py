@@ -22,6 +22,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from zoo.records import DataError
 from zoo.search import decoders
+from zoo.text import languages
 from zoo.train import optimizers
 
 Value = TypeVar("Value")
@@ -195,7 +196,11 @@ class Reading(Checked):
         True, "initialise the source embeddings from the corpus's SVD, not at random"
     )
     vocabulary: int = option(8000, "size of the sub-word vocabulary", limits=SIZE)
-    stem: bool = option(True, "stem English words before they are split into sub-words")
+    stem: bool = option(True, "stem words before they are split into sub-words")
+    language: str = option(
+        languages.AUTO, "language of the stemmer; auto detects it", one_of=languages.names()
+    )
+    strip_accents: bool = option(False, "drop the accents of Latin, Greek and Cyrillic letters")
     document_length: int = option(32, "tokens read per document", limits=SIZE)
     query_length: int = option(32, "tokens read per query", limits=SIZE)
 

@@ -13,7 +13,7 @@ import zoo
 from zoo import recipes, records
 from zoo.exchange import exported
 from zoo.recipes import dsi, genret, tiger
-from zoo.text import tokens
+from zoo.text import languages, tokens
 from zoo.train import t5x_layout
 
 
@@ -214,7 +214,8 @@ def test_examples_of_genret_name_documents_and_their_queries(collection):
     config = recipes.configure(
         genret.RECIPE, "tiny", {"document_length": 8, "query_length": 8, "generated": 1}
     )
-    tokenizer = tokens.train(tokens.stemmed(collection.corpus.contents()), size=config.vocabulary)
+    contents = languages.stem_texts(collection.corpus.contents(), languages.ENGLISH)
+    tokenizer = tokens.train(contents, size=config.vocabulary)
     names = np.arange(1, 1 + 2 * len(collection.corpus), dtype=np.int32).reshape(-1, 2)
     state = {
         "tokenizer": tokenizer,
@@ -223,8 +224,7 @@ def test_examples_of_genret_name_documents_and_their_queries(collection):
     learned = genret.examples(collection.without("test"), config, state)
     np.testing.assert_array_equal(learned["index"].rows["target"], names)
     np.testing.assert_array_equal(
-        learned["index"].rows["source"],
-        tokens.encode(tokenizer, tokens.stemmed(collection.corpus.contents()), length=8),
+        learned["index"].rows["source"], tokens.encode(tokenizer, contents, length=8)
     )
     rows = collection.corpus.rows()
     expected = [names[rows[document]].tolist() for _, document in collection.qrels["train"].pairs()]

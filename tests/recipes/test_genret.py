@@ -17,7 +17,7 @@ from zoo.models import corpus_text, generate
 from zoo.nets import codebooks, transformer
 from zoo.recipes import genret
 from zoo.schemes import codes as identifiers
-from zoo.text import embed, tokens
+from zoo.text import embed, languages, tokens
 from zoo.train import execution, log as logs, loop
 
 SHORT = {
@@ -213,7 +213,9 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     old = trie.build(table.Docids(named[:128], ids.alphabet))
     merged = growth.add(old, table.Docids(named[128:], ids.alphabet), np.arange(128, 133))
     source = tokens.encode(
-        grown["tokenizer"], tokens.stemmed(asked.texts), length=config.query_length
+        grown["tokenizer"],
+        languages.stem_texts(asked.texts, languages.ENGLISH),
+        length=config.query_length,
     )
     shape = transformer.Shape.of(grown["shape"])
     found, _ = generate.generate(

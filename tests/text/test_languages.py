@@ -65,6 +65,17 @@ def test_words_are_stemmed_by_the_language_of_their_script():
     assert languages.stem(["книги", "книга"], {"CYRILLIC": "russian"}) == ["книг", "книг"]
 
 
+def test_stems_replace_words_within_texts():
+    texts = languages.stem_texts(["Joining joins JOINED, the", ""], languages.ENGLISH)
+    assert texts == ["join join join, the", ""]
+    # punctuation, digits and underscores stay
+    texts = languages.stem_texts(["os.path.joins(files_x, 3)"], languages.ENGLISH)
+    assert texts == ["os.path.join(file_x, 3)"]
+    assert languages.stem_texts(["Die HÄUSER, книги"], {"LATIN": "german"}) == ["die haus, книги"]
+    # a vowel sign is part of its word: किताबें are books
+    assert languages.stem_texts(["किताबें"], {"DEVANAGARI": "hindi"}) == ["किताब"]
+
+
 def test_every_stemmer_is_of_a_language_that_can_be_named():
     # variants of English and Dutch, and a language without a list of function words
     assert set(Stemmer.algorithms()) - set(languages.names()) == {

@@ -157,10 +157,3 @@ def test_frequent_words_are_one_token(tokenizer):
         1,
     ]
     assert len(tokens.whole(tokenizer, ["zebra"])[0]) > 1
-
-
-def test_stems_join_the_forms_of_a_word():
-    assert tokens.stemmed(["Joining joins JOINED", ""]) == ["join join join", ""]
-    # what parts words stays
-    assert tokens.stemmed(["os.path.joins(files_x, 3)"]) == ["os.path.join(file_x, 3)"]
-    assert tokens.stemmed(["universe news"]) != tokens.stemmed(["universal new"])

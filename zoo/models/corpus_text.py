@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from zoo import records
 from zoo.models import encoder_decoder, query_generator, warm_start
-from zoo.text import tokens, vectors
+from zoo.text import languages, tokens, vectors, words as segments
 
 
 class Texts(NamedTuple):
@@ -21,6 +23,7 @@ class Texts(NamedTuple):
     made: list[str]  # queries made from documents
     origins: list[int]  # row of the document of each
     tokenizer: str
+    languages: dict[str, str]  # of the stems, by script
 
     def encode(self, texts: list[str], length: int, prompt: str = "") -> np.ndarray:
         """i32[n, length] tokens of texts, see `tokens.encode`."""
@@ -34,11 +37,12 @@ def read(
     *,
     prompts: tuple[str, ...] = (),
     start: warm_start.Start | None = None,
-    tokenizer: str | None = None,
+    state: dict | None = None,
 ) -> Texts:
     """Texts of a collection. config: of `options.Reading`.
 
-    tokenizer: of an earlier reading; else that of `start`; else one is trained, with the prompts.
+    The tokenizer and the languages are those of `state`, a fitted system; else of `start`; else
+    they are trained, with the prompts, and detected.
     """
     queries, answers = encoder_decoder.pairs(collection)
     made, origins = query_generator.make_queries(
@@ -46,22 +50,43 @@ def read(
     )
     log.phase("tokens and vectors")
     contents = collection.corpus.contents()
+    if state is not None:
+        chosen = _languages(state)
+    elif start is not None and "languages" in start.options:
+        chosen = start.options["languages"]
+    else:
+        chosen = languages.choose(config.language, segments.segment(contents))
     if config.stem:
-        contents, queries, made = (tokens.stemmed(texts) for texts in (contents, queries, made))
-    if tokenizer is None and start is not None:
+        contents, queries, made = (
+            languages.stem_texts(texts, chosen) for texts in (contents, queries, made)
+        )
+    if state is not None:
+        tokenizer = state["tokenizer"]
+    elif start is not None:
         tokenizer = warm_start.reader(start, prompts)
-    if tokenizer is None:
-        tokenizer = tokens.train([*contents, *queries], size=config.vocabulary, prompts=prompts)
-    return Texts(contents, queries, answers, made, origins, tokenizer)
+    else:
+        tokenizer = tokens.train(
+            [*contents, *queries],
+            size=config.vocabulary,
+            prompts=prompts,
+            strip_accents=config.strip_accents,
+        )
+    return Texts(contents, queries, answers, made, origins, tokenizer, chosen)
 
 
-def as_queries(config, queries: records.Queries) -> records.Queries:
-    """Queries as the system reads them."""
-    return (
-        dataclasses.replace(queries, texts=tuple(tokens.stemmed(queries.texts)))
-        if config.stem
-        else queries
-    )
+def pack_languages(texts: Texts) -> dict[str, str]:
+    """The part of a system's state that `as_read` needs."""
+    return {"languages": json.dumps(texts.languages)}
+
+
+def as_read(config, state: dict, texts: Sequence[str]) -> list[str]:
+    """Texts as the fitted system reads them: stemmed in the languages of the fit, if it stems."""
+    return languages.stem_texts(texts, _languages(state)) if config.stem else list(texts)
+
+
+def as_queries(config, state: dict, queries: records.Queries) -> records.Queries:
+    """Queries as the fitted system reads them."""
+    return dataclasses.replace(queries, texts=tuple(as_read(config, state, queries.texts)))
 
 
 def embed(texts: Texts, dim: int) -> vectors.Vectors:
@@ -80,3 +105,8 @@ def embed(texts: Texts, dim: int) -> vectors.Vectors:
 def words(embedded: vectors.Vectors, config) -> np.ndarray | None:
     """f32[source_vocab, D] that source embeddings start from, of deviation 1; None where they are drawn (`vector_start`)."""
     return embedded.words / embedded.words.std() if config.vector_start else None
+
+
+def _languages(state: dict) -> dict[str, str]:
+    """The languages of a fitted system; before they were stored, all stems were English."""
+    return json.loads(state["languages"]) if "languages" in state else languages.ENGLISH

@@ -11,6 +11,7 @@ with the noise that tells new tokens apart). Code tokens are all that the new he
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ SIZES = (
     "encoder_layers",
     "decoder_layers",
 )
+# options of `options.Reading` that belong to a tokenizer, and what published weights need
+READING = {"stem": False, "language": "auto", "strip_accents": False}
 FAMILY = "mlp", "tied", "buckets", "max_distance"
 TOKENIZERS = {"tokenizer.json": sentencepiece.published, "spiece.model": sentencepiece.tokenizer}
 
@@ -75,7 +78,9 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
         raise DataError(
             f"{where}: {recipe} has no plain encoder-decoder to start from; name a fit of dsi or tiger, or T5 weights"
         ) from None
-    options = {"stem": config.stem} if hasattr(config, "stem") else {}
+    options = {name: getattr(config, name) for name in READING if hasattr(config, name)}
+    if "languages" in state:
+        options["languages"] = json.loads(state["languages"])
     return Start(
         where,
         t5_weights.digest(params),
@@ -93,7 +98,7 @@ def configure(recipe: str, config: Any, given: Mapping[str, Any], start: Start) 
     Raises DataError if one of those says otherwise.
     """
     wanted = {name: getattr(start.shape, name) for name in SIZES} | {
-        "stem": start.options.get("stem", False),
+        **{name: start.options.get(name, default) for name, default in READING.items()},
         "vector_start": False,
     }
     wanted = {name: value for name, value in wanted.items() if hasattr(config, name)}

@@ -84,7 +84,7 @@ def fit(
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
     """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
-    queries = corpus_text.as_queries(config, queries)
+    queries = corpus_text.as_queries(config, state, queries)
     source = tokens.encode(
         state["tokenizer"],
         queries.texts,
@@ -113,7 +113,7 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
         raise records.DataError(
             f"dpr: document {min(again)!r} is in the index already; give new documents new ids"
         )
-    contents = tokens.stemmed(corpus.contents()) if config.stem else corpus.contents()
+    contents = corpus_text.as_read(config, state, corpus.contents())
     source = tokens.encode(
         state["tokenizer"],
         contents,
@@ -142,6 +142,7 @@ def pack_state(
         "vectors": dual_encoder.encode(params, given.documents, shape=shape, side=dual.DOCUMENT),
         "shape": json.dumps(dataclasses.asdict(shape)),
         "tokenizer": texts.tokenizer,
+        **corpus_text.pack_languages(texts),
         "corpus_ids": json.dumps(corpus.ids),
     }
 

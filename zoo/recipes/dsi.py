@@ -93,7 +93,8 @@ def fit(
         start=start,
         docids=ids.tokens,
     )
-    return generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    return packed | corpus_text.pack_languages(texts)
 
 
 def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
@@ -106,7 +107,7 @@ def reads(
     config: Config, state: dict, queries: records.Queries
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
-    texts = corpus_text.as_queries(config, queries).texts
+    texts = corpus_text.as_queries(config, state, queries).texts
     sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
     return sources, transformer.Shape.of(state["shape"])
 
@@ -115,7 +116,7 @@ def examples(
     collection: records.Collection, config: Config, state: dict
 ) -> dict[str, batches.Source]:
     """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents, by a generator trained anew if queries=seq2seq."""
-    texts = corpus_text.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
+    texts = corpus_text.read(collection, config, logs.Log(), state=state)
     return _sources(texts, config, np.asarray(state["docids"]["tokens"]))
 
 

@@ -153,9 +153,8 @@ def fit(
         kept=float((found == codes).all(axis=1).mean()),
     )
     about = {"codes": codes, "num_codes": np.asarray(num_codes)}
-    return generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus) | {
-        "tokenizer_of_documents": about
-    }
+    packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    return packed | corpus_text.pack_languages(texts) | {"tokenizer_of_documents": about}
 
 
 def learn(
@@ -262,7 +261,7 @@ def reads(
     config: Config, state: dict, queries: records.Queries
 ) -> tuple[np.ndarray, transformer.Shape]:
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
-    texts = corpus_text.as_queries(config, queries).texts
+    texts = corpus_text.as_queries(config, state, queries).texts
     return tokens.encode(
         state["tokenizer"], texts, length=config.query_length
     ), transformer.Shape.of(state["shape"])
@@ -272,13 +271,13 @@ def examples(
     collection: records.Collection, config: Config, state: dict
 ) -> dict[str, batches.Source]:
     """What the last stage of `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents."""
-    texts = corpus_text.read(collection, config, logs.Log(), tokenizer=state["tokenizer"])
+    texts = corpus_text.read(collection, config, logs.Log(), state=state)
     return _sources(np.asarray(state["docids"]["tokens"]), _material(texts, config), config)
 
 
 def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
     """i32[n, M] codes that the trained tokenizer gives to texts of documents, known or new; nothing is trained."""
-    texts = tokens.stemmed(texts) if config.stem else texts
+    texts = corpus_text.as_read(config, state, texts)
     sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
     num_codes, shape = (
         int(state["tokenizer_of_documents"]["num_codes"]),

@@ -131,7 +131,8 @@ def fit(
     params = encoder_decoder.fit(
         sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start
     )
-    return generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    return packed | corpus_text.pack_languages(texts)
 
 
 def consistent(
@@ -190,7 +191,7 @@ def reads(
     """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
     sources = tokens.encode(
         state["tokenizer"],
-        corpus_text.as_queries(config, queries).texts,
+        corpus_text.as_queries(config, state, queries).texts,
         length=config.query_length,
     )
     return sources, heads.PrefixShape.of(state["shape"])

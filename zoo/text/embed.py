@@ -9,7 +9,7 @@ import numpy as np
 from zoo import records
 from zoo.data import npy
 from zoo.records import DataError
-from zoo.text import encoders, tokens, vectors as texts_vectors
+from zoo.text import encoders, languages, tokens, vectors as texts_vectors, words
 
 EMBEDDINGS = ("tfidf", "minilm")  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
 
@@ -40,7 +40,10 @@ def embed(
         return vectors
     if how == "minilm":
         return encoders.encode(corpus.contents(), log=log)
-    contents = tokens.stemmed(corpus.contents())
+    contents = corpus.contents()
+    contents = languages.stem_texts(
+        contents, languages.choose(languages.AUTO, words.segment(contents))
+    )
     tokenizer = tokens.train(contents, size=vocabulary)
     rows = tokens.whole(tokenizer, contents)
     return texts_vectors.tfidf_svd(

@@ -12,11 +12,13 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import regex
 
 from zoo.records import DataError
 from zoo.text import words
 
 AUTO, NONE = "auto", "none"
+ENGLISH = {"LATIN": "english"}
 LEAST_COVERAGE = 0.05  # share of a script's words that must be a language's function words
 LEAST_DISTINCT = 3  # function words that occur at all
 LEAST_LEAD = 1.5  # how many times the default's coverage another language needs
@@ -79,6 +81,7 @@ _STOP_WORDS = {
     "english": "a an and are as at be but by for if in into is it no not of on or such that the"
     " their then there these they this to was will with"
 }
+_LETTERS = regex.compile(r"\p{L}[\p{L}\p{M}]*", regex.VERSION1)
 
 
 def names() -> tuple[str, ...]:
@@ -138,18 +141,37 @@ def stem(vocabulary: Sequence[str], languages: Mapping[str, str]) -> list[str]:
     >>> stem(["paths", "the", "книги"], {"LATIN": "english", "CYRILLIC": "russian"})
     ['path', '', 'книг']
     """
+    stemmed = _stems(vocabulary, languages)
+    for place, word in enumerate(vocabulary):
+        language = languages.get(script_of(word))
+        if language and word in _stop_words(language):
+            stemmed[place] = ""
+    return stemmed
+
+
+def stem_texts(texts: Sequence[str], languages: Mapping[str, str]) -> list[str]:
+    """Folded texts with every word replaced by its stem; stop words and all else stay.
+
+    >>> stem_texts(["Joining os.paths, the files_x"], ENGLISH)
+    ['join os.path, the file_x']
+    """
+    dotless = languages.get("LATIN") == "turkish"
+    texts = [words.fold(text, dotless=dotless) for text in texts]
+    vocabulary = list({word for text in texts for word in _LETTERS.findall(text)})
+    stems = dict(zip(vocabulary, _stems(vocabulary, languages)))
+    return [_LETTERS.sub(lambda word: stems[word.group()], text) for text in texts]
+
+
+def _stems(vocabulary: Sequence[str], languages: Mapping[str, str]) -> list[str]:
     stems = list(vocabulary)
     places: dict[str, list[int]] = {}
     for place, word in enumerate(vocabulary):
         places.setdefault(script_of(word), []).append(place)
     for script, group in places.items():
-        language = languages.get(script)
-        if language is None:
-            continue
-        stemmer, stop_words = _stemmer(language), _stop_words(language)
+        stemmer = _stemmer(languages.get(script, NONE))
         whole = [vocabulary[place] for place in group]
-        for place, word, short in zip(group, whole, stemmer.stemWords(whole) if stemmer else whole):
-            stems[place] = "" if word in stop_words else short
+        for place, short in zip(group, stemmer.stemWords(whole) if stemmer else whole):
+            stems[place] = short
     return stems
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import functools
 import json
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +17,6 @@ from zoo.text import sentencepiece
 
 PAD, UNKNOWN = 0, 1
 SPECIAL = ("[pad]", "[unk]")
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 def train(
@@ -82,12 +80,6 @@ def _normalizer(strip_accents: bool):
         accents = Regex(r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}])\p{Mn}+")
         steps.append(normalizers.Replace(accents, ""))
     return normalizers.Sequence([*steps, normalizers.NFC()])
-
-
-def stemmed(texts: Sequence[str]) -> list[str]:
-    """Texts in lower case with English words replaced by their Snowball stems."""
-    stem = _stemmer()
-    return [_WORD.sub(lambda word: stem(word.group()), text.lower()) for text in texts]
 
 
 def count(tokenizer: str) -> int:
@@ -186,10 +178,3 @@ def _loaded(tokenizer: str):
     loaded = Tokenizer.from_str(tokenizer)
     loaded.encode_special_tokens = True  # "[pad]" in a text is text
     return loaded
-
-
-@functools.cache
-def _stemmer():
-    import Stemmer
-
-    return Stemmer.Stemmer("english").stemWord
