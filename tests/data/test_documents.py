@@ -2,6 +2,7 @@
 
 import json
 import mailbox
+import time
 
 import hypothesis
 import pytest
@@ -28,13 +29,29 @@ def write(folder, **texts):
 def test_pages_without_their_marks():
     assert markup.html_page(PAGE) == ("Join & split", "Paths\nJoin two\npaths.\none\ntwo")
     assert markup.html_page("<h1>Only <b>this</b></h1>text") == ("Only this", "Only this\ntext")
-    assert markup.html_page("<head><title>Open<body>text") == ("Opentext", "")  # never closed
+    assert markup.html_page("<head><title>Open<body>text")[0] == "Opentext"  # never closed
+    assert markup.html_page("<p title='a > b' x=\"<\">1 < 2 &lt; 3</p><!-- > -->") == (
+        "",
+        "1 < 2 < 3",
+    )
     assert markup.markdown("---\ntitle: 'T'\n---\n# H\n\nsee [this](x.md)") == ("T", "see this")
     assert markup.markdown("Title\n=====\ntext") == ("Title", "text")
     assert markup.markdown("no heading\n\n- a\n- b") == ("", "no heading\n\n- a\n- b")
     assert markup.restructured("=====\nTitle\n=====\n\ntext")[0] == "Title"
     assert markup.restructured("Title\n-----\n\ntext") == ("Title", "text")
     assert markup.plain(" a\n") == ("", "a")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ("<!--", "<a ", "<", "<a b='", "<!", "<script>", "&#", "<title>", "<h1>", "[", "![](", "=\n"),
+)
+def test_broken_pages_take_linear_time(piece):
+    """Where `html.parser` of Python 3.11 takes minutes."""
+    started = time.monotonic()
+    for parse in documents.KINDS.values():
+        parse(piece * 100_000)
+    assert time.monotonic() - started < 20  # a second on a machine with nothing else to do
 
 
 def test_mails_by_their_subject_and_text():
@@ -84,7 +101,11 @@ def test_declared_and_named_encodings_are_used(tmp_path):
     write(tmp_path, b__txt="sch\xf6n".encode("latin-1"))
     with pytest.raises(records.DataError, match="b.txt: expected text in utf-8.*--encoding"):
         documents.read(tmp_path)
-    assert documents.read(tmp_path, encoding="latin-1").corpus.texts[1] == "schön"
+    write(tmp_path, c__txt="größer", d__txt="hoch".encode("utf-16"))
+    found = documents.read(tmp_path, encoding="latin-1").corpus
+    assert found.texts[1:] == ("schön", "größer", "hoch")  # the encoding is for what is not UTF-8
+    write(tmp_path, e__html="<title>\x93quoted\x94</title>x".encode("latin-1"))
+    assert documents.read(tmp_path, encoding="cp1252").corpus.titles[-1] == "“quoted”"
     with pytest.raises(records.DataError, match="no encoding 'klingon'"):
         documents.read(tmp_path, encoding="klingon")
 
@@ -130,7 +151,8 @@ def test_a_mailbox_is_read_by_message_ids(tmp_path):
         ({}, "", "expected files of .txt, .*found no files"),
         ({"a__png": b"x"}, "", "found 1 .png"),
         ({"a__txt": b"a\x00b"}, "", "a.txt: expected text, found a zero byte"),
-        ({"a__txt": b"\xff\xfe\x00"}, "", "a.txt: expected text in utf-8"),
+        ({"a__txt": b"\xff\xfe\x00"}, "", "a.txt: expected text in utf-16"),
+        ({"a__txt": b"\x9d\xff"}, "", "a.txt: expected text in utf-8"),
         ({"a__html": '<meta charset="nope">x'}, "", "a.html: expected text in nope"),
         ({"a__docx": b"x"}, "a.docx", "expected a folder of .txt.*got .docx"),
         ({}, "absent.csv", "found nothing"),

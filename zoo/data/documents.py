@@ -49,13 +49,13 @@ def read(
     """The documents of a folder or a file, in the order of their paths or of the file.
 
     named: role (id, title, text) -> column of a table; several columns of text joined by `+`.
-    encoding: of text files that do not say.
+    encoding: of text files that are neither UTF-8 nor say what they are.
     Raises DataError, naming the file, for what cannot be read and if there is no document with
     text.
     """
     path = pathlib.Path(path)
     try:
-        codecs.lookup(encoding)
+        codecs.lookup(encoding or "utf-8")
     except LookupError:
         raise records.DataError(
             f"no encoding {encoding!r}; expected a name that Python knows, such as latin-1"
@@ -102,7 +102,7 @@ def _collect(path: Any, found: Sequence[tuple[str, str, str]], notes: list[str])
     return Documents(records.Corpus(ids, titles, texts), tuple(notes))
 
 
-def _read_folder(folder: pathlib.Path, encoding: str):
+def _read_folder(folder: pathlib.Path, encoding: str | None):
     found, others, kinds = [], collections.Counter(), collections.Counter()
     for path in _files(folder):
         kind = path.suffix.lower()
@@ -132,7 +132,7 @@ def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
                 yield path
 
 
-def _read_file(path: pathlib.Path, name: str, encoding: str) -> tuple[str, str, str]:
+def _read_file(path: pathlib.Path, name: str, encoding: str | None) -> tuple[str, str, str]:
     """(id, title, text) of a file."""
     try:
         jsonl.refuse_surrogates(name, "name", str(path.parent))
@@ -147,18 +147,31 @@ def _read_file(path: pathlib.Path, name: str, encoding: str) -> tuple[str, str, 
     kind = path.suffix.lower()
     if kind == MAIL:
         return name, *_safely(path, markup.mail, content)
-    declared = markup.charset_of(content) if KINDS[kind] is markup.html_page else None
-    try:
-        text = content.decode(declared or encoding)
-    except (UnicodeDecodeError, LookupError) as error:
-        raise records.DataError(
-            f"{path}: expected text in {declared or encoding}: {error}; name its encoding with "
-            "--encoding"
-        ) from None
+    is_page = KINDS[kind] is markup.html_page
+    text = _decode(path, content, is_page, encoding)
     if "\x00" in text:
         raise records.DataError(f"{path}: expected text, found a zero byte; remove the file")
     title, body = _safely(path, KINDS[kind], text)
     return name, title or path.stem.replace("_", " ").replace("-", " "), body
+
+
+def _decode(path: pathlib.Path, content: bytes, is_page: bool, encoding: str | None) -> str:
+    """Text by a mark of UTF-16, the charset that a page declares, UTF-8, or the named encoding.
+
+    A page that declares nothing is windows-1252, as browsers take it.
+    """
+    declared = markup.charset_of(content) if is_page else None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        declared = "utf-16"
+    tried = [declared] if declared else ["utf-8", encoding or ("cp1252" if is_page else "utf-8")]
+    for name in tried:
+        try:
+            return content.decode(name)
+        except (UnicodeDecodeError, LookupError) as error:
+            failed = error
+    raise records.DataError(
+        f"{path}: expected text in {tried[-1]}: {failed}; name its encoding with --encoding"
+    ) from None
 
 
 def _safely(path: Any, parse: Callable, content: Any) -> tuple[str, str]:
@@ -262,4 +275,6 @@ def _array(path: pathlib.Path) -> list[dict]:
 
 
 def _counted(kinds: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    most = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    more = f" and {len(most) - 8} other kinds" if len(most) > 8 else ""
+    return ", ".join(f"{count} {kind}" for kind, count in most[:8]) + more

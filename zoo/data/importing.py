@@ -16,7 +16,7 @@ def convert(
     out: str | os.PathLike,
     *,
     named: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
 ) -> list[str]:
     """Writes a new folder from `path`, and returns what was taken for what, a line each.
 
@@ -24,7 +24,7 @@ def convert(
     items.jsonl and sequences.jsonl; documents (`zoo.data.documents`) become BEIR's corpus.jsonl.
 
     named: as --columns has it, `user=...,item=...,time=...` or `id=...,title=...,text=...`.
-    encoding: of text files that do not say.
+    encoding: of text files that are neither UTF-8 nor say what they are.
     Raises DataError if `out` is not empty or anything cannot be read; `out` is then as it was.
     """
     path = pathlib.Path(path)

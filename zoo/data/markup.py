@@ -5,10 +5,18 @@ from __future__ import annotations
 import email
 import email.message
 import email.policy
-import html.parser
+import html
 import re
 
-_SKIPPED = {"script", "style", "template", "noscript", "svg", "nav", "head"}
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_DECLARED = re.compile(r"<[!?][^>]*(?:>|\Z)")
+_UNREAD = re.compile(
+    r"<(script|style|template|noscript|svg|nav)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
+)
+# a tag with quoted attributes; atomic, and bounded where it might read far
+_TAG = re.compile(
+    r"""<(/?[a-zA-Z][^\s<>/"'=]*+)(?:[^<>"']++|"[^"]{0,4000}+"|'[^']{0,4000}+'){0,80}+>"""
+)
 _BLOCKS = {
     *(
         "p",
@@ -30,7 +38,7 @@ _BLOCKS = {
 _HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*")
 _UNDERLINE = re.compile(r"([=\-~^\"'*+#`:.])\1{2,}")
 _FRONT_TITLE = re.compile(r"title\s*:\s*(.+)", re.IGNORECASE)
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)")
+_LINK = re.compile(r"!?\[([^\[\]]{0,1000})\]\([^()\s\[\]]{0,2000}(?:\s\"[^\"\[\]]{0,1000}\")?\)")
 _CHARSET = re.compile(rb"<meta[^>]+charset=[\"']?([\w-]+)", re.IGNORECASE)
 
 
@@ -72,14 +80,28 @@ def restructured(text: str) -> tuple[str, str]:
 
 
 def html_page(text: str) -> tuple[str, str]:
-    """The title, or the first h1, and the words of the body without scripts and navigation."""
-    parser = _Page()
-    parser.feed(text)
-    parser.close()
-    body = re.sub(r"[^\S\n]+", " ", "".join(parser.body))
-    lines = [line.strip() for line in body.splitlines()]
-    title = " ".join("".join(parser.title or parser.heading).split())
-    return title, "\n".join(line for line in lines if line)
+    """The title, or the first h1, and the words of the body without scripts and navigation.
+
+    Tags are found by regular expressions, in linear time also for pages that are broken on purpose:
+    `html.parser` of several releases of Python takes quadratic time for tags that never close.
+    """
+    text = _UNREAD.sub(" ", _DECLARED.sub(" ", _COMMENT.sub(" ", text)))
+    titles: dict[str, str] = {}  # the first of each kind
+    body, place = [], 0
+    for tag in _TAG.finditer(text):
+        body.append(text[place : tag.start()])
+        place, name = tag.end(), tag[1].lower()
+        if name in ("title", "h1") and name not in titles:
+            end = _end_of(text, name, place)
+            inner = html.unescape(_TAG.sub("", text[place:end]))
+            titles[name] = " ".join(inner.split())
+            place = end if name == "title" else place
+        if name.strip("/") in _BLOCKS:
+            body.append("\n")
+    body.append(text[place:])
+    words = re.sub(r"[^\S\n]+", " ", html.unescape("".join(body)))
+    lines = [line.strip() for line in words.splitlines()]
+    return titles.get("title") or titles.get("h1", ""), "\n".join(filter(None, lines))
 
 
 def charset_of(page: bytes) -> str | None:
@@ -128,41 +150,8 @@ def _front_matter(lines: list[str]) -> tuple[str, list[str]]:
     return "", lines
 
 
-class _Page(html.parser.HTMLParser):
-    """Collects title, first h1, and the text of the body."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.title: list[str] = []
-        self.heading: list[str] = []
-        self.body: list[str] = []
-        self._skipped: list[str] = []
-        self._inside = ""  # title or h1
-        self._headed = False
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        if tag == "body":  # even if a tag before it was never closed
-            self._skipped.clear()
-        if tag == "title" or (tag == "h1" and not self._headed and not self._skipped):
-            self._inside = tag
-        elif tag in _SKIPPED:
-            self._skipped.append(tag)
-        if tag in _BLOCKS:
-            self.body.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == self._inside:
-            self._headed |= tag == "h1"
-            self._inside = ""
-        if tag in self._skipped:
-            del self._skipped[self._skipped.index(tag) :]
-        if tag in _BLOCKS:
-            self.body.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "title":
-            self.title.append(data)
-        elif not self._skipped:
-            if self._inside == "h1":
-                self.heading.append(data)
-            self.body.append(data)
+def _end_of(text: str, name: str, start: int) -> int:
+    """Where the element of that name ends; a thousand characters on if it never does."""
+    inner = text[start : start + 1000]
+    end = inner.lower().find(f"</{name}")
+    return start + (len(inner) if end < 0 else end)
