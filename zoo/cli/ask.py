@@ -27,7 +27,13 @@ def retrieve_command(commands: Any) -> None:
     asked.add_argument(
         "--history",
         metavar="ITEM,ITEM,...",
-        help="item ids, oldest first, for a system that recommends",
+        help="item ids, oldest first, for a recommender; ids with commas in quotes, as in CSV",
+    )
+    asked.add_argument(
+        "--histories",
+        "--history-file",
+        metavar="FILE.jsonl",
+        help='a list of item ids per line, or {"user": ..., "items": [...]}',
     )
     added.add_argument("-k", type=int, default=10, help="answers per query (default: 10)")
     flags.answering(added)
@@ -38,15 +44,15 @@ def retrieve_command(commands: Any) -> None:
 
 def retrieve(parsed: argparse.Namespace) -> None:
     """Answers queries or a history; prints the answers or writes them as a TREC run."""
-    from zoo.data import files, streams, trec
+    from zoo.data import files, histories, streams, trec
 
     flags.refuse_unwritable(parsed.run_file)
     queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
     fitted = load(parsed)
     if parsed.history is not None:
-        queries = records.Histories.of(
-            fitted.documents, [item.strip() for item in parsed.history.split(",")]
-        )
+        queries = records.Histories.of(fitted.documents, histories.parse_ids(parsed.history))
+    if parsed.histories is not None:
+        queries = histories.read_asked(parsed.histories, fitted.documents)
     queries = inputs.as_queries(fitted, queries)
     if parsed.run_file:
         trec.refuse_ids(parsed.run_file, fitted.name, queries.ids, fitted.documents.ids)
@@ -56,7 +62,9 @@ def retrieve(parsed: argparse.Namespace) -> None:
         trec.write(ranking, parsed.run_file, tag=fitted.name)
         print(f"{parsed.run_file}: answers to {len(ranking)} queries", file=said)
         return
-    asked = queries.texts if isinstance(queries, records.Queries) else (parsed.history,)
+    asked = queries.texts if isinstance(queries, records.Queries) else queries.ids
+    if parsed.history is not None:
+        asked = (parsed.history,)
     rows = fitted.documents.rows()
     for number, query in enumerate(asked):
         lines = answers.format_answers(fitted, rows, ranking.answers(number))

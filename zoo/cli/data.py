@@ -1,4 +1,4 @@
-"""The commands `zoo data list`, `get`, `prepare` and `cold`."""
+"""The commands `zoo data list`, `get`, `prepare`, `import`, `split` and `cold`."""
 
 from __future__ import annotations
 
@@ -87,6 +87,92 @@ def prepare(parsed: argparse.Namespace) -> None:
     )
     if parsed.name in catalog.CATALOG:
         print(f"licence: {catalog.CATALOG[parsed.name].licence}")
+
+
+def import_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "import",
+        "write documents or a log of events as a folder that --data takes",
+        "zoo data import my-docs --out collection",
+        import_files,
+    )
+    added.add_argument(
+        "path",
+        metavar="PATH",
+        help="a folder of .txt, .md, .rst, .html or .eml files, a mailbox, or one .csv, .tsv, "
+        ".jsonl, .json or .parquet file of documents or events",
+    )
+    flags.out(added)
+    added.add_argument(
+        "--columns",
+        dest="named",
+        metavar="ROLE=NAME,...",
+        help="columns with unusual names: id, title and text of documents (several texts as a+b), "
+        "or user, item and time of events",
+    )
+    added.add_argument(
+        "--encoding", metavar="NAME", help="of text files that are not UTF-8, such as latin-1"
+    )
+
+
+def import_files(parsed: argparse.Namespace) -> None:
+    """Writes a folder and prints what was taken for what."""
+    from zoo.data import importing
+
+    for line in importing.convert(
+        parsed.path, parsed.out, named=parsed.named, encoding=parsed.encoding
+    ):
+        print(f"{parsed.out}: {line}")
+
+
+def split_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "split",
+        "write interactions with other splits than leave-one-out",
+        "zoo data split ml-100k --by time --out ml-100k-time",
+        split,
+    )
+    added.add_argument("name", metavar="NAME|PATH", help="the interactions")
+    flags.columns(added)
+    added.add_argument(
+        "--by",
+        required=True,
+        metavar="KIND",
+        help="leave-one-out, time (two moments for all users) or ratio (of each user's events)",
+    )
+    for name in ("dev", "test"):
+        added.add_argument(
+            f"--{name}",
+            type=float,
+            default=0.1,
+            help=f"fraction of events in {name} (default: 0.1)",
+        )
+    added.add_argument(
+        "--ties",
+        default="file",
+        metavar="ORDER",
+        help="order of a user's events of the same time: file, or shuffled by --seed (default: file)",
+    )
+    flags.seed(added)
+    flags.out(added)
+
+
+def split(parsed: argparse.Namespace) -> None:
+    """Writes interactions whose splits are others, and prints what they ask."""
+    from zoo.data import atomic, load, splits
+
+    atomic.refuse_occupied(parsed.out)
+    collection = load.load(flags.with_columns(parsed.name, parsed.columns))
+    if not isinstance(collection, records.Interactions):
+        raise records.DataError(
+            f"{parsed.name}: has queries, and their splits are the files of qrels/; name data with "
+            "interactions.csv"
+        )
+    options = {name: getattr(parsed, name) for name in ("dev", "test", "ties", "seed")}
+    made = splits.split(collection, parsed.by, **options)
+    print(f"{_written(made, parsed.out)}; {splits.describe(made)}")
 
 
 def cold_command(commands: Any) -> None:

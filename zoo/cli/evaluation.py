@@ -40,6 +40,7 @@ def evaluate_command(commands: Any) -> None:
     )
     flags.data(added)
     flags.split(added)
+    _leave_out_self(added)
     flags.answering(added)
     added.add_argument(
         "--categories",
@@ -68,6 +69,12 @@ def evaluate(parsed: argparse.Namespace) -> None:
     print(tables.text(compare.compare([run]), **_columns(result)), file=said)
     if "coverage@10" in result.measures:
         print(exposure.sentence(result.measures), file=said)
+    if result.self_left_out:
+        print(
+            "a document with the id of the query is left out of its answers "
+            "(--no-leave-out-self keeps it)",
+            file=said,
+        )
     if result.by_identifier:
         print(recommend.sentence_by_identifier(result.measures), file=said)
     _write(parsed, result, run.name, head)
@@ -86,6 +93,7 @@ def compare_command(commands: Any) -> None:
     )
     flags.data(added)
     flags.split(added)
+    _leave_out_self(added)
     added.add_argument(
         "--measure",
         default="nDCG@10",
@@ -108,7 +116,10 @@ def compare(parsed: argparse.Namespace) -> None:
     runs, results = [], []
     for folder, fitted in zip(parsed.folders, systems):
         name = fitted.name if names.count(fitted.name) == 1 else f"{fitted.name} ({folder})"
-        results.append(evaluation.evaluate(fitted, collection, split=parsed.split))
+        result = evaluation.evaluate(
+            fitted, collection, split=parsed.split, leave_out_self=parsed.leave_out_self
+        )
+        results.append(result)
         runs.append(
             _run(results[-1], name, fitted.about["seconds"])._replace(beside=_beside(results[-1]))
         )
@@ -117,6 +128,15 @@ def compare(parsed: argparse.Namespace) -> None:
     print(table(comparison, **_columns(results[0])))
     if comparison.runs[0].beside:
         print(BESIDE)
+
+
+def _leave_out_self(parser: flags.Parser) -> None:
+    parser.add_argument(
+        "--leave-out-self",
+        action=argparse.BooleanOptionalAction,
+        help="leave the document with the id of a query out of its answers, as BEIR's evaluation "
+        "does (default: where the queries are documents)",
+    )
 
 
 def _of_system(parsed: argparse.Namespace) -> tuple[evaluation.Evaluation, Any, dict[str, Any]]:
@@ -133,6 +153,7 @@ def _of_system(parsed: argparse.Namespace) -> tuple[evaluation.Evaluation, Any, 
         collection,
         split=parsed.split,
         categories=_categories(parsed, len(fitted.documents)),
+        leave_out_self=parsed.leave_out_self,
     )
     head = {name: getattr(fitted, name) for name in ("recipe", "size", "seed")} | {
         "config": dataclasses.asdict(fitted.config),
@@ -151,6 +172,7 @@ def _of_run(parsed: argparse.Namespace) -> tuple[evaluation.Evaluation, Any, dic
         collection,
         split=parsed.split,
         categories=_categories(parsed, len(collection.corpus)),
+        leave_out_self=parsed.leave_out_self,
     )
     return result, _run(result, parsed.foreign, None), {"run_file": parsed.foreign}
 
@@ -172,6 +194,7 @@ def _write(
     if parsed.json:
         summary = {"name": name, **head} | {
             "split": result.split,
+            "self_left_out": result.self_left_out,
             "num_queries": len(result.ranking),
             "measures": dict(result.measures),
             "queries_per_second": result.queries_per_second,

@@ -59,8 +59,19 @@ def data(parser: Parser) -> None:
         "--data",
         required=True,
         metavar="NAME|PATH",
-        help="a name of `zoo data list`, or a path: a folder in the BEIR layout, a log of events, "
-        "a TFDS dataset",
+        help="a name of `zoo data list`, ir:NAME of ir_datasets, or a path: a folder in the BEIR "
+        "layout, a log of events, a TFDS dataset",
+    )
+    columns(parser)
+
+
+def columns(parser: Parser) -> None:
+    """`--columns`; `with_columns` makes it a part of the name of the data."""
+    parser.add_argument(
+        "--columns",
+        metavar="user=NAME,item=NAME,time=NAME",
+        help="columns of a log whose names are unusual; numbers if it has no header, time= if it "
+        "has no time",
     )
 
 
@@ -70,6 +81,21 @@ def fitted_data(parser: Parser) -> None:
         metavar="NAME|PATH",
         help="the collection that the system was fitted to (default: where it was then)",
     )
+    columns(parser)
+
+
+def with_columns(name: str | None, columns: str | None) -> str | None:
+    """The name of the data, with its columns as `zoo.data.load` reads them.
+
+    Raises DataError for columns that are no roles, or without data.
+    """
+    from zoo.data import load
+
+    if columns is None:
+        return name
+    if name is None:
+        raise records.DataError("--columns names columns of --data; name the data too")
+    return load.with_columns(name, columns)
 
 
 def folder(parser: Parser) -> None:

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = parser.parser().parse_args(arguments)
+        if hasattr(parsed, "data") and hasattr(parsed, "columns"):
+            parsed.data = flags.with_columns(parsed.data, parsed.columns)
         parsed.run(parsed)
         sys.stdout.flush()
     except (records.DataError, FloatingPointError, OSError) as error:

@@ -20,6 +20,8 @@ def parser() -> argparse.ArgumentParser:
     data.list_command(datasets)
     data.get_command(datasets)
     data.prepare_command(datasets)
+    data.import_command(datasets)
+    data.split_command(datasets)
     data.cold_command(datasets)
     identifiers = flags.group(commands, "docids", "identifiers without a system")
     docids.fit_command(identifiers)

@@ -154,5 +154,6 @@ def _events(about: Mapping[str, Any]) -> str:
     ]
     left_out = about["users_left_out"]
     short = f" ({left_out:,} left out for fewer than 3 events)" if left_out else ""
-    noted = "".join(f"; {count:,} {what}" for count, what in notes if count)
+    events = max(1, about["num_events"])
+    noted = "".join(f"; {count:,} ({count / events:.1%}) {what}" for count, what in notes if count)
     return f"{about['num_users']:,} users{short}, {about['num_events']:,} events{noted}"
