@@ -82,8 +82,8 @@ def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
     )
     said = capsys.readouterr().out
     assert (
-        "2 users, 6 events; 2 at the same time as another of their user, in file order; "
-        "2 with an item that their user had before" in said
+        "2 users, 6 events; 2 (33.3%) at the same time as another of their user, in file order; "
+        "2 (33.3%) with an item that their user had before" in said
     )
 
 
@@ -160,7 +160,7 @@ def test_retrieve_takes_a_history(folders, capsys):
     ("arguments", "message"),
     (
         (["--history", "d3,nothing"], "history 0: item 'nothing' is not in the corpus"),
-        (["--history", ""], "item '' is not in the corpus"),
+        (["--history", ""], "expected item ids separated by commas"),
         (["--query", "d3"], "markov asks for a history, got a text"),
         (["--history", "d3", "-k", "0"], "expected k of at least 1"),
     ),
