@@ -293,7 +293,7 @@ def test_items_and_identifiers_are_measured_side_by_side(generative, folders, ca
     tiger, markov = str(folders[0].parent / "tiger"), str(folders[1])
     assert main.main(["evaluate", tiger, "--data", str(folders[0]), "--split", "dev"]) == 0
     assert (
-        f"by identifier, items of the same codes counting as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}"
+        f"by identifier, items with the same codes counted as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}"
         in capsys.readouterr().out
     )
     assert main.main(["compare", tiger, markov, "--data", str(folders[0]), "--split", "dev"]) == 0

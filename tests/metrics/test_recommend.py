@@ -115,7 +115,7 @@ def test_what_cannot_be_measured_is_refused():
     with pytest.raises(ValueError, match="hold NaN"):
         recommend.places(np.full((1, 3), np.nan), np.zeros(1, int))
     corpus = records.Corpus(("a", "b"), ("", ""), ("", ""))
-    with pytest.raises(records.DataError, match="user 'u': expected one item to recommend, got 2"):
+    with pytest.raises(records.DataError, match="user 'u': expected one target item, got 2"):
         recommend.targets(records.Qrels({"u": {"a": 1, "b": 1}}), ("u",), corpus)
 
 

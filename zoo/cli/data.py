@@ -20,9 +20,8 @@ def list_names(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog
 
     for name, entry in catalog.CATALOG.items():
-        print(
-            f"{name:<13} {entry.description} [{entry.splits}]\n{'':<13} {entry.licence}; {entry.address or 'made on this machine'}"
-        )
+        print(f"{name:<13} {entry.description} [{entry.splits}]")
+        print(f"{'':<13} {entry.licence}; {entry.address or 'generated on this machine'}")
 
 
 def get_command(commands: Any) -> None:
@@ -82,9 +81,8 @@ def prepare(parsed: argparse.Namespace) -> None:
     from zoo.data import catalog, tfds
 
     folder = tfds.prepare(parsed.name, parsed.out, file_format=parsed.format, beam=parsed.beam)
-    print(
-        f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir() if path.name[0] != '.'))}; zoo fit ... --data {folder}"
-    )
+    files = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    print(f"{folder}: {', '.join(files)}; zoo fit ... --data {folder}")
     if parsed.name in catalog.CATALOG:
         print(f"licence: {catalog.CATALOG[parsed.name].licence}")
 
@@ -195,14 +193,15 @@ def cold_command(commands: Any) -> None:
 
 
 def cold(parsed: argparse.Namespace) -> None:
-    """Writes interactions in which some of the items to be predicted are new."""
+    """Writes interactions in which some of the target items are new."""
     from zoo.data import atomic, cold as cold_items, load
 
     atomic.refuse_occupied(parsed.out)
     collection = load.load(parsed.name)
     if not isinstance(collection, records.Interactions):
         raise records.DataError(
-            f"{parsed.name}: has queries, and cold items are for data with histories; name data with interactions.csv"
+            f"{parsed.name}: has queries, and cold items need histories; "
+            "name data with interactions.csv"
         )
     hidden = cold_items.hide(collection, parsed.share, parsed.seed)
     print(f"{_written(hidden, parsed.out)}; {hidden.left_out - collection.left_out} users left out")
@@ -212,4 +211,7 @@ def _written(collection: records.Interactions, out: str) -> str:
     from zoo.data import histories
 
     histories.write(collection, out)
-    return f"{out}: {len(collection.corpus)} items, {len(collection.histories)} users, {len(collection.histories.items)} events"
+    return (
+        f"{out}: {len(collection.corpus)} items, {len(collection.histories)} users, "
+        f"{len(collection.histories.items)} events"
+    )

@@ -1,4 +1,4 @@
-"""The demonstration: generative retrieval beside BM25 on the documentation of the Python that runs it."""
+"""The demonstration: generative retrieval and BM25 on the documentation of the running Python."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from zoo import recipes, records
 from zoo.api import answer, evaluate, fit, fitted as stored
+from zoo.metrics import compare
 from zoo.report import answers
 
 QUESTIONS = (
@@ -16,37 +19,38 @@ QUESTIONS = (
     "wait until all threads have reached the same point",
     "parse a date and time from text",
 )
-SYSTEMS = {  # name in the table -> recipe, options
+GENERATIVE = "DSI (semantic ids)"
+SYSTEMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {  # name in the table -> recipe, options
     "BM25": ("bm25", {}),
     "BM25 + train queries": ("bm25", {"expand_with_queries": True}),
-    "DSI (semantic ids)": ("dsi", {"minutes": 4.5}),
+    GENERATIVE: ("dsi", {"minutes": 4.5}),
 }
 HITS, TRAINING, TABLE, RESULTS = "hits.png", "training.png", "table.md", "results.json"
 
 
 def run(out: str, *, seed: int = 0) -> None:
-    """Fits, measures, asks and plots; everything goes to a new folder or to one that an earlier demo wrote.
+    """Fits and evaluates SYSTEMS, asks QUESTIONS, and writes tables and plots to a folder.
 
-    A system that an earlier demo finished in the folder is not fitted again.
+    The folder is new or of an earlier demo, whose systems are not fitted again.
+    Raises DataError for a folder with other files, or with systems of another demo.
     """
-    from zoo.data import atomic, pydocs
-    from zoo.metrics import compare
-    from zoo.report import plots, tables
+    from zoo.data import pydocs
+    from zoo.report import tables
 
     folder = pathlib.Path(out)
     _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _say("the documentation of this Python becomes a search collection")
+    _say("building a search collection from the documentation of this Python")
     collection = pydocs.build()
     counts = ", ".join(f"{len(qrels):,} {split}" for split, qrels in collection.qrels.items())
     _say(
-        f"{len(collection.corpus):,} documents; queries: {counts}; no query's words are left in its document"
+        f"{len(collection.corpus):,} documents; queries: {counts}; "
+        "each query is a sentence that was removed from its document"
     )
-
     runs, curves, systems = [], {}, {}
     for name, (recipe, options) in SYSTEMS.items():
         fitted = systems[name] = _fitted(folder / _slug(name), collection, recipe, options, seed)
-        _say(f"{name} answers the test queries")
+        _say(f"evaluating {name} on the test queries")
         result = evaluate.evaluate(fitted, collection)
         curves[name] = result.hit_curve
         runs.append(
@@ -61,53 +65,65 @@ def run(out: str, *, seed: int = 0) -> None:
     comparison = compare.compare(runs)
     print(f"\n{tables.text(comparison)}")
     print(
-        "BM25 + train queries has the train queries, which DSI learns from, appended to its documents.\n"
+        "BM25 + train queries appends the train queries, from which DSI learns, to their documents."
+        "\n"
     )
+    _answer_questions(systems[GENERATIVE])
+    _write(folder, comparison, curves, systems[GENERATIVE], collection)
+    print(f'ask more: zoo retrieve {folder / _slug(GENERATIVE)} --query "..."')
 
-    generative = systems["DSI (semantic ids)"]
-    rows = generative.documents.rows()
-    ranking = answer.retrieve(generative, QUESTIONS, k=3)
+
+def _answer_questions(fitted: stored.Fitted) -> None:
+    """Prints the first answers to QUESTIONS."""
+    rows = fitted.documents.rows()
+    ranking = answer.retrieve(fitted, QUESTIONS, k=3)
     for number, question in enumerate(QUESTIONS):
-        print(
-            "\n".join(
-                [
-                    f"Q: {question}",
-                    *answers.format_answers(generative, rows, ranking.answers(number)),
-                    "",
-                ]
-            )
-        )
+        lines = answers.format_answers(fitted, rows, ranking.answers(number))
+        print("\n".join([f"Q: {question}", *lines, ""]))
 
-    history = [row for row in generative.history if "loss" in row]
+
+def _write(
+    folder: pathlib.Path,
+    comparison: compare.Comparison,
+    curves: Mapping[str, Any],
+    fitted: stored.Fitted,
+    collection: records.Collection,
+) -> None:
+    """Writes plots, the table and all numbers. fitted: the generative system."""
+    from zoo.data import atomic
+    from zoo.report import plots, tables
+
+    history = [row for row in fitted.history if "loss" in row]
+    steps, losses = [row["step"] for row in history], [row["loss"] for row in history]
     pictures = [
         plots.hit_curves(curves, folder / HITS),
-        plots.training_curves(
-            [row["step"] for row in history],
-            {"DSI": [row["loss"] for row in history]},
-            folder / TRAINING,
-        ),
+        plots.training_curves(steps, {"DSI": losses}, folder / TRAINING),
     ]
     table = tables.markdown(comparison)
     results = {
         "table": table,
-        "runs": {run.name: _numbers(run) for run in runs},
+        "runs": {run.name: _numbers(run) for run in comparison.runs},
         "collection": {
             "documents": len(collection.corpus),
             "corpus": collection.corpus.fingerprint(),
         },
-        "machine": _machine(generative),
+        "machine": _machine(fitted),
     }
     for name, content in ((TABLE, table + "\n"), (RESULTS, json.dumps(results, indent=1) + "\n")):
         with atomic.file(folder / name) as file:
             file.write(content)
     print(f"plots: {', '.join(map(str, pictures))}")
     print(f"table: {folder / TABLE}; numbers: {folder / RESULTS}")
-    print(f'ask more: zoo retrieve {folder / _slug("DSI (semantic ids)")} --query "..."')
 
 
 def _fitted(
-    folder: pathlib.Path, collection: records.Collection, recipe: str, options: dict, seed: int
+    folder: pathlib.Path,
+    collection: records.Collection,
+    recipe: str,
+    options: Mapping[str, Any],
+    seed: int,
 ) -> stored.Fitted:
+    """The system of an earlier demo in the folder, else a new one that is written there."""
     if (folder / stored.FIT).exists():
         fitted = stored.load(folder)
         wanted = recipes.configure(recipes.get(recipe), fitted.size, options)
@@ -118,14 +134,15 @@ def _fitted(
             _say(f"{folder} holds a fit from before; remove the folder to fit again")
             return fitted
         raise records.DataError(
-            f"{folder}: fitted to another collection or with another seed or options; remove it or name another --out"
+            f"{folder}: fitted to another collection or with another seed or options; "
+            "remove it or name another --out"
         )
-    _say(f"{recipe} learns the documents")
+    _say(f"fitting {recipe}")
     return fit.fit(recipe, collection, options=options, seed=seed, out=folder)
 
 
 def _refuse_foreign(folder: pathlib.Path) -> None:
-    """The folder is absent, empty, or holds nothing but what a demo writes."""
+    """Raises DataError for a folder with files that no demo writes."""
     from zoo.data import atomic
 
     ours = {HITS, TRAINING, TABLE, RESULTS, *map(_slug, SYSTEMS)}
@@ -133,7 +150,7 @@ def _refuse_foreign(folder: pathlib.Path) -> None:
         atomic.refuse_occupied(folder)
 
 
-def _numbers(run) -> dict:
+def _numbers(run: compare.Run) -> dict[str, Any]:
     measures = {name: run.mean(name) for name in run.per_query}
     return measures | {
         "seconds_to_fit": run.seconds_to_fit,

@@ -1,4 +1,4 @@
-"""Compares systems on one split, query by query: paired tests, Holm's correction, bootstrap intervals."""
+"""Comparison of systems on one split: paired tests, Holm's correction, bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from zoo import records
 
-NUM_SAMPLES = 10_000  # random sign flips of a test, resamples of an interval
-LEVEL = 0.05  # of significance
-_BLOCK = 2_000_000  # random numbers held at a time
+NUM_SAMPLES = 10_000  # sign flips of a test, resamples of an interval
+LEVEL = 0.05  # significance level
+_BLOCK = 2_000_000  # random numbers in memory at a time
 
 
 class Run(NamedTuple):
-    """What one system did on a split."""
+    """The evaluation of one system on a split."""
 
     name: str
     # measure -> f64[B], the same queries in the same order in all runs
@@ -24,7 +24,7 @@ class Run(NamedTuple):
     seconds_to_fit: float | None = None  # None = not measured
     queries_per_second: float | None = None
     invalid_share: float = 0.0
-    # column title -> what no single query has, such as the share of the corpus that is shown
+    # column title -> a value over all queries, such as catalogue coverage
     beside: Mapping[str, float] = {}
 
     def mean(self, measure: str) -> float:
@@ -44,12 +44,12 @@ class Difference(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs, best first by the measure that decides, and what separates each pair of them."""
+    """Runs, best first by `measure`, and the difference of each pair."""
 
     runs: tuple[Run, ...]
     measure: str  # ir-measures' name
     num_queries: int
-    # pairs of runs in their order, (first, second), (first, third), ...
+    # pairs of runs in order: (first, second), (first, third), ...
     differences: tuple[Difference, ...]
 
 
@@ -58,7 +58,8 @@ def compare(
 ) -> Comparison:
     """Orders the runs by the mean of one measure and tests every pair.
 
-    Raises DataError if a run lacks the measure, names repeat, or runs have different numbers of queries.
+    Raises DataError if a run lacks the measure, names repeat, or runs differ in their number of
+    queries.
     """
     _refuse_unlike(runs, measure)
     ordered = sorted(runs, key=lambda run: -run.mean(measure))
@@ -83,13 +84,14 @@ def randomisation_test(gaps: np.ndarray, *, seed: int = 0, num_samples: int = NU
 
         p = (1 + #{samples with |mean(sign * gap)| >= |mean(gap)|}) / (1 + samples)
 
-    The paired randomisation test (Smucker, Allan, Carterette 2007), which assumes no distribution. gaps: f64[B].
+    The paired randomisation test (Smucker, Allan and Carterette 2007), which assumes no
+    distribution. gaps: f64[B].
     """
     gaps = np.asarray(gaps, np.float64)
-    gaps = gaps[gaps != 0]  # a sign cannot change them
+    gaps = gaps[gaps != 0]  # a zero has no sign
     if not len(gaps):
         return 1.0
-    # sums that are equal but for rounding count as equal
+    # sums that differ only by rounding count as equal
     observed = abs(gaps.sum()) - 1e-9 * np.abs(gaps).sum()
     rng = np.random.default_rng(seed)
     exceeding = 0
@@ -102,7 +104,7 @@ def randomisation_test(gaps: np.ndarray, *, seed: int = 0, num_samples: int = NU
 def bootstrap_interval(
     gaps: np.ndarray, *, seed: int = 0, num_samples: int = NUM_SAMPLES, coverage: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval of the mean of `gaps` f64[B] over queries drawn with replacement."""
+    """Percentile bootstrap interval of the mean of `gaps` f64[B], by resampling queries."""
     gaps = np.asarray(gaps, np.float64)
     rng = np.random.default_rng(seed)
     means = [
@@ -114,7 +116,9 @@ def bootstrap_interval(
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """P-values f64[M] corrected for M tests (Holm 1979): the i-th smallest times M - i, made monotone, at most 1.
+    """P-values f64[M] corrected for M tests (Holm 1979).
+
+    The i-th smallest, from i = 0, is multiplied by M - i, made monotone and cut at 1.
 
     >>> holm([0.01, 0.04, 0.03]).round(9).tolist()
     [0.03, 0.06, 0.06]
@@ -132,7 +136,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
 
 
 def _blocks(num_samples: int, width: int) -> list[int]:
-    """Sizes of the blocks in which to draw, so that memory stays bounded."""
+    """Sizes of the blocks in which samples are drawn, so that memory stays bounded."""
     size = max(1, _BLOCK // width)
     return [min(size, num_samples - start) for start in range(0, num_samples, size)]
 
@@ -151,5 +155,6 @@ def _refuse_unlike(runs: Sequence[Run], measure: str) -> None:
         if len(run.per_query[measure]) != len(runs[0].per_query[measure]):
             counts = f"{len(runs[0].per_query[measure])} and {len(run.per_query[measure])}"
             raise records.DataError(
-                f"compare: {runs[0].name} and {run.name} have {counts} queries; evaluate both on one split"
+                f"compare: {runs[0].name} and {run.name} have {counts} queries; "
+                "evaluate both on one split"
             )

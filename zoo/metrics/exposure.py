@@ -1,4 +1,4 @@
-"""What a system that recommends shows to all users together: how much of the corpus, how evenly, and whether it finds rare items."""
+"""Measures over all users of a recommender: coverage, Gini, entropy, recall by popularity."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ BUCKETS = ("head", "middle", "tail", "new")
 
 
 def coverage(ranking: records.Ranking, k: int = 10) -> float:
-    """Share of the items that stand among the first k of at least one user."""
+    """Fraction of the items among the first k answers of at least one user."""
     return float((shown(ranking, k) > 0).mean())
 
 
 def gini(ranking: records.Ranking, k: int = 10) -> float:
-    """Gini coefficient of how often each item stands among the first k: 0 if all equally often, near 1 if few take it all.
+    """Gini coefficient of how often each item is among the first k answers; 0 = equally often.
 
-    G = sum over i of (2 i - N - 1) x_i / (N sum x),   x sorted ascending, i from 1; of no answers at all 0
+        G = sum over i of (2 i - N - 1) x_i / (N sum x),   x sorted ascending, i from 1
+
+    0 if there are no answers at all.
     """
     counts = np.sort(shown(ranking, k)).astype(np.float64)
     num_items = len(counts)
@@ -29,9 +31,9 @@ def gini(ranking: records.Ranking, k: int = 10) -> float:
 
 
 def entropy(ranking: records.Ranking, categories: list[str], k: int = 10) -> float:
-    """Entropy@K: mean over users of the entropy, in nats, of the categories of their first k answers; 0 if all are of one.
+    """Entropy@k: mean over users of the entropy (nats) of their first k answers' categories.
 
-    categories: of each item, in the order of the corpus. TIGER, sec. 4.4 (arXiv 2305.05065).
+    TIGER, sec. 4.4 (arXiv:2305.05065). categories: of each item, in the order of the corpus.
     """
     kinds = np.unique(categories, return_inverse=True)[1].reshape(-1)
     first = ranking.documents[:, :k]
@@ -43,16 +45,16 @@ def entropy(ranking: records.Ranking, categories: list[str], k: int = 10) -> flo
 
 
 def shown(ranking: records.Ranking, k: int) -> np.ndarray:
-    """How many users have each item among their first k, i64[N]."""
+    """Number of users with each item among their first k answers, i64[N]."""
     first = ranking.documents[:, :k]
     return np.bincount(first[first >= 0], minlength=len(ranking.corpus_ids))
 
 
 def buckets(counts: np.ndarray) -> np.ndarray:
-    """Bucket of each item as a number of BUCKETS, i64[N], from its events in what the system learned, i[N].
+    """Bucket of each item as an index of BUCKETS, i64[N], from its training events, i[N].
 
-    Items by falling popularity, equal ones by row: head are those before a third of all events is reached, middle those
-    before two thirds, tail the others, new those without any event.
+    Items are sorted by falling popularity, ties by row: the head covers the first third of all
+    events, the middle the second, the tail the last; new items have no event.
     """
     order = np.argsort(-counts, kind="stable")
     before = np.cumsum(counts[order]) - counts[order]  # events of more popular items
@@ -65,7 +67,7 @@ def buckets(counts: np.ndarray) -> np.ndarray:
 def by_popularity(
     places: recommend.Places, targets: np.ndarray, counts: np.ndarray, measure: str = "R@10"
 ) -> dict[str, tuple[float, int]]:
-    """Bucket -> (mean of the measure over users whose item is in it, number of them); targets i32[B]."""
+    """Bucket -> (mean of the measure over users whose target is in it, their number)."""
     (values,) = recommend.per_query(places, (measure,)).values()
     of_target = buckets(counts)[targets]
     found = {}
@@ -82,7 +84,10 @@ def summary(
     counts: np.ndarray,
     categories: list[str] | None = None,
 ) -> dict[str, float]:
-    """Coverage@10, Gini@10, Entropy@10 if items have categories, and of each bucket that has users its R@10 and their number, by name."""
+    """Coverage@10, Gini@10, Entropy@10 with categories; R@10 and users of each bucket, by name.
+
+    targets: i32[B] rows of the target items. counts: i[N] training events of each item.
+    """
     values = {"coverage@10": coverage(ranking), "gini@10": gini(ranking)}
     if categories is not None:
         values["entropy@10"] = entropy(ranking, categories)
@@ -93,11 +98,14 @@ def summary(
 
 
 def sentence(values: dict[str, float]) -> str:
-    """A line on what `summary` found."""
+    """One line of text with the values of `summary`."""
     found = [
         f"{name} {values[f'R@10 {name}']:.4f} ({values[f'users {name}']:.0f} users)"
         for name in BUCKETS
         if f"users {name}" in values
     ]
     spread = f", Entropy@10 {values['entropy@10']:.3f}" if "entropy@10" in values else ""
-    return f"coverage@10 {values['coverage@10']:.3f}, Gini@10 {values['gini@10']:.3f}{spread}; Recall@10 by popularity: {', '.join(found)}."
+    return (
+        f"coverage@10 {values['coverage@10']:.3f}, Gini@10 {values['gini@10']:.3f}{spread}; "
+        f"Recall@10 by popularity: {', '.join(found)}."
+    )

@@ -1,12 +1,15 @@
-"""Measures of a ranking, computed by ir-measures and carrying its names.
+"""Measures of a ranking, computed by ir-measures and called by its names.
 
     Success@k  1 if a relevant document is among the first k (shown as Hit@k)
-    RR@k       1 / rank of the first relevant document, 0 if it is not among the first k (its mean is shown as MRR@k)
-    nDCG@k     trec_eval's: gain = grade, discount log2(rank + 1); where grades are 0 and 1, equal to that with gain 2^grade - 1
-    R@k        share of the relevant documents that are among the first k (shown as Recall@k)
+    RR@k       1 / rank of the first relevant document, 0 if it is not among the first k
+               (its mean is shown as MRR@k)
+    nDCG@k     as trec_eval: gain = grade, discount log2(rank + 1); with grades 0 and 1 equal to the
+               variant with gain 2^grade - 1
+    R@k        fraction of the relevant documents among the first k (shown as Recall@k)
 
-A document is relevant if its grade is above 0. The average is over the queries that the judgements name; one that the ranking
-does not answer counts 0. trec tools sort by score and break ties by id; here the order of the ranking counts as it stands.
+A document is relevant if its grade is above 0. Means are over the queries of the judgements; a
+query that the ranking does not answer counts 0. TREC tools sort by score and break ties by id;
+here the order of the ranking counts.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ _SHOWN = {"Success": "Hit", "RR": "MRR", "R": "Recall"}
 def evaluate(
     ranking: records.Ranking, qrels: records.Qrels, measures: Sequence[str] = DEFAULT
 ) -> dict[str, float]:
-    """Mean of each measure over the judged queries, by ir-measures' name, and the ranking's `invalid_share`.
+    """Mean of each measure over the judged queries, and the ranking's `invalid_share`.
 
     Raises as `per_query`.
     """
@@ -41,8 +44,8 @@ def per_query(
 ) -> dict[str, np.ndarray]:
     """Each measure as f64[B] over the B judged queries, in the order of the judgements.
 
-    Raises DataError if a measure is unknown, looks deeper than the ranking goes, or no judged query was asked; ValueError if
-    the ranking has one document twice for a query.
+    Raises DataError if a measure is unknown, its cut-off exceeds the ranking's depth, or no judged
+    query was answered; ValueError if the ranking has a document twice for a query.
     """
     import ir_measures
 
@@ -53,7 +56,8 @@ def per_query(
     asked = [query for query in qrels.grades if query in rows]
     if not asked:
         raise records.DataError(
-            "evaluation: the ranking answers none of the judged queries; retrieve the queries of this split"
+            "evaluation: the ranking answers none of the judged queries; retrieve the queries of "
+            "this split"
         )
     run = {query: _falling_scores(ranking, rows[query]) for query in asked}
     order = {query: row for row, query in enumerate(qrels.grades)}
@@ -79,7 +83,7 @@ def hit_curve(ranking: records.Ranking, qrels: records.Qrels, max_k: int = 100) 
 
 
 def label(measure: str) -> str:
-    """The name a table shows: Hit@1 for Success@1, MRR@10 for RR@10, Recall@100 for R@100, else the name itself."""
+    """A measure's name in tables: Hit@1 for Success@1, MRR@10 for RR@10, Recall@10 for R@10."""
     kind, at, depth = measure.partition("@")
     return _SHOWN.get(kind, kind) + at + depth
 
@@ -97,26 +101,29 @@ def _parsed(name: str):
         ) from None
     if not ir_measures.DefaultPipeline.supports(measure):
         raise records.DataError(
-            f"measure {name!r}: no installed backend of ir-measures computes it; for example {', '.join(DEFAULT)}"
+            f"measure {name!r}: no installed backend of ir-measures computes it; "
+            f"for example {', '.join(DEFAULT)}"
         )
     return measure
 
 
 def _refuse_shallow(name: str, measure, ranking: records.Ranking) -> None:
-    """A ranking that was cut above the measure's depth would silently score too low."""
+    """Raises DataError if the ranking ends before the cut-off, and would score too low."""
     depth, width = measure.params.get("cutoff"), ranking.documents.shape[1]
     if depth is not None and width < min(depth, len(ranking.corpus_ids)):
         raise records.DataError(
-            f"measure {name!r}: needs the first {depth} answers, the ranking holds {width}; retrieve with k={depth}"
+            f"measure {name!r}: needs the first {depth} answers, the ranking holds {width}; "
+            f"retrieve with k={depth}"
         )
 
 
 def _falling_scores(ranking: records.Ranking, row: int) -> dict[str, float]:
-    """Document -> a score that falls with the rank, so that sorting by score gives the ranking's own order."""
+    """Document -> a score that falls with the rank, so that sorting by score keeps the order."""
     answers = [document for document, _ in ranking.answers(row)]
     if len(set(answers)) != len(answers):
         twice = next(document for document in answers if answers.count(document) > 1)
         raise ValueError(
-            f"query {ranking.query_ids[row]!r}: document {twice!r} is ranked twice; rankings must hold a document once"
+            f"query {ranking.query_ids[row]!r}: document {twice!r} is ranked twice; "
+            "a ranking must hold a document once"
         )
     return {document: float(len(answers) - rank) for rank, document in enumerate(answers)}

@@ -1,16 +1,17 @@
-"""Measures of recommendation: one item of each user is asked for, and every item of the corpus competes.
+"""Measures of recommendation: each user has one target item, ranked among all items of the corpus.
 
-What counts is the place of that item: how many items score above it, and how many score the same. Ties are resolved at the
-expected rank: with `above` items before and `tied` at its own score (itself among them), the item stands at
+Ties are resolved at the expected rank: with `above` items that score higher and `tied` items with
+the target's score (itself included), the target's rank is
 
     rank = above + (tied - 1) / 2                from 0, the mean over all orders of the tie
 
-and then   R@k = Success@k = [rank < k]   nDCG@k = [rank < k] / log2(rank + 2)   RR = 1 / (rank + 1)
+and   R@k = Success@k = [rank < k]   nDCG@k = [rank < k] / log2(rank + 2)   RR = 1 / (rank + 1)
 
-so a system gains nothing from how its ties happen to be sorted, and one that scores all items alike finds nothing. The rank
-may end in a half; one of k - 1/2, the tie of two items across the cut, counts as found. `expected` instead is the mean of
-the measure over all orders of the tie, in which that tie counts a half. Of a Markov chain on Amazon Beauty, which ties a lot,
-they say R@5 .0507 and .0504, R@10 .0661 and .0659.
+so the order in which a system sorts its ties does not matter, and a system that scores all items
+alike finds nothing. The rank may be a half; rank k - 1/2, a tie of two items across the cut-off,
+counts as found. `expected` is the mean of the measure over all orders of the tie instead, and
+counts such a tie as one half. For a Markov chain on Amazon Beauty, which has many ties, the two give R@5
+.0507 and .0504, R@10 .0661 and .0659.
 """
 
 from __future__ import annotations
@@ -23,52 +24,52 @@ import numpy as np
 from zoo import records
 
 DEFAULT = ("R@5", "nDCG@5", "R@10", "nDCG@10", "R@20", "nDCG@20", "RR")  # ir-measures' names
-BY_IDENTIFIER = " by identifier"  # after the name of a measure of `identifier_places`
+BY_IDENTIFIER = " by identifier"  # suffix of the measures of `identifier_places`
 
 
 class Places(NamedTuple):
-    """Where the item that was asked for stands, by user."""
+    """Rank information of each user's target item."""
 
     above: np.ndarray  # i64[B] items with a higher score
-    tied: np.ndarray  # i64[B] items with the same score, itself among them; 0 = it is no answer
+    tied: np.ndarray  # i64[B] items with the same score, itself included; 0 = no answer
     num_items: int
 
     def ranks(self) -> np.ndarray:
-        """Expected rank from 0 as f64[B]; inf where the item is no answer."""
+        """Expected rank from 0 as f64[B]; inf if the target is not among the answers."""
         return np.where(self.tied > 0, self.above + (self.tied - 1) / 2, np.inf)
 
 
 def targets(qrels: records.Qrels, users: Sequence[str], corpus: records.Corpus) -> np.ndarray:
-    """Row of the one item that each user is asked for, i32[B].
+    """Row of each user's target item, i32[B].
 
-    Raises DataError if a user has none, or several.
+    Raises DataError if a user has none or several.
     """
     rows, found = corpus.rows(), np.empty(len(users), np.int32)
     for number, user in enumerate(users):
         items = [item for item, grade in qrels.grades.get(user, {}).items() if grade > 0]
         if len(items) != 1:
-            raise records.DataError(
-                f"user {user!r}: expected one item to recommend, got {len(items)}"
-            )
+            raise records.DataError(f"user {user!r}: expected one target item, got {len(items)}")
         found[number] = rows[items[0]]
     return found
 
 
 def places(scores: np.ndarray, targets: np.ndarray) -> Places:
-    """Places among the scores of all items, float[B, N], -inf = no answer; targets i32[B]."""
+    """Places from the scores of all items, float[B, N], -inf = no answer; targets i32[B]."""
     own = np.take_along_axis(scores, targets[:, None], axis=1)
     if np.isnan(scores).any():
         raise ValueError(
-            f"scores of {int(np.isnan(scores).any(axis=1).sum())} users hold NaN; expected numbers or -inf"
+            f"scores of {int(np.isnan(scores).any(axis=1).sum())} users hold NaN; "
+            "expected numbers or -inf"
         )
     tied = np.where(np.isneginf(own[:, 0]), 0, (scores == own).sum(axis=1))
     return Places((scores > own).sum(axis=1), tied, scores.shape[1])
 
 
 def places_in(ranking: records.Ranking, targets: np.ndarray) -> Places:
-    """Places in a ranking: items of equal score are tied, an item that is not there is no answer.
+    """Places from a ranking: items of equal score are tied.
 
-    A tie that the ranking's end cuts is taken to end there, so ask for more answers than the measures look at.
+    A tie across the end of the ranking counts only as far as the end, so retrieve more answers than
+    the measures' cut-off.
     """
     mine = (ranking.documents == targets[:, None]) & (ranking.documents >= 0)
     own = np.where(mine, ranking.scores, -np.inf).max(axis=1, initial=-np.inf)[:, None]
@@ -82,11 +83,13 @@ def places_in(ranking: records.Ranking, targets: np.ndarray) -> Places:
 
 
 def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.ndarray) -> Places:
-    """Places of identifiers, where several items may share one: codes i[N, L], or the first levels of unique ones.
+    """Places of identifiers that several items may share.
 
-    An identifier has the score of its best item in the ranking, and competes with identifiers. It stands at or above the
-    place of the item itself (`places_in`), far above if many items share it: of one identifier for all, always first. So
-    it tells how well identifiers are generated, and is no measure of recommendation. Report both.
+    An identifier has the score of its best item in the ranking and competes with identifiers, so it
+    ranks at or above the item itself (`places_in`); one identifier for all items is always first.
+    It measures how well identifiers are generated and is no measure of recommendation: report both.
+
+    codes: i[N, L] without the token that separates collisions. targets: i32[B].
     Raises ValueError if there are not as many rows of codes as items.
     """
     if len(codes) != len(ranking.corpus_ids):
@@ -99,7 +102,7 @@ def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.n
     order = np.argsort(groups, axis=1, kind="stable")
     in_order = np.take_along_axis(groups, order, axis=1)
     first = np.zeros_like(valid)
-    # of its identifier, so its best
+    # the first of its identifier, so its best
     np.put_along_axis(first, order, np.diff(in_order, axis=1, prepend=-2) != 0, axis=1)
     best = records.Ranking(
         ranking.query_ids,
@@ -111,17 +114,17 @@ def identifier_places(ranking: records.Ranking, codes: np.ndarray, targets: np.n
 
 
 def sentence_by_identifier(values: Mapping[str, float]) -> str:
-    """A line on the measures of identifiers, which are beside those of items and in no place comparable with them."""
+    """One line of text with the measures of identifiers, not comparable with those of items."""
     found = ", ".join(
         f"{name.removesuffix(BY_IDENTIFIER)} {value:.4f}"
         for name, value in values.items()
         if name.endswith(BY_IDENTIFIER)
     )
-    return f"by identifier, items of the same codes counting as one: {found}."
+    return f"by identifier, items with the same codes counted as one: {found}."
 
 
 def joined(parts: Sequence[Places]) -> Places:
-    """Places of one group of users after another."""
+    """The places of several groups of users, concatenated."""
     return Places(
         np.concatenate([part.above for part in parts]),
         np.concatenate([part.tied for part in parts]),
@@ -130,7 +133,10 @@ def joined(parts: Sequence[Places]) -> Places:
 
 
 def per_query(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np.ndarray]:
-    """Each measure at the expected rank as f64[B]. Raises DataError for a measure that is none of R, Success, nDCG and RR."""
+    """Each measure at the expected rank, f64[B].
+
+    Raises DataError for a measure other than R, Success, nDCG and RR.
+    """
     ranks, values = places.ranks(), {}
     for name in measures:
         kind, depth = _parsed(name)
@@ -139,7 +145,7 @@ def per_query(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np
 
 
 def expected(places: Places, measures: Sequence[str] = DEFAULT) -> dict[str, np.ndarray]:
-    """Mean of each measure over all orders of the ties as f64[B]. Raises as `per_query`."""
+    """Mean of each measure over all orders of the ties, f64[B]. Raises as `per_query`."""
     values = {}
     for name in measures:
         kind, depth = _parsed(name)
@@ -161,7 +167,7 @@ def hit_curve(places: Places, max_k: int = 100) -> np.ndarray:
     return (places.ranks()[:, None] < np.arange(1, max_k + 1)).mean(axis=0)
 
 
-_GAINS = {  # of a rank from 0
+_GAINS = {  # by rank from 0
     "R": np.ones_like,
     "Success": np.ones_like,
     "nDCG": lambda rank: 1 / np.log2(rank + 2),
@@ -170,7 +176,7 @@ _GAINS = {  # of a rank from 0
 
 
 def _parsed(name: str) -> tuple[str, float]:
-    """Kind and depth of a measure's name; without @k the depth is infinite."""
+    """Kind and cut-off of a measure's name; infinite without @k."""
     kind, at, depth = name.partition("@")
     if kind not in _GAINS or (at and not (depth.isdecimal() and int(depth) > 0)):
         known = ", ".join(f"{one}@k" for one in _GAINS)

@@ -81,7 +81,7 @@ def majorities(codes: np.ndarray, labels: Sequence[str]) -> Majorities:
 
 
 def _majority(prefixes: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The most common label of each row's node, i[N] (the lowest wins ties), and its share, f[N]."""
+    """The most common label of each row's node, i[N], the lowest of ties, and its share, f[N]."""
     _, node = np.unique(prefixes, axis=0, return_inverse=True)
     node = node.reshape(-1)
     (nodes, labels), counts = np.unique(np.stack([node, label]), axis=1, return_counts=True)

@@ -77,7 +77,7 @@ def save(
 
 
 def write(drawn: Any, path: str | os.PathLike, title: str = "") -> pathlib.Path:
-    """Saves a figure as PNG, whole or not at all, with a title over its panels; returns the path."""
+    """Saves a figure atomically as PNG, with a title over its panels; returns the path."""
     if title:
         drawn.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
     return _save(drawn, path, title)

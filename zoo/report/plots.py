@@ -252,7 +252,8 @@ def _descent(series: Mapping[str, np.ndarray], ylabel: str) -> str:
     name, values = next(iter(series.items()))
     if not len(values):
         return f"{name}: no step was logged"
-    return f"{name if name == ylabel else f'{name} {ylabel}'} went from {values[0]:.3g} to {values[-1]:.3g}"
+    what = name if name == ylabel else f"{name} {ylabel}"
+    return f"{what} went from {values[0]:.3g} to {values[-1]:.3g}"
 
 
 def _running_mean(values: np.ndarray) -> np.ndarray:

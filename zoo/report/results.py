@@ -40,7 +40,7 @@ class Measured(NamedTuple):
 
 
 def verdict(systems: Sequence[Measured]) -> str:
-    """One sentence: what the first system reaches, and how it compares to the best of the others."""
+    """One sentence: what the first system reaches, and how it compares to the best baseline."""
     own, rivals = systems[0], systems[1:]
     label, digits = measures.label(RANKS_BY), own.digits
     reached = own.result.per_query[RANKS_BY]

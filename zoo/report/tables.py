@@ -1,4 +1,4 @@
-"""Tables of a comparison as plain text and Markdown, and one sentence that says who wins."""
+"""Tables of a comparison as plain text and Markdown, and its result in one sentence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.metrics import compare, measures
 def text(
     comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3
 ) -> str:
-    """The table in aligned columns, what stands beside it, then the verdict and each pair's difference."""
+    """Tables in aligned columns, the verdict, and the difference of each pair."""
     lines = _aligned(_rows(comparison, shown, digits))
     if beside := _beside(comparison, digits):
         lines += ["", *_aligned(beside)]
@@ -22,7 +22,7 @@ def text(
 def markdown(
     comparison: compare.Comparison, shown: Sequence[str] = measures.DEFAULT, *, digits: int = 3
 ) -> str:
-    """The same as a Markdown table; the best value of each measure is bold."""
+    """The same in Markdown; the best value of each measure is bold."""
     header, *rows = _rows(comparison, shown, digits)
     best = {name: max(run.mean(name) for run in comparison.runs) for name in shown}
     for run, row in zip(comparison.runs, rows):
@@ -46,42 +46,50 @@ def markdown(
 
 
 def verdict(comparison: compare.Comparison, *, digits: int = 3) -> str:
-    """Who wins, by how much, and whether the difference could be chance."""
+    """Which system is best, by how much, and whether the difference is significant."""
     first, measure = comparison.runs[0], measures.label(comparison.measure)
     score = _decimal(first.mean(comparison.measure), digits)
     if len(comparison.runs) == 1:
         return f"{first.name} reaches {measure} {score} on {comparison.num_queries} queries."
     gap = comparison.differences[0]
     if gap.mean == 0:
-        return f"{first.name} and {gap.worse} are level: {measure} {score} each on {comparison.num_queries} queries."
-    ahead = f"{measure} {score} against {_decimal(comparison.runs[1].mean(comparison.measure), digits)} of {gap.worse}"
+        return (
+            f"{first.name} and {gap.worse} are level: {measure} {score} each "
+            f"on {comparison.num_queries} queries."
+        )
+    second = _decimal(comparison.runs[1].mean(comparison.measure), digits)
+    ahead = f"{measure} {score} against {second} of {gap.worse} on {comparison.num_queries} queries"
     if gap.significant:
-        return f"{first.name} wins: {ahead} on {comparison.num_queries} queries ({_p(gap.p)})."
-    chance = f"on {comparison.num_queries} queries, but this may be chance ({_p(gap.p)})"
-    return f"No clear winner: {first.name} is ahead, {ahead} {chance}."
+        return f"{first.name} wins: {ahead} ({_p(gap.p)})."
+    return (
+        f"No clear winner: {first.name} is ahead, {ahead}, "
+        f"but the difference is not significant ({_p(gap.p)})."
+    )
 
 
 def names(shown: Sequence[str] = measures.DEFAULT) -> str:
-    """Which of ir-measures' measures stand behind the column titles."""
+    """The ir-measures names of the column titles."""
     renamed = [f"{measures.label(name)} = {name}" for name in shown if measures.label(name) != name]
     return (
         f"ir-measures' names: {', '.join(renamed)}."
         if renamed
-        else "Measures carry ir-measures' names."
+        else "Measures are called by ir-measures' names."
     )
 
 
 def _pairs(comparison: compare.Comparison, digits: int) -> list[str]:
     measure = measures.label(comparison.measure)
     return [
-        f"{gap.better} - {gap.worse}: {measure} {gap.mean:+.{digits}f}, 95 % interval [{gap.low:+.{digits}f}, {gap.high:+.{digits}f}], "
-        f"{_p(gap.p)}, {'significant' if gap.significant else 'not significant'} (paired randomisation test, Holm)"
+        f"{gap.better} - {gap.worse}: {measure} {gap.mean:+.{digits}f}, "
+        f"95 % interval [{gap.low:+.{digits}f}, {gap.high:+.{digits}f}], "
+        f"{_p(gap.p)}, {'significant' if gap.significant else 'not significant'} "
+        "(paired randomisation test, Holm)"
         for gap in comparison.differences
     ]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a header and rows, the first column to the left and the others to the right."""
+    """Lines of a header and rows; the first column is left-aligned, the others right-aligned."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     justified = [
         [
@@ -103,7 +111,7 @@ def _piped(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _beside(comparison: compare.Comparison, digits: int) -> list[list[str]]:
-    """Header and rows of `Run.beside`, "-" where a run lacks one; nothing if no run has any."""
+    """Header and rows of `Run.beside`, "-" for a missing value; empty if no run has any."""
     titles = list(dict.fromkeys(title for run in comparison.runs for title in run.beside))
     cell = lambda run, title: _decimal(run.beside[title], digits) if title in run.beside else "-"
     return (

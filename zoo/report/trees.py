@@ -36,7 +36,7 @@ def sunburst(
     The arc of a node is proportional to its documents, in the colour of their most common label,
     paler if fewer of them have it; the outermost ring shows each document's own label.
 
-    codes: i[N, L]; labels: N. marked: prefixes whose nodes get a dark edge, such as those of a beam.
+    codes: i[N, L]; labels: N. marked: prefixes whose nodes get a dark edge, as those of a beam.
     title: the finding; by default how well first codes predict labels.
     Raises ValueError for a marked prefix that no document has.
     """
@@ -192,7 +192,7 @@ def _heights(live: Sequence[Kept]) -> dict[tuple, float]:
 
 
 def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number of the run of equal rows [N, ...] that each row is in, and the first row of each run."""
+    """Number of each row's run of equal rows [N, ...], and the first row of each run."""
     rows = rows.reshape(len(rows), -1)
     new = np.concatenate([[True], (rows[1:] != rows[:-1]).any(axis=1)])
     return np.cumsum(new) - 1, np.flatnonzero(new)
