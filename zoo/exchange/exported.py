@@ -1,13 +1,14 @@
-"""A folder that `zoo export` wrote: what a launcher needs to train, measure and ask a system's encoder-decoder.
+"""The folder of `zoo export`: everything a launcher needs to train, evaluate and ask the network.
 
-about.json          the recipe, its configuration, the shape of the network, lengths, kinds of examples, what differs
-docids.npy          i32[N, L] identifiers, row n naming document n
+about.json          recipe, configuration, network shape, lengths, kinds of examples, differences
+docids.npy          i32[N, L] identifiers; row n names document n
 trie/               of the identifiers, as `zoo.index.store` writes it
-examples/KIND/      inputs.npy i32[n, S], targets.npy i32[n, L]: what the system learns from
-questions/SPLIT/    inputs.npy, targets.npy, relevant.npy i32[B, R] rows of documents, -1 = none; queries.jsonl
-documents.jsonl     {"_id", "title", "text"} a document
-state/              what the system is made of besides parameters and identifiers
-parameters/         checkpoint_0: the parameters, laid out as t5x lays out its own
+examples/KIND/      training examples: inputs.npy i32[n, S], targets.npy i32[n, L]
+questions/SPLIT/    inputs.npy, targets.npy, queries.jsonl and relevant.npy, i32[B, R] rows of
+                    documents, -1 = none
+documents.jsonl     {"_id", "title", "text"} per document
+state/              the system's state without parameters and identifiers
+parameters/         checkpoint_0: the parameters in the layout of t5x
 manifest.json       SHA-256 of every other file
 """
 
@@ -38,11 +39,11 @@ MANIFEST, ABOUT, DOCIDS, TRIE, EXAMPLES, QUESTIONS = (
     "questions",
 )
 DOCUMENTS, STATE, PARAMETERS = "documents.jsonl", "state", "parameters"
-SPLITS = {"dev": "validation", "test": "test"}  # of a collection -> as SeqIO calls it
+SPLITS = {"dev": "validation", "test": "test"}  # of a collection -> SeqIO's name
 
 
 class Questions(NamedTuple):
-    """B queries of a split as the encoder reads them, and what they ask for."""
+    """B queries of a split as encoder inputs, and their relevant documents."""
 
     inputs: np.ndarray  # i32[B, S]
     targets: np.ndarray  # i32[B, L] identifier of a relevant document
@@ -53,7 +54,7 @@ class Questions(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """An exported system; what it reads, it compares with the manifest first."""
+    """An exported system. Every file is checked against the manifest before it is read."""
 
     folder: pathlib.Path
     about: Mapping[str, Any]
@@ -61,16 +62,16 @@ class Export:
 
     @property
     def shape(self) -> transformer.Shape:
-        """Of the exported parameters."""
+        """Shape of the network with the exported parameters."""
         return transformer.Shape.of(json.dumps(self.about["shape"]))
 
     @property
     def lengths(self) -> dict[str, int]:
-        """{"inputs": S, "targets": L} that every example is filled to."""
+        """{"inputs": S, "targets": L}, to which every example is padded."""
         return dict(self.about["lengths"])
 
     def docids(self) -> table.Docids:
-        """What every document is called."""
+        """The identifiers of all documents."""
         return table.Docids(self.array(DOCIDS), self.shape.target_vocab)
 
     def trie(self) -> trie.Trie:
@@ -81,11 +82,11 @@ class Export:
         return store.load(self.folder / TRIE, mapped=True)
 
     def examples(self, kind: str) -> dict[str, np.ndarray]:
-        """{"inputs": i32[n, S], "targets": i32[n, L]} of a kind of `about["examples"]`."""
+        """{"inputs": i32[n, S], "targets": i32[n, L]} of one kind of `about["examples"]`."""
         return {name: self.array(f"{EXAMPLES}/{kind}/{name}.npy") for name in ("inputs", "targets")}
 
     def questions(self, split: str) -> Questions:
-        """Of a split of `about["questions"]`."""
+        """The queries of one split of `about["questions"]`."""
         arrays = [
             self.array(f"{QUESTIONS}/{split}/{name}.npy")
             for name in ("inputs", "targets", "relevant")
@@ -106,25 +107,27 @@ class Export:
         ]
 
     def checked(self, name: str) -> pathlib.Path:
-        """Where a file is; DataError if it is missing or not what was written."""
+        """Path of a file. Raises DataError if it is missing or was changed."""
         path = self.folder / name
         if name not in self.digests or not path.is_file():
             raise DataError(f"{path}: missing; export the system again or copy the folder whole")
         if digest(path) != self.digests[name]:
             raise DataError(
-                f"{path}: changed since it was written (SHA-256 differs); export the system again or copy the folder again"
+                f"{path}: changed since it was written (SHA-256 differs); "
+                "export the system again or copy the folder again"
             )
         return path
 
 
 def read(folder: str | os.PathLike) -> Export:
-    """The export in a folder; DataError if there is none, or one of another format."""
+    """The export in a folder. Raises DataError if there is none or its format is another."""
     folder = pathlib.Path(folder)
     try:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise DataError(
-            f"{folder}: holds no exported system (no {MANIFEST}); expected a folder that `zoo export` wrote"
+            f"{folder}: holds no exported system (no {MANIFEST}); "
+            "expected a folder that `zoo export` wrote"
         ) from None
     except (ValueError, TypeError, OSError) as error:
         raise DataError(
@@ -140,7 +143,7 @@ def read(folder: str | os.PathLike) -> Export:
 
 
 def seal(folder: pathlib.Path) -> None:
-    """Writes the manifest of a folder that is otherwise complete."""
+    """Writes the manifest of a folder; call it last."""
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )

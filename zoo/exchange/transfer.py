@@ -1,4 +1,4 @@
-"""`export` and `import_checkpoint`: a fitted system to another launcher of its encoder-decoder, and back with the parameters trained there."""
+"""Export of a fitted system to another launcher, and import of the parameters trained there."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from zoo.exchange import exported
 from zoo.records import DataError
 
 DIFFERENCES = (
-    "parameters are trained by t5x's trainer and optimiser on SeqIO's mixture of the same examples, not in the batches of `zoo fit`",
-    "the pad that ends a short identifier is not learned: t5x gives padding no weight; identifiers are prefix-free, and the trie forces it",
-    "no judging of parameters on a sample of dev while training; t5x evaluates, and keeps what it is told to",
+    "parameters are trained by t5x's trainer and optimiser on SeqIO's mixture of the same "
+    "examples, not in the batches of `zoo fit`",
+    "the padding that ends a short identifier is not learned: t5x gives it no weight; identifiers "
+    "are prefix-free, and the trie forces it",
+    "no validation on a sample of dev during training; t5x evaluates and keeps checkpoints as "
+    "configured",
 )
 HEADS = (
-    "label smoothing must stay 0: heads of positions give other positions' tokens no probability"
+    "label smoothing must stay 0: the head of a position gives other positions' tokens no "
+    "probability"
 )
-DIFFERENCES_OF = {  # a recipe -> more of them
-    "tiger": (
-        HEADS,
-        "items of the history are not left out of the answers, as with `--set filter=no`",
-    ),
+DIFFERENCES_OF = {  # recipe -> further differences
+    "tiger": (HEADS, "answers may be items of the history, as with `--set filter=no`"),
     "genret": (
         HEADS,
-        "the identifiers are those of the export; t5x trains the retriever on them, not the tokenizer that assigns them",
+        "the identifiers are those of the export; t5x trains the retriever on them, not the "
+        "tokenizer that assigns them",
     ),
 }
 
@@ -41,10 +43,12 @@ def export(
     out: str | os.PathLike,
     data: records.Collection | records.Interactions | str | os.PathLike | None = None,
 ) -> pathlib.Path:
-    """Writes what `zoo.exchange.exported` describes of the system that `fit(out=folder)` wrote; the new folder appears whole or not at all.
+    """Exports the system that `fit(out=folder)` wrote to a new folder, atomically; returns `out`.
 
-    data: what the system was fitted to; by default where it was then.
-    Raises DataError if there is no such system, it has no encoder-decoder that others may train, or `out` is occupied.
+    `zoo.exchange.exported` describes its files.
+    data: the collection that the system was fitted to; by default where it was then.
+    Raises DataError if there is no such system, it has no encoder-decoder to train elsewhere, or
+    `out` is occupied.
     """
     from zoo.data import atomic
 
@@ -54,7 +58,8 @@ def export(
     if recipe.examples is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).examples is not None)
         raise DataError(
-            f"{folder}: {fitted.recipe} has no encoder-decoder that a launcher could train; expected one of: {able}"
+            f"{folder}: {fitted.recipe} has no encoder-decoder that a launcher could train; "
+            f"expected one of: {able}"
         )
     collection = given.data_of(fitted, folder, data)
     with atomic.folder(out) as part:
@@ -66,11 +71,14 @@ def export(
 def import_checkpoint(
     folder: str | os.PathLike, checkpoint: str | os.PathLike, out: str | os.PathLike
 ) -> stored.Fitted:
-    """The exported system of a folder with the parameters of a checkpoint of t5x, saved in `out` as `zoo fit` would save it.
+    """The exported system with the parameters of a t5x checkpoint, saved in `out` like a fit.
 
-    checkpoint: a folder checkpoint_STEP, or a MODEL_DIR, of which the last is taken. The network may be wider or deeper than that
-    of the export: what parameters tell of its shape is read from them, the rest (dropout, types, distances) is the export's.
-    Raises DataError if there is no checkpoint, or it is of a network over other vocabularies or of another kind.
+    The network may be wider or deeper than that of the export: its shape is read from the
+    parameters as far as they determine it; the rest (dropout, dtypes, distances) is the export's.
+
+    checkpoint: a folder checkpoint_STEP, or a MODEL_DIR, whose last checkpoint is read.
+    Raises DataError if there is no checkpoint, or its network has other vocabularies or is of
+    another kind.
     """
     from zoo.data import atomic
     from zoo.train import checkpoint as checkpoints, t5x_layout
@@ -183,7 +191,7 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
 def _write_questions(
     folder: pathlib.Path, recipe: recipes.Recipe, fitted: stored.Fitted, collection, split: str, ids
 ) -> tuple[int, np.ndarray]:
-    """Number and inputs of the queries of a split that have a relevant document."""
+    """Number and inputs of the queries of a split with a relevant document."""
     queries, qrels = collection.split(split)
     rows = collection.corpus.rows()
     relevant = [
@@ -231,7 +239,7 @@ def _write_lines(path: pathlib.Path, rows) -> None:
 
 
 def _shape_of(params: dict, source: exported.Export, path: pathlib.Path):
-    """The shape of a network with these parameters; DataError naming a parameter that does not fit any."""
+    """Shape of the network with these parameters. Raises DataError naming one that does not fit."""
     import jax
     import jax.numpy as jnp
 
@@ -266,7 +274,8 @@ def _shape_of(params: dict, source: exported.Export, path: pathlib.Path):
         )
     except KeyError as error:
         raise DataError(
-            f"{path}: has no parameter {error}; expected a checkpoint of zoo.launch.module.Transformer"
+            f"{path}: has no parameter {error}; "
+            "expected a checkpoint of zoo.launch.module.Transformer"
         ) from None
     blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
     wanted = _leaves(jax.eval_shape(shape.net().init, jax.random.key(0), *blank)["params"])
@@ -276,13 +285,14 @@ def _shape_of(params: dict, source: exported.Export, path: pathlib.Path):
         )
         if got != expected:
             raise DataError(
-                f"{path}: parameter {name} is {got}, expected {expected}; was it trained on the export in {source.folder}?"
+                f"{path}: parameter {name} is {got}, expected {expected}; "
+                f"was it trained on the export in {source.folder}?"
             )
     return shape
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Arrays of nested dicts by their path."""
+    """Arrays of nested dicts, by path."""
     found = {}
     for name, value in tree.items():
         found |= (

@@ -1,1 +1,1 @@
-"""The edge to t5x: its trainer, SeqIO and gin meet our encoder-decoder, trie and beam search here and nowhere else."""
+"""The edge to t5x: the only place that imports its trainer, SeqIO and gin."""

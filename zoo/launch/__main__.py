@@ -1,4 +1,4 @@
-"""`python -m zoo.launch train|eval|infer --gin_file=...`: t5x's own programs, with t5x's source alone on the path."""
+"""`python -m zoo.launch train|eval|infer --gin_file=...` runs t5x's programs from its source."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ PROGRAMS = ("train", "eval", "infer")
 
 
 def main(arguments: list[str]) -> None:
-    """Runs a program of t5x in this process, as `python -m t5x.PROGRAM` would. Exits 2 with one line if that cannot be."""
+    """Runs a program of t5x in this process, like `python -m t5x.PROGRAM`.
+
+    Exits with 2 and one line on stderr if t5x cannot be imported.
+    """
     try:
         if not arguments or arguments[0] not in PROGRAMS:
             got = repr(arguments[0]) if arguments else "nothing"
             raise DataError(
-                f"zoo.launch: expected one of {', '.join(PROGRAMS)}, got {got}; flags after it are t5x's"
+                f"zoo.launch: expected one of {', '.join(PROGRAMS)}, got {got}; "
+                "flags after it are t5x's"
             )
         compat.prepare()
     except DataError as error:

@@ -1,7 +1,7 @@
-"""What t5x imports and its runs on SeqIO never call: small stand-ins for airio and jestimator where they are not installed.
+"""Stand-ins for airio and jestimator, which t5x imports but does not call in runs on SeqIO.
 
-t5x looks at airio's types only to find that a task is none of them, and at jestimator's optimiser Amos only to offer it. Neither is on
-the package index in a form that current JAX takes. Checked with t5x cc342d4 of 2026-04-21.
+t5x uses airio's types only in isinstance checks, and jestimator only for the optimiser Amos.
+Neither is published in a version that works with current JAX. Checked with t5x cc342d4 of 2026-04-21.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NEEDED = (
 
 
 def prepare() -> None:
-    """Makes `import t5x` work with its source alone on the path; DataError naming what is missing."""
+    """Makes `import t5x` work from its source. Raises DataError naming missing packages."""
     missing = [name for name in ("t5x", *NEEDED) if importlib.util.find_spec(name) is None]
     if missing:
         where = (
@@ -40,7 +40,8 @@ def prepare() -> None:
             else "install the packages of the README"
         )
         raise DataError(
-            f"zoo.launch: cannot import {', '.join(missing)}; {where} (docs/t5x.md has the exact commands)"
+            f"zoo.launch: cannot import {', '.join(missing)}; {where} "
+            "(docs/t5x.md has the exact commands)"
         )
     for name, make in (("airio", _airio), ("jestimator", _jestimator)):
         if importlib.util.find_spec(name) is None:
@@ -58,11 +59,12 @@ def _airio() -> dict[str, types.ModuleType]:
 
 def _jestimator() -> dict[str, types.ModuleType]:
     class ScaleByAmosState(NamedTuple):
-        """A type that no state has."""
+        """The type of no optimiser state."""
 
     def refuse(*arguments: object, **options: object) -> None:
         raise DataError(
-            "zoo.launch: the optimiser Amos needs jestimator's source; put it on PYTHONPATH or choose another optimiser"
+            "zoo.launch: the optimiser Amos needs jestimator's source; put it on PYTHONPATH or "
+            "choose another optimiser"
         )
 
     amos = _module("jestimator.amos", amos=refuse, ScaleByAmosState=ScaleByAmosState)
@@ -78,7 +80,7 @@ def _module(name: str, **contents: object) -> types.ModuleType:
 
 
 def search_paths() -> list[str]:
-    """Where `configs/...` and `t5x/...` are found: here, and beside the packages."""
+    """The gin search paths of `configs/...` and `t5x/...`."""
     return [
         ".",
         str(pathlib.Path(__file__).parents[2]),

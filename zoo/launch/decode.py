@@ -1,9 +1,9 @@
-"""The beam search of the zoo, constrained to an exported trie, by t5x's contract of a `decode_fn`.
+"""The beam search of the zoo, constrained to an exported trie, as a `decode_fn` of t5x.
 
-What t5x's own beam search would make of a trie, and this does not: a masked logit is a dead hypothesis, never an answer of score -1e7;
-scores are the model's log-probabilities unless renormalisation is asked; identifiers need no end token, and a token called 1 is a
-code like any other, whatever eos_id says; there is no length penalty; where fewer identifiers exist than are asked for, the rest are
-pads of score -inf.
+It differs from t5x's own beam search with masked logits: a masked token is a dead hypothesis, never
+an answer of score -1e7; identifiers need no end token, and token 1 is a code like any other,
+whatever eos_id is; there is no length penalty; if fewer identifiers exist than are requested, the rest are
+padding with score -inf.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zoo.exchange import exported
 from zoo.index import trie
 from zoo.search import beam
 
-# leaves of a flax cache that all hypotheses share
+# leaves of a flax cache without a beam dimension
 UNBEAMED = ("cache_index", "cached_bias", "position_embedder_index")
 
 
@@ -28,7 +28,7 @@ class State(NamedTuple):
     """The fields of `t5x.decoding.DecodingState`."""
 
     cur_index: jax.Array  # i32[B K]
-    sequences: jax.Array  # i32[B K, L + 1] a start, and what was chosen so far
+    sequences: jax.Array  # i32[B K, L + 1] a start token and the tokens so far
     cur_token: jax.Array  # i32[B K, 1]
     cache: Any
 
@@ -73,11 +73,12 @@ def decode(
     cache_offset: int = 0,
     renormalize: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
-    """As `trie_beam_search`, over a trie that is an argument."""
+    """Like `trie_beam_search`, with the trie as an argument."""
     batch, longest = inputs.shape
     if longest < index.length:
         raise ValueError(
-            f"decode: targets have {longest} tokens, identifiers {index.length}; set TASK_FEATURE_LENGTHS targets to {index.length} or more"
+            f"decode: targets have {longest} tokens, identifiers {index.length}; "
+            f"set TASK_FEATURE_LENGTHS targets to {index.length} or more"
         )
 
     def step(t: int, token: jax.Array, kept: dict) -> tuple[jax.Array, dict]:
@@ -113,7 +114,7 @@ def decode(
 
 
 def _parted(cache: Any, apart: Any, offset: int, beams: tuple[int, int]) -> dict:
-    """Leaves [B, K, ...] by path; those that hypotheses share are copied to each, so that one rule gathers all."""
+    """Leaves [B, K, ...] by path; shared leaves are copied, so that one rule gathers all."""
     parted = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(cache):
         name = tuple(entry.key for entry in path)
@@ -127,7 +128,7 @@ def _parted(cache: Any, apart: Any, offset: int, beams: tuple[int, int]) -> dict
 
 
 def _joined(kept: dict, flat: Any, offset: int) -> dict:
-    """The nested dicts that `_parted` took apart."""
+    """The nested dicts, inverse of `_parted`."""
     cache: dict = {}
     for name, leaf in kept["cache"].items():
         place = cache
@@ -141,5 +142,5 @@ def _joined(kept: dict, flat: Any, offset: int) -> dict:
 
 @functools.cache
 def _trie(folder: str) -> trie.Trie:
-    """On the host: an array of the device that is made while a program is traced belongs to that program."""
+    """The trie on the host: a device array created during tracing would be a tracer."""
     return jax.tree.map(np.asarray, exported.read(folder).trie())

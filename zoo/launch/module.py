@@ -1,10 +1,12 @@
-"""Our encoder-decoder by t5x's calling convention: `encode`, `decode` with a flax cache, `__call__`, and logical axes.
+"""The encoder-decoder with t5x's interface: `encode`, `decode` with a flax cache, logical axes.
 
-The parameters are those of `zoo.nets.transformer`, name by name, so a checkpoint of either side is one of the other. AXES says which
-logical axis each dimension of each is; t5x's standard rules place them on a mesh and tell Adafactor what to factor. Heads and hidden
-sizes must be multiples of the devices of the mesh's model axis; a vocabulary need not be.
+The parameters have the names of `zoo.nets.transformer`, so checkpoints are exchangeable. AXES maps
+each dimension of a parameter to a logical axis, which t5x's standard rules place on a mesh and use
+for Adafactor's factors. Heads and hidden sizes must be multiples of the number of devices along the
+mesh's model axis; a vocabulary need not be.
 
-Conventions: t5x, docs/usage and models.EncoderDecoderModel (github.com/google-research/t5x, Apache-2.0).
+Conventions: t5x, docs/usage and models.EncoderDecoderModel (github.com/google-research/t5x,
+Apache-2.0).
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ from zoo.exchange import exported
 from zoo.nets import transformer
 from zoo.records import DataError
 
-# logit of a token that cannot be: t5x multiplies logits by one-hot targets, and 0 * -inf is nan
+# logit of an impossible token: t5x multiplies logits by one-hot targets, and 0 * -inf is nan
 FLOOR = -1e9
-# a vocabulary is split if it is a multiple, else copied: as t5x does with this axis, a column to
-# Adafactor
+# a vocabulary that is a multiple of SPLIT_BY is sharded; another is replicated like the axis
+# COPIED, which is a column to Adafactor
 SPLIT_BY, COPIED = 128, "kv"
-AXES = (  # pattern of a parameter's path -> logical axes; the first that matches counts
+AXES = (  # pattern of a parameter's path -> logical axes; the first match wins
     (r"(source|target)_embedding/embedding", ("vocab", "embed")),
     (r"recency/embedding", (COPIED, "embed")),
     (r".*attention/(query|key|value)/kernel", ("embed", "heads", "kv")),
@@ -42,9 +44,10 @@ PACKED = ("encoder_segment_ids", "decoder_segment_ids", "encoder_positions", "de
 
 
 def shape(folder: str, **sizes: Any) -> transformer.Shape:
-    """The shape of the network over an exported system's vocabularies.
+    """Shape of the network over an exported system's vocabularies.
 
-    sizes: fields of `transformer.Shape` in place of those of the exported parameters; None leaves one as it is.
+    sizes: fields of `transformer.Shape` that replace those of the exported parameters, unless None.
+    Raises DataError for an unknown field.
     """
     sizes = {name: value for name, value in sizes.items() if value is not None}
     fixed = {"source_vocab", "target_vocab", "target_length", "last_tokens"}
@@ -54,23 +57,27 @@ def shape(folder: str, **sizes: Any) -> transformer.Shape:
     for name in sizes:
         if name not in known:
             raise DataError(
-                f"shape: no size {name!r}; expected one of: {', '.join(known)}; vocabularies and lengths are those of the export"
+                f"shape: no size {name!r}; expected one of: {', '.join(known)}; "
+                "vocabularies and lengths are those of the export"
             )
     return dataclasses.replace(exported.read(folder).shape, **sizes)
 
 
 class Transformer(nn.Module):
-    """The network of a shape, as `t5x.models.EncoderDecoderModel` calls it. Tokens may come as floats, t5x initialises so."""
+    """The network of a shape, for `t5x.models.EncoderDecoderModel`.
+
+    Tokens may be floats, which t5x passes for initialisation.
+    """
 
     shape: transformer.Shape
 
     def setup(self) -> None:
         self.net = self.shape.net()
-        nn.share_scope(self, self.net)  # parameters have the names that they have there
+        nn.share_scope(self, self.net)  # parameters keep the names of the network
 
     @nn.nowrap
     def init(self, *arguments: Any, **options: Any) -> dict:
-        """Variables, "params_axes" among them."""
+        """Variables with the collection "params_axes"."""
         variables = dict(super().init(*arguments, **options))
         return variables | {"params_axes": axes_of(variables["params"])}
 
@@ -84,7 +91,10 @@ class Transformer(nn.Module):
         enable_dropout: bool = True,
         **packed: jax.Array | None,
     ) -> jax.Array:
-        """Logits f32[B, L, V] of decoder_target_tokens i32[B, L], of which decoder_input_tokens are those before."""
+        """Logits f32[B, L, V] of decoder_target_tokens i32[B, L].
+
+        decoder_input_tokens: i32[B, L], the targets shifted right.
+        """
         _refuse_packed(packed)
         encoded = self.encode(encoder_input_tokens, enable_dropout=enable_dropout)
         return self.decode(
@@ -119,10 +129,11 @@ class Transformer(nn.Module):
         max_decode_length: int | None = None,
         **packed: jax.Array | None,
     ) -> jax.Array:
-        """Logits of whole identifiers or, with decode, of the position that the cache has come to, f32[B, 1, V].
+        """Logits of whole identifiers or, with decode, of the cache's position, f32[B, 1, V].
 
-        The collection "cache" holds cached_key and cached_value [B, L, H, Dh] of each layer and cache_index i32[]; the first call with
-        decode makes an empty one, and its logits are those of whole identifiers.
+        The collection "cache" holds cached_key and cached_value [B, L, H, Dh] per layer and
+        cache_index i32[]. The first call with decode creates an empty cache and returns the logits
+        of whole identifiers.
         """
         _refuse_packed(packed)
         source, before = (
@@ -136,7 +147,7 @@ class Transformer(nn.Module):
                     self.shape.empty_cache(len(source), self.shape.target_length),
                     jnp.zeros((), jnp.int32),
                 )
-            # of which `decode` sees, at each position, what came before
+            # `net.decode` shifts its targets right
             target = jnp.roll(before, -1, axis=1)
             return jnp.maximum(self.net.decode(target, memory, source, train=enable_dropout), FLOOR)
         t = self.get_variable("cache", "cache_index")
@@ -164,9 +175,9 @@ class Transformer(nn.Module):
 
 
 def axes_of(params: dict) -> dict:
-    """The logical axes of parameters, as `flax.linen.partitioning.param_with_axes` would note them: NAME_axes beside each NAME.
+    """Logical axes of parameters as in `flax.linen.partitioning`, called NAME_axes for each NAME.
 
-    Raises ValueError for a parameter that no pattern of AXES matches, or matches with another number of dimensions.
+    Raises ValueError for a parameter that no pattern of AXES matches, or with other dimensions.
     """
 
     def note(path: str, tree: Any) -> Any:
@@ -184,7 +195,8 @@ def _axes(path: str, sizes: tuple[int, ...]) -> tuple[str, ...]:
     found = next((axes for pattern, axes in AXES if re.fullmatch(pattern, path)), None)
     if found is None or len(found) != len(sizes):
         raise ValueError(
-            f"module: parameter {path} of {len(sizes)} dimensions has axes {found}; add a line to AXES in zoo/launch/module.py"
+            f"module: parameter {path} of {len(sizes)} dimensions has axes {found}; "
+            "add a line to AXES in zoo/launch/module.py"
         )
     return tuple(
         COPIED if axis == "vocab" and size % SPLIT_BY else axis for axis, size in zip(found, sizes)
@@ -197,5 +209,6 @@ def _refuse_packed(packed: dict) -> None:
             raise TypeError(f"module: no argument {name!r}; expected one of: {', '.join(PACKED)}")
         if value is not None:
             raise ValueError(
-                f"module: got {name}, but packed examples are not supported; set pack = False in every utils.DatasetConfig"
+                f"module: got {name}, but packed examples are not supported; "
+                "set pack = False in every utils.DatasetConfig"
             )

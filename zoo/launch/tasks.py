@@ -1,6 +1,6 @@
-"""SeqIO tasks of an exported system: what it learns from as a mixture, what it is asked as a task with metrics.
+"""SeqIO tasks of an exported system: a mixture of training examples, a retrieval task with metrics.
 
-SeqIO and TensorFlow are imported where they are used, so that the configurations can be checked without them.
+SeqIO and TensorFlow are imported lazily, so that the configurations can be checked without them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from zoo.docids import table
 from zoo.exchange import exported
 from zoo.text import tokens
 
-CUTS = (1, 5, 10, 20, 100)  # k of Hits@k, as far as there are that many answers
-RANK = 10  # answers that MRR looks at
+CUTS = (1, 5, 10, 20, 100)  # k of Hits@k, up to the number of answers
+RANK = 10  # cut-off of MRR
 
 
 def mixture(folder: str, word_dropout: float = 0.0) -> str:
-    """Name of the mixture of an export: its kinds of examples by weight ("train"), and the task of `retrieval`.
+    """Name of an export's mixture: its examples by weight (split train) and the `retrieval` task.
 
-    word_dropout: share of source tokens of training that are replaced by the unknown token, anew in every epoch.
+    word_dropout: fraction of source tokens replaced by the unknown token in training, anew in each
+    epoch.
     """
     import seqio
 
@@ -46,7 +47,7 @@ def mixture(folder: str, word_dropout: float = 0.0) -> str:
 
 
 def retrieval(folder: str) -> str:
-    """Name of the task of an export that asks the queries of its splits and measures the answers: Hits@k and MRR."""
+    """Name of an export's retrieval task: the queries of its splits, Hits@k and MRR."""
     import seqio
 
     source = exported.read(folder)
@@ -72,14 +73,14 @@ def lengths(folder: str) -> dict[str, int]:
 
 
 def input_vocabulary(folder: str) -> Any:
-    """Of the sources: ids pass through, there is no end token."""
+    """Vocabulary of the sources: ids pass through, without an end token."""
     import seqio
 
     return seqio.PassThroughVocabulary(exported.read(folder).shape.source_vocab)
 
 
 def output_vocabulary(folder: str) -> Any:
-    """Of the identifiers: ids pass through, there is no end token."""
+    """Vocabulary of the identifiers: ids pass through, without an end token."""
     import seqio
 
     return seqio.PassThroughVocabulary(exported.read(folder).shape.target_vocab)
@@ -97,7 +98,10 @@ def documents_of(
     example: Mapping[str, Any] | None = None,
     is_target: bool = False,
 ) -> list[int]:
-    """Rows of documents: of a target those that are relevant, of a prediction [K, L'] those of the K identifiers, -1 = none."""
+    """Rows of documents: the relevant ones of a target, those of K predicted identifiers [K, L'].
+
+    -1 for an identifier of no document.
+    """
     if is_target:
         return [int(row) for row in example["relevant"] if row >= 0]
     length = len(next(iter(rows))) // np.dtype(np.int32).itemsize
@@ -108,7 +112,9 @@ def documents_of(
 def hits_and_mrr(
     targets: Sequence[Sequence[int]], predictions: Sequence[Sequence[int]]
 ) -> dict[str, float]:
-    """Hits@k of CUTS, the share of queries with a relevant document among the first k, and MRR@RANK, the mean of 1 / its place.
+    """Hits@k of CUTS and MRR@RANK.
+
+    Hits@k is the fraction of queries with a relevant document among the first k answers.
 
     predictions: rows of documents in ASCENDING order of score, as t5x returns them.
     """
@@ -128,7 +134,10 @@ def hits_and_mrr(
 def write_answers(
     path: str, inferences: tuple, task_ds: Any, mode: str, vocabulary: Any = None, *, folder: str
 ) -> None:
-    """Writes answers of `t5x.infer` in mode predict_with_aux, one query a line: {"_id", "query", "answers": [[document, score], ...]}, best first."""
+    """Writes answers of `t5x.infer` in mode predict_with_aux as JSON lines, one per query.
+
+    {"_id": ..., "query": ..., "answers": [[document, score], ...]}, best first.
+    """
     import tensorflow as tf
 
     if mode != "predict_with_aux":
@@ -159,14 +168,14 @@ def write_answers(
 
 
 def _place(relevant: set[int], answers: Sequence[int]) -> float:
-    """Place, from 1, of the first answer that is relevant; inf if none is."""
+    """Rank, from 1, of the first relevant answer; inf if there is none."""
     return next(
         (place for place, row in enumerate(answers, start=1) if row in relevant), float("inf")
     )
 
 
 def _name(source: exported.Export, kind: str) -> str:
-    """Of a task; names of two exports differ."""
+    """Name of a task, unique to the export."""
     return f"{source.about['recipe']}_{source.about['docids'][:8]}_{kind}"
 
 
