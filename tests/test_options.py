@@ -11,6 +11,7 @@ from zoo.data import toy
 from zoo.models import query_generator
 from zoo.recipes import dsi_qg
 from zoo.schemes import codes, rqvae
+from zoo.train import execution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,11 @@ def test_every_option_has_help():
     for config in configs():
         if not config.__module__.endswith(PENDING):
             assert without_help(config) == [], type(config)
+
+
+def test_every_flag_of_execution_has_help():
+    for field in dataclasses.fields(execution.Execution):
+        assert field.metadata["about"], field.name
 
 
 def test_an_option_without_help_is_found():

@@ -8,21 +8,22 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 
 class DataError(ValueError):
-    """Bad input data; its message is one line that names the file, the place, what was expected and the remedy."""
+    """Bad input data; the message is one line: file and place, expected, got, remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Documents, in a fixed order; a document's row in this order is its number everywhere else."""
+    """Documents in a fixed order; elsewhere a document is called by its row in this order."""
 
-    ids: tuple[str, ...]  # N unique identifiers of the owner of the data
-    titles: tuple[str, ...]  # N, "" where a document has none
+    ids: tuple[str, ...]  # N unique ids in the user's data
+    titles: tuple[str, ...]  # N, "" = no title
     texts: tuple[str, ...]  # N
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.titles) == len(self.texts):
             raise DataError(
-                f"corpus: expected ids, titles and texts of one length, got {len(self.ids)}, {len(self.titles)}, {len(self.texts)}"
+                f"corpus: expected ids, titles and texts of equal length, got {len(self.ids)}, "
+                f"{len(self.titles)}, {len(self.texts)}"
             )
         refuse_repeated("corpus", self.ids)
 
@@ -30,7 +31,7 @@ class Corpus:
         return len(self.ids)
 
     def contents(self) -> list[str]:
-        """Title and text of each document joined by a newline, the field that every recipe indexes."""
+        """Title and text of each document, joined by a newline: the text that recipes index."""
         return [
             f"{title}\n{text}" if title else text for title, text in zip(self.titles, self.texts)
         ]
@@ -40,7 +41,7 @@ class Corpus:
         return {document: row for row, document in enumerate(self.ids)}
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of all ids, titles and texts; tells two corpora of one name apart."""
+        """First 16 hex digits of the SHA-256 of all ids, titles and texts."""
         digest = hashlib.sha256()
         for column in (self.ids, self.titles, self.texts):
             for value in column:
@@ -67,7 +68,7 @@ class Queries:
 
     @classmethod
     def of(cls, texts: list[str] | tuple[str, ...] | str) -> Queries:
-        """Queries numbered "0", "1", ... from bare texts (or one text)."""
+        """Queries with the ids "0", "1", ... from texts, or from one text."""
         texts = (texts,) if isinstance(texts, str) else tuple(texts)
         return cls(ids=tuple(str(row) for row in range(len(texts))), texts=texts)
 
@@ -78,7 +79,7 @@ class Queries:
 
 @dataclasses.dataclass(frozen=True)
 class Qrels:
-    """Graded judgements: query id -> document id -> grade, 0 meaning judged and not relevant."""
+    """Graded relevance judgements: query id -> document id -> grade, 0 = not relevant."""
 
     grades: Mapping[str, Mapping[str, int]]
 
@@ -86,7 +87,7 @@ class Qrels:
         return len(self.grades)
 
     def among(self, documents: Container[str]) -> Qrels:
-        """The judgements of these documents; a query that has none left is dropped."""
+        """The judgements of these documents; queries without any are dropped."""
         if all(name in documents for judged in self.grades.values() for name in judged):
             return self
         kept = {
@@ -96,7 +97,7 @@ class Qrels:
         return Qrels({query: judged for query, judged in kept.items() if judged})
 
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """(query id, document id) of every judgement with a grade above 0, in file order."""
+        """(query id, document id) of each judgement with a grade above 0, in file order."""
         for query, documents in self.grades.items():
             for document, grade in documents.items():
                 if grade > 0:
@@ -105,24 +106,25 @@ class Qrels:
 
 @dataclasses.dataclass(frozen=True)
 class Collection:
-    """A corpus with queries and judgements by split; what `--data` names."""
+    """A corpus with queries and judgements by split; the data of a system that searches."""
 
     name: str
     corpus: Corpus
     queries: Queries  # of all splits
-    qrels: Mapping[str, Qrels]  # split -> judgements; some may name documents that are not there
-    # what a reader of the data should know, a line each
+    qrels: Mapping[str, Qrels]  # split -> judgements, also of documents outside the corpus
+    # remarks on how the data were read, one line each
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def split(self, split: str) -> tuple[Queries, Qrels]:
-        """Queries that a split judges, in the order of `queries`, and the judgements.
+        """The queries with judgements in a split, in the order of `queries`, and the judgements.
 
         Raises DataError naming the splits that exist when there is no such split.
         """
         if split not in self.qrels:
             have = ", ".join(sorted(self.qrels)) or "none"
             raise DataError(
-                f"{self.name}: no split {split!r}; it has: {have}; add qrels/{split}.tsv or name another with --split"
+                f"{self.name}: no split {split!r}; it has: {have}; add qrels/{split}.tsv or name "
+                "another with --split"
             )
         qrels = self.qrels[split]
         kept = [
@@ -130,15 +132,16 @@ class Collection:
         ]
         if not kept:
             raise DataError(
-                f"{self.name}: split {split!r} has no query; expected at least one line in qrels/{split}.tsv"
+                f"{self.name}: split {split!r} has no query; expected at least one line in "
+                f"qrels/{split}.tsv"
             )
         ids, texts = zip(*kept)
         return Queries(ids, texts), qrels
 
     def without(self, *splits: str) -> Collection:
-        """The collection without the judgements of these splits and the queries that only they judge.
+        """The collection without these splits' judgements and the queries that only they judge.
 
-        Judgements of documents that the corpus lacks are dropped too: nothing can learn from them.
+        Judgements of documents outside the corpus are dropped too: they cannot be learned from.
         """
         known = set(self.corpus.ids)
         qrels = {name: q.among(known) for name, q in self.qrels.items() if name not in splits}
@@ -157,6 +160,7 @@ def refuse_repeated(what: str, ids: tuple[str, ...]) -> None:
         for row, name in enumerate(ids):
             if name in seen:
                 raise DataError(
-                    f"{what}: id {name!r} stands at rows {seen[name]} and {row}; ids must be unique, rename one"
+                    f"{what}: rows {seen[name]} and {row} have the id {name!r}; ids must be unique, "
+                    "rename one"
                 )
             seen[name] = row

@@ -15,7 +15,7 @@ from zoo.records.documents import Corpus, DataError, Qrels, refuse_repeated
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Histories:
-    """What users did, oldest event first: the queries of recommendation."""
+    """The events of users, oldest first: the queries of recommendation."""
 
     ids: tuple[str, ...]  # B unique, the users
     items: np.ndarray  # i32[E] rows of the corpus, user after user
@@ -28,7 +28,8 @@ class Histories:
             or self.starts[-1] != len(self.items)
         ):
             raise DataError(
-                f"histories: expected {len(self.ids) + 1} starts from 0 to {len(self.items)}, got {len(self.starts)}: {self.starts}"
+                f"histories: expected {len(self.ids) + 1} starts from 0 to {len(self.items)}, "
+                f"got {len(self.starts)}: {self.starts}"
             )
         if (np.diff(self.starts) < 0).any():
             raise DataError("histories: expected starts that never fall; sort the events by user")
@@ -39,28 +40,29 @@ class Histories:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Events of each user as i64[B]."""
+        """Number of events of each user, i64[B]."""
         return np.diff(self.starts)
 
     @property
     def users(self) -> np.ndarray:
-        """Row of the user of each event as i64[E]."""
+        """Row of each event's user, i64[E]."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def history(self, row: int) -> np.ndarray:
-        """Events of user number `row` as i32[...], oldest first."""
+        """Events of one user, i32[...], oldest first."""
         return self.items[self.starts[row] : self.starts[row + 1]]
 
     @classmethod
     def of(cls, corpus: Corpus, histories: Sequence[Sequence[str]] | Sequence[str]) -> Histories:
-        """Histories numbered "0", "1", ... from lists of item ids (or one list).
+        """Histories with the ids "0", "1", ... from lists of item ids, or from one list.
 
         Raises DataError naming an item that is not in the corpus.
         """
         words = [isinstance(one, str) for one in histories]
         if any(words) and not all(words):
             raise DataError(
-                "histories: expected item ids or lists of item ids, got some of both; put each history in a list"
+                "histories: expected item ids or lists of item ids, got some of both; "
+                "put each history in a list"
             )
         given: Sequence[Any] = [histories] if all(words) else histories
         lists = [list(one) for one in given]
@@ -70,7 +72,8 @@ class Histories:
                 if item not in rows:
                     known = ", ".join(corpus.ids[:3])
                     raise DataError(
-                        f"history {number}: item {item!r} is not in the corpus; expected ids like {known}"
+                        f"history {number}: item {item!r} is not in the corpus; "
+                        f"expected ids like {known}"
                     )
         items = np.array([rows[item] for one in lists for item in one], np.int32)
         return cls(
@@ -87,11 +90,11 @@ class Histories:
         )
 
     def earlier(self, count: int | np.ndarray) -> Histories:
-        """Each history without its last `count` events; one number, or i64[B]."""
+        """Each history without its last `count` events. count: one number, or i64[B]."""
         return _gathered(self, self.ids, self.starts[:-1], np.maximum(self.lengths - count, 0))
 
     def latest(self, count: int) -> np.ndarray:
-        """The last `count` events of each user as i32[B, count], oldest first, -1 before the first."""
+        """The last `count` events of each user, i32[B, count], oldest first, -1 = no event."""
         place = self.starts[1:, None] - count + np.arange(count)
         inside = place >= self.starts[:-1, None]
         items = self.items if len(self.items) else np.full(1, -1, np.int32)
@@ -108,7 +111,7 @@ class Histories:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interactions:
-    """Items and what users did to them; the data of a recommender.
+    """Items and the events of users; the data of a recommender.
 
     A split cuts each history in two: the system is asked for the first event after the cut, given
     all events before it. Under leave-one-out `test` asks for the last event and `dev` for the last
@@ -119,16 +122,16 @@ class Interactions:
 
     name: str
     corpus: Corpus  # the items
-    histories: Histories  # every user's whole sequence
+    histories: Histories  # whole sequences
     # split -> number of events after its cut: of every user alike, or i64[B]; earlier splits first
     held: Mapping[str, int | np.ndarray] = dataclasses.field(
         default_factory=lambda: {"dev": 2, "test": 1}
     )
-    left_out: int = 0  # users with too few events, who are not in `histories`
-    # events that share their time with another of their user
+    left_out: int = 0  # users with too few events, not in `histories`
+    # events at the same time as another of their user
     tied: int = 0
     times: np.ndarray | None = None  # i64[E] of the events of `histories`, in any unit
-    notes: tuple[str, ...] = ()  # what a reader of the data should know, a line each
+    notes: tuple[str, ...] = ()  # remarks on how the data were read, one line each
 
     def __post_init__(self) -> None:
         numbers = [place for place in self.held.values() if isinstance(place, int)]
@@ -164,17 +167,17 @@ class Interactions:
 
     @property
     def repeated(self) -> int:
-        """Number of events with an item that their user had before."""
+        """Number of events with an item of an earlier event of the user."""
         pairs = self.histories.users * max(len(self.corpus), 1) + self.histories.items
         return len(pairs) - len(np.unique(pairs))
 
     @functools.cached_property
     def qrels(self) -> Mapping[str, Qrels]:
-        """Split -> the one item that each user is to be recommended."""
+        """Split -> the target item of each user."""
         return {split: self._targets(split) for split in self.held}
 
     def asked(self, split: str) -> np.ndarray:
-        """Rows of the users that a split asks, i64[B'], ascending."""
+        """Rows of the users with a target in a split, i64[B'], ascending."""
         splits = list(self.held)
         place, lengths = self._places(split), self.histories.lengths
         asked = (place > 0) & (place < lengths)
@@ -199,7 +202,7 @@ class Interactions:
         return before if len(rows) == len(before) else before.take(rows), self.qrels[split]
 
     def without(self, *splits: str) -> Interactions:
-        """The interactions before the earliest cut of these splits; users without any are left out."""
+        """The interactions before the earliest cut of these splits, without users who have none."""
         gone = [self.held[split] for split in splits if split in self.held]
         if all(isinstance(place, int) for place in self.held.values()):
             cut = max(gone, default=0)
@@ -229,7 +232,7 @@ class Interactions:
 def _gathered(
     histories: Histories, ids: tuple[str, ...], firsts: np.ndarray, lengths: np.ndarray
 ) -> Histories:
-    """Histories of `lengths` i64[B] events, from those at `firsts` i64[B] on."""
+    """Histories of `lengths` i64[B] events, starting at the events `firsts` i64[B]."""
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     place = np.arange(starts[-1]) + np.repeat(firsts - starts[:-1], lengths)
     return Histories(ids, histories.items[place], starts)

@@ -29,8 +29,8 @@ class Answer(NamedTuple):
 class Ranking:
     """Answers to B queries, best first, at most k each.
 
-    `ranking[0]` and `ranking["q1"]` are the answers to one query as a list of `Answer`, a slice is a
-    smaller ranking, and iterating yields the list of each query. It prints as a table, also in a
+    `ranking[0]` and `ranking["q1"]` are the answers to one query as a list of `Answer`, a slice is
+    a smaller ranking, and iterating yields the list of each query. It prints as a table, also in a
     notebook.
     """
 

@@ -1,4 +1,4 @@
-"""How a training is run, whatever is trained: what `zoo fit` takes as flags, and all recipes leave to the loop."""
+"""How training runs, independently of the system: the flags of `zoo fit`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _flag(default: Any, about: str, metavar: str = "", *, none: str = "") -> Any
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """Devices, memory and care of a training. The defaults: one device, one step a batch, the last parameters, no skipping."""
+    """Devices, memory and safety of training."""
 
     mesh: str = _flag(
         "",
@@ -59,7 +59,7 @@ class Execution:
             raise DataError(f"skip: expected 0 or more steps, got {self.skip}")
 
     def decisive(self) -> dict[str, Any]:
-        """What decides the result, beyond rounding, where it is not the default."""
+        """The fields that change the result beyond rounding, if not the default."""
         default = Execution()
         return {
             name: getattr(self, name)
