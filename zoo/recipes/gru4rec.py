@@ -1,7 +1,8 @@
-"""GRU4Rec: a recurrent network over the items of a history; the next item is the one whose embedding the last state is nearest to.
+"""GRU4Rec: a recurrent network reads the history; items are scored against its last state.
 
-Hidasi et al. 2016, "Session-based Recommendations with Recurrent Neural Networks" (arXiv 1511.06939); the loss bpr-max is of Hidasi and
-Karatzoglou 2018 (arXiv 1706.03847), eq. 10. Cross-entropy over all items is the default here.
+Hidasi et al. 2016, "Session-based Recommendations with Recurrent Neural Networks" (arXiv
+1511.06939); the loss bpr-max is eq. 10 of Hidasi and Karatzoglou 2018 (arXiv 1706.03847). The
+default here is cross-entropy over all items.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """f32[B, N] of every item as the next."""
+    """Score of every item as the next, f32[B, N]."""
     return next_item.score(recurrent.RecurrentItems, config, state, histories)
 
 
@@ -57,7 +58,8 @@ TINY = Config(
 
 RECIPE = recipes.Recipe(
     name="gru4rec",
-    paper="Hidasi et al. 2016, Session-based Recommendations with Recurrent Neural Networks, arXiv 1511.06939",
+    paper="Hidasi et al. 2016, Session-based Recommendations with Recurrent Neural Networks, "
+    "arXiv 1511.06939",
     presets={
         "tiny": TINY,
         "small": Config(),
@@ -77,9 +79,12 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=functools.partial(next_item.retrieve, recurrent.RecurrentItems),
     deviations=(
-        "loss=ce, the default, is cross-entropy over all items; the papers' losses compare with items of the batch and drawn ones",
-        "negatives of bpr-max are drawn uniformly for each target; the paper draws by popularity to a power and shares them in a batch",
-        "items read and items scored share one table, and histories are learned whole, not event by event with state carried over batches",
+        "loss=ce, the default, is cross-entropy over all items; the papers' losses compare the "
+        "target with items of the batch and with sampled ones",
+        "negatives of bpr-max are sampled uniformly per target; the paper samples by a power of "
+        "popularity and shares them in a batch",
+        "input and output items share one embedding table, and whole histories are examples, not "
+        "single events with state carried over batches",
         "AdamW; the papers have Adagrad",
         "the parameters kept are those of best Recall@10 on a sample of dev",
     ),

@@ -1,11 +1,12 @@
-"""Item-based nearest neighbours: recommend what is most similar to the last items of the history.
+"""Item-based nearest neighbours: recommends the items most similar to the last ones of the history.
 
-score(j | history) = sum over the last `last` items i of decay^age(i) * s(i, j)          age 0 is the last event
-s(i, j) = c(i, j) / (sqrt(n(i) n(j)) + shrinkage), for the `neighbours` largest of i, else 0
+    score(j | history) = sum over the last `last` items i of decay^age(i) * s(i, j)
+    s(i, j) = c(i, j) / (sqrt(n(i) n(j)) + shrinkage) for the `neighbours` largest of i, else 0
 
-where n counts the events of an item, and c(i, j) the pairs of events of one user, each weighted 1 / distance if `window` is
-above 0 (pairs further apart do not count), else 1 whatever the distance.
-After Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms", sec. 4 (cosine, k neighbours of an item).
+where the last event has age 0, n counts the events of an item, and c(i, j) sums over the pairs of
+events of one user: 1 / distance each if `window` is above 0 (pairs further apart do not count),
+else 1 at any distance. After Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms",
+sec. 4 (cosine, k neighbours of an item).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Config(options.Checked):
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
-    """The neighbours of each item before the events of `dev`; `key` is unused.
+    """The neighbours of each item, without the events of `dev`; `key` is unused.
 
     Raises DataError if no user has two different items there: nothing would ever be answered.
     """
@@ -61,7 +62,8 @@ def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     )
     if not similar.nnz:
         raise records.DataError(
-            f"itemknn: no user of {collection.name} has two different items before the events of dev "
+            f"itemknn: no user of {collection.name} has two different items before the events of "
+            "dev "
             "and test, so no item has a neighbour; name data with longer histories"
         )
     return {
@@ -74,7 +76,7 @@ def fit(collection: records.Interactions, config: Config, key, log) -> dict:
 
 
 def together(histories: records.Histories, num_items: int):
-    """Sparse f64[N, N]: pairs of events of one user, whatever their distance."""
+    """Sparse f64[N, N]: pairs of events of one user at any distance."""
     from scipy import sparse
 
     events = (np.ones(len(histories.items)), (histories.users, histories.items))
@@ -83,7 +85,7 @@ def together(histories: records.Histories, num_items: int):
 
 
 def similarities(pairs, counts: np.ndarray, shrinkage: float):
-    """Sparse f64[N, N] of cosines from sparse pairs and i32[N] events; of an item with itself none."""
+    """Sparse f64[N, N] cosines of sparse pairs and event counts i32[N]; the diagonal is empty."""
     pairs = pairs.tocoo()
     rows, columns = pairs.coords
     norms = np.sqrt(counts.astype(np.float64))
@@ -95,7 +97,7 @@ def similarities(pairs, counts: np.ndarray, shrinkage: float):
 
 
 def nearest(similar, count: int):
-    """The `count` largest of each row of a sparse matrix, equal ones by column."""
+    """The `count` largest of each row of a sparse matrix; the lower column wins ties."""
     from scipy import sparse
 
     rows = np.repeat(np.arange(similar.shape[0]), np.diff(similar.indptr))
@@ -107,7 +109,7 @@ def nearest(similar, count: int):
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """Summed similarity to the last items, f64[B, N]; -inf for items that are similar to none of them."""
+    """Summed similarity to the last items, f64[B, N]; -inf for items without any similarity."""
     from scipy import sparse
 
     num_items = int(state["num_items"])
@@ -126,7 +128,7 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
-    """The k most similar items; fewer where fewer are similar."""
+    """The k most similar items; fewer if fewer have a similarity."""
     return scoring.ranking(
         functools.partial(score, config, state),
         tuple(json.loads(state["corpus_ids"])),
@@ -142,7 +144,8 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "pairs count by 1 / distance within a window and older items count less, as histories have an order; "
+        "pairs are weighted by 1 / distance within a window and older items count less, because "
+        "histories are ordered; "
         "window=0 decay=1 with a large `last` is the paper's",
         "columns are not normalised to sum to one, nor rows of users to length one",
     ),

@@ -1,12 +1,13 @@
-"""A Markov chain of items: what followed the last item most often.
+"""A Markov chain of items: recommends the most frequent successors of the last item.
 
-No parameter is trained, and few systems beat it.
+It has no trained parameters, and few systems beat it.
 
-score(j | history) = sum over the last `order` items i of count(i -> j)
-                     + .001 * share of j among all events
+    score(j | history) = sum over the last `order` items i of count(i -> j)
+                         + .001 * fraction of j among all events
 
-where count(i -> j) is how often j came at most `window` events after i (or before it, if symmetric). The share only breaks ties.
-After Rendle, Freudenthaler and Schmidt-Thieme 2010, the maximum-likelihood chain that their model factorises.
+where count(i -> j) is how often j came at most `window` events after i (or before it, if
+symmetric). The fraction only breaks ties. After Rendle, Freudenthaler and Schmidt-Thieme 2010: the
+maximum-likelihood chain that their model factorises.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Config(options.Checked):
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
-    """Pairs counted before the events of `dev`, as a sparse matrix by rows; `key` is unused."""
+    """Counts of pairs without the events of `dev`, as a sparse matrix; `key` is unused."""
     log.phase("count")
     seen, num_items = collection.without("dev").histories, len(collection.corpus)
     pairs = _with_an_entry(pair_counts(seen, num_items, config.window, config.symmetric))
@@ -92,7 +93,7 @@ def _with_an_entry(pairs):
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """Votes of the last items and the share of each item, f64[B, N]."""
+    """Counts after the last items, plus the tie-breaking fraction of each item, f64[B, N]."""
     from scipy import sparse
 
     num_items = len(state["popularity"])
@@ -112,7 +113,7 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
-    """The k items with the most votes."""
+    """The k items with the highest counts."""
     return scoring.ranking(
         functools.partial(score, config, state),
         tuple(json.loads(state["corpus_ids"])),
@@ -129,7 +130,8 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "counts are not divided by the count of the preceding item: with one voter the order is the "
+        "counts are not divided by the count of the preceding item: with one voter the order is "
+        "the "
         "same",
         "the chain itself, neither factorised nor personal; popularity breaks its ties",
     ),

@@ -1,4 +1,4 @@
-"""Popularity: the items with the most events, the same for everyone. Every recommender has to beat it."""
+"""Popularity: recommends the items with the most events, a baseline that every system must beat."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Config(options.Checked):
 
 
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
-    """Events of each item before those of `dev`; `key` is unused."""
+    """Number of events of each item, without those of `dev`; `key` is unused."""
     log.phase("count")
     seen = collection.without("dev").histories
     return {
@@ -33,12 +33,12 @@ def fit(collection: records.Interactions, config: Config, key, log) -> dict:
 
 
 def counts(histories: records.Histories, num_items: int) -> np.ndarray:
-    """Events of each item, i32[N]."""
+    """Number of events of each item, i32[N]."""
     return np.bincount(histories.items, minlength=num_items).astype(np.int32)
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """Events of each item for every user, f64[B, N]."""
+    """Number of events of each item, the same for every user, f64[B, N]."""
     scores = np.tile(np.asarray(state["counts"], np.float64), (len(histories), 1))
     return scoring.without_seen(scores, histories) if config.filter else scores
 
@@ -61,7 +61,8 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=retrieve,
     deviations=(
-        "seen items are recommended again unless filter is set; the paper ranks items that the user "
+        "seen items are recommended again unless filter is set; the paper ranks items that the "
+        "user "
         "has not rated",
     ),
     asks="history",

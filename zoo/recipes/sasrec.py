@@ -1,7 +1,8 @@
-"""SASRec: causal self-attention over the items of a history; the next item is the one whose embedding the last state is nearest to.
+"""SASRec: causal self-attention reads the history; items are scored against its last state.
 
-Kang and McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781). With cross-entropy over all items in place of one
-drawn negative it beats most of what came after it (Klenitskiy and Vasilev 2023, arXiv 2309.07602): the default here, loss=bce is the paper's.
+Kang and McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781). With
+cross-entropy over all items instead of one sampled negative it beats most later systems (Klenitskiy
+and Vasilev 2023, arXiv 2309.07602); that is the default here, and loss=bce is the paper's.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """f32[B, N] of every item as the next."""
+    """Score of every item as the next, f32[B, N]."""
     return next_item.score(causal.CausalItems, config, state, histories)
 
 
@@ -96,8 +97,9 @@ RECIPE = recipes.Recipe(
     fit=fit,
     retrieve=functools.partial(next_item.retrieve, causal.CausalItems),
     deviations=(
-        "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); bce is the paper's",
-        "blocks are those of T5 v1.1: RMSNorm before, gated MLPs, and relative biases in place of learned positions",
+        "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); the paper has bce",
+        "blocks are those of T5 v1.1: pre-RMSNorm, gated MLPs, and relative position biases "
+        "instead of learned positions",
         "a history longer than `history` is learned in pieces; the paper drops what is older",
         "the parameters kept are those of best Recall@10 on a sample of dev",
     ),

@@ -1,8 +1,9 @@
-"""Semantic nearest neighbours: recommend what reads like the last items of the history. Knows no item better for being popular.
+"""Semantic nearest neighbours: recommends items whose texts resemble the last ones of the history.
 
-score(j | history) = sum over the last `last` items i of decay^age(i) * cos(x_i, x_j)          age 0 is the last event
+    score(j | history) = sum over the last `last` items i of decay^age(i) * cos(x_i, x_j)
 
-where x are vectors of item texts. The row that TIGER's answers to new items are compared with (arXiv 2305.05065, sec. 4.3).
+where the last event has age 0 and x are vectors of item texts; popularity has no influence. It is
+the baseline of TIGER's cold-start experiment (arXiv 2305.05065, sec. 4.3).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Config(options.Checked):
 
     vectors: str = option(
         "tfidf",
-        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per item",
+        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per "
+        "item",
     )
     last: int = option(1, "number of latest items that vote", limits=options.SIZE)
     decay: float = option(
@@ -61,7 +63,7 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
 
 
 def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
-    """The k items that read most alike."""
+    """The k items with the highest scores."""
     return scoring.ranking(
         functools.partial(score, config, state),
         tuple(json.loads(state["corpus_ids"])),
