@@ -1,4 +1,4 @@
-"""What systems share that read texts: queries made of documents, the tokenizer, and vectors of documents and words."""
+"""Texts of a collection for systems that train on text: stems, queries, tokens, vectors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from zoo.text import languages, tokens, vectors, words as segments
 
 
 class Texts(NamedTuple):
-    """The texts of a collection as a system reads them: stemmed if it stems."""
+    """The texts of a collection, stemmed if the system stems."""
 
-    contents: list[str]  # N, of the documents
+    contents: list[str]  # N documents
     queries: list[str]  # of the train split
-    answers: list[int]  # row of a relevant document of each
-    made: list[str]  # queries made from documents
-    origins: list[int]  # row of the document of each
+    answers: list[int]  # row of a relevant document per query
+    made: list[str]  # queries generated from documents
+    origins: list[int]  # row of the document per generated query
     tokenizer: str
     languages: dict[str, str]  # of the stems, by script
 
@@ -90,7 +90,7 @@ def as_queries(config, state: dict, queries: records.Queries) -> records.Queries
 
 
 def embed(texts: Texts, dim: int) -> vectors.Vectors:
-    """TF-IDF and SVD vectors of the documents, each with the train queries that ask for it."""
+    """TF-IDF and SVD vectors of the documents, each with its train queries appended."""
     whole = list(texts.contents)
     for query, row in zip(texts.queries, texts.answers):
         whole[row] += "\n" + query
@@ -103,7 +103,7 @@ def embed(texts: Texts, dim: int) -> vectors.Vectors:
 
 
 def words(embedded: vectors.Vectors, config) -> np.ndarray | None:
-    """f32[source_vocab, D] that source embeddings start from, of deviation 1; None where they are drawn (`vector_start`)."""
+    """Initial source embeddings f32[source_vocab, D] of deviation 1; None for random ones."""
     return embedded.words / embedded.words.std() if config.vector_start else None
 
 

@@ -1,4 +1,4 @@
-"""Vectors of documents by the name of an encoder, or from a file."""
+"""Vectors of documents from an encoder by name, or from a file."""
 
 from __future__ import annotations
 
