@@ -9,6 +9,7 @@ WORKERS ?= 2
 DATA ?= pydocs
 MINUTES ?= 8
 NOTEBOOKS ?=
+SITE ?= build/site
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: demo test test-fast test-t5x test-notebooks notebooks pictures docs readme results measure clean
@@ -32,8 +33,8 @@ pictures: $(READY) # NOTEBOOKS="01 04"; all take about 35 minutes
 	$(BIN)/python docs/pictures.py $(NOTEBOOKS)
 
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo "docs: open build/site/index.html"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(abspath $(SITE))
+	@echo "docs: open $(SITE)/index.html"
 
 test-t5x: # DIR=a checkout of github.com/google-research/t5x
 	@test -f "$(DIR)/t5x/train.py" || { echo "make: expected DIR=CHECKOUT of github.com/google-research/t5x, got '$(DIR)'; see docs/t5x.md" >&2; exit 1; }

@@ -13,8 +13,7 @@
 # %% [markdown]
 # # Search your own documents
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/01_search_your_documents.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/01_search_your_documents.ipynb)
 #
 # A generative retriever has no index: an encoder-decoder reads the question and *writes the name*
 # of the document that answers it.

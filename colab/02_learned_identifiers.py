@@ -13,8 +13,7 @@
 # %% [markdown]
 # # Identifiers that are learned
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/02_learned_identifiers.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/02_learned_identifiers.ipynb)
 #
 # A generative retriever answers by writing the name of a document, a few codes one after the other.
 # What a document is called

@@ -13,8 +13,7 @@
 # %% [markdown]
 # # Recommend by writing names
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
 #
 # TIGER gives every film a name, a few codes long, so that films alike have names alike, reads the
 # names of what a user saw, and writes

@@ -13,8 +13,7 @@
 # %% [markdown]
 # # What constrained decoding costs
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/04_constrained_decoding_theory.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/04_constrained_decoding_theory.ipynb)
 #
 # A generative retriever writes the name of a document token by token. A trie, the tree of all names
 # that exist, keeps it from naming

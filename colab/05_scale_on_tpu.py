@@ -13,8 +13,7 @@
 # %% [markdown]
 # # From a laptop to a TPU slice
 #
-# [![Open in
-# Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
 #
 # The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh, the
 # grid of devices that share the work,

@@ -27,7 +27,8 @@ def recall_exact(b: int, k: int, width: int, snr: float) -> float:
     the other branches have a larger total. At snr = 0 it is K / b.
 
     Args:
-      b, k: branches, and how many of them hold a relevant leaf; 1 <= k <= b.
+      b: branches.
+      k: branches that hold a relevant leaf; 1 <= k <= b.
       width: K, branches kept; from b on all survive.
       snr: lambda, finite.
 
@@ -115,7 +116,9 @@ def recall_bound(
     the top K with probability K / b, and Berry-Esseen bounds what c adds. b = 2k and K = k give 1/2 + O(n^-1/2).
 
     Args:
-      b, k, width: branches, relevant ones, branches kept.
+      b: branches.
+      k: branches that hold a relevant leaf.
+      width: K, branches kept.
       leaves: n, below each branch.
       score: c >= 0, of a relevant leaf.
       tail: law of the others' scores.

@@ -41,7 +41,7 @@ class Recipe(NamedTuple):
     items are then exact, ties and all.
 
     A system whose encoder-decoder others may train and ask (`zoo export`) offers, beside what it `reads`, examples(collection,
-    config, state) -> kind -> `batches.Source` of what `fit` learns from, with targets out of state["docids"]["tokens"].
+    config, state) -> kind -> `batches.Source` of what `fit` learns from, with targets out of `state["docids"]["tokens"]`.
 
     A system that takes in documents that it was not trained on offers extend(config, state, corpus) -> the state with the documents of
     `corpus` behind its own, and a DataError for one that it has.
