@@ -3,6 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 T5X := .venv-t5x
+OLDEST := .venv-oldest
 READY := .venv/ready
 TESTS ?=
 WORKERS ?= 2
@@ -12,16 +13,30 @@ NOTEBOOKS ?=
 SITE ?= build/site
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: demo test test-fast test-t5x test-notebooks notebooks pictures docs readme results measure clean
+.PHONY: demo lint test test-fast test-oldest test-t5x test-notebooks notebooks pictures docs readme results measure clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
 
-test: $(READY)
+test: lint
 	$(PYTEST) $(TESTS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 test-fast: $(READY)
 	$(PYTEST) -m "not slow and not notebook" $(TESTS)
+
+test-oldest: # with the oldest version of each dependency that pyproject.toml allows
+	rm -rf $(OLDEST) build/oldest
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct .
+	cd $(OLDEST) && bin/python -c 'import zoo; [getattr(zoo, name) for name in zoo.__all__]'
+	cd $(OLDEST) && bin/python -m zoo fit dsi --data toy --size tiny --out ../build/oldest/dsi
+	cd $(OLDEST) && bin/python -m zoo retrieve ../build/oldest/dsi --query "what to look for" -k 3
 
 test-notebooks: $(READY)
 	$(BIN)/python -m pytest -m notebook tests/test_colab.py
@@ -52,7 +67,7 @@ measure: $(READY)
 	$(BIN)/python benchmarks/results.py --measure $(DATA) --minutes $(MINUTES)
 
 clean:
-	rm -rf .venv $(T5X) demo build *.egg-info
+	rm -rf .venv $(T5X) $(OLDEST) demo build *.egg-info
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: expected Python 3.11 or newer on the PATH; run make PYTHON=/path/to/python3.11" >&2; exit 1; }

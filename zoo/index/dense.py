@@ -19,7 +19,7 @@ class Index(NamedTuple):
     """Vectors of N documents in blocks; a pytree of device arrays."""
 
     blocks: jax.Array  # f32[M, C, D], zeros behind the last document
-    count: jax.Array  # i32[] N
+    size: jax.Array  # i32[] N
 
 
 def build(vectors: np.ndarray, *, block: int = BLOCK) -> Index:
@@ -46,7 +46,7 @@ def search(index: Index, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
     queries = np.asarray(queries, np.float32)
     documents = np.full((len(queries), k), -1, np.int32)
     scores = np.full((len(queries), k), -np.inf, np.float32)
-    few = min(k, int(index.count))
+    few = min(k, int(index.size))
     for rows, size in batches(len(queries)):
         found = _search(index, queries[np.resize(rows, size)], k=few)
         documents[rows, :few], scores[rows, :few] = (np.asarray(x)[: len(rows)] for x in found)
@@ -68,7 +68,7 @@ def _search(index: Index, queries: jax.Array, *, k: int) -> tuple[jax.Array, jax
         number, block = numbered
         row = number * size + jnp.arange(size)
         product = jnp.einsum("bd,cd->bc", queries, block, precision="highest")
-        product = jnp.where((row < index.count)[None], product, -jnp.inf)
+        product = jnp.where((row < index.size)[None], product, -jnp.inf)
         value, place = topk.top_k(product, min(k, size))
         # earlier rows first, so equal products stay in order
         rows = jnp.concatenate([best[0], number * size + place], axis=1)

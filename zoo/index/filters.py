@@ -9,6 +9,7 @@ its answers equal those of a trie built from the allowed documents alone.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,10 +49,9 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
     for level, start in zip(reversed(index.levels), reversed(starts), strict=True):
         masks.append(_mask(level, start, alive))
         alive = np.logical_or.reduceat(alive, start[:-1], axis=1)
-    bits = _packed(places, len(index.documents))
-    found = trie.Filter(
-        tuple(masks[::-1]), bits, _counted_before(places, bits.shape[1]), None, None
-    )
+    bits: Any = _packed(places, len(index.documents))
+    before: Any = _counted_before(places, bits.shape[1])
+    found = trie.Filter(tuple(masks[::-1]), bits, before, None, None)
     return dataclasses.replace(index, filter=jax.tree.map(jnp.asarray, found))
 
 
@@ -119,7 +119,7 @@ def _is_allowed(index, base, leaf, rows):
 
 def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> children.Mask:
     """Of a level whose children are alive as bool[G, M']."""
-    rows = None
+    rows: Any = None
     if level.form.heavy:
         heavy = np.flatnonzero(np.diff(start) > level.form.light)
         token = np.asarray(level.token)
@@ -129,7 +129,8 @@ def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> children
                 for each in alive
             ]
         )
-    return children.Mask(_packed(alive, len(level.token)), rows, None)
+    child: Any = _packed(alive, len(level.token))
+    return children.Mask(child, rows, None)
 
 
 def _counted_before(bits: np.ndarray, words: int) -> np.ndarray:

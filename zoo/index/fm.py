@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -207,17 +207,14 @@ def build(
     inside = np.arange(size) - np.repeat(closed[:-1], lengths)
     kept = (inside % SAMPLED == 0)[array]
     place = array[kept]
-    host = FMIndex(
-        column=column,
-        marked=wavelet.pack(kept),
-        place=level.padded(place, level.size_class(len(place))),
-        starts=np.append(closed, np.full(level.size_class(len(closed)) - len(closed), size)).astype(
-            np.int32
-        ),
-        size=np.int32(size),
-        alphabet=alphabet,
-        tested=tested,
-    )
+    starts = np.append(closed, np.full(level.size_class(len(closed)) - len(closed), size))
+    on_host: dict[str, Any] = {
+        "marked": wavelet.pack(kept),
+        "place": level.padded(place, level.size_class(len(place))),
+        "starts": starts.astype(np.int32),
+        "size": np.int32(size),
+    }
+    host = FMIndex(column=column, alphabet=alphabet, tested=tested, **on_host)
     return jax.tree.map(jnp.asarray, host)
 
 

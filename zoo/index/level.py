@@ -18,7 +18,7 @@ All arrays are padded to classes of sizes, so that a changed catalogue of the sa
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -158,9 +158,8 @@ def encode(
     nothing = np.zeros(0, np.int32)
     rows = np.zeros((0, form.words), np.uint32)
     if form.chain:
-        return Level(
-            nothing, np.zeros(0, np.uint8), np.zeros(0, np.uint32), nothing, token, rows, form
-        )
+        offset, words = np.zeros(0, np.uint8), np.zeros(0, np.uint32)
+        return _on_host(nothing, offset, words, nothing, token, rows, form=form)
     size = size_class(num_nodes, room[0])
     first = np.zeros(size + 1, np.int32)
     np.cumsum(num_children, out=first[1 : num_nodes + 1])
@@ -180,7 +179,12 @@ def encode(
             else size_class(int(is_heavy.sum()), room[2])
         )
         rows = rows_of(first, token, np.flatnonzero(is_heavy), num_rows, form.words)
-    return Level(base, offset, words, rank, token, rows, form)
+    return _on_host(base, offset, words, rank, token, rows, form=form)
+
+
+def _on_host(*arrays: Any, form: Form) -> Level:
+    """A level of NumPy arrays, in the order of its fields."""
+    return Level(*arrays, form=form)
 
 
 def first_children(level: Level, num_nodes: int) -> np.ndarray:

@@ -28,7 +28,8 @@ class Projection:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return (*self.hidden.shape[:2], self.kernel.shape[1])
+        batch, beams, _ = self.hidden.shape
+        return batch, beams, self.kernel.shape[1]
 
     def num_blocks(self, span: int) -> int:
         """Blocks that `span` tokens are read in; 1 where reading them at once is better."""

@@ -7,6 +7,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
             f"store: {folder} has format {about.get('format')!r}, expected {FORMAT}; build the trie again"
         )
 
-    def read(name: str) -> np.ndarray:
+    def read(name: str) -> Any:
         file = folder / f"{name}.npy"
         try:
             array = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
@@ -75,7 +76,7 @@ def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
         return array if mapped else jnp.asarray(array)
 
     parts = tuple(
-        levels.Level(*(read(f"{t}.{field}") for field in FIELDS), levels.Form(**form))
+        levels.Level(**{field: read(f"{t}.{field}") for field in FIELDS}, form=levels.Form(**form))
         for t, form in enumerate(about["forms"])
     )
     return trie.Trie(

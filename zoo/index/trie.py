@@ -11,7 +11,7 @@ Bytes an item: about 4 to name the document, b a level for tokens of b = 1 or 2 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,10 +49,12 @@ class Filter(NamedTuple):
             )
             return before[place // levels.BLOCK] + jax.lax.population_count(below).astype(jnp.int32)
 
+        allowed, before = self.allowed, self.before
+        assert allowed is not None and before is not None  # `between` asks only then
         return (
-            count(self.allowed[0], self.before[0], place)
-            if len(self.allowed) == 1
-            else jax.vmap(count)(self.allowed, self.before, place)
+            count(allowed[0], before[0], place)
+            if len(allowed) == 1
+            else jax.vmap(count)(allowed, before, place)
         )
 
 
@@ -263,12 +265,12 @@ def assemble(
     """A trie on the host, of numpy arrays, from what `sorted_nodes` returns and the documents leaf by leaf. Others: as `build`."""
     models = [None] * len(counts) if like is None else like.levels
     if forms is None:
-        forms = [
+        forms = tuple(
             levels.form_of(count, edge, alphabet)
             if model is None or levels.misfit(count, edge, model.form)
             else model.form
             for count, edge, model in zip(counts, edges, models, strict=True)
-        ]
+        )
     room = [0, 0] if like is None else [len(like.document_start) - 1, len(like.documents)]
     most = max(
         documents_per_leaf, int(num_documents.max()), 1 if like is None else like.documents_per_leaf
@@ -278,14 +280,16 @@ def assemble(
         ends = np.cumsum(num_documents)
         start = np.full(levels.size_class(len(ends), room[0]) + 1, ends[-1], np.int32)
         start[0], start[1 : len(ends) + 1] = 0, ends
+    size = levels.size_class(len(documents), room[1])
+    on_host: dict[str, Any] = {
+        "document_start": start,
+        "documents": levels.padded(documents.astype(np.int32), size),
+    }
     return Trie(
         levels=tuple(
             levels.encode(*level) for level in zip(counts, edges, forms, models, strict=True)
         ),
-        document_start=start,
-        documents=levels.padded(
-            documents.astype(np.int32), levels.size_class(len(documents), room[1])
-        ),
+        **on_host,
         filter=None,
         alphabet=alphabet,
         documents_per_leaf=most,

@@ -11,6 +11,7 @@ A level is rows of ROW words: the ones before the row, then the bits of 32 (ROW 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +88,8 @@ def build(sequence: np.ndarray, alphabet: int) -> Wavelet:
         bits.append(pack(one))
         zeros.append(len(one) - np.count_nonzero(one))
         sequence = np.concatenate([sequence[~one], sequence[one]])
-    return Wavelet(tuple(bits), np.array(zeros, np.int32))
+    on_host: Any = np.array(zeros, np.int32)
+    return Wavelet(tuple(bits), on_host)
 
 
 def pack(bits: np.ndarray) -> np.ndarray:

@@ -81,8 +81,7 @@ def _module(name: str, **contents: object) -> types.ModuleType:
 
 def search_paths() -> list[str]:
     """The gin search paths of `configs/...` and `t5x/...`."""
-    return [
-        ".",
-        str(pathlib.Path(__file__).parents[2]),
-        str(pathlib.Path(importlib.util.find_spec("t5x").origin).parents[1]),
-    ]
+    found = importlib.util.find_spec("t5x")
+    assert found is not None and found.origin is not None
+    here, t5x = pathlib.Path(__file__).parents[2], pathlib.Path(found.origin).parents[1]
+    return [".", str(here), str(t5x)]

@@ -26,7 +26,7 @@ def mixture(folder: str, word_dropout: float = 0.0) -> str:
     word_dropout: fraction of source tokens replaced by the unknown token in training, anew in each
     epoch.
     """
-    import seqio
+    import seqio  # pyright: ignore[reportMissingImports]
 
     source, questions = exported.read(folder), retrieval(folder)
     named = {kind: _name(source, kind) for kind in source.about["examples"]}
@@ -48,7 +48,7 @@ def mixture(folder: str, word_dropout: float = 0.0) -> str:
 
 def retrieval(folder: str) -> str:
     """Name of an export's retrieval task: the queries of its splits, Hits@k and MRR."""
-    import seqio
+    import seqio  # pyright: ignore[reportMissingImports]
 
     source = exported.read(folder)
     name = _name(source, "questions")
@@ -74,14 +74,14 @@ def lengths(folder: str) -> dict[str, int]:
 
 def input_vocabulary(folder: str) -> Any:
     """Vocabulary of the sources: ids pass through, without an end token."""
-    import seqio
+    import seqio  # pyright: ignore[reportMissingImports]
 
     return seqio.PassThroughVocabulary(exported.read(folder).shape.source_vocab)
 
 
 def output_vocabulary(folder: str) -> Any:
     """Vocabulary of the identifiers: ids pass through, without an end token."""
-    import seqio
+    import seqio  # pyright: ignore[reportMissingImports]
 
     return seqio.PassThroughVocabulary(exported.read(folder).shape.target_vocab)
 
@@ -103,6 +103,7 @@ def documents_of(
     -1 for an identifier of no document.
     """
     if is_target:
+        assert example is not None  # SeqIO passes it with a target
         return [int(row) for row in example["relevant"] if row >= 0]
     length = len(next(iter(rows))) // np.dtype(np.int32).itemsize
     named = np.ascontiguousarray(np.atleast_2d(output)[:, :length], np.int32)
@@ -180,7 +181,7 @@ def _name(source: exported.Export, kind: str) -> str:
 
 
 def _features(source: exported.Export) -> dict:
-    import seqio
+    import seqio  # pyright: ignore[reportMissingImports]
 
     shape = source.shape
     sizes = {"inputs": shape.source_vocab, "targets": shape.target_vocab}
@@ -201,7 +202,8 @@ def _train_dataset(
     import tensorflow as tf
 
     source = exported.read(folder)
-    arrays, unknown = source.examples(kind), source.about["unknown"]
+    arrays: Any = source.examples(kind)
+    unknown = source.about["unknown"]
     data = tf.data.Dataset.from_tensor_slices(arrays)
     if shuffle_files:
         data = data.shuffle(len(arrays["targets"]), seed=seed)
@@ -221,7 +223,7 @@ def _question_dataset(folder: str, split: str, shuffle_files: bool, seed: int | 
     import tensorflow as tf
 
     asked = exported.read(folder).questions(split)
-    columns = {"inputs": asked.inputs, "targets": asked.targets, "relevant": asked.relevant}
+    columns: Any = {"inputs": asked.inputs, "targets": asked.targets, "relevant": asked.relevant}
     named = {
         "id_pretokenized": np.array(asked.ids, object),
         "inputs_pretokenized": np.array(asked.texts, object),

@@ -123,14 +123,14 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     >>> holm([0.01, 0.04, 0.03]).round(9).tolist()
     [0.03, 0.06, 0.06]
     """
-    p_values = np.asarray(p_values, np.float64)
-    order = np.argsort(p_values, kind="stable")
+    values = np.asarray(p_values, np.float64)
+    order = np.argsort(values, kind="stable")
     stepped = (
-        np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
-        if len(p_values)
-        else p_values
+        np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+        if len(values)
+        else values
     )
-    corrected = np.empty_like(p_values)
+    corrected = np.empty_like(values)
     corrected[order] = np.minimum(stepped, 1.0)
     return corrected
 

@@ -6,7 +6,7 @@ RQ-VAE: Zeghidour et al. 2021 (arXiv 2107.03312) for the residual levels, TIGER 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ class RqVae(nn.Module):
         s = self.shape
         _one_of("residual_grad", s.residual_grad, RESIDUAL_GRADS)
         _one_of("estimator", s.estimator, ESTIMATORS)
-        last = dict(kernel_init=nn.initializers.zeros) if s.linear else {}
+        last: dict[str, Any] = dict(kernel_init=nn.initializers.zeros) if s.linear else {}
         self.encoder = [*map(nn.Dense, s.hidden), nn.Dense(s.code_width, **last)]
         self.decoder = [*map(nn.Dense, reversed(s.hidden)), nn.Dense(s.width, **last)]
         if s.linear:

@@ -44,11 +44,12 @@ def minilm(folder: str | os.PathLike | None = None) -> Encoder:
     Raises DataError if the package or a file is missing, or a tensor does not fit the architecture; names it and its shapes.
     """
     if folder is None:
-        if not minilm_available():
+        found = importlib.util.find_spec(MODULE)
+        if found is None or found.origin is None:
             raise DataError(
                 f"all-MiniLM-L6-v2 is not installed; run `{INSTALL}`, or choose vectors that need no weights"
             )
-        folder = pathlib.Path(importlib.util.find_spec(MODULE).origin).parent / "model"
+        folder = pathlib.Path(found.origin).parent / "model"
     folder = pathlib.Path(folder)
     for name in (CONFIG, WEIGHTS, TOKENIZER):
         if not (folder / name).is_file():

@@ -5,6 +5,8 @@ Hidasi et al. 2016, "Session-based Recommendations with Recurrent Neural Network
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -33,7 +35,8 @@ class RecurrentItems(nn.Module):
     def __call__(self, items: jax.Array, *, train: bool = False) -> jax.Array:
         x = self.drop(self.items(items) * self.shape.width**0.5, deterministic=not train)
         for layer in self.layers:
-            x = self.drop(layer(x), deterministic=not train)
+            states: Any = layer(x)  # nn.RNN is typed as if it returned its carry too
+            x = self.drop(states, deterministic=not train)
         return self.out(x)
 
     def scores(self, hidden: jax.Array) -> jax.Array:

@@ -72,7 +72,7 @@ def digest(params: Any) -> str:
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
         leaf = np.ascontiguousarray(leaf)
         found.update(f"{jax.tree_util.keystr(path)} {leaf.dtype} {leaf.shape}".encode())
-        found.update(leaf)
+        found.update(leaf.data)
     return found.hexdigest()[:16]
 
 

@@ -88,7 +88,7 @@ class Shape:
 class RMSNorm(nn.Module):
     """x / rms(x) * scale, computed in float32."""
 
-    dtype: jnp.dtype
+    dtype: jax.typing.DTypeLike
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -127,7 +127,7 @@ class Attention(nn.Module):
     def setup(self) -> None:
         s = self.shape
         normal = nn.initializers.normal
-        heads = dict(features=(s.heads, s.head_width), dtype=s.dtype)
+        heads: dict[str, Any] = dict(features=(s.heads, s.head_width), dtype=s.dtype)
         self.query = linear.Linear(kernel_init=normal((s.width * s.head_width) ** -0.5), **heads)
         self.key = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
         self.value = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
@@ -307,7 +307,7 @@ class DecoderLayer(nn.Module):
         x: jax.Array,
         cache: dict,
         memory: dict,
-        t: jax.Array,
+        t: jax.Array | int,
         bias: jax.Array,
         memory_bias: jax.Array,
     ):
@@ -335,7 +335,7 @@ class EncoderDecoder(nn.Module):
 
     def setup(self) -> None:
         s = self.shape
-        embed = dict(features=s.width, dtype=s.dtype)
+        embed: dict[str, Any] = dict(features=s.width, dtype=s.dtype)
         self.source_embedding = linear.Embed(s.source_vocab, **embed)
         if not s.shared:
             self.target_embedding = linear.Embed(s.target_vocab, **embed)

@@ -37,9 +37,10 @@ def reconstruction(chosen: jax.Array, states: jax.Array, prefixes: jax.Array) ->
       states: f32[B, T, D] d_t.
       prefixes: bool[T, B, B] of `same_prefix`.
     """
-    return sum(
+    losses = (
         contrast(chosen[:, t], stop(states[:, t]), prefixes[t]) for t in range(chosen.shape[1])
     )
+    return sum(losses, start=jnp.zeros(len(chosen)))
 
 
 def same_prefix(codes: jax.Array, real: jax.Array) -> jax.Array:

@@ -101,7 +101,7 @@ class Ranking:
     def to_dataframe(self) -> Any:
         """The rows of `to_dicts` as a pandas DataFrame. Raises ImportError without pandas."""
         try:
-            import pandas
+            import pandas  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise ImportError(
                 "to_dataframe needs pandas: pip install pandas; to_dicts() needs nothing"
