@@ -134,10 +134,17 @@ def test_labels_beyond_the_colours_still_differ():
 
 @pytest.mark.parametrize("name", ("$x_{$", "_hidden", "\u4e2d\u6587", "x" * 99))
 def test_any_label_can_be_drawn(name, tmp_path):
-    code_tree.code_tree(np.array([[0], [1]]), [name, "b"], tmp_path / "tree.png")
-    plots.intervals(
-        [(name, 0.1, 0.0, 0.2)], tmp_path / "gaps.png", xlabel="difference", title="one"
-    )
+    tree = pixels(code_tree.code_tree(np.array([[0], [1]]), [name, "b"], tmp_path / "tree.png"))
+    assert has_colour(tree, figures.COLOURS[0]) and has_colour(tree, figures.COLOURS[1])
+
+    def gaps(label):
+        path = tmp_path / "gaps.png"
+        rows = [(label, 0.1, 0.0, 0.2)]
+        return pixels(plots.intervals(rows, path, xlabel="difference", title="one"))
+
+    drawn, blank = gaps(name), gaps(" ")
+    assert drawn.shape != blank.shape or (drawn != blank).any()  # the label is visible
+    np.testing.assert_array_equal(drawn, gaps(name))  # control: nothing else varies
 
 
 def test_intervals_have_the_colour_of_what_they_say(tmp_path):
