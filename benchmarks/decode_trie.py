@@ -18,7 +18,7 @@ The answers of ours and dense are compared before any is timed.
 
 With `--keep FILE`, every cell is written to it as soon as it is measured, a line each, and one that stands there is not measured
 again: the second command, repeated, goes on with the table; `--again` measures anew, and the last line of a cell counts. The plot shows all that
-the file holds, and `--readme` writes the README's table from it.
+the file holds, and `--readme` writes the table of docs/performance.md from it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from zoo.index import children, trie
 from zoo.search import beam
 
 ROOT = pathlib.Path(__file__).parents[1]
-README, KEPT = ROOT / "README.md", ROOT / "results" / "decode_trie.jsonl"
+PAGE, KEPT = ROOT / "docs" / "performance.md", ROOT / "results" / "decode_trie.jsonl"
 OPEN, CLOSE = (
     "<!-- decoding: `python benchmarks/decode_trie.py --keep results/decode_trie.jsonl --readme` writes this -->",
     "<!-- end of decoding -->",
@@ -263,9 +263,9 @@ def table(rows: dict[tuple, dict]) -> str:
     return "\n".join([*lines, "", f"{about} Measured on {machines}."]).replace(" nan ", " - ")
 
 
-def replaced(readme: str, rows: dict[tuple, dict]) -> str:
-    """The README with the table of these rows."""
-    before, rest = readme.split(OPEN)
+def replaced(page: str, rows: dict[tuple, dict]) -> str:
+    """The text of the page with the table of these rows."""
+    before, rest = page.split(OPEN)
     return f"{before}{OPEN}\n{table(rows)}\n{CLOSE}{rest.split(CLOSE)[1]}"
 
 
@@ -297,7 +297,7 @@ def main(*arguments: str) -> None:
     )
     parser.add_argument("--plot", metavar="FILE.png")
     parser.add_argument(
-        "--readme", action="store_true", help="write the README's table of what is kept"
+        "--readme", action="store_true", help="write the table of docs/performance.md"
     )
     options = parser.parse_args(arguments or None)
 
@@ -358,7 +358,7 @@ def main(*arguments: str) -> None:
     if options.plot:
         plot(rows, options.plot)
     if options.readme:
-        README.write_text(replaced(README.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 def plot(rows: dict[tuple, dict], file: str) -> None:

@@ -1,6 +1,7 @@
-"""Writes what a demo measured into the README: `python benchmarks/readme.py demo` after `make demo`.
+"""Writes the results of a demo into docs/results.md: `python benchmarks/readme.py demo` after `make demo`.
 
-Keeps the numbers as results/pydocs.json and the picture as docs/hits.png; the table stands between two marks of the README.
+Stores the numbers as results/pydocs.json and the picture, which the README shows too, as docs/hits.png. The
+table stands between two marks of the page.
 """
 
 from __future__ import annotations
@@ -11,34 +12,30 @@ import shutil
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
-RESULTS, PICTURE, README = (
+RESULTS, PICTURE, PAGE = (
     ROOT / "results" / "pydocs.json",
     ROOT / "docs" / "hits.png",
-    ROOT / "README.md",
+    ROOT / "docs" / "results.md",
 )
 OPEN, CLOSE = "<!-- results: `make readme` writes this -->", "<!-- end of results -->"
 
 
 def block(results: dict) -> str:
-    """What stands between the marks."""
+    """The text between the marks."""
     return f"\n{results['table']}\n\nMeasured on {results['machine']}.\n"
 
 
-def replaced(readme: str, results: dict) -> str:
-    """The README with the block of these results."""
-    before, rest = readme.split(OPEN)
+def replaced(page: str, results: dict) -> str:
+    """The text of the page with the block of these results."""
+    before, rest = page.split(OPEN)
     return before + OPEN + block(results) + CLOSE + rest.split(CLOSE)[1]
 
 
 def main(demo: str) -> None:
     shutil.copy(pathlib.Path(demo) / "results.json", RESULTS)
     shutil.copy(pathlib.Path(demo) / "hits.png", PICTURE)
-    README.write_text(
-        replaced(
-            README.read_text(encoding="utf-8"), json.loads(RESULTS.read_text(encoding="utf-8"))
-        ),
-        encoding="utf-8",
-    )
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measures the systems that recommend: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
 
 With `--trained FOLDER`, those that are trained too, each fitted once and kept there (at most 43 minutes of training in all). With
-`--keep`, also writes results/recommend.json and the README's table from it; rows that are not measured stay as they are. A row a
+`--keep`, also writes results/recommend.json and the table of docs/results.md; rows that are not measured stay as they are. A row a
 system, all users, all items compete, history = all events before the last, ties at the expected rank.
 """
 
@@ -14,7 +14,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
-RESULTS, README = ROOT / "results" / "recommend.json", ROOT / "README.md"
+RESULTS, PAGE = ROOT / "results" / "recommend.json", ROOT / "docs" / "results.md"
 OPEN, CLOSE = (
     "<!-- recommendation: `python benchmarks/recommend.py --keep ...` writes this -->",
     "<!-- end of recommendation -->",
@@ -90,9 +90,9 @@ def table(results: dict) -> str:
     return "\n".join([*lines, "", f"{sizes}. Measured on {results['machine']}."])
 
 
-def replaced(readme: str, results: dict) -> str:
-    """The README with the table of these results."""
-    before, rest = readme.split(OPEN)
+def replaced(page: str, results: dict) -> str:
+    """The text of the page with the table of these results."""
+    before, rest = page.split(OPEN)
     return f"{before}{OPEN}\n{table(results)}\n{CLOSE}{rest.split(CLOSE)[1]}"
 
 
@@ -103,7 +103,9 @@ def main(*arguments: str) -> None:
         "--trained", metavar="FOLDER", help="also the systems that are trained; they are kept there"
     )
     parser.add_argument(
-        "--keep", action="store_true", help="write results/recommend.json and the README's table"
+        "--keep",
+        action="store_true",
+        help="write results/recommend.json and the table of docs/results.md",
     )
     parsed = parser.parse_args(arguments)
     results = {"machine": f"{len(os.sched_getaffinity(0))} cores", "data": {}}
@@ -117,7 +119,7 @@ def main(*arguments: str) -> None:
     if parsed.keep:
         results["data"] = known | results["data"]
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        README.write_text(replaced(README.read_text(encoding="utf-8"), results), encoding="utf-8")
+        PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
 
 
 if __name__ == "__main__":

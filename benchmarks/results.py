@@ -1,4 +1,4 @@
-"""The search systems side by side: `python benchmarks/results.py` prints the table of the stored runs and writes it into the README.
+"""The search systems side by side: `python benchmarks/results.py` prints the table of the stored runs and writes it into docs/results.md.
 
     python benchmarks/results.py --measure pydocs FOLDER ... --minutes 8 --work runs/results
 
@@ -20,7 +20,7 @@ import sys
 import numpy as np
 
 ROOT = pathlib.Path(__file__).parents[1]
-RESULTS, README = ROOT / "results" / "search", ROOT / "README.md"
+RESULTS, PAGE = ROOT / "results" / "search", ROOT / "docs" / "results.md"
 OPEN, CLOSE = (
     "<!-- search results: `make results` writes this -->",
     "<!-- end of search results -->",
@@ -236,16 +236,12 @@ def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
 
 
 def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[str]) -> str:
-    """Who wins, and what words have to do with it: the best system beside BM25 on the queries that share most and least words."""
-    first, overlap = order[0], np.array(about["overlap"])
-    text = f"**{first}** wins"
-    if len(order) > 1:
-        gap = cells[first][DECIDES][0] - cells[order[1]][DECIDES][0]
-        clear = gap > cells[first][DECIDES][1] + cells[order[1]][DECIDES][1]
-        text += f", {gap:.3f} ahead of {order[1]}" + (
-            " and beyond both intervals" if clear else ", which their intervals do not tell apart"
-        )
-    text += f". {overlap.mean():.0%} of a query's words stand in its document, and {about['taught']:.0%} of the queries ask for a document with train queries."
+    """Which system is best, and how BM25 does beside the best other on queries that share most and fewest words."""
+    overlap = np.array(about["overlap"])
+    text = (
+        f"{_winner(cells, order)} {overlap.mean():.0%} of a query's words stand in its document, and "
+        f"{about['taught']:.0%} of the queries ask for a document with train queries."
+    )
     others = [system for system in order if not system.startswith("BM25")]
     if "BM25" not in runs or not others:
         return text
@@ -263,8 +259,22 @@ def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[s
     )
 
 
+def _winner(cells: dict, order: list[str]) -> str:
+    """The best system and its lead, which counts if it exceeds both half intervals together."""
+    best = order[0]
+    if len(order) == 1:
+        return f"**{best}** is the only system measured."
+    (mean, half), (next_mean, next_half) = (cells[system][DECIDES] for system in order[:2])
+    if mean - next_mean > half + next_half:
+        return f"**{best}** wins, {mean - next_mean:.3f} ahead of {order[1]} and beyond both intervals."
+    return (
+        f"**{best}** and **{order[1]}** lead, {DECIDES} {mean:.3f} and {next_mean:.3f}; "
+        "their intervals overlap, so neither wins."
+    )
+
+
 def block() -> str:
-    """What stands between the marks."""
+    """The text between the marks."""
     folders = (
         sorted(path for path in RESULTS.glob("*") if (path / "collection.json").is_file())
         if RESULTS.is_dir()
@@ -276,9 +286,9 @@ def block() -> str:
     )
 
 
-def replaced(readme: str) -> str:
-    """The README with the block of the stored runs."""
-    before, rest = readme.split(OPEN)
+def replaced(page: str) -> str:
+    """The text of the page with the block of the stored runs."""
+    before, rest = page.split(OPEN)
     return f"{before}{OPEN}\n{block()}\n{CLOSE}{rest.split(CLOSE)[1]}"
 
 
@@ -334,7 +344,7 @@ def main(*arguments: str) -> None:
         except records.DataError as error:
             sys.exit(f"results: {error}")
     print(block())
-    README.write_text(replaced(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

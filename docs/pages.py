@@ -215,7 +215,7 @@ def notebooks_index() -> str:
     lines = [
         "# Notebooks",
         "",
-        "Each runs on a free TPU, GPU or CPU runtime in under ten minutes and ends in assertions about what it says.",
+        "Each opens in Colab, says what it runs on, and ends in assertions about what it claims.",
         "",
     ]
     for path in NOTEBOOKS:

@@ -75,12 +75,24 @@ def test_rows_hold_the_numbers_of_the_runs_best_first(folder):
     expected = [[6 / 8, 7 / 8, 6.25 / 8, 6.431 / 8], [1 / 4, 2 / 4, 1.5 / 4, 1.631 / 4]]
     np.testing.assert_allclose(means, expected, atol=5e-4)
     assert [row[-2].strip() for row in rows] == ["2", "1"]
-    assert "**DPR** wins, 0.396 ahead of BM25" in text
+    assert "**DPR** and **BM25** lead, nDCG@10 0.804 and 0.408; their intervals overlap" in text
     assert "50% of a query's words stand in its document" in text
     assert (
         "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; on the other queries 0.816, ahead of 0.750"
         in text
     )
+
+
+@pytest.mark.parametrize(
+    ("half", "said"),
+    [
+        (0.01, "**DPR** wins, 0.100 ahead of BM25 and beyond both intervals."),
+        (0.06, "**DPR** and **BM25** lead, nDCG@10 0.500 and 0.400; their intervals overlap"),
+    ],
+)
+def test_a_system_wins_only_beyond_both_intervals(half, said):
+    cells = {"DPR": {"nDCG@10": (0.5, half)}, "BM25": {"nDCG@10": (0.4, half)}}
+    assert results._winner(cells, ["DPR", "BM25"]).startswith(said)
 
 
 def test_what_matching_words_has_to_go_by():
