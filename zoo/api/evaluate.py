@@ -92,7 +92,7 @@ def evaluate_run(
 
     Args:
       run: a ranking, or the path of a TREC run.
-      data, split, categories, leave_out_self: as for `evaluate`.
+      data: as for `evaluate`, and so the other options.
 
     Raises:
       DataError: an unreadable run, a document that the collection does not have, or a run that
