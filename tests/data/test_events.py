@@ -121,6 +121,12 @@ def test_quoted_cells_hold_separators_quotes_and_line_breaks(tmp_path):
         histories.read(write(tmp_path, text + 'u,"never closed,\r\nv,a,\r\n'))
 
 
+def test_a_header_in_the_middle_is_refused(tmp_path):
+    write(tmp_path, "user,item\nu,a\nu,b\nuser,item\nu,c\n")
+    with pytest.raises(records.DataError, match="interactions.csv:4: the header stands here again"):
+        histories.read(tmp_path)
+
+
 def test_nanoseconds_and_dates_order_events(tmp_path):
     nano = table(["user", "item", "time"], time=lambda when: f"17000000000000000{when:02}")
     found = histories.read(write(tmp_path, nano))

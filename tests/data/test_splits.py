@@ -145,6 +145,7 @@ def test_a_recommender_is_fitted_and_measured_on_a_split_by_time(tmp_path):
         ({"by": "time", "ties": "random"}, "expected one of"),
         ({"by": "time", "dev": 0.0}, "expected shares above 0"),
         ({"by": "ratio", "dev": 0.5, "test": 0.5}, "expected shares above 0"),
+        ({"by": "ratio", "ties": "shuffled", "seed": -1}, "expected a seed of 0 or more"),
         ({"by": "time", "dev": float("nan")}, "expected shares above 0"),
         ({"by": "time", "dev": 1e-9, "test": 1e-9}, "asks no user"),
     ),

@@ -26,6 +26,8 @@ def hide(interactions: records.Interactions, share: float, seed: int = 0) -> rec
         raise records.DataError(
             f"cold: expected a share above 0 and below 1 of the items of test, got {share}"
         )
+    if seed < 0:
+        raise records.DataError(f"cold: expected a seed of 0 or more, got {seed}")
     if not all(isinstance(place, int) for place in interactions.held.values()):
         raise records.DataError(
             f"cold: {interactions.name} is split by time or ratio; expected leave-one-out"

@@ -89,6 +89,8 @@ def by_ratio(interactions: records.Interactions, dev: float, test: float) -> rec
 
 def shuffle_ties(interactions: records.Interactions, seed: int) -> records.Interactions:
     """The interactions with each user's events of the same time in an order drawn by the seed."""
+    if seed < 0:
+        raise records.DataError(f"split: expected a seed of 0 or more, got {seed}")
     times, found = _times(interactions), interactions.histories
     drawn = np.random.default_rng(seed).random(len(times))
     order = np.lexsort((drawn, times, found.users))

@@ -171,6 +171,10 @@ def _same_length(rows, header: Sequence[str], like: str):
                 f"{where}: expected {len(header)} cells as in {like}, got {len(cells)} in "
                 f"{jsonl.short(','.join(cells))}"
             )
+        if cells[0] == header[0] and tuple(cells) == tuple(header):
+            raise records.DataError(
+                f"{where}: the header stands here again, as in files that were joined; remove the line"
+            )
         yield where, cells
 
 

@@ -1,0 +1,204 @@
+"""Every command that reads data, with small good files and the ways in which each is broken."""
+
+import itertools
+
+import mutations as bad
+import numpy as np
+
+
+class Door:
+    """A command, the good files that it reads, and how each is broken."""
+
+    def __init__(self, arguments, files, broken):
+        self.arguments, self.files, self.broken = arguments, files, broken
+
+    def write(self, rng, folder, mutations=None):
+        """Writes the files into a folder, one of them changed by one of the mutations."""
+        name = rng.choice(list(self.broken))
+        for other, content in self.files.items():
+            path = folder / other
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if other == name:
+                mutate = rng.choice(mutations or self.broken[name])
+                content = mutate(rng, content)
+                if mutations is None and name.endswith("l") and rng.random() < 0.1:
+                    content, path = (
+                        bad.cut_gzip(rng, self.files[name]),
+                        path.with_name(path.name + ".gz"),
+                    )
+            path.write_bytes(content)
+
+    def command(self, rng, folder, good):
+        """The arguments of the command; good: places of good data and systems."""
+        return [part.format(folder=folder, **good) for part in self.arguments]
+
+
+class Options(Door):
+    """A command whose files are good, and whose options are not."""
+
+    def __init__(self, arguments, wrong):
+        super().__init__(arguments, {}, {})
+        self.wrong, self.turn = wrong, itertools.cycle(range(len(wrong)))
+
+    def write(self, rng, folder, mutations=None):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.good = mutations is not None
+
+    def command(self, rng, folder, good):
+        more = [] if self.good else self.wrong[next(self.turn)]
+        return [*super().command(rng, folder, good), *more]
+
+
+SEARCH = {
+    "in/corpus.jsonl": bad.jsonl(bad.CORPUS),
+    "in/queries.jsonl": bad.jsonl(bad.QUERIES),
+    "in/qrels/test.tsv": bad.QRELS,
+}
+GET = ["data", "get", "{folder}/in", "--out", "{folder}/out"]
+IMPORT = ["data", "import", "{folder}/in/", "--out", "{folder}/out"]
+TEXT = b"u0 i0 i1 i2\nu1 i2 i1 i0 i3\n"
+ITEM_TABLE = b"item_id,title\n" + b"".join(b"i%d,I%d\n" % (n, n) for n in range(4))
+RUN = b"".join(b"q%d Q0 d%d 1 0.5 x\n" % (n, n) for n in range(4))
+DOORS = {
+    "BEIR": Door(
+        GET,
+        SEARCH,
+        {
+            "in/corpus.jsonl": bad.CORPUS_BAD,
+            "in/queries.jsonl": bad.QUERIES_BAD,
+            "in/qrels/test.tsv": bad.QRELS_BAD,
+        },
+    ),
+    "BEIR, fitted": Door(
+        ["fit", "bm25", "--data", "{folder}/in", "--out", "{folder}/out"],
+        SEARCH,
+        {"in/corpus.jsonl": bad.CORPUS_BAD, "in/qrels/test.tsv": bad.QRELS_BAD},
+    ),
+    "log": Door(GET, {"in/interactions.csv": bad.LOG}, {"in/interactions.csv": bad.LOG_BAD}),
+    "log, fitted": Door(
+        ["fit", "popularity", "--data", "{folder}/in", "--out", "{folder}/out"],
+        {"in/interactions.csv": bad.LOG},
+        {"in/interactions.csv": bad.LOG_BAD},
+    ),
+    "log, split": Door(
+        ["data", "split", "{folder}/in", "--by", "time", "--out", "{folder}/out"],
+        {"in/interactions.csv": bad.LOG},
+        {"in/interactions.csv": bad.LOG_BAD},
+    ),
+    "sequences": Door(
+        GET,
+        {"in/sequences.jsonl": bad.jsonl(bad.SEQUENCES), "in/items.jsonl": bad.jsonl(bad.ITEMS)},
+        {"in/sequences.jsonl": bad.SEQUENCES_BAD, "in/items.jsonl": bad.ITEMS_BAD},
+    ),
+    "sequences, text": Door(
+        GET,
+        {"in/sequences.txt": TEXT, "in/items.csv": ITEM_TABLE},
+        {"in/sequences.txt": bad.TEXT_BAD, "in/items.csv": bad.TABLE_BAD},
+    ),
+    "documents": Door(
+        [*IMPORT[:2], "{folder}/in/docs.jsonl", *IMPORT[3:]],
+        {"in/docs.jsonl": bad.jsonl(bad.DOCUMENTS)},
+        {"in/docs.jsonl": bad.DOCUMENTS_BAD},
+    ),
+    "table of documents": Door(
+        [*IMPORT[:2], "{folder}/in/docs.csv", *IMPORT[3:]],
+        {
+            "in/docs.csv": b"id,title,text\n"
+            + b"".join(b"d%d,T,word%d\n" % (n, n) for n in range(4))
+        },
+        {"in/docs.csv": bad.TABLE_BAD},
+    ),
+    "vectors": Door(
+        [
+            *"docids fit atomic --vectors {folder}/v.npy --levels 2 --codes 4 --out {folder}/out".split()
+        ],
+        {"v.npy": bad.npy(np.eye(4))},
+        {"v.npy": [lambda rng, content: bad.vectors(rng)]},
+    ),
+    "queries": Door(
+        ["retrieve", "{search}", "--queries", "{folder}/asked.jsonl", "--run", "{folder}/out"],
+        {"asked.jsonl": bad.jsonl(bad.QUERIES)},
+        {"asked.jsonl": bad.QUERIES_BAD},
+    ),
+    "histories": Door(
+        ["retrieve", "{recommend}", "--histories", "{folder}/asked.jsonl", "--run", "{folder}/out"],
+        {"asked.jsonl": b'["i0", "i1"]\n{"user": "u", "items": ["i2"]}\n'},
+        {"asked.jsonl": bad.ASKED_BAD},
+    ),
+    "run": Door(
+        ["evaluate", "--run-file", "{folder}/x.trec", "--data", "{beir}", "--json", "{folder}/out"],
+        {"x.trec": RUN},
+        {"x.trec": bad.RUN_BAD},
+    ),
+    "categories": Door(
+        [
+            *"evaluate {recommend} --data {log} --categories {folder}/c.txt --json {folder}/out".split()
+        ],
+        {"c.txt": b"a\nb\na\nb\n"},
+        {"c.txt": bad.LABELS_BAD},
+    ),
+    "Parquet": Door(
+        GET,
+        {"in/interactions.parquet": bad.table({"user": ["u"] * 3, "item": ["a", "b", "c"]})},
+        {"in/interactions.parquet": [bad.parquet]},
+    ),
+    "texts": Door(
+        IMPORT,
+        {"in/a.txt": b"word", "in/b/c.md": b"# T\nword", "in/d.html": b"<title>T</title>word"},
+        {"in/a.txt": [lambda rng, content: rng.choice([b"\x00", b"a\xff", b"\xff\xfea"])]},
+    ),
+    "columns": Options(
+        ["fit", "popularity", "--data", "{log}/interactions.csv", "--out", "{folder}/out"],
+        [
+            ["--columns", text]
+            for text in ("", "user", "who=user", "user=,item=", "user=u", "time=t")
+        ]
+        + [
+            ["--columns", text]
+            for text in ("user=user,user=item", "item=user,user=", "=", "item=8")
+        ],
+    ),
+    "splits": Options(
+        ["data", "split", "{log}", "--by", "ratio", "--out", "{folder}/out"],
+        [["--dev", text] for text in ("0", "1", "nan", "inf", "-0.1", "x", "0.95", "")]
+        + [
+            ["--by", "week"],
+            ["--ties", "x"],
+            ["--ties", "shuffled", "--seed=-1"],
+            ["--seed", "1.5"],
+        ],
+    ),
+    "cold": Options(
+        ["data", "cold", "{log}", "--share", "0.5", "--out", "{folder}/out"],
+        [["--share", text] for text in ("0", "1", "nan", "inf", "-1", "x")] + [["--seed=-1"]],
+    ),
+    "options": Options(
+        ["fit", "itemknn", "--data", "{log}", "--out", "{folder}/out"],
+        [
+            ["--set", text]
+            for text in (
+                "shrinkage=1e300",
+                "shrinkage=inf",
+                "decay=nan",
+                "last=0",
+                "window=-1",
+                "x=1",
+            )
+        ],
+    ),
+    "history": Options(
+        ["retrieve", "{recommend}", "--run", "{folder}/out"],
+        [
+            ["--history", text]
+            for text in ("", ",", "i0,,i1", '"i0', "new", "i0 i1", "i0\ni1", '"i0"x')
+        ],
+    ),
+    "encoding": Options(
+        ["data", "import", "{log}/interactions.csv", "--out", "{folder}/out"],
+        [
+            ["--encoding", "klingon", "--columns", "id=time"],
+            ["--columns", "id=x"],
+            ["--columns", "id"],
+        ],
+    ),
+}
