@@ -73,7 +73,6 @@ from IPython.display import Image, display
 
 import zoo
 from zoo.report import plots
-from zoo.train import execution
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
 RUNS = pathlib.Path(tempfile.mkdtemp())
@@ -96,9 +95,7 @@ meshes = {"one device": "", "data": f"data={devices}"}
 if devices % 2 == 0 and not SMALL:
     meshes["data and model"] = f"data={devices // 2},model=2"
 fits = {
-    name: zoo.fit(
-        "dsi", "toy", size="tiny", options=options, execution=execution.Execution(mesh=mesh)
-    )
+    name: zoo.fit("dsi", "toy", size="tiny", options=options, mesh=mesh)
     for name, mesh in meshes.items()
 }
 for name, fitted in fits.items():

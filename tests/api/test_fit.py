@@ -18,6 +18,7 @@ from zoo import records
 from zoo.api import evaluate
 from zoo.data import toy
 from zoo.index import lexical
+from zoo.train import execution
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -320,3 +321,14 @@ def logged_steps(folder):
             default=0,
         )
     return 0
+
+
+def test_keywords_of_training_are_the_fields_of_an_execution():
+    fields = {field.name for field in dataclasses.fields(execution.Execution)}
+    assert execution.Flags.__annotations__.keys() == fields
+    with pytest.raises(TypeError, match="no parameter 'mseh'; those of training are: mesh, accum"):
+        zoo.fit("bm25", toy.build(5), mseh="data=2", quiet=True)
+    with pytest.raises(records.DataError, match="accumulate: expected 1 or more"):
+        zoo.fit("bm25", toy.build(5), accumulate=0, quiet=True)
+    with pytest.raises(records.DataError, match="expected inputs with the role weights, got 'cf'"):
+        zoo.fit("bm25", toy.build(5), inputs={"cf": "runs/x"}, quiet=True)

@@ -94,7 +94,13 @@ def corpus():
 def fitted(weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("fits") / "dsi"
     return zoo.fit(
-        "dsi", corpus(), size="tiny", options=QUICK, init_from=weights, out=out, quiet=True
+        "dsi",
+        corpus(),
+        size="tiny",
+        options=QUICK,
+        inputs={"weights": weights},
+        out=out,
+        quiet=True,
     ), out
 
 
@@ -129,14 +135,16 @@ def test_the_choice_is_recorded_and_answers_come(weights, fitted):
 def test_an_earlier_fit_goes_on_where_it_was(fitted):
     system, out = fitted
     # the same identifiers: all is kept
-    again = zoo.fit("dsi", corpus(), size="tiny", options=QUICK, init_from=out, quiet=True)
+    again = zoo.fit(
+        "dsi", corpus(), size="tiny", options=QUICK, inputs={"weights": out}, quiet=True
+    )
     jax.tree.map(np.testing.assert_array_equal, again.state["params"], system.state["params"])
     other = zoo.fit(
         "dsi",
         corpus(),
         size="tiny",
         options=QUICK | {"identifiers": "naive"},
-        init_from=out,
+        inputs={"weights": out},
         quiet=True,
     )
     one, two = (x.state["params"]["params"] for x in (other, system))
@@ -160,7 +168,7 @@ def test_items_start_from_layers_alone(weights):
         toy.interactions(),
         size="tiny",
         options={"steps": 1, "rate": 0.0},
-        init_from=weights,
+        inputs={"weights": weights},
         quiet=True,
     )
     tree, published = system.state["params"]["params"], t5_weights.load(weights).params["params"]
@@ -175,7 +183,9 @@ def test_items_start_from_layers_alone(weights):
 def test_both_towers_of_a_dual_encoder_begin_as_the_encoder_of_the_weights(weights):
     options = QUICK | {"towers": "two", "temperature": "0"}
     del options["beam"]
-    system = zoo.fit("dpr", corpus(), size="tiny", options=options, init_from=weights, quiet=True)
+    system = zoo.fit(
+        "dpr", corpus(), size="tiny", options=options, inputs={"weights": weights}, quiet=True
+    )
     published = t5_weights.load(weights).params["params"]
     for tower in ("tower", "document_tower"):
         tree = jax.tree.map(np.asarray, system.state["params"]["params"][tower]["encoder"])

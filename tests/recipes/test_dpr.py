@@ -14,7 +14,6 @@ from zoo.data import files, toy
 from zoo.models import corpus_text, dual_encoder
 from zoo.nets import dual, transformer
 from zoo.recipes import dpr, dpr_hn
-from zoo.train import execution
 
 SOURCE = np.array([[1, 2, 3, 0], [4, 0, 0, 0], [2, 2, 0, 0]], np.int32)
 CONFIG = dpr.Config(
@@ -281,6 +280,6 @@ def test_a_batch_that_would_be_parted_is_refused():
             toy.build(20),
             size="tiny",
             options={"steps": 1, "batch": 8},
-            execution=execution.Execution(accumulate=2),
+            accumulate=2,
             quiet=True,
         )

@@ -18,7 +18,7 @@ from zoo.nets import codebooks, transformer
 from zoo.recipes import genret
 from zoo.schemes import codes as identifiers
 from zoo.text import embed, languages, tokens
-from zoo.train import execution, log as logs, loop
+from zoo.train import log as logs, loop
 
 SHORT = {
     "steps": 24,
@@ -253,14 +253,7 @@ def test_a_batch_that_would_be_parted_is_refused(collection):
         records.DataError,
         match="cannot be parted; train with one process, and without --accumulate",
     ):
-        zoo.fit(
-            "genret",
-            collection,
-            size="tiny",
-            options=SHORT,
-            execution=execution.Execution(accumulate=2),
-            quiet=True,
-        )
+        zoo.fit("genret", collection, size="tiny", options=SHORT, accumulate=2, quiet=True)
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,48 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api import fitted as stored, inputs, run_folder
+from zoo.api import fitted as stored, inputs as given, run_folder
 from zoo.api.fitted import Fitted
+from zoo.models import warm_start
 from zoo.records import DataError
-from zoo.train import execution as executions
+from zoo.train import execution as executions, log as logs
 
+WEIGHTS = "weights"  # role of the fit or folder whose parameters training starts from
 FILE_OPTIONS = ("queries", "vectors")  # options that may name a file or folder
+
+
+class Job(NamedTuple):
+    """A fit before it begins."""
+
+    recipe: recipes.Recipe
+    size: str
+    seed: int
+    config: Any  # the recipe's Config
+    start: warm_start.Start | None  # weights that training starts from
+    execution: executions.Execution
+
+    def identity(self) -> dict[str, Any]:
+        """JSON of everything but the data that decides the result."""
+        return {
+            "recipe": self.recipe.name,
+            "size": self.size,
+            "seed": self.seed,
+            "config": dataclasses.asdict(self.config),
+            "execution": self.execution.decisive(),
+            **_files(self.config),
+            **self.origin(),
+        }
+
+    def origin(self) -> dict[str, Any]:
+        """Where the weights came from; nothing without any."""
+        if self.start is None:
+            return {}
+        return {"init_from": {"path": self.start.where, "sha256": self.start.digest}}
 
 
 def fit(
@@ -32,110 +63,143 @@ def fit(
     size: str = "small",
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    inputs: Mapping[str, str | os.PathLike] | None = None,
     out: str | os.PathLike | None = None,
-    init_from: str | os.PathLike | None = None,
     quiet: bool = False,
-    execution: executions.Execution = executions.Execution(),
+    **execution: Unpack[executions.Flags],
 ) -> Fitted:
-    """Fits a system to a collection, of which it sees everything but the test split.
+    """Fits a system to a collection; the test split is withheld.
 
     Args:
       recipe: a name of `recipes.names()`.
-      data: a registered name, a path, `Collection`, `Interactions` or `Corpus`; or documents in
-        memory: a list of texts, a dict of texts by id, a list of dicts or a data frame with the
-        columns text, _id and title, or events with the columns user, item and timestamp.
+      data: a registered name, a path, a record, or documents in memory (`zoo.api.inputs`): texts,
+        dicts, a data frame.
       size: tiny, small, base or paper.
-      options: replaced values of the size's preset, by name.
-      seed: decides everything random; the same seed on the same machine gives the same system.
-      out: folder for the result, its logs, and checkpoints while it trains. If a fit with the same arguments was
-        interrupted there, it goes on.
-      init_from: a folder of weights that training starts from: T5's (safetensors, or a checkpoint of t5x), with its tokenizer, or
-        a fit of ours. Options of sizes are then those of the weights.
-      quiet: no progress bar.
-      execution: how it is trained: devices, parts of a batch, averaging, ...; every system that trains follows it. In several processes
-        (`zoo.train.processes.start`) all call this with the same arguments, and the first one writes.
+      options: values that replace those of the size's preset, by name.
+      seed: of everything random; the same seed on the same machine gives the same system.
+      inputs: folders of other fits that this one starts from, by role. "weights": initial
+        parameters, T5's (safetensors, or a checkpoint of t5x, with its tokenizer) or those of a fit
+        of ours; options of sizes are then those of the weights.
+      out: folder for the result, the logs, and the checkpoints of training. A fit with the same
+        arguments that was interrupted there resumes; one that was finished there is returned.
+      quiet: no progress bars and no lines on stderr.
+      execution: fields of `zoo.train.execution.Execution`, such as mesh="data=8" and accumulate=2;
+        every system that trains follows them. Of several processes the first one writes.
 
     Raises:
-      TypeError: data of another type; the message says what is accepted.
-      DataError: unknown names, unreadable data, or a folder that holds something else. A folder that this call opened is
-        then as it was before.
+      TypeError: data or a keyword of another kind; the message says what is accepted.
+      DataError: unknown names, unreadable data, or a folder that holds something else. An error
+        before the first checkpoint leaves `out` as it was.
     """
     import jax
 
-    from zoo.train import log as logs, processes, sharding
+    from zoo.train import processes, sharding
 
-    if not 0 <= seed < 2**32:
-        raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
-    chosen = recipes.get(recipe)
-    config = recipes.configure(chosen, size, options or {})
-    start = None if init_from is None else _start(chosen, os.fspath(init_from))
-    if start is not None:
-        from zoo.models import warm_start
-
-        config = warm_start.configure(recipe, config, options or {}, start)
-    sharding.mesh_of(execution.mesh)
-    run = {
-        "recipe": recipe,
-        "size": size,
-        "seed": seed,
-        "config": dataclasses.asdict(config),
-        "execution": execution.decisive(),
-    }
-    run |= _files(config)
-    begun = {} if start is None else {"init_from": {"path": start.where, "sha256": start.digest}}
-    run |= begun
+    planned = _execution(execution)
+    sharding.mesh_of(planned.mesh)
+    job = _job(recipe, size, options or {}, seed, inputs or {}, planned)
+    run = job.identity()
     written = out if processes.first() else None
-    alone = jax.process_count() == 1
     if written is not None:
-        run_folder.refuse_occupied(pathlib.Path(written), run if alone else None)
-    collection = inputs.load_data(data)
-    inputs.refuse_other_kind(chosen, collection)
-    run["data"] = inputs.fingerprint(collection)
-    started = time.monotonic()
+        known = run if jax.process_count() == 1 else None
+        run_folder.refuse_occupied(pathlib.Path(written), known)
+    collection = given.load_data(data)
+    given.refuse_other_kind(job.recipe, collection)
+    run["data"] = given.fingerprint(collection)
     with run_folder.opened(written, run, jax.__version__) as finished:
         if finished:
             if not quiet:
                 print(f"{out}: this fit was finished before; nothing to do", file=sys.stderr)
             return stored.load(pathlib.Path(written))
-        log = logs.Log(
-            out,
-            quiet=quiet or not processes.first(),
-            identity=json.dumps(run, sort_keys=True),
-            execution=execution,
-            writes=processes.first(),
-        )
-        versions = run_folder.versions(written, jax.__version__)
-        if len(versions) > 1:
-            log.warn(
-                f"this fit began under jax {versions[0]} and goes on under {versions[-1]}; "
-                "the result may differ from that of either alone"
-            )
-        weights = {} if start is None else {"start": start}
-        with contextlib.closing(log):
-            state = chosen.fit(
-                collection.without("test"), config, jax.random.key(seed), log, **weights
-            )
-        about = _about(collection, state, log) | begun
-        about |= {
-            "source": inputs.source_of(data),
-            "seconds": round(time.monotonic() - started, 2),
-            "jax": ", then ".join(versions),
-        }
-        fitted = Fitted(
-            recipe=recipe,
-            size=size,
-            config=config,
-            seed=seed,
-            state=state,
-            documents=stored.for_display(collection.corpus),
-            about=about,
-            history=tuple(log.history),
-        )
+        fitted = _fitted(job, collection, given.source_of(data), out, run, quiet=quiet)
         if written is not None:
             stored.save(fitted, written)
             shutil.rmtree(pathlib.Path(written) / logs.CHECKPOINTS, ignore_errors=True)
     processes.wait("fitted")
     return fitted
+
+
+def _execution(given: Mapping[str, Any]) -> executions.Execution:
+    known = [field.name for field in dataclasses.fields(executions.Execution)]
+    for name in given:
+        if name not in known:
+            raise TypeError(
+                f"fit: no parameter {name!r}; those of training are: {', '.join(known)}"
+            )
+    return executions.Execution(**given)
+
+
+def _job(
+    recipe: str,
+    size: str,
+    options: Mapping[str, Any],
+    seed: int,
+    inputs: Mapping[str, str | os.PathLike],
+    execution: executions.Execution,
+) -> Job:
+    """Raises DataError for a seed, a name or an option that means nothing."""
+    if not 0 <= seed < 2**32:
+        raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
+    for role in inputs:
+        if role != WEIGHTS:
+            raise DataError(f"fit: expected inputs with the role {WEIGHTS}, got {role!r}")
+    chosen = recipes.get(recipe)
+    config = recipes.configure(chosen, size, options)
+    start = _start(chosen, os.fspath(inputs[WEIGHTS])) if WEIGHTS in inputs else None
+    if start is not None:
+        config = warm_start.configure(recipe, config, options, start)
+    return Job(chosen, size, seed, config, start, execution)
+
+
+def _fitted(
+    job: Job,
+    collection: records.Collection | records.Interactions,
+    source: str,
+    out: str | os.PathLike | None,
+    run: Mapping[str, Any],
+    *,
+    quiet: bool,
+) -> Fitted:
+    """The system, trained; logs and checkpoints go to `out`."""
+    import jax
+
+    from zoo.train import processes
+
+    first, started = processes.first(), time.monotonic()
+    log = logs.Log(
+        out,
+        quiet=quiet or not first,
+        identity=json.dumps(run, sort_keys=True),
+        execution=job.execution,
+        writes=first,
+    )
+    versions = run_folder.versions(out if first else None, jax.__version__)
+    if len(versions) > 1:
+        log.warn(
+            f"this fit began under jax {versions[0]} and resumes under {versions[-1]}; "
+            "the result may differ from that of either alone"
+        )
+    weights = {} if job.start is None else {"start": job.start}
+    with contextlib.closing(log):
+        state = job.recipe.fit(
+            collection.without("test"), job.config, jax.random.key(job.seed), log, **weights
+        )
+    return Fitted(
+        recipe=job.recipe.name,
+        size=job.size,
+        config=job.config,
+        seed=job.seed,
+        state=state,
+        documents=stored.for_display(collection.corpus),
+        about={
+            **_about(collection, state, log),
+            **job.origin(),
+            "source": source,
+            "seconds": round(time.monotonic() - started, 2),
+            "jax": ", then ".join(versions),
+        },
+        history=tuple(log.history),
+    )
 
 
 def _about(
@@ -149,7 +213,7 @@ def _about(
         "collection": collection.name,
         "corpus": collection.corpus.fingerprint(),
         "num_documents": len(collection.corpus),
-        **inputs.counts(collection),
+        **given.counts(collection),
         "parameters": int(sum(np.size(leaf) for leaf in leaves)),
         "device": jax.devices()[0].device_kind,
         "python": platform.python_version(),
@@ -163,14 +227,12 @@ def _files(config: Any) -> dict[str, Any]:
     for option in FILE_OPTIONS:
         path = pathlib.Path(str(getattr(config, option, "")))
         if path.suffix or len(path.parts) > 1 or path.is_dir():
-            digests[option] = inputs.digest_of(path)
+            digests[option] = given.digest_of(path)
     return {"files": digests} if digests else {}
 
 
 def _start(recipe: recipes.Recipe, where: str):
     """The weights of a folder, or of a fit. Raises DataError if the recipe cannot start from any."""
-    from zoo.models import warm_start
-
     if not recipe.starts:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).starts)
         raise DataError(

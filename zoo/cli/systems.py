@@ -64,12 +64,8 @@ def fit_command(commands: Any) -> None:
 
 def fit_system(parsed: argparse.Namespace) -> None:
     """Fits a system and prints what it was fitted to."""
-    executed = execution.Execution(
-        **{
-            field.name: getattr(parsed, field.name)
-            for field in dataclasses.fields(execution.Execution)
-        }
-    )
+    fields = dataclasses.fields(execution.Execution)
+    executed = {field.name: getattr(parsed, field.name) for field in fields}
     if parsed.processes:
         from zoo.train import processes
 
@@ -80,9 +76,9 @@ def fit_system(parsed: argparse.Namespace) -> None:
         size=parsed.size,
         options=flags.options_of(parsed),
         seed=parsed.seed,
+        inputs={} if parsed.init_from is None else {fit.WEIGHTS: parsed.init_from},
         out=parsed.out,
-        init_from=parsed.init_from,
-        execution=executed,
+        **executed,
     )
     about = fitted.about
     if "num_users" in about:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, TypedDict
 
 from zoo.records import DataError
 
@@ -66,3 +66,14 @@ class Execution:
             for name in ("accumulate", "average", "skip")
             if getattr(self, name) != getattr(default, name)
         }
+
+
+class Flags(TypedDict, total=False):
+    """The fields of `Execution` as keywords."""
+
+    mesh: str
+    accumulate: int
+    average: float
+    remat: bool
+    skip: int
+    profile: str
