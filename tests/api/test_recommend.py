@@ -1,4 +1,4 @@
-"""The verbs and commands over histories: data in, items out."""
+"""Fitting, asking and evaluating recommenders, in Python and on the command line."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
     assert len((tmp_path / "out.trec").read_text().splitlines()) == 200 * 40
 
 
-def test_fit_says_how_many_users_were_left_out(folders, capsys, tmp_path):
+def test_fit_reports_how_many_users_were_left_out(folders, capsys, tmp_path):
     assert (
         main.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")])
         == 0
@@ -71,7 +71,7 @@ def test_fit_says_how_many_users_were_left_out(folders, capsys, tmp_path):
     )
 
 
-def test_fit_counts_the_events_that_a_rule_was_applied_to(capsys, tmp_path):
+def test_fit_counts_tied_and_repeated_events(capsys, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "interactions.csv").write_text(
@@ -165,7 +165,7 @@ def test_retrieve_takes_a_history(folders, capsys):
         (["--history", "d3", "-k", "0"], "expected k of at least 1"),
     ),
 )
-def test_what_is_no_history_is_refused_in_one_line(arguments, message, folders, capsys):
+def test_bad_histories_are_refused_in_one_line(arguments, message, folders, capsys):
     assert main.main(["retrieve", str(folders[1]), *arguments]) == 2
     said = capsys.readouterr().err
     assert message in said and said.count("\n") == 1
@@ -200,8 +200,8 @@ def test_compare_pairs_systems_that_recommend(folders, capsys, tmp_path):
     assert "markov wins: nDCG@10" in capsys.readouterr().out
 
 
-def test_dev_is_asked_without_the_last_event(folders):
-    """Poisoned last events change what `test` measures and nothing of `dev`."""
+def test_dev_does_not_depend_on_the_last_event(folders):
+    """Poisoned last events change the measures of `test`, not those of `dev`."""
     walks = toy.interactions()
     items = walks.histories.items.copy()
     items[walks.histories.starts[1:] - 1] = 0
@@ -218,8 +218,8 @@ def test_dev_is_asked_without_the_last_event(folders):
         assert np.array_equal(one, other) == same
 
 
-def test_a_system_without_scores_of_all_items_is_measured_by_its_ranking(monkeypatch):
-    """Popularity counts are exact in float32 and 40 items fit in the ranking, so both ways see the same ties."""
+def test_a_system_without_scores_is_evaluated_by_its_ranking(monkeypatch):
+    """Both see the same ties: counts are exact in float32, and the ranking holds all 40 items."""
     walks = toy.interactions()
     fitted = zoo.fit("popularity", walks, quiet=True)
     by_scores = zoo.evaluate(fitted, walks)
@@ -245,8 +245,8 @@ def test_popularity_counts_what_came_before_dev():
     np.testing.assert_array_equal(ranking.scores[0], np.sort(counts)[::-1])
 
 
-def test_a_run_is_another_if_a_fit_would_see_another_event(tmp_path):
-    """run.json decides whether a fit goes on: the last event of a user is hidden from it, the first is not."""
+def test_a_run_differs_if_the_fit_sees_another_event(tmp_path):
+    """run.json decides whether a fit is resumed; it depends on first events, not on last ones."""
     walks, noted = toy.interactions(), {}
     for name, place in (("same", None), ("first", 0), ("last", walks.histories.starts[1] - 1)):
         items = walks.histories.items.copy()
@@ -276,8 +276,8 @@ def generative(folders):
     )
 
 
-def test_items_and_identifiers_are_measured_side_by_side(generative, folders, capsys):
-    """Against `identifier_places` by the codes that stand before the counter; 4 identifiers are always among the first 5."""
+def test_measures_of_items_and_identifiers_are_reported_together(generative, folders, capsys):
+    """Equal to `identifier_places` of the codes; 4 identifiers are always among the first 5."""
     result = zoo.evaluate(generative, folders[0], split="dev")
     asked, qrels = histories.read(folders[0]).split("dev")
     targets = recommend.targets(qrels, asked.ids, generative.documents)
@@ -293,8 +293,8 @@ def test_items_and_identifiers_are_measured_side_by_side(generative, folders, ca
     tiger, markov = str(folders[0].parent / "tiger"), str(folders[1])
     assert main.main(["evaluate", tiger, "--data", str(folders[0]), "--split", "dev"]) == 0
     assert (
-        f"by identifier, items with the same codes counted as one: R@5 1.0000, nDCG@5 {wanted['nDCG@5'].mean():.4f}"
-        in capsys.readouterr().out
+        "by identifier, items with the same codes counted as one: R@5 1.0000, "
+        f"nDCG@5 {wanted['nDCG@5'].mean():.4f}" in capsys.readouterr().out
     )
     assert main.main(["compare", tiger, markov, "--data", str(folders[0]), "--split", "dev"]) == 0
     table = [line.split() for line in capsys.readouterr().out.split("\n\n")[1].splitlines()]
@@ -326,7 +326,7 @@ def test_a_system_without_identifiers_has_no_measures_of_them(folders, capsys):
     assert "identifier" not in capsys.readouterr().out
 
 
-def test_a_system_remembers_where_its_data_lies_and_what_it_was_warned_of(folders):
+def test_a_system_records_its_data_and_warnings(folders):
     fitted = zoo.load(folders[1])
     assert fitted.about["source"] == str(folders[0].resolve()) and fitted.about["warnings"] == []
     assert zoo.fit("popularity", "toy-walks", quiet=True).about["source"] == "toy-walks"

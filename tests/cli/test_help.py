@@ -1,4 +1,4 @@
-"""Help of the command line: every command has an example, every option of every system is listed."""
+"""Help: every command has an example, and every option of every system is listed."""
 
 import shlex
 

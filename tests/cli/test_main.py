@@ -1,4 +1,4 @@
-"""The command line: every command, every kind of refusal in one line with exit code 2, and what the shell sees of it."""
+"""The command line: every command, and every error in one line with exit code 2."""
 
 import json
 import os
@@ -88,11 +88,11 @@ def zoo_command(capsys):
 
 @pytest.fixture
 def refused(zoo_command):
-    """Runs a command that must be refused: exit code 2, nothing on stdout, one line on stderr, which is returned."""
+    """Runs a command that must fail with exit code 2 and one line on stderr, which is returned."""
 
     def command(*arguments):
         code, out, err = zoo_command(*arguments)
-        # phases that were begun
+        # progress of phases
         err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("- "))
         assert code == main.BAD_INPUT and out == "" and err.startswith("zoo")
         assert err.endswith("\n") and err.count("\n") == 1, f"expected one line, got {err!r}"
@@ -115,7 +115,7 @@ def test_data_list_and_get(zoo_command, refused, tmp_path):
     assert not (tmp_path / "toi").exists()
 
 
-def test_fit_says_what_it_did(data, zoo_command, tmp_path):
+def test_fit_reports_system_documents_and_collection(data, zoo_command, tmp_path):
     code, out, err = zoo_command(
         "fit", "bm25", "--data", data, "--set", "k1=1.2", "--set", "b=1", "--out", tmp_path / "out"
     )
@@ -230,7 +230,7 @@ def test_fit_refuses_an_occupied_folder_and_leaves_it(data, system, refused):
     assert {path: path.stat().st_mtime_ns for path in system.rglob("*")} == before
 
 
-def test_a_fit_that_is_repeated_says_that_it_was_finished(data, system, zoo_command):
+def test_a_repeated_fit_reports_that_it_was_finished(data, system, zoo_command):
     before = {path: path.stat().st_mtime_ns for path in system.rglob("*")}
     code, out, err = zoo_command("fit", "bm25", "--data", data, "--size", "tiny", "--out", system)
     assert code == 0 and f"{system}: bm25 fitted to 6 documents" in out
@@ -303,7 +303,7 @@ def test_several_queries_are_printed_one_after_the_other(data, system, zoo_comma
         (["--query", "half \udcff"], "half a character"),
     ),
 )
-def test_retrieve_refuses_what_it_cannot_answer(
+def test_retrieve_refuses_bad_queries_k_and_outputs(
     arguments, message, system, refused, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -311,7 +311,7 @@ def test_retrieve_refuses_what_it_cannot_answer(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folders_that_hold_no_system_are_refused(data, refused, tmp_path):
+def test_folders_without_a_system_are_refused(data, refused, tmp_path):
     for folder, message in (
         (tmp_path / "absent", "no such folder"),
         (data, "holds no fitted system"),
@@ -355,7 +355,7 @@ def test_evaluate_prints_a_table_and_writes_json_and_run(data, system, zoo_comma
     assert "on 2 queries" in zoo_command("evaluate", system, "--data", data, "--split", "train")[1]
 
 
-def test_evaluate_refuses_another_split_another_corpus_and_a_lost_place(
+def test_evaluate_refuses_other_splits_other_corpora_and_bad_outputs(
     data, system, refused, tmp_path
 ):
     assert "no split 'dev'; it has: test, train" in refused(
@@ -380,7 +380,7 @@ def test_compare_prints_one_table_with_a_paired_test(data, system, zoo_command, 
     code, out, err = zoo_command("compare", system, other, "--data", data, "--measure", "RR@10")
     assert code == 0 and err == ""
     assert f"bm25 ({system})" in out and f"bm25 ({other})" in out, (
-        "two systems of one recipe are told apart by folder"
+        "two systems of one recipe are named by their folders"
     )
     assert "paired randomisation test, Holm" in out and "MRR@10" in out
     assert zoo_command("compare", system, other, "--data", data, "--markdown")[1].startswith(
@@ -389,7 +389,7 @@ def test_compare_prints_one_table_with_a_paired_test(data, system, zoo_command, 
     assert zoo_command("compare", system, "--data", data)[0] == 0
 
 
-def test_compare_refuses_foreign_collections_measures_and_twins(
+def test_compare_refuses_other_collections_unknown_measures_and_duplicates(
     data, system, zoo_command, refused, tmp_path
 ):
     fewer = write_collection(
@@ -412,7 +412,7 @@ def test_no_command_and_an_unknown_one_are_refused(refused):
     assert "invalid choice: 'fti'" in refused("fti")
 
 
-def test_an_interrupt_is_no_traceback(system, zoo_command, monkeypatch):
+def test_an_interrupt_prints_no_traceback(system, zoo_command, monkeypatch):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
@@ -433,7 +433,7 @@ def test_the_module_runs():
     assert running.returncode == 0 and err == "" and "bm25" in out
 
 
-def test_a_reader_that_leaves_is_no_error(data, system):
+def test_a_closed_pipe_is_no_error(data, system):
     running = process("retrieve", system, "--queries", data / "queries.jsonl")
     running.stdout.close()
     with running.stderr as err:
@@ -441,17 +441,17 @@ def test_a_reader_that_leaves_is_no_error(data, system):
     assert running.wait() == 0
 
 
-def test_an_interrupt_while_jax_compiles_ends_as_any_other(data, tmp_path):
-    """The compilation of the parameters' draw takes about two seconds, in which jaxlib once crashed the process that ended."""
+def test_an_interrupt_during_compilation_ends_like_any_other(data, tmp_path):
+    """Compiling the initialisation takes about two seconds; jaxlib crashed when interrupted then."""
     one_device = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     running = process(
         "fit", "dsi", "--data", data, "--size", "tiny", "--out", tmp_path / "out", env=one_device
     )
-    said = [line for line in iter(running.stderr.readline, "- train\n")]
+    lines = [line for line in iter(running.stderr.readline, "- train\n")]
     time.sleep(1)
     running.send_signal(signal.SIGINT)
     _, err = running.communicate()
-    assert said == ["- tokens and vectors\n", "- identifiers\n"]
+    assert lines == ["- tokens and vectors\n", "- identifiers\n"]
     assert (
         running.returncode == 130
         and err.splitlines()[-1].startswith("zoo: ")
@@ -459,7 +459,7 @@ def test_an_interrupt_while_jax_compiles_ends_as_any_other(data, tmp_path):
     )
 
 
-def test_a_terminal_of_ascii_shows_what_it_can(system):
+def test_an_ascii_terminal_gets_escapes(system):
     running = process(
         "retrieve", system, "--query", "burnt sugar", env=os.environ | {"PYTHONIOENCODING": "ascii"}
     )

@@ -1,6 +1,6 @@
-"""The gin files without t5x: they parse, every name and argument of ours exists, what they include is there or t5x's, and sizes are the presets'.
+"""The gin files: they parse, names, arguments and includes exist, and sizes equal the presets.
 
-gin's own parser reads them statement by statement; nothing of t5x is imported.
+gin's parser reads them statement by statement; nothing of t5x is imported.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ class Delegate(config_parser.ParserDelegate):
 
 
 def statements(text, seen=()):
-    """(imports name -> module, includes, bindings (selector, argument, value)) of the text of a gin file, its own alone."""
+    """(imports, includes, bindings (selector, argument, value)) of one gin file's text."""
     imports, includes, bindings = {}, [], []
     for one in config_parser.ConfigParser(text, Delegate()):
         if isinstance(one, config_parser.ImportStatement):
@@ -66,7 +66,7 @@ def inside(value):
 
 
 def arguments_of(function):
-    """Names that may be bound; of `module.shape`, which takes sizes by name, those as well."""
+    """Names that may be bound, including the sizes of `module.shape`."""
     named = {
         name
         for name, kind in inspect.signature(function).parameters.items()
@@ -120,7 +120,7 @@ def check(text):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_names_what_exists(name):
+def test_a_file_refers_to_existing_names(name):
     text = (ROOT / name).read_text()
     assert "from __gin__ import dynamic_registration" in text
     check(text)
@@ -140,13 +140,13 @@ HEAD = "from __gin__ import dynamic_registration\nfrom zoo.launch import tasks\n
         ("from tensorflow import data", "neither ours"),
     ),
 )
-def test_what_does_not_exist_is_found(text, complaint):
+def test_missing_names_are_found(text, complaint):
     with pytest.raises(AssertionError, match=complaint):
         check(text)
 
 
 def macros(name, seen=None):
-    """NAME -> value of an experiment, as gin would take them: later ones win. And bindings of the shape."""
+    """NAME -> value of an experiment, later ones win, as in gin; and bindings of the shape."""
     values, sizes = {}, {}
     if not (ROOT / name).is_file():
         return values, sizes
@@ -207,7 +207,7 @@ def test_every_system_that_is_exported_has_its_experiments():
 
 
 def test_every_dataset_is_unpacked():
-    """The network refuses packed examples: each `DatasetConfig` that t5x's runs define says pack = False, or our files do."""
+    """Every `DatasetConfig` of t5x's runs has pack = False: the network refuses packed examples."""
     values = {}
     for selector, argument, value in statements((ROOT / "configs/runs/train.gin").read_text())[2]:
         if argument == "pack":

@@ -1,4 +1,4 @@
-"""The trie-constrained `decode_fn` of t5x is the zoo's beam search: same answers, ascending, over a flattened flax cache.
+"""The trie-constrained `decode_fn` for t5x has the answers of the zoo's beam search.
 
 The model is a table of logits with one row a prefix, which it knows through its cache alone.
 """
@@ -28,7 +28,7 @@ def row(code, t):
 
 
 def tokens_to_logits(tables, layered, state):
-    """t5x's: logits f32[B K, V] and the cache; entry b K + k of every leaf is hypothesis k of query b."""
+    """As in t5x: logits f32[B K, V] and the cache; entry b K + k of a leaf is hypothesis (b, k)."""
     width = len(state.cur_token) // BATCH
     cache, t = state.cache, state.cache["cache_index"]
     code = cache["layer"]["code"][0] if layered else cache["layer"]["code"]
@@ -56,7 +56,7 @@ def decoded(tables, index, *, width, renormalize=False, longest=LENGTH, layered=
 
 
 def by_brute_force(tables, renormalize):
-    """[(score, identifier)] of each query, best first; a pad that ends an identifier is forced and says nothing."""
+    """[(score, identifier)] of each query, best first; the final padding has probability 1."""
     prefixes = {tuple(tokens[:t]) for tokens in IDS.tokens.tolist() for t in range(LENGTH + 1)}
     answers = []
     for table in np.asarray(tables, np.float64):
@@ -102,7 +102,7 @@ def test_renormalising_is_another_ranking(tables):
         [[answer for _, answer in query] for query in by_brute_force(tables, renormalize)]
         for renormalize in (False, True)
     ]
-    assert orders[0] != orders[1]  # else the test before could not tell
+    assert orders[0] != orders[1]  # otherwise the test before is vacuous
 
 
 def test_a_narrow_beam_is_that_of_the_zoo(tables, index):
@@ -120,13 +120,13 @@ def test_a_narrow_beam_is_that_of_the_zoo(tables, index):
     np.testing.assert_allclose(scores[:, ::-1], ours.score, atol=1e-6)
 
 
-def test_where_fewer_identifiers_exist_the_worst_places_hold_none(tables, index):
+def test_missing_identifiers_are_padding_at_the_worst_places(tables, index):
     tokens, scores = decoded(tables, index, width=len(IDS) + 2)
     assert np.isneginf(scores[:, :2]).all() and not np.asarray(tokens[:, :2]).any()
     assert np.isfinite(scores[:, 2:]).all()
 
 
-def test_longer_targets_are_filled_and_shorter_refused(tables, index):
+def test_longer_targets_are_padded_and_shorter_ones_refused(tables, index):
     tokens, _ = decoded(tables, index, width=3, longest=LENGTH + 2)
     np.testing.assert_array_equal(tokens[..., :LENGTH], decoded(tables, index, width=3)[0])
     assert tokens.shape[-1] == LENGTH + 2 and not np.asarray(tokens[..., LENGTH:]).any()

@@ -1,4 +1,4 @@
-"""An export holds what a system learned from and answers with; a checkpoint of t5x's layout makes a system of it again."""
+"""Exports, and import of t5x checkpoints as fitted systems."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ def source(export):
 
 @pytest.fixture(scope="module")
 def back(export, tmp_path_factory):
-    """The system again, of its own parameters."""
+    """The system, imported with its own parameters."""
     return zoo.import_checkpoint(
         export, export / "parameters", tmp_path_factory.mktemp("back") / "run"
     )
@@ -71,7 +71,7 @@ def test_the_trie_holds_the_identifiers(source):
     assert index.documents_of(leaf)[:, 0].tolist() == list(range(len(ids)))
 
 
-def test_an_export_and_its_parameters_are_the_system_again(back, run, source):
+def test_export_and_import_keep_the_answers(back, run, source):
     fitted, asked = zoo.load(run), source.questions("test")
     assert back.config == fitted.config and back.documents == fitted.documents
     queries = records.Queries(asked.ids[:8], asked.texts[:8])
@@ -80,7 +80,7 @@ def test_an_export_and_its_parameters_are_the_system_again(back, run, source):
     np.testing.assert_array_equal(ours.scores, theirs.scores)
 
 
-def test_what_import_saved_loads(back, tmp_path, export):
+def test_an_imported_system_loads(back, tmp_path, export):
     folder = tmp_path / "again"
     zoo.import_checkpoint(export, export / "parameters" / "checkpoint_0", folder)
     leaves = [
@@ -90,7 +90,7 @@ def test_what_import_saved_loads(back, tmp_path, export):
     assert all(np.array_equal(*pair) for pair in zip(*leaves, strict=True))
 
 
-def test_a_wider_network_is_read_off_its_parameters(export, source, tmp_path):
+def test_the_shape_of_a_wider_network_is_read_from_its_parameters(export, source, tmp_path):
     shape = dataclasses.replace(
         source.shape,
         width=24,
@@ -130,7 +130,7 @@ def test_a_checkpoint_over_another_vocabulary_is_refused_by_parameter(export, so
         zoo.import_checkpoint(export, tmp_path / "t5", tmp_path / "run")
 
 
-def test_what_is_no_checkpoint_is_refused(export, tmp_path):
+def test_folders_without_a_checkpoint_are_refused(export, tmp_path):
     with pytest.raises(zoo.DataError, match="holds no checkpoint_STEP"):
         t5x_layout.load(tmp_path)
     (tmp_path / "checkpoint_3").mkdir()
@@ -172,7 +172,7 @@ def test_a_changed_file_is_named(export, tmp_path, name):
         read_all()
 
 
-def test_what_cannot_be_exported_is_refused_and_leaves_nothing(tmp_path, collection, run, export):
+def test_a_refused_export_leaves_nothing(tmp_path, collection, run, export):
     zoo.fit("bm25", collection, out=tmp_path / "bm25", quiet=True)
     with pytest.raises(
         zoo.DataError,
@@ -193,7 +193,7 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(tmp_path, collect
 
 
 def test_examples_of_tiger_are_every_event_after_those_before():
-    """Of a user of items 4, 1, 2, 0, 3: test and dev keep 3 and 0; 1 after 4, and 2 after 4 and 1, are learned."""
+    """Of the events 4, 1, 2, 0, 3, dev and test hold out 0 and 3; the targets are 1 and 2."""
     tokens = np.arange(1, 11, dtype=np.int32).reshape(5, 2)
     corpus = records.Corpus(tuple("abcde"), ("",) * 5, ("",) * 5)
     walks = records.Interactions(
@@ -210,7 +210,7 @@ def test_examples_of_tiger_are_every_event_after_those_before():
 
 
 def test_examples_of_genret_name_documents_and_their_queries(collection):
-    """Every row reads a document or a query of it, and is to write what that document is called."""
+    """Each row has a document or one of its queries as input and its identifier as target."""
     config = recipes.configure(
         genret.RECIPE, "tiny", {"document_length": 8, "query_length": 8, "generated": 1}
     )
@@ -236,7 +236,7 @@ def test_examples_of_genret_name_documents_and_their_queries(collection):
     }
 
 
-def test_only_systems_that_say_what_they_read_have_examples():
+def test_only_systems_with_encoder_inputs_have_examples():
     for name in recipes.names():
         recipe = recipes.get(name)
         assert recipe.examples is None or recipe.reads is not None

@@ -1,4 +1,4 @@
-"""The network by t5x's calling convention is the network: same parameters, same logits, step by step too."""
+"""The module for t5x equals the network: parameters, logits, and logits step by step."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from zoo.launch import module
 from zoo.nets import transformer
 from zoo.records import DataError
 
-# axes that t5x's rules and Adafactor's know
+# axes in the rules of t5x and of Adafactor
 STANDARD = {"vocab", "embed", "mlp", "heads", "kv", "joined_kv", "relpos_buckets"}
 SHAPE = transformer.Shape(
     source_vocab=11,
@@ -43,7 +43,7 @@ def tokens():
 
 
 def initial(shape, tokens):
-    """What t5x asks for: tokens as floats, and no words on their types."""
+    """Inputs as t5x passes them: tokens as floats."""
     source, target = (array.astype(jnp.float32) for array in tokens)
     return module.Transformer(shape).init(
         jax.random.key(0), source, target, target, decode=False, enable_dropout=False

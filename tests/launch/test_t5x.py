@@ -1,4 +1,4 @@
-"""t5x itself trains, measures and asks an exported system, where it is installed: `make test-t5x DIR=CHECKOUT`.
+"""t5x trains, evaluates and asks an exported system, if installed: `make test-t5x DIR=CHECKOUT`.
 
 Each run is a process of its own, as a user would start it; none sees a network.
 """
@@ -37,7 +37,7 @@ STAND_INS = {  # for `python -m t5x.train` without zoo.launch
 
 
 def start(*command, devices=1, path=()):
-    """Runs `python -m ...` from the repository; its output, or the end of it where it failed."""
+    """Runs `python -m ...` in the repository; returns the output, or fails with the end of it."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     environment["PYTHONPATH"] = os.pathsep.join(
@@ -74,7 +74,7 @@ def answers_of(folder):
 
 
 def check_same_answers(fitted, asked, answers):
-    """t5x's answers are those of the system: same documents in the same order, scores to the rounding of float32."""
+    """Checks that t5x's answers are the system's, with scores equal up to float32 rounding."""
     system = zoo.with_options(fitted, {"beam": BEAM})
     ranking = zoo.retrieve(system, records.Queries(asked.ids, asked.texts), k=BEAM)
     assert list(answers) == list(asked.ids)
@@ -171,7 +171,7 @@ def test_t5x_eval_measures_what_the_zoo_measures(run, export, collection, tmp_pa
 
 
 def test_parameters_of_the_zoo_start_a_run_of_plain_t5x(export, tmp_path):
-    """`python -m t5x.train`, two steps of hardly any rate: what it saves is what it began with."""
+    """Two steps with a tiny learning rate: the saved parameters equal the initial ones."""
     for name, text in STAND_INS.items():
         (tmp_path / "stand_ins" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "stand_ins" / name).write_text(text)

@@ -1,4 +1,4 @@
-"""What t5x answers becomes documents and measures; tests that need SeqIO are in test_t5x.py."""
+"""Documents and measures of t5x's answers; tests that need SeqIO are in test_t5x.py."""
 
 import numpy as np
 import pytest

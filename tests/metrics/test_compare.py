@@ -1,4 +1,4 @@
-"""The paired test is exact where it can be enumerated, and keeps its level where nothing differs."""
+"""The paired test equals enumeration for few queries, and keeps its level under the null."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""What all users are shown together, by hand and by other formulas."""
+"""Coverage, Gini, entropy and popularity buckets, by hand and by other formulas."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_recall_by_popularity_averages_to_recall():
     assert f"new {found['new'][0]:.4f} ({found['new'][1]} users)" in exposure.sentence(values)
 
 
-def test_entropy_of_categories_is_that_worked_by_hand():
+def test_entropy_of_categories_by_hand():
     documents = np.array([[0, 1, 2, 3], [0, 1, 0, 1], [4, -1, -1, -1], [-1, -1, -1, -1]], np.int32)
     found = records.Ranking(
         ("a", "b", "c", "d"), tuple("vwxyz"), documents, np.zeros((4, 4), np.float32)

@@ -1,4 +1,4 @@
-"""Measures equal the values worked by hand and the definitions written out."""
+"""Measures equal values worked by hand and their definitions."""
 
 import math
 
@@ -25,7 +25,7 @@ def ranking(documents, scores=None, *, num_documents=None, query_ids=None, inval
 
 def test_values_worked_by_hand():
     # q0: its one relevant document is at rank 2. q1: grades 2 and 1 at ranks 3 and 1. q2: not
-    # found. q3: never asked.
+    # found. q3: not answered.
     found = ranking([[5, 0, 1], [2, 9, 3], [4, 5, -1]], num_documents=10)
     qrels = records.Qrels(
         {"q0": {"d0": 1, "d5": 0}, "q1": {"d3": 2, "d2": 1}, "q2": {"d7": 1}, "q3": {"d1": 1}}
@@ -123,7 +123,7 @@ def test_equal_scores_keep_the_order_of_the_ranking():
     )
 
 
-def test_the_share_of_invalid_answers_is_carried():
+def test_the_fraction_of_invalid_answers_is_kept():
     assert (
         measures.evaluate(
             ranking([[0]], invalid_share=0.25), records.Qrels({"q0": {"d0": 1}}), ("R@1",)
@@ -132,7 +132,7 @@ def test_the_share_of_invalid_answers_is_carried():
     )
 
 
-def test_a_ranking_cut_too_short_is_refused_unless_the_corpus_is_as_small():
+def test_a_ranking_cut_too_short_is_refused_unless_the_corpus_is_that_small():
     qrels = records.Qrels({"q0": {"d0": 1}})
     with pytest.raises(
         records.DataError,

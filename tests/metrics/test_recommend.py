@@ -14,7 +14,7 @@ NAMES = ("R@1", "R@2", "R@3", "nDCG@2", "nDCG@5", "RR", "RR@2", "Success@2")
 
 
 def tied_scores(num_users=60, num_items=6, seed=0):
-    """Few values, so many ties, and some items that are no answer."""
+    """Scores with many ties, and some items without an answer."""
     rng = np.random.default_rng(seed)
     scores = rng.integers(0, 3, (num_users, num_items)).astype(float)
     scores[rng.random(scores.shape) < 0.2] = -np.inf
@@ -30,7 +30,7 @@ def measured(name, rank):
 
 
 def ranks_of(scores, target):
-    """Ranks of the target in every order of the items that sorts by score; none if it is no answer."""
+    """Ranks of the target in every order that sorts by score; empty if it is no answer."""
     if scores[target] == -np.inf:
         return []
     orders = itertools.permutations(range(len(scores)))
@@ -44,7 +44,7 @@ def ranks_of(scores, target):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_measures_equal_those_over_all_orders_of_the_ties(name):
-    """720 orders of six items. At the expected rank: the measure of the mean; expected: the mean of the measure."""
+    """720 orders of six items: the measure of the mean rank, and the mean of the measure."""
     scores, targets = tied_scores()
     places = recommend.places(scores, targets)
     ranks = [ranks_of(row, target) for row, target in zip(scores, targets)]
@@ -64,7 +64,7 @@ def test_without_ties_the_rules_agree():
         )
 
 
-def test_a_system_that_scores_all_alike_finds_nothing():
+def test_a_system_with_equal_scores_finds_nothing():
     places = recommend.places(np.zeros((4, 100)), np.arange(4))
     assert recommend.per_query(places, ("R@10",))["R@10"].max() == 0
     np.testing.assert_allclose(recommend.expected(places, ("R@10",))["R@10"], 0.1)
@@ -107,7 +107,7 @@ def test_top_is_a_stable_sort_whatever_the_block(monkeypatch):
     assert whole.query_ids == parts.query_ids == histories.ids
 
 
-def test_what_cannot_be_measured_is_refused():
+def test_bad_inputs_are_refused():
     places = recommend.places(np.zeros((1, 3)), np.zeros(1, int))
     for name in ("P@5", "R@0", "R@x", "Recall@5"):
         with pytest.raises(records.DataError, match="recommendation has R@k"):
@@ -120,7 +120,7 @@ def test_what_cannot_be_measured_is_refused():
 
 
 def shared_identifiers(num_users=80, num_items=12, num_codes=5, seed=1):
-    """A ranking in which items of one identifier follow each other with one score, and the identifiers."""
+    """A ranking in which items of one identifier are adjacent with one score; the identifiers."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, num_codes, (num_items, 1))
     by_code = rng.random((num_users, num_codes))
@@ -147,7 +147,7 @@ def test_identifiers_compete_with_identifiers():
     )
 
 
-def test_an_identifier_stands_no_lower_than_its_item():
+def test_an_identifier_ranks_no_lower_than_its_item():
     for seed in range(20):
         ranking, codes, _, targets = shared_identifiers(seed=seed)
         identifiers, items = (

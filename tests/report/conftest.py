@@ -1,4 +1,4 @@
-"""What reads a page back."""
+"""A reader of HTML pages."""
 
 import html.parser
 
@@ -6,7 +6,7 @@ import pytest
 
 
 class Reader(html.parser.HTMLParser):
-    """Tags, attributes and text of a page; fails where an end tag does not close the last open element."""
+    """Tags, attributes and text of a page; fails if an end tag does not close the open element."""
 
     def __init__(self, source):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Pieces of pages: text is escaped on its way in, whatever it is."""
+"""Elements of pages: any text is escaped."""
 
 from hypothesis import given, strategies as st
 
@@ -6,7 +6,7 @@ from zoo.report import html
 
 
 @given(st.text(), st.text())
-def test_any_text_comes_back_as_text_and_is_no_markup(reader, text, value):
+def test_any_text_stays_text(reader, text, value):
     read = reader(html.element("p", text, html.element("b", "end"), title=value))
     assert read.tags == ["p", "b"]
     clean = lambda words: html._CONTROL.sub("\ufffd", words).encode("utf-8", "replace").decode()
@@ -19,11 +19,11 @@ def test_markup_is_not_escaped_twice():
     assert html.element("p", inner, [inner, "<"]) == "<p><i>a &amp; b</i><i>a &amp; b</i>&lt;</p>"
 
 
-def test_half_characters_and_controls_can_be_written():
+def test_surrogates_and_control_characters_are_replaced():
     assert html.escaped("a\ud800\x00b") == "a?\ufffdb"
 
 
-def test_columns_of_numbers_stand_right_and_the_own_row_is_marked(reader):
+def test_columns_of_numbers_are_right_aligned_and_the_own_row_is_marked(reader):
     read = reader(
         html.table(
             ("name", "p", "gap"), [("1 of us", "< .001", "[-0.1, +0.2]"), ("x", ".5", "-")], own=1
@@ -43,7 +43,7 @@ def test_short_cuts_between_words():
     assert html.short("x" * 50, 10) == "x" * 9 + "…"
 
 
-def test_a_page_names_its_title_and_carries_its_style(reader):
+def test_a_page_has_its_title_and_style(reader):
     source = html.page(
         "<Tom & Jerry>",
         html.section("one", html.items(["a"], ordered=True), name="first"),

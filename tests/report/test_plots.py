@@ -1,4 +1,4 @@
-"""Plots are saved whole, show every line, state the finding, and leave matplotlib's global state alone."""
+"""Plots: every line is drawn, the title is the finding, matplotlib's global state is untouched."""
 
 import sys
 import threading
@@ -25,7 +25,7 @@ def has_colour(image, colour):
     return (np.abs(image - wanted).max(axis=-1) < 0.02).sum() > 50
 
 
-def test_a_picture_carries_its_title(tmp_path):
+def test_a_picture_has_its_title_as_metadata(tmp_path):
     from PIL import Image
 
     with Image.open(plots.hit_curves(curves(), tmp_path / "hits.png", title="“a” → b")) as picture:
@@ -73,9 +73,9 @@ def test_runs_of_no_or_few_steps_can_be_drawn(tmp_path, count):
     ).exists()
 
 
-def test_the_running_mean_keeps_straight_lines_and_calms_noise():
+def test_the_running_mean_keeps_straight_lines_and_smooths_noise():
     line = np.linspace(3.0, 1.0, 101)
-    # windows of 5, whole but for the ends
+    # windows of 5, shorter only at the ends
     np.testing.assert_allclose(plots._running_mean(line)[2:-2], line[2:-2], atol=1e-12)
     noise = np.random.default_rng(0).normal(size=400)
     assert plots._running_mean(noise)[50:-50].std() < 0.4  # windows of 21: 1 / sqrt(21) = .22
@@ -93,17 +93,18 @@ def test_plots_are_drawn_in_a_thread_without_pyplot(tmp_path):
     assert "matplotlib.pyplot" not in set(sys.modules) - loaded
 
 
-def test_nodes_of_a_code_tree_have_the_label_of_most_of_their_documents(tmp_path):
+def test_nodes_of_a_code_tree_have_their_most_common_label(tmp_path):
     codes = np.array([[0, 0], [0, 0], [0, 1], [1, 0], [1, 0]])
     label = np.array([0, 1, 1, 0, 0])
     major, share = code_tree._majority(codes[:, :1], label)
     assert major.tolist() == [1, 1, 1, 0, 0] and share.tolist() == [2 / 3] * 3 + [1.0] * 2
     major, share = code_tree._majority(codes, label)
-    # of equal shares the first
+    # the first label wins ties
     assert major.tolist() == [0, 0, 1, 0, 0] and share.tolist() == [0.5, 0.5, 1.0, 1.0, 1.0]
     assert (
         code_tree._agreement(codes, label)
-        == "80% of documents have the most common label of their first code, 60% the most common of all"
+        == "80% of documents have the most common label of their first code, "
+        "60% the most common of all"
     )
     path = code_tree.code_tree(codes, ["a", "b", "b", "a", "a"], tmp_path / "tree.png")
     assert path.read_bytes().startswith(b"\x89PNG")
@@ -128,7 +129,7 @@ def test_rare_labels_of_a_code_tree_share_a_colour(tmp_path):
 
 
 def test_labels_beyond_the_colours_still_differ():
-    """Each document of a label of its own, under one code: most have not the most common label, though all would be `other`."""
+    """Twenty labels under one code: the most common one has 5 %, although all are drawn as `other`."""
     assert code_tree._agreement(np.zeros((20, 1), int), np.arange(20)).startswith("5% of documents")
 
 
@@ -147,7 +148,7 @@ def test_any_label_can_be_drawn(name, tmp_path):
     np.testing.assert_array_equal(drawn, gaps(name))  # control: nothing else varies
 
 
-def test_intervals_have_the_colour_of_what_they_say(tmp_path):
+def test_intervals_are_coloured_by_their_sign(tmp_path):
     better, worse, open_ = ("b", 0.2, 0.1, 0.3), ("w", -0.2, -0.3, -0.1), ("o", 0.0, -0.1, 0.1)
     for rows, seen in (
         ((better, open_), (True, False)),
@@ -181,7 +182,7 @@ def test_scalars_with_numbers_share_a_panel_and_rows_may_lack_some(tmp_path):
     assert image.shape == alone.shape  # two panels side by side are one row, as one is
 
 
-def test_stages_stand_one_after_another_on_one_axis(tmp_path):
+def test_stages_follow_each_other_on_one_axis(tmp_path):
     rows = [
         {"phase": "a", "step": 4, "loss": 9.0},
         {"phase": "a", "step": 10, "diversity_1": 0.5, "conflicts": 1.0},

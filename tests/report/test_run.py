@@ -1,4 +1,4 @@
-"""The page of a run stands alone, shows what evaluate returns, and keeps users' text as text."""
+"""The page of a run is self-contained, shows the values of evaluate, and escapes text."""
 
 import base64
 import dataclasses
@@ -17,14 +17,17 @@ from zoo.data import categories, histories, toy
 from zoo.metrics import compare, exposure, measures, recommend
 from zoo.report import examples, html, results, run, sections
 
-# markup, mathematics that does not parse, scripts that plots have no font for
+# markup, invalid mathematics, scripts without a font
 NASTY = "<b>&\"'</b> $x_{$ \u05d0\u4e2d"
 FEW = {"fewest_steps": 30, "most_steps": 30}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """(folder of data whose titles begin with NASTY, folder of a TIGER of few steps, its page); most of its time is compilation."""
+    """(folder of data with titles that begin with NASTY, folder of a TIGER of few steps, its page).
+
+    Most of its time is compilation.
+    """
     place = tmp_path_factory.mktemp("runs")
     walks = toy.interactions()
     texts = tuple(f"genres: {NASTY if row % 3 else '_hidden'}, x" for row in range(40))
@@ -63,7 +66,7 @@ def rows_of(source, heading):
     ]
 
 
-def test_the_page_stands_alone(reader, runs):
+def test_the_page_is_self_contained(reader, runs):
     read = reader(runs[2])
     links = [
         value for _, name, value in read.attributes if name in ("src", "href", "srcset", "data")
@@ -91,7 +94,7 @@ def test_every_figure_is_a_png(reader, runs):
         assert image.shape[1] > 600 and image[..., :3].std() > 0.05
 
 
-def test_titles_are_text(reader, runs):
+def test_titles_are_escaped(reader, runs):
     read = reader(runs[2])
     assert "b" not in read.tags and "<b>" not in runs[2]
     # ten users with ten answers and some history
@@ -138,8 +141,8 @@ def test_numbers_are_those_of_evaluate(runs):
     )
 
 
-def test_test_is_measured_only_if_named(runs, tmp_path):
-    """Other last events change nothing of the default page, and something of the page of test."""
+def test_the_test_split_is_evaluated_only_on_request(runs, tmp_path):
+    """Other last events change the page of test, but not the default page."""
     data, folder, source = runs
     walks = histories.read(data)
     items = walks.histories.items.copy()
@@ -181,7 +184,7 @@ def test_identifier_statistics_are_those_of_the_codes(runs):
     )
 
 
-def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
+def test_examples_are_drawn_with_a_fixed_seed_and_mark_their_hits(reader):
     walks = toy.interactions()
     fitted = zoo.fit("markov", walks, quiet=True)
     system = results.Measured("markov", fitted, zoo.evaluate(fitted, walks, split="dev"))
@@ -198,12 +201,12 @@ def test_examples_are_those_of_a_fixed_key_and_mark_their_hits(reader):
     ]
     assert 0 < len(hits) == read.texts.count("✓ ")
     (history, _), first = walks.split("dev"), int(chosen[0])
-    told = "".join(read.texts)
+    text = "".join(read.texts)
     for item in history.history(first)[-examples.NUM_EVENTS :]:
-        assert walks.corpus.titles[item] in told
+        assert walks.corpus.titles[item] in text
 
 
-# dsi: compiles training and search
+# dsi compiles training and search
 @pytest.mark.parametrize("recipe", (pytest.param("dsi", marks=pytest.mark.slow), "bm25"))
 def test_a_system_that_searches_has_a_page(reader, recipe, tmp_path):
     options = {**FEW, "beam": 100} if recipe == "dsi" else {}
@@ -221,7 +224,7 @@ def test_a_system_that_searches_has_a_page(reader, recipe, tmp_path):
         assert ["most_steps", "30", "600"] in changed and ["beam", "100", "100"] not in changed
 
 
-def test_warnings_of_the_fit_are_told():
+def test_warnings_of_the_fit_are_listed():
     fitted = zoo.fit("markov", "toy-walks", quiet=True)
     walks = toy.interactions()
     warned = dataclasses.replace(
@@ -255,7 +258,7 @@ def test_bad_input_is_refused_in_one_line(runs, tmp_path, capsys):
     assert not list(tmp_path.glob("**/*.html")) and not (folder / run.PAGE).exists()
 
 
-def test_categories_are_the_first_values_that_tell_documents_apart():
+def test_categories_are_the_first_values_that_differ_between_documents():
     def of(*texts, titles=None):
         return categories.of(
             records.Corpus(tuple(map(str, range(len(texts)))), titles or ("",) * len(texts), texts)
@@ -277,7 +280,7 @@ def test_categories_are_the_first_values_that_tell_documents_apart():
     )
 
 
-def test_training_in_stages_has_a_figure_of_all_of_them():
+def test_training_in_stages_has_one_figure_over_all_stages():
     stages = [
         ("warm-up-1", {}),
         ("main-1", {"conflicts": 1.0, "diversity_1": 0.9, "usage_1": 1.0}),
@@ -307,7 +310,7 @@ def test_training_in_stages_has_a_figure_of_all_of_them():
     assert sections.training(once).count("<img") == 4
 
 
-def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
+def test_usage_is_relative_to_the_codes_available_to_a_small_corpus():
     codes = np.arange(8)[:, None] % 2
     state = {
         "docids": {"tokens": np.concatenate([codes + 1, 3 + np.arange(8)[:, None] // 2], axis=1)}
@@ -315,12 +318,12 @@ def test_codes_are_of_as_many_as_few_documents_had_to_choose_from():
     learned = {"tokenizer_of_documents": {"codes": codes, "num_codes": np.asarray(2)}}
     corpus = records.Corpus(tuple(map(str, range(8))), ("",) * 8, tuple("abcdefgh"))
     config = dataclasses.replace(recipes.get("genret").presets["tiny"], levels=1)
-    told = [
+    sources = [
         sections.identifiers(types.SimpleNamespace(config=config, state=found), corpus)
         for found in (state | learned, state)
     ]
-    assert [rows_of(source, "Identifiers")[1][1:4] for source in told] == [
+    assert [rows_of(source, "Identifiers")[1][1:4] for source in sources] == [
         ["2", "2", "1.000"],
         ["2", "8", "0.250"],
     ]
-    assert ["Collapsed" in source for source in told] == [False, True]
+    assert ["Collapsed" in source for source in sources] == [False, True]

@@ -1,4 +1,4 @@
-"""Tables hold the numbers of the comparison, line up, and say plainly who wins."""
+"""Tables: the numbers of the comparison, alignment, and the verdict."""
 
 import numpy as np
 
@@ -34,16 +34,16 @@ def test_the_text_table_lines_up_and_names_the_winner():
     )
     assert "95 % interval [+0." in lines[6] and "Holm" in lines[6]
     assert (
-        lines[7]
-        == "ir-measures' names: Hit@1 = Success@1, Hit@10 = Success@10, MRR@10 = RR@10, Recall@100 = R@100."
+        lines[7] == "ir-measures' names: Hit@1 = Success@1, Hit@10 = Success@10, MRR@10 = RR@10, "
+        "Recall@100 = R@100."
     )
 
 
-def test_a_gap_that_may_be_chance_is_not_called_a_win():
+def test_an_insignificant_difference_is_not_called_a_win():
     assert tables.verdict(comparison(num_queries=20, gap=0.1)).startswith("No clear winner: ")
 
 
-def test_the_markdown_table_has_one_cell_a_column_and_bold_bests():
+def test_the_markdown_table_has_a_cell_per_column_and_bold_bests():
     table = tables.markdown(comparison()).splitlines()[:4]
     assert [line.replace("\\|", "").count("|") for line in table] == [9, 9, 9, 9]
     assert table[1] == "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"

@@ -1,4 +1,4 @@
-"""The pictures of a tree: areas are counts, a beam's steps multiply to its answers."""
+"""Figures of a tree: areas are counts, and the steps of a beam multiply to its answers."""
 
 import matplotlib.image
 import numpy as np
@@ -8,7 +8,7 @@ from zoo.report import code_tree, figures, trees
 
 
 def near(picture, colour):
-    """Share of the coloured pixels that have one colour."""
+    """Fraction of the coloured pixels with one colour."""
     shade = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     coloured = np.ptp(picture, axis=2) > 0.1
     return (np.abs(picture - shade).max(axis=2) < 0.02)[coloured].mean()
@@ -49,17 +49,17 @@ def test_a_beam_is_laid_out_without_crossings():
 
 
 def test_the_title_of_a_beam_is_its_best_answer(tmp_path, monkeypatch):
-    told = []
+    saved = []
     monkeypatch.setattr(
         figures,
         "save",
-        lambda drawn, axes, path, title, legend: told.append(
+        lambda drawn, axes, path, title, legend: saved.append(
             (title, [text.get_text() for text in axes.texts])
         ),
     )
     levels = [kept([[1], [4]], [0.5, 0.2]), kept([[4, 4], [1, 2], [0, 0]], [0.14, 0.3, 0.0])]
     trees.beam_path(levels, ["second", "first"], tmp_path / "beam.png", query="what is first?")
-    ((title, texts),) = told
+    ((title, texts),) = saved
     assert title == "“what is first?” → first, with probability 0.30"
     assert {"1: 0.50", "4: 0.20", "2: 0.60", "4: 0.70"} <= set(texts)  # .3 / .5 and .14 / .2
 
