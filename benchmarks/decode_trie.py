@@ -60,8 +60,10 @@ class Unconstrained:
     def start(self, batch):
         return jnp.zeros((batch, 1), jnp.int32)
 
-    def choose(self, t, node, score, logits, *, width, renormalize):
-        total, place = self.select(score, logits, width=min(width, node.shape[1] * logits.shape[2]))
+    def choose(self, t, node, before, logits, *, width, score):
+        total, place = self.select(
+            before, logits, width=min(width, node.shape[1] * logits.shape[2])
+        )
         token, parent = place % logits.shape[2], place // logits.shape[2]
         return children.Winners(total, token, token, parent)
 
@@ -89,14 +91,14 @@ class Dense:
     def start(self, batch):
         return jnp.zeros((batch, 1), jnp.int32)
 
-    def choose(self, t, node, score, logits, *, width, renormalize):
+    def choose(self, t, node, before, logits, *, width, score):
         first, end = self.first[t][node][..., None], self.first[t][node + 1][..., None]
         # -> [B, K, C]
         place = first + jax.lax.broadcasted_iota(jnp.int32, (*node.shape, self.fanout[t]), 2)
         token = jnp.where(place < end, self.token[t].at[place].get(mode="clip"), logits.shape[2])
         scatter = jax.vmap(jax.vmap(lambda to, where, what: to.at[where].set(what, mode="drop")))
         child = scatter(jnp.full(logits.shape, -1, jnp.int32), token, place)  # -> [B, K, V]
-        total = score[..., None] + jnp.where(
+        total = before[..., None] + jnp.where(
             child >= 0, jax.nn.log_softmax(logits, axis=-1), -jnp.inf
         )
         total, place = jax.lax.top_k(
@@ -163,7 +165,7 @@ def search(tables, legal, *, width):
         return tables[t][:, : token.shape[1]], cache
 
     cache = jnp.zeros((len(tables[0]), 1))
-    return beam.beam_search(step, cache, legal, width=width, length=len(tables), renormalize=False)
+    return beam.beam_search(step, cache, legal, width=width, length=len(tables), score="model")
 
 
 def seconds(finds: dict, rounds: int) -> dict[str, float]:

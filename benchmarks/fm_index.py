@@ -62,12 +62,12 @@ def two_stage(node, score, logits, index, *, width):
 
 @functools.partial(jax.jit, static_argnames="width")
 def ours(node, score, logits, index, *, width):
-    return index.choose(0, node, score, logits, width=width, renormalize=False).score
+    return index.choose(0, node, score, logits, width=width, score="model").score
 
 
 @functools.partial(jax.jit, static_argnames="width")
 def all_tokens(node, score, logits, index, *, width):
-    return beam.best_children(index, 0, node, score, logits, width=width, renormalize=False).score
+    return beam.best_children(index, 0, node, score, logits, width=width, score="model").score
 
 
 STEPS = {"plain": plain, "two-stage": two_stage, "ours": ours, "all V": all_tokens}

@@ -44,5 +44,5 @@ def _search(index: trie.Trie, logs: tuple[jax.Array, ...], *, width: int) -> bea
         return jnp.pad(logs[t][child], [(0, 0), (0, 0), (1, 0)], constant_values=-jnp.inf), node
 
     return beam.beam_search(
-        step, jnp.zeros((1, 1), jnp.int32), index, width=width, length=depth, renormalize=True
+        step, jnp.zeros((1, 1), jnp.int32), index, width=width, length=depth, score="renormalised"
     )

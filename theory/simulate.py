@@ -215,7 +215,7 @@ def _found(
         index,
         width=min(width, world.branching),
         length=1,
-        renormalize=True,
+        score="renormalised",
     )
     return jnp.take_along_axis(holds, index.documents_of(found.leaf)[..., 0], axis=1)
 
@@ -335,7 +335,7 @@ def _searched(
             )
             return jnp.pad(logits, [(0, 0), (0, 0), (1, 0)], constant_values=-jnp.inf), node
 
-    beams = beam.beam_search(step, cache, legal, width=width, length=depth, renormalize=False)
+    beams = beam.beam_search(step, cache, legal, width=width, length=depth, score="model")
     found = index.documents_of(beams.leaf)[..., 0]
     hit = jnp.take_along_axis(relevant, jnp.maximum(found, 0), axis=1) & (found >= 0)
     return jnp.stack([hit.sum(1) / world.relevant, hit[:, 0].astype(jnp.float32)], axis=1), (

@@ -33,12 +33,10 @@ def forms(name, alphabet, ended):
     return (levels.Form(widest, light, name != "light", low, words, "uint16"),) * LENGTH
 
 
-@functools.partial(jax.jit, static_argnames=("t", "width", "renormalize"))
-def both_ways(index, t, node, score, logits, *, width, renormalize):
-    chosen = index.choose(t, node, score, logits, width=width, renormalize=renormalize)
-    return chosen, beam.best_children(
-        index, t, node, score, logits, width=width, renormalize=renormalize
-    )
+@functools.partial(jax.jit, static_argnames=("t", "width", "score"))
+def both_ways(index, t, node, before, logits, *, width, score):
+    chosen = index.choose(t, node, before, logits, width=width, score=score)
+    return chosen, beam.best_children(index, t, node, before, logits, width=width, score=score)
 
 
 def alive(found, query):
@@ -54,12 +52,12 @@ def alive(found, query):
     return rows[:, score > -np.inf], score[score > -np.inf]
 
 
-@pytest.mark.parametrize("renormalize", [False, True])
+@pytest.mark.parametrize("scoring", ["model", "renormalised", "logit"])
 @pytest.mark.parametrize("form", ["chosen", "light", "heavy", "split", "two chunks"])
 @pytest.mark.parametrize(
     ("alphabet", "skewed", "ended"), [(100, False, True), (300, True, False), (257, True, True)]
 )
-def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended, form, renormalize):
+def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended, form, scoring):
     ids = draw(alphabet, skewed, ended)
     index = trie.build(ids, forms=None if form == "chosen" else forms(form, alphabet, ended))
     rng = np.random.default_rng(1)
@@ -72,9 +70,7 @@ def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended,
                 -np.inf,
                 np.round(logits * grid) / grid if grid else logits,
             )
-            chosen, ranked = both_ways(
-                index, t, node, score, logits, width=17, renormalize=renormalize
-            )
+            chosen, ranked = both_ways(index, t, node, score, logits, width=17, score=scoring)
             for query in range(BATCH):
                 (names, scores), (expected, expected_scores) = (
                     alive(chosen, query),
@@ -94,7 +90,7 @@ def test_of_equally_good_children_the_first_are_chosen(form):
     node, score = index.start(1), jnp.zeros((1, 1))
     for t in range(LENGTH):
         chosen, ranked = both_ways(
-            index, t, node, score, jnp.zeros((1, node.shape[1], 300)), width=40, renormalize=False
+            index, t, node, score, jnp.zeros((1, node.shape[1], 300)), width=40, score="model"
         )
         jax.tree.map(np.testing.assert_array_equal, tuple(chosen)[:3], tuple(ranked)[:3])
         assert chosen.node.tolist() == [list(range(40))]
@@ -171,7 +167,7 @@ def test_a_changed_catalogue_of_one_size_class_does_not_recompile(skewed):
             index,
             width=8,
             length=LENGTH,
-            renormalize=False,
+            score="model",
         )
 
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(LENGTH, 1, 8, 257)), jnp.float32)
@@ -193,7 +189,7 @@ def test_a_free_search_is_a_search_of_the_trie_of_everything():
         step = lambda t, token, cache: (jnp.take(jnp.asarray(logits[t]), token, axis=1)[0], cache)
         return jax.jit(
             lambda legal: beam.beam_search(
-                step, jnp.zeros((1, 1)), legal, width=50, length=2, renormalize=False
+                step, jnp.zeros((1, 1)), legal, width=50, length=2, score="model"
             )
         )(legal)
 

@@ -35,20 +35,20 @@ def draw(seed, per_leaf):
     return docids.Docids(np.ascontiguousarray(tokens, np.int32), ALPHABET)
 
 
-@functools.partial(jax.jit, static_argnames="renormalize")
-def find(index, logits, *, renormalize):
+@functools.partial(jax.jit, static_argnames="score")
+def find(index, logits, *, score):
     """Documents i32[B, K D] of the beams and scores, of logits that depend on the last token."""
     step = lambda t, token, cache: (
         jax.vmap(lambda table, token: table[token])(logits[t], token),
         cache,
     )
     beams = beam.beam_search(
-        step, jnp.zeros((BATCH, 1)), index, width=WIDTH, length=LENGTH, renormalize=renormalize
+        step, jnp.zeros((BATCH, 1)), index, width=WIDTH, length=LENGTH, score=score
     )
     return beams, index.documents_of(beams.leaf)
 
 
-def brute(ids, logits, allowed, query, renormalize):
+def brute(ids, logits, allowed, query, scoring):
     """{document: score} by summing log-probabilities over its tokens, over the allowed ones only."""
     scores, next_tokens = {}, collections.defaultdict(set)
     legal = [(row, tuple(ids.tokens[row].tolist())) for row in np.flatnonzero(allowed)]
@@ -61,7 +61,7 @@ def brute(ids, logits, allowed, query, renormalize):
             if token == 0 and t:
                 break
             table = logits[t, query, before].astype(np.float64)
-            over = sorted(next_tokens[name[:t]]) if renormalize else slice(None)
+            over = sorted(next_tokens[name[:t]]) if scoring == "renormalised" else slice(None)
             total += table[token] - np.logaddexp.reduce(table[over])
             before = token
         scores[row] = total
@@ -69,18 +69,18 @@ def brute(ids, logits, allowed, query, renormalize):
 
 
 @pytest.mark.parametrize(
-    ("kind", "form", "per_leaf", "renormalize"),
+    ("kind", "form", "per_leaf", "scoring"),
     [  # every kind in two forms; each compiles a search of its own
-        ("shared", "light", 1, True),
-        ("shared", "split", 3, False),
-        ("each", "heavy", 1, False),
-        ("each", "split", 3, True),
-        ("without", "light", 3, False),
-        ("without", "heavy", 1, True),
-        ("both", "split", 3, True),
+        ("shared", "light", 1, "renormalised"),
+        ("shared", "split", 3, "model"),
+        ("each", "heavy", 1, "model"),
+        ("each", "split", 3, "renormalised"),
+        ("without", "light", 3, "model"),
+        ("without", "heavy", 1, "renormalised"),
+        ("both", "split", 3, "renormalised"),
     ],
 )
-def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, renormalize):
+def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, scoring):
     for seed in range(2):
         ids = draw(seed, per_leaf)
         rng = np.random.default_rng(seed + 100)
@@ -103,7 +103,7 @@ def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, renor
             index = jax.jit(filters.without)(index, ids.tokens[np.maximum(rows, 0)], rows)
             for query in range(BATCH):
                 allowed[query, rows[query][rows[query] >= 0]] = False
-        beams, documents = jax.tree.map(np.asarray, find(index, logits, renormalize=renormalize))
+        beams, documents = jax.tree.map(np.asarray, find(index, logits, score=scoring))
         for query in range(BATCH):
             found = {
                 int(d): float(s)
@@ -111,7 +111,7 @@ def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, renor
                 for d in row
                 if d >= 0
             }
-            expected = brute(ids, logits, allowed[query], query, renormalize)
+            expected = brute(ids, logits, allowed[query], query, scoring)
             assert set(found) <= set(expected)
             for document, score in found.items():
                 np.testing.assert_allclose(score, expected[document], rtol=1e-5)  # f32 sums
@@ -141,8 +141,8 @@ def test_excluding_is_keeping_the_rest(seed):
     for query in range(BATCH):
         allowed[query, rows[query][rows[query] >= 0]] = False
     logits = rng.normal(size=(LENGTH, BATCH, ALPHABET, ALPHABET)).astype(np.float32)
-    one = find(_without(index, ids.tokens[np.maximum(rows, 0)], rows), logits, renormalize=True)
-    other = find(filters.keep(index, allowed), logits, renormalize=True)
+    one = find(_without(index, ids.tokens[np.maximum(rows, 0)], rows), logits, score="renormalised")
+    other = find(filters.keep(index, allowed), logits, score="renormalised")
     # f32 sums in another order
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), one, other)
 

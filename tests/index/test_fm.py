@@ -204,8 +204,8 @@ def row_of(prefix):
     )
 
 
-@functools.partial(jax.jit, static_argnames=("width", "length", "renormalize"))
-def search(tables, index, *, width, renormalize, length=LENGTH):
+@functools.partial(jax.jit, static_argnames=("width", "length", "score"))
+def search(tables, index, *, width, score, length=LENGTH):
     """Beams by logits f32[B, PREFIXES, V] of every prefix, which the step knows through its cache alone."""
 
     def step(t, token, cache):
@@ -214,16 +214,11 @@ def search(tables, index, *, width, renormalize, length=LENGTH):
         return jnp.take_along_axis(tables, row[..., None], axis=1), code
 
     return beam.beam_search(
-        step,
-        jnp.zeros((len(tables), 1), jnp.int32),
-        index,
-        width=width,
-        length=length,
-        renormalize=renormalize,
+        step, jnp.zeros((len(tables), 1), jnp.int32), index, width=width, length=length, score=score
     )
 
 
-def brute_force(table, corpus, renormalize):
+def brute_force(table, corpus, scoring):
     """{n-gram: score} of all n-grams of LENGTH with a score, and of all shorter ones on the way to them."""
     scores = {(): 0.0}
     for n in range(1, LENGTH + 1):
@@ -231,32 +226,32 @@ def brute_force(table, corpus, renormalize):
             logits = np.asarray(table[row_of(name[:-1])], np.float64)
             among = (
                 [other[-1] for other in ngrams(corpus, n) if other[:-1] == name[:-1]]
-                if renormalize
+                if scoring == "renormalised"
                 else slice(None)
             )
-            mass = np.exp(logits[among]).sum()
+            mass = 1.0 if scoring == "logit" else np.exp(logits[among]).sum()
             if name[:-1] in scores and mass > 0 and logits[name[-1]] > -math.inf:
                 scores[name] = scores[name[:-1]] + logits[name[-1]] - math.log(mass)
     return {name: score for name, score in scores.items() if len(name) == LENGTH}
 
 
-@pytest.mark.parametrize(("renormalize", "tested"), [(False, 2), (True, 2), (False, fm.TESTED)])
+@pytest.mark.parametrize(
+    ("scoring", "tested"), [("model", 2), ("renormalised", 2), ("model", fm.TESTED), ("logit", 2)]
+)
 @settings(max_examples=25)
 @given(
     corpus=documents, seed=st.integers(0, 2**32 - 1), dead_share=st.sampled_from([0.0, 0.3, 1.0])
 )
 @example(corpus=[[1, 2], [3]], seed=0, dead_share=0.0)  # nothing is as long as asked for
 @example(corpus=[[1] * 12, []], seed=0, dead_share=0.0)
-def test_a_wide_beam_equals_brute_force_over_all_ngrams(
-    renormalize, tested, corpus, seed, dead_share
-):
+def test_a_wide_beam_equals_brute_force_over_all_ngrams(scoring, tested, corpus, seed, dead_share):
     rng = np.random.default_rng(seed)
     tables = rng.normal(size=(BATCH, PREFIXES, ALPHABET)).astype(np.float32)
     tables = np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
     index = build(corpus, tested=tested)
-    beams = search(tables, index, width=72, renormalize=renormalize)
+    beams = search(tables, index, width=72, score=scoring)
     for query in range(BATCH):
-        expected = brute_force(tables[query], corpus, renormalize)
+        expected = brute_force(tables[query], corpus, scoring)
         alive = np.asarray(beams.score[query]) > -np.inf
         found = [tuple(row) for row in beams.token[query, alive].tolist()]
         assert sorted(found) == sorted(expected)
@@ -270,8 +265,15 @@ def test_a_wide_beam_equals_brute_force_over_all_ngrams(
 
 
 @pytest.mark.parametrize(
-    ("tested", "width", "renormalize"),
-    [(1, 1, False), (4, 3, False), (16, 20, False), (64, 3, False), (2, 3, True)],
+    ("tested", "width", "scoring"),
+    [
+        (1, 1, "model"),
+        (4, 3, "model"),
+        (16, 20, "model"),
+        (64, 3, "model"),
+        (2, 3, "renormalised"),
+        (4, 3, "logit"),
+    ],
 )
 @settings(max_examples=20)
 @given(
@@ -280,7 +282,7 @@ def test_a_wide_beam_equals_brute_force_over_all_ngrams(
     dead_share=st.sampled_from([0.0, 0.9]),
 )
 def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(
-    tested, width, renormalize, seed, levels, dead_share
+    tested, width, scoring, seed, levels, dead_share
 ):
     alphabet, places = 40, 43  # more logits than tokens
     rng = np.random.default_rng(seed)
@@ -302,10 +304,10 @@ def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(
     score = np.where(
         rng.random((BATCH, len(names))) < 0.2, -np.inf, rng.integers(-3, 1, (BATCH, len(names)))
     ).astype(np.float32)
-    found, expected, gain = both(index, node, score, logits, width=width, renormalize=renormalize)
+    found, expected, gain = both(index, node, score, logits, width=width, score=scoring)
     for query in range(BATCH):
         rows, wanted = (alive_rows(answer, query) for answer in (found, expected))
-        if not renormalize:  # the same sums
+        if scoring != "renormalised":  # the same sums
             np.testing.assert_array_equal(rows, wanted)
             continue
         # another sum over the legal tokens differs in the last bit, and so may the order of ties
@@ -317,14 +319,14 @@ def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(
             assert index.extend(node[query, int(parent)], jnp.int32(token)).tolist() == [lo, hi]
 
 
-@functools.partial(jax.jit, static_argnames=("width", "renormalize"))
-def both(index, node, score, logits, *, width, renormalize):
+@functools.partial(jax.jit, static_argnames=("width", "score"))
+def both(index, node, before, logits, *, width, score):
     """Children by the index, by the beam search from all that the index expands to, and the log-probabilities of those."""
-    arguments = (0, node, score, logits)
+    arguments = (0, node, before, logits)
     return (
-        index.choose(*arguments, width=width, renormalize=renormalize),
-        beam.best_children(index, *arguments, width=width, renormalize=renormalize),
-        beam.score_children(index, 0, node, logits, renormalize=renormalize)[0],
+        index.choose(*arguments, width=width, score=score),
+        beam.best_children(index, *arguments, width=width, score=score),
+        beam.score_children(index, 0, node, logits, score=score)[0],
     )
 
 
@@ -344,9 +346,7 @@ def test_search_traces_once_for_corpora_of_one_size_class():
     def find(index):
         traced.append(len(traced))
         step = lambda t, token, cache: (jnp.zeros((1, token.shape[1], ALPHABET)), cache)
-        return beam.beam_search(
-            step, jnp.zeros((1, 1)), index, width=4, length=2, renormalize=False
-        )
+        return beam.beam_search(step, jnp.zeros((1, 1)), index, width=4, length=2, score="model")
 
     for corpus in ([[1, 2], [3, 4]], [[5, 1, 2, 5]], [[2, 3], [], [4, 4, 4]]):
         found = find(build(corpus))
@@ -359,7 +359,24 @@ def test_too_few_logits_are_refused():
     index = build([[1, 2]])
     for method in (
         index.expand,
-        functools.partial(index.choose, score=jnp.zeros((1, 1)), width=1, renormalize=False),
+        functools.partial(index.choose, before=jnp.zeros((1, 1)), width=1, score="model"),
     ):
         with pytest.raises(ValueError, match="expected logits over 6 tokens or more, got 5"):
             method(0, index.start(1), logits=jnp.zeros((1, 1, 5)))
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_a_logit_of_a_token_that_cannot_follow_does_not_matter_among_legal_ones(poison):
+    """As in a trie: of the legal tokens alone, or of raw logits; the model's log-softmax reads all."""
+    index = build([[1, 2]], alphabet=4)
+    arguments = 0, index.start(1), jnp.zeros((1, 1)), jnp.array([[[0.0, 1.0, 0.5, poison]]])
+    for score, expected in (
+        ("renormalised", np.log(1 / (1 + np.exp([-0.5, 0.5])))),
+        ("logit", np.array([1.0, 0.5])),
+        ("model", np.array([-np.inf, -np.inf])),
+    ):
+        for found in (
+            index.choose(*arguments, width=2, score=score),
+            beam.best_children(index, *arguments, width=2, score=score),
+        ):
+            np.testing.assert_allclose(found.score[0], expected, rtol=1e-6)

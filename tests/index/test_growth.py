@@ -105,7 +105,7 @@ def test_a_day_of_changes_meets_the_program_that_is_compiled():
         traced.append(None)
         step = lambda t, token, cache: (logits[t][:, : token.shape[1]], cache)
         return beam.beam_search(
-            step, jnp.zeros((1, 1)), index, width=8, length=LENGTH, renormalize=False
+            step, jnp.zeros((1, 1)), index, width=8, length=LENGTH, score="model"
         )
 
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(LENGTH, 1, 8, 300)), jnp.float32)

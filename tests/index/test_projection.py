@@ -24,15 +24,15 @@ def wide(num=4000, alphabet=20_000, skewed=True):
     return table.build(rng.permutation(tokens)[:num], alphabet)
 
 
-@functools.partial(jax.jit, static_argnames=("lazy", "length", "width", "renormalize"))
-def find(index, hidden, kernels, *, lazy, length, width=WIDTH, renormalize):
+@functools.partial(jax.jit, static_argnames=("lazy", "length", "width", "score"))
+def find(index, hidden, kernels, *, lazy, length, width=WIDTH, score):
     def step(t, token, cache):
         x = hidden[t] + 0.1 * jax.nn.one_hot(token % D, D)
         logits = projection.Projection(x, kernels[t])
         return logits if lazy else projection.dense(logits), cache
 
     return beam.beam_search(
-        step, jnp.zeros((BATCH, 1)), index, width=width, length=length, renormalize=renormalize
+        step, jnp.zeros((BATCH, 1)), index, width=width, length=length, score=score
     )
 
 
@@ -49,8 +49,11 @@ def assert_same(one, other):
     np.testing.assert_allclose(one.score, other.score, rtol=1e-5)  # sums in another order
 
 
-@pytest.mark.parametrize(("skewed", "renormalize"), [(False, False), (True, True), (True, False)])
-def test_reading_what_is_needed_changes_no_answer(skewed, renormalize):
+@pytest.mark.parametrize(
+    ("skewed", "scoring"),
+    [(False, "model"), (True, "renormalised"), (True, "model"), (True, "logit")],
+)
+def test_reading_what_is_needed_changes_no_answer(skewed, scoring):
     ids = wide(skewed=skewed)
     forms = [
         levels.Form(ids.alphabet - 1, light, light < 4000, 1, -(-(ids.alphabet - 1) // 32), "int32")
@@ -65,24 +68,25 @@ def test_reading_what_is_needed_changes_no_answer(skewed, renormalize):
     )
     hidden, kernels = draw(2, ids.alphabet)
     lazy, computed = (
-        find(index, hidden, kernels, lazy=lazy, length=2, renormalize=renormalize)
-        for lazy in (True, False)
+        find(index, hidden, kernels, lazy=lazy, length=2, score=scoring) for lazy in (True, False)
     )
     assert_same(lazy, computed)
     assert (np.asarray(lazy.leaf) >= 0).all()
 
 
-@pytest.mark.parametrize("renormalize", [False, True])
+@pytest.mark.parametrize("scoring", ["model", "renormalised"])
 @pytest.mark.parametrize("num", [8192, 20_011])
-def test_atomic_identifiers_are_the_largest_inner_products(num, renormalize):
+def test_atomic_identifiers_are_the_largest_inner_products(num, scoring):
     index, (hidden, kernels) = trie.build(table.atomic(num)), draw(1, num + 1)
-    found = find(index, hidden, kernels, lazy=True, length=1, renormalize=renormalize)
+    found = find(index, hidden, kernels, lazy=True, length=1, score=scoring)
     x = np.asarray(hidden[0][:, 0], np.float64) + 0.1 * np.eye(D)[0]
     logits = x @ np.asarray(kernels[0], np.float64)
     for query in range(BATCH):
         best = np.argsort(-logits[query, 1:], kind="stable")[:WIDTH]
         np.testing.assert_array_equal(index.documents_of(found.leaf)[query, :, 0], best)
-        norm = np.logaddexp.reduce(logits[query, 1:] if renormalize else logits[query])
+        norm = np.logaddexp.reduce(
+            logits[query, 1:] if scoring == "renormalised" else logits[query]
+        )
         # f32 sums over 2e4 tokens
         np.testing.assert_allclose(found.score[query], logits[query, 1:][best] - norm, rtol=1e-4)
 
@@ -92,7 +96,9 @@ def test_filters_hold_over_blocks():
     allowed = np.random.default_rng(2).random((BATCH, 20_011)) < 0.3
     hidden, kernels = draw(1, 20_012)
     lazy, computed = (
-        find(filters.keep(index, allowed), hidden, kernels, lazy=lazy, length=1, renormalize=True)
+        find(
+            filters.keep(index, allowed), hidden, kernels, lazy=lazy, length=1, score="renormalised"
+        )
         for lazy in (True, False)
     )
     assert_same(lazy, computed)
@@ -103,7 +109,7 @@ def test_filters_hold_over_blocks():
 def test_a_search_without_a_constraint_may_read_late_too():
     hidden, kernels = draw(2, 9000)
     lazy, computed = (
-        find(automaton.Free(), hidden, kernels, lazy=lazy, length=2, renormalize=False)
+        find(automaton.Free(), hidden, kernels, lazy=lazy, length=2, score="model")
         for lazy in (True, False)
     )
     assert_same(lazy, computed)
@@ -115,9 +121,7 @@ def test_nothing_of_the_size_of_the_alphabet_is_written():
     index, (hidden, kernels) = trie.build(table.atomic(num)), draw(1, num + 1)
     size = {}
     for lazy in (True, False):
-        program = find.lower(
-            index, hidden, kernels, lazy=lazy, length=1, renormalize=False
-        ).compile()
+        program = find.lower(index, hidden, kernels, lazy=lazy, length=1, score="model").compile()
         size[lazy] = program.memory_analysis().temp_size_in_bytes
     assert size[False] > BATCH * num * 4  # the control
     assert size[True] < BATCH * num * 4 / 2

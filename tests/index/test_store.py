@@ -27,9 +27,7 @@ def draw(seed=0, num=20_000):
 @jax.jit
 def find(index, logits):
     step = lambda t, token, cache: (logits[t][:, : token.shape[1]], cache)
-    beams = beam.beam_search(
-        step, jnp.zeros((2, 1)), index, width=8, length=LENGTH, renormalize=False
-    )
+    beams = beam.beam_search(step, jnp.zeros((2, 1)), index, width=8, length=LENGTH, score="model")
     return beams, index.documents_of(beams.leaf)
 
 

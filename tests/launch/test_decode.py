@@ -38,24 +38,18 @@ def tokens_to_logits(tables, layered, state):
     return logits, {"layer": {"code": code[None] if layered else code}, "cache_index": t + 1}
 
 
-@functools.partial(jax.jit, static_argnames=("width", "renormalize", "longest", "layered"))
-def decoded(tables, index, *, width, renormalize=False, longest=LENGTH, layered=False):
+@functools.partial(jax.jit, static_argnames=("width", "score", "longest", "layered"))
+def decoded(tables, index, *, width, score="model", longest=LENGTH, layered=False):
     code = jnp.zeros((1, BATCH) if layered else BATCH, jnp.int32)
     cache = {"layer": {"code": code}, "cache_index": jnp.zeros((), jnp.int32)}
     step = functools.partial(tokens_to_logits, tables, layered)
     inputs = jnp.zeros((BATCH, longest), jnp.int32)
     return decode.decode(
-        inputs,
-        cache,
-        step,
-        index,
-        num_decodes=width,
-        cache_offset=int(layered),
-        renormalize=renormalize,
+        inputs, cache, step, index, num_decodes=width, cache_offset=int(layered), score=score
     )
 
 
-def by_brute_force(tables, renormalize):
+def by_brute_force(tables, scoring):
     """[(score, identifier)] of each query, best first; the final padding has probability 1."""
     prefixes = {tuple(tokens[:t]) for tokens in IDS.tokens.tolist() for t in range(LENGTH + 1)}
     answers = []
@@ -66,7 +60,7 @@ def by_brute_force(tables, renormalize):
             for t, token in enumerate(tokens):
                 logits = table[row(code, t)]
                 children = [c for c in range(ALPHABET) if (*tokens[:t], c) in prefixes]
-                kept = logits[children] if renormalize else logits
+                kept = logits[children] if scoring == "renormalised" else logits
                 score += logits[token] - np.log(np.exp(kept).sum()) if token else 0.0
                 code = code * ALPHABET + token
             scored.append((score, tokens))
@@ -86,12 +80,10 @@ def index():
     return trie.build(IDS)
 
 
-@pytest.mark.parametrize("renormalize", (False, True))
-def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(
-    tables, index, renormalize
-):
-    tokens, scores = decoded(tables, index, width=len(IDS), renormalize=renormalize)
-    for query, expected in enumerate(by_brute_force(tables, renormalize)):
+@pytest.mark.parametrize("scoring", ("model", "renormalised"))
+def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(tables, index, scoring):
+    tokens, scores = decoded(tables, index, width=len(IDS), score=scoring)
+    for query, expected in enumerate(by_brute_force(tables, scoring)):
         assert tokens[query, ::-1].tolist() == [answer for _, answer in expected]
         np.testing.assert_allclose(scores[query, ::-1], [score for score, _ in expected], atol=1e-5)
         assert scores[query, -1] == scores[query].max()
@@ -99,8 +91,8 @@ def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(
 
 def test_renormalising_is_another_ranking(tables):
     orders = [
-        [[answer for _, answer in query] for query in by_brute_force(tables, renormalize)]
-        for renormalize in (False, True)
+        [[answer for _, answer in query] for query in by_brute_force(tables, scoring)]
+        for scoring in ("model", "renormalised")
     ]
     assert orders[0] != orders[1]  # otherwise the test before is vacuous
 
@@ -112,7 +104,7 @@ def test_a_narrow_beam_is_that_of_the_zoo(tables, index):
 
     ours = jax.jit(
         lambda: beam.beam_search(
-            step, jnp.zeros((BATCH, 1), jnp.int32), index, width=2, length=LENGTH, renormalize=False
+            step, jnp.zeros((BATCH, 1), jnp.int32), index, width=2, length=LENGTH, score="model"
         )
     )()
     tokens, scores = decoded(tables, index, width=2)

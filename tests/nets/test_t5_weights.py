@@ -374,7 +374,7 @@ def test_logits_and_generation_equal_those_of_transformers(tmp_path, config):
     for width in (1, 50):  # greedy, and so many that no beam of either drops what the other keeps
         cache = transformer.empty_cache(loaded.shape, 1)
         found = beam.beam_search(
-            step, cache, automaton.Sentences(1), width=width, length=4, renormalize=False
+            step, cache, automaton.Sentences(1), width=width, length=4, score="model"
         )
         with torch.no_grad():
             answer = model.generate(

@@ -56,11 +56,11 @@ def empty_cache(batch):
     return jnp.zeros((batch, 1), jnp.int32), jnp.zeros((batch, 1, LENGTH), jnp.int32)
 
 
-@functools.partial(jax.jit, static_argnames=("width", "renormalize"))
-def search(tables, legal, *, width, renormalize):
+@functools.partial(jax.jit, static_argnames=("width", "score"))
+def search(tables, legal, *, width, score):
     cache = empty_cache(len(tables))
     return beam.beam_search(
-        tabled_step(tables), cache, legal, width=width, length=LENGTH, renormalize=renormalize
+        tabled_step(tables), cache, legal, width=width, length=LENGTH, score=score
     )
 
 
@@ -89,30 +89,32 @@ def free_children(prefix):
     return None if 0 in prefix else list(range(ALPHABET))
 
 
-def continuations(table, children, prefix, renormalize):
+def continuations(table, children, prefix, scoring):
     """[(token, log-probability)] of every legal step after a prefix."""
     tokens = children(prefix)
     if tokens is None:
         return [(0, 0.0)]
     logits = np.asarray(table, np.float64)[row_of(prefix)]
-    mass = np.exp(logits[tokens] if renormalize else logits).sum()
+    if scoring == "logit":
+        return [(token, logits[token]) for token in tokens]
+    mass = np.exp(logits[tokens] if scoring == "renormalised" else logits).sum()
     return [(token, logits[token] - math.log(mass) if mass > 0 else -math.inf) for token in tokens]
 
 
-def brute_force(table, children, renormalize):
+def brute_force(table, children, scoring):
     """{identifier: score} of everything legal and possible."""
     scores = {(): 0.0}
     for _ in range(LENGTH):
         scores = {
             (*prefix, token): score + gain
             for prefix, score in scores.items()
-            for token, gain in continuations(table, children, prefix, renormalize)
+            for token, gain in continuations(table, children, prefix, scoring)
             if gain > -math.inf
         }
     return scores
 
 
-def slow_beam(table, children, renormalize, width, *, margin):
+def slow_beam(table, children, scoring, width, *, margin):
     """[(identifier, score)] of a beam search over Python lists; ties to the lower identifier. width: one, or a tuple of each level's."""
     hypotheses, widths = [((), 0.0)], width if isinstance(width, tuple) else (width,)
     for t in range(LENGTH):
@@ -120,7 +122,7 @@ def slow_beam(table, children, renormalize, width, *, margin):
         grown = [
             ((*prefix, token), score + gain)
             for prefix, score in hypotheses
-            for token, gain in continuations(table, children, prefix, renormalize)
+            for token, gain in continuations(table, children, prefix, scoring)
             if gain > -math.inf
         ]
         grown.sort(key=lambda hypothesis: (-hypothesis[1], hypothesis[0]))
@@ -184,17 +186,17 @@ def build(ids, form=FORMS["light"]):
 
 
 seeds, dead_shares = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2, 0.6, 1.0])
-both = pytest.mark.parametrize("renormalize", [False, True])
+both = pytest.mark.parametrize("scoring", ["model", "renormalised"])
 
 
 @every_form
 @both
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
-def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, seed, dead_share):
+def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, scoring, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
-    beams = search(tables, build(ids, form), width=WIDTHS[-1], renormalize=renormalize)
+    beams = search(tables, build(ids, form), width=WIDTHS[-1], score=scoring)
     for query in range(BATCH):
-        expected = brute_force(tables[query], children_of(ids), renormalize)
+        expected = brute_force(tables[query], children_of(ids), scoring)
         found = answers(beams, query)
         assert {name for name, _ in found} == set(expected)
         np.testing.assert_allclose(
@@ -211,29 +213,39 @@ def test_a_beam_as_wide_as_the_trie_equals_brute_force(form, renormalize, ids, s
 @pytest.mark.parametrize("width", [*WIDTHS, *SCHEDULES])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=50)
-def test_a_narrow_beam_equals_a_slow_beam_search(form, width, renormalize, ids, seed, dead_share):
+def test_a_narrow_beam_equals_a_slow_beam_search(form, width, scoring, ids, seed, dead_share):
     tables = draw_tables(seed, dead_share)
     expected = [
-        slow_beam(table, children_of(ids), renormalize, width, margin=MARGIN) for table in tables
+        slow_beam(table, children_of(ids), scoring, width, margin=MARGIN) for table in tables
     ]
-    beams = search(tables, build(ids, form), width=width, renormalize=renormalize)
+    beams = search(tables, build(ids, form), width=width, score=scoring)
     assert beams.token.shape == (BATCH, width[-1] if isinstance(width, tuple) else width, LENGTH)
     for query in range(BATCH):
         agree(answers(beams, query), expected[query])
 
 
-@both
+@every_form
+@pytest.mark.parametrize("width", [3, (4, 2)])
+@given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
+@settings(max_examples=50)
+def test_a_narrow_beam_sums_raw_logits(form, width, ids, seed, dead_share):
+    tables = draw_tables(seed, dead_share)
+    expected = [
+        slow_beam(table, children_of(ids), "logit", width, margin=MARGIN) for table in tables
+    ]
+    beams = search(tables, build(ids, form), width=width, score="logit")
+    for query in range(BATCH):
+        agree(answers(beams, query), expected[query])
+
+
+@pytest.mark.parametrize("scoring", ["model", "renormalised", "logit"])
 @pytest.mark.parametrize("width", [1, 5, 100])
 @given(seed=seeds, dead_share=dead_shares)
 @settings(max_examples=25)
-def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(
-    width, renormalize, seed, dead_share
-):
+def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, scoring, seed, dead_share):
     tables = draw_tables(seed, dead_share)
-    expected = [
-        slow_beam(table, free_children, renormalize, width, margin=MARGIN) for table in tables
-    ]
-    beams = search(tables, automaton.Free(), width=width, renormalize=renormalize)
+    expected = [slow_beam(table, free_children, scoring, width, margin=MARGIN) for table in tables]
+    beams = search(tables, automaton.Free(), width=width, score=scoring)
     assert (beams.leaf == beam.NO_LEAF).all()
     for query in range(BATCH):
         agree(answers(beams, query), expected[query])
@@ -243,8 +255,8 @@ def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(
 @given(ids=prefix_free_docids(), width=st.sampled_from(WIDTHS))
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(form, ids, width):
     tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
-    beams = search(tables, build(ids, form), width=width, renormalize=False)
-    agree(answers(beams, 0), slow_beam(tables[0], children_of(ids), False, width, margin=0.0))
+    beams = search(tables, build(ids, form), width=width, score="model")
+    agree(answers(beams, 0), slow_beam(tables[0], children_of(ids), "model", width, margin=0.0))
 
 
 def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_identifier():
@@ -256,7 +268,7 @@ def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_ide
         tables[0, row_of((2,))] = np.log([0.75, 0.25, 0, 0])
     ids = docids.build(np.array([[2, 1, 0], [1, 1, 0]]), ALPHABET)
     for width in (2, 3):
-        found = search(tables, trie.build(ids), width=width, renormalize=False)
+        found = search(tables, trie.build(ids), width=width, score="model")
         assert found.score[0, 0] == found.score[0, 1]
         assert found.leaf[0, :2].tolist() == [0, 1]
 
@@ -270,12 +282,12 @@ def test_a_cache_that_is_not_reordered_is_noticed(monkeypatch):
     def find():
         compiled = jax.jit(
             functools.partial(
-                beam.beam_search, tabled_step(tables), width=4, length=LENGTH, renormalize=False
+                beam.beam_search, tabled_step(tables), width=4, length=LENGTH, score="model"
             )
         )
         return compiled(empty_cache(BATCH), trie.build(ids))
 
-    expected = [slow_beam(table, children_of(ids), False, 4, margin=MARGIN) for table in tables]
+    expected = [slow_beam(table, children_of(ids), "model", 4, margin=MARGIN) for table in tables]
     for query in range(BATCH):
         agree(answers(find(), query), expected[query])
 
@@ -305,10 +317,8 @@ def pair_step(t, token, cache):
     return steps[token], cache
 
 
-def find_pairs(renormalize):
-    find = jax.jit(
-        functools.partial(beam.beam_search, pair_step, width=3, length=2, renormalize=renormalize)
-    )
+def find_pairs(scoring):
+    find = jax.jit(functools.partial(beam.beam_search, pair_step, width=3, length=2, score=scoring))
     beams = find(jnp.zeros((1, 1)), trie.build(PAIRS))
     return {
         tuple(token): math.exp(score)
@@ -317,7 +327,7 @@ def find_pairs(renormalize):
 
 
 def test_renormalising_changes_the_winner():
-    masked, renormalised = find_pairs(False), find_pairs(True)
+    masked, renormalised = find_pairs("model"), find_pairs("renormalised")
     assert masked == pytest.approx({(2, 1): 0.3, (2, 2): 0.2, (1, 1): 0.1}, rel=1e-5)
     assert renormalised == pytest.approx({(1, 1): 0.5, (2, 1): 0.3, (2, 2): 0.2}, rel=1e-5)
     assert next(iter(masked)) == (2, 1) and next(iter(renormalised)) == (1, 1)
@@ -328,7 +338,7 @@ def test_renormalising_moves_the_first_step_by_the_divergence_worked_out_by_hand
         mass = [sum(p for name, p in found.items() if name[0] == token) for token in (1, 2)]
         return np.array(mass) / sum(mass)
 
-    constrained, posterior = first_step(find_pairs(True)), first_step(find_pairs(False))
+    constrained, posterior = first_step(find_pairs("renormalised")), first_step(find_pairs("model"))
     np.testing.assert_allclose(constrained, [1 / 2, 1 / 2], rtol=1e-5)
     np.testing.assert_allclose(posterior, [1 / 6, 5 / 6], rtol=1e-5)
     divergence = (constrained * np.log(constrained / posterior)).sum()  # (ln 3 + ln .6) / 2
@@ -337,25 +347,39 @@ def test_renormalising_moves_the_first_step_by_the_divergence_worked_out_by_hand
 
 @both
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, renormalize):
+def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, scoring):
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1]]), ALPHABET)
     tables = draw_tables(0)
     tables[0, row_of((1,)), 1] = poison
     tables[1, row_of(())] = poison
-    beams = search(tables, trie.build(ids), width=4, renormalize=renormalize)
+    beams = search(tables, trie.build(ids), width=4, score=scoring)
     assert {name for name, _ in answers(beams, 0)} == {(2, 0, 0), (3, 1, 1)}
     assert answers(beams, 1) == []
 
 
+@every_form
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_of_raw_logits_only_those_that_are_no_numbers_are_dead(form, poison):
+    ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1]]), ALPHABET)
+    clean, poisoned = draw_tables(0), draw_tables(0)
+    for token in (1, 3):  # of which the second is illegal
+        poisoned[:, row_of((1,)), token] = poison
+    expected = [
+        (name, score)
+        for name, score in slow_beam(clean[0], children_of(ids), "logit", 4, margin=MARGIN)
+        if name != (1, 1, 0)
+    ]
+    agree(answers(search(poisoned, build(ids, form), width=4, score="logit"), 0), expected)
+
+
 @both
-def test_logits_after_the_end_of_an_identifier_are_not_read(renormalize):
+def test_logits_after_the_end_of_an_identifier_are_not_read(scoring):
     ids = docids.build(np.array([[1, 0, 0], [2, 1, 0], [2, 2, 2]]), ALPHABET)
     clean, poisoned = draw_tables(1), draw_tables(1)
     for prefix in [(1,), (1, 0), (2, 1)]:
         poisoned[:, row_of(prefix)] = np.nan
     first, second = (
-        search(tables, trie.build(ids), width=3, renormalize=renormalize)
-        for tables in (clean, poisoned)
+        search(tables, trie.build(ids), width=3, score=scoring) for tables in (clean, poisoned)
     )
     assert len(answers(first, 0)) == 3
     jax.tree.map(np.testing.assert_array_equal, first, second)
@@ -369,7 +393,9 @@ def test_an_atomic_search_ranks_the_logits():
         return jnp.asarray(logits), cache
 
     index = trie.build(docids.atomic(5000))
-    find = jax.jit(functools.partial(beam.beam_search, step, width=100, length=1, renormalize=True))
+    find = jax.jit(
+        functools.partial(beam.beam_search, step, width=100, length=1, score="renormalised")
+    )
     beams = find(jnp.zeros((BATCH, 1)), index)
     assert (beams.leaf == np.argsort(-logits[:, 0, 1:], axis=1)[:, :100]).all()
     assert (index.documents_of(beams.leaf)[..., 0] == beams.leaf).all()
@@ -385,7 +411,7 @@ def test_search_traces_once_for_tries_of_one_shape():
             return tabled_step(tables)(t, token, cache)
 
         return beam.beam_search(
-            step, empty_cache(BATCH), index, width=width, length=LENGTH, renormalize=False
+            step, empty_cache(BATCH), index, width=width, length=LENGTH, score="model"
         )
 
     for seed, names in enumerate(
@@ -397,12 +423,25 @@ def test_search_traces_once_for_tries_of_one_shape():
     assert traced == [(0, (BATCH, 1)), (1, (BATCH, 1)), (2, (BATCH, 2))]
 
 
+@both
+def test_a_level_where_every_node_has_one_child_is_cut_to_its_width(scoring):
+    index = trie.build(docids.build(np.array([[1, 1], [2, 1], [3, 1]]), ALPHABET))
+    logits = jnp.array([0.0, 1.0, 3.0, 2.0])
+    step = lambda t, token, cache: (jnp.broadcast_to(logits, (*token.shape, ALPHABET)), cache)
+    find = functools.partial(
+        beam.beam_search, step, jnp.zeros((1, 1)), index, length=2, score=scoring
+    )
+    wide, cut = find(width=3), find(width=(3, 1))
+    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[:, :1], y), wide, cut)
+    assert cut.leaf.tolist() == [[1]]
+
+
 def test_half_precision_logits_are_summed_in_single_precision():
     def step(t, token, cache):
         return jnp.zeros((1, token.shape[1], 4), jnp.bfloat16), cache
 
     index = trie.build(docids.build(np.array([[1, 2, 3]])))
-    find = jax.jit(functools.partial(beam.beam_search, step, width=1, length=3, renormalize=False))
+    find = jax.jit(functools.partial(beam.beam_search, step, width=1, length=3, score="model"))
     beams = find(jnp.zeros((1, 1)), index)
     assert beams.score.dtype == jnp.float32 and beams.score.item() == pytest.approx(
         -3 * math.log(4), rel=1e-6
@@ -411,7 +450,7 @@ def test_half_precision_logits_are_summed_in_single_precision():
 
 def test_bad_arguments_are_refused_before_tracing():
     index = trie.build(PAIRS)
-    good = dict(width=2, length=2, renormalize=False)
+    good = dict(width=2, length=2, score="model")
     for cache in ((), jnp.zeros((1, 2)), jnp.zeros(1)):
         with pytest.raises(ValueError, match=r"expected a cache with leaves \[B, 1, ...\]"):
             beam.beam_search(pair_step, cache, index, **good)
@@ -420,5 +459,9 @@ def test_bad_arguments_are_refused_before_tracing():
             beam.beam_search(pair_step, jnp.zeros((1, 1)), index, **good | change)
     with pytest.raises(ValueError, match="expected length 2, the depth of the leaves, got 1"):
         beam.beam_search(pair_step, jnp.zeros((1, 1)), index, **good | {"length": 1})
-    with pytest.raises(TypeError, match="renormalize"):
+    with pytest.raises(TypeError, match="score"):
         beam.beam_search(pair_step, jnp.zeros((1, 1)), index, width=2, length=2)
+    with pytest.raises(
+        ValueError, match="score to be one of model, renormalised, logit, got 'logits'"
+    ):
+        beam.beam_search(pair_step, jnp.zeros((1, 1)), index, **good | {"score": "logits"})

@@ -52,8 +52,8 @@ def empty_cache(batch):
     return jnp.zeros((batch, 1), jnp.int32), jnp.zeros((batch, 1, LENGTH), jnp.int32)
 
 
-@functools.partial(jax.jit, static_argnames=("k", "width", "renormalize", "sweeps", "frontier"))
-def search(tables, legal, *, k, width, renormalize, sweeps=64, frontier=64):
+@functools.partial(jax.jit, static_argnames=("k", "width", "score", "sweeps", "frontier"))
+def search(tables, legal, *, k, width, score, sweeps=64, frontier=64):
     return best_first.best_first(
         tabled_step(tables),
         empty_cache(len(tables)),
@@ -61,7 +61,7 @@ def search(tables, legal, *, k, width, renormalize, sweeps=64, frontier=64):
         k=k,
         width=width,
         length=LENGTH,
-        renormalize=renormalize,
+        score=score,
         sweeps=sweeps,
         frontier=frontier,
     )
@@ -92,7 +92,7 @@ def free_children(prefix):
     return None if 0 in prefix else list(range(ALPHABET))
 
 
-def brute_force(table, children, renormalize):
+def brute_force(table, children, scoring):
     """{prefix of any length: score} of everything legal and possible, in f64."""
     scores, level = {(): 0.0}, [()]
     for _ in range(LENGTH):
@@ -103,7 +103,7 @@ def brute_force(table, children, renormalize):
                 gains = {0: 0.0}
             else:
                 logits = np.asarray(table, np.float64)[row_of(prefix)]
-                mass = np.exp(logits[tokens] if renormalize else logits).sum()
+                mass = np.exp(logits[tokens] if scoring == "renormalised" else logits).sum()
                 gains = {
                     token: logits[token] - math.log(mass)
                     for token in tokens
@@ -167,7 +167,7 @@ def build(ids):
 
 
 seeds, dead_shares = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2, 0.6, 1.0])
-both = pytest.mark.parametrize("renormalize", [False, True])
+both = pytest.mark.parametrize("scoring", ["model", "renormalised"])
 
 
 @both
@@ -175,14 +175,14 @@ both = pytest.mark.parametrize("renormalize", [False, True])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=50)
 def test_the_top_k_equal_those_of_brute_force_and_are_proven(
-    k, width, renormalize, ids, seed, dead_share
+    k, width, scoring, ids, seed, dead_share
 ):
     tables = draw_tables(seed, dead_share)
-    found = search(tables, build(ids), k=k, width=width, renormalize=renormalize)
+    found = search(tables, build(ids), k=k, width=width, score=scoring)
     assert found.proven.all()
     ordered = sorted(map(tuple, ids.tokens.tolist()))
     for query in range(BATCH):
-        scores = brute_force(tables[query], children_of(ids), renormalize)
+        scores = brute_force(tables[query], children_of(ids), scoring)
         names = answers(found, query)
         check_top(names, whole(scores), k)
         assert [ordered[leaf] for leaf in np.asarray(found.beams.leaf[query]) if leaf >= 0] == [
@@ -200,10 +200,12 @@ def test_the_top_k_equal_those_of_brute_force_and_are_proven(
 @settings(max_examples=25)
 def test_the_top_k_of_a_free_search_equal_those_of_brute_force(k, width, seed, dead_share):
     tables = draw_tables(seed, dead_share)
-    found = search(tables, automaton.Free(), k=k, width=width, renormalize=False)
+    found = search(tables, automaton.Free(), k=k, width=width, score="model")
     assert found.proven.all() and (found.beams.leaf == beam.NO_LEAF).all()
     for query in range(BATCH):
-        check_top(answers(found, query), whole(brute_force(tables[query], free_children, False)), k)
+        check_top(
+            answers(found, query), whole(brute_force(tables[query], free_children, "model")), k
+        )
 
 
 @pytest.mark.parametrize(("sweeps", "frontier"), [(1, 64), (2, 64), (64, 1), (64, 3), (2, 3)])
@@ -214,9 +216,9 @@ def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(
 ):
     tables, k = draw_tables(seed, dead_share), 3
     legal = build(ids)
-    found = search(tables, legal, k=k, width=1, renormalize=False, sweeps=sweeps, frontier=frontier)
+    found = search(tables, legal, k=k, width=1, score="model", sweeps=sweeps, frontier=frontier)
     for query in range(BATCH):
-        expected = whole(brute_force(tables[query], children_of(ids), False))
+        expected = whole(brute_force(tables[query], children_of(ids), "model"))
         names, bound = answers(found, query), float(found.bound[query])
         sure = [row for row in names if row[1] > bound]
         check_top(sure, expected, len(sure))
@@ -235,11 +237,11 @@ def test_a_search_that_ends_early_says_so():
         wrong = 0
         for seed in range(20):
             tables = draw_tables(seed)
-            found = search(tables, trie.build(ids), k=3, width=1, renormalize=False, **limits)
+            found = search(tables, trie.build(ids), k=3, width=1, score="model", **limits)
             for query in range(BATCH):
-                best = sorted(whole(brute_force(tables[query], children_of(ids), False)).values())[
-                    -3:
-                ]
+                best = sorted(
+                    whole(brute_force(tables[query], children_of(ids), "model")).values()
+                )[-3:]
                 missed = (
                     len(answers(found, query)) < 3 or answers(found, query)[-1][1] < best[0] - CLOSE
                 )
@@ -252,7 +254,7 @@ def test_a_search_that_ends_early_says_so():
 @settings(max_examples=30)
 def test_the_first_sweep_is_a_beam_search(ids, seed):
     tables, legal = draw_tables(seed), build(ids)
-    one = search(tables, legal, k=2, width=2, renormalize=False, sweeps=1).beams
+    one = search(tables, legal, k=2, width=2, score="model", sweeps=1).beams
     other = narrow_beam(tables, legal)
     assert (one.token == other.token).all() and (one.leaf == other.leaf).all()
     # a trie that chooses subtracts in another order: a unit in the last place
@@ -262,7 +264,7 @@ def test_the_first_sweep_is_a_beam_search(ids, seed):
 @jax.jit
 def narrow_beam(tables, legal):
     return beam.beam_search(
-        tabled_step(tables), empty_cache(BATCH), legal, width=2, length=LENGTH, renormalize=False
+        tabled_step(tables), empty_cache(BATCH), legal, width=2, length=LENGTH, score="model"
     )
 
 
@@ -272,7 +274,7 @@ def narrow_beam(tables, legal):
 @settings(max_examples=30)
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(k, width, ids):
     tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
-    found = search(tables, build(ids), k=k, width=width, renormalize=False)
+    found = search(tables, build(ids), k=k, width=width, score="model")
     by_length = sorted((np.count_nonzero(row), *row) for row in ids.tokens.tolist())
     assert found.proven.all()
     assert [name for name, _ in answers(found, 0)] == [row[1:] for row in by_length[:k]]
@@ -289,7 +291,7 @@ def test_a_tie_that_is_found_late_goes_to_the_lower_identifier():
             tables[0, row_of(prefix)] = np.log([0, 1, 0, 0])
     ids = docids.build(np.array([[2, 1, 1], [2, 2, 1], [1, 1, 1]]), ALPHABET)
     for k, expected in ((1, [0]), (2, [0, 1]), (3, [0, 1, 2])):
-        found = search(tables, trie.build(ids), k=k, width=1, renormalize=False)
+        found = search(tables, trie.build(ids), k=k, width=1, score="model")
         assert found.beams.leaf[0].tolist() == expected and found.proven.all()
 
 
@@ -304,7 +306,7 @@ def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_ide
         tables[0, row_of((2, 1))] = np.log([0.75, 0.25, 0, 0])
     ids = docids.build(np.array([[2, 1, 1], [1, 1, 1]]), ALPHABET)
     for k, expected in ((1, [0]), (2, [0, 1])):
-        found = search(tables, trie.build(ids), k=k, width=2, renormalize=False)
+        found = search(tables, trie.build(ids), k=k, width=2, score="model")
         assert (
             found.beams.leaf[0].tolist() == expected
             and len(set(found.beams.score[0].tolist())) == 1
@@ -313,12 +315,12 @@ def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_ide
 
 @both
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, renormalize):
+def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, scoring):
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1]]), ALPHABET)
     tables = draw_tables(0)
     tables[0, row_of((1,)), 1] = poison
     tables[1, row_of(())] = poison
-    found = search(tables, trie.build(ids), k=4, width=2, renormalize=renormalize)
+    found = search(tables, trie.build(ids), k=4, width=2, score=scoring)
     assert {name for name, _ in answers(found, 0)} == {(2, 0, 0), (3, 1, 1)}
     assert answers(found, 1) == [] and found.proven.all()
 
@@ -328,7 +330,9 @@ def test_an_atomic_search_ranks_the_logits():
     index = trie.build(docids.atomic(5000))
     step = lambda t, token, cache: (jnp.asarray(logits), cache)
     find = jax.jit(
-        functools.partial(best_first.best_first, step, k=100, width=7, length=1, renormalize=True)
+        functools.partial(
+            best_first.best_first, step, k=100, width=7, length=1, score="renormalised"
+        )
     )
     found = find(jnp.zeros((BATCH, 1)), index)
     assert (found.beams.leaf == np.argsort(-logits[:, 0, 1:], axis=1)[:, :100]).all()
@@ -345,7 +349,7 @@ def test_search_traces_twice_a_level_for_tries_of_one_shape():
             return tabled_step(tables)(t, token, cache)
 
         return best_first.best_first(
-            step, empty_cache(BATCH), index, k=2, width=width, length=LENGTH, renormalize=False
+            step, empty_cache(BATCH), index, k=2, width=width, length=LENGTH, score="model"
         )
 
     for seed, names in enumerate(
@@ -364,7 +368,7 @@ def test_search_traces_twice_a_level_for_tries_of_one_shape():
 def test_bad_arguments_are_refused_before_tracing():
     index, cache = trie.build(docids.build(np.array([[1, 1, 1]]), ALPHABET)), empty_cache(1)
     step = tabled_step(draw_tables(0)[:1])
-    good = dict(k=1, width=1, length=LENGTH, renormalize=False)
+    good = dict(k=1, width=1, length=LENGTH, score="model")
     for change in ({"k": 0}, {"sweeps": 0}, {"frontier": 0}):
         with pytest.raises(ValueError, match="expected k, sweeps and frontier of at least 1"):
             best_first.best_first(step, cache, index, **good | change)

@@ -40,7 +40,7 @@ def answers(name, k=K, width=WIDTH):
 
 
 @functools.lru_cache(None)
-def brute_force(renormalize):
+def brute_force(scoring):
     """f64[B, leaves] log-probability of every identifier."""
     rows = IDS.tokens[IDS.order]
     total = np.zeros((BATCH, len(rows)))
@@ -51,7 +51,7 @@ def brute_force(renormalize):
         )
         logits, state = step(t, token, state)
         logits = np.asarray(logits, np.float64)
-        if renormalize:
+        if scoring == "renormalised":
             for i, row in enumerate(rows):
                 legal = np.unique(rows[(rows[:, :t] == row[:t]).all(axis=1), t])
                 logits[:, i, np.setdiff1d(np.arange(ALPHABET), legal)] = -np.inf
@@ -80,7 +80,7 @@ def test_every_answer_exists_once_and_best_first(name):
 
 @pytest.mark.parametrize("name", ["max-marginal", "best-first"])
 def test_exact_decoders_find_the_top_k_with_the_model_s_own_scores(name):
-    found, scores = answers(name), brute_force(False)
+    found, scores = answers(name), brute_force("model")
     assert found.proven.all() and recall(found, scores) == 1
     np.testing.assert_allclose(
         found.beams.score, np.take_along_axis(scores, np.asarray(found.beams.leaf), 1), atol=1e-5
@@ -92,26 +92,25 @@ def test_a_beam_of_maxima_narrower_than_k_proves_nothing():
 
 
 @pytest.mark.parametrize(
-    ("name", "renormalize"), [("trie", False), ("renormalised", True), ("lookahead", False)]
+    ("name", "scoring"),
+    [("trie", "model"), ("renormalised", "renormalised"), ("lookahead", "model")],
 )
-def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, renormalize):
+def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, scoring):
     """The negative control of the test above. Exact marginals do not help: the beam still ranks sums."""
     found = answers(name)
-    assert recall(found, brute_force(renormalize)) < 0.97 and not found.proven.any()
+    assert recall(found, brute_force(scoring)) < 0.97 and not found.proven.any()
 
 
-@pytest.mark.parametrize(("name", "renormalize"), [("trie", False), ("renormalised", True)])
-def test_masking_before_or_after_the_softmax_is_in_the_name(name, renormalize):
+@pytest.mark.parametrize(("name", "scoring"), [("trie", "model"), ("renormalised", "renormalised")])
+def test_masking_before_or_after_the_softmax_is_in_the_name(name, scoring):
     beams = answers(name, width=60).beams
     np.testing.assert_allclose(
-        beams.score,
-        np.take_along_axis(brute_force(renormalize), np.asarray(beams.leaf), 1),
-        atol=1e-5,
+        beams.score, np.take_along_axis(brute_force(scoring), np.asarray(beams.leaf), 1), atol=1e-5
     )
 
 
 def test_lookahead_scores_are_the_posterior_given_the_corpus():
-    beams, scores = answers("lookahead", width=60).beams, brute_force(False)
+    beams, scores = answers("lookahead", width=60).beams, brute_force("model")
     posterior = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     np.testing.assert_allclose(
         beams.score, np.take_along_axis(posterior, np.asarray(beams.leaf), 1), atol=1e-4
@@ -119,7 +118,7 @@ def test_lookahead_scores_are_the_posterior_given_the_corpus():
 
 
 def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_posterior():
-    scores = brute_force(False)
+    scores = brute_force("model")
     posterior = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
 
     def divergence(name):
@@ -137,7 +136,7 @@ def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_post
 
 def test_all_scores_are_those_of_brute_force():
     scores = decoders.all_scores(step, CACHE, INDEX, num_leaves=60, length=LENGTH)
-    np.testing.assert_allclose(scores, brute_force(False), atol=1e-5)
+    np.testing.assert_allclose(scores, brute_force("model"), atol=1e-5)
 
 
 def test_a_name_stands_for_its_constraint():

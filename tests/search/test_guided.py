@@ -21,19 +21,17 @@ ROWS, LENGTH, ALPHABET = 8, 3, 4
 # A model without memory: the logits of a step depend on its position alone, f32[L, V].
 
 
-@functools.partial(jax.jit, static_argnames=("width", "renormalize"))
-def search(logits, legal, *, width=ROWS, renormalize=False):
+@functools.partial(jax.jit, static_argnames=("width", "score"))
+def search(logits, legal, *, width=ROWS, score="model"):
     step = lambda t, token, cache: (jnp.broadcast_to(logits[t], (*token.shape, ALPHABET)), cache)
-    return beam.beam_search(
-        step, jnp.zeros((1, 1)), legal, width=width, length=LENGTH, renormalize=renormalize
-    )
+    return beam.beam_search(step, jnp.zeros((1, 1)), legal, width=width, length=LENGTH, score=score)
 
 
 @functools.partial(jax.jit, static_argnames=("k", "width"))
 def exact_search(logits, legal, *, k, width):
     step = lambda t, token, cache: (jnp.broadcast_to(logits[t], (*token.shape, ALPHABET)), cache)
     return best_first.best_first(
-        step, jnp.zeros((1, 1)), legal, k=k, width=width, length=LENGTH, renormalize=False
+        step, jnp.zeros((1, 1)), legal, k=k, width=width, length=LENGTH, score="model"
     )
 
 
@@ -117,18 +115,18 @@ def draw_logits(seed, dead_share=0.0):
 
 
 seeds, dead_shares = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 1.0])
-both = pytest.mark.parametrize("renormalize", [False, True])
+both = pytest.mark.parametrize("scoring", ["model", "renormalised"])
 
 
 @both
 @given(drawn=shared_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=50)
 def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(
-    renormalize, drawn, seed, dead_share
+    scoring, drawn, seed, dead_share
 ):
     _, ids = drawn
     logits = draw_logits(seed, dead_share)
-    found = search(logits, guided.counted(build(ids)), renormalize=renormalize)
+    found = search(logits, guided.counted(build(ids)), score=scoring)
     weigh = lambda child, below: (
         (1.0 if child[-1] == 0 else math.exp(logits[len(child) - 1, child[-1]])) * len(below)
     )
@@ -165,7 +163,7 @@ def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone
     assert found == pytest.approx(walk(tuples(kept), weigh), rel=1e-4)
     if len(kept) == len(trained):  # nothing has gone: the renormalised model
         assert found == pytest.approx(
-            probabilities(search(logits, build(kept), renormalize=True)), rel=1e-4
+            probabilities(search(logits, build(kept), score="renormalised")), rel=1e-4
         )
 
 
@@ -211,14 +209,12 @@ def sums(scores, ids, reduce):
 @given(drawn=shared_docids(), seed=seeds, gone_share=dead_shares)
 @settings(max_examples=50)
 def test_lookahead_gives_every_identifier_its_share_of_the_relevance(
-    renormalize, drawn, seed, gone_share
+    scoring, drawn, seed, gone_share
 ):
     scores, index, where, ids = tables(drawn, seed, gone_share)
     legal = guided.lookahead(index, where, jnp.asarray(scores))
     found = probabilities(
-        search(
-            NO_MODEL, dataclasses.replace(legal, mass=filled(legal.mass)), renormalize=renormalize
-        )
+        search(NO_MODEL, dataclasses.replace(legal, mass=filled(legal.mass)), score=scoring)
     )
     mass = sums(scores, ids, lambda mine: sum(math.exp(score + 500) for score in mine))
     # logs of 500
@@ -299,7 +295,7 @@ def tree_search(logits, legal):
         return logits[row + 2**t - 1], row
 
     return beam.beam_search(
-        step, jnp.zeros((1, 1), jnp.int32), legal, width=8, length=3, renormalize=True
+        step, jnp.zeros((1, 1), jnp.int32), legal, width=8, length=3, score="renormalised"
     )
 
 
@@ -340,9 +336,7 @@ def test_guided_searches_trace_once():
     def find(legal):
         traced.append(type(legal))
         step = lambda t, token, cache: (jnp.zeros((*token.shape, ALPHABET)), cache)
-        return beam.beam_search(
-            step, jnp.zeros((1, 1)), legal, width=2, length=1, renormalize=False
-        )
+        return beam.beam_search(step, jnp.zeros((1, 1)), legal, width=2, length=1, score="model")
 
     for token in (1, 2):
         ids = docids.build(np.array([[token]]), ALPHABET)

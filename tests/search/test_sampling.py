@@ -28,7 +28,7 @@ def cache_of(batch):
     return jnp.zeros((batch, 1))
 
 
-def log_probabilities(temperature=1.0, renormalize=True, alive=range(len(IDS))):
+def log_probabilities(temperature=1.0, score="renormalised", alive=range(len(IDS))):
     """f64[N] of the identifiers: of the decoder that masks and renormalises, or of the model."""
     rows = [tuple(row) for row in IDS.tokens.tolist()]
     found = []
@@ -39,7 +39,9 @@ def log_probabilities(temperature=1.0, renormalize=True, alive=range(len(IDS))):
             if over == [0] or not over:
                 break
             logits = TABLES[t, before].astype(np.float64) / temperature
-            total += logits[token] - np.logaddexp.reduce(logits[over] if renormalize else logits)
+            total += logits[token] - np.logaddexp.reduce(
+                logits[over] if score == "renormalised" else logits
+            )
             before = token
         found.append(total)
     return np.array(found)
@@ -61,9 +63,7 @@ FAR = 6.0
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
 def test_draws_have_the_distribution_of_the_decoder(temperature):
-    draw = jax.jit(
-        functools.partial(sampling.sample, step, num=4, length=LENGTH, renormalize=False)
-    )
+    draw = jax.jit(functools.partial(sampling.sample, step, num=4, length=LENGTH, score="model"))
     beams = draw(cache_of(MANY // 4), INDEX, jax.random.key(0), temperature=temperature)
     counts = np.bincount(rows_of(beams).ravel(), minlength=len(IDS))
     assert abs(chi_square(counts, MANY * np.exp(log_probabilities(temperature)))) < FAR
@@ -71,7 +71,7 @@ def test_draws_have_the_distribution_of_the_decoder(temperature):
     assert chi_square(counts, MANY * np.exp(log_probabilities(temperature * 1.2))) > FAR
     # f32 sums
     np.testing.assert_allclose(
-        beams.score, log_probabilities(renormalize=False)[rows_of(beams)], rtol=1e-5
+        beams.score, log_probabilities(score="model")[rows_of(beams)], rtol=1e-5
     )
 
 
@@ -84,9 +84,11 @@ def test_temperature_zero_is_greedy():
         num=3,
         length=LENGTH,
         temperature=0.0,
-        renormalize=True,
+        score="renormalised",
     )
-    greedy = beam.beam_search(step, cache_of(2), INDEX, width=1, length=LENGTH, renormalize=True)
+    greedy = beam.beam_search(
+        step, cache_of(2), INDEX, width=1, length=LENGTH, score="renormalised"
+    )
     assert (beams.token == greedy.token).all() and (beams.leaf == greedy.leaf).all()
 
 
@@ -99,7 +101,7 @@ def test_draws_without_replacement_have_the_law_of_an_urn(temperature):
             width=3,
             length=LENGTH,
             temperature=temperature,
-            renormalize=False,
+            score="model",
         )
     )
     beams, perturbed = draw(cache_of(MANY), INDEX, jax.random.key(1))
@@ -114,12 +116,12 @@ def test_draws_without_replacement_have_the_law_of_an_urn(temperature):
     assert chi_square(counts, MANY * independent / independent.sum()) > FAR
     assert (np.diff(perturbed, axis=1) <= 0).all()
     # f32 sums
-    np.testing.assert_allclose(beams.score, log_probabilities(renormalize=False)[rows], rtol=1e-5)
+    np.testing.assert_allclose(beams.score, log_probabilities(score="model")[rows], rtol=1e-5)
 
 
 def test_drawing_everything_without_replacement_draws_each_once():
     beams, perturbed = sampling.sample_distinct(
-        step, cache_of(50), INDEX, jax.random.key(2), width=9, length=LENGTH, renormalize=True
+        step, cache_of(50), INDEX, jax.random.key(2), width=9, length=LENGTH, score="renormalised"
     )
     assert (np.sort(rows_of(beams)[:, :6], axis=1) == np.arange(6)).all()
     assert (
@@ -132,9 +134,7 @@ def test_drawing_everything_without_replacement_draws_each_once():
 def test_annealed_draws_have_the_law_of_deletion():
     """After a draw, probabilities are those of the decoder over what is left: not the urn's, which keeps the marginals."""
     temperature = jnp.array([1.0, 1.5])
-    draw = jax.jit(
-        functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False)
-    )
+    draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, score="model"))
     rows = rows_of(draw(cache_of(MANY), INDEX, jax.random.key(3), temperature=temperature))
     first = np.exp(log_probabilities(1.0))
     pairs = list(itertools.permutations(range(len(IDS)), 2))
@@ -158,13 +158,15 @@ def test_annealing_finds_every_identifier_once_and_the_greedy_one_first():
         jax.random.key(4),
         temperature=schedule,
         length=LENGTH,
-        renormalize=False,
+        score="model",
     )
     rows = rows_of(beams)
     assert (np.sort(rows[:, :6], axis=1) == np.arange(6)).all() and (
         beams.leaf[:, 6:] == beam.NO_LEAF
     ).all()
-    greedy = beam.beam_search(step, cache_of(1), INDEX, width=1, length=LENGTH, renormalize=True)
+    greedy = beam.beam_search(
+        step, cache_of(1), INDEX, width=1, length=LENGTH, score="renormalised"
+    )
     assert (rows[:, 0] == rows_of(greedy)[0, 0]).all()
 
 
@@ -177,9 +179,7 @@ def test_annealing_draws_what_a_filter_leaves_and_no_draw_is_lost():
     # both documents of one identifier; one of them, and all below another prefix
     rows = jnp.array([[4, 7, -1], [0, 4, 3]])
     index = filters.without(index, jnp.asarray(shared.tokens)[rows], rows)
-    draw = jax.jit(
-        functools.partial(sampling.reverse_anneal, step, length=LENGTH, renormalize=False)
-    )
+    draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, score="model"))
     found = draw(cache_of(2), index, jax.random.key(5), temperature=jnp.full(6, 1.5))
     names = [[tuple(row) for row in query if any(row)] for query in found.token.tolist()]
     left = [tuple(row) for row in IDS.tokens.tolist()]
@@ -201,20 +201,14 @@ def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
     def draw(index):
         given = cache_of(3), index
         apart = sampling.sample(
-            step,
-            *given,
-            jax.random.key(6),
-            num=4,
-            length=LENGTH,
-            temperature=1.0,
-            renormalize=False,
+            step, *given, jax.random.key(6), num=4, length=LENGTH, temperature=1.0, score="model"
         )
         distinct, _ = sampling.sample_distinct(
-            step, *given, jax.random.key(6), width=7, length=LENGTH, renormalize=False
+            step, *given, jax.random.key(6), width=7, length=LENGTH, score="model"
         )
         groups = [
             diverse.diverse_beam_search(
-                step, *given, width=4, groups=n, penalty=0.5, length=LENGTH, renormalize=False
+                step, *given, width=4, groups=n, penalty=0.5, length=LENGTH, score="model"
             )
             for n in (1, 2)
         ]
@@ -222,7 +216,7 @@ def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
             apart,
             distinct,
             *groups,
-            beam.beam_search(step, *given, width=4, length=LENGTH, renormalize=False),
+            beam.beam_search(step, *given, width=4, length=LENGTH, score="model"),
         )
 
     apart, distinct, single, groups, plain = draw(index)
@@ -264,7 +258,7 @@ def test_draws_repeat_with_their_key_and_trace_once():
     def draw(index, key):
         traced.append(None)
         return sampling.sample_distinct(
-            step, cache_of(3), index, key, width=4, length=LENGTH, renormalize=True
+            step, cache_of(3), index, key, width=4, length=LENGTH, score="renormalised"
         )
 
     one, same, other = (draw(INDEX, jax.random.key(seed)) for seed in (0, 0, 1))
@@ -292,14 +286,14 @@ def _diverse(tables, *, groups, penalty):
         groups=groups,
         penalty=penalty,
         length=LENGTH,
-        renormalize=False,
+        score="model",
     )
 
 
 @jax.jit
 def _plain(tables):
     read = lambda t, token, cache: (tables[t][token], cache)
-    return beam.beam_search(read, cache_of(1), INDEX, width=4, length=LENGTH, renormalize=False)
+    return beam.beam_search(read, cache_of(1), INDEX, width=4, length=LENGTH, score="model")
 
 
 def test_groups_move_apart_as_the_penalty_grows():
@@ -311,7 +305,7 @@ def test_groups_move_apart_as_the_penalty_grows():
         assert len(set(rows)) == len(rows)  # an identifier is answered once
         # no penalty in it
         np.testing.assert_allclose(
-            beams.score[0][alive], log_probabilities(renormalize=False)[rows], rtol=1e-5
+            beams.score[0][alive], log_probabilities(score="model")[rows], rtol=1e-5
         )
         firsts.append(len(set(np.asarray(beams.token[0, :, 0])[alive])))
     # four greedy beams agree; apart they take all three first tokens, the fourth meets one of them
@@ -321,28 +315,21 @@ def test_groups_move_apart_as_the_penalty_grows():
 def test_groups_that_do_not_divide_the_beam_are_refused():
     with pytest.raises(ValueError, match="groups that divide width 4 .* got 3 and 1.0"):
         diverse.diverse_beam_search(
-            step,
-            cache_of(1),
-            INDEX,
-            width=4,
-            groups=3,
-            penalty=1.0,
-            length=LENGTH,
-            renormalize=False,
+            step, cache_of(1), INDEX, width=4, groups=3, penalty=1.0, length=LENGTH, score="model"
         )
 
 
 def test_prefixes_are_the_beam_of_each_depth():
-    found = beam.beam_prefixes(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False)
+    found = beam.beam_prefixes(step, cache_of(1), INDEX, width=3, length=LENGTH, score="model")
     assert [prefixes.token.shape for prefixes in found] == [(1, 3, 1), (1, 3, 2), (1, 3, 3)]
     for t, prefixes in enumerate(found):
         cut = table.Docids(np.unique(IDS.tokens[:, : t + 1], axis=0), ALPHABET)
         shorter = beam.beam_search(
-            step, cache_of(1), trie.build(cut), width=3, length=t + 1, renormalize=False
+            step, cache_of(1), trie.build(cut), width=3, length=t + 1, score="model"
         )
         np.testing.assert_array_equal(prefixes.token, shorter.token)
         np.testing.assert_array_equal(prefixes.score, shorter.score)
     np.testing.assert_array_equal(
         found[-1].node,
-        beam.beam_search(step, cache_of(1), INDEX, width=3, length=LENGTH, renormalize=False).leaf,
+        beam.beam_search(step, cache_of(1), INDEX, width=3, length=LENGTH, score="model").leaf,
     )

@@ -39,11 +39,11 @@ def test_a_beam_misses_half_of_the_top_k_of_a_sparse_world_and_best_first_none()
         np.meshgrid(np.arange(1, branches + 1), np.arange(1, leaves + 1), indexing="ij"), -1
     ).reshape(-1, 2)
     index, cache = trie.build(docids.build(pairs)), jnp.zeros((queries, 1))
-    beams = jax.jit(
-        functools.partial(beam.beam_search, step, width=k, length=2, renormalize=False)
-    )(cache, index)
+    beams = jax.jit(functools.partial(beam.beam_search, step, width=k, length=2, score="model"))(
+        cache, index
+    )
     found = jax.jit(
-        functools.partial(best_first.best_first, step, k=k, width=k, length=2, renormalize=False)
+        functools.partial(best_first.best_first, step, k=k, width=k, length=2, score="model")
     )(cache, index)
 
     true = np.argsort(-world.reshape(queries, -1), axis=1)[:, :k]

@@ -58,7 +58,7 @@ def _hits(marginal, k):
     logits = jnp.pad(marginal, [(0, 0), (1, 0)])[:, None]
     step = lambda t, token, cache: (logits, cache)
     found = beam.beam_search(
-        step, jnp.zeros((len(marginal), 1)), index, width=k, length=1, renormalize=True
+        step, jnp.zeros((len(marginal), 1)), index, width=k, length=1, score="renormalised"
     )
     return np.asarray((index.documents_of(found.leaf)[..., 0] < k).sum(1), np.float64)
 

@@ -57,7 +57,7 @@ def measure(key, params, n):
 def _search(legal, *, alphabet, width, length):
     step = lambda t, token, cache: (jnp.zeros((*token.shape, alphabet)), cache)  # no model is read
     return beam.beam_search(
-        step, jnp.zeros((1, 1)), legal, width=width, length=length, renormalize=False
+        step, jnp.zeros((1, 1)), legal, width=width, length=length, score="model"
     )
 
 

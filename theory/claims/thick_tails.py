@@ -28,7 +28,7 @@ def _recall(scores, key, index, *, branches, relevant):
         index,
         width=relevant,
         length=1,
-        renormalize=True,
+        score="renormalised",
     )
     kept = jnp.zeros(branches, bool).at[index.documents_of(found.leaf)[0, :, 0]].set(True)
     return kept[branch[:relevant]].mean()

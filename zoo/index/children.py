@@ -8,7 +8,7 @@ inside the `width` best of these chunks only: exact, see `topk.top_k`.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,10 @@ from zoo.docids import table
 from zoo.index import level as levels, projection, topk
 
 BLOCK = levels.BLOCK
+
+# What a step adds to the score of a hypothesis: the model's log-probability of the token, its log-probability
+# among the legal tokens of the step, or its logit.
+Score = Literal["model", "renormalised", "logit"]
 
 
 class Winners(NamedTuple):
@@ -40,14 +44,16 @@ class Mask(NamedTuple):
 def best(
     level: levels.Level,
     node: jax.Array,
-    score: jax.Array,
+    before: jax.Array,
     logits: jax.Array,
     *,
     width: int,
-    renormalize: bool,
+    score: Score,
     mask: Mask | None = None,
 ) -> Winners:
-    """The best children of nodes i32[B, K] with scores f32[B, K] so far. Cost: module docstring; never a top-k over K V."""
+    """The best children of nodes i32[B, K] whose scores before this step are f32[B, K]. Cost: module docstring; never a top-k over K V."""
+    if score == "logit":
+        logits = without_nan(logits)
     wide = (
         isinstance(logits, projection.Projection)
         and logits.num_blocks(level.form.words * BLOCK) > 1
@@ -61,7 +67,7 @@ def best(
     )
     if find is _best_of_split:
         logits = projection.dense(logits)
-    return find(level, node, score, logits, width, renormalize, mask)
+    return find(level, node, before, logits, width, score, mask)
 
 
 def children(
@@ -106,16 +112,20 @@ def pick(rows: jax.Array, place: jax.Array) -> jax.Array:
     return jax.vmap(lambda row, index: row.at[index].get(mode="promise_in_bounds"))(rows, place)
 
 
-def best_of_all(score: jax.Array, logits: jax.Array, *, width: int) -> tuple[jax.Array, jax.Array]:
-    """The `width` largest of score f32[B, K] + log-softmax of logits f32[B, K, V], and their places i32 in [0, K V), in order of place.
+def best_of_all(
+    before: jax.Array, logits: jax.Array, *, width: int, score: Score
+) -> tuple[jax.Array, jax.Array]:
+    """The `width` largest of before f32[B, K] + score of logits f32[B, K, V], all legal, and their places i32 in [0, K V), in order of place.
 
     As `lax.top_k` over K V, of equal ones the first, but nothing of that size is written: the loop without a constraint.
     """
     batch, _, alphabet = logits.shape
-    normaliser = jax.nn.logsumexp(logits, axis=-1)
+    if score == "logit":
+        logits = without_nan(logits)
+    normaliser = _normaliser(logits, score)
     chunks = _chunked(logits, 0, -(-alphabet // BLOCK), fill=-jnp.inf)
     largest = topk.unordered(topk.ordered(chunks).max(axis=3))
-    bound = _total(score[..., None], largest, normaliser[..., None])
+    bound = _total(before[..., None], largest, normaliser[..., None])
     num_chunks = bound.shape[2]
     bound = bound.reshape(batch, -1)
     chunk = jnp.sort(topk.top_k(bound, min(width, bound.shape[1]))[1], axis=1)  # -> [B, Q]
@@ -125,7 +135,7 @@ def best_of_all(score: jax.Array, logits: jax.Array, *, width: int) -> tuple[jax
     )
     value = jnp.where(token < alphabet, _read(logits, parent, token), -jnp.inf)
     total = _total(
-        pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None]
+        pick(before, parent)[..., None], value, pick(normaliser, parent)[..., None]
     ).reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)
     return pick(total, place), pick(
@@ -133,13 +143,15 @@ def best_of_all(score: jax.Array, logits: jax.Array, *, width: int) -> tuple[jax
     )
 
 
-def _best_of_light(level, node, score, logits, width, renormalize, mask) -> Winners:
+def _best_of_light(level, node, before, logits, width, score, mask) -> Winners:
     num_places = level.form.light
     child, token, real = children(level, node, num_places, mask)
     value = logits_of(logits, token, real)
-    normaliser = jax.nn.logsumexp(value, axis=-1) if renormalize else projection.normaliser(logits)
-    total = _total(score[..., None], value, normaliser[..., None], token)
-    if num_places == 1:
+    normaliser = (
+        jax.nn.logsumexp(value, axis=-1) if score == "renormalised" else _normaliser(logits, score)
+    )
+    total = _total(before[..., None], value, normaliser[..., None], token)
+    if num_places == 1 and node.shape[1] <= width:
         return Winners(total[..., 0], token[..., 0], child[..., 0], None)
     total, token, child = (x.reshape(len(node), -1) for x in (total, token, child))
     if total.shape[1] <= width:  # all stay
@@ -150,14 +162,14 @@ def _best_of_light(level, node, score, logits, width, renormalize, mask) -> Winn
     return Winners(pick(total, place), pick(token, place), pick(child, place), place // num_places)
 
 
-def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winners:
+def _best_of_split(level, node, before, logits, width, score, mask) -> Winners:
     batch, beams = node.shape
     words = _rows(level, node, mask)  # -> [B, K, w]
     bound = _largest_of_words(level, logits, words)
     normaliser = (
         _normaliser_of_words(level, logits, words)
-        if renormalize
-        else jax.nn.logsumexp(logits, axis=-1)
+        if score == "renormalised"
+        else _normaliser(logits, score)
     )
     # chunks that hold the children of a light node, before the words of a heavy one
     own = -(-level.form.light // BLOCK)
@@ -166,11 +178,11 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
         _, token, real = children(level, node, own * BLOCK, mask)
         real &= ~heavy[..., None]
         value = logits_of(logits, token, real)
-        if renormalize:
+        if score == "renormalised":
             normaliser = jnp.where(heavy, normaliser, jax.nn.logsumexp(value, axis=-1))
-    bound = _total(score[..., None], bound, normaliser[..., None])
+    bound = _total(before[..., None], bound, normaliser[..., None])
     if own:
-        total = _total(score[..., None], value, normaliser[..., None], token)
+        total = _total(before[..., None], value, normaliser[..., None], token)
         bound = jnp.concatenate(
             [total.reshape(batch, beams, own, BLOCK).max(axis=-1), bound], axis=-1
         )
@@ -193,7 +205,7 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
     value = jnp.where(token == table.PAD, 0.0, _read(logits, parent, token))
     value = jnp.where(_bits(pick(words, chunk)).reshape(token.shape), value, -jnp.inf)
     total = _total(
-        pick(score, parent)[..., None], value, pick(normaliser, parent)[..., None], token
+        pick(before, parent)[..., None], value, pick(normaliser, parent)[..., None], token
     ).reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)  # -> [B, W]
 
@@ -204,7 +216,7 @@ def _best_of_split(level, node, score, logits, width, renormalize, mask) -> Winn
     return Winners(pick(total, place), pick(token.reshape(batch, -1), place), child, parent)
 
 
-def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winners:
+def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
     """As `_best_of_split`, of logits that are computed block by block; of equal scores at the cut those of lower tokens are kept."""
     batch, beams = node.shape
     words = _rows(level, node, mask)
@@ -220,14 +232,14 @@ def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winne
             >> (place % BLOCK).astype(jnp.uint32)[None, None]
         ) & 1 == 1
 
-    if renormalize:
+    if score == "renormalised":
         normaliser = jnp.where(
             heavy, logits.normaliser(low, span, legal), jax.nn.logsumexp(value, axis=-1)
         )
     else:
-        normaliser = logits.normaliser()
-    offset = jnp.where(jnp.isfinite(normaliser), score - normaliser, -jnp.inf)
-    gain = _total(score[..., None], value, normaliser[..., None], token)
+        normaliser = _normaliser(logits, score)
+    offset = jnp.where(jnp.isfinite(normaliser), before - normaliser, -jnp.inf)
+    gain = _total(before[..., None], value, normaliser[..., None], token)
     total, chosen = logits.largest(low, span, legal, offset, width)
     parent = chosen // span
     found = Winners(total, chosen % span + low, jnp.zeros_like(chosen), parent)
@@ -247,13 +259,24 @@ def _best_of_wide(level, node, score, logits, width, renormalize, mask) -> Winne
     return Winners(total, token, child, parent)
 
 
-def _total(score, value, normaliser, token=None):
-    """score + log-probability; -inf where the normaliser is not finite: a logit that it reads is NaN or +inf, or all are -inf."""
+def without_nan(logits: jax.Array | projection.Projection) -> jax.Array | projection.Projection:
+    """Logits with -inf for NaN and +inf: tokens that cannot follow. A projection drops them itself as it is read."""
+    if isinstance(logits, projection.Projection):
+        return logits
+    return jnp.where(logits < jnp.inf, logits, -jnp.inf)
+
+
+def _normaliser(logits, score):
+    """f32[B, K] that is subtracted from every logit, unless that depends on which tokens are legal."""
+    return jnp.zeros(logits.shape[:2]) if score == "logit" else projection.normaliser(logits)
+
+
+def _total(before, value, normaliser, token=None):
+    """before + log-probability; -inf where the normaliser is not finite: a logit that it reads is NaN or +inf, or all are -inf."""
     forced = False if token is None else token == table.PAD
     gain = jnp.where(forced, 0.0, value - normaliser)
-    return jnp.where(
-        (value > -jnp.inf) & (forced | jnp.isfinite(normaliser)), score + gain, -jnp.inf
-    )
+    possible = (value > -jnp.inf) & (value < jnp.inf)
+    return jnp.where(possible & (forced | jnp.isfinite(normaliser)), before + gain, -jnp.inf)
 
 
 def _rank(level, node, word, bit):

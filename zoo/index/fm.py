@@ -73,28 +73,31 @@ class FMIndex:
         self,
         t: int,
         node: jax.Array,
-        score: jax.Array,
+        before: jax.Array,
         logits: jax.Array,
         *,
         width: int,
-        renormalize: bool,
+        score: winners.Score,
     ) -> winners.Winners:
         """The `width` best children of nodes i32[B, K, 2], exactly those of `beam.best_children`; see `automaton.Choosing`.
 
-        Cost: `continuations.best`; it tries `tested` tokens a node first. With `renormalize` the mass of all children is needed,
+        Cost: `continuations.best`; it tries `tested` tokens a node first. With score="renormalised" the mass of all children is needed,
         which is 2 V gathers a node.
         """
         self._check(logits)
-        gain = jax.nn.log_softmax(logits, axis=-1)[..., : self.alphabet]
-        never = jnp.isnan(gain) | (jax.lax.broadcasted_iota(jnp.int32, gain.shape, 2) == table.PAD)
-        gain = jnp.where(never, -jnp.inf, gain)
-        if renormalize:
+        if score == "model":
+            logits = jax.nn.log_softmax(logits, axis=-1)
+        gain = logits[..., : self.alphabet]
+        pad = jax.lax.broadcasted_iota(jnp.int32, gain.shape, 2) == table.PAD
+        gain = jnp.where(pad, -jnp.inf, gain)
+        if score == "renormalised":
             flat = lambda x: x.reshape(-1, x.shape[-1])
             gain = jax.lax.map(
                 lambda pair: self._renormalized(*pair), (flat(node), flat(gain))
             ).reshape(gain.shape)
+        gain = winners.without_nan(gain)
         total, token, parent = continuations.best(
-            self.column, node, score, gain, width=width, tested=self.tested
+            self.column, node, before, gain, width=width, tested=self.tested
         )
         return winners.Winners(total, token, self.extend(winners.pick(node, parent), token), parent)
 
@@ -156,10 +159,9 @@ class FMIndex:
 
     def _renormalized(self, node: jax.Array, gain: jax.Array) -> jax.Array:
         """f32[V] gains over the children of one node alone."""
-        gain = jax.nn.log_softmax(
+        return jax.nn.log_softmax(
             jnp.where(continuations.can_follow(self.column, node, self.alphabet), gain, -jnp.inf)
         )
-        return jnp.where(jnp.isnan(gain), -jnp.inf, gain)
 
     def _check(self, logits: jax.Array) -> None:
         if logits.shape[-1] < self.alphabet:

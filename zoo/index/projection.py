@@ -67,6 +67,7 @@ class Projection:
         def better(best, block):
             value, tokens = self._block(low, span, block, legal)
             total = (offset[..., None] + value).reshape(batch, -1)
+            total = jnp.where(total < jnp.inf, total, -jnp.inf)  # NaN and +inf are no scores
             place = (
                 jax.lax.broadcasted_iota(jnp.int32, value.shape, 1) * span
                 + (tokens - low)[None, None]

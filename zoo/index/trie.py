@@ -112,22 +112,16 @@ class Trie:
         self,
         t: int,
         node: jax.Array,
-        score: jax.Array,
+        before: jax.Array,
         logits: jax.Array,
         *,
         width: int,
-        renormalize: bool,
+        score: children.Score,
     ) -> children.Winners:
-        """The `width` best children of nodes i32[B, K] with scores f32[B, K], given logits f32[B, K, V]; see `automaton.Choosing`."""
+        """The `width` best children of nodes i32[B, K] whose scores before are f32[B, K], given logits f32[B, K, V]; see `automaton.Choosing`."""
         self._check(logits)
         return children.best(
-            self.levels[t],
-            node,
-            score,
-            logits,
-            width=width,
-            renormalize=renormalize,
-            mask=self._mask(t),
+            self.levels[t], node, before, logits, width=width, score=score, mask=self._mask(t)
         )
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo.docids import table
 from zoo.exchange import exported
-from zoo.index import trie
+from zoo.index import children, trie
 from zoo.search import beam
 
 # leaves of a flax cache without a beam dimension
@@ -43,13 +43,13 @@ def trie_beam_search(
     cache_offset: int = 0,
     *,
     folder: str,
-    renormalize: bool = False,
+    score: children.Score = "model",
 ) -> tuple[jax.Array, jax.Array]:
     """Identifiers i32[B, K, L'] of an export and their scores f32[B, K], in ASCENDING order: the best is [:, -1].
 
     inputs: i32[B, L'], whose length alone counts, at least that of the identifiers; a prompt is not followed.
     cache: of flax, leaves [B, ...], or [layers, B, ...] with cache_offset = 1. num_decodes: K, also the width of the beam.
-    folder: of the export. renormalize: as of `zoo.search.beam`. eos_id and decode_rng are not read.
+    folder: of the export. score: as of `zoo.search.beam`. eos_id and decode_rng are not read.
     """
     index = jax.tree.map(jnp.asarray, _trie(folder))
     return decode(
@@ -59,7 +59,7 @@ def trie_beam_search(
         index,
         num_decodes=num_decodes,
         cache_offset=cache_offset,
-        renormalize=renormalize,
+        score=score,
     )
 
 
@@ -71,7 +71,7 @@ def decode(
     *,
     num_decodes: int,
     cache_offset: int = 0,
-    renormalize: bool = False,
+    score: children.Score = "model",
 ) -> tuple[jax.Array, jax.Array]:
     """Like `trie_beam_search`, with the trie as an argument."""
     batch, longest = inputs.shape
@@ -105,7 +105,7 @@ def decode(
         cache, one, cache_offset, (batch, 1)
     )
     found = beam.beam_search(
-        step, start, index, width=num_decodes, length=index.length, renormalize=renormalize
+        step, start, index, width=num_decodes, length=index.length, score=score
     )
     tokens = jnp.pad(
         found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=table.PAD

@@ -41,5 +41,5 @@ def _prefixes(
 ) -> tuple[beam.Prefixes, ...]:
     step, cache = generate.steps(params, source, shape)
     return beam.beam_prefixes(
-        step, cache, index, width=width, length=shape.target_length, renormalize=False
+        step, cache, index, width=width, length=shape.target_length, score="model"
     )

@@ -65,7 +65,7 @@ def draw(
         width=k,
         length=shape.target_length,
         temperature=temperature,
-        renormalize=True,
+        score="renormalised",
     )
     return decoders.Answers(beams._replace(score=perturbed), jnp.zeros(len(source), bool))
 

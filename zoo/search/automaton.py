@@ -47,13 +47,13 @@ class Choosing(Automaton, Protocol):
         self,
         t: int,
         node: jax.Array,
-        score: jax.Array,
+        before: jax.Array,
         logits: jax.Array,
         *,
         width: int,
-        renormalize: bool,
+        score: children.Score,
     ) -> children.Winners:
-        """The `width` children of nodes i32[B, K] of largest score f32[B, K] + log-probability, given logits f32[B, K, V].
+        """The `width` children of nodes i32[B, K] of largest score, given those before f32[B, K] and logits f32[B, K, V].
 
         Exactly what `beam.best_children` finds in what `expand` returns: of equal ones the first, nodes in the order of their
         prefixes before and after. No two alive nodes of a query are the same.
@@ -91,20 +91,20 @@ class Free:
         self,
         t: int,
         node: jax.Array,
-        score: jax.Array,
+        before: jax.Array,
         logits: jax.Array,
         *,
         width: int,
-        renormalize: bool,
+        score: children.Score,
     ) -> children.Winners:
-        # all is legal: the same with `renormalize`
+        # all is legal: "renormalised" is "model"
         logits = projection.dense(logits)
         alphabet = logits.shape[2]
         only = jnp.where(
             jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2) == table.PAD, 0.0, -jnp.inf
         )
         logits = jnp.where((node == ENDED)[..., None], only, logits)
-        total, place = children.best_of_all(score, logits, width=width)
+        total, place = children.best_of_all(before, logits, width=width, score=score)
         parent, token = place // alphabet, place % alphabet
         ended = (children.pick(node, parent) == ENDED) | (token == table.PAD)
         return children.Winners(total, token, jnp.where(ended, ENDED, OPEN), parent)

@@ -1,8 +1,9 @@
-"""The one beam search. It knows a step closure and an automaton of legal identifiers, and nothing of networks."""
+"""The beam search: it calls a step function and an automaton of legal identifiers, and knows nothing of networks."""
 
 from __future__ import annotations
 
 import functools
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -13,20 +14,29 @@ from zoo.docids import table
 from zoo.index import children, projection, topk
 from zoo.search import automaton as automata
 
-BOS = 0  # the token that the first step is given
+BOS = 0  # input token of the first step
 NO_LEAF = -1
 
 Cache = Any  # a pytree with leaves [B, K, ...]
 Step = Callable[[int, jax.Array, Cache], tuple[jax.Array, Cache]]
+# Depth and nodes i32[B, ...] -> f32[B, ...]; or L + 1 arrays, the entry of node n of depth t at potential[t][:, n].
+Potential = Callable[[int, jax.Array], jax.Array] | Sequence[jax.Array]
 
 
 class Beams(NamedTuple):
-    """Answers to B queries, best first; where there are fewer than K: tokens PAD, score -inf, leaf NO_LEAF."""
+    """Answers to B queries, best first; if there are fewer than K: tokens PAD, score -inf, leaf NO_LEAF."""
 
     token: jax.Array  # i32[B, K, L]
-    score: jax.Array  # f32[B, K] sum of log-probabilities
-    # i32[B, K] number of the identifier in the automaton, NO_LEAF where it knows none
-    leaf: jax.Array
+    score: jax.Array  # f32[B, K]
+    leaf: jax.Array  # i32[B, K] number of the identifier in the automaton, NO_LEAF if it is unknown
+
+
+class Prefixes(NamedTuple):
+    """Hypotheses of B queries at depth t; dead ones have score -inf and arbitrary tokens and nodes."""
+
+    token: jax.Array  # i32[B, K, t]
+    score: jax.Array  # f32[B, K]
+    node: jax.Array  # i32[B, K, ...] of the automaton
 
 
 def beam_search(
@@ -36,46 +46,48 @@ def beam_search(
     *,
     width: int | Sequence[int],
     length: int,
-    renormalize: bool,
+    score: children.Score,
+    potential: Potential | None = None,
 ) -> Beams:
-    """Identifiers of highest probability among those that are legal, found level by level with `width` hypotheses.
+    """The legal identifiers of highest score, found level by level with `width` hypotheses.
 
-    At level t, K_t = min(width, K_{t-1} C_{t-1}) hypotheses are alive at most, K_0 = 1; the loop is unrolled, so the
-    shapes of each level are its own.
+    At level t, at most K_t = min(width, K_{t-1} C_{t-1}) hypotheses are alive, K_0 = 1; the loop is unrolled, so
+    each level has shapes of its own.
 
-    Ties go to the identifier that is lower in lexicographic order, also where the beam is cut: hypotheses stand in that
-    order between levels, and of equal ones the first is kept.
+    Ties go to the identifier that is lower in lexicographic order, also where the beam is cut: hypotheses are kept
+    in that order between levels, and of equal ones the first is kept.
 
-    A hypothesis is dead once its score is -inf: its last step was not legal, had logit -inf, or has no probability because
-    a logit that its normaliser reads is NaN or +inf. The dead stay dead and are never answers.
+    A hypothesis is dead once its score is -inf: its last step was illegal, had logit -inf, or had no probability
+    because a logit that the normaliser reads is NaN or +inf. Dead hypotheses stay dead and are never answers.
 
     Args:
-      step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache); the logits may be a `projection.Projection`. t is a Python int; token is what was chosen at
-        level t-1, BOS at t = 0; K is K_t, so a step serves any K.
-      cache: what step gets at t = 0, at least one leaf, leaves [B, 1, ...]. After each level the leaves are gathered to
-        [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a query share, such as
-        the encoder's output, belongs in the closure.
-      automaton: says which tokens may follow. Pass it to the jitted caller as an argument.
-      width: K, at least 1; may exceed the number of legal identifiers. Or one for each level, the last of which holds for the
-        rest: (256, 50) keeps up to 256 first codes, which one row of logits scores, and 50 hypotheses from the second on.
+      step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache); the logits may be a
+        `projection.Projection`. t is a Python int; token is what was chosen at level t-1, BOS at t = 0; K is K_t,
+        so a step must accept any K.
+      cache: argument of the first step: at least one leaf, all leaves [B, 1, ...]. After each level the leaves are
+        gathered to [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a
+        query share, such as the output of the encoder, belongs in the closure.
+      automaton: which tokens may follow. Pass it to the jitted caller as an argument.
+      width: K, at least 1; may exceed the number of legal identifiers. Or one width per level, the last of which
+        holds for the remaining levels: (256, 50) keeps up to 256 first codes, which one row of logits scores, and
+        50 hypotheses from the second level on.
       length: L, number of levels; of a trie, its length.
-      renormalize: False: log-softmax over the whole alphabet, of which the legal tokens are then read: the score is the
-        model's log-probability of the identifier. True: log-softmax over the legal tokens of each step: mass is moved to
-        siblings, and rankings differ (arXiv:2504.09935). PAD after the end of an identifier adds 0 either way.
+      score: what a step adds to the score of a hypothesis. "model": log-softmax over the whole alphabet, so that
+        scores are the model's log-probabilities of identifiers. "renormalised": log-softmax over the legal tokens
+        of each step, which moves mass to siblings and changes rankings (arXiv:2504.09935). "logit": the logit
+        itself (RIPOR, arXiv:2311.09134). PAD after the end of an identifier adds 0 in all three.
+      potential: a bound on what is still to come below each node, per query (PAG, arXiv:2404.14600, plans ahead
+        with the best lexical score below a node). Hypotheses are chosen, and answers ordered, by score + potential;
+        scores do not contain it. -inf forbids a node. Children are then ranked by expanding all of them.
 
     Returns:
-      Beams of exactly `width` columns, of the last level's.
+      Beams with exactly as many columns as the width of the last level.
     """
-    *_, last = _levels(step, cache, automaton, width=width, length=length, renormalize=renormalize)
-    return answers(automaton, last, width=widths(width, length)[-1])
-
-
-class Prefixes(NamedTuple):
-    """Hypotheses of B queries at depth t, best first; the dead have score -inf, the rest of theirs is arbitrary."""
-
-    token: jax.Array  # i32[B, K, t]
-    score: jax.Array  # f32[B, K] sum of log-probabilities
-    node: jax.Array  # i32[B, K, ...] of the automaton
+    found = _levels(
+        step, cache, automaton, width=width, length=length, score=score, potential=potential
+    )
+    *_, (last, key) = found
+    return answers(automaton, last, width=widths(width, length)[-1], key=key)
 
 
 def beam_prefixes(
@@ -85,20 +97,25 @@ def beam_prefixes(
     *,
     width: int | Sequence[int],
     length: int,
-    renormalize: bool,
+    score: children.Score,
+    potential: Potential | None = None,
 ) -> tuple[Prefixes, ...]:
-    """What `beam_search` keeps at each depth 1 .. length, in this order: L of Prefixes with K_t columns.
+    """The hypotheses of `beam_search` at each depth 1 .. length, best first: L of Prefixes with K_t columns.
 
-    Where every prefix of an identifier is one, as for n-grams, these are the partial hypotheses that SEAL scores documents by
-    (arXiv:2204.10628, sec. 3.2). Arguments as of `beam_search`.
+    Where every prefix of an identifier is an identifier too, as for n-grams, these are the partial hypotheses that
+    SEAL scores documents by (arXiv:2204.10628, sec. 3.2). Arguments: see `beam_search`.
     """
-    found = _levels(step, cache, automaton, width=width, length=length, renormalize=renormalize)
-    return tuple(best_first(prefixes) for prefixes in found)
+    found = _levels(
+        step, cache, automaton, width=width, length=length, score=score, potential=potential
+    )
+    return tuple(best_first(prefixes, key) for prefixes, key in found)
 
 
-def answers(automaton: automata.Automaton, last: Prefixes, *, width: int) -> Beams:
-    """Beams of the hypotheses at the last depth, in any order."""
-    last = best_first(last)
+def answers(
+    automaton: automata.Automaton, last: Prefixes, *, width: int, key: jax.Array | None = None
+) -> Beams:
+    """Beams of the hypotheses of the last depth, ordered by key f32[B, K], by default their score."""
+    last = best_first(last, key)
     alive = last.score > -jnp.inf
     leaf = automaton.leaf(last.token.shape[2], last.node)
     beams = Beams(
@@ -115,89 +132,114 @@ def answers(automaton: automata.Automaton, last: Prefixes, *, width: int) -> Bea
     )
 
 
-def best_first(prefixes: Prefixes) -> Prefixes:
-    """The same, of highest score first; of equal ones in the order that they stand in."""
-    score, place = jax.lax.top_k(prefixes.score, prefixes.score.shape[1])
-    token, node = gather((prefixes.token, prefixes.node), place)
-    return Prefixes(token, score, node)
+def best_first(prefixes: Prefixes, key: jax.Array | None = None) -> Prefixes:
+    """The hypotheses sorted by descending key f32[B, K], by default their score; ties keep their order."""
+    key = prefixes.score if key is None else key
+    _, place = jax.lax.top_k(key, key.shape[1])
+    return Prefixes(*gather(tuple(prefixes), place))
 
 
 def widths(width: int | Sequence[int], length: int) -> tuple[int, ...]:
-    """Hypotheses that may be kept at each of `length` levels."""
+    """Number of hypotheses that may be kept at each of `length` levels."""
     each = tuple(width) if isinstance(width, Sequence) else (width,)
     return (*each, *each[-1:] * (length - len(each)))[:length]
 
 
-def _levels(step, cache, automaton, *, width, length, renormalize) -> Iterator[Prefixes]:
+def _levels(
+    step, cache, automaton, *, width, length, score, potential
+) -> Iterator[tuple[Prefixes, jax.Array]]:
+    """Hypotheses of each depth in lexicographic order, and the keys f32[B, K] by which they were chosen."""
     each = widths(width, length)
-    check(cache, width=min(each, default=0), length=length)
+    check(cache, width=min(each, default=0), length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
-    node = automaton.start(batch)  # -> [B, K], as are token and score below
+    node = automaton.start(batch)  # -> [B, K], as are token and total below
     token = jnp.full((batch, 1), BOS, jnp.int32)
-    score = jnp.zeros((batch, 1), jnp.float32)
+    total = jnp.zeros((batch, 1), jnp.float32)
     history = jnp.zeros((batch, 1, 0), jnp.int32)
-    choose = (
-        automaton.choose
-        if hasattr(automaton, "choose")
-        else functools.partial(best_children, automaton)
-    )
+    if potential is None and hasattr(automaton, "choose"):
+        choose = functools.partial(automaton.choose, score=score)
+    else:
+        choose = functools.partial(best_children, automaton, score=score, potential=potential)
     for t in range(length):
         logits, cache = step(t, token, cache)
-        score, token, node, parent = choose(
-            t, node, score, projection.single(logits), width=each[t], renormalize=renormalize
+        total, token, node, parent = choose(
+            t, node, total, projection.single(logits), width=each[t]
         )
         if parent is not None:
             cache, history = gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
-        yield Prefixes(history, score, node)
+        yield Prefixes(history, total, node), keys(potential, t + 1, node, total)
 
 
-def check(cache: Cache, *, width: int, length: int) -> None:
+def check(cache: Cache, *, width: int, length: int, score: children.Score) -> None:
     """Raises ValueError for arguments that no search can start from."""
     leaves = jax.tree.leaves(cache)
     if not leaves or any(leaf.ndim < 2 or leaf.shape[1] != 1 for leaf in leaves):
-        raise ValueError(
-            f"search: expected a cache with leaves [B, 1, ...], got {[leaf.shape for leaf in leaves]}"
-        )
+        shapes = [leaf.shape for leaf in leaves]
+        raise ValueError(f"search: expected a cache with leaves [B, 1, ...], got {shapes}")
     if width < 1 or length < 1:
         raise ValueError(
             f"search: expected width and length of at least 1, got {width} and {length}"
         )
+    if score not in typing.get_args(children.Score):
+        names = ", ".join(typing.get_args(children.Score))
+        raise ValueError(f"search: expected score to be one of {names}, got {score!r}")
 
 
 def best_children(
     automaton: automata.Automaton,
     t: int,
     node: jax.Array,
-    score: jax.Array,
+    before: jax.Array,
     logits: jax.Array,
     *,
     width: int,
-    renormalize: bool,
+    score: children.Score,
+    potential: Potential | None = None,
 ) -> children.Winners:
-    """What `Choosing.choose` returns, of all the children that an automaton expands to."""
-    gain, token, child = score_children(automaton, t, node, logits, renormalize=renormalize)
+    """Reference for `Choosing.choose`: expands all children, ranks them by score + potential, keeps the best."""
+    gain, token, child = score_children(automaton, t, node, logits, score=score)
+    total = before[..., None] + gain
+    key = keys(potential, t + 1, child, total)
     num_children = gain.shape[2]
     # -> [B, K C]
-    total, token, child = (
-        x.reshape(len(node), -1, *x.shape[3:]) for x in (score[..., None] + gain, token, child)
+    total, token, child, key = (
+        x.reshape(len(node), -1, *x.shape[3:])
+        for x in (jnp.where(key > -jnp.inf, total, -jnp.inf), token, child, key)
     )
-    _, place = topk.top_k(total, min(width, total.shape[1]))  # of equal ones the first
+    _, place = topk.top_k(key, min(width, key.shape[1]))  # of equal ones the first
     place = jnp.sort(place, axis=1)  # back to lexicographic order
     return children.Winners(*gather((total, token, child), place), place // num_children)
 
 
 def score_children(
-    automaton: automata.Automaton, t: int, node: jax.Array, logits: jax.Array, *, renormalize: bool
+    automaton: automata.Automaton,
+    t: int,
+    node: jax.Array,
+    logits: jax.Array,
+    *,
+    score: children.Score,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Log-probability f32, token and node [B, K, C] of every child of nodes i32[B, K] of depth t; no child has NaN."""
+    """Gain f32, token and node [B, K, C] of every child of nodes i32[B, K] of depth t; never NaN or +inf."""
     logits = projection.dense(logits).astype(jnp.float32)
-    if renormalize:
-        score, token, child = automaton.expand(t, node, logits)
-        score = jax.nn.log_softmax(score, axis=-1)
+    if score == "model":
+        logits = jax.nn.log_softmax(logits, axis=-1)
+    gain, token, child = automaton.expand(t, node, logits)
+    if score == "renormalised":
+        gain = jax.nn.log_softmax(gain, axis=-1)
+    return jnp.where(gain < jnp.inf, gain, -jnp.inf), token, child
+
+
+def keys(potential: Potential | None, t: int, node: jax.Array, total: jax.Array) -> jax.Array:
+    """Total + potential of nodes i32[B, ...] of depth t with totals f32[B, ...]; -inf where either has no value."""
+    if potential is None:
+        return total
+    if callable(potential):
+        bound = potential(t, node)
     else:
-        score, token, child = automaton.expand(t, node, jax.nn.log_softmax(logits, axis=-1))
-    return jnp.where(jnp.isnan(score), -jnp.inf, score), token, child
+        bound = jax.vmap(lambda row, index: row.at[index].get(mode="clip"))(potential[t], node)
+    key = jnp.where(total > -jnp.inf, total + bound, -jnp.inf)
+    return jnp.where(jnp.isnan(key), -jnp.inf, key)
 
 
 def gather(tree: Any, beam: jax.Array) -> Any:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import table
+from zoo.index import children
 from zoo.search import automaton as automata, beam
 
 
@@ -72,7 +73,7 @@ def best_first(
     k: int,
     width: int,
     length: int,
-    renormalize: bool,
+    score: children.Score,
     sweeps: int = 16,
     frontier: int = 4096,
 ) -> Found:
@@ -85,14 +86,15 @@ def best_first(
     fewer steps.
 
     What it fixes: recall of the top k by the model's own score. What it does not: the score itself. With
-    renormalize=False that is the model's probability of the identifier, proportional to its posterior given that it is in
-    the corpus; with True every prefix still bounds what is below it, but the scores are those of the renormalised model.
+    score="model" that is the model's probability of the identifier, proportional to its posterior given that it is in
+    the corpus; with "renormalised" every prefix still bounds what is below it, but the scores are those of the renormalised
+    model. Sums of logits may rise from a prefix to a longer one, so score="logit" is refused.
 
     Ties go to the lower identifier, for which prefixes that equal the k-th best are expanded too: where very many do, as
     for a model that is uniform, sweeps run out.
 
     Args:
-      step, cache, automaton, length, renormalize: as for `beam_search`. `step` is traced twice a level. Scores must not rise
+      step, cache, automaton, length, score: as for `beam_search`. `step` is traced twice a level. Scores must not rise
         from a prefix to a longer one: log-probabilities do not, nor does any automaton of `zoo.search`.
       k: answers; may exceed the number of identifiers.
       width: prefixes of a level that are expanded together.
@@ -102,17 +104,21 @@ def best_first(
     Returns:
       Found. Memory: sweeps x width caches and `frontier` x 16 bytes a query and level.
     """
-    beam.check(cache, width=width, length=length)
+    beam.check(cache, width=width, length=length, score=score)
+    if score == "logit":
+        raise ValueError(
+            "best_first: a sum of logits does not bound what is below a prefix; expected score model or renormalised"
+        )
     if min(k, sweeps, frontier) < 1:
         raise ValueError(
             f"best_first: expected k, sweeps and frontier of at least 1, got {k}, {sweeps} and {frontier}"
         )
     batch = jax.tree.leaves(cache)[0].shape[0]
-    expand = functools.partial(beam.score_children, renormalize=renormalize)
+    expand = functools.partial(beam.score_children, score=score)
     levels = _levels(step, cache, automaton, expand, width, length, sweeps, frontier)
-    children = functools.partial(expand, automaton)
+    expand_node = functools.partial(expand, automaton)
     visits = [
-        functools.partial(_visit, step, children, t, level=level, last=t == length - 1)
+        functools.partial(_visit, step, expand_node, t, level=level, last=t == length - 1)
         for t, level in enumerate(levels)
     ]
 
@@ -130,11 +136,11 @@ def best_first(
     state = jax.lax.while_loop(
         unfinished, sweep, _initial(automaton, cache, levels, batch, k, length)
     )
-    token, score, node = state.best
-    alive = score > -jnp.inf
+    token, total, node = state.best
+    alive = total > -jnp.inf
     beams = beam.Beams(
         jnp.where(alive[..., None], token, table.PAD),
-        score,
+        total,
         jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF),
     )
     bound = _largest_useful(state, jnp.maximum(_largest_open(state), state.lost))
@@ -142,7 +148,7 @@ def best_first(
 
 
 def _visit(
-    step: beam.Step, children: Callable, t: int, state: _State, *, level: _Level, last: bool
+    step: beam.Step, expand: Callable, t: int, state: _State, *, level: _Level, last: bool
 ) -> _State:
     """Expands prefixes of depth t."""
     floor = state.best.score[:, -1:]
@@ -162,7 +168,7 @@ def _visit(
         )
 
     logits, kept = step(t, token, _pick(above, parent))
-    gain, child_token, child = children(t, node, logits)
+    gain, child_token, child = expand(t, node, logits)
     total = score[..., None] + gain  # -> [B, W, C]
     total = jnp.where(total >= floor[..., None], total, -jnp.inf)
     total, child_token, child = (x.reshape(len(x), -1) for x in (total, child_token, child))

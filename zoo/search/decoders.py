@@ -92,7 +92,7 @@ def decode(
             k=k,
             width=width,
             length=length,
-            renormalize=False,
+            score="model",
             sweeps=SWEEPS,
             frontier=FRONTIER,
         )
@@ -107,7 +107,12 @@ def decode(
         step = lambda t, token, cache: (jnp.zeros((*token.shape, index.alphabet)), cache)
     each = (width if name in TABLED else max(first, width), width)[-length:]
     beams = beam.beam_search(
-        step, cache, legal, width=each, length=length, renormalize=name == "renormalised"
+        step,
+        cache,
+        legal,
+        width=each,
+        length=length,
+        score="renormalised" if name == "renormalised" else "model",
     )
     return Answers(beams, jnp.full(batch, name == "max-marginal" and width >= k))
 
@@ -116,7 +121,7 @@ def all_scores(
     step: beam.Step, cache: beam.Cache, index: automata.Automaton, *, num_leaves: int, length: int
 ) -> jax.Array:
     """f32[B, num_leaves] log-probability of every identifier, by every prefix once: a beam as wide as the trie. The oracle."""
-    beams = beam.beam_search(step, cache, index, width=num_leaves, length=length, renormalize=False)
+    beams = beam.beam_search(step, cache, index, width=num_leaves, length=length, score="model")
     blank = jnp.full(num_leaves + 1, -jnp.inf)  # NO_LEAF = -1 writes to the last place
     return jax.vmap(lambda leaf, score: blank.at[leaf].set(score))(beams.leaf, beams.score)[:, :-1]
 

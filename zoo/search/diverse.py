@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from zoo.index import children
 from zoo.search import automaton as automata, beam
 
 
@@ -17,7 +18,7 @@ def diverse_beam_search(
     groups: int,
     penalty: float,
     length: int,
-    renormalize: bool,
+    score: children.Score,
 ) -> beam.Beams:
     """Identifiers found by `groups` beams of width / groups that take turns at each level (Vijayakumar et al. 2016, arXiv:1610.02424).
 
@@ -31,7 +32,7 @@ def diverse_beam_search(
     Returns:
       Beams of `width` columns, by log-probability of the model, without the penalties.
     """
-    beam.check(cache, width=width, length=length)
+    beam.check(cache, width=width, length=length, score=score)
     if groups < 1 or width % groups or penalty < 0:
         raise ValueError(
             f"diverse: expected groups that divide width {width} and a penalty of at least 0, got {groups} and {penalty}"
@@ -41,13 +42,11 @@ def diverse_beam_search(
     lane = jnp.zeros((batch, groups), jnp.int32)
     node, cache = beam.gather((automaton.start(batch), cache), lane)  # -> [B, G K, ...] with K = 1
     token, history = jnp.full((batch, groups), beam.BOS), jnp.zeros((batch, groups, 0), jnp.int32)
-    score = key = jnp.zeros((batch, groups))
+    total = key = jnp.zeros((batch, groups))
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, tokens, children = beam.score_children(
-            automaton, t, node, logits, renormalize=renormalize
-        )
-        score, key = score[..., None] + gain, key[..., None] + gain  # -> [B, G K, C]
+        gain, tokens, nodes = beam.score_children(automaton, t, node, logits, score=score)
+        total, key = total[..., None] + gain, key[..., None] + gain  # -> [B, G K, C]
         here, num_children = token.shape[1] // groups, gain.shape[2]
         used = jnp.zeros((batch, logits.shape[2]))
         kept = []
@@ -57,17 +56,17 @@ def diverse_beam_search(
             crowd = jnp.take_along_axis(used, jnp.maximum(flat(tokens), 0), axis=1)
             ranked = flat(key) - penalty * crowd
             ranked, place = jax.lax.top_k(ranked, min(each, here * num_children))
-            chosen = beam.gather((flat(tokens), flat(children), flat(score)), place)
+            chosen = beam.gather((flat(tokens), flat(nodes), flat(total)), place)
             parent = place // num_children + group * here
             kept.append((*chosen, ranked, parent))
             used = jax.vmap(lambda to, where, alive: to.at[where].add(alive))(
                 used, chosen[0], (ranked > -jnp.inf).astype(used.dtype)
             )
-        token, node, score, key, parent = (jnp.concatenate(x, axis=1) for x in zip(*kept))
+        token, node, total, key, parent = (jnp.concatenate(x, axis=1) for x in zip(*kept))
         cache, history = beam.gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
-    same = (history[:, :, None] == history[:, None]).all(axis=3) & (score[:, None] > -jnp.inf)
+    same = (history[:, :, None] == history[:, None]).all(axis=3) & (total[:, None] > -jnp.inf)
     again = (same & jnp.tril(jnp.ones(same.shape[1:], bool), -1)[None]).any(axis=2)
     return beam.answers(
-        automaton, beam.Prefixes(history, jnp.where(again, -jnp.inf, score), node), width=width
+        automaton, beam.Prefixes(history, jnp.where(again, -jnp.inf, total), node), width=width
     )

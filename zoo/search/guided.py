@@ -32,7 +32,7 @@ from zoo.search import automaton as automata
 class Counted:
     """P*(c) ~ w_c n_c: the trie-count correction, one addition a child and no call of the model.
 
-    Scores are normalised over siblings here, so `renormalize` of the search changes nothing. A model that knows nothing of
+    Scores are normalised over siblings here, so "model" and "renormalised" are the same here. A model that knows nothing of
     the corpus has marginals w_c over the full tree of identifiers, and the best guess of what survives of a branch is its
     share of documents, n_c / capacity_c. In a full tree the capacity is the same for siblings and cancels. **A model
     trained on the identifiers of some corpus has marginals over those**: pass its corpus to `capacities`, or branches with
@@ -148,7 +148,7 @@ class MaxMarginal:
     """A prefix scores as the best document below it, an identifier as its document. The model is not read. Made by `max_marginal`.
 
     The ancestors of the top k are at most k nodes a level and none scores below another, so a beam of width k keeps them
-    (max-heap trees, arXiv:1801.02294, 2006.15408). Search it with renormalize=False: siblings must not be normalised.
+    (max-heap trees, arXiv:1801.02294, 2006.15408). Search it with score="model": siblings must not be normalised.
     """
 
     automaton: automata.Automaton
@@ -180,7 +180,15 @@ def lookahead(automaton: automata.Automaton, where: Nodes, log_relevance: jax.Ar
 
 def max_marginal(automaton: automata.Automaton, where: Nodes, score: jax.Array) -> MaxMarginal:
     """The trie `automaton` guided by the scores of all documents, f32[B, N], -inf for those that are gone. Memory as `lookahead`."""
-    return MaxMarginal(automaton, _upwards(where, score, _largest))
+    return MaxMarginal(automaton, upper_bounds(where, score))
+
+
+def upper_bounds(where: Nodes, score: jax.Array) -> tuple[jax.Array, ...]:
+    """L + 1 of f32[B, M_t]: the largest of scores f32[B, N] of documents below each node of depth t.
+
+    A `potential` of `beam.beam_search` (PAG, arXiv:2404.14600).
+    """
+    return _upwards(where, score, _largest)
 
 
 def _upwards(where: Nodes, of_documents: jax.Array, reduce) -> tuple[jax.Array, ...]:

@@ -2,7 +2,7 @@
 
 A decoder that draws walks down from the root and chooses each child with probability ~ exp(score / temperature) among the legal
 ones, score being the model's logit. Draws therefore have the distribution of the masked and renormalised decoder, whatever
-`renormalize` says of the scores that are returned. Temperature 0 takes the best child.
+`score` says of the scores that are returned. Temperature 0 takes the best child.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import table
+from zoo.index import children
 from zoo.search import automaton as automata, beam
 
 
@@ -23,37 +24,35 @@ def sample(
     num: int,
     length: int,
     temperature,
-    renormalize: bool,
+    score: children.Score,
 ) -> beam.Beams:
     """`num` independent draws for each of B queries, in the order drawn; the same identifier may come again.
 
     Args:
-      step, cache, automaton, length, renormalize: as for `beam.beam_search`; scores are log-probabilities at temperature 1.
+      step, cache, automaton, length, score: as for `beam.beam_search`; scores are log-probabilities at temperature 1.
       temperature: scalar or f32[num], at least 0, of each draw.
 
     Returns:
       Beams [B, num, ...], not sorted. A draw that came to a prefix without a legal child has score -inf.
     """
-    beam.check(cache, width=num, length=length)
+    beam.check(cache, width=num, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
     lane = jnp.zeros((batch, num), jnp.int32)
     node, cache = beam.gather((automaton.start(batch), cache), lane)
     temperature = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), (num,))[None, :, None]
-    token, score, history = jnp.full((batch, num), beam.BOS), jnp.zeros((batch, num)), []
+    token, total, history = jnp.full((batch, num), beam.BOS), jnp.zeros((batch, num)), []
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, tokens, children = beam.score_children(
-            automaton, t, node, logits, renormalize=renormalize
-        )
+        gain, tokens, nodes = beam.score_children(automaton, t, node, logits, score=score)
         draw_key = jax.random.fold_in(key, t)
         place = _draw(draw_key, gain, temperature)
-        token, node, gain = (_child(x, place) for x in (tokens, children, gain))
-        score = score + gain
+        token, node, gain = (_child(x, place) for x in (tokens, nodes, gain))
+        total = total + gain
         history.append(token)
-    alive = score > -jnp.inf
+    alive = total > -jnp.inf
     leaf = jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF)
     return beam.Beams(
-        jnp.where(alive[..., None], jnp.stack(history, axis=2), table.PAD), score, leaf
+        jnp.where(alive[..., None], jnp.stack(history, axis=2), table.PAD), total, leaf
     )
 
 
@@ -66,7 +65,7 @@ def sample_distinct(
     width: int,
     length: int,
     temperature: float = 1.0,
-    renormalize: bool,
+    score: children.Score,
 ) -> tuple[beam.Beams, jax.Array]:
     """`width` draws without replacement, by stochastic beam search (Kool et al. 2019, arXiv:1903.06059, alg. 1), in the order drawn.
 
@@ -77,29 +76,27 @@ def sample_distinct(
       Beams, with scores at temperature 1, and f32[B, width] perturbed log-probabilities: Gumbel(log p) variables, descending, for
       importance weights (eq. 9-12 there); -inf where there is nothing left to draw.
     """
-    beam.check(cache, width=width, length=length)
+    beam.check(cache, width=width, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
     node = automaton.start(batch)
     token, history = jnp.full((batch, 1), beam.BOS), jnp.zeros((batch, 1, 0), jnp.int32)
-    score = log_probability = jnp.zeros((batch, 1))
+    total = log_probability = jnp.zeros((batch, 1))
     # the largest perturbed value below the root; where it lies does not matter to the order
     perturbed = jnp.zeros((batch, 1))
     for t in range(length):
         logits, cache = step(t, token, cache)
-        gain, tokens, children = beam.score_children(
-            automaton, t, node, logits, renormalize=renormalize
-        )
+        gain, tokens, nodes = beam.score_children(automaton, t, node, logits, score=score)
         draw = log_probability[..., None] + _log_softmax(gain / temperature)
         noise = jax.random.gumbel(jax.random.fold_in(key, t), draw.shape)
         noisy = _conditioned(
             jnp.where(perturbed[..., None] > -jnp.inf, draw + noise, -jnp.inf), perturbed
         )
-        total = score[..., None] + gain
+        total = total[..., None] + gain
         flat = lambda x: x.reshape(batch, -1, *x.shape[3:])
         perturbed, place = jax.lax.top_k(flat(noisy), min(width, noisy.shape[1] * noisy.shape[2]))
         parent = place // noisy.shape[2]
-        token, node, score, log_probability = beam.gather(
-            tuple(map(flat, (tokens, children, total, draw))), place
+        token, node, total, log_probability = beam.gather(
+            tuple(map(flat, (tokens, nodes, total, draw))), place
         )
         cache, history = beam.gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
@@ -110,7 +107,7 @@ def sample_distinct(
     leaf = jnp.where(alive, automaton.leaf(length, node), beam.NO_LEAF)
     beams = beam.Beams(
         pad(tokens, table.PAD),
-        pad(jnp.where(alive, score, -jnp.inf), -jnp.inf),
+        pad(jnp.where(alive, total, -jnp.inf), -jnp.inf),
         pad(leaf, beam.NO_LEAF),
     )
     return beams, pad(perturbed, -jnp.inf)
@@ -124,7 +121,7 @@ def reverse_anneal(
     *,
     temperature: jax.Array,
     length: int,
-    renormalize: bool,
+    score: children.Score,
 ) -> beam.Beams:
     """Identifiers drawn one by one, each deleted before the next, draw i at temperature[i]: the ranking of ZeroGR (Sun et al. 2025).
 
@@ -135,39 +132,37 @@ def reverse_anneal(
     Cost: num decodes of a single hypothesis, one after another; O(num) more for a child.
     """
     num = len(temperature)
-    beam.check(cache, width=num, length=length)
+    beam.check(cache, width=num, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
 
     def draw(drawn, i):
         # i32[B, num, L] nodes drawn so far, -1 = none yet; i32[B, num] documents of each
         paths, weights = drawn
         node, here = automaton.start(batch), cache
-        token, score, tokens, path = jnp.full((batch, 1), beam.BOS), jnp.zeros((batch, 1)), [], []
+        token, total, tokens, path = jnp.full((batch, 1), beam.BOS), jnp.zeros((batch, 1)), [], []
         for t in range(length):
             logits, here = step(t, token, here)
-            gain, candidates, children = beam.score_children(
-                automaton, t, node, logits, renormalize=renormalize
-            )
+            gain, candidates, nodes = beam.score_children(automaton, t, node, logits, score=score)
             # -> [B, 1, C]
-            taken = (
-                (paths[:, None, None, :, t] == children[..., None]) * weights[:, None, None]
-            ).sum(axis=3)
-            left = taken < automaton.counts(t + 1, children)
+            taken = ((paths[:, None, None, :, t] == nodes[..., None]) * weights[:, None, None]).sum(
+                axis=3
+            )
+            left = taken < automaton.counts(t + 1, nodes)
             place = _draw(
                 jax.random.fold_in(jax.random.fold_in(key, i), t),
                 jnp.where(left, gain, -jnp.inf),
                 temperature[i],
             )
             best = jnp.where(left, gain, -jnp.inf)
-            token, node, gain = (_child(x, place) for x in (candidates, children, best))
-            score = score + gain
+            token, node, gain = (_child(x, place) for x in (candidates, nodes, best))
+            total = total + gain
             tokens.append(token[:, 0])
             path.append(node[:, 0])
-        alive = score[:, 0] > -jnp.inf
+        alive = total[:, 0] > -jnp.inf
         path = jnp.where(alive[:, None], jnp.stack(path, axis=1), -1)
         weight = jnp.where(alive, automaton.counts(length, node)[:, 0], 0)
         leaf = jnp.where(alive, automaton.leaf(length, node)[:, 0], beam.NO_LEAF)
-        found = jnp.where(alive[:, None], jnp.stack(tokens, axis=1), table.PAD), score[:, 0], leaf
+        found = jnp.where(alive[:, None], jnp.stack(tokens, axis=1), table.PAD), total[:, 0], leaf
         return (paths.at[:, i].set(path), weights.at[:, i].set(weight)), found
 
     nothing = jnp.full((batch, num, length), -1), jnp.zeros((batch, num), jnp.int32)
