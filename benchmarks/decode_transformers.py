@@ -25,6 +25,7 @@ from zoo.docids import table
 from zoo.index import children, trie
 from zoo.models import generate
 from zoo.nets import transformer
+from zoo.search import decoders
 
 
 def peer(alphabet: int, seed: int = 0):
@@ -182,7 +183,7 @@ def main() -> None:
     net = peer(ids.alphabet)
     shape, params = converted(net, ids.tokens.shape[1])
     index = trie.build(ids)
-    free = decode_trie.Unconstrained(children.best_of_all)
+    free = decode_trie.Unconstrained(functools.partial(children.best_of_all, score="model"))
     size = sum(value.size for value in jax.tree.leaves(params)) / 1e6
     print(
         f"{size:.2f} M parameters (one embedding table counted twice), {len(ids)} identifiers of 4 x 256, {cores} cores, "
@@ -201,7 +202,7 @@ def main() -> None:
                 jnp.asarray(source),
                 index,
                 shape=shape,
-                decoding="trie",
+                decode=decoders.decoder("trie"),
                 k=width,
                 width=width,
             )
@@ -211,7 +212,7 @@ def main() -> None:
                 jnp.asarray(source),
                 free,
                 shape=shape,
-                decoding="trie",
+                decode=decoders.decoder("trie"),
                 k=width,
                 width=width,
             )

@@ -201,7 +201,7 @@ def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> di
     legal = {
         "ours": index,
         "plain": Unconstrained(plain),
-        "two-stage": Unconstrained(children.best_of_all),
+        "two-stage": Unconstrained(functools.partial(children.best_of_all, score="model")),
     }
     legal |= {} if mask is None else {"dense": mask}
     finds = {

@@ -57,7 +57,7 @@ def plain(node, score, logits, index, *, width):
 
 @functools.partial(jax.jit, static_argnames="width")
 def two_stage(node, score, logits, index, *, width):
-    return children.best_of_all(score, logits, width=width)[0]
+    return children.best_of_all(score, logits, width=width, score="model")[0]
 
 
 @functools.partial(jax.jit, static_argnames="width")

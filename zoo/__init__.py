@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from zoo.api.add import add as add
-    from zoo.api.answer import path as path, retrieve as retrieve, with_options as with_options
+    from zoo.api.answer import (
+        Opened as Opened,
+        open as open,
+        path as path,
+        retrieve as retrieve,
+        with_options as with_options,
+    )
     from zoo.api.evaluate import (
         Evaluation as Evaluation,
         evaluate as evaluate,
@@ -43,6 +49,7 @@ _HOME = {
     "fit": "zoo.api.fit",
     "add": "zoo.api.add",
     "with_options": "zoo.api.answer",
+    "open": "zoo.api.answer",
     "retrieve": "zoo.api.answer",
     "path": "zoo.api.answer",
     "evaluate": "zoo.api.evaluate",
@@ -54,6 +61,7 @@ _HOME = {
     "import_checkpoint": "zoo.exchange.transfer",
     "Fitted": "zoo.api.fitted",
     "Evaluation": "zoo.api.evaluate",
+    "Opened": "zoo.api.answer",
     "Corpus": "zoo.records",
     "Queries": "zoo.records",
     "Qrels": "zoo.records",

@@ -212,9 +212,16 @@ class Answering(Checked):
     beam: int = option(100, "beam width", limits=SIZE)
     decoding: str = option(
         "trie",
-        "decoder; free is unconstrained: identifiers of no document are dropped and counted",
-        one_of=decoders.NAMES,
+        "decoder and its options, NAME or NAME,OPTION=VALUE,...; free is unconstrained: "
+        f"identifiers of no document are dropped and counted; names: {', '.join(decoders.NAMES)}",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            decoders.parse(self.decoding)
+        except DataError as error:
+            raise DataError(f"{self.SYSTEM}: option {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Measures of recommendation, against loops over all orders of the ties."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -76,13 +77,10 @@ def test_places_in_a_deep_ranking_are_those_among_all_scores():
     histories = records.Histories(
         users, np.zeros(len(scores), np.int32), np.arange(len(scores) + 1)
     )
-    ranking, places = scoring.placed(
-        lambda block: scores[[int(user) for user in block.ids]],
-        tuple("abcdefghijkl"),
-        histories,
-        targets,
-        15,
+    ask = scoring.Scored(
+        lambda block: scores[[int(user) for user in block.ids]], json.dumps(list("abcdefghijkl"))
     )
+    ranking, places = ask.places(histories, targets, 15)
     found = recommend.places_in(ranking, targets)
     np.testing.assert_array_equal(found.ranks(), places.ranks())
 
@@ -100,9 +98,10 @@ def test_top_is_a_stable_sort_whatever_the_block(monkeypatch):
         assert (documents[:, 30:] == -1).all() and np.isneginf(best[:, 30:]).all()
     histories = records.Histories(tuple(map(str, range(50))), np.zeros(50, np.int32), np.arange(51))
     score = lambda block: scores[[int(user) for user in block.ids]]
-    whole = scoring.ranking(score, tuple(map(str, range(30))), histories, 5)
+    ask = scoring.Scored(score, json.dumps(list(map(str, range(30)))))
+    whole = ask(histories, 5)
     monkeypatch.setattr(scoring, "_BLOCK", 100)
-    parts = scoring.ranking(score, tuple(map(str, range(30))), histories, 5)
+    parts = ask(histories, 5)
     np.testing.assert_array_equal(whole.documents, parts.documents)
     assert whole.query_ids == parts.query_ids == histories.ids
 

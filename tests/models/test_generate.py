@@ -8,6 +8,7 @@ from zoo.docids import table
 from zoo.index import trie
 from zoo.models import generate
 from zoo.nets import transformer
+from zoo.search import decoders
 
 
 def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypatch):
@@ -29,7 +30,13 @@ def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypat
     source = jnp.asarray(rng.integers(1, 20, (4, 6)))
     find = lambda: (
         generate.generate.__wrapped__(
-            params, source, trie.build(ids), shape=shape, decoding="trie", k=5, width=10
+            params,
+            source,
+            trie.build(ids),
+            shape=shape,
+            decode=decoders.decoder("trie"),
+            k=5,
+            width=10,
         ).beams
     )
     lazy = find()

@@ -79,10 +79,11 @@ def test_scores_are_those_of_the_last_item_however_queries_are_batched(name):
     fitted = zoo.fit(name, walks, size="tiny", options={"steps": 2}, quiet=True)
     asked, _ = walks.split("test")
     net = NETS[name](transformer.Shape.of(fitted.state["shape"]))
-    whole = next_item.score(NETS[name], fitted.config, fitted.state, asked)
+    score = next_item.open(NETS[name], fitted.config, fitted.state).score
+    whole = score(asked)
     assert whole.shape == (200, 40)
     for row in (0, 77):
-        alone = next_item.score(NETS[name], fitted.config, fitted.state, asked.take([row]))
+        alone = score(asked.take([row]))
         items = asked.history(row)[-fitted.config.history :] + 1
         hidden = net.apply(fitted.state["params"], jnp.asarray(items)[None])[0, -1]
         direct = np.asarray(fitted.state["params"]["params"]["items"]["embedding"])[

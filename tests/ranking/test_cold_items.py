@@ -177,7 +177,9 @@ def test_categories_spread_with_the_temperature(fitted):
     histories, _ = log.split("test")
     categories = [text.split()[0] for text in log.corpus.texts]
     at = lambda t: zoo.evaluate(
-        zoo.with_options(system, {"temperature": t}), log, categories=categories
+        zoo.with_options(system, {"decoding": f"sampled,temperature={t}"}),
+        log,
+        categories=categories,
     ).measures["entropy@10"]
     assert at(1.0) + 0.1 < at(2.0) + 0.05 < at(4.0)
     with pytest.raises(records.DataError, match="expected one for each of 48 items, got 1"):

@@ -24,7 +24,7 @@ class Silent:
 def hit_at_1(config, collection):
     queries, qrels = collection.split("test")
     state = bm25.fit(collection.without("test"), config, None, log=Silent())
-    return measures.evaluate(bm25.retrieve(config, state, queries, 10), qrels, ("Success@1",))[
+    return measures.evaluate(bm25.open(config, state)(queries, 10), qrels, ("Success@1",))[
         "Success@1"
     ]
 
@@ -37,7 +37,7 @@ def test_the_ranking_is_that_of_the_index():
     collection = toy.build(30)
     queries, _ = collection.split("test")
     config = bm25.Config(k1=1.2, b=0.75)
-    found = bm25.retrieve(config, bm25.fit(collection, config, None, log=Silent()), queries, 5)
+    found = bm25.open(config, bm25.fit(collection, config, None, log=Silent()))(queries, 5)
     documents, scores = lexical.search(
         lexical.build(collection.corpus.contents(), k1=1.2, b=0.75), queries.texts, 5
     )
@@ -53,9 +53,8 @@ def test_expansion_finds_by_words_that_stand_in_train_queries_alone():
     collection = records.Collection("fruit", corpus, queries, splits)
     for expand, expected in ((False, [-1, -1]), (True, [1, -1])):
         config = bm25.Config(expand_with_queries=expand)
-        found = bm25.retrieve(
-            config, bm25.fit(collection, config, None, log=Silent()), records.Queries.of("long"), 2
-        )
+        state = bm25.fit(collection, config, None, log=Silent())
+        found = bm25.open(config, state)(records.Queries.of("long"), 2)
         np.testing.assert_array_equal(found.documents, [expected])
 
 
@@ -88,7 +87,7 @@ def test_documents_that_come_later_rank_as_if_they_had_been_there():
         state = bm25.extend(config, state, rows_of(whole.corpus, rows))
     expected = bm25.fit(whole, config, None, log=Silent())
     assert state["corpus_ids"] == expected["corpus_ids"]
-    mine, other = (bm25.retrieve(config, one, queries, 9) for one in (state, expected))
+    mine, other = (bm25.open(config, one)(queries, 9) for one in (state, expected))
     np.testing.assert_array_equal(mine.documents, other.documents)
     np.testing.assert_array_equal(mine.scores, other.scores)
     with pytest.raises(records.DataError, match="bm25: document 'd20' is in the index already"):
@@ -110,7 +109,7 @@ def test_the_language_is_detected_or_named_and_stored():
         config = bm25.Config(language=language)
         state = bm25.fit(collection, config, None, log=Silent())
         assert json.loads(state["index"]["settings"])["analysis"]["language"] == language
-        found = bm25.retrieve(config, state, records.Queries.of("Haus"), 1)
+        found = bm25.open(config, state)(records.Queries.of("Haus"), 1)
         np.testing.assert_array_equal(found.documents, [[expected]])
 
 

@@ -17,6 +17,7 @@ from zoo.models import corpus_text, generate
 from zoo.nets import codebooks, transformer
 from zoo.recipes import genret
 from zoo.schemes import codes as identifiers
+from zoo.search import decoders
 from zoo.text import embed, languages, tokens
 from zoo.train import log as logs, loop
 
@@ -204,7 +205,7 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     np.testing.assert_array_equal(named[:128], state["docids"]["tokens"])
     np.testing.assert_array_equal(named[128:, :3], named[twins, :3])
     asked = records.Queries.of([collection.queries.texts[5 * row] for row in twins])
-    before, after = (genret.retrieve(config, of, asked, 10) for of in (state, grown))
+    before, after = (genret.open(config, of)(asked, 10) for of in (state, grown))
     assert before.documents.max() < 128
     for row, (new, old) in enumerate(zip(range(128, 133), twins)):
         assert {new, old} <= set(after.documents[row])
@@ -219,7 +220,13 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
     )
     shape = transformer.Shape.of(grown["shape"])
     found, _ = generate.generate(
-        grown["params"], jnp.asarray(source), merged, shape=shape, decoding="trie", k=10, width=100
+        grown["params"],
+        jnp.asarray(source),
+        merged,
+        shape=shape,
+        decode=decoders.decoder("trie"),
+        k=10,
+        width=100,
     )
     np.testing.assert_array_equal(
         np.asarray(merged.documents_of(found.leaf))[:, :10, 0], after.documents

@@ -69,7 +69,7 @@ def test_scores_equal_those_of_a_loop(options):
     for row in similar:
         row[np.argsort(-row, kind="stable")[config.neighbours :]] = 0
     asked, _ = walks.split("test")
-    for row, found in enumerate(itemknn.score(config, fitted.state, asked)):
+    for row, found in enumerate(fitted.opened.score(asked)):
         wanted = sum(
             config.decay**age * similar[item]
             for age, item in enumerate(asked.history(row)[::-1][: config.last])

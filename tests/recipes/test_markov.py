@@ -21,9 +21,7 @@ def test_counts_by_hand_leave_out_what_dev_and_test_ask_for():
     """Counted: a b c a, b c, a b. So b -> c twice, and c -> a, a -> b twice; d never, though dev and test hold it."""
     fitted = zoo.fit("markov", interactions("abcadd", "bcdd", "abdd"), quiet=True)
     share = np.array([3, 3, 2, 0]) / 8 * markov.SHARE_WEIGHT
-    score = lambda text: markov.score(
-        fitted.config, fitted.state, records.Histories.of(CORPUS, [list(text)])
-    )[0]
+    score = lambda text: fitted.opened.score(records.Histories.of(CORPUS, [list(text)]))[0]
     np.testing.assert_allclose(score("db"), [0, 0, 2, 0] + share, rtol=1e-12)
     np.testing.assert_allclose(score("ba"), [0, 2, 0, 0] + share, rtol=1e-12)
     np.testing.assert_allclose(score("c"), [1, 0, 0, 0] + share, rtol=1e-12)
@@ -51,9 +49,7 @@ def test_pairs_equal_those_of_a_loop(window, symmetric):
 def test_the_last_items_of_the_history_vote_and_seen_ones_can_be_left_out():
     seen = interactions("abcadd", "bcdd", "abdd")
     fitted = zoo.fit("markov", seen, options={"order": 2, "filter": True}, quiet=True)
-    (scores,) = markov.score(
-        fitted.config, fitted.state, records.Histories.of(CORPUS, [["d", "a", "b"]])
-    )
+    (scores,) = fitted.opened.score(records.Histories.of(CORPUS, [["d", "a", "b"]]))
     assert np.isneginf(scores[[0, 1, 3]]).all() and scores[2] == pytest.approx(
         2 + 2 / 8 * markov.SHARE_WEIGHT
     )

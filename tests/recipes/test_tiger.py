@@ -29,7 +29,7 @@ def test_every_event_but_the_first_is_a_target_after_those_before_it():
 
 def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
     ids = table.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
-    found = tiger.read(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
+    found = tiger.to_tokens(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
     np.testing.assert_array_equal(
         found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9]
     )
@@ -48,10 +48,7 @@ def test_what_is_longer_than_anything_in_training_is_cut_to_it():
     length = fitted.state["docids"]["tokens"].shape[1]
     assert len(fitted.state["params"]["params"]["recency"]["embedding"]) == 2 * length
     asked, _ = short.split("test")
-    sources, _ = tiger.reads(fitted.config, fitted.state, asked)
-    ids = table.Docids(
-        np.asarray(fitted.state["docids"]["tokens"]), int(fitted.state["docids"]["alphabet"])
-    )
+    sources, ids = fitted.opened.read(asked), table.unpack(fitted.state["docids"])
     np.testing.assert_array_equal(sources, ids.tokens[five[:, 2:4]].reshape(200, -1))
 
 
@@ -230,36 +227,30 @@ def test_neighbours_in_histories_change_identifiers_and_dev_is_not_among_them(fi
 
 
 def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
-    import dataclasses
 
     walks = toy.interactions()
     asked, _ = walks.split("test")
-    at = lambda t: dataclasses.replace(
-        fitted,
-        config=dataclasses.replace(
-            fitted.config, temperature=t, filter="yes", beam=1, first_beam=0
-        ),
+    at = lambda decoding: zoo.with_options(
+        fitted, {"decoding": decoding, "filter": "yes", "beam": 1, "first_beam": 0}
     )
     seen = {}
     for temperature in (0.01, 1.0, 100.0):
-        found = zoo.retrieve(at(temperature), asked, 5)
+        found = zoo.retrieve(at(f"sampled,temperature={temperature}"), asked, 5)
         assert all(len({name for name, _ in found.answers(row)}) == 5 for row in range(len(asked)))
         assert not any(
             set(found.documents[row]) & set(asked.history(row)) for row in range(len(asked))
         )
         assert (np.diff(found.scores, axis=1) <= 0).all()
         seen[temperature] = found.documents
-    greedy = zoo.retrieve(at(0.0), asked, 1).documents[:, 0]
+    greedy = zoo.retrieve(at("trie"), asked, 1).documents[:, 0]
     agree = {
         temperature: (documents[:, 0] == greedy).mean() for temperature, documents in seen.items()
     }
     # at 100 the first of about 36 items is as good as any
     assert agree[0.01] > 0.8 > 0.3 > agree[100.0]
-    np.testing.assert_array_equal(seen[1.0], zoo.retrieve(at(1.0), asked, 5).documents)
-    with pytest.raises(
-        records.DataError, match="temperature expects decoding=trie or renormalised, got free"
-    ):
-        tiger.Config(temperature=1.0, decoding="free")
+    np.testing.assert_array_equal(
+        seen[1.0], zoo.retrieve(at("sampled,temperature=1"), asked, 5).documents
+    )
 
 
 def test_a_user_token_stands_in_front_and_belongs_to_the_name():

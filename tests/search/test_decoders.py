@@ -11,7 +11,7 @@ import pytest
 from zoo import records
 from zoo.docids import table
 from zoo.index import trie
-from zoo.search import automaton, decoders, guided
+from zoo.search import automaton, beam, decoders, guided
 
 BATCH, LENGTH, ALPHABET, K, WIDTH = 40, 3, 6, 4, 4
 
@@ -31,10 +31,11 @@ INDEX = trie.build(IDS)
 
 
 @functools.lru_cache(None)
-def answers(name, k=K, width=WIDTH):
-    legal = decoders.constraint(name, INDEX, IDS)
-    decode = functools.partial(decoders.decode, name, step, k=k, width=width, length=LENGTH)
-    found = jax.jit(lambda cache, legal: decode(cache, legal))(CACHE, legal)
+def answers(text, k=K, width=WIDTH):
+    decode = decoders.parse(text)
+    legal = decode.constraint(INDEX, IDS)
+    find = functools.partial(decode, step, k=k, width=width, length=LENGTH, key=jax.random.key(0))
+    found = jax.jit(lambda cache, legal: find(cache, legal))(CACHE, legal)
     assert not np.isnan(found.beams.score).any()
     return found
 
@@ -73,9 +74,12 @@ def recall(found, scores):
 @pytest.mark.parametrize("name", [name for name in decoders.NAMES if name != "free"])
 def test_every_answer_exists_once_and_best_first(name):
     token, score, leaf = map(np.asarray, answers(name).beams)
-    rows = IDS.tokens[IDS.order]
-    assert token.shape == (BATCH, K, LENGTH) and (rows[leaf] == token).all()
-    assert (np.diff(score, axis=1) <= 0).all() and all(len(set(row)) == K for row in leaf.tolist())
+    rows, alive = IDS.tokens[IDS.order], score > -np.inf
+    assert token.shape[0::2] == (BATCH, LENGTH) and (rows[leaf] == token)[alive].all()
+    assert (np.diff(np.where(alive, score, -1e9), axis=1) <= 0).all() and alive[:, 0].all()
+    assert all(len(set(row[ok])) == ok.sum() for row, ok in zip(leaf, alive))
+    if name not in ("diverse", "nucleus"):  # beams of groups meet, draws repeat
+        assert token.shape[1] == K and alive.all()
 
 
 @pytest.mark.parametrize("name", ["max-marginal", "best-first"])
@@ -140,35 +144,71 @@ def test_all_scores_are_those_of_brute_force():
 
 
 def test_a_name_stands_for_its_constraint():
-    kinds = {name: type(decoders.constraint(name, INDEX, IDS)) for name in decoders.NAMES}
-    assert kinds == {
-        "trie": trie.Trie,
-        "renormalised": trie.Trie,
-        "best-first": trie.Trie,
+    kinds = {name: type(decoders.decoder(name).constraint(INDEX, IDS)) for name in decoders.NAMES}
+    special = {
         "counted": guided.Counted,
         "lookahead": decoders.Enumerated,
         "max-marginal": decoders.Enumerated,
         "free": automaton.Free,
     }
+    assert kinds == dict.fromkeys(decoders.NAMES, trie.Trie) | special
 
 
-def test_a_name_that_does_not_exist_is_refused_with_those_that_do():
-    names = "trie, renormalised, counted, lookahead, max-marginal, best-first, free"
-    for call in (
-        lambda: decoders.require("greedy"),
-        lambda: decoders.constraint("greedy", INDEX, IDS),
-        lambda: decoders.decode("greedy", step, CACHE, INDEX, k=1, width=1, length=LENGTH),
-        lambda: decoders.queries_at_once("greedy", INDEX, CACHE, width=1, most=64),
+def test_options_follow_the_name_and_change_the_answers():
+    one, other = answers("diverse,groups=2,penalty=0"), answers("diverse,groups=2,penalty=9")
+    assert decoders.parse("diverse, penalty=9 ,groups=2") == decoders.decoder(
+        "diverse", groups=2, penalty=9.0
+    )
+    first = lambda found: np.asarray(found.beams.token)[:, :, 0]
+    distinct = lambda found: np.mean([len({*row} - {0}) for row in first(found).tolist()])
+    assert distinct(other) > distinct(one)
+    greedy = answers("renormalised", width=1, k=1).beams.leaf
+    agree = lambda text: (answers(text, width=1, k=1).beams.leaf == greedy).mean()
+    # logits closer than the temperature are drawn either way; 60 identifiers
+    assert agree("sampled,temperature=0.001") > 0.9 > 0.2 > agree("sampled,temperature=50")
+
+
+def test_a_nucleus_of_nearly_nothing_is_greedy_and_of_everything_is_not():
+    greedy = answers("renormalised", width=1, k=1).beams.leaf
+    np.testing.assert_array_equal(answers("nucleus,top_p=1e-6").beams.leaf[:, :1], greedy)
+    assert (np.asarray(answers("nucleus,top_p=1e-6").beams.leaf)[:, 1:] == beam.NO_LEAF).all()
+    assert (answers("nucleus,top_p=1").beams.leaf[:, :1] != greedy).any()
+
+
+def test_reverse_annealed_draws_are_ranked_as_drawn_and_the_first_is_greedy():
+    found = answers("reverse-annealed,score=renormalised").beams
+    np.testing.assert_allclose(found.score, np.tile(1 / np.arange(1, K + 1), (BATCH, 1)))
+    np.testing.assert_array_equal(
+        found.leaf[:, 0], answers("renormalised", width=1, k=1).beams.leaf[:, 0]
+    )
+
+
+def test_what_does_not_exist_is_refused_with_what_does():
+    names = ", ".join(decoders.NAMES)
+    for text, message in (
+        ("greedy", f"decoding expects one of {names}, got 'greedy'"),
+        ("trie,width=3", "decoding trie: no option 'width'; it has none"),
+        ("diverse,group=3", "no option 'group'; expected one of: groups, penalty, score"),
+        ("diverse,groups=0", "option groups expects int from 1 to inf, got '0'"),
+        ("diverse,groups=1.5", "option groups expects int from 1 to inf, got '1.5'"),
+        ("nucleus,top_p=1.1", "option top_p expects float from 1e-06 to 1, got '1.1'"),
+        ("nucleus,top_p=nan", "option top_p expects float"),
+        ("sampled,score=rank", "score expects one of model, renormalised, logit, got 'rank'"),
+        ("best-first,score=logit", "score expects one of model, renormalised, got 'logit'"),
+        ("diverse,groups", "expected NAME,OPTION=VALUE,..., got 'groups'"),
     ):
-        with pytest.raises(
-            records.DataError, match=f"no decoding 'greedy'; expected one of: {names}"
-        ):
-            call()
+        with pytest.raises(records.DataError, match=message):
+            decoders.parse(text)
+    with pytest.raises(ValueError, match="answers are random; expected a key"):
+        decoders.decoder("sampled")(step, CACHE, INDEX, k=1, width=1, length=LENGTH)
 
 
 def test_a_batch_shrinks_until_its_prefixes_fit():
     cache = jax.ShapeDtypeStruct((1, 1, 2**16), jnp.float32)  # 256 KiB a prefix
-    at_once = functools.partial(decoders.queries_at_once, index=INDEX, cache=cache, most=64)
+
+    def at_once(name, *, width, index=INDEX, cache=cache):
+        return decoders.decoder(name).queries_at_once(index, cache, width=width, most=64)
+
     assert at_once("trie", width=1000) == 64
     assert at_once("best-first", width=10) == 17  # 2 GiB / (3 levels x 16 sweeps x 10 x 256 KiB)
     assert at_once("max-marginal", width=10) == 64  # 5 x 5 prefixes x 512 KiB
@@ -190,8 +230,10 @@ def test_each_decoder_is_traced_once_for_all_queries():
         @jax.jit
         def find(cache, legal, name=name, traced=traced):
             traced.append(name)
-            return decoders.decode(name, step, cache, legal, k=2, width=2, length=LENGTH)
+            key = jax.random.key(0)
+            decode = decoders.decoder(name)
+            return decode(step, cache, legal, k=2, width=2, length=LENGTH, key=key)
 
-        legal = decoders.constraint(name, INDEX, IDS)
+        legal = decoders.decoder(name).constraint(INDEX, IDS)
         one, other = find(CACHE, legal), find(CACHE + 1, legal)
-        assert traced == [name] and not np.array_equal(one.beams.score, other.beams.score)
+        assert traced == [name] and not np.array_equal(one.beams.token, other.beams.token)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import recipes, records
-from zoo.api import inputs
+from zoo.api import fitted as stored, inputs
 from zoo.api.fitted import Fitted
 from zoo.records import DataError
+
+if TYPE_CHECKING:
+    from zoo.models import beam_path
+
+Asked = records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str
 
 
 def with_options(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
@@ -34,38 +40,59 @@ def with_options(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
     return dataclasses.replace(fitted, config=config)
 
 
-def retrieve(
-    fitted: Fitted,
-    queries: records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[str]] | str,
-    k: int = 10,
-) -> records.Ranking:
-    """The k best documents for each query with their titles, best first; fewer where the
-    system finds fewer.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Opened:
+    """A fitted system that is ready to answer: (queries, k) -> Ranking."""
 
-    queries: texts, or one; of a system that recommends, histories: lists of item ids, oldest first, or one list.
-    Raises DataError if k is below 1, a query is empty, or the system asks for the other kind.
+    fitted: Fitted
+    ask: recipes.Ask
+
+    def __call__(self, queries: Asked, k: int = 10) -> records.Ranking:
+        """See `retrieve`."""
+        if k < 1:
+            raise DataError(f"retrieve: expected k of at least 1, got {k}")
+        k = min(k, len(self.fitted.documents))
+        ranking = self.ask(inputs.as_queries(self.fitted, queries), k)
+        return dataclasses.replace(ranking, titles=self.fitted.documents.titles)
+
+
+def open(fitted: Fitted | str | os.PathLike) -> Opened:
+    """The system with its tokenizer, index and parameters ready; a folder is loaded.
+
+    A system is opened once: opening it again costs nothing. With other options (`with_options`) it is another one.
+
+    >>> ask = zoo.open("runs/dsi")  # doctest: +SKIP
+    >>> ask("a lock for threads", k=3)  # doctest: +SKIP
     """
-    recipe = recipes.get(fitted.recipe)
-    if k < 1:
-        raise DataError(f"retrieve: expected k of at least 1, got {k}")
-    k = min(k, len(fitted.documents))
-    ranking = recipe.retrieve(fitted.config, fitted.state, inputs.as_queries(fitted, queries), k)
-    return dataclasses.replace(ranking, titles=fitted.documents.titles)
+    if not isinstance(fitted, Fitted):
+        fitted = stored.load(fitted)
+    return Opened(fitted, fitted.opened)
 
 
-def path(fitted: Fitted, query: str | Sequence[str], *, width: int = 8) -> Any:
-    """What a beam of `width` keeps at each depth on its way to the answers of one query, a `recipes.paths.Path`; the trie constrains it.
+def retrieve(fitted: Fitted | str | os.PathLike, queries: Asked, k: int = 10) -> records.Ranking:
+    """The k best documents for each query with their titles, best first; fewer if the system finds fewer.
+
+    fitted: a system or its folder; of a folder that is asked again and again, keep what `open` returns.
+    queries: texts, or one; of a recommender, histories: lists of item ids, oldest first, or one list.
+    Raises DataError if k is below 1, a query is empty, or the system takes the other kind.
+    """
+    return open(fitted)(queries, k)
+
+
+def path(
+    fitted: Fitted | str | os.PathLike, query: str | Sequence[str], *, width: int = 8
+) -> beam_path.Path:
+    """What a beam of `width` keeps at each depth on its way to the answers of one query; the trie constrains it.
 
     query: a text, or a history of item ids. Raises DataError if the system generates no identifiers.
     """
-    from zoo.models import beam_path
+    from zoo.models import beam_path, generate
 
-    recipe = recipes.get(fitted.recipe)
-    if recipe.reads is None:
+    opened = open(fitted)
+    if not isinstance(opened.ask, generate.Opened):
         raise DataError(
-            f"path: {recipe.name} generates no identifiers; "
+            f"path: {opened.fitted.recipe} generates no identifiers; "
             "expected a system with an encoder-decoder, such as dsi"
         )
-    queries = inputs.as_queries(fitted, [query])
-    sources, shape = recipe.reads(fitted.config, fitted.state, queries)
-    return beam_path.of(fitted.state, sources[0], shape, width=width)
+    source = opened.ask.read(inputs.as_queries(opened.fitted, [query]))
+    return beam_path.trace(opened.ask.model, source[0], width=width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -68,14 +67,15 @@ def evaluate(
     inputs.refuse_other_kind(recipe, collection)
     queries, qrels = collection.split(split)
     inputs.refuse_other_corpus(fitted, collection)
-    answer.retrieve(fitted, queries.take([0]), DEPTH)
+    opened = answer.open(fitted)
+    opened(queries.take([0]), DEPTH)
     if recipe.asks == "history":
         return _recommended(
-            fitted, collection, queries, qrels, split, _categories(collection.corpus, categories)
+            opened, collection, queries, qrels, split, _categories(collection.corpus, categories)
         )
     if leave_out_self is None:
         leave_out_self = self_queries.are_documents(queries, collection.corpus)
-    return _answered(fitted, queries, qrels, split, leave_out_self)
+    return _answered(opened, queries, qrels, split, leave_out_self)
 
 
 def evaluate_run(
@@ -144,11 +144,15 @@ def _categories(corpus: records.Corpus, named: Sequence[str] | None) -> list[str
 
 
 def _answered(
-    fitted: Fitted, queries: records.Queries, qrels: records.Qrels, split: str, leave_out_self: bool
+    opened: answer.Opened,
+    queries: records.Queries,
+    qrels: records.Qrels,
+    split: str,
+    leave_out_self: bool,
 ) -> Evaluation:
     """Evaluation of a system that answers texts with documents."""
     started = time.monotonic()
-    ranking = answer.retrieve(fitted, queries, DEPTH + leave_out_self)
+    ranking = opened(queries, DEPTH + leave_out_self)
     rate = len(queries) / max(time.monotonic() - started, 1e-9)
     return _answers(split, ranking, qrels, rate, leave_out_self)
 
@@ -175,7 +179,7 @@ def _answers(
 
 
 def _recommended(
-    fitted: Fitted,
+    opened: answer.Opened,
     collection: records.Interactions,
     histories: records.Histories,
     qrels: records.Qrels,
@@ -183,20 +187,16 @@ def _recommended(
     categories: list[str] | None,
 ) -> Evaluation:
     """Evaluation of a recommender; exact over all items if the system scores them all."""
-    score = recipes.get(fitted.recipe).score
     targets = recommend.targets(qrels, histories.ids, collection.corpus)
     started = time.monotonic()
-    if score is None:
-        ranking = answer.retrieve(fitted, histories, DEPTH)
-        places = recommend.places_in(ranking, targets)
+    if isinstance(opened.ask, scores.Scored):
+        ranking, places = opened.ask.places(histories, targets, min(DEPTH, len(collection.corpus)))
     else:
-        scores_of = functools.partial(score, fitted.config, fitted.state)
-        ids = collection.corpus.ids
-        depth = min(DEPTH, len(ids))
-        ranking, places = scores.placed(scores_of, ids, histories, targets, depth)
+        ranking = opened(histories, DEPTH)
+        places = recommend.places_in(ranking, targets)
     rate = len(histories) / max(time.monotonic() - started, 1e-9)
     result = _recommendations(collection, split, ranking, places, targets, rate, categories)
-    codes = identifiers.codes_of(fitted.config, fitted.state)
+    codes = identifiers.codes_of(opened.fitted.config, opened.fitted.state)
     if codes is None:
         return result
     by_identifier = recommend.per_query(recommend.identifier_places(ranking, codes, targets))

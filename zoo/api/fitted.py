@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -27,7 +28,7 @@ class Fitted:
     size: str
     config: Any  # the recipe's Config
     seed: int
-    state: Mapping[str, Any]  # what the recipe's `retrieve` reads
+    state: Mapping[str, Any]  # what the recipe's `open` reads
     documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
     # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
     about: Mapping[str, Any]
@@ -40,6 +41,14 @@ class Fitted:
             f"<Fitted {self.name} ({self.size}, seed {self.seed}): {len(self.documents):,} documents "
             f"of {self.about.get('collection', '?')}{learned}>"
         )
+
+    @functools.cached_property
+    def opened(self) -> recipes.Ask:
+        """The system ready to answer records; `zoo.open` takes queries of any form."""
+        return recipes.get(self.recipe).open(self.config, self.state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @property
     def name(self) -> str:
@@ -135,7 +144,10 @@ def load(folder: str | os.PathLike) -> Fitted:
                     f"{folder / name}: missing or changed since it was written; copy the folder again or fit again"
                 )
         recipe = recipes.get(head["recipe"])
-        config = recipes.configure(recipe, head["size"], head["config"])
+        try:
+            config = recipes.configure(recipe, head["size"], head["config"])
+        except DataError as error:
+            raise DataError(f"{folder}: written by another version ({error}); fit again") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise

@@ -207,7 +207,7 @@ def _write_questions(
     table = np.full((len(relevant), max(map(len, relevant))), -1, np.int32)
     for row, found in enumerate(relevant):
         table[row, : len(found)] = found
-    inputs, _ = recipe.reads(fitted.config, fitted.state, queries)
+    inputs = fitted.opened.read(queries)
     _save_arrays(folder, inputs=inputs, targets=ids.tokens[table[:, 0]], relevant=table)
     if isinstance(queries, records.Histories):
         texts = [

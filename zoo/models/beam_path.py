@@ -6,7 +6,6 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import table
@@ -23,16 +22,12 @@ class Path(NamedTuple):
     documents: np.ndarray
 
 
-def of(state: dict, source: np.ndarray, shape: Any, *, width: int) -> Path:
+def trace(model: generate.Model, source: np.ndarray, *, width: int) -> Path:
     """The prefixes that a trie-constrained beam of `width` keeps at each depth for source i32[S]."""
-    ids = table.unpack(state["docids"])
-    levels = _prefixes(
-        state["params"], jnp.asarray(source[None]), trie.build(ids), shape=shape, width=width
-    )
+    levels = _prefixes(model.params, source[None], model.index, shape=model.shape, width=width)
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
-    return Path(
-        levels, np.where(np.isfinite(levels[-1].score), table.lookup(ids, levels[-1].token), -1)
-    )
+    documents = table.lookup(model.ids, levels[-1].token)
+    return Path(levels, np.where(np.isfinite(levels[-1].score), documents, -1))
 
 
 @functools.partial(jax.jit, static_argnames=("shape", "width"))

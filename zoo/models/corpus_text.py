@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +74,7 @@ def read(
 
 
 def pack_languages(texts: Texts) -> dict[str, str]:
-    """The part of a system's state that `as_read` needs."""
+    """The part of a system's state that `as_read` and `reader` need."""
     return {"languages": json.dumps(texts.languages)}
 
 
@@ -84,9 +83,17 @@ def as_read(config, state: dict, texts: Sequence[str]) -> list[str]:
     return languages.stem_texts(texts, _languages(state)) if config.stem else list(texts)
 
 
-def as_queries(config, state: dict, queries: records.Queries) -> records.Queries:
-    """Queries as the fitted system reads them."""
-    return dataclasses.replace(queries, texts=tuple(as_read(config, state, queries.texts)))
+def reader(config, state: dict, *, prompt: str = "") -> Callable[[records.Queries], np.ndarray]:
+    """A function from queries to i32[B, S], their tokens after a prompt as the fitted system reads them."""
+    encode = tokens.encoder(state["tokenizer"], length=config.query_length, prompt=prompt)
+    chosen = _languages(state) if config.stem else None
+
+    def read(queries: records.Queries) -> np.ndarray:
+        return encode(
+            queries.texts if chosen is None else languages.stem_texts(queries.texts, chosen)
+        )
+
+    return read
 
 
 def embed(texts: Texts, dim: int) -> vectors.Vectors:

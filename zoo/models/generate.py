@@ -1,11 +1,12 @@
-"""What systems share that generate an identifier with an encoder-decoder: fitting it to pairs, and answering with it."""
+"""Answers of systems that generate identifiers with an encoder-decoder."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,58 +17,202 @@ from zoo.data import batches
 from zoo.docids import table
 from zoo.index import filters, projection, trie
 from zoo.nets import transformer
-from zoo.search import decoders, sampling
+from zoo.ranking import collect as collecting
+from zoo.search import decoders
 from zoo.text import tokens
 
-QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
-FILTERED = "trie", "renormalised"  # decoders that leave out documents of each query as they search
+QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
 WIDE = 2048  # alphabets from here on have their logits computed where they are read
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "decoding", "k", "width", "first"))
+class Model(NamedTuple):
+    """A fitted encoder-decoder on the device, and the documents that its identifiers name."""
+
+    params: Any
+    shape: transformer.Shape
+    ids: table.Docids
+    index: trie.Trie  # of ids
+    corpus_ids: tuple[str, ...]  # N
+
+
+def load(state: dict, *, kind: type[transformer.Shape] = transformer.Shape) -> Model:
+    """The model of a state of `pack_state`. kind: class of the shape, which says which network has the parameters."""
+    ids = table.unpack(state["docids"])
+    return Model(
+        jax.device_put(state["params"]),
+        kind.of(state["shape"]),
+        ids,
+        trie.build(ids),
+        tuple(json.loads(state["corpus_ids"])),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Opened:
+    """An opened system that generates identifiers: (queries, k) -> Ranking."""
+
+    model: Model
+    read: Callable[[Any], np.ndarray]  # queries -> i32[B, S], the input of the encoder
+    decode: decoders.Decode
+    collect: collecting.Collect
+    legal: Any  # what `decode` searches
+    beam: int
+    first: int  # hypotheses kept at the first level, if more than the beam
+    queries_at_once: Callable[[int], int]  # of the width of the beam
+    ask: Callable[[Any, int], records.Ranking] | None = None  # by default `search` of `read`
+
+    def __call__(self, queries: records.Queries | records.Histories, k: int) -> records.Ranking:
+        if self.ask is not None:
+            return self.ask(queries, k)
+        return self.search(self.read(queries), queries.ids, k)
+
+    def search(
+        self,
+        sources: np.ndarray,
+        names: Sequence[str],
+        k: int,
+        *,
+        excluded: np.ndarray | None = None,
+    ) -> records.Ranking:
+        """The k best documents for sources i32[B, S] of queries with these ids.
+
+        excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; only if `decode.filters`.
+        Decoders that draw repeat their draws for the same queries.
+        """
+        model, wanted = self.model, min(k, self.model.ids.num_documents)
+        width = max(self.beam, wanted)
+        documents = np.full((len(names), k), -1, np.int32)
+        scores = np.full((len(names), k), -np.inf, np.float32)
+        generated = invalid = proven = 0
+        for rows, length, size in _query_batches(sources, self.queries_at_once(width)):
+            # the last batch repeats rows: one shape serves all
+            padded = np.resize(rows, size)
+            legal = (
+                self.legal
+                if excluded is None
+                else _exclude(self.legal, *table.gather(model.ids, excluded[padded])[::-1])
+            )
+            found = answer(
+                model.params,
+                sources[padded, :length],
+                legal,
+                legal if self.decode.filters else model.index,
+                jax.random.fold_in(jax.random.key(0), int(rows[0])) if self.decode.draws else None,
+                shape=model.shape,
+                decode=self.decode,
+                collect=self.collect,
+                # programs are compiled for each k only where k decides what is computed
+                k=wanted if self.decode.finds_k else width,
+                width=(max(self.first, width), width)[-model.shape.target_length :],
+            )
+            found = Found(*(part[: len(rows)] for part in jax.device_get(found)))
+            columns = min(k, found.documents.shape[1])
+            documents[rows, :columns] = found.documents[:, :columns]
+            scores[rows, :columns] = found.scores[:, :columns]
+            generated, invalid, proven = (
+                total + int(part.sum())
+                for total, part in zip((generated, invalid, proven), found[2:])
+            )
+        return records.Ranking(
+            tuple(names),
+            model.corpus_ids,
+            documents,
+            scores,
+            invalid / max(generated, 1),
+            proven / max(len(names), 1),
+        )
+
+
+def open(
+    config: Any,
+    state: dict,
+    read: Callable[[Any], np.ndarray],
+    *,
+    kind: type[transformer.Shape] = transformer.Shape,
+    collect: collecting.Collect | None = None,
+    allowed: np.ndarray | None = None,
+) -> Opened:
+    """Opens a state of `pack_state` for the options `beam`, `decoding` and, if there is one, `first_beam`.
+
+    Args:
+      config: a config with the options of `options.Answering`.
+      read: queries -> i32[B, S], the input of the encoder.
+      kind: see `load`.
+      collect: from beams to documents; by default `collect.by_leaf()`.
+      allowed: bool[N] documents that may be answers; only if the decoder filters.
+    """
+    model = load(state, kind=kind)
+    decode = decoders.parse(config.decoding)
+    index = model.index if allowed is None else filters.keep(model.index, allowed)
+    cache = jax.eval_shape(lambda: model.shape.empty_cache(1, model.shape.target_length))
+    at_once = lambda width: decode.queries_at_once(
+        model.index, cache, width=width, most=QUERY_BATCHES[-1]
+    )
+    return Opened(
+        model,
+        read,
+        decode,
+        collecting.by_leaf() if collect is None else collect,
+        decode.constraint(index, model.ids),
+        beam=int(config.beam),
+        first=int(getattr(config, "first_beam", 0)),
+        queries_at_once=at_once,
+    )
+
+
+class Found(NamedTuple):
+    """Answers to a batch of queries."""
+
+    documents: jax.Array  # i32[B, M] rows, best first, -1 = none
+    scores: jax.Array  # f32[B, M]
+    generated: jax.Array  # i32[B] identifiers in the beam
+    invalid: jax.Array  # i32[B] of which name no document
+    proven: jax.Array  # bool[B]
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "decode", "collect", "k", "width"))
+def answer(
+    params: Any,
+    source: jax.Array,
+    legal: Any,
+    index: trie.Trie,
+    key: jax.Array | None,
+    *,
+    shape: transformer.Shape,
+    decode: decoders.Decode,
+    collect: collecting.Collect,
+    k: int,
+    width: tuple[int, ...],
+) -> Found:
+    """Documents for source i32[B, S]: `generate`, then `collect` by the trie of the identifiers."""
+    beams, proven = generate(
+        params, source, legal, key, shape=shape, decode=decode, k=k, width=width
+    )
+    if decode.name == "free":
+        beams = collecting.locate(beams, index)
+    documents, scores = collect(beams, index)
+    alive = beams.score > -jnp.inf
+    return Found(
+        documents, scores, alive.sum(axis=1), (alive & (beams.leaf < 0)).sum(axis=1), proven
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "decode", "k", "width"))
 def generate(
-    params: dict,
+    params: Any,
     source: jax.Array,
-    legal,
+    legal: Any,
+    key: jax.Array | None = None,
     *,
     shape: transformer.Shape,
-    decoding: str,
+    decode: decoders.Decode,
     k: int,
-    width: int,
-    first: int = 0,
+    width: int | tuple[int, ...],
 ) -> decoders.Answers:
-    """Identifiers for source i32[B, S] by a decoder of `zoo.search.decoders`, to which `legal` belongs."""
+    """Identifiers for source i32[B, S] among `legal`, what `decode.constraint` returns."""
     step, cache = steps(params, source, shape)
-    return decoders.decode(
-        decoding, step, cache, legal, k=k, width=width, length=shape.target_length, first=first
-    )
-
-
-@functools.partial(jax.jit, static_argnames=("shape", "k"))
-def draw(
-    params: dict,
-    source: jax.Array,
-    legal,
-    key: jax.Array,
-    *,
-    shape: transformer.Shape,
-    temperature: float,
-    k: int,
-) -> decoders.Answers:
-    """k identifiers for source i32[B, S], drawn without replacement; scores are perturbed log-probabilities."""
-    step, cache = steps(params, source, shape)
-    beams, perturbed = sampling.sample_distinct(
-        step,
-        cache,
-        legal,
-        key,
-        width=k,
-        length=shape.target_length,
-        temperature=temperature,
-        score="renormalised",
-    )
-    return decoders.Answers(beams._replace(score=perturbed), jnp.zeros(len(source), bool))
+    return decode(step, cache, legal, k=k, width=width, length=shape.target_length, key=key)
 
 
 def steps(params: dict, source: jax.Array, shape: transformer.Shape, *, places: int = 0) -> tuple:
@@ -87,114 +232,6 @@ def steps(params: dict, source: jax.Array, shape: transformer.Shape, *, places: 
         ), cache
 
     return step, shape.empty_cache(source.shape[0], places)
-
-
-def retrieve(
-    config,
-    state: dict,
-    queries: records.Queries,
-    k: int,
-    *,
-    prompt: str = "",
-    kind: type[transformer.Shape] = transformer.Shape,
-) -> records.Ranking:
-    """Documents whose identifiers the model finds most probable for texts; state as `packed` makes it, `kind` as in `search`."""
-    sources = tokens.encode(
-        state["tokenizer"], queries.texts, length=config.query_length, prompt=prompt
-    )
-    return search(config, state, sources, queries.ids, k, kind=kind)
-
-
-def search(
-    config,
-    state: dict,
-    sources: np.ndarray,
-    names: Sequence[str],
-    k: int,
-    *,
-    excluded: np.ndarray | None = None,
-    allowed: np.ndarray | None = None,
-    temperature: float = 0.0,
-    first: int = 0,
-    kind: type[transformer.Shape] = transformer.Shape,
-) -> records.Ranking:
-    """Documents whose identifiers the model finds most probable for sources i32[B, S] of queries called names.
-
-    state: "params", "shape" (JSON), "docids" ("tokens", "alphabet") and "corpus_ids" (JSON), as `packed` makes it.
-    excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; allowed: bool[N] documents that are answers
-    to any; both by decoders of FILTERED only.
-    temperature: above 0, answers are drawn without replacement at this temperature from what `config.decoding`, one of FILTERED,
-    allows, in this order; scores are then the perturbed log-probabilities. The same queries give the same draws.
-    first: hypotheses kept at the first level, where that is more than the beam.
-    kind: of the shape that the state holds; it says which network has the parameters.
-    """
-    shape = kind.of(state["shape"])
-    ids = table.unpack(state["docids"])
-    index = trie.build(ids)
-    legal = decoders.constraint(
-        config.decoding, index if allowed is None else filters.keep(index, allowed), ids
-    )
-    wanted = min(k, len(ids))
-    width = max(config.beam, wanted)
-    cache = jax.eval_shape(lambda: shape.empty_cache(1, shape.target_length))
-    batch = decoders.queries_at_once(
-        config.decoding, index, cache, width=width, most=QUERY_BATCHES[-1]
-    )
-    documents = np.full((len(names), k), -1, np.int32)
-    scores = np.full((len(names), k), -np.inf, np.float32)
-    invalid = generated = proven = 0
-    params = jax.device_put(state["params"])
-    for rows, length, size in _query_batches(sources, batch):
-        # the last batch repeats rows: one shape serves all
-        source = jnp.asarray(sources[np.resize(rows, size), :length])
-        answers = (
-            legal if excluded is None else _without(legal, ids, excluded[np.resize(rows, size)])
-        )
-        if temperature:
-            key = jax.random.fold_in(jax.random.key(0), int(rows[0]))
-            beams, sure = draw(
-                params, source, answers, key, shape=shape, temperature=temperature, k=wanted
-            )
-        else:
-            beams, sure = generate(
-                params,
-                source,
-                answers,
-                shape=shape,
-                decoding=config.decoding,
-                k=wanted,
-                width=width,
-                first=first,
-            )
-        if config.decoding == "free":
-            found = table.lookup(ids, np.asarray(beams.token))
-        else:
-            # a leaf that is excluded is not reached
-            found = np.asarray(index.documents_of(beams.leaf))[..., 0]
-        score = np.asarray(beams.score)
-        alive = np.isfinite(score)
-        found = np.where(alive, found, -1)
-        proven += int(np.asarray(sure)[: len(rows)].sum())
-        generated += int(alive[: len(rows)].sum())
-        invalid += int((alive & (found < 0))[: len(rows)].sum())
-        best = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
-        found, score = (np.take_along_axis(x, best, axis=1)[: len(rows)] for x in (found, score))
-        place = rows[:, None], np.arange(found.shape[1])[None]
-        documents[place], scores[place] = found, np.where(found >= 0, score, -np.inf)
-    corpus_ids = tuple(json.loads(state["corpus_ids"]))
-    return records.Ranking(
-        tuple(names),
-        corpus_ids,
-        documents,
-        scores,
-        invalid / max(generated, 1),
-        proven / max(len(names), 1),
-    )
-
-
-def _without(legal: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
-    rows, tokens_of = table.gather(ids, rows)
-    return _exclude(legal, tokens_of, rows)
 
 
 _exclude = jax.jit(filters.without)

@@ -141,7 +141,7 @@ def fit(
         "shape": json.dumps(dataclasses.asdict(shape)),
         "corpus_ids": json.dumps(collection.corpus.ids),
     }
-    answer = lambda params, users: retrieve(make, config, pack(params), users, 10)
+    answer = lambda params, users: open(make, config, pack(params))(users, 10)
     judge = validation.by_dev(
         collection,
         answer,
@@ -179,32 +179,19 @@ def all_scores(params: dict, items: jax.Array, net: Any) -> jax.Array:
     )
 
 
-def score(make: Callable, config: Any, state: dict, histories: records.Histories) -> np.ndarray:
-    """f32[B, N] of every item as the next."""
-    net = make(transformer.Shape.of(state["shape"]))
-    items = read(histories, config.history)
-    found = []
-    for first in range(0, len(items), USERS):
-        rows = np.arange(first, min(first + USERS, len(items)))
-        size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))
-        found.append(
-            np.asarray(all_scores(state["params"], jnp.asarray(items[np.resize(rows, size)]), net))[
-                : len(rows)
-            ]
-        )
-    scores = (
-        np.concatenate(found) if found else np.zeros((0, net.shape.source_vocab - 1), np.float32)
-    )
-    return scoring.without_seen(scores, histories) if config.filter else scores
+def open(make: Callable, config: Any, state: dict) -> scoring.Scored:
+    """Opens the state of a fitted network make(shape): f32[B, N] of every item as the next."""
+    net, params = make(transformer.Shape.of(state["shape"])), jax.device_put(state["params"])
 
+    def score(histories: records.Histories) -> np.ndarray:
+        items = read(histories, config.history)
+        found = [np.zeros((0, net.shape.source_vocab - 1), np.float32)]
+        for first in range(0, len(items), USERS):
+            rows = np.arange(first, min(first + USERS, len(items)))
+            size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))
+            scores = all_scores(params, jnp.asarray(items[np.resize(rows, size)]), net)
+            found.append(np.asarray(scores)[: len(rows)])
+        scores = np.concatenate(found)
+        return scoring.without_seen(scores, histories) if config.filter else scores
 
-def retrieve(
-    make: Callable, config: Any, state: dict, histories: records.Histories, k: int
-) -> records.Ranking:
-    """The k items of highest score."""
-    return scoring.ranking(
-        functools.partial(score, make, config, state),
-        tuple(json.loads(state["corpus_ids"])),
-        histories,
-        k,
-    )
+    return scoring.Scored(score, state["corpus_ids"])

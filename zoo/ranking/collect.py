@@ -1,31 +1,126 @@
-"""From beams to rankings of documents."""
+"""From beams of identifiers to documents: which documents an identifier means, and how several scores of one combine.
+
+    Collect = (beams, docs) -> (documents i32[B, M], scores f32[B, M])      best first; -1 and -inf where there is none
+
+A collector traces, and is hashable, so that it can be a static argument of the function that searches. docs is the trie
+of the identifiers, or what has its `documents_of` and `walk`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
 
-import numpy as np
+import jax
+import jax.numpy as jnp
 
 from zoo import records
-from zoo.index import level
+from zoo.docids import table
+from zoo.search import beam
+
+# "row": all documents of an identifier, with its score, lower rows first; "refuse": an error if any two share one
+Ties = Literal["row", "refuse"]
+Combine = Literal["max", "sum", "logsumexp"]
+Collect = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
 
 
-def pad_histories(histories: records.Histories) -> np.ndarray:
-    """i32[B, E] items of each history, -1 behind; E is the longest, rounded up so that few programs serve all."""
-    size = level.width_class(max(int(histories.lengths.max(initial=1)), 1))
-    rows = np.full((len(histories), size), -1, np.int32)
-    rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = (
-        histories.items
-    )
-    return rows
+class Docs(Protocol):
+    """The documents of identifiers; `zoo.index.trie.Trie` is one."""
+
+    documents_per_leaf: int  # most documents of an identifier
+
+    def documents_of(self, leaf: jax.Array) -> jax.Array:
+        """i32[B, K, documents_per_leaf] rows of documents, -1 after the last and for leaf -1."""
+
+    def walk(self, tokens: jax.Array) -> jax.Array:
+        """i32[B, K, L] nodes of the prefixes of tokens i32[B, K, L], the last of them the leaf; -1 = none."""
 
 
-def widen(ranking: records.Ranking, k: int) -> records.Ranking:
-    """The ranking with k columns, the new ones without answers."""
-    missing = [(0, 0), (0, k - ranking.documents.shape[1])]
-    documents = np.pad(ranking.documents, missing, constant_values=-1)
-    return dataclasses.replace(
-        ranking,
-        documents=documents,
-        scores=np.pad(ranking.scores, missing, constant_values=-np.inf),
-    )
+@dataclasses.dataclass(frozen=True)
+class ByLeaf:
+    """See `by_leaf`."""
+
+    ties: Ties
+    length_penalty: float
+    combine: Combine
+
+    def __call__(self, beams: beam.Beams, docs: Docs) -> tuple[jax.Array, jax.Array]:
+        if self.ties == "refuse" and docs.documents_per_leaf > 1:
+            raise records.DataError(
+                f"collect: up to {docs.documents_per_leaf} documents share an identifier; "
+                "give each its own, or answer all of them (ties='row')"
+            )
+        score = beams.score
+        if self.length_penalty:
+            length = (beams.token != table.PAD).sum(axis=2)
+            score = score / (length + 1.0) ** self.length_penalty
+        rows = docs.documents_of(beams.leaf)  # -> [B, K, D]
+        if docs.documents_per_leaf > 1:  # lower rows first, and none last
+            rows = jnp.sort(rows.astype(jnp.uint32), axis=2).astype(jnp.int32)
+        scores = jnp.where(rows >= 0, score[..., None], -jnp.inf)
+        flat = lambda x: x.reshape(len(x), -1)
+        return _combined(flat(rows), flat(scores), self.combine)
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """See `merged`."""
+
+    views: tuple[Collect, ...]
+    combine: Combine
+
+    def __call__(self, beams: Sequence[Any], docs: Sequence[Docs]) -> tuple[jax.Array, jax.Array]:
+        found = [view(*pair) for view, *pair in zip(self.views, beams, docs, strict=True)]
+        rows, scores = (jnp.concatenate(part, axis=1) for part in zip(*found))
+        return _combined(rows, scores, self.combine)
+
+
+def by_leaf(*, ties: Ties = "row", length_penalty: float = 0.0, combine: Combine = "max") -> ByLeaf:
+    """Documents by the scores of their identifiers; M = K x the most documents of an identifier.
+
+    Args:
+      ties: which documents of a shared identifier are answered.
+      length_penalty: scores are divided by (tokens + 1) to this power (NCI, arXiv:2206.02743).
+      combine: score of a document that several identifiers in the beam name: the best, their sum, or the log of
+        their summed probabilities.
+    """
+    return ByLeaf(ties, float(length_penalty), combine)
+
+
+def merged(views: Sequence[Collect], *, combine: Combine = "sum") -> Merged:
+    """Documents of several searches, each with its own collector, such as of titles, n-grams and pseudo-queries (MINDER).
+
+    Its arguments are sequences with one entry per view. combine: of the scores that views give to a document. A view
+    that does not answer it adds nothing, so "sum" is for scores of at least 0, and "max" or "logsumexp" for
+    log-probabilities.
+    """
+    return Merged(tuple(views), combine)
+
+
+def locate(beams: beam.Beams, docs: Docs) -> beam.Beams:
+    """The beams with the identifiers that their tokens spell, for an automaton that knows none; NO_LEAF if there is none."""
+    leaf = docs.walk(beams.token)[..., -1]
+    return beams._replace(leaf=jnp.where(beams.score > -jnp.inf, leaf, beam.NO_LEAF))
+
+
+def _combined(rows: jax.Array, scores: jax.Array, combine: Combine) -> tuple[jax.Array, jax.Array]:
+    """Documents i32[B, M] with scores f32[B, M], each once, best first; ties keep the order of first places."""
+    place = jax.lax.broadcasted_iota(jnp.int32, rows.shape, 1)
+    # the entries of a document side by side, the best first
+    row, minus, place = jax.lax.sort((rows, -scores, place), dimension=1, num_keys=3)
+    first = jnp.concatenate([jnp.ones_like(row[:, :1], bool), row[:, 1:] != row[:, :-1]], axis=1)
+    total = -minus
+    if combine != "max":
+        group = jnp.cumsum(first, axis=1) - 1
+        add = jax.vmap(lambda values, where: jax.ops.segment_sum(values, where, len(where)))
+        read = jax.vmap(lambda values, where: values[where])
+        if combine == "sum":
+            total = read(add(jnp.where(row >= 0, total, 0.0), group), group)
+        else:
+            best = jnp.where(first, total, 0.0)
+            best = read(add(jnp.where(jnp.isfinite(best), best, 0.0), group), group)
+            total = best + jnp.log(read(add(jnp.exp(total - best), group), group))
+    total = jnp.where(first & (row >= 0), total, -jnp.inf)
+    minus, _, row = jax.lax.sort((-total, place, row), dimension=1, num_keys=2)
+    return jnp.where(minus < jnp.inf, row, -1), -minus

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,29 +15,41 @@ from zoo.metrics import recommend
 _BLOCK = 4_000_000  # scores held at a time
 
 
-def ranking(
-    score: Callable, corpus_ids: tuple[str, ...], histories: records.Histories, k: int
-) -> records.Ranking:
-    """The k best items of each user. score(histories) -> float[B, N], -inf = never recommend; equal scores: lower row first."""
-    found = [top(score(block), k) for block in _blocks(histories, len(corpus_ids))]
-    return _ranking(corpus_ids, histories, found)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scored:
+    """An opened system that scores every item: (histories, k) -> Ranking of the k best, ties by row."""
 
+    score: Callable[[records.Histories], np.ndarray]  # -> float[B, N], -inf = never recommend
+    ids_json: str  # N ids of items
 
-def placed(
-    score: Callable,
-    corpus_ids: tuple[str, ...],
-    histories: records.Histories,
-    targets: np.ndarray,
-    k: int,
-) -> tuple[records.Ranking, recommend.Places]:
-    """The same ranking, and the places of the targets i32[B] among all items, from one pass over the scores."""
-    found, places, done = [], [], 0
-    for block in _blocks(histories, len(corpus_ids)):
-        scores = score(block)
-        places.append(recommend.places(scores, targets[done : done + len(block)]))
-        found.append(top(scores, k))
-        done += len(block)
-    return _ranking(corpus_ids, histories, found), recommend.joined(places)
+    @functools.cached_property
+    def corpus_ids(self) -> tuple[str, ...]:
+        return tuple(json.loads(self.ids_json))
+
+    def __call__(self, histories: records.Histories, k: int) -> records.Ranking:
+        found = [top(self.score(block), k) for block in self._blocks(histories)]
+        return self._ranking(histories, found)
+
+    def places(
+        self, histories: records.Histories, targets: np.ndarray, k: int
+    ) -> tuple[records.Ranking, recommend.Places]:
+        """The same ranking, and the places of targets i32[B] among all items, from one pass over the scores."""
+        found, places, done = [], [], 0
+        for block in self._blocks(histories):
+            scores = self.score(block)
+            places.append(recommend.places(scores, targets[done : done + len(block)]))
+            found.append(top(scores, k))
+            done += len(block)
+        return self._ranking(histories, found), recommend.joined(places)
+
+    def _blocks(self, histories: records.Histories) -> Iterator[records.Histories]:
+        size = max(1, _BLOCK // max(1, len(self.corpus_ids)))
+        for start in range(0, len(histories), size):
+            yield histories.take(range(start, min(start + size, len(histories))))
+
+    def _ranking(self, histories: records.Histories, found: list) -> records.Ranking:
+        documents, scores = (np.concatenate(part) for part in zip(*found))
+        return records.Ranking(histories.ids, self.corpus_ids, documents, scores)
 
 
 def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,16 +79,3 @@ def without_seen(scores: np.ndarray, histories: records.Histories) -> np.ndarray
     """The scores with -inf at the items of each history; changes them in place."""
     scores[histories.users, histories.items] = -np.inf
     return scores
-
-
-def _blocks(histories: records.Histories, num_items: int) -> Iterator[records.Histories]:
-    size = max(1, _BLOCK // max(1, num_items))
-    for start in range(0, len(histories), size):
-        yield histories.take(range(start, min(start + size, len(histories))))
-
-
-def _ranking(
-    corpus_ids: tuple[str, ...], histories: records.Histories, found: list
-) -> records.Ranking:
-    documents, scores = (np.concatenate(part) for part in zip(*found))
-    return records.Ranking(histories.ids, tuple(corpus_ids), documents, scores)

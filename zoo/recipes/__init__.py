@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from zoo import options as options_
+from zoo import options as options_, records
 from zoo.records import DataError
 
 MODULES = {
@@ -29,40 +29,43 @@ MODULES = {
 SIZES = ("tiny", "small", "base", "paper")
 
 
+# An opened system: (queries, k) -> Ranking. Systems that generate identifiers return `zoo.models.generate.Opened`,
+# recommenders that score every item `zoo.ranking.scores.Scored`.
+Ask = Callable[[records.Queries | records.Histories, int], records.Ranking]
+
+
 class Recipe(NamedTuple):
     """A system of the literature as a pair of functions.
 
-    fit(collection, config, key, log) -> state: a nested dict whose leaves are arrays or str. The collection comes without
-    the split to be tested; what `log` offers is in `zoo.train.log`.
-    retrieve(config, state, queries, k) -> Ranking.
+    fit(collection, config, key, log) -> state: a nested dict whose leaves are arrays or str. The collection comes
+    without the test split; see `zoo.train.log` for `log`.
+    open(config, state) -> Ask: whatever is paid once is paid here: parsing the tokenizer, building the index, moving
+    parameters to the device.
 
-    A system that recommends asks "history": its collection is `records.Interactions`, its queries `records.Histories`. If it
-    gives every item a score, it may offer score(config, state, histories) -> float[B, N], -inf = never recommend; places of
-    items are then exact, ties and all.
+    A recommender asks "history": its collection is `records.Interactions`, its queries `records.Histories`. If it
+    scores every item, `open` returns `scores.Scored`, and places of items are exact, ties included.
 
-    A system whose encoder-decoder others may train and ask (`zoo export`) offers, beside what it `reads`, examples(collection,
-    config, state) -> kind -> `batches.Source` of what `fit` learns from, with targets out of `state["docids"]["tokens"]`.
+    A system whose encoder-decoder can be trained elsewhere (`zoo export`) opens as `generate.Opened` and has
+    examples(collection, config, state) -> kind -> `batches.Source` of what `fit` learns from, whose targets are rows
+    of `state["docids"]["tokens"]`.
 
-    A system that takes in documents that it was not trained on offers extend(config, state, corpus) -> the state with the documents of
-    `corpus` behind its own, and a DataError for one that it has.
+    A system that takes in documents after it is fitted has extend(config, state, corpus) -> the state with the
+    documents of `corpus` after its own; DataError if it has one of them already.
     """
 
     name: str
     paper: str
-    presets: Mapping[str, Any]  # one frozen dataclass for each of SIZES
+    presets: Mapping[str, Any]  # a frozen dataclass for each of SIZES
     fit: Callable
-    retrieve: Callable
-    deviations: tuple[str, ...]  # from the paper, a sentence each
+    open: Callable[[Any, Any], Ask]
+    deviations: tuple[str, ...]  # from the paper, one sentence each
     asks: str = "text"  # or "history"
-    score: Callable | None = None
-    # whether `fit` takes start=, a `zoo.models.warm_start.Start` of weights, and has its options of
-    # sizes
+    # whether `fit` takes start=, a `zoo.models.warm_start.Start` of weights, and has its options of sizes
     starts: bool = False
-    # options that `retrieve` alone reads, so that they may change after fitting
-    answering: tuple[str, ...] = ()
-    # (config, state, queries) -> (i32[B, S] for the encoder of an encoder-decoder, its shape)
-    reads: Callable | None = None
-    examples: Callable | None = None  # of those that `zoo export` takes
+    answering: tuple[
+        str, ...
+    ] = ()  # options that `open` alone reads: they may change after fitting
+    examples: Callable | None = None
     extend: Callable | None = None
 
 

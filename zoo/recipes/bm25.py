@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable
 
 from zoo import options, recipes, records
 from zoo.index import lexical
@@ -50,10 +51,15 @@ def fit(collection: records.Collection, config: Config, key, log) -> dict:
     return {"index": index, "corpus_ids": json.dumps(collection.corpus.ids)}
 
 
-def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> Callable[[records.Queries, int], records.Ranking]:
     """Documents that share a word with the query, by score."""
-    documents, scores = lexical.search(state["index"], queries.texts, k)
-    return records.Ranking(queries.ids, tuple(json.loads(state["corpus_ids"])), documents, scores)
+    corpus_ids = tuple(json.loads(state["corpus_ids"]))
+
+    def ask(queries: records.Queries, k: int) -> records.Ranking:
+        documents, scores = lexical.search(state["index"], queries.texts, k)
+        return records.Ranking(queries.ids, corpus_ids, documents, scores)
+
+    return ask
 
 
 def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
@@ -91,7 +97,7 @@ RECIPE = recipes.Recipe(
     paper="Robertson and Zaragoza 2009, The probabilistic relevance framework: BM25 and beyond",
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     extend=extend,
     deviations=(
         "Lucene's variant: idf is log(1 + ...), never negative, and k1 + 1 is left out",

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -82,25 +83,19 @@ def fit(
     return pack_state(params, shape, texts, given, collection.corpus)
 
 
-def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> Callable[[records.Queries, int], records.Ranking]:
     """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
-    queries = corpus_text.as_queries(config, state, queries)
-    source = tokens.encode(
-        state["tokenizer"],
-        queries.texts,
-        length=config.query_length,
-        prompt=dual_encoder.PROMPTS[dual.QUERY],
-    )
-    asked = dual_encoder.encode(
-        state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.QUERY
-    )
-    documents, scores = dense.search(dense.build(state["vectors"]), asked, k)
-    return records.Ranking(
-        queries.ids,
-        tuple(json.loads(state["corpus_ids"])),
-        documents,
-        scores / np.float32(config.temperature or 1),
-    )
+    read = corpus_text.reader(config, state, prompt=dual_encoder.PROMPTS[dual.QUERY])
+    shape, params = dual.Shape.of(state["shape"]), jax.device_put(state["params"])
+    index, corpus_ids = dense.build(state["vectors"]), tuple(json.loads(state["corpus_ids"]))
+
+    def ask(queries: records.Queries, k: int) -> records.Ranking:
+        vectors = dual_encoder.encode(params, read(queries), shape=shape, side=dual.QUERY)
+        documents, scores = dense.search(index, vectors, k)
+        scores = scores / np.float32(config.temperature or 1)
+        return records.Ranking(queries.ids, corpus_ids, documents, scores)
+
+    return ask
 
 
 def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
@@ -212,7 +207,7 @@ RECIPE = recipes.Recipe(
     presets=PRESETS,
     fit=fit,
     extend=extend,
-    retrieve=retrieve,
+    open=open,
     deviations=(*DEVIATIONS, "no mined negatives, the paper's in-batch setting; dpr-hn has them"),
     starts=True,
 )

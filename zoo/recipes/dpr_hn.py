@@ -152,7 +152,7 @@ RECIPE = recipes.Recipe(
     },
     fit=fit,
     extend=dpr.extend,
-    retrieve=dpr.retrieve,
+    open=dpr.open,
     starts=True,
     deviations=(
         *dpr.DEVIATIONS,

@@ -17,9 +17,8 @@ from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import cluster, table, text
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
-from zoo.nets import transformer
 from zoo.options import option
-from zoo.text import encoders, tokens
+from zoo.text import encoders
 from zoo.train import log as logs, optimizers
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
@@ -97,19 +96,10 @@ def fit(
     return packed | corpus_text.pack_languages(texts)
 
 
-def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> generate.Opened:
     """Documents by the probability of their identifiers given the query."""
-    sources, _ = reads(config, state, queries)
-    return generate.search(config, state, sources, queries.ids, k)
-
-
-def reads(
-    config: Config, state: dict, queries: records.Queries
-) -> tuple[np.ndarray, transformer.Shape]:
-    """Tokens i32[B, S] of the queries behind their prompt, and the shape of the network that reads them."""
-    texts = corpus_text.as_queries(config, state, queries).texts
-    sources = tokens.encode(state["tokenizer"], texts, length=config.query_length, prompt=RETRIEVE)
-    return sources, transformer.Shape.of(state["shape"])
+    read = corpus_text.reader(config, state, prompt=RETRIEVE)
+    return generate.open(config, state, read)
 
 
 def examples(
@@ -219,7 +209,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
         "source and identifiers have vocabularies of their own; digits of semantic identifiers are position-specific tokens",
@@ -232,6 +222,5 @@ RECIPE = recipes.Recipe(
     ),
     starts=True,
     answering=("beam", "decoding"),
-    reads=reads,
     examples=examples,
 )

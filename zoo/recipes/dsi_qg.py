@@ -78,7 +78,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=dsi.retrieve,
+    open=dsi.open,
     deviations=(
         "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query or mT5",
         "small names documents by their clusters (identifiers=semantic); the paper's arbitrary integers, those of base and paper, take it far longer to learn",
@@ -90,6 +90,5 @@ RECIPE = recipes.Recipe(
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0) and word dropout",
     ),
     answering=("beam", "decoding"),
-    reads=dsi.reads,
     starts=True,
 )

@@ -251,20 +251,9 @@ def learn(
     return params, codes
 
 
-def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> generate.Opened:
     """Documents by the probability of their identifiers given the query."""
-    sources, _ = reads(config, state, queries)
-    return generate.search(config, state, sources, queries.ids, k)
-
-
-def reads(
-    config: Config, state: dict, queries: records.Queries
-) -> tuple[np.ndarray, transformer.Shape]:
-    """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
-    texts = corpus_text.as_queries(config, state, queries).texts
-    return tokens.encode(
-        state["tokenizer"], texts, length=config.query_length
-    ), transformer.Shape.of(state["shape"])
+    return generate.open(config, state, corpus_text.reader(config, state))
 
 
 def examples(
@@ -506,7 +495,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
         "queries are made by rule, or by a generator trained here (queries=seq2seq) and drawn from its 10 likeliest tokens; the paper draws "
@@ -526,7 +515,6 @@ RECIPE = recipes.Recipe(
     ),
     starts=True,
     answering=("beam", "decoding"),
-    reads=reads,
     examples=examples,
     extend=extend,
 )

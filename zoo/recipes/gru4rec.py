@@ -8,14 +8,13 @@ default here is cross-entropy over all items.
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
-import numpy as np
 
 from zoo import recipes, records
 from zoo.models import next_item
 from zoo.nets import recurrent, transformer
+from zoo.ranking import scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +38,9 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     return next_item.fit(recurrent.RecurrentItems, collection, config, shape, key, log)
 
 
-def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """Score of every item as the next, f32[B, N]."""
-    return next_item.score(recurrent.RecurrentItems, config, state, histories)
+def open(config: Config, state: dict) -> scores.Scored:
+    """Every item by its score as the next."""
+    return next_item.open(recurrent.RecurrentItems, config, state)
 
 
 TINY = Config(
@@ -77,7 +76,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=functools.partial(next_item.retrieve, recurrent.RecurrentItems),
+    open=open,
     deviations=(
         "loss=ce, the default, is cross-entropy over all items; the papers' losses compare the "
         "target with items of the batch and with sampled ones",
@@ -90,5 +89,4 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("filter",),
-    score=score,
 )

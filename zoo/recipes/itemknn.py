@@ -127,14 +127,9 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return scoring.without_seen(scores, histories) if config.filter else scores
 
 
-def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> scoring.Scored:
     """The k most similar items; fewer if fewer have a similarity."""
-    return scoring.ranking(
-        functools.partial(score, config, state),
-        tuple(json.loads(state["corpus_ids"])),
-        histories,
-        k,
-    )
+    return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
 
 
 RECIPE = recipes.Recipe(
@@ -142,7 +137,7 @@ RECIPE = recipes.Recipe(
     paper="Deshpande and Karypis 2004, Item-based top-N recommendation algorithms",
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "pairs are weighted by 1 / distance within a window and older items count less, because "
         "histories are ordered; "
@@ -151,5 +146,4 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("last", "decay", "filter"),
-    score=score,
 )

@@ -112,14 +112,9 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return scoring.without_seen(scores, histories) if config.filter else scores
 
 
-def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> scoring.Scored:
     """The k items with the highest counts."""
-    return scoring.ranking(
-        functools.partial(score, config, state),
-        tuple(json.loads(state["corpus_ids"])),
-        histories,
-        k,
-    )
+    return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
 
 
 RECIPE = recipes.Recipe(
@@ -128,14 +123,12 @@ RECIPE = recipes.Recipe(
     "Factorizing personalized Markov chains for next-basket recommendation",
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "counts are not divided by the count of the preceding item: with one voter the order is "
-        "the "
-        "same",
+        "the same",
         "the chain itself, neither factorised nor personal; popularity breaks its ties",
     ),
     asks="history",
     answering=("order", "filter"),
-    score=score,
 )

@@ -22,6 +22,7 @@ from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import heads
 from zoo.objectives import sequence
 from zoo.options import option
+from zoo.ranking import collect
 from zoo.text import encoders, tokens
 from zoo.train import loop
 
@@ -163,38 +164,15 @@ def consistent(
     return loss
 
 
-def retrieve(config: Config, state: dict, queries: records.Queries, k: int) -> records.Ranking:
-    """Documents by the probability of their identifiers given the query, for the length of each if `length_penalty` says so."""
-    sources, _ = reads(config, state, queries)
-    lengths = np.count_nonzero(np.asarray(state["docids"]["tokens"]), axis=1)
-    if not config.length_penalty or (lengths == lengths[0]).all():
-        return generate.search(config, state, sources, queries.ids, k, kind=heads.PrefixShape)
-    found = generate.search(
+def open(config: Config, state: dict) -> generate.Opened:
+    """Documents by the probability of their identifiers given the query, divided by a power of the length if `length_penalty` says so."""
+    return generate.open(
         config,
         state,
-        sources,
-        queries.ids,
-        max(k, min(config.beam, len(lengths))),
+        corpus_text.reader(config, state),
         kind=heads.PrefixShape,
+        collect=collect.by_leaf(length_penalty=config.length_penalty),
     )
-    scores = found.scores / (lengths[found.documents] + 1) ** config.length_penalty
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    documents, scores = (
-        np.take_along_axis(x, order, axis=1) for x in (found.documents, scores.astype(np.float32))
-    )
-    return dataclasses.replace(found, documents=documents, scores=scores)
-
-
-def reads(
-    config: Config, state: dict, queries: records.Queries
-) -> tuple[np.ndarray, heads.PrefixShape]:
-    """Tokens i32[B, S] of the queries, and the shape of the network that reads them."""
-    sources = tokens.encode(
-        state["tokenizer"],
-        corpus_text.as_queries(config, state, queries).texts,
-        length=config.query_length,
-    )
-    return sources, heads.PrefixShape.of(state["shape"])
 
 
 def pieces(
@@ -278,7 +256,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "trained from scratch unless --init-from names T5 weights; the paper takes the encoder of T5 and draws the decoder, here both are taken",
         "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query",
@@ -291,6 +269,5 @@ RECIPE = recipes.Recipe(
         "small ranks by probability (length_penalty=0); the paper divides by a power of the length",
     ),
     answering=("beam", "decoding", "length_penalty"),
-    reads=reads,
     starts=True,
 )

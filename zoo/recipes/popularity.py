@@ -43,14 +43,9 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return scoring.without_seen(scores, histories) if config.filter else scores
 
 
-def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> scoring.Scored:
     """The k items with the most events."""
-    return scoring.ranking(
-        functools.partial(score, config, state),
-        tuple(json.loads(state["corpus_ids"])),
-        histories,
-        k,
-    )
+    return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
 
 
 RECIPE = recipes.Recipe(
@@ -59,7 +54,7 @@ RECIPE = recipes.Recipe(
     "Performance of recommender algorithms on top-N recommendation tasks",
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "seen items are recommended again unless filter is set; the paper ranks items that the "
         "user "
@@ -67,5 +62,4 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("filter",),
-    score=score,
 )

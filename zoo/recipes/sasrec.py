@@ -8,15 +8,14 @@ and Vasilev 2023, arXiv 2309.07602); that is the default here, and loss=bce is t
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 import jax
-import numpy as np
 
 from zoo import options, recipes, records
 from zoo.models import next_item
 from zoo.nets import causal, transformer
 from zoo.options import option
+from zoo.ranking import scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +53,9 @@ def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -
     return next_item.fit(causal.CausalItems, collection, config, shape, key, log)
 
 
-def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
-    """Score of every item as the next, f32[B, N]."""
-    return next_item.score(causal.CausalItems, config, state, histories)
+def open(config: Config, state: dict) -> scores.Scored:
+    """Every item by its score as the next."""
+    return next_item.open(causal.CausalItems, config, state)
 
 
 TINY = Config(
@@ -95,7 +94,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=functools.partial(next_item.retrieve, causal.CausalItems),
+    open=open,
     deviations=(
         "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); the paper has bce",
         "blocks are those of T5 v1.1: pre-RMSNorm, gated MLPs, and relative position biases "
@@ -105,5 +104,4 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("filter",),
-    score=score,
 )

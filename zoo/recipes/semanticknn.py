@@ -62,14 +62,9 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     return scoring.without_seen(scores, histories) if config.filter else scores
 
 
-def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> scoring.Scored:
     """The k items with the highest scores."""
-    return scoring.ranking(
-        functools.partial(score, config, state),
-        tuple(json.loads(state["corpus_ids"])),
-        histories,
-        k,
-    )
+    return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
 
 
 RECIPE = recipes.Recipe(
@@ -81,12 +76,11 @@ RECIPE = recipes.Recipe(
         for size in recipes.SIZES
     },
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "the paper does not say which items of a history are searched for; the last one is the "
         "default",
     ),
     asks="history",
     answering=("last", "decay", "filter"),
-    score=score,
 )

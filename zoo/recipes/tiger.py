@@ -20,9 +20,10 @@ from zoo.docids import collisions, table
 from zoo.models import encoder_decoder, generate, validation, warm_start
 from zoo.nets import transformer
 from zoo.options import option
-from zoo.ranking import cold_items, collect
+from zoo.ranking import cold_items, seen
 from zoo.recipes import popularity
 from zoo.schemes import codes as identifiers, rqvae
+from zoo.search import decoders
 from zoo.text import embed, vectors as texts
 from zoo.train import optimizers
 
@@ -92,11 +93,6 @@ class Config(options.Writing, options.Answering, options.Validation):
         "beam width after the first code, if larger than beam; pruning there costs most recall",
         limits=options.COUNT,
     )
-    temperature: float = option(
-        0.0,
-        "above 0, answers are sampled without replacement at this temperature",
-        limits=options.AMOUNT,
-    )
     new_items: float = option(
         -1.0,
         "maximal fraction of answers for cold items, found by their codes; -1 = no special case",
@@ -119,13 +115,8 @@ class Config(options.Writing, options.Answering, options.Validation):
             raise records.DataError(
                 f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}"
             )
-        if self.temperature and self.decoding not in generate.FILTERED:
-            allowed = " or ".join(generate.FILTERED)
-            raise records.DataError(
-                f"tiger: option temperature expects decoding={allowed}, got {self.decoding}"
-            )
-        if self.new_items >= 0 and self.decoding not in generate.FILTERED:
-            allowed = " or ".join(generate.FILTERED)
+        if self.new_items >= 0 and not decoders.parse(self.decoding).filters:
+            allowed = " or ".join(name for name in decoders.NAMES if decoders.KINDS[name].filters)
             raise records.DataError(
                 f"tiger: option new_items expects decoding={allowed}, got {self.decoding}"
             )
@@ -179,10 +170,9 @@ def fit(
     )
     start = warm_start.writing_what_it_reads(start, ids.tokens)
     shape = warm_start.match_shape(shape, start)
-    seen = popularity.counts(learned, len(collection.corpus)) > 0
     known = {
         "repeats": np.asarray(_repeats(learned)),
-        "seen": seen,
+        "seen": popularity.counts(learned, len(collection.corpus)) > 0,
         "longest": np.asarray(longest),
         "num_codes": np.asarray(codes),
     }
@@ -192,10 +182,9 @@ def fit(
         beam=min(config.beam, VALIDATION_BEAM),
         first_beam=0,
         decoding="trie",
-        temperature=0.0,
         new_items=-1.0,
     )
-    answer = lambda params, users: retrieve(quick, pack(params), users, 10)
+    answer = lambda params, users: open(quick, pack(params))(users, 10)
     judge = validation.by_dev(
         collection,
         answer,
@@ -236,56 +225,31 @@ def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config,
     return vectors
 
 
-def retrieve(config: Config, state: dict, histories: records.Histories, k: int) -> records.Ranking:
+def open(config: Config, state: dict) -> generate.Opened:
     """Items by the probability of their identifiers given the identifiers of the history."""
-    ids = table.unpack(state["docids"])
-    sources, _ = reads(config, state, histories)
+    known = np.asarray(state["seen"])
+    allowed = known if config.new_items >= 0 and not known.all() else None
+    ids, longest = table.unpack(state["docids"]), _longest(config, state)
+    read = lambda histories: _after_users(
+        to_tokens(ids, histories.latest(longest)), histories.ids, ids.alphabet, config
+    )
+    opened = generate.open(config, state, read, allowed=allowed)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
-    if not leave_out or config.decoding in generate.FILTERED:
-        excluded = collect.pad_histories(histories) if leave_out else None
-        seen = np.asarray(state["seen"]) if config.new_items >= 0 else None
-        allowed = None if seen is None or seen.all() else seen
-        found = generate.search(
-            config,
-            state,
-            sources,
-            histories.ids,
-            min(k, len(ids)),
-            excluded=excluded,
-            allowed=allowed,
-            temperature=config.temperature,
-            first=int(config.first_beam),
-        )
+
+    def ask(histories: records.Histories, k: int) -> records.Ranking:
+        sources, wanted = read(histories), min(k, ids.num_documents)
+        if leave_out and not opened.decode.filters:
+            wanted = min(k + int(histories.lengths.max(initial=0)), ids.num_documents)
+            return seen.remove(opened.search(sources, histories.ids, wanted), histories, k)
+        excluded = seen.pad_histories(histories) if leave_out else None
+        found = opened.search(sources, histories.ids, wanted, excluded=excluded)
         if allowed is not None:
             found = cold_items.mixed(
-                found, ids.tokens, ~seen, config.new_items, k, excluded=excluded
+                found, ids.tokens, ~known, config.new_items, k, excluded=excluded
             )
-        return found if found.documents.shape[1] == k else collect.widen(found, k)
-    seen = int(histories.lengths.max(initial=0))
-    found = generate.search(
-        config, state, sources, histories.ids, min(k + seen, len(ids)), first=int(config.first_beam)
-    )
-    taken = np.zeros((len(histories), len(ids) + 1), bool)  # the last column is that of no item
-    taken[histories.users, histories.items] = True
-    again = np.take_along_axis(taken, found.documents, axis=1)
-    documents = np.where(again, -1, found.documents)
-    order = np.argsort(documents < 0, axis=1, kind="stable")[:, :k]
-    documents = np.take_along_axis(documents, order, axis=1)
-    scores = np.where(documents < 0, -np.inf, np.take_along_axis(found.scores, order, axis=1))
-    return collect.widen(
-        dataclasses.replace(found, documents=documents, scores=scores.astype(np.float32)), k
-    )
+        return seen.widen(found, k)
 
-
-def reads(
-    config: Config, state: dict, histories: records.Histories
-) -> tuple[np.ndarray, transformer.Shape]:
-    """Tokens i32[B, S] of the latest items of each history, oldest first, and the shape of the network that reads them."""
-    ids = table.unpack(state["docids"])
-    sources = _after_users(
-        read(ids, histories.latest(_longest(config, state))), histories.ids, ids.alphabet, config
-    )
-    return sources, transformer.Shape.of(state["shape"])
+    return dataclasses.replace(opened, ask=ask)
 
 
 def examples(
@@ -308,7 +272,7 @@ def _examples(
 ) -> batches.Source:
     before, following, users = prefixes(learned, longest)
     source = _after_users(
-        read(ids, before), [learned.ids[user] for user in users], ids.alphabet, config
+        to_tokens(ids, before), [learned.ids[user] for user in users], ids.alphabet, config
     )
     return batches.Source({"source": source, "target": ids.tokens[following]}, 1.0)
 
@@ -346,7 +310,7 @@ def prefixes(
     return before, histories.items[target], histories.users[target]
 
 
-def read(ids: table.Docids, items: np.ndarray) -> np.ndarray:
+def to_tokens(ids: table.Docids, items: np.ndarray) -> np.ndarray:
     """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first without gaps, padded behind."""
     num_users, longest = items.shape
     tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], table.PAD).reshape(
@@ -409,7 +373,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    retrieve=retrieve,
+    open=open,
     deviations=(
         "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
         "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.schemes.rqvae lists",
@@ -423,7 +387,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     starts=True,
-    answering=("beam", "first_beam", "decoding", "temperature", "new_items", "filter"),
-    reads=reads,
+    answering=("beam", "first_beam", "decoding", "new_items", "filter"),
     examples=examples,
 )

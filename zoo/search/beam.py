@@ -139,6 +139,19 @@ def best_first(prefixes: Prefixes, key: jax.Array | None = None) -> Prefixes:
     return Prefixes(*gather(tuple(prefixes), place))
 
 
+def distinct(beams: Beams) -> Beams:
+    """The beams best first, each identifier once; the rest is dead."""
+    same = (beams.token[:, :, None] == beams.token[:, None]).all(axis=3)
+    again = (same & jnp.tril(jnp.ones(same.shape[1:], bool), -1)[None]).any(axis=2)
+    score = jnp.where(again, -jnp.inf, beams.score)
+    score, place = jax.lax.top_k(score, score.shape[1])
+    token, leaf = gather((beams.token, beams.leaf), place)
+    alive = score > -jnp.inf
+    return Beams(
+        jnp.where(alive[..., None], token, table.PAD), score, jnp.where(alive, leaf, NO_LEAF)
+    )
+
+
 def widths(width: int | Sequence[int], length: int) -> tuple[int, ...]:
     """Number of hypotheses that may be kept at each of `length` levels."""
     each = tuple(width) if isinstance(width, Sequence) else (width,)

@@ -1,24 +1,37 @@
-"""Decoders by name, for a model that is known step by step: what they rank by, what each fixes and what it does not.
+"""Decoders by name: what each ranks by, which problem it solves, and which it does not.
 
-- `trie`: log-softmax over the whole alphabet, then mask. Fixes identifiers that do not exist; scores stay the model's. Not
-  recall: a beam ranks prefixes by sums, and half of the top k may fall (arXiv:2504.09935).
-- `renormalised`: mask, then log-softmax over children. Fixes the mass lost to what does not exist. Not recall; and the
-  mass goes to siblings whatever has survived below them: KL > 0.
-- `counted`: `guided.Counted`, the model's probability x documents below. Fixes most of that KL. Not recall, which counts may
-  lower. It takes the model to know nothing of the corpus; for one trained on just these documents it counts them twice.
-- `lookahead`: `guided.Lookahead` on the scores of all identifiers. Fixes all of that KL: scores are the posterior given the
-  corpus. Not recall of the beam. Costs a score of every identifier.
-- `max-marginal`: `guided.MaxMarginal` on the scores of all identifiers. Fixes recall: the exact top k. At the same cost.
-- `best-first`: `best_first`, blocks of `width` prefixes. Fixes recall: the exact top k, and says whether that is proven. Not
-  a model whose scores are nearly uniform: everything must be opened.
-- `free`: no constraint, fixes nothing: the baseline of some papers; identifiers may not exist.
+- `trie`: log-softmax over the whole alphabet, then mask. No identifiers that do not exist; scores are the model's.
+  Does not help recall: a beam ranks prefixes by sums, and half of the top k may be cut (arXiv:2504.09935).
+- `renormalised`: mask, then log-softmax over children. No mass is lost to what does not exist. Does not help recall;
+  and mass goes to siblings whatever has survived below them: KL > 0.
+- `logit`: sums of raw logits under a mask (RIPOR, arXiv:2311.09134), for models trained to score so.
+- `counted`: `guided.Counted`, the model's probability x documents below. Removes most of that KL. Does not help
+  recall, which counts may lower. Assumes that the model knows nothing of the corpus; for one trained on just these
+  documents it counts them twice.
+- `lookahead`: `guided.Lookahead` on the scores of all identifiers. Removes all of that KL: scores are the posterior
+  given the corpus. Does not help the recall of the beam. Costs a score of every identifier.
+- `max-marginal`: `guided.MaxMarginal` on the scores of all identifiers: the exact top k, at the same cost.
+- `best-first`: `best_first.best_first`, blocks of `width` prefixes: the exact top k, and whether that is proven.
+  Not for a model whose scores are nearly uniform: everything must be expanded.
+- `diverse`: `diverse.diverse_beam_search`, groups of hypotheses that avoid each other's tokens.
+- `sampled`: `sampling.sample_distinct`, k draws without replacement at a temperature, in the order drawn; scores are
+  perturbed log-probabilities.
+- `nucleus`: `sampling.sample`, as many independent draws from the likely children as the beam is wide, each answered
+  once, by log-probability.
+- `reverse-annealed`: `sampling.reverse_anneal`, k draws one by one at rising temperature, each deleted before the next
+  (ZeroGR, Sun et al. 2025); the score of a draw is 1 / its rank.
+- `free`: no constraint: the baseline of some papers; identifiers may not exist.
 
-All but best-first are beams. None makes a wrong model right: "top k" is by the model's own probability.
+None makes a wrong model right: "top k" is by the model's own probability.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,131 +39,303 @@ import jax.numpy as jnp
 
 from zoo import records
 from zoo.docids import table
-from zoo.index import trie
-from zoo.search import automaton as automata, beam, best_first, guided
+from zoo.index import children, trie
+from zoo.search import automaton as automata, beam, best_first, diverse, guided, sampling
 
-TABLED = ("lookahead", "max-marginal")  # these score every identifier first
-NAMES = ("trie", "renormalised", "counted", *TABLED, "best-first", "free")
-SWEEPS, FRONTIER = 16, 4096  # of best-first
 BUDGET = 2 * 2**30  # bytes that the prefixes of a batch may take
+SCORES = typing.get_args(children.Score)
 
 
 class Answers(NamedTuple):
     """Answers to B queries, and whether they are known to be the k most probable of all legal identifiers."""
 
     beams: beam.Beams  # k columns or more
-    proven: jax.Array  # bool[B]; False where a decoder proves nothing
+    proven: jax.Array  # bool[B]; False for decoders that prove nothing
 
 
 class Enumerated(NamedTuple):
-    """A trie whose identifiers are all to be scored before the search."""
+    """A trie whose identifiers are all scored before the search."""
 
     index: trie.Trie
     where: guided.Nodes
 
 
-def require(name: str) -> None:
-    """Raises DataError naming the decoders that exist if this one does not."""
-    if name not in NAMES:
-        raise records.DataError(f"no decoding {name!r}; expected one of: {', '.join(NAMES)}")
+class Option(NamedTuple):
+    """An option of a decoder. A number has limits, a name is one of `names`."""
+
+    default: float | int | str
+    help: str
+    least: float = 0
+    most: float = math.inf
+    names: tuple[str, ...] = ()
 
 
-def constraint(name: str, index: trie.Trie, ids: table.Docids) -> Any:
-    """What `decode` is to be given as `legal`: a pytree, built on the host. index: the trie of ids."""
-    require(name)
-    if name == "free":
-        return automata.Free()
-    if name == "counted":
-        return guided.counted(index)
-    return Enumerated(index, guided.nodes(ids)) if name in TABLED else index
+class Kind(NamedTuple):
+    """What a name stands for."""
+
+    # (step, cache, legal, *, k, width, length, key, and the options) -> Answers
+    run: Callable[..., Answers]
+    options: Mapping[str, Option]
+    filters: bool  # whether `legal` may be a trie with a filter for each query
 
 
-def decode(
-    name: str,
-    step: beam.Step,
-    cache: beam.Cache,
-    legal: Any,
-    *,
-    k: int,
-    width: int,
-    length: int,
-    first: int = 0,
-) -> Answers:
-    """The answers of a decoder. Jit it with `name` and the sizes static.
+@dataclasses.dataclass(frozen=True)
+class Decode:
+    """A decoder and its options. Hashable: a static argument of jitted functions."""
 
-    step, cache, length: as for `beam_search`. legal: of `constraint`. k: answers wanted, at most `width`. width: of the
-    beam; of best-first, prefixes expanded together, and it returns k columns. first: of the beam at the first level, where it is wider and
-    prefixes are not scored beforehand anyway.
-    """
-    require(name)
-    batch = jax.tree.leaves(cache)[0].shape[0]
-    if name == "best-first":
-        found = best_first.best_first(
-            step,
-            cache,
-            legal,
-            k=k,
-            width=width,
-            length=length,
-            score="model",
-            sweeps=SWEEPS,
-            frontier=FRONTIER,
+    name: str
+    options: tuple[tuple[str, float | int | str], ...]
+
+    @property
+    def filters(self) -> bool:
+        """Whether `legal` may be a trie with a filter for each query; documents are else removed afterwards."""
+        return KINDS[self.name].filters
+
+    @property
+    def draws(self) -> bool:
+        """Whether answers are random, and a key is needed."""
+        return self.name in ("sampled", "nucleus", "reverse-annealed")
+
+    @property
+    def finds_k(self) -> bool:
+        """Whether what is computed depends on k, and not on the width alone."""
+        return self.name in ("best-first", "sampled", "reverse-annealed")
+
+    def constraint(self, index: trie.Trie, ids: table.Docids) -> Any:
+        """The argument `legal` of a call: a pytree, built on the host. index: the trie of ids."""
+        if self.name == "free":
+            return automata.Free()
+        if self.name == "counted":
+            return guided.counted(index)
+        return Enumerated(index, guided.nodes(ids)) if self.name in TABLED else index
+
+    def __call__(
+        self,
+        step: beam.Step,
+        cache: beam.Cache,
+        legal: Any,
+        *,
+        k: int,
+        width: int | Sequence[int],
+        length: int,
+        key: jax.Array | None = None,
+    ) -> Answers:
+        """The answers. Jit with the decoder and the sizes static.
+
+        Args:
+          step, cache, length: as for `beam.beam_search`.
+          legal: what `constraint` returns.
+          k: number of answers wanted, at most the last width.
+          width: of the beam, or one per level; of best-first, prefixes expanded together; of nucleus, draws.
+          key: of decoders that draw.
+        """
+        if self.draws and key is None:
+            raise ValueError(f"decoding {self.name}: answers are random; expected a key")
+        return KINDS[self.name].run(
+            step, cache, legal, k=k, width=width, length=length, key=key, **dict(self.options)
         )
-        return Answers(found.beams, found.proven)
-    if name in TABLED:
-        index, where = legal
-        scores = all_scores(step, cache, index, num_leaves=len(where.parent[-1]), length=length)[
-            :, where.leaf
-        ]
-        guide = guided.lookahead if name == "lookahead" else guided.max_marginal
-        legal, cache = guide(index, where, scores), jnp.zeros((batch, 1))
-        step = lambda t, token, cache: (jnp.zeros((*token.shape, index.alphabet)), cache)
-    each = (width if name in TABLED else max(first, width), width)[-length:]
-    beams = beam.beam_search(
-        step,
-        cache,
-        legal,
-        width=each,
-        length=length,
-        score="renormalised" if name == "renormalised" else "model",
-    )
-    return Answers(beams, jnp.full(batch, name == "max-marginal" and width >= k))
+
+    def queries_at_once(self, index: trie.Trie, cache: beam.Cache, *, width: int, most: int) -> int:
+        """Number of queries of a batch, at most `most`, whose prefixes stay within BUDGET.
+
+        cache: leaves [B, 1, ...] or their shapes. Raises DataError if not even one query fits.
+        """
+        leaves = jax.tree.leaves(cache)
+        prefix = sum(leaf.dtype.itemsize * math.prod(leaf.shape[2:]) for leaf in leaves)  # bytes
+        if self.name == "best-first":
+            prefixes, remedy = index.length * dict(self.options)["sweeps"] * width, "lower the beam"
+        elif self.name in TABLED:
+            prefixes = min(len(index.documents), math.prod(index.fanout[:-1]))
+            remedy = "choose best-first"
+            # before and after the gather; logits, their softmax, the children
+            prefix = 2 * prefix + 24 * index.alphabet
+        else:
+            return most
+        fit = BUDGET // (prefixes * prefix)
+        if fit < 1:
+            size = f"{prefixes * prefix / 2**30:.1f} GiB a query for {prefixes:,} prefixes"
+            raise records.DataError(
+                f"decoding {self.name!r} would take {size}, over {BUDGET / 2**30:.0f}; {remedy}"
+            )
+        return min(most, fit)
+
+
+def decoder(name: str, **options: float | int | str) -> Decode:
+    """The decoder of a name, with its options replaced; values may be text.
+
+    Raises DataError for a name or an option that does not exist, and for a value out of range.
+    """
+    if name not in KINDS:
+        raise records.DataError(f"decoding expects one of {', '.join(NAMES)}, got {name!r}")
+    known = KINDS[name].options
+    for key in options:
+        if key not in known:
+            allowed = f"expected one of: {', '.join(known)}" if known else "it has none"
+            raise records.DataError(f"decoding {name}: no option {key!r}; {allowed}")
+    values = {key: option.default for key, option in known.items()}
+    values |= {key: _value(name, key, known[key], value) for key, value in options.items()}
+    return Decode(name, tuple(values.items()))
+
+
+@functools.lru_cache(maxsize=256)
+def parse(text: str) -> Decode:
+    """The decoder that a text such as "trie" or "diverse,groups=4,penalty=0.3" names; DataError as `decoder`."""
+    name, *pairs = (part.strip() for part in text.split(","))
+    if bad := [pair for pair in pairs if "=" not in pair]:
+        raise records.DataError(
+            f"decoding {text!r}: expected NAME,OPTION=VALUE,..., got {bad[0]!r}"
+        )
+    return decoder(name, **dict(pair.split("=", 1) for pair in pairs))
+
+
+def _value(name: str, key: str, option: Option, value: float | int | str) -> float | int | str:
+    if option.names:
+        if value in option.names:
+            return value
+        raise records.DataError(
+            f"decoding {name}: option {key} expects one of {', '.join(option.names)}, got {value!r}"
+        )
+    kind = type(option.default)
+    try:
+        number = kind(value)
+    except ValueError:
+        number = math.nan
+    if not option.least <= number <= option.most:
+        raise records.DataError(
+            f"decoding {name}: option {key} expects {kind.__name__} from {option.least:g} to {option.most:g}, got {value!r}"
+        )
+    return number
 
 
 def all_scores(
     step: beam.Step, cache: beam.Cache, index: automata.Automaton, *, num_leaves: int, length: int
 ) -> jax.Array:
-    """f32[B, num_leaves] log-probability of every identifier, by every prefix once: a beam as wide as the trie. The oracle."""
+    """f32[B, num_leaves] log-probability of every identifier, by a beam as wide as the trie."""
     beams = beam.beam_search(step, cache, index, width=num_leaves, length=length, score="model")
     blank = jnp.full(num_leaves + 1, -jnp.inf)  # NO_LEAF = -1 writes to the last place
     return jax.vmap(lambda leaf, score: blank.at[leaf].set(score))(beams.leaf, beams.score)[:, :-1]
 
 
-def queries_at_once(
-    name: str, index: trie.Trie, cache: beam.Cache, *, width: int, most: int
-) -> int:
-    """Queries of one batch, at most `most`, so that their prefixes stay within BUDGET. cache: leaves [B, 1, ...], shapes do.
+def _unproven(beams: beam.Beams) -> Answers:
+    return Answers(beams, jnp.zeros(len(beams.score), bool))
 
-    Raises DataError for a decoder that would not fit even one.
-    """
-    require(name)
-    leaves = jax.tree.leaves(cache)
-    prefix = sum(leaf.dtype.itemsize * math.prod(leaf.shape[2:]) for leaf in leaves)  # bytes
-    if name == "best-first":
-        prefixes, remedy = index.length * SWEEPS * width, "lower the beam"
-    elif name in TABLED:
-        prefixes, remedy = (
-            min(len(index.documents), math.prod(index.fanout[:-1])),
-            "choose best-first",
+
+def _last(width: int | Sequence[int], length: int) -> int:
+    return beam.widths(width, length)[-1]
+
+
+def _beam(step, cache, legal, *, k, width, length, key, score):
+    return _unproven(beam.beam_search(step, cache, legal, width=width, length=length, score=score))
+
+
+def _tabled(step, cache, legal, *, k, width, length, key, guide):
+    index, where = legal
+    scores = all_scores(step, cache, index, num_leaves=len(where.parent[-1]), length=length)
+    guided_index = guide(index, where, scores[:, where.leaf])
+    width = _last(width, length)
+    beams = beam.beam_search(
+        lambda t, token, cache: (jnp.zeros((*token.shape, index.alphabet)), cache),
+        jnp.zeros((len(scores), 1)),
+        guided_index,
+        width=width,
+        length=length,
+        score="model",
+    )
+    exact = isinstance(guided_index, guided.MaxMarginal) and width >= k
+    return Answers(beams, jnp.full(len(scores), exact))
+
+
+def _best_first(step, cache, legal, *, k, width, length, key, **options):
+    found = best_first.best_first(
+        step, cache, legal, k=k, width=_last(width, length), length=length, **options
+    )
+    return Answers(found.beams, found.proven)
+
+
+def _diverse(step, cache, legal, *, k, width, length, key, groups, **options):
+    width = -(-_last(width, length) // groups) * groups
+    return _unproven(
+        diverse.diverse_beam_search(
+            step, cache, legal, width=width, groups=groups, length=length, **options
         )
-        # before and after the gather; logits, their softmax, the children
-        prefix = 2 * prefix + 24 * index.alphabet
-    else:
-        return most
-    fit = BUDGET // (prefixes * prefix)
-    if fit < 1:
-        size = f"{prefixes * prefix / 2**30:.1f} GiB a query for {prefixes:,} prefixes"
-        raise records.DataError(
-            f"decoding {name!r} would take {size}, over {BUDGET / 2**30:.0f}; {remedy}"
-        )
-    return min(most, fit)
+    )
+
+
+def _sampled(step, cache, legal, *, k, width, length, key, **options):
+    beams, perturbed = sampling.sample_distinct(
+        step, cache, legal, key, width=k, length=length, **options
+    )
+    return _unproven(beams._replace(score=perturbed))
+
+
+def _nucleus(step, cache, legal, *, k, width, length, key, **options):
+    num = _last(width, length)
+    drawn = sampling.sample(step, cache, legal, key, num=num, length=length, **options)
+    return _unproven(beam.distinct(drawn))
+
+
+def _reverse_annealed(step, cache, legal, *, k, width, length, key, most, steepness, middle, score):
+    rising = sampling.rising(k, most=most, steepness=steepness, middle=middle)
+    beams = sampling.reverse_anneal(
+        step, cache, legal, key, temperature=rising, length=length, score=score
+    )
+    by_rank = jnp.where(beams.score > -jnp.inf, 1 / (1 + jnp.arange(k)), -jnp.inf)
+    return _unproven(beams._replace(score=by_rank))
+
+
+def _score(default: str, *names: str) -> dict[str, Option]:
+    help = "what a step adds: model (log-probability), renormalised (over children) or logit"
+    return {"score": Option(default, help, names=names or SCORES)}
+
+
+_TEMPERATURE = Option(1.0, "temperature of the draws", 1e-3)
+
+KINDS: Mapping[str, Kind] = {
+    "trie": Kind(functools.partial(_beam, score="model"), {}, True),
+    "renormalised": Kind(functools.partial(_beam, score="renormalised"), {}, True),
+    "logit": Kind(functools.partial(_beam, score="logit"), {}, True),
+    "counted": Kind(functools.partial(_beam, score="model"), {}, False),
+    "lookahead": Kind(functools.partial(_tabled, guide=guided.lookahead), {}, False),
+    "max-marginal": Kind(functools.partial(_tabled, guide=guided.max_marginal), {}, False),
+    "best-first": Kind(
+        _best_first,
+        {
+            "sweeps": Option(16, "most passes down the levels", 1),
+            "frontier": Option(4096, "most prefixes of a level that wait", 1),
+            **_score("model", "model", "renormalised"),
+        },
+        False,
+    ),
+    "diverse": Kind(
+        _diverse,
+        {
+            "groups": Option(5, "beams that share the width", 1),
+            "penalty": Option(0.5, "nats for each earlier beam that took the token"),
+            **_score("model"),
+        },
+        True,
+    ),
+    "sampled": Kind(_sampled, {"temperature": _TEMPERATURE, **_score("renormalised")}, True),
+    "nucleus": Kind(
+        _nucleus,
+        {
+            "temperature": _TEMPERATURE,
+            "top_p": Option(0.9, "share of the mass that the likely children hold", 1e-6, 1),
+            **_score("model"),
+        },
+        True,
+    ),
+    "reverse-annealed": Kind(
+        _reverse_annealed,
+        {
+            "most": Option(1.5, "temperature that the last draw approaches"),
+            "steepness": Option(10.0, "of the logistic curve of temperatures", 1e-3),
+            "middle": Option(0.1, "of that curve, as a share of the draws", 0, 1),
+            **_score("model"),
+        },
+        True,
+    ),
+    "free": Kind(functools.partial(_beam, score="model"), {}, False),
+}
+NAMES = tuple(KINDS)
+TABLED = ("lookahead", "max-marginal")  # these score every identifier first

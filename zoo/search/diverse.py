@@ -65,8 +65,4 @@ def diverse_beam_search(
         token, node, total, key, parent = (jnp.concatenate(x, axis=1) for x in zip(*kept))
         cache, history = beam.gather((cache, history), parent)
         history = jnp.concatenate([history, token[..., None]], axis=2)
-    same = (history[:, :, None] == history[:, None]).all(axis=3) & (total[:, None] > -jnp.inf)
-    again = (same & jnp.tril(jnp.ones(same.shape[1:], bool), -1)[None]).any(axis=2)
-    return beam.answers(
-        automaton, beam.Prefixes(history, jnp.where(again, -jnp.inf, total), node), width=width
-    )
+    return beam.distinct(beam.answers(automaton, beam.Prefixes(history, total, node), width=width))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from zoo.docids import table
 from zoo.index import children
-from zoo.search import automaton as automata, beam
+from zoo.search import automaton as automata, beam, nucleus
 
 
 def sample(
@@ -25,12 +25,15 @@ def sample(
     length: int,
     temperature,
     score: children.Score,
+    top_p: float = 1.0,
 ) -> beam.Beams:
     """`num` independent draws for each of B queries, in the order drawn; the same identifier may come again.
 
     Args:
       step, cache, automaton, length, score: as for `beam.beam_search`; scores are log-probabilities at temperature 1.
       temperature: scalar or f32[num], at least 0, of each draw.
+      top_p: only the fewest children of a prefix are drawn that hold this share of its mass at temperature 1 (nucleus
+        sampling, arXiv:1904.09751).
 
     Returns:
       Beams [B, num, ...], not sorted. A draw that came to a prefix without a legal child has score -inf.
@@ -45,7 +48,8 @@ def sample(
         logits, cache = step(t, token, cache)
         gain, tokens, nodes = beam.score_children(automaton, t, node, logits, score=score)
         draw_key = jax.random.fold_in(key, t)
-        place = _draw(draw_key, gain, temperature)
+        likely = gain if top_p >= 1 else nucleus.truncated(gain, top_k=0, top_p=top_p)
+        place = _draw(draw_key, likely, temperature)
         token, node, gain = (_child(x, place) for x in (tokens, nodes, gain))
         total = total + gain
         history.append(token)

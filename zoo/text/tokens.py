@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -139,7 +139,14 @@ def decode(tokenizer: str, rows: np.ndarray) -> list[str]:
 
 
 def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "") -> np.ndarray:
-    """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad.
+    """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad; see `encoder`."""
+    return encoder(tokenizer, length=length, prompt=prompt)(texts)
+
+
+def encoder(
+    tokenizer: str, *, length: int, prompt: str = ""
+) -> Callable[[Sequence[str]], np.ndarray]:
+    """A function from texts to i32[N, length], which parses the tokenizer only once.
 
     A text without tokens becomes one unknown token, so that no row is empty. "[pad]" in a text is
     encoded as five characters.
@@ -152,11 +159,15 @@ def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "
             f"encode: the tokenizer has no prompt {prompt!r}; name it in train(prompts=...)"
         )
     loaded.enable_truncation(length)
-    rows = np.full((len(texts), length), PAD, np.int32)
-    for row, encoding in enumerate(loaded.encode_batch_fast(list(texts))):
-        ids = [*first, *(encoding.ids or [UNKNOWN])][:length]
-        rows[row, : len(ids)] = ids
-    return rows
+
+    def encode(texts: Sequence[str]) -> np.ndarray:
+        rows = np.full((len(texts), length), PAD, np.int32)
+        for row, encoding in enumerate(loaded.encode_batch_fast(list(texts))):
+            ids = [*first, *(encoding.ids or [UNKNOWN])][:length]
+            rows[row, : len(ids)] = ids
+        return rows
+
+    return encode
 
 
 def whole(tokenizer: str, texts: Sequence[str]) -> list[np.ndarray]:
