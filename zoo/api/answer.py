@@ -19,9 +19,10 @@ Asked = records.Queries | records.Histories | Sequence[str] | Sequence[Sequence[
 
 
 def with_options(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
-    """The system with other options of answering, such as the width of the beam; those that it was fitted with stay.
+    """The system with other options of answering, such as the beam width; no training changes.
 
-    Raises DataError for an option that does not exist, is not read when answering, or has a value of the wrong kind.
+    Raises DataError for an option that does not exist, is not read when answering, or has a value
+    of the wrong kind.
     """
     recipe = recipes.get(fitted.recipe)
     config = recipes.configure(
@@ -35,7 +36,8 @@ def with_options(fitted: Fitted, options: Mapping[str, Any]) -> Fitted:
                 else "none of this system's may"
             )
             raise DataError(
-                f"{fitted.recipe}: option {key} was settled when the system was fitted, and may not change now; {allowed}"
+                f"{fitted.recipe}: option {key} was settled when the system was fitted, "
+                f"and may not change now; {allowed}"
             )
     return dataclasses.replace(fitted, config=config)
 
@@ -59,7 +61,8 @@ class Opened:
 def open(fitted: Fitted | str | os.PathLike) -> Opened:
     """The system with its tokenizer, index and parameters ready; a folder is loaded.
 
-    A system is opened once: opening it again costs nothing. With other options (`with_options`) it is another one.
+    A system is opened once: opening it again costs nothing. With other options (`with_options`) it
+      is another one.
 
     >>> ask = zoo.open("runs/dsi")  # doctest: +SKIP
     >>> ask("a lock for threads", k=3)  # doctest: +SKIP
@@ -70,11 +73,12 @@ def open(fitted: Fitted | str | os.PathLike) -> Opened:
 
 
 def retrieve(fitted: Fitted | str | os.PathLike, queries: Asked, k: int = 10) -> records.Ranking:
-    """The k best documents for each query with their titles, best first; fewer if the system finds fewer.
+    """The k best documents per query with titles, best first; fewer if the system finds fewer.
 
-    fitted: a system or its folder; of a folder that is asked again and again, keep what `open` returns.
-    queries: texts, or one; of a recommender, histories: lists of item ids, oldest first, or one list.
-    Raises DataError if k is below 1, a query is empty, or the system takes the other kind.
+    fitted: a system or its folder; of a folder that is asked again and again, keep what `open`
+    returns. queries: texts, or one; of a recommender, histories: lists of item ids, oldest first,
+    or one list. Raises DataError if k is below 1, a query is empty, or the system takes the other
+    kind.
     """
     return open(fitted)(queries, k)
 
@@ -82,9 +86,10 @@ def retrieve(fitted: Fitted | str | os.PathLike, queries: Asked, k: int = 10) ->
 def path(
     fitted: Fitted | str | os.PathLike, query: str | Sequence[str], *, width: int = 8
 ) -> beam_path.Path:
-    """What a beam of `width` keeps at each depth on its way to the answers of one query; the trie constrains it.
+    """What a trie-constrained beam keeps at each depth on its way to the answers of one query.
 
-    query: a text, or a history of item ids. Raises DataError if the system generates no identifiers.
+    query: a text, or a history of item ids. Raises DataError if the system generates no
+      identifiers.
     """
     from zoo.models import beam_path, generate
 

@@ -23,7 +23,7 @@ class Path(NamedTuple):
 
 
 def trace(model: generate.Model, source: np.ndarray, *, width: int) -> Path:
-    """The prefixes that a trie-constrained beam of `width` keeps at each depth for source i32[S]."""
+    """The prefixes that a trie-constrained beam keeps at each depth for source i32[S]."""
     levels = _prefixes(model.params, source[None], model.index, shape=model.shape, width=width)
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
     documents = table.lookup(model.ids, levels[-1].token)

@@ -37,7 +37,7 @@ class Model(NamedTuple):
 
 
 def load(state: dict, *, kind: type[transformer.Shape] = transformer.Shape) -> Model:
-    """The model of a state of `pack_state`. kind: class of the shape, which says which network has the parameters."""
+    """The model in a state of `pack_state`; kind: class of the shape, which names the network."""
     ids = table.unpack(state["docids"])
     return Model(
         jax.device_put(state["params"]),
@@ -77,8 +77,8 @@ class Opened:
     ) -> records.Ranking:
         """The k best documents for sources i32[B, S] of queries with these ids.
 
-        excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; only if `decode.filters`.
-        Decoders that draw repeat their draws for the same queries.
+        excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; only if
+        `decode.filters`. Decoders that draw repeat their draws for the same queries.
         """
         model, wanted = self.model, min(k, self.model.ids.num_documents)
         width = max(self.beam, wanted)
@@ -133,7 +133,7 @@ def open(
     collect: collecting.Collect | None = None,
     allowed: np.ndarray | None = None,
 ) -> Opened:
-    """Opens a state of `pack_state` for the options `beam`, `decoding` and, if there is one, `first_beam`.
+    """Opens a state of `pack_state` by the options beam, decoding and, if there is one, first_beam.
 
     Args:
       config: a config with the options of `options.Answering`.
@@ -216,9 +216,10 @@ def generate(
 
 
 def steps(params: dict, source: jax.Array, shape: transformer.Shape, *, places: int = 0) -> tuple:
-    """(step, cache) of a search for source i32[B, S]; what is known of the source is not tiled over hypotheses.
+    """(step, cache) of a search for source i32[B, S]; the encoding is not tiled over hypotheses.
 
-    places: of the cache, see `transformer.Shape.empty_cache`; a loop whose steps are one program needs all L.
+    places: of the cache, see `transformer.Shape.empty_cache`; a loop whose steps are one program
+      needs all L.
     """
     net = shape.net()
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
@@ -238,10 +239,10 @@ _exclude = jax.jit(filters.without)
 
 
 def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, int, int]]:
-    """(rows, length that they are cut to, size that they are filled to): sources i32[B, S] in batches of few shapes.
+    """(rows, length to cut to, size to pad to) of batches of sources i32[B, S], in few shapes.
 
-    Few queries go in one batch of the least of QUERY_BATCHES. Many are grouped by the class of their length, padding being
-    most of what a model would read.
+    Few queries go in one batch of the least of QUERY_BATCHES. Many are grouped by the class of
+    their length, padding being most of what a model would read.
     """
     lengths = (sources != tokens.PAD).sum(axis=1)
     classes = np.array(

@@ -1,7 +1,7 @@
-"""Items that nobody took yet among generated ones: those whose codes agree with a generated item's in all but the last place.
+"""Cold items among generated ones: items that share all but the last code with a generated item.
 
-Rajput et al. 2023 (arXiv 2305.05065), sec. 4.3: what is generated is an item that was seen; unseen items of the same first codes are
-candidates too, and have at most a share epsilon of the answers.
+Rajput et al. 2023 (arXiv 2305.05065), sec. 4.3: what is generated is an item that was seen; unseen
+items of the same first codes are candidates too, and have at most a share epsilon of the answers.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ def mixed(
     *,
     excluded: np.ndarray | None = None,
 ) -> records.Ranking:
-    """The k first of the ranking's items and unseen ones, these at most share * n of the first n answers, for every n up to k.
+    """The ranking with unseen items mixed in: at most share * n of the first n answers, n = 1 .. k.
 
-    An unseen item comes after the first item of its group, as soon as the share has room for it; those that wait come first
-    come first served, of one group by row. Its score is the next below that of the answer before it.
+    An unseen item comes after the first item of its group, as soon as the share has room for it;
+    those that wait come first come first served, of one group by row. Its score is the next below
+    that of the answer before it.
 
-    ranking: of items that were seen, at least k of them where there are so many; tokens: i32[N, L] identifiers; unseen: bool[N];
-    excluded: i32[B, E] rows that are no answers to each query, -1 = none.
+    ranking: of items that were seen, at least k of them where there are so many; tokens: i32[N, L]
+    identifiers; unseen: bool[N]; excluded: i32[B, E] rows that are no answers to each query, -1 =
+    none.
     """
     group = np.unique(tokens[:, :-1], axis=0, return_inverse=True)[1].reshape(-1)
     of_group: dict[int, list[int]] = {}

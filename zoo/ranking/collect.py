@@ -1,9 +1,11 @@
-"""From beams of identifiers to documents: which documents an identifier means, and how several scores of one combine.
+"""From beams of identifiers to ranked documents.
 
-    Collect = (beams, docs) -> (documents i32[B, M], scores f32[B, M])      best first; -1 and -inf where there is none
+    Collect = (beams, docs) -> (documents i32[B, M], scores f32[B, M])
 
-A collector traces, and is hashable, so that it can be a static argument of the function that searches. docs is the trie
-of the identifiers, or what has its `documents_of` and `walk`.
+Best first; -1 and -inf where there is no document.
+
+A collector traces, and is hashable, so that it can be a static argument of the function that
+searches. docs is the trie of the identifiers, or what has its `documents_of` and `walk`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from zoo import records
 from zoo.docids import table
 from zoo.search import beam
 
-# "row": all documents of an identifier, with its score, lower rows first; "refuse": an error if any two share one
+# "row": all documents of an identifier, with its score, lower rows first; "refuse": an error if any
+# two share one
 Ties = Literal["row", "refuse"]
 Combine = Literal["max", "sum", "logsumexp"]
 Collect = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
@@ -34,7 +37,7 @@ class Docs(Protocol):
         """i32[B, K, documents_per_leaf] rows of documents, -1 after the last and for leaf -1."""
 
     def walk(self, tokens: jax.Array) -> jax.Array:
-        """i32[B, K, L] nodes of the prefixes of tokens i32[B, K, L], the last of them the leaf; -1 = none."""
+        """i32[B, K, L] nodes of all prefixes of tokens i32[B, K, L], -1 = none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,33 +82,32 @@ class Merged:
 def by_leaf(*, ties: Ties = "row", length_penalty: float = 0.0, combine: Combine = "max") -> ByLeaf:
     """Documents by the scores of their identifiers; M = K x the most documents of an identifier.
 
-    Args:
-      ties: which documents of a shared identifier are answered.
-      length_penalty: scores are divided by (tokens + 1) to this power (NCI, arXiv:2206.02743).
-      combine: score of a document that several identifiers in the beam name: the best, their sum, or the log of
+    Args: ties: which documents of a shared identifier are answered. length_penalty: scores are
+      divided by (tokens + 1) to this power (NCI, arXiv:2206.02743). combine: score of a document
+      that several identifiers in the beam name: the best, their sum, or the log of
         their summed probabilities.
     """
     return ByLeaf(ties, float(length_penalty), combine)
 
 
 def merged(views: Sequence[Collect], *, combine: Combine = "sum") -> Merged:
-    """Documents of several searches, each with its own collector, such as of titles, n-grams and pseudo-queries (MINDER).
+    """Documents of several searches, such as of titles, n-grams and pseudo-queries (MINDER).
 
-    Its arguments are sequences with one entry per view. combine: of the scores that views give to a document. A view
-    that does not answer it adds nothing, so "sum" is for scores of at least 0, and "max" or "logsumexp" for
-    log-probabilities.
+    Its arguments are sequences with one entry per view. combine: of the scores that views give to a
+    document. A view that does not answer it adds nothing, so "sum" is for scores of at least 0, and
+    "max" or "logsumexp" for log-probabilities.
     """
     return Merged(tuple(views), combine)
 
 
 def locate(beams: beam.Beams, docs: Docs) -> beam.Beams:
-    """The beams with the identifiers that their tokens spell, for an automaton that knows none; NO_LEAF if there is none."""
+    """The beams with leaves looked up by their tokens, for automata that do not know them."""
     leaf = docs.walk(beams.token)[..., -1]
     return beams._replace(leaf=jnp.where(beams.score > -jnp.inf, leaf, beam.NO_LEAF))
 
 
 def _combined(rows: jax.Array, scores: jax.Array, combine: Combine) -> tuple[jax.Array, jax.Array]:
-    """Documents i32[B, M] with scores f32[B, M], each once, best first; ties keep the order of first places."""
+    """Documents i32[B, M] with scores f32[B, M], each once, best first; ties in input order."""
     place = jax.lax.broadcasted_iota(jnp.int32, rows.shape, 1)
     # the entries of a document side by side, the best first
     row, minus, place = jax.lax.sort((rows, -scores, place), dimension=1, num_keys=3)

@@ -17,7 +17,7 @@ _BLOCK = 4_000_000  # scores held at a time
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Scored:
-    """An opened system that scores every item: (histories, k) -> Ranking of the k best, ties by row."""
+    """An opened system that scores every item: (histories, k) -> Ranking; ties by row."""
 
     score: Callable[[records.Histories], np.ndarray]  # -> float[B, N], -inf = never recommend
     ids_json: str  # N ids of items
@@ -33,7 +33,7 @@ class Scored:
     def places(
         self, histories: records.Histories, targets: np.ndarray, k: int
     ) -> tuple[records.Ranking, recommend.Places]:
-        """The same ranking, and the places of targets i32[B] among all items, from one pass over the scores."""
+        """The ranking, and the places of targets i32[B] among all items, in one pass."""
         found, places, done = [], [], 0
         for block in self._blocks(histories):
             scores = self.score(block)
@@ -53,7 +53,7 @@ class Scored:
 
 
 def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows i32[B, k] and scores f32[B, k] of the k highest of float[B, N], best first, equal ones by row; -1 and -inf behind."""
+    """Rows i32[B, k] and values f32[B, k] of the k highest of float[B, N]; ties by row."""
     num_users, num_items = scores.shape
     few = min(k, num_items)
     # the lowest that still belongs

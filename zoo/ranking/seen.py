@@ -11,7 +11,7 @@ from zoo.index import level
 
 
 def pad_histories(histories: records.Histories) -> np.ndarray:
-    """i32[B, E] items of each history, padded with -1; E is the longest, rounded up so that few programs serve all."""
+    """i32[B, E] items of each history, padded with -1; E is rounded up to reuse programs."""
     size = level.width_class(max(int(histories.lengths.max(initial=1)), 1))
     rows = np.full((len(histories), size), -1, np.int32)
     rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = (

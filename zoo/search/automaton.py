@@ -1,6 +1,7 @@
-"""What a beam search needs to know about legal identifiers, and the automaton that allows everything.
+"""The interface of automata of legal identifiers, and automata without a table of identifiers.
 
-Instances: `Free` and `Sentences` here, `zoo.index.trie.Trie`, `zoo.index.fm.FMIndex`, and those of `zoo.search.guided`, which wrap another.
+Implementations: `Free` and `Sentences` here, `zoo.index.trie.Trie`, `zoo.index.fm.FMIndex`, and the
+wrappers of `zoo.search.guided`.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ OPEN, ENDED = 0, 1  # nodes of Free
 
 
 class Automaton(Protocol):
-    """A pytree of device arrays whose methods trace; depth t is static. Nodes are i32, of a meaning private to it.
+    """A pytree of device arrays whose methods can be traced; depth t is static.
 
-    Nodes of `zoo.index.fm.FMIndex` are pairs i32[B, K, 2]: `beam`, `sampling` and `diverse` serve them too,
-    `best_first` and `guided` do not.
+    Nodes are i32 whose meaning is private to the automaton. Nodes of `zoo.index.fm.FMIndex` are
+    pairs i32[B, K, 2]: `beam`, `sampling` and `diverse` accept them, `best_first` and `guided` do
+    not.
     """
 
     def start(self, batch: int) -> jax.Array:
@@ -30,18 +32,19 @@ class Automaton(Protocol):
     def expand(
         self, t: int, node: jax.Array, logits: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Children of nodes i32[B, K] of depth t given logits f32[B, K, V]: three [B, K, C_t], C_t static.
+        """Children of nodes i32[B, K] of depth t, given logits f32[B, K, V].
 
-        Score: the child's logit; -inf where there is no child; 0 for the PAD child of an identifier that has ended,
-        which is then the only child. Token. Node of depth t+1. Children stand in increasing order of token.
+        Returns three arrays [B, K, C_t], C_t static, in increasing order of token. Score: the
+        child's logit; -inf if there is no child; 0 for the PAD child of an identifier that has
+        ended, which is then the only child. Token. Node of depth t+1.
         """
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
-        """i32[B, K] number of the identifier that a node of depth `length` completes, -1 = not known."""
+        """i32[B, K] number of the identifier that ends in a node of depth L, -1 = unknown."""
 
 
 class Choosing(Automaton, Protocol):
-    """An automaton that finds the best children itself, without a score for all of them. A search that ranks all asks it."""
+    """An automaton that finds the best children itself, without scoring all of them."""
 
     def choose(
         self,
@@ -53,27 +56,32 @@ class Choosing(Automaton, Protocol):
         width: int,
         score: children.Score,
     ) -> children.Winners:
-        """The `width` children of nodes i32[B, K] of largest score, given those before f32[B, K] and logits f32[B, K, V].
+        """The `width` best children of nodes i32[B, K] of depth t.
 
-        Exactly what `beam.best_children` finds in what `expand` returns: of equal ones the first, nodes in the order of their
-        prefixes before and after. No two alive nodes of a query are the same.
+        before: f32[B, K] scores of the nodes; logits: f32[B, K, V].
+
+        Equivalent to `beam.best_children`: the first of equal children, nodes in the order of their
+        prefixes before and after. No two live nodes of a query are equal.
         """
 
 
 class Counting(Automaton, Protocol):
-    """An automaton that knows how many documents lie below a prefix."""
+    """An automaton that counts the documents below a prefix."""
 
     def counts(self, t: int, node: jax.Array) -> jax.Array:
-        """i32[...] documents, not identifiers, below nodes i32[...] of depth t, 1 .. L; any value for a place without a child."""
+        """i32[...] documents, not identifiers, below nodes i32[...] of depth t, 1 .. L.
+
+        Arbitrary for the place of a child that does not exist.
+        """
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Free:
-    """No constraint: every token may follow every prefix until token 0 ends the identifier.
+    """No constraint: every token may follow every prefix, until token 0 ends the identifier.
 
-    That 0 has the model's score; the zeros after it are PAD and cost nothing. Which document an identifier names, if
-    any, is a question for `docids.lookup`.
+    That 0 has the model's score; the zeros after it are PAD and cost nothing. `docids.lookup` finds
+    the document of an identifier, if there is one.
     """
 
     def start(self, batch: int) -> jax.Array:
@@ -97,7 +105,7 @@ class Free:
         width: int,
         score: children.Score,
     ) -> children.Winners:
-        # all is legal: "renormalised" is "model"
+        # all tokens are legal: "renormalised" is "model"
         logits = projection.dense(logits)
         alphabet = logits.shape[2]
         only = jnp.where(
@@ -116,7 +124,7 @@ class Free:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """As Free, for text that ends with a token of its own (1 in T5's vocabulary): PAD may only follow it."""
+    """No constraint on text that ends with an end token (1 in T5's vocabulary), before any PAD."""
 
     end: int = dataclasses.field(metadata={"static": True})
 

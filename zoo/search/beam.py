@@ -1,4 +1,4 @@
-"""The beam search: it calls a step function and an automaton of legal identifiers, and knows nothing of networks."""
+"""The beam search over a step function and an automaton of legal identifiers; no networks here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ NO_LEAF = -1
 
 Cache = Any  # a pytree with leaves [B, K, ...]
 Step = Callable[[int, jax.Array, Cache], tuple[jax.Array, Cache]]
-# Depth and nodes i32[B, ...] -> f32[B, ...]; or L + 1 arrays, the entry of node n of depth t at potential[t][:, n].
+# Depth and nodes i32[B, ...] -> f32[B, ...]; or L + 1 arrays, the entry of node n of depth t at
+# potential[t][:, n].
 Potential = Callable[[int, jax.Array], jax.Array] | Sequence[jax.Array]
 
 
 class Beams(NamedTuple):
-    """Answers to B queries, best first; if there are fewer than K: tokens PAD, score -inf, leaf NO_LEAF."""
+    """Answers to B queries, best first; missing ones: tokens PAD, score -inf, leaf NO_LEAF."""
 
     token: jax.Array  # i32[B, K, L]
     score: jax.Array  # f32[B, K]
@@ -32,7 +33,7 @@ class Beams(NamedTuple):
 
 
 class Prefixes(NamedTuple):
-    """Hypotheses of B queries at depth t; dead ones have score -inf and arbitrary tokens and nodes."""
+    """Hypotheses of B queries at depth t; dead ones: score -inf, arbitrary tokens and nodes."""
 
     token: jax.Array  # i32[B, K, t]
     score: jax.Array  # f32[B, K]
@@ -51,34 +52,38 @@ def beam_search(
 ) -> Beams:
     """The legal identifiers of highest score, found level by level with `width` hypotheses.
 
-    At level t, at most K_t = min(width, K_{t-1} C_{t-1}) hypotheses are alive, K_0 = 1; the loop is unrolled, so
-    each level has shapes of its own.
+    At level t, at most K_t = min(width, K_{t-1} C_{t-1}) hypotheses are alive, K_0 = 1; the loop is
+    unrolled, so each level has shapes of its own.
 
-    Ties go to the identifier that is lower in lexicographic order, also where the beam is cut: hypotheses are kept
-    in that order between levels, and of equal ones the first is kept.
+    Ties go to the identifier that is lower in lexicographic order, also where the beam is cut:
+    hypotheses are kept in that order between levels, and of equal ones the first is kept.
 
-    A hypothesis is dead once its score is -inf: its last step was illegal, had logit -inf, or had no probability
-    because a logit that the normaliser reads is NaN or +inf. Dead hypotheses stay dead and are never answers.
+    A hypothesis is dead once its score is -inf: its last step was illegal, had logit -inf, or had
+    no probability because a logit that the normaliser reads is NaN or +inf. Dead hypotheses stay
+    dead and are never answers.
 
     Args:
       step: step(t, token i32[B, K], cache) -> (logits [B, K, V], cache); the logits may be a
-        `projection.Projection`. t is a Python int; token is what was chosen at level t-1, BOS at t = 0; K is K_t,
-        so a step must accept any K.
-      cache: argument of the first step: at least one leaf, all leaves [B, 1, ...]. After each level the leaves are
-        gathered to [B, K_{t+1}, ...], so that entry k holds the history of hypothesis k. What all hypotheses of a
-        query share, such as the output of the encoder, belongs in the closure.
+        `projection.Projection`. t is a Python int; token is what was chosen at level t-1, BOS at t
+        = 0; K is K_t, so a step must accept any K.
+      cache: argument of the first step: at least one leaf, all leaves [B, 1, ...]. After each level
+        the leaves are gathered to [B, K_{t+1}, ...], so that entry k holds the history of
+        hypothesis k. What all hypotheses of a query share, such as the output of the encoder,
+        belongs in the closure.
       automaton: which tokens may follow. Pass it to the jitted caller as an argument.
-      width: K, at least 1; may exceed the number of legal identifiers. Or one width per level, the last of which
-        holds for the remaining levels: (256, 50) keeps up to 256 first codes, which one row of logits scores, and
-        50 hypotheses from the second level on.
+      width: K, at least 1; may exceed the number of legal identifiers. Or one width per level, the
+        last of which holds for the remaining levels: (256, 50) keeps up to 256 first codes, which
+        one row of logits scores, and 50 hypotheses from the second level on.
       length: L, number of levels; of a trie, its length.
-      score: what a step adds to the score of a hypothesis. "model": log-softmax over the whole alphabet, so that
-        scores are the model's log-probabilities of identifiers. "renormalised": log-softmax over the legal tokens
-        of each step, which moves mass to siblings and changes rankings (arXiv:2504.09935). "logit": the logit
-        itself (RIPOR, arXiv:2311.09134). PAD after the end of an identifier adds 0 in all three.
-      potential: a bound on what is still to come below each node, per query (PAG, arXiv:2404.14600, plans ahead
-        with the best lexical score below a node). Hypotheses are chosen, and answers ordered, by score + potential;
-        scores do not contain it. -inf forbids a node. Children are then ranked by expanding all of them.
+      score: what a step adds to the score of a hypothesis. "model": log-softmax over the whole
+        alphabet, so that scores are the model's log-probabilities of identifiers. "renormalised":
+        log-softmax over the legal tokens of each step, which moves mass to siblings and changes
+        rankings (arXiv:2504.09935). "logit": the logit itself (RIPOR, arXiv:2311.09134). PAD after
+        the end of an identifier adds 0 in all three.
+      potential: a bound on what is still to come below each node, per query (PAG, arXiv:2404.14600,
+        plans ahead with the best lexical score below a node). Hypotheses are chosen, and answers
+        ordered, by score + potential; scores do not contain it. -inf forbids a node. Children are
+        then ranked by expanding all of them.
 
     Returns:
       Beams with exactly as many columns as the width of the last level.
@@ -100,10 +105,11 @@ def beam_prefixes(
     score: children.Score,
     potential: Potential | None = None,
 ) -> tuple[Prefixes, ...]:
-    """The hypotheses of `beam_search` at each depth 1 .. length, best first: L of Prefixes with K_t columns.
+    """The hypotheses of `beam_search` at each depth 1 .. length, best first, K_t columns each.
 
-    Where every prefix of an identifier is an identifier too, as for n-grams, these are the partial hypotheses that
-    SEAL scores documents by (arXiv:2204.10628, sec. 3.2). Arguments: see `beam_search`.
+    Where every prefix of an identifier is an identifier too, as for n-grams, these are the partial
+    hypotheses that SEAL scores documents by (arXiv:2204.10628, sec. 3.2). Arguments: see
+    `beam_search`.
     """
     found = _levels(
         step, cache, automaton, width=width, length=length, score=score, potential=potential
@@ -114,7 +120,7 @@ def beam_prefixes(
 def answers(
     automaton: automata.Automaton, last: Prefixes, *, width: int, key: jax.Array | None = None
 ) -> Beams:
-    """Beams of the hypotheses of the last depth, ordered by key f32[B, K], by default their score."""
+    """Beams of hypotheses of the last depth, by descending key f32[B, K] (default: score)."""
     last = best_first(last, key)
     alive = last.score > -jnp.inf
     leaf = automaton.leaf(last.token.shape[2], last.node)
@@ -133,7 +139,7 @@ def answers(
 
 
 def best_first(prefixes: Prefixes, key: jax.Array | None = None) -> Prefixes:
-    """The hypotheses sorted by descending key f32[B, K], by default their score; ties keep their order."""
+    """The hypotheses by descending key f32[B, K] (default: score); ties keep their order."""
     key = prefixes.score if key is None else key
     _, place = jax.lax.top_k(key, key.shape[1])
     return Prefixes(*gather(tuple(prefixes), place))
@@ -161,7 +167,7 @@ def widths(width: int | Sequence[int], length: int) -> tuple[int, ...]:
 def _levels(
     step, cache, automaton, *, width, length, score, potential
 ) -> Iterator[tuple[Prefixes, jax.Array]]:
-    """Hypotheses of each depth in lexicographic order, and the keys f32[B, K] by which they were chosen."""
+    """Hypotheses of each depth in lexicographic order, and the keys f32[B, K] that chose them."""
     each = widths(width, length)
     check(cache, width=min(each, default=0), length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
@@ -210,7 +216,7 @@ def best_children(
     score: children.Score,
     potential: Potential | None = None,
 ) -> children.Winners:
-    """Reference for `Choosing.choose`: expands all children, ranks them by score + potential, keeps the best."""
+    """Like `Choosing.choose`, by expanding all children; the best by score + potential."""
     gain, token, child = score_children(automaton, t, node, logits, score=score)
     total = before[..., None] + gain
     key = keys(potential, t + 1, child, total)
@@ -233,7 +239,7 @@ def score_children(
     *,
     score: children.Score,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Gain f32, token and node [B, K, C] of every child of nodes i32[B, K] of depth t; never NaN or +inf."""
+    """Gain f32 (never NaN or +inf), token and node [B, K, C] of the children of nodes i32[B, K]."""
     logits = projection.dense(logits).astype(jnp.float32)
     if score == "model":
         logits = jax.nn.log_softmax(logits, axis=-1)
@@ -244,7 +250,7 @@ def score_children(
 
 
 def keys(potential: Potential | None, t: int, node: jax.Array, total: jax.Array) -> jax.Array:
-    """Total + potential of nodes i32[B, ...] of depth t with totals f32[B, ...]; -inf where either has no value."""
+    """Total f32[B, ...] + potential of nodes i32[B, ...] of depth t; -inf for dead and NaN."""
     if potential is None:
         return total
     if callable(potential):

@@ -1,9 +1,10 @@
-"""Best-first search: the exact top k of a model that is only known step by step, with a certificate.
+"""Best-first search: the exact top k of a step function, with a certificate.
 
-The probability of a prefix is the sum of those of all identifiers that begin with it, so it bounds each of them: a prefix
-below the k-th best identifier found so far needs no expansion, and when none is left above it the k found are the top k.
-A beam throws such prefixes away unseen (it keeps the K largest of a level, though top identifiers may hide below smaller
-sums: arXiv:2504.09935); here they wait.
+The probability of a prefix is the sum of those of all identifiers that begin with it, so it bounds
+each of them: a prefix below the k-th best identifier found so far needs no expansion, and when none
+is left above it the k found are the top k. A beam throws such prefixes away unseen (it keeps the K
+largest of a level, though top identifiers may hide below smaller sums: arXiv:2504.09935); here they
+wait.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Found(NamedTuple):
 
     @property
     def proven(self) -> jax.Array:
-        """bool[B]: these are the top k. If not, those that score above `bound` still are the best, in order."""
+        """bool[B] whether these are the top k; if not, those above `bound` are the best."""
         return self.bound == -jnp.inf
 
 
@@ -79,27 +80,32 @@ def best_first(
 ) -> Found:
     """The k identifiers of highest probability, proven where `sweeps` and `frontier` suffice.
 
-    A sweep goes down the levels and expands, at each, the `width` most probable prefixes that wait and are not below the
-    k-th best identifier so far. The first sweep is a beam search; those that follow expand what it would have thrown away,
-    until nothing is left or the sweeps are used up. A level where no query has anything to expand costs nothing. A prefix
-    more probable than the k-th best must be expanded by every exact search; width 1 expands few others, wide sweeps take
-    fewer steps.
+    A sweep goes down the levels and expands, at each, the `width` most probable prefixes that wait
+    and are not below the k-th best identifier so far. The first sweep is a beam search; those that
+    follow expand what it would have thrown away, until nothing is left or the sweeps are used up. A
+    level where no query has anything to expand costs nothing. A prefix more probable than the k-th
+    best must be expanded by every exact search; width 1 expands few others, wide sweeps take fewer
+    steps.
 
-    What it fixes: recall of the top k by the model's own score. What it does not: the score itself. With
-    score="model" that is the model's probability of the identifier, proportional to its posterior given that it is in
-    the corpus; with "renormalised" every prefix still bounds what is below it, but the scores are those of the renormalised
-    model. Sums of logits may rise from a prefix to a longer one, so score="logit" is refused.
+    What it fixes: recall of the top k by the model's own score. What it does not: the score itself.
+    With score="model" that is the model's probability of the identifier, proportional to its
+    posterior given that it is in the corpus; with "renormalised" every prefix still bounds what is
+    below it, but the scores are those of the renormalised model. Sums of logits may rise from a
+    prefix to a longer one, so score="logit" is refused.
 
-    Ties go to the lower identifier, for which prefixes that equal the k-th best are expanded too: where very many do, as
-    for a model that is uniform, sweeps run out.
+    Ties go to the lower identifier, for which prefixes that equal the k-th best are expanded too:
+    where very many do, as for a model that is uniform, sweeps run out.
 
-    Args:
-      step, cache, automaton, length, score: as for `beam_search`. `step` is traced twice a level. Scores must not rise
-        from a prefix to a longer one: log-probabilities do not, nor does any automaton of `zoo.search`.
+    Args: step, cache, automaton, length, score: as for `beam_search`. `step` is traced twice a
+      level. Scores must not rise
+        from a prefix to a longer one: log-probabilities do not, nor does any automaton of
+          `zoo.search`.
       k: answers; may exceed the number of identifiers.
       width: prefixes of a level that are expanded together.
-      sweeps: most of them. Enough for a proof: number of nodes of the largest level / width, and far fewer in practice.
-      frontier: most prefixes of a level that wait; when full the least probable go, and `bound` says what was lost.
+      sweeps: most of them. Enough for a proof: number of nodes of the largest level / width, and
+        far fewer in practice.
+      frontier: most prefixes of a level that wait; when full the least probable go, and `bound`
+        says what was lost.
 
     Returns:
       Found. Memory: sweeps x width caches and `frontier` x 16 bytes a query and level.
@@ -107,11 +113,13 @@ def best_first(
     beam.check(cache, width=width, length=length, score=score)
     if score == "logit":
         raise ValueError(
-            "best_first: a sum of logits does not bound what is below a prefix; expected score model or renormalised"
+            "best_first: a sum of logits does not bound what is below a prefix; "
+            "expected score model or renormalised"
         )
     if min(k, sweeps, frontier) < 1:
         raise ValueError(
-            f"best_first: expected k, sweeps and frontier of at least 1, got {k}, {sweeps} and {frontier}"
+            "best_first: expected k, sweeps and frontier of at least 1, "
+            f"got {k}, {sweeps} and {frontier}"
         )
     batch = jax.tree.leaves(cache)[0].shape[0]
     expand = functools.partial(beam.score_children, score=score)
@@ -270,7 +278,7 @@ def _join(waiting: _Open, fresh: _Open) -> tuple[_Open, jax.Array]:
 
 
 def _merge(best: beam.Beams, total, token, child, path, num_children: int) -> beam.Beams:
-    """The k best of those known and the identifiers [B, W C] just found, which stand in lexicographic order."""
+    """The k best of the known identifiers and the new ones [B, W C], in lexicographic order."""
     k = best.score.shape[1]
     score, place = jax.lax.top_k(total, min(k, total.shape[1]))  # of equal ones the first
     token, child, path = (

@@ -1,25 +1,29 @@
 """Decoders by name: what each ranks by, which problem it solves, and which it does not.
 
-- `trie`: log-softmax over the whole alphabet, then mask. No identifiers that do not exist; scores are the model's.
-  Does not help recall: a beam ranks prefixes by sums, and half of the top k may be cut (arXiv:2504.09935).
-- `renormalised`: mask, then log-softmax over children. No mass is lost to what does not exist. Does not help recall;
-  and mass goes to siblings whatever has survived below them: KL > 0.
-- `logit`: sums of raw logits under a mask (RIPOR, arXiv:2311.09134), for models trained to score so.
-- `counted`: `guided.Counted`, the model's probability x documents below. Removes most of that KL. Does not help
-  recall, which counts may lower. Assumes that the model knows nothing of the corpus; for one trained on just these
-  documents it counts them twice.
-- `lookahead`: `guided.Lookahead` on the scores of all identifiers. Removes all of that KL: scores are the posterior
-  given the corpus. Does not help the recall of the beam. Costs a score of every identifier.
-- `max-marginal`: `guided.MaxMarginal` on the scores of all identifiers: the exact top k, at the same cost.
-- `best-first`: `best_first.best_first`, blocks of `width` prefixes: the exact top k, and whether that is proven.
-  Not for a model whose scores are nearly uniform: everything must be expanded.
+- `trie`: log-softmax over the whole alphabet, then mask. No identifiers that do not exist; scores
+  are the model's. Does not help recall: a beam ranks prefixes by sums, and half of the top k may be
+  cut (arXiv:2504.09935).
+- `renormalised`: mask, then log-softmax over children. No mass is lost to what does not exist. Does
+  not help recall; and mass goes to siblings whatever has survived below them: KL > 0.
+- `logit`: sums of raw logits under a mask (RIPOR, arXiv:2311.09134), for models trained to score
+  so.
+- `counted`: `guided.Counted`, the model's probability x documents below. Removes most of that KL.
+  Does not help recall, which counts may lower. Assumes that the model knows nothing of the corpus;
+  for one trained on just these documents it counts them twice.
+- `lookahead`: `guided.Lookahead` on the scores of all identifiers. Removes all of that KL: scores
+  are the posterior given the corpus. Does not help the recall of the beam. Costs a score of every
+  identifier.
+- `max-marginal`: `guided.MaxMarginal` on the scores of all identifiers: the exact top k, at the
+  same cost.
+- `best-first`: `best_first.best_first`, blocks of `width` prefixes: the exact top k, and whether
+  that is proven. Not for a model whose scores are nearly uniform: everything must be expanded.
 - `diverse`: `diverse.diverse_beam_search`, groups of hypotheses that avoid each other's tokens.
-- `sampled`: `sampling.sample_distinct`, k draws without replacement at a temperature, in the order drawn; scores are
-  perturbed log-probabilities.
-- `nucleus`: `sampling.sample`, as many independent draws from the likely children as the beam is wide, each answered
-  once, by log-probability.
-- `reverse-annealed`: `sampling.reverse_anneal`, k draws one by one at rising temperature, each deleted before the next
-  (ZeroGR, Sun et al. 2025); the score of a draw is 1 / its rank.
+- `sampled`: `sampling.sample_distinct`, k draws without replacement at a temperature, in the order
+  drawn; scores are perturbed log-probabilities.
+- `nucleus`: `sampling.sample`, as many independent draws from the likely children as the beam is
+  wide, each answered once, by log-probability.
+- `reverse-annealed`: `sampling.reverse_anneal`, k draws one by one at rising temperature, each
+  deleted before the next (ZeroGR, Sun et al. 2025); the score of a draw is 1 / its rank.
 - `free`: no constraint: the baseline of some papers; identifiers may not exist.
 
 None makes a wrong model right: "top k" is by the model's own probability.
@@ -47,7 +51,7 @@ SCORES = typing.get_args(children.Score)
 
 
 class Answers(NamedTuple):
-    """Answers to B queries, and whether they are known to be the k most probable of all legal identifiers."""
+    """Answers to B queries, and whether they are proven the k most probable legal identifiers."""
 
     beams: beam.Beams  # k columns or more
     proven: jax.Array  # bool[B]; False for decoders that prove nothing
@@ -88,7 +92,7 @@ class Decode:
 
     @property
     def filters(self) -> bool:
-        """Whether `legal` may be a trie with a filter for each query; documents are else removed afterwards."""
+        """Whether `legal` may be a trie with a filter per query; if not, filter afterwards."""
         return KINDS[self.name].filters
 
     @property
@@ -122,12 +126,9 @@ class Decode:
     ) -> Answers:
         """The answers. Jit with the decoder and the sizes static.
 
-        Args:
-          step, cache, length: as for `beam.beam_search`.
-          legal: what `constraint` returns.
-          k: number of answers wanted, at most the last width.
-          width: of the beam, or one per level; of best-first, prefixes expanded together; of nucleus, draws.
-          key: of decoders that draw.
+        Args: step, cache, length: as for `beam.beam_search`. legal: what `constraint` returns. k:
+          number of answers wanted, at most the last width. width: of the beam, or one per level; of
+          best-first, prefixes expanded together; of nucleus, draws. key: of decoders that draw.
         """
         if self.draws and key is None:
             raise ValueError(f"decoding {self.name}: answers are random; expected a key")
@@ -179,7 +180,7 @@ def decoder(name: str, **options: float | int | str) -> Decode:
 
 @functools.lru_cache(maxsize=256)
 def parse(text: str) -> Decode:
-    """The decoder that a text such as "trie" or "diverse,groups=4,penalty=0.3" names; DataError as `decoder`."""
+    """The decoder named by a text such as "trie" or "diverse,groups=4"; DataError as `decoder`."""
     name, *pairs = (part.strip() for part in text.split(","))
     if bad := [pair for pair in pairs if "=" not in pair]:
         raise records.DataError(
@@ -202,7 +203,8 @@ def _value(name: str, key: str, option: Option, value: float | int | str) -> flo
         number = math.nan
     if not option.least <= number <= option.most:
         raise records.DataError(
-            f"decoding {name}: option {key} expects {kind.__name__} from {option.least:g} to {option.most:g}, got {value!r}"
+            f"decoding {name}: option {key} expects {kind.__name__} from {option.least:g} "
+            f"to {option.most:g}, got {value!r}"
         )
     return number
 

@@ -1,4 +1,4 @@
-"""Diverse beam search: groups of hypotheses that are discouraged from each other's tokens."""
+"""Diverse beam search: groups of hypotheses that are penalised for the tokens of earlier groups."""
 
 from __future__ import annotations
 
@@ -20,22 +20,27 @@ def diverse_beam_search(
     length: int,
     score: children.Score,
 ) -> beam.Beams:
-    """Identifiers found by `groups` beams of width / groups that take turns at each level (Vijayakumar et al. 2016, arXiv:1610.02424).
+    """Identifiers of `groups` beams that take turns at each level (arXiv:1610.02424).
 
-    A beam ranks children by score - penalty x the hypotheses of earlier beams that took the same token at this level (their
-    Hamming diversity, eq. 4 and alg. 1); a sum of these is carried along. With one group or penalty 0 every beam is `beam_search`.
-    In a trie beams may meet in one identifier: it is answered once, so that answers may be fewer than width.
+    A beam ranks children by score - penalty x the number of hypotheses of earlier beams with the
+    same token at this level (Hamming diversity, eq. 4 and alg. 1); penalties accumulate over
+    levels. With one group or penalty 0 every beam equals `beam_search`. In a trie, beams can meet
+    in the same identifier: it is answered once, so there may be fewer answers than width.
 
     Args:
-      penalty: lambda, at least 0, in nats. Others: as for `beam.beam_search`; groups must divide width.
+      step, cache, automaton, length, score: as for `beam.beam_search`.
+      width: hypotheses of all groups together.
+      groups: number of beams; must divide width.
+      penalty: lambda, at least 0, in nats.
 
     Returns:
-      Beams of `width` columns, by log-probability of the model, without the penalties.
+      Beams of `width` columns, by score without the penalties.
     """
     beam.check(cache, width=width, length=length, score=score)
     if groups < 1 or width % groups or penalty < 0:
         raise ValueError(
-            f"diverse: expected groups that divide width {width} and a penalty of at least 0, got {groups} and {penalty}"
+            f"diverse: expected groups that divide width {width} and a penalty of at least 0, "
+            f"got {groups} and {penalty}"
         )
     each = width // groups
     batch = jax.tree.leaves(cache)[0].shape[0]

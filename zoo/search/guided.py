@@ -1,15 +1,18 @@
-"""Automata that score the children of another automaton: by counts of documents, or by what is known of all leaves.
+"""Automata that rescore children: by counts of documents, or by scores of all leaves.
 
-Each wraps an automaton and is one: `beam_search` and `best_first` take it where they take a trie. With w_c the model's
-probability of child c of a prefix, T_c the leaves below c, n_c = #(T_c and C) of them documents of the corpus C, r their
-relevance; a masked search has P(c) ~ w_c where n_c > 0, and the posterior is Q(c) ~ r(T_c and C) (arXiv:2504.09935).
+Each wraps an automaton and is one: `beam_search` and `best_first` take it where they take a trie.
+With w_c the model's probability of child c of a prefix, T_c the leaves below c, n_c = #(T_c and C)
+of them documents of the corpus C, r their relevance; a masked search has P(c) ~ w_c where n_c > 0,
+and the posterior is Q(c) ~ r(T_c and C) (arXiv:2504.09935).
 
-- `Counted`: log w_c n_c, normalised over siblings. Fixes most of KL[P||Q] and needs no table; all of it where r is uniform
-  below each node. Not recall: counts add noise to marginals (theory: .69 -> .56 for a tail of CV 1 and p = .05).
-- `Lookahead`: log r(T_c and C), normalised over siblings. Fixes KL[P||Q] = 0 at every step: samples and probabilities are
-  exact. Not recall of a beam, which still ranks sums: it gains only if the corpus keeps a share p < CV^2 of the leaves.
-- `MaxMarginal`: the best leaf below. Fixes recall: a beam of width k finds the exact top k. Not marginals: its scores are
-  no probabilities of prefixes.
+- `Counted`: log w_c n_c, normalised over siblings. Removes most of KL[P||Q] without a table, and
+  all of it if r is uniform below each node. Does not help recall: counts add noise to marginals
+  (theory: .69 -> .56 for a tail of CV 1 and p = .05).
+- `Lookahead`: log r(T_c and C), normalised over siblings. KL[P||Q] = 0 at every step: samples and
+  probabilities are exact. Does not help the recall of a beam, which still ranks sums: it gains
+  only if the corpus keeps a share p < CV^2 of the leaves.
+- `MaxMarginal`: the best leaf below. Fixes recall: a beam of width k finds the exact top k. Not
+  marginals: its scores are no probabilities of prefixes.
 
 CV = standard deviation / mean of the relevance of the leaves that are not relevant.
 """
@@ -32,11 +35,13 @@ from zoo.search import automaton as automata
 class Counted:
     """P*(c) ~ w_c n_c: the trie-count correction, one addition a child and no call of the model.
 
-    Scores are normalised over siblings here, so "model" and "renormalised" are the same here. A model that knows nothing of
-    the corpus has marginals w_c over the full tree of identifiers, and the best guess of what survives of a branch is its
-    share of documents, n_c / capacity_c. In a full tree the capacity is the same for siblings and cancels. **A model
-    trained on the identifiers of some corpus has marginals over those**: pass its corpus to `capacities`, or branches with
-    many documents are counted twice; as long as no document has come or gone, the correction is then 0. Made by `counted`.
+    Scores are normalised over siblings here, so "model" and "renormalised" are the same here. A
+    model that knows nothing of the corpus has marginals w_c over the full tree of identifiers, and
+    the best guess of what survives of a branch is its share of documents, n_c / capacity_c. In a
+    full tree the capacity is the same for siblings and cancels. **A model trained on the
+    identifiers of some corpus has marginals over those**: pass its corpus to `capacities`, or
+    branches with many documents are counted twice; as long as no document has come or gone, the
+    correction is then 0. Made by `counted`.
     """
 
     automaton: automata.Counting
@@ -67,19 +72,21 @@ def counted(automaton: automata.Counting, capacity: tuple[jax.Array, ...] = ()) 
     """The automaton guided by its counts. Raises ValueError if it cannot count."""
     if not hasattr(automaton, "counts"):
         raise ValueError(
-            f"counted: {type(automaton).__name__} cannot count documents; expected an automaton with `counts`, such as a trie"
+            f"counted: {type(automaton).__name__} cannot count documents; "
+            "expected an automaton with `counts`, such as a trie"
         )
     return Counted(automaton, capacity)
 
 
 def capacities(ids: docids.Docids, trained: docids.Docids) -> tuple[jax.Array, ...]:
-    """L of f32[M_{t+1}]: documents of `trained` below each node of the trie of `ids`, which has documents of no others.
+    """L of f32[M_{t+1}]: documents of `trained` below each node of the trie of `ids`, a subset.
 
     Raises ValueError where an identifier of `ids` is none of `trained`.
     """
     if ids.tokens.shape[1] != trained.tokens.shape[1]:
         raise ValueError(
-            f"capacities: expected identifiers of one length, got {ids.tokens.shape[1]} and {trained.tokens.shape[1]}"
+            "capacities: expected identifiers of one length, "
+            f"got {ids.tokens.shape[1]} and {trained.tokens.shape[1]}"
         )
     found = []
     for t in range(ids.tokens.shape[1]):
@@ -90,13 +97,13 @@ def capacities(ids: docids.Docids, trained: docids.Docids) -> tuple[jax.Array, .
     if (found[-1] == 0).any():
         row = first[np.argmin(found[-1])]
         raise ValueError(
-            f"capacities: document {row}, {ids.tokens[row].tolist()}, is not among those trained on; leave it out"
+            f"capacities: document {row}, {ids.tokens[row].tolist()}, is not in `trained`"
         )
     return tuple(jnp.asarray(count, jnp.float32) for count in found)
 
 
 class Nodes(NamedTuple):
-    """Where documents and nodes hang in a trie. The M_t nodes of depth t are numbered in the order of their prefixes, as in `Trie`."""
+    """Parents of the documents and nodes of a trie; nodes are numbered as in `Trie`."""
 
     leaf: jax.Array  # i32[N] leaf of each document
     # L of i32[M_{t+1}]: the node of depth t above each node of depth t+1, ascending
@@ -145,10 +152,11 @@ class Lookahead:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class MaxMarginal:
-    """A prefix scores as the best document below it, an identifier as its document. The model is not read. Made by `max_marginal`.
+    """A prefix scores as the best document below it; logits are ignored. Built by `max_marginal`.
 
-    The ancestors of the top k are at most k nodes a level and none scores below another, so a beam of width k keeps them
-    (max-heap trees, arXiv:1801.02294, 2006.15408). Search it with score="model": siblings must not be normalised.
+    The ancestors of the top k are at most k nodes a level and none scores below another, so a beam
+    of width k keeps them (max-heap trees, arXiv:1801.02294, 2006.15408). Search it with
+    score="model": siblings must not be normalised.
     """
 
     automaton: automata.Automaton
@@ -171,7 +179,7 @@ class MaxMarginal:
 
 
 def lookahead(automaton: automata.Automaton, where: Nodes, log_relevance: jax.Array) -> Lookahead:
-    """The trie `automaton` guided by the relevance of all documents, f32[B, N] logs, -inf for those that are gone.
+    """The trie guided by the log relevance f32[B, N] of all documents, -inf = deleted.
 
     Memory: 4 B sum_t M_t bytes. Documents that share a leaf add up.
     """
@@ -179,12 +187,12 @@ def lookahead(automaton: automata.Automaton, where: Nodes, log_relevance: jax.Ar
 
 
 def max_marginal(automaton: automata.Automaton, where: Nodes, score: jax.Array) -> MaxMarginal:
-    """The trie `automaton` guided by the scores of all documents, f32[B, N], -inf for those that are gone. Memory as `lookahead`."""
+    """The trie guided by the scores f32[B, N] of all documents, -inf = deleted."""
     return MaxMarginal(automaton, upper_bounds(where, score))
 
 
 def upper_bounds(where: Nodes, score: jax.Array) -> tuple[jax.Array, ...]:
-    """L + 1 of f32[B, M_t]: the largest of scores f32[B, N] of documents below each node of depth t.
+    """L + 1 of f32[B, M_t]: the largest score f32[B, N] of a document below each node of depth t.
 
     A `potential` of `beam.beam_search` (PAG, arXiv:2404.14600).
     """
@@ -194,7 +202,8 @@ def upper_bounds(where: Nodes, score: jax.Array) -> tuple[jax.Array, ...]:
 def _upwards(where: Nodes, of_documents: jax.Array, reduce) -> tuple[jax.Array, ...]:
     if of_documents.ndim != 2 or of_documents.shape[1] != len(where.leaf):
         raise ValueError(
-            f"guided: expected a table [B, {len(where.leaf)}], a column for each document, got {of_documents.shape}"
+            f"guided: expected a table [B, {len(where.leaf)}], one column per document, "
+            f"got {of_documents.shape}"
         )
     # -> [M, B], leaves to root
     value = reduce(of_documents.T.astype(jnp.float32), where.leaf, len(where.parent[-1]))

@@ -1,7 +1,7 @@
-"""Texts drawn from the likely tokens alone: top-k (Fan et al. 2018, arXiv 1805.04833) and nucleus sampling (Holtzman et al. 2020, arXiv 1904.09751).
+"""Sampling of texts with top-k (arXiv:1805.04833) and nucleus truncation (arXiv:1904.09751).
 
-For sequences of many tokens and no constraint: the loop is rolled up, one compiled step serves every position. `zoo.search.sampling`
-draws identifiers.
+For long sequences without a constraint: one compiled step in a loop serves every position.
+`zoo.search.sampling` samples identifiers.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ def draw(
     top_k: int,
     top_p,
 ) -> jax.Array:
-    """i32[B, num, length] independent draws for each of B queries, each up to its end and PAD behind it.
+    """i32[B, num, length] independent samples per query, PAD after the end of each.
 
     Args:
       step, cache: as for `beam.beam_search`, but the step gets the position as an array.
-      end: the token that ends a text; where that is not PAD, PAD is not drawn.
-      temperature: above 0; logits are divided by it before they are cut.
+      num: number of samples per query.
+      length: most tokens of a sample.
+      end: the token that ends a text; if it is not PAD, PAD is never sampled.
+      temperature: above 0; logits are divided by it before truncation.
       top_k, top_p: see `truncated`.
     """
     beam.check(cache, width=num, length=length)
@@ -57,9 +59,10 @@ def draw(
 
 
 def truncated(logits: jax.Array, *, top_k: int, top_p) -> jax.Array:
-    """Logits f32[..., V] with -inf outside the top_k largest and, of these, outside the fewest that hold the share top_p of their mass.
+    """Logits f32[..., V] with -inf outside the top_k largest and the nucleus of these.
 
-    top_k: 0 = all. top_p: above 0, at most 1 = all. Of equal logits the lower token is the larger. The largest always stays.
+    The nucleus is the smallest set of tokens with mass top_p; the largest logit always stays.
+    top_k: 0 = all. top_p: above 0; 1 = all. Ties go to the lower token.
     """
     size = logits.shape[-1]
     value, token = jax.lax.top_k(logits, min(top_k, size) if top_k else size)

@@ -1,8 +1,8 @@
-"""Identifiers drawn at random: independently, without replacement, or one by one at rising temperature.
+"""Sampling of identifiers: independent, without replacement, or one by one at rising temperature.
 
-A decoder that draws walks down from the root and chooses each child with probability ~ exp(score / temperature) among the legal
-ones, score being the model's logit. Draws therefore have the distribution of the masked and renormalised decoder, whatever
-`score` says of the scores that are returned. Temperature 0 takes the best child.
+A sampler walks down from the root and chooses a legal child with probability proportional to
+exp(logit / temperature). Samples therefore have the distribution of the masked and renormalised
+decoder, whatever `score` the returned scores are. Temperature 0 takes the best child.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def sample(
     score: children.Score,
     top_p: float = 1.0,
 ) -> beam.Beams:
-    """`num` independent draws for each of B queries, in the order drawn; the same identifier may come again.
+    """`num` independent samples per query in the order drawn; an identifier may repeat.
 
-    Args:
-      step, cache, automaton, length, score: as for `beam.beam_search`; scores are log-probabilities at temperature 1.
-      temperature: scalar or f32[num], at least 0, of each draw.
-      top_p: only the fewest children of a prefix are drawn that hold this share of its mass at temperature 1 (nucleus
-        sampling, arXiv:1904.09751).
+    Args: step, cache, automaton, length, score: as for `beam.beam_search`; scores are at
+      temperature 1. key: of the samples. num: number of samples per query. temperature: scalar or
+      f32[num], at least 0, of each sample. top_p: nucleus sampling (arXiv:1904.09751): only the
+      smallest set of children with this share of
+        the mass at temperature 1 is sampled from.
 
-    Returns:
-      Beams [B, num, ...], not sorted. A draw that came to a prefix without a legal child has score -inf.
+    Returns: Beams [B, num, ...], not sorted. A sample that reached a prefix without a legal child
+      has score -inf.
     """
     beam.check(cache, width=num, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
@@ -71,14 +71,19 @@ def sample_distinct(
     temperature: float = 1.0,
     score: children.Score,
 ) -> tuple[beam.Beams, jax.Array]:
-    """`width` draws without replacement, by stochastic beam search (Kool et al. 2019, arXiv:1903.06059, alg. 1), in the order drawn.
+    """`width` samples without replacement: stochastic beam search (arXiv:1903.06059, alg. 1).
 
-    Column 0 is a draw from the decoder's distribution; column j from that of what columns 0 .. j-1 left: exactly, at the cost of
-    one beam search. temperature: above 0.
+    In the order drawn.     Column 0 is a sample from the decoder's distribution, column j from the
+    distribution that columns 0 .. j-1 leave: exact, at the cost of one beam search.
 
-    Returns:
-      Beams, with scores at temperature 1, and f32[B, width] perturbed log-probabilities: Gumbel(log p) variables, descending, for
-      importance weights (eq. 9-12 there); -inf where there is nothing left to draw.
+    Args:
+      step, cache, automaton, length, score: as for `beam.beam_search`; scores are at temperature 1.
+      key: of the samples.
+      width: number of samples per query.
+      temperature: above 0.
+
+    Returns: Beams, and f32[B, width] perturbed log-probabilities: Gumbel(log p) variables in
+      descending order, for importance weights (eq. 9-12 there); -inf if nothing is left to draw.
     """
     beam.check(cache, width=width, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
@@ -127,20 +132,27 @@ def reverse_anneal(
     length: int,
     score: children.Score,
 ) -> beam.Beams:
-    """Identifiers drawn one by one, each deleted before the next, draw i at temperature[i]: the ranking of ZeroGR (Sun et al. 2025).
+    """Identifiers sampled one by one, each deleted before the next (ZeroGR, Sun et al. 2025).
 
-    temperature: f32[num], see `rising`; 0 draws greedily. A document's rank is the draw that found it: columns are in this order,
-    and scores, log-probabilities of the identifiers, need not descend. What is exhausted is deleted upwards: a draw never ends
-    where nothing is left while something is elsewhere. Fewer than num identifiers: the last columns have score -inf.
+    A document's rank is the number of the sample that found it: columns are in this order, and
+    their scores need not descend. A prefix without remaining documents is deleted too, so no sample
+    ends in a dead end while documents remain elsewhere. If there are fewer than num identifiers,
+    the last columns have score -inf.
 
-    Cost: num decodes of a single hypothesis, one after another; O(num) more for a child.
+    Args:
+      step, cache, length, score: as for `beam.beam_search`; scores are at temperature 1.
+      automaton: one that counts documents, such as a trie.
+      key: of the samples.
+      temperature: f32[num] of each sample, see `rising`; 0 is greedy.
+
+    Cost: num decodes of a single hypothesis in sequence, and O(num) per child.
     """
     num = len(temperature)
     beam.check(cache, width=num, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
 
     def draw(drawn, i):
-        # i32[B, num, L] nodes drawn so far, -1 = none yet; i32[B, num] documents of each
+        # i32[B, num, L] nodes of the samples so far, -1 = none yet; i32[B, num] documents of each
         paths, weights = drawn
         node, here = automaton.start(batch), cache
         token, total, tokens, path = jnp.full((batch, 1), beam.BOS), jnp.zeros((batch, 1)), [], []
@@ -177,16 +189,21 @@ def reverse_anneal(
 def rising(
     num: int, *, most: float = 1.5, steepness: float = 10.0, middle: float = 0.1
 ) -> jax.Array:
-    """f32[num] temperatures of draws 0 .. num-1, from 0 towards `most`: a logistic curve in i / num (ZeroGR).
+    """f32[num] temperatures of samples 0 .. num-1, rising from 0 towards `most` (ZeroGR).
 
-    t_i = most (s(k (i/num - m)) - s(-k m)) / (s(k (1 - m)) - s(-k m)), s the logistic function, k steepness, m middle.
+    t_i = most (s(k (i/num - m)) - s(-k m)) / (s(k (1 - m)) - s(-k m))
+
+    with s the logistic function, k = steepness, m = middle.
     """
     curve = lambda x: jax.nn.sigmoid(steepness * (x - middle))
     return most * (curve(jnp.arange(num) / num) - curve(0.0)) / (curve(1.0) - curve(0.0))
 
 
 def _draw(key, score, temperature):
-    """i32[B, K] place drawn from f32[B, K, C] with probability ~ exp(score / temperature); the first best at temperature 0."""
+    """i32[B, K] index sampled from f32[B, K, C] with probability ~ exp(score / temperature).
+
+    At temperature 0 the first of the best.
+    """
     noise = jax.random.gumbel(key, score.shape) * temperature
     return jnp.argmax(jnp.where(score > -jnp.inf, score + noise, -jnp.inf), axis=2)
 
@@ -197,13 +214,16 @@ def _child(x, place):
 
 
 def _log_softmax(score):
-    """As jax.nn.log_softmax over the last axis; -inf where all are."""
+    """Log-softmax over the last axis; -inf if all entries are."""
     normal = jax.nn.log_softmax(score, axis=-1)
     return jnp.where(jnp.isnan(normal), -jnp.inf, normal)
 
 
 def _conditioned(noisy, largest):
-    """Gumbel variables f32[B, K, C] given that the largest of C is largest f32[B, K]; eq. 22-23 of arXiv:1903.06059, without overflow."""
+    """Gumbel variables f32[B, K, C] conditioned on their maximum over C being largest f32[B, K].
+
+    Eq. 22-23 of arXiv:1903.06059, without overflow.
+    """
     top = noisy.max(axis=2, keepdims=True)
     largest = largest[..., None]
     # -log(exp(-largest) - exp(-top) + exp(-noisy)), taken relative to `largest`
