@@ -1,4 +1,4 @@
-"""Exact inner-product search over document vectors: a block of documents at a time, of which the best are kept."""
+"""Exact inner-product search over document vectors, one block of documents at a time."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ import numpy as np
 
 from zoo.index import topk
 
-BLOCK = 8192  # documents whose products are held together
-QUERY_BATCHES = 1, 8, 64  # sizes that a batch of queries is filled to
+BLOCK = 8192  # documents whose products are in memory together
+QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
 
 
 class Index(NamedTuple):
     """Vectors of N documents in blocks; a pytree of device arrays."""
 
-    blocks: jax.Array  # f32[M, C, D], zeros behind the last document
+    blocks: jax.Array  # f32[M, C, D], zeros after the last document
     size: jax.Array  # i32[] N
 
 
 def build(vectors: np.ndarray, *, block: int = BLOCK) -> Index:
-    """The index of f32[N, D]; corpora of one number of blocks share a program. Raises ValueError if a vector is not finite."""
+    """The index of f32[N, D]; corpora with equally many blocks share a compiled program.
+
+    Raises ValueError if a vector is not finite.
+    """
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or not np.isfinite(vectors).all():
         raise ValueError(
-            f"dense: expected finite vectors [N, D] of at least one document, got {list(vectors.shape)}; look for NaN and inf"
+            "dense: expected finite vectors [N, D] of at least one document, "
+            f"got {list(vectors.shape)}; look for NaN and inf"
         )
     size = min(block, 1 << (len(vectors) - 1).bit_length())
     num_blocks = -(-len(vectors) // size)
@@ -39,9 +43,9 @@ def build(vectors: np.ndarray, *, block: int = BLOCK) -> Index:
 
 
 def search(index: Index, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Documents i32[B, k] of largest inner product with queries f32[B, D], best first, and the products f32[B, k].
+    """Rows i32[B, k] of the largest inner products f32[B, k] with queries f32[B, D].
 
-    Equal products: the lower row first. Behind the last document -1 and -inf. Cost O(B N D).
+    Best first; ties go to the lower row; -1 and -inf after the last document. Cost O(B N D).
     """
     queries = np.asarray(queries, np.float32)
     documents = np.full((len(queries), k), -1, np.int32)
@@ -54,7 +58,7 @@ def search(index: Index, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.nd
 
 
 def batches(count: int) -> list[tuple[np.ndarray, int]]:
-    """(rows, size that they are filled to) of batches of `count` queries, of few different sizes."""
+    """(rows, padded size) of batches of `count` queries, in few different sizes."""
     size = next((size for size in QUERY_BATCHES if count <= size), QUERY_BATCHES[-1])
     return [(np.arange(first, min(first + size, count)), size) for first in range(0, count, size)]
 

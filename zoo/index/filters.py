@@ -1,9 +1,10 @@
-"""What of a trie may be answered: for all queries or for each its own, without building another trie.
+"""Filters on a trie, for all queries or per query, without building another trie.
 
-`keep` takes what is allowed, as bits, and serves conditions that leave any share of the documents, such as "in stock". `without`
-takes a few documents a query that are not, such as what a user has seen; it costs nothing that grows with the trie. Both may be
-combined, `without` last. A prefix below which nothing is allowed is no longer a prefix, so a search wastes no hypothesis on it and
-its answers equal those of a trie built from the allowed documents alone.
+`keep` takes the allowed documents as bits, for conditions that keep any share of them, such as "in
+stock". `without` takes a few forbidden documents per query, such as the items that a user has seen;
+its cost does not grow with the trie. They combine, `without` last. A prefix without allowed
+documents is illegal, so a search wastes no hypothesis on it, and answers equal those of a trie of
+the allowed documents alone.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ BLOCK = levels.BLOCK
 
 
 def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
-    """The trie of which only allowed documents are answered. Host cost: L passes over N bits a row of `allowed`.
+    """The trie restricted to allowed documents. Host cost: L passes over N bits per filter.
 
-    allowed: bool[N'] for all queries or bool[B, N'] for each, by row of the document; N' above the largest row.
-    Bytes on the device: about N / 8 a level and row of `allowed`, more where levels have rows of bits.
+    allowed: bool[N'] for all queries or bool[B, N'] per query, by row of the document; N' above the
+    largest row. Device memory: about N / 8 bytes per level and row of `allowed`, more for heavy
+    levels.
     """
     allowed = np.atleast_2d(np.asarray(allowed))
     documents = np.asarray(index.documents)
@@ -40,8 +42,8 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
     documents = documents[: first[-1]]
     if allowed.dtype != bool or allowed.ndim != 2 or allowed.shape[1] <= documents.max():
         raise ValueError(
-            f"filters: expected bool [N] or [B, N] with N above {documents.max()}, the largest row of a document, "
-            f"got {allowed.dtype} {list(allowed.shape)}"
+            "filters: expected bool [N] or [B, N] with N above the largest row, "
+            f"{documents.max()}, got {allowed.dtype} {list(allowed.shape)}"
         )
     places = allowed[:, documents]
     alive = np.logical_or.reduceat(places, first[:-1], axis=1)
@@ -56,22 +58,24 @@ def keep(index: trie.Trie, allowed: np.ndarray) -> trie.Trie:
 
 
 def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
-    """The trie of which some documents of each query are not answered. Traces; cost O(E L log C + E^2 L) a query.
+    """The trie without some documents of each query. Traceable; O(E L log C + E^2 L) per query.
 
-    tokens: i32[B, E, L] identifiers of the documents; rows: i32[B, E] their rows, -1 = none, both as `table.gather` returns them: a
-    document with several identifiers stands once for each. Repetitions count once; what is not in the trie, or not allowed by
-    `keep`, changes nothing.
+    tokens: i32[B, E, L] identifiers of the documents; rows: i32[B, E] their rows, -1 = none; both
+    as `table.gather` returns them: a document with several identifiers has an entry for each.
+    Repetitions count once; documents that are not in the trie, or not allowed by `keep`, have no
+    effect.
     """
     if rows.ndim != 2 or tokens.shape != (*rows.shape, index.length):
         raise ValueError(
-            f"filters: expected tokens [B, E, {index.length}] and rows [B, E] of documents, got {list(tokens.shape)} and {list(rows.shape)}"
+            f"filters: expected tokens [B, E, {index.length}] and rows [B, E] of documents, "
+            f"got {list(tokens.shape)} and {list(rows.shape)}"
         )
     base = index.filter or trie.Filter(
         (children.Mask(None, None, None),) * index.length, None, None, None, None
     )
     if base.excluded is not None:
         raise ValueError(
-            "filters: documents are excluded from this trie already; exclude all of them at once"
+            "filters: this trie excludes documents already; exclude all of them at once"
         )
     num_excluded = rows.shape[1]
     # place j stands before place i
@@ -118,7 +122,7 @@ def _is_allowed(index, base, leaf, rows):
 
 
 def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> children.Mask:
-    """Of a level whose children are alive as bool[G, M']."""
+    """Mask of a level for children that are alive, bool[G, M']."""
     rows: Any = None
     if level.form.heavy:
         heavy = np.flatnonzero(np.diff(start) > level.form.light)
@@ -143,7 +147,7 @@ def _counted_before(bits: np.ndarray, words: int) -> np.ndarray:
 
 def _packed(bits: np.ndarray, size: int) -> np.ndarray:
     """u32[G, size / 32 + 1] of bool[G, n], n at most size."""
-    words = size // BLOCK + 1  # the place after the last has a word too
+    words = size // BLOCK + 1  # a word for the place after the last too
     padded = np.zeros((len(bits), words * BLOCK), bool)
     padded[:, : bits.shape[1]] = bits
     return np.packbits(padded, axis=1, bitorder="little").view("<u4").astype(np.uint32)

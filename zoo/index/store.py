@@ -20,7 +20,7 @@ FIELDS = ("base", "offset", "heavy", "rank", "token", "rows")
 
 
 def save(index: trie.Trie, folder: str | os.PathLike) -> None:
-    """Writes a folder: one `.npy` an array and `trie.json`. All of it or, if interrupted, none. Filters are not saved.
+    """Writes a folder with one `.npy` per array and `trie.json`, atomically. Filters are not saved.
 
     Raises FileExistsError if the folder exists.
     """
@@ -49,9 +49,10 @@ def save(index: trie.Trie, folder: str | os.PathLike) -> None:
 
 
 def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
-    """The trie that `save` wrote, on the device; mapped: on the host, read from disk where it is touched, for `shard` or to inspect.
+    """The trie that `save` wrote, on the device.
 
-    Raises ValueError, naming the file, for a folder that is none of `save`'s or has a damaged file.
+    mapped: keep it on the host, memory-mapped, for `shard` or to inspect.
+    Raises ValueError naming the file if `save` did not write the folder or a file is damaged.
     """
     folder = pathlib.Path(folder)
     try:
@@ -62,7 +63,8 @@ def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
         ) from error
     if about.get("format") != FORMAT:
         raise ValueError(
-            f"store: {folder} has format {about.get('format')!r}, expected {FORMAT}; build the trie again"
+            f"store: {folder} has format {about.get('format')!r}, expected {FORMAT}; "
+            "build the trie again"
         )
 
     def read(name: str) -> Any:
@@ -90,18 +92,18 @@ def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
 
 
 def shard(index: trie.Trie, mesh: jax.sharding.Mesh, axis: str) -> trie.Trie:
-    """The trie with every array cut along its first axis over a mesh axis: each of n devices holds about 1 / n of it.
+    """The trie with every array sharded along its first axis over a mesh axis of n devices.
 
-    Look-ups are compiled to a gather of what a device holds and a sum over devices; answers are the same. For a trie that
-    outgrows a device: on one that does not, copies are faster. Arrays are padded to multiples of n; an array shorter than
-    that is copied to all.
+    Look-ups compile to a gather on each device and a sum over devices; answers do not change. For a
+    trie larger than a device: for smaller ones, replication is faster. Arrays are padded to
+    multiples of n; shorter arrays are replicated.
     """
     if axis not in mesh.axis_names:
         raise ValueError(
             f"store: expected one of the mesh's axes {', '.join(mesh.axis_names)}, got {axis!r}"
         )
     parts = mesh.shape[axis]
-    # axes that the compiler may use as it sees fit
+    # without axis types: the compiler chooses how axes are used
     mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
 
     def spread(array):

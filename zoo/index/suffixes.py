@@ -1,4 +1,4 @@
-"""Suffix arrays of documents, by prefix doubling in numpy: every pass sorts only the suffixes that are still tied."""
+"""Suffix arrays of documents by prefix doubling in numpy; each pass sorts only tied suffixes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ MOST = 16  # tokens of the first sort; for small alphabets more would cost more 
 
 
 def suffix_array(text: np.ndarray, alphabet: int) -> np.ndarray:
-    """i32[n] first places of the suffixes of a text in increasing order; a suffix ends with its document.
+    """i32[n] start of each suffix of a text in increasing order; a suffix ends with its document.
 
-    Of equal suffixes the one of the earlier document is first, as if separators were distinct and increasing: so the order of
-    `x suffix` and `x suffix'` is that of `suffix` and `suffix'`, also between documents (the multi-string Burrows-Wheeler
-    transform of Mantaci et al. 2007).
+    Ties go to the earlier document, as if separators were distinct and increasing: the order of
+    `x suffix` and `x suffix'` is then that of `suffix` and `suffix'`, also between documents (the
+    multi-string Burrows-Wheeler transform of Mantaci et al. 2007).
 
-    Larsson and Sadakane 2007, "Faster suffix sorting", with the first sort over as many tokens as fit 63 bits, 4 of 15 bits each.
-    O(n log n) for text with short repeats, O(n log^2 n) at worst; about 40 bytes a token while it runs.
+    Larsson and Sadakane 2007, "Faster suffix sorting", with the first sort over as many tokens as
+    fit into 63 bits, 4 of 15 bits each. O(n log n) for text with short repeats, O(n log^2 n) in the
+    worst case; about 40 bytes per token of temporary memory.
 
     Args:
       text: integers i[n] in 0 .. alphabet - 1, n below 2^31; the last is a separator.
@@ -50,7 +51,7 @@ def suffix_array(text: np.ndarray, alphabet: int) -> np.ndarray:
 
 
 def _packed(text: np.ndarray, bits: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """i64[n] the next `width` symbols of every suffix as one number, 0 after its end, and whether its end is among them."""
+    """i64[n] the next `width` symbols of each suffix as a number; bool[n] whether it ends there."""
     key = np.zeros(len(text), np.int64)
     inside = np.ones(len(text), bool)  # no separator yet
     longer = np.append(text, np.full(width, SEPARATOR, text.dtype))
@@ -63,5 +64,5 @@ def _packed(text: np.ndarray, bits: int, width: int) -> tuple[np.ndarray, np.nda
 
 
 def _tied(head: np.ndarray) -> np.ndarray:
-    """bool[m] not alone in its tie, given where ties begin."""
+    """bool[m] whether a suffix is tied with another, given where ties begin."""
     return ~(head & np.append(head[1:], True))

@@ -1,4 +1,4 @@
-"""The k largest of a long row, in two stages: exact, ties included, and several times faster than one `top_k` on CPU."""
+"""Exact two-stage top-k of long rows; several times faster than `lax.top_k` on CPU."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import jax.numpy as jnp
 
 
 def top_k(score: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """Values f32[B, k] and places i32[B, k] of the largest of f32[B, N], as `lax.top_k`: of equal ones the first place.
+    """Values f32[B, k] and places i32[B, k] of the k largest of f32[B, N]; equals `lax.top_k`.
 
-    The row is cut into chunks of c consecutive places, c about sqrt(N / k). Only the k chunks of largest maxima, of equal
-    ones the first, can hold an answer: a place outside has k better ones, the maxima of those chunks. So N + N/c + k c
-    comparisons, of which XLA sorts only the last two. Rows too short to gain are left to `lax.top_k`. Scores may be
-    -inf, not NaN.
+    The row is cut into chunks of c consecutive places, c about sqrt(N / k). Only the k chunks with
+    the largest maxima (ties: the first) can hold an answer, since the maxima of those chunks beat
+    every other place. Cost: N + N/c + k c comparisons, of which XLA sorts only the last two terms.
+    Short rows are left to `lax.top_k`. Scores may be -inf, not NaN.
     """
     batch, length = score.shape
     chunk = chunk_of(length, k)
@@ -31,7 +31,7 @@ def top_k(score: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
 
 
 def chunk_of(length: int, k: int) -> int:
-    """Places of a chunk, a power of two; 1 where two stages gain nothing."""
+    """Size of a chunk, a power of two; 1 if two stages gain nothing."""
     chunk = 1
     while (2 * chunk) ** 2 * k <= 2 * length:
         chunk *= 2
@@ -39,11 +39,11 @@ def chunk_of(length: int, k: int) -> int:
 
 
 def ordered(value: jax.Array) -> jax.Array:
-    """i32 that compare as f32 do; NaN above inf. XLA reduces a maximum of integers in vectors, of masked floats not always."""
+    """i32 in the order of f32, NaN above inf: XLA vectorises integer maxima more reliably."""
     bits = jax.lax.bitcast_convert_type(value, jnp.int32)
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
 
 
 def unordered(bits: jax.Array) -> jax.Array:
-    """The f32 of which `ordered` made these."""
+    """Inverse of `ordered`."""
     return jax.lax.bitcast_convert_type(bits ^ ((bits >> 31) & 0x7FFFFFFF), jnp.float32)

@@ -1,11 +1,13 @@
-"""A wavelet matrix: a sequence of n symbols in about n log2(V) bits that counts every symbol before every place.
+"""A wavelet matrix: n symbols in about n log2(V) bits that count symbols before any place.
 
-Claude, Navarro and Ordonez 2015, "The wavelet matrix". Level l holds bit l of every symbol, least significant first, in the order
-that sorting stably by the bits before l gives. So the levels are the passes of a radix sort, and a symbol that is followed down
-ends at its place in the sorted sequence: of the last column of a Burrows-Wheeler matrix, its place in the first (the LF map),
-without a table of counts.
+Claude, Navarro and Ordonez 2015, "The wavelet matrix". Level l holds bit l of every symbol, least
+significant first, in the order of a stable sort by the bits before l. The levels are thus the
+passes of a radix sort, and following a symbol down ends at its place in the sorted sequence: for
+the last column of a Burrows-Wheeler matrix, its place in the first column (the LF map), without a
+table of counts.
 
-A level is rows of ROW words: the ones before the row, then the bits of 32 (ROW - 1) places. To rank is to gather one row.
+A level consists of rows of ROW words: the number of ones before the row, then the bits of 32 (ROW -
+1) places. A rank gathers one row.
 """
 
 from __future__ import annotations
@@ -26,26 +28,27 @@ PLACES = 32 * (ROW - 1)  # of a row
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Wavelet:
-    """Of n symbols below 2^D; n is known to whoever asks. Arrays are padded to classes of sizes (`levels.size_class`)."""
+    """A wavelet matrix of n symbols below 2^D, padded to classes of sizes (`levels.size_class`)."""
 
     bits: tuple[jax.Array, ...]  # D of u32[R, ROW]
     zeros: jax.Array  # i32[D] zeros of each level
 
     def follow(self, symbol: jax.Array, place: jax.Array) -> jax.Array:
-        """i32[...] place in the sorted sequence of the first `symbol` at or after `place` in 0 .. n.
+        """i32[...] sorted place of the first `symbol` at or after `place` in 0 .. n.
 
-        So symbol c occurs follow(c, hi) - follow(c, lo) times in lo .. hi - 1. Cost: D gathers of a row each.
+        So symbol c occurs follow(c, hi) - follow(c, lo) times in lo .. hi - 1. Cost: D gathers of a
+        row each.
         """
         return self.walk(symbol, place, read=jnp.zeros_like(place, bool))[1]
 
     def read(self, place: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """i32[...] symbols at places i32[...] in 0 .. n - 1, and their places in the sorted sequence. Cost: as `follow`."""
+        """i32[...] symbols at places i32[...] in 0 .. n - 1, and their sorted places."""
         return self.walk(jnp.zeros_like(place), place, read=jnp.ones_like(place, bool))
 
     def walk(
         self, symbol: jax.Array, place: jax.Array, *, read: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Symbols and places in the sorted sequence: of what is at `place` where `read`, of `symbol` elsewhere."""
+        """Symbols and their sorted places: the symbol at `place` if `read`, else `symbol`."""
         symbol = jnp.where(read, 0, symbol)
         for level, bits in enumerate(self.bits):
             ones, bit = rank(bits, place)
@@ -55,7 +58,7 @@ class Wavelet:
         return symbol, place
 
     def follow_all(self, place: jax.Array) -> jax.Array:
-        """i32[..., 2^D] `follow` of all symbols from places i32[...]. Cost: 2^D gathers each, not D 2^D: siblings share."""
+        """i32[..., 2^D] `follow` of all symbols at places i32[...]. Cost: 2^D gathers."""
         places = place[..., None]  # of the 2^l symbols that differ in the bits before l
         for level, bits in enumerate(self.bits):
             ones, _ = rank(bits, places)
@@ -79,7 +82,10 @@ def rank(bits: jax.Array, place: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def build(sequence: np.ndarray, alphabet: int) -> Wavelet:
-    """Wavelet matrix, on the host, of symbols i[n] in 0 .. alphabet - 1. Cost: a pass a level; about n (1 + 1/7) log2(V) bits."""
+    """The wavelet matrix, on the host, of symbols i[n] in 0 .. alphabet - 1.
+
+    Cost: one pass per level; memory about n (1 + 1/7) log2(V) bits.
+    """
     depth = max((alphabet - 1).bit_length(), 1)
     sequence = sequence.astype(np.uint16 if depth <= 16 else np.uint32)
     bits, zeros = [], []
