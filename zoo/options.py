@@ -269,7 +269,7 @@ def _parse(recipe: str, key: str, value: Any, default: Any) -> Any:
     if (
         isinstance(value, kind)
         and (kind is bool or not isinstance(value, bool))
-        and not (kind is float and math.isnan(value))
+        and not (isinstance(value, float) and math.isnan(value))
     ):
         return value
     raise DataError(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import pathlib
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from zoo import records
 
 BAD_INPUT = 2  # exit code
 Run = Callable[[argparse.Namespace], None]
+Name = TypeVar("Name", str, None)  # of data
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,7 +85,7 @@ def fitted_data(parser: Parser) -> None:
     columns(parser)
 
 
-def with_columns(name: str | None, columns: str | None) -> str | None:
+def with_columns(name: Name, columns: str | None) -> Name:
     """The name of the data, with its columns as `zoo.data.load` reads them.
 
     Raises DataError for columns that are no roles, or without data.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,6 +66,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON has it: None for a missing one, ISO dates, Python's own numbers."""
     if hasattr(value, "tolist"):  # NumPy
         value = value.tolist()
-    if isinstance(value, float) and value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas
         return None
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
     return value.isoformat() if hasattr(value, "isoformat") else value

@@ -21,14 +21,14 @@ def open_stream(path: str | os.PathLike, mode: str) -> IO | None:
         found = os.stat(path)
     except OSError:
         return None
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     for descriptor in (STDOUT, STDERR):
         if _is_open_as(found, descriptor):
             (sys.stdout if descriptor == STDOUT else sys.stderr).flush()
-            return os.fdopen(os.dup(descriptor), mode, **text)
+            return os.fdopen(os.dup(descriptor), mode, encoding=encoding, newline=newline)
     if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
         return None
-    return open(path, mode, **text)
+    return open(path, mode, encoding=encoding, newline=newline)
 
 
 def is_stdout(path: str | os.PathLike) -> bool:

@@ -87,14 +87,13 @@ class Export:
 
     def questions(self, split: str) -> Questions:
         """The queries of one split of `about["questions"]`."""
-        arrays = [
+        inputs, targets, relevant = (
             self.array(f"{QUESTIONS}/{split}/{name}.npy")
             for name in ("inputs", "targets", "relevant")
-        ]
-        rows = self.lines(f"{QUESTIONS}/{split}/queries.jsonl")
-        return Questions(
-            *arrays, *(tuple(row[column] for row in rows) for column in ("_id", "text"))
         )
+        rows = self.lines(f"{QUESTIONS}/{split}/queries.jsonl")
+        ids, texts = (tuple(row[column] for row in rows) for column in ("_id", "text"))
+        return Questions(inputs, targets, relevant, ids, texts)
 
     def array(self, name: str) -> np.ndarray:
         """The array of a file."""

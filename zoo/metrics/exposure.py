@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from zoo import records
@@ -97,7 +99,7 @@ def summary(
     return values
 
 
-def sentence(values: dict[str, float]) -> str:
+def sentence(values: Mapping[str, float]) -> str:
     """One line of text with the values of `summary`."""
     found = [
         f"{name} {values[f'R@10 {name}']:.4f} ({values[f'users {name}']:.0f} users)"

@@ -55,8 +55,8 @@ class Majorities(NamedTuple):
 
 def majorities(codes: np.ndarray, labels: Sequence[str]) -> Majorities:
     """Colours of the nodes of codes i[N, L] by the most common label of their documents."""
-    labels = np.asarray(labels, object)
-    names, row_name, counts = np.unique(labels.astype(str), return_inverse=True, return_counts=True)
+    texts = np.asarray(labels, object).astype(str)
+    names, row_name, counts = np.unique(texts, return_inverse=True, return_counts=True)
     by_count = np.argsort(-counts, kind="stable")
     label = np.argsort(by_count)[row_name]  # 0 = the most common
     shown = [str(name) for name in names[by_count[: len(COLOURS)]]]

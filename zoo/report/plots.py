@@ -42,7 +42,7 @@ def hit_curves(
 
 
 def training_curves(
-    steps: Sequence[int],
+    steps: Sequence[int] | np.ndarray,
     series: Mapping[str, Sequence[float]],
     path: str | os.PathLike,
     *,
@@ -54,23 +54,23 @@ def training_curves(
     series: name -> values, as many as steps. title: the finding; by default the first and the last
     value of the first series.
     """
-    steps = np.asarray(steps)
+    at = np.asarray(steps)
     drawn, (axes,) = figures.figure("training step", ylabel)
     smooth = {
         name: _running_mean(np.asarray(values, np.float64)) for name, values in series.items()
     }
     for number, (name, values) in enumerate(series.items()):
-        if len(steps) > 20:
+        if len(at) > 20:
             axes.plot(
-                steps,
+                at,
                 values,
                 color=figures.COLOURS[number % len(figures.COLOURS)],
                 linewidth=0.8,
                 alpha=0.3,
             )
-        figures.line(axes, steps, smooth[name], name, number)
-    if len(steps):
-        axes.set_xlim(0, steps[-1] or 1)
+        figures.line(axes, at, smooth[name], name, number)
+    if len(at):
+        axes.set_xlim(0, at[-1] or 1)
         finite = np.concatenate([np.asarray(values, np.float64) for values in series.values()])
         if (finite[np.isfinite(finite)] >= 0).all():
             axes.set_ylim(bottom=0)
@@ -84,7 +84,7 @@ def training_curves(
 
 
 def scalars(
-    rows: Sequence[Mapping[str, float]], path: str | os.PathLike, *, title: str
+    rows: Sequence[Mapping[str, Any]], path: str | os.PathLike, *, title: str
 ) -> pathlib.Path:
     """Saves all scalars that were logged in a phase, one panel each; returns the path.
 
@@ -131,7 +131,7 @@ def scalars(
 
 
 def stages(
-    rows: Sequence[Mapping[str, float]],
+    rows: Sequence[Mapping[str, Any]],
     path: str | os.PathLike,
     *,
     panels: Mapping[str, str],
@@ -169,7 +169,7 @@ def stages(
 
 
 def _stage_panel(
-    axes: Any, rows: Sequence[Mapping[str, float]], spans: Mapping[str, tuple[int, int]], panel: str
+    axes: Any, rows: Sequence[Mapping[str, Any]], spans: Mapping[str, tuple[int, int]], panel: str
 ) -> None:
     """Draws the scalars of one panel over all stages."""
     for first, last in list(spans.values())[1::2]:
@@ -197,7 +197,7 @@ def _stage_panel(
         )
 
 
-def spans_of(rows: Sequence[Mapping[str, float]]) -> dict[str, tuple[int, int]]:
+def spans_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     """First and last step of each stage, counted over all stages.
 
     rows: {"phase": ..., "step": ..., ...}, the stages in order.

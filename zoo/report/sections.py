@@ -97,13 +97,14 @@ def identifiers(fitted: stored.Fitted, corpus: records.Corpus) -> html.Html:
     """How well codes are used, and a figure of their tree."""
     from zoo.schemes import codes as schemes
 
-    codes = schemes.codes_of(fitted.config, fitted.state)
+    state = dict(fitted.state)
+    codes = schemes.codes_of(fitted.config, state)
     if codes is None:
         nothing = html.element("p", "This system has none: it scores documents directly.")
         return html.section("Identifiers", nothing, name="identifiers")
-    available = schemes.num_codes_of(fitted.config, fitted.state)
+    available = schemes.num_codes_of(fitted.config, state)
     spread = schemes.spread(codes, available)
-    width = fitted.state["docids"]["tokens"].shape[1]
+    width = state["docids"]["tokens"].shape[1]
     parts = [_usage(codes, available, spread), html.element("p", _collisions(codes, width, spread))]
     if available and spread.collapsed:
         low = ", ".join(str(level + 1) for level in spread.collapsed)
