@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import records
-from zoo.api import evaluate
+from zoo import recipes, records
+from zoo.api import evaluate, fit as fitting
 from zoo.data import toy
 from zoo.index import lexical
 from zoo.train import execution
@@ -332,3 +332,11 @@ def test_keywords_of_training_are_the_fields_of_an_execution():
         zoo.fit("bm25", toy.build(5), accumulate=0, quiet=True)
     with pytest.raises(records.DataError, match="expected inputs with the role weights, got 'cf'"):
         zoo.fit("bm25", toy.build(5), inputs={"cf": "runs/x"}, quiet=True)
+
+
+def test_options_without_a_value_name_no_file(tmp_path, monkeypatch):
+    """The empty path is the working directory, which a fit must neither read nor depend on."""
+    (tmp_path / "large").write_bytes(bytes(99))
+    monkeypatch.chdir(tmp_path)
+    for name in ("bm25", "markov", "semanticknn"):
+        assert fitting._files(recipes.get(name).presets["tiny"]) == {}

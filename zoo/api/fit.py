@@ -225,8 +225,9 @@ def _files(config: Any) -> dict[str, Any]:
     """Digests of the files and folders that options name, by option; they decide the result too."""
     digests = {}
     for option in FILE_OPTIONS:
-        path = pathlib.Path(str(getattr(config, option, "")))
-        if path.suffix or len(path.parts) > 1 or path.is_dir():
+        value = str(getattr(config, option, ""))
+        path = pathlib.Path(value)  # of "" the working directory
+        if value and (path.suffix or len(path.parts) > 1 or path.is_dir()):
             digests[option] = given.digest_of(path)
     return {"files": digests} if digests else {}
 
