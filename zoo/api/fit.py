@@ -1,4 +1,4 @@
-"""The verbs that Python and the command line share: fit, add, retrieve, evaluate; `zoo.api.fitted` saves and loads."""
+"""Fitting a system to a collection, in memory or in a folder that can be resumed."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _job(
     inputs: Mapping[str, str | os.PathLike],
     execution: executions.Execution,
 ) -> Job:
-    """Raises DataError for a seed, a name or an option that means nothing."""
+    """The fit that the arguments describe. Raises DataError for a bad seed, name or option."""
     if not 0 <= seed < 2**32:
         raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
     for role in inputs:
@@ -160,7 +160,7 @@ def _fitted(
     *,
     quiet: bool,
 ) -> Fitted:
-    """The system, trained; logs and checkpoints go to `out`."""
+    """The trained system; logs and checkpoints go to `out`."""
     import jax
 
     from zoo.train import processes
@@ -205,7 +205,7 @@ def _fitted(
 def _about(
     collection: records.Collection | records.Interactions, state: Mapping[str, Any], log: Any
 ) -> dict[str, Any]:
-    """What a fit says of its data, its machine and itself."""
+    """Facts on the data, the parameters and the machine of a fit."""
     import jax
 
     leaves = jax.tree.leaves(state.get("params", {}))
@@ -233,11 +233,12 @@ def _files(config: Any) -> dict[str, Any]:
 
 
 def _start(recipe: recipes.Recipe, where: str):
-    """The weights of a folder, or of a fit. Raises DataError if the recipe cannot start from any."""
+    """Weights of a folder or a fit. Raises DataError if the recipe cannot start from any."""
     if not recipe.starts:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).starts)
         raise DataError(
-            f"{recipe.name}: has no encoder-decoder that could start from {where}; leave --init-from out, or fit one of: {able}"
+            f"{recipe.name}: has no encoder-decoder that could start from {where}; "
+            f"leave --init-from out, or fit one of: {able}"
         )
     if any((pathlib.Path(where) / name).is_file() for name in (stored.FIT, stored.RUN)):
         fitted = stored.load(where)

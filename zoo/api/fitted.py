@@ -17,30 +17,28 @@ from zoo.records import DataError
 
 RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
 MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
-SNIPPET = 160  # characters of a document kept to be shown
+SNIPPET = 160  # characters of a document that are kept for display
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Fitted:
-    """A system that has learned a corpus."""
+    """A fitted system."""
 
     recipe: str
     size: str
     config: Any  # the recipe's Config
     seed: int
     state: Mapping[str, Any]  # what the recipe's `open` reads
-    documents: records.Corpus  # ids and titles; of the texts the first SNIPPET characters
+    documents: records.Corpus  # ids, titles and the first SNIPPET characters of texts
     # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
     about: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
 
     def __repr__(self) -> str:
         parameters = self.about.get("parameters")
-        learned = f", {parameters:,} parameters" if parameters else ""
-        return (
-            f"<Fitted {self.name} ({self.size}, seed {self.seed}): {len(self.documents):,} documents "
-            f"of {self.about.get('collection', '?')}{learned}>"
-        )
+        trained = f", {parameters:,} parameters" if parameters else ""
+        documents = f"{len(self.documents):,} documents of {self.about.get('collection', '?')}"
+        return f"<Fitted {self.name} ({self.size}, seed {self.seed}): {documents}{trained}>"
 
     @functools.cached_property
     def opened(self) -> recipes.Ask:
@@ -52,7 +50,7 @@ class Fitted:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """The name in tables."""
         return (
             f"{self.recipe}-{self.config.identifiers}"
             if hasattr(self.config, "identifiers")
@@ -61,9 +59,9 @@ class Fitted:
 
 
 def save(fitted: Fitted, folder: str | os.PathLike) -> None:
-    """Writes a fitted system; `fit.json` comes last, so a folder with it is whole.
+    """Writes a fitted system; `fit.json` is written last, so a folder with it is complete.
 
-    Raises DataError if the folder holds a fitted system or something else than a run's log.
+    Raises DataError if the folder holds a fitted system or other files than a run's log.
     """
     from zoo.data import atomic
 
@@ -76,7 +74,7 @@ def save(fitted: Fitted, folder: str | os.PathLike) -> None:
         with atomic.folder(folder) as part:
             _write(fitted, part)
         return
-    for left in folder.glob(f"{STATE}*"):  # of a save that was cut off
+    for left in folder.glob(f"{STATE}*"):  # from an interrupted save
         shutil.rmtree(left)
     _write(fitted, folder)
 
@@ -126,11 +124,10 @@ def load(folder: str | os.PathLike) -> Fitted:
         raise DataError(f"{folder}: no such folder; expected one that `zoo fit --out` wrote")
     if not (folder / FIT).is_file():
         if (folder / RUN).is_file():
-            raise DataError(
-                f"{folder}: the fit was not finished; repeat its command and it goes on where it stopped"
-            )
+            raise DataError(f"{folder}: the fit was not finished; repeat its command to resume it")
         raise DataError(
-            f"{folder}: holds no fitted system (no {FIT}); expected a folder that `zoo fit --out` wrote"
+            f"{folder}: holds no fitted system (no {FIT}); "
+            "expected a folder that `zoo fit --out` wrote"
         )
     try:
         head = json.loads((folder / FIT).read_text(encoding="utf-8"))
@@ -141,7 +138,8 @@ def load(folder: str | os.PathLike) -> Fitted:
         for name, digest in head["files"].items():
             if not (folder / name).is_file() or _digest((folder / name).read_bytes()) != digest:
                 raise DataError(
-                    f"{folder / name}: missing or changed since it was written; copy the folder again or fit again"
+                    f"{folder / name}: missing or changed since it was written; "
+                    "copy the folder again or fit again"
                 )
         recipe = recipes.get(head["recipe"])
         try:

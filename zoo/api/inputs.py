@@ -31,12 +31,12 @@ def load_data(
 
 
 def source_of(data: records.Collection | records.Interactions | str | os.PathLike) -> str:
-    """The name or the whole path by which the data is found again; "" if it came from memory."""
+    """The name or absolute path of the data; "" for data in memory."""
     return load.locate(data) if isinstance(data, (str, os.PathLike)) else ""
 
 
 def fingerprint(collection: records.Collection | records.Interactions) -> str:
-    """Of all that a fit may see."""
+    """First 16 hex digits of the SHA-256 of the data without the test split."""
     seen = collection.without("test")
     digest = hashlib.sha256(seen.corpus.fingerprint().encode())
     if isinstance(seen, records.Interactions):
@@ -64,7 +64,7 @@ def digest_of(path: pathlib.Path) -> str:
 
 
 def counts(collection: records.Collection | records.Interactions) -> dict[str, int]:
-    """Of interactions, the users, and what the rules of `zoo.data.histories` were applied to."""
+    """Numbers of users and events of interactions, and of tied and repeated events."""
     if isinstance(collection, records.Collection):
         return {}
     users = {"num_users": len(collection.histories), "users_left_out": collection.left_out}
@@ -80,7 +80,10 @@ def data_of(
     folder: str | os.PathLike,
     data: records.Collection | records.Interactions | str | os.PathLike | None,
 ) -> records.Collection | records.Interactions:
-    """What the system of a folder was fitted to, by default where it was then; DataError, with the remedy, where that is gone or has changed."""
+    """The collection that a folder's system was fitted to, by default where it was then.
+
+    Raises DataError if it is gone or has changed.
+    """
     if data is None:
         data = fitted.about.get("source") or fitted.about["collection"]
         if not load.exists(data):
@@ -96,10 +99,11 @@ def data_of(
 def refuse_other_kind(
     recipe: recipes.Recipe, collection: records.Collection | records.Interactions
 ) -> None:
-    """Raises DataError if a system that recommends meets documents with queries, or the other way round."""
+    """Raises DataError for a recommender with queries, or a search system with histories."""
     if recipe.asks == "history" and not isinstance(collection, records.Interactions):
         raise DataError(
-            f"{recipe.name} learns from histories, {collection.name} has queries; name data with interactions.csv"
+            f"{recipe.name} learns from histories, {collection.name} has queries; "
+            "name data with interactions.csv"
         )
     if recipe.asks == "text" and isinstance(collection, records.Interactions):
         remedy = "name data with corpus.jsonl, or a system that recommends"
