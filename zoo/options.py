@@ -149,6 +149,7 @@ class Training(Checked):
     rate: float = option(3e-3, "peak learning rate", limits=AMOUNT)
     warmup: int = option(100, "steps of linear learning-rate warm-up", limits=COUNT)
     decay: str = option("linear", "learning-rate schedule after warm-up", one_of=optimizers.DECAYS)
+    optimizer: str = option("adamw", "optimiser", one_of=optimizers.NAMES)
     weight_decay: float = option(0.01, "weight decay of AdamW", limits=AMOUNT)
 
 

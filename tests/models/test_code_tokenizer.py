@@ -91,7 +91,7 @@ def test_targets_are_balanced_or_the_most_probable_codes(params, main):
     # share of targets that are the most probable code
     assert main(0.0, params, BATCH)[1]["balanced"] == 1
     # a code that is most probable for half
-    hub = codebooks.placed(params, 1, codebooks.codebook(params, 1, NUM_CODES).at[0].mul(20.0))
+    hub = codebooks.place(params, 1, codebooks.codebook(params, 1, NUM_CODES).at[0].mul(20.0))
     assert main(0.1, hub, BATCH)[1]["balanced"] < 0.9
 
 

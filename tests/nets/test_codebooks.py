@@ -55,7 +55,7 @@ def test_logits_of_a_position_are_products_of_its_state_and_codebook(params):
 
 def test_a_codebook_that_is_placed_is_the_one_found_and_no_other_changes(params):
     book = np.random.default_rng(0).normal(size=(NUM_CODES, 8)).astype(np.float32)
-    placed = codebooks.placed(params, 1, jnp.asarray(book))
+    placed = codebooks.place(params, 1, jnp.asarray(book))
     np.testing.assert_array_equal(codebooks.codebook(placed, 1, NUM_CODES), book)
     for t in (0, 2):
         np.testing.assert_array_equal(
@@ -66,7 +66,7 @@ def test_a_codebook_that_is_placed_is_the_one_found_and_no_other_changes(params)
 def test_what_is_held_stays_bit_for_bit_and_the_rest_moves(params):
     rate = optimizers.schedule(0.1, warmup=1, decay="constant")
     optimizer = optimizers.holding(
-        optimizers.adamw(rate, weight_decay=0.1, clip=1.0), codebooks.held(params, 2, NUM_CODES)
+        optimizers.adamw(rate, weight_decay=0.1, clip=1.0), codebooks.hold(params, 2, NUM_CODES)
     )
 
     @jax.jit
@@ -90,7 +90,7 @@ def test_what_is_held_stays_bit_for_bit_and_the_rest_moves(params):
 
 
 def test_a_wider_alphabet_begins_with_copies_of_the_last_token(params):
-    wide = codebooks.widened(params, 16)["params"]
+    wide = codebooks.widen(params, 16)["params"]
     kernel, table = wide["head"]["kernel"], wide["target_embedding"]["embedding"]
     assert kernel.shape == (8, 16) and table.shape == (16, 8)
     for column in (12, 13, 15):
@@ -98,5 +98,5 @@ def test_a_wider_alphabet_begins_with_copies_of_the_last_token(params):
         np.testing.assert_array_equal(
             table[column], params["params"]["target_embedding"]["embedding"][12]
         )
-    for one, other in zip(jax.tree.leaves(codebooks.widened(params, 3)), jax.tree.leaves(params)):
+    for one, other in zip(jax.tree.leaves(codebooks.widen(params, 3)), jax.tree.leaves(params)):
         np.testing.assert_array_equal(one, other)

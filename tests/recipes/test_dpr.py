@@ -82,7 +82,7 @@ def given(**changes):
         documents=np.arange(1, 5, dtype=np.int32)[:, None],
         known=np.array([0 * 4 + 0, 0 * 4 + 1, 1 * 4 + 2]),
         numbers=numbers,
-        judged=3,
+        num_train=3,
     )
     return dual_encoder.Examples(**fields | changes)
 
@@ -128,16 +128,16 @@ def test_negatives_are_no_answers_no_copies_and_not_preferred():
     texts = corpus_text.Texts(["p", "q", "r", "r"], [], [], [], [], "")
     ranked = np.array([[0, 1, 2, 3], [3, 2, 1, -1], [1, 0, 2, 3]])
     rows, every = np.arange(3), np.ones((3, 4), bool)
-    found = dpr_hn.mined(ranked, every, texts, given(), rows, 3, seed=0)
+    found = dpr_hn.draw_negatives(ranked, every, texts, given(), rows, 3, seed=0)
     # 3 has the text of 2, which answers query 1
     assert [set(row) - {-1} for row in found] == [{2, 3}, {1}, {2, 3}]
     assert (found[0] == -1).sum() == 1  # as many as there are, and no other
     doubtful = every.copy()
     doubtful[0, 3] = doubtful[2] = False
-    found = dpr_hn.mined(ranked, doubtful, texts, given(), rows, 3, seed=0)
+    found = dpr_hn.draw_negatives(ranked, doubtful, texts, given(), rows, 3, seed=0)
     assert [set(row) - {-1} for row in found] == [{2}, {1}, set()]
     drawn = {
-        tuple(dpr_hn.mined(ranked, every, texts, given(), rows, 1, seed=seed)[:, 0])
+        tuple(dpr_hn.draw_negatives(ranked, every, texts, given(), rows, 1, seed=seed)[:, 0])
         for seed in range(20)
     }
     assert {row[0] for row in drawn} == {2, 3}  # which ones is chance
@@ -269,11 +269,10 @@ def test_nothing_to_learn_from_is_refused():
         zoo.fit("dpr", alone, size="tiny", options={"generated": 0}, quiet=True)
 
 
-def test_a_batch_that_would_be_parted_is_refused():
+def test_splitting_a_batch_is_refused():
     """Parts would tell a query from fewer documents than the whole."""
     with pytest.raises(
-        records.DataError,
-        match="cannot be parted; train with one process, and without --accumulate",
+        records.DataError, match="cannot be split; train with one process and without --accumulate"
     ):
         zoo.fit(
             "dpr",

@@ -13,13 +13,13 @@ from zoo import recipes, records
 from zoo.data import toy
 from zoo.docids import quantize, table
 from zoo.index import growth, trie
-from zoo.models import corpus_text, generate
+from zoo.models import code_stages, corpus_text, generate
 from zoo.nets import codebooks, transformer
 from zoo.recipes import genret
 from zoo.schemes import codes as identifiers
 from zoo.search import decoders
 from zoo.text import embed, languages, tokens
-from zoo.train import log as logs, loop
+from zoo.train import log as logs, loop, stages as train_stages
 
 SHORT = {
     "steps": 24,
@@ -43,16 +43,16 @@ def collection():
 
 @pytest.fixture(scope="module")
 def stages(collection):
-    """(what was fitted, (phase, parameters after it) of every stage); two positions."""
-    kept, train = [], genret._train
+    """(the fitted system, (name, parameters after it) of every stage); two positions."""
+    kept, run = [], train_stages.run
 
-    def kept_too(*arguments, **options):
-        params = train(*arguments, **options)
-        kept.append((arguments[-1]._phase, jax.device_get(params)))
+    def keep(stages, *arguments, **options):
+        params = run(stages, *arguments, **options)
+        kept.append((stages[0].name, jax.device_get(params)))
         return params
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(genret, "_train", kept_too)
+        patch.setattr(train_stages, "run", keep)
         fitted = quick(collection)
     return fitted, kept
 
@@ -79,8 +79,12 @@ def test_stages_come_in_their_order_and_each_tells_how_it_goes(stages):
     last = {
         name: max(row["step"] for row in fitted.history if row["phase"] == name) for name in names
     }
-    # shares of the steps are rounded; nothing is told of a step beyond
+    # shares of the steps are rounded
     assert sum(last.values()) == pytest.approx(SHORT["steps"], abs=1)
+    steps = {stage["stage"]: stage["steps"] for stage in fitted.about["stages"]}
+    assert steps == last
+    few = [text for text in fitted.about["warnings"] if "trains next to nothing" in text]
+    assert len(few) == sum(count < train_stages.FEWEST_STEPS for count in steps.values())
 
 
 def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages):
@@ -118,18 +122,17 @@ def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(
 ):
     whole, _ = stages
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
-    train, seen = genret._train, set()
+    run, seen = train_stages.run, set()
 
-    def killed(*arguments, report=None, **options):
-        phase = arguments[-1]._phase
-        if phase in seen or phase not in ("main-1", "warm-up-2", "fit-2"):
-            return train(*arguments, report=report, **options)
-        seen.add(phase)
-        return train(
-            *arguments, report=lambda params: signal.raise_signal(signal.SIGINT) or {}, **options
-        )
+    def kill(stages, *arguments, **options):
+        (stage,) = stages
+        if stage.name not in seen and stage.name in ("main-1", "warm-up-2", "fit-2"):
+            seen.add(stage.name)
+            stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
+            stage = stage._replace(hooks=loop.Hooks(evaluate=stop, evaluate_every=1))
+        return run([stage], *arguments, **options)
 
-    monkeypatch.setattr(genret, "_train", killed)
+    monkeypatch.setattr(train_stages, "run", kill)
     for _ in range(3):
         with pytest.raises(loop.Interrupted):
             quick(collection, out=tmp_path / "run")
@@ -255,10 +258,9 @@ def test_ablations_are_options(collection):
     assert all(row["balanced"] == 1 for row in fitted.history if "balanced" in row)
 
 
-def test_a_batch_that_would_be_parted_is_refused(collection):
+def test_splitting_a_batch_is_refused(collection):
     with pytest.raises(
-        records.DataError,
-        match="cannot be parted; train with one process, and without --accumulate",
+        records.DataError, match="cannot be split; train with one process and without --accumulate"
     ):
         zoo.fit("genret", collection, size="tiny", options=SHORT, accumulate=2, quiet=True)
 
@@ -280,7 +282,7 @@ def test_bad_options_are_refused_by_name(options, message):
 def test_few_documents_have_fewer_codes_and_one_has_none():
     with pytest.raises(
         records.DataError,
-        match="genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi",
+        match="genret: codes tell documents apart, expected at least 2 documents, got 1; add documents",
     ):
         quick(toy.build(1))
     fitted = quick(toy.build(12), codes=16, identifiers="random")
@@ -306,9 +308,10 @@ def test_documents_that_nothing_asks_for_are_no_more_of_the_training_than_they_a
         made=[],
         origins=[],
         tokenizer=tokenizer,
+        languages={},
     )
     share = lambda **changed: (
-        genret._material(texts._replace(**changed), genret.Config(generated=0)).made_share
+        code_stages.read(texts._replace(**changed), genret.Config(generated=0)).made_share
     )
     assert share() == 1 / 4  # one of four examples with queries, not half of them
     assert share(queries=[], answers=[]) == 1.0

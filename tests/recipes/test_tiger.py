@@ -186,20 +186,20 @@ def test_bad_options_are_refused_by_name(options, message):
         recipes.configure(recipes.get("tiger"), "tiny", options)
 
 
-def test_the_parameters_kept_are_the_best_that_were_judged():
+def test_the_parameters_of_best_validation_are_kept():
     options = {"dev_users": 60, "evaluate_every": 40, "steps": 200, "patience": 0}
     found = zoo.fit("tiger", toy.interactions(), size="tiny", options=options, quiet=True)
-    judged = {row["step"]: row["judged"] for row in found.history if "judged" in row}
-    assert list(judged) == [40, 80, 120, 160, 200]
-    best = max(judged, key=judged.get)  # the first of the best
+    scores = {row["step"]: row["validation"] for row in found.history if "validation" in row}
+    assert list(scores) == [40, 80, 120, 160, 200]
+    best = max(scores, key=scores.get)  # the first of the best
     shorter = zoo.fit(
         "tiger", toy.interactions(), size="tiny", options=options | {"patience": 1}, quiet=True
     )
-    stopped = [row["step"] for row in shorter.history if "judged" in row][-1]
+    stopped = [row["step"] for row in shorter.history if "validation" in row][-1]
     falls = [
         step
-        for step in judged
-        if step > 40 and judged[step] <= max(judged[s] for s in judged if s < step)
+        for step in scores
+        if step > 40 and scores[step] <= max(scores[s] for s in scores if s < step)
     ]
     assert stopped == (falls[0] if falls else 200)
     if best == 200:

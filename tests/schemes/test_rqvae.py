@@ -110,7 +110,9 @@ def test_codes_that_nothing_has_come_back_at_what_a_vector_leaves_and_others_sta
     broken = {"params": state["params"]["params"] | {"codebooks": dead}}
     before = rqvae._apply(broken, seen, shape=shape, method="quantize").codes
     unused = [np.setdiff1d(np.arange(16), before[:, level]) for level in range(2)]
-    mended = rqvae._restarted(broken, seen, jax.random.key(0), shape=shape)["params"]["codebooks"]
+    mended = rqvae._restart_codes(broken, seen, jax.random.key(0), shape=shape)["params"][
+        "codebooks"
+    ]
     z = np.asarray(rqvae._apply(broken, seen, shape=shape, method="encode"))
     leaves = z - np.asarray(dead)[0][np.asarray(before)[:, 0]]
     assert set(range(3, 7)) <= set(unused[0]) and 2 in unused[1]

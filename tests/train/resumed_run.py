@@ -41,10 +41,17 @@ def params():
     }
 
 
+def looped(loss, params, batches, optimizer, **options):
+    """Parameters after `loop.train` with the fields of its `Run` and `Hooks` as options."""
+    hooks = {name: options.pop(name) for name in loop.Hooks._fields if name in options}
+    run, hooks = loop.Run(**options), loop.Hooks(**hooks)
+    return loop.train(loss, params, batches, optimizer, run, hooks).params
+
+
 def train(log, *, steps=STEPS, **options):
     rate = optimizers.schedule(1e-2, warmup=5, decay="cosine")
     optimizer = optimizers.adamw(rate, weight_decay=0.01, clip=1.0)
-    return loop.train(
+    return looped(
         loss, params(), stream(), optimizer, steps=steps, key=jax.random.key(1), log=log, **options
     )
 

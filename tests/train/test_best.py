@@ -1,4 +1,4 @@
-"""The parameters that training returns when somebody judges them."""
+"""Checkpoint selection and early stopping."""
 
 import signal
 
@@ -27,28 +27,28 @@ class Steps:
         self.number = position["number"]
 
 
-def climb(judge, steps, **options):
+def climb(validation, steps, **options):
     """w grows by one a step."""
     log = logs.Log(None, quiet=True)
     loss = lambda params, batch, key: (-params["w"], {})
-    settings = dict(steps=steps, key=jax.random.key(0), log=log, judge=judge) | options
-    return float(
-        loop.train(loss, {"w": jnp.zeros(())}, Steps(), optax.sgd(1.0), **settings)["w"]
-    ), log
+    run = loop.Run(steps=steps, key=jax.random.key(0), log=log, **options)
+    hooks = loop.Hooks(validation=validation)
+    found = loop.train(loss, {"w": jnp.zeros(())}, Steps(), optax.sgd(1.0), run, hooks)
+    return float(found.params["w"]), log
 
 
 def peak_at(place):
     return lambda params: -abs(float(params["w"]) - place)
 
 
-def judged(log):
-    return {row["step"]: row["judged"] for row in log.history if "judged" in row}
+def validated(log):
+    return {row["step"]: row["validation"] for row in log.history if "validation" in row}
 
 
-def test_the_best_of_the_judged_is_returned_and_not_the_last():
+def test_the_best_validated_parameters_are_returned_and_not_the_last():
     found, log = climb(best.Validation(peak_at(7.0), every=3, patience=0), steps=13)
-    assert found == 6  # judged at 3, 6, 9, 12 and 13; 6 is nearest to 7
-    assert judged(log) == {3: -4.0, 6: -1.0, 9: -2.0, 12: -5.0, 13: -6.0}
+    assert found == 6  # validated at 3, 6, 9, 12 and 13; 6 is nearest to 7
+    assert validated(log) == {3: -4.0, 6: -1.0, 9: -2.0, 12: -5.0, 13: -6.0}
 
 
 def test_of_equally_good_ones_the_first_is_returned():
@@ -57,10 +57,10 @@ def test_of_equally_good_ones_the_first_is_returned():
 
 def test_training_ends_when_patience_does():
     found, log = climb(best.Validation(peak_at(7.0), every=3, patience=2), steps=1000)
-    assert found == 6 and list(judged(log)) == [3, 6, 9, 12]
+    assert found == 6 and list(validated(log)) == [3, 6, 9, 12]
 
 
-def test_the_last_step_is_judged_too():
+def test_the_last_step_is_validated_too():
     assert climb(best.Validation(peak_at(100.0), every=3, patience=1), steps=10)[0] == 10
 
 
@@ -82,7 +82,7 @@ def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
         best.Validation(peak_at(7.0), every=3, patience=2), steps=1000, folder=tmp_path
     )
     assert again == whole == 6
-    assert max(judged(log)) == 12
+    assert max(validated(log)) == 12
 
 
 def test_a_score_that_is_not_a_number_is_never_the_best():
@@ -99,7 +99,7 @@ def test_a_score_that_is_not_a_number_is_never_the_best():
 
 def test_of_equal_scores_the_first_is_kept_though_float32_cannot_hold_them():
     # 0.7 > float32(0.7)
-    first = best.better(best.nothing({"w": jnp.zeros(())}), {"w": jnp.ones(())}, 0.7, 40)
+    first = best.better(best.init({"w": jnp.zeros(())}), {"w": jnp.ones(())}, 0.7, 40)
     again = best.better(first, {"w": jnp.zeros(())}, 0.7, 80)
     assert int(again.step) == 40 and float(again.params["w"]) == 1
     assert int(best.better(first, {"w": jnp.zeros(())}, 0.71, 80).step) == 80

@@ -57,7 +57,7 @@ def mean_error(params, batch, key):
 
 def descend(batches, **options):
     settings = dict(steps=3, key=jax.random.key(0), log=quiet()) | options
-    return loop.train(mean_error, {"w": jnp.zeros(())}, batches, optax.sgd(0.25), **settings)
+    return run.looped(mean_error, {"w": jnp.zeros(())}, batches, optax.sgd(0.25), **settings)
 
 
 def test_steps_of_descent_are_those_worked_by_hand():
@@ -76,7 +76,7 @@ def test_a_step_traces_once_for_each_shape_of_batch():
         return mean_error(params, batch, key)
 
     batches = Given({"x": np.zeros(2, np.float32)}, {"x": np.zeros(4, np.float32)})
-    loop.train(
+    run.looped(
         loss,
         {"w": jnp.ones(())},
         batches,
@@ -96,7 +96,7 @@ def test_the_same_key_gives_the_same_parameters_and_every_step_another_draw():
         return params["w"] ** 2, {"draw": jax.random.uniform(key)}
 
     log = quiet()
-    loop.train(
+    run.looped(
         loss,
         {"w": jnp.ones(())},
         Given({"x": np.zeros(1)}),
@@ -125,8 +125,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
             match=r"step 17 of 40; all 17 steps are kept in .*training; the same command",
         ):
             run.train(log, evaluate=interrupt, evaluate_every=17, **where)
-    with contextlib.closing(quiet(tmp_path)) as log:
-        got = run.train(log, mesh=jax.make_mesh((8,), ("data",)) if mesh_after else None, **where)
+    mesh = execution.Execution(mesh="data=8" if mesh_after else "")
+    with contextlib.closing(logs.Log(tmp_path, quiet=True, execution=mesh)) as log:
+        got = run.train(log, **where)
     if mesh_after:
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), got, expected)
     else:
@@ -259,7 +260,7 @@ def test_a_device_without_memory_is_said_in_one_line():
         DataError,
         match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or more, --remat",
     ) as raised:
-        loop.train(
+        run.looped(
             loss,
             {"w": jnp.ones(())},
             Given({"x": np.ones(2)}),
@@ -285,7 +286,7 @@ def test_rates_are_logged_with_the_operations_of_a_step(monkeypatch):
     log = quiet()
     loss = lambda params, batch, key: (jnp.mean(batch["x"] @ params["w"]), {})
     batches = Given({"x": np.ones((64, 512), np.float32), "source": np.array([[1, 2, 0]] * 64)})
-    loop.train(
+    run.looped(
         loss,
         {"w": jnp.ones((512, 256))},
         batches,
@@ -316,7 +317,7 @@ def test_a_trace_is_written(tmp_path):
 def test_a_gradient_that_is_not_finite_stops_too():
     loss = lambda params, batch, key: (jnp.sqrt(params["w"]) * batch["x"].sum(), {})
     with pytest.raises(FloatingPointError, match="not finite at step 1 "):
-        loop.train(
+        run.looped(
             loss,
             {"w": jnp.zeros(())},
             Given({"x": np.ones(1)}),

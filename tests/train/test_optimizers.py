@@ -50,7 +50,7 @@ def test_an_optimizer_finds_the_least_squares_solution(name, peak):
     random = np.random.default_rng(0)
     inputs = jnp.asarray(random.normal(size=(64, 8)), jnp.float32)
     wanted = jnp.asarray(random.normal(size=(8, 3)), jnp.float32)
-    optimizer = optimizers.of(
+    optimizer = optimizers.by_name(
         name, optimizers.schedule(peak, warmup=10, decay="linear"), weight_decay=0.0, clip=1.0
     )
     params = {"w": jnp.zeros((8, 3))}

@@ -74,11 +74,9 @@ def trained(planned, make=optimizers.adamw, steps=3):
         params(),
         Stream(),
         make(rate, clip=1.0, **options),
-        steps=steps,
-        key=jax.random.key(1),
-        log=log,
+        loop.Run(steps=steps, key=jax.random.key(1), log=log),
     )
-    return found, [row["loss"] for row in log.history]
+    return found.params, [row["loss"] for row in log.history]
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +148,11 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
             {"w": jnp.ones(())},
             Odd(),
             optax.sgd(0.1),
-            steps=1,
-            key=jax.random.key(0),
-            log=logs.Log(quiet=True, execution=execution.Execution(mesh="data=8")),
+            loop.Run(
+                steps=1,
+                key=jax.random.key(0),
+                log=logs.Log(quiet=True, execution=execution.Execution(mesh="data=8")),
+            ),
         )
 
 
@@ -192,13 +192,11 @@ def test_parts_of_a_batch_and_rematerialisation_find_the_same():
         params(),
         Stream(),
         optax.sgd(0.1),
-        steps=2,
-        key=jax.random.key(1),
-        log=logs.Log(quiet=True, execution=planned),
+        loop.Run(steps=2, key=jax.random.key(1), log=logs.Log(quiet=True, execution=planned)),
     )
     whole, parts = (
-        run(execution.Execution()),
-        run(execution.Execution(accumulate=4, remat=True, mesh="data=4,model=2")),
+        run(execution.Execution()).params,
+        run(execution.Execution(accumulate=4, remat=True, mesh="data=4,model=2")).params,
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), whole, parts)
     with pytest.raises(DataError, match="a batch of 16 rows cannot be computed in 3 equal parts"):
@@ -235,10 +233,12 @@ def test_a_moving_average_is_that_worked_by_hand():
         {"w": jnp.zeros(())},
         Ones(),
         optax.sgd(1.0),
-        steps=n,
-        key=jax.random.key(0),
-        log=logs.Log(quiet=True, execution=execution.Execution(average=average)),
-    )["w"]
+        loop.Run(
+            steps=n,
+            key=jax.random.key(0),
+            log=logs.Log(quiet=True, execution=execution.Execution(average=average)),
+        ),
+    ).params["w"]
     assert run(0.0, 3) == 3
     # decays of 1/10, 2/11 and 3/12, all below .9: 0 -> .9 -> .9 * 2/11 + 2 * 9/11 -> ...
     np.testing.assert_allclose(run(0.9, 3), (0.9 * 2 / 11 + 18 / 11) * 0.25 + 3 * 0.75, rtol=1e-6)

@@ -217,6 +217,7 @@ def _about(
         "parameters": int(sum(np.size(leaf) for leaf in leaves)),
         "device": jax.devices()[0].device_kind,
         "python": platform.python_version(),
+        "stages": list(log.stages),
         "warnings": list(log.warnings),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from zoo.models import corpus_text, encoder_decoder, warm_start
 from zoo.nets import dual, transformer
 from zoo.objectives import ranking
 from zoo.text import tokens
-from zoo.train import loop, optimizers
+from zoo.train import execution as executions, log as logs, loop, stages
 
 # the first token of a text; it tells a shared tower the side
 PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}
@@ -34,7 +34,7 @@ class Examples(NamedTuple):
     documents: np.ndarray  # i32[N, S'] tokens of the documents
     known: np.ndarray  # i64[m] sorted query number x N + row of every pair that is judged relevant
     numbers: np.ndarray  # i64[n] number of each query; equal texts have one
-    judged: int  # how many are train queries
+    num_train: int  # how many are train queries
     unknown: int = tokens.UNKNOWN  # token that hides others
 
 
@@ -61,7 +61,7 @@ def examples(texts: corpus_text.Texts, config) -> Examples:
         documents=texts.encode(texts.contents, config.document_length, PROMPTS[dual.DOCUMENT]),
         known=np.unique(numbers * len(texts.contents) + answers),
         numbers=numbers,
-        judged=len(texts.queries) if share < 1 else 0,
+        num_train=len(texts.queries) if share < 1 else 0,
         unknown=tokens.unknown(texts.tokenizer),
     )
 
@@ -92,64 +92,58 @@ def init(
     return params
 
 
-def train(
-    given: Examples,
-    params: Any,
-    shape: dual.Shape,
-    config,
-    key: jax.Array,
-    log,
-    *,
-    negatives: np.ndarray | None = None,
-    share: float = 1.0,
-) -> Any:
-    """Parameters after training for a share of the steps and minutes of config.
-
-    negatives: i64[n, H] wrong documents of each example beside those of its batch, -1 = none; H = 0 if None.
-    Raises DataError if the plan parts batches.
-    """
-    if log.execution.accumulate > 1 or jax.process_count() > 1:
-        remedy = "train with one process, and without --accumulate"
+def refuse_parts(execution: executions.Execution) -> None:
+    """Raises DataError if the execution splits batches: a batch's documents are its negatives."""
+    if execution.accumulate > 1 or jax.process_count() > 1:
         raise records.DataError(
-            f"dual encoder: queries are told from the documents of their whole batch, which cannot be parted; {remedy}"
+            "dual encoder: the negatives of a query are the documents of its whole batch, which "
+            "cannot be split; train with one process and without --accumulate"
         )
-    negatives = np.zeros((len(given.answers), 0), np.int64) if negatives is None else negatives
-    order, train_key = jax.random.split(key)
-    by_weight = [np.flatnonzero(given.weights == weight) for weight in np.unique(given.weights)]
-    sources = [
-        batches.Source(
-            {
-                "source": given.queries[rows],
-                "right": given.answers[rows],
-                "number": given.numbers[rows],
-                "wrong": negatives[rows],
-            },
-            float(given.weights[rows].sum()),
-        )
-        for rows in by_weight
-    ]
-    stream = batches.Batches(
-        sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
-    )
-    steps = max(1, round(share * encoder_decoder.num_steps(config, len(given.documents))))
-    shape = dataclasses.replace(
-        shape, encoder=dataclasses.replace(shape.encoder, remat=log.execution.remat)
-    )
-    return loop.train(
-        contrast(shape, config, unknown=given.unknown),
-        params,
-        WithDocuments(stream, given),
-        optimizers.adamw(
-            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay),
-            weight_decay=config.weight_decay,
-            clip=1.0,
-        ),
-        steps=steps,
-        key=train_key,
-        log=log,
-        folder=log.checkpoints,
-        identity=log.identity,
-        seconds=60 * share * config.minutes if config.minutes else math.inf,
+
+
+def stage(
+    examples: Examples,
+    shape: dual.Shape,
+    config: options.Encoding,
+    log: logs.Log,
+    *,
+    name: str = "train",
+    mine: Callable[[Any], np.ndarray] | None = None,
+    share: float = 1.0,
+) -> stages.Stage:
+    """A stage by `contrast`.
+
+    mine: params -> i64[n, H] hard negatives of each example beside those in its batch, -1 = none;
+        no hard negatives if None.
+    """
+    without = np.zeros((len(examples.answers), 0), np.int64)
+
+    def sources(params: Any) -> list[batches.Source]:
+        negatives = without if mine is None else mine(params)
+        by_weight = [
+            np.flatnonzero(examples.weights == weight) for weight in np.unique(examples.weights)
+        ]
+        return [
+            batches.Source(
+                {
+                    "source": examples.queries[rows],
+                    "right": examples.answers[rows],
+                    "number": examples.numbers[rows],
+                    "wrong": negatives[rows],
+                },
+                float(examples.weights[rows].sum()),
+            )
+            for rows in by_weight
+        ]
+
+    encoder = dataclasses.replace(shape.encoder, remat=log.execution.remat)
+    shape = dataclasses.replace(shape, encoder=encoder)
+    return stages.Stage(
+        name,
+        sources,
+        contrast(shape, config, unknown=examples.unknown),
+        share=share,
+        batches=lambda sources, **sizes: WithDocuments(batches.Batches(sources, **sizes), examples),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from zoo.models import warm_start
 from zoo.nets import transformer
 from zoo.objectives import sequence
 from zoo.text import tokens
-from zoo.train import loop, optimizers
+from zoo.train import log as logs, loop, stages
 
 
 def pairs(collection: records.Collection, split: str = "train") -> tuple[list[str], list[int]]:
@@ -89,61 +88,25 @@ def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
     return jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
 
 
-def fit(
-    sources: Sequence[batches.Source],
-    num_documents: int,
+def stage(
     shape: transformer.Shape,
-    config,
-    key: jax.Array,
-    log,
+    sources: Sequence[batches.Source],
+    config: options.Writing,
+    log: logs.Log,
     *,
-    embeddings=None,
-    judge=None,
-    loss: loop.Loss | None = None,
-    start: warm_start.Start | None = None,
-    docids: np.ndarray | None = None,
-) -> dict:
-    """Parameters of an encoder-decoder fitted to the sources; config has the options of `options.Writing`, and `optimizer` and `z_loss` if it likes.
-
-    embeddings: f32[source_vocab, D] that the source embeddings start from; drawn at random if None.
-    judge: a `zoo.train.best.Validation` of the parameters; the last ones are kept if None.
-    loss: of batches; `likelihood` if None.
-    docids: i32[N, L] what the documents are called; kept with the checkpoints, and a run with others does not go on from them.
-    start: weights that the parameters start from; all are drawn if None. The shape is to be `starting.shaped`.
-    """
-    draw, order, train_key = jax.random.split(key, 3)
-    params = init(shape, draw, embeddings=embeddings, start=start)
-    unknown = (
-        tokens.unknown(start.tokenizer) if start is not None and start.tokenizer else tokens.UNKNOWN
+    name: str = "train",
+    unknown: int = tokens.UNKNOWN,
+    z_loss: float = 0.0,
+) -> stages.Stage:
+    """A stage by `likelihood`, over all steps."""
+    loss = likelihood(
+        dataclasses.replace(shape, remat=log.execution.remat),
+        smoothing=config.smoothing,
+        word_dropout=config.word_dropout,
+        unknown=unknown,
+        z_loss=z_loss,
     )
-    stream = batches.Batches(
-        sources, batch_size=config.batch, seed=int(jax.random.randint(order, (), 0, 2**31 - 1))
-    )
-    steps = num_steps(config, num_documents)
-    rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay)
-    return loop.train(
-        loss
-        or likelihood(
-            dataclasses.replace(shape, remat=log.execution.remat),
-            smoothing=config.smoothing,
-            word_dropout=config.word_dropout,
-            unknown=unknown,
-            z_loss=getattr(config, "z_loss", 0.0),
-        ),
-        params,
-        stream,
-        optimizers.of(
-            getattr(config, "optimizer", "adamw"), rate, weight_decay=config.weight_decay, clip=1.0
-        ),
-        steps=steps,
-        key=train_key,
-        log=log,
-        folder=log.checkpoints,
-        identity=log.identity,
-        attached=None if docids is None else {"docids": docids},
-        seconds=60 * config.minutes if config.minutes else math.inf,
-        judge=judge,
-    )
+    return stages.Stage(name, sources, loss)
 
 
 def init(
@@ -162,17 +125,4 @@ def init(
         params
         if start is None
         else warm_start.copy_weights(params, start, jax.random.fold_in(key, 1))
-    )
-
-
-def num_steps(config, num_documents: int) -> int:
-    """config.steps if above 0, else as many as show each document `config.visits` times on average, within the limits."""
-    if config.steps > 0:
-        return config.steps
-    return int(
-        np.clip(
-            round(config.visits * num_documents / config.batch),
-            config.fewest_steps,
-            config.most_steps,
-        )
     )

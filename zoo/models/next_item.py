@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from zoo.nets import transformer
 from zoo.objectives import ranking
 from zoo.options import option
 from zoo.ranking import scores as scoring
-from zoo.train import loop, optimizers
+from zoo.train import loop, stages
 
 USERS = 256  # scored together
 LOSSES = ("ce", "bce", "bpr-max")
@@ -115,56 +114,36 @@ def fit(
     log: Any,
 ) -> dict:
     """The state of a fitted network make(shape); the events of dev are not learned from, but judge which parameters are kept."""
-    log.phase("train")
     net = make(shape)
-    draw, order, train_key = jax.random.split(key, 3)
+    init_key, train_key = jax.random.split(key)
     rows = windows(collection.without("dev").histories, config.history)
     if not len(rows["source"]):
         raise records.DataError(
             "no user has two events before those of dev and test; nothing to learn from"
         )
-    params = jax.jit(net.init)(draw, jnp.zeros((1, 1), jnp.int32))
-    stream = batches.Batches(
-        [batches.Source(rows, 1.0)],
-        batch_size=config.batch,
-        seed=int(jax.random.randint(order, (), 0, 2**31 - 1)),
-    )
-    steps = config.steps or int(
-        np.clip(
-            round(config.visits * len(rows["source"]) / config.batch),
-            config.fewest_steps,
-            config.most_steps,
-        )
-    )
+    params = jax.jit(net.init)(init_key, jnp.zeros((1, 1), jnp.int32))
     pack = lambda params: {
         "params": params,
         "shape": json.dumps(dataclasses.asdict(shape)),
         "corpus_ids": json.dumps(collection.corpus.ids),
     }
     answer = lambda params, users: open(make, config, pack(params))(users, 10)
-    judge = validation.by_dev(
+    validate = validation.by_dev(
         collection,
         answer,
-        users=int(config.dev_users),
+        users=config.dev_users,
         every=config.evaluate_every,
-        patience=int(config.patience),
+        patience=config.patience,
     )
-    params = loop.train(
-        loss_of(make(dataclasses.replace(shape, remat=log.execution.remat)), config),
+    loss = loss_of(make(dataclasses.replace(shape, remat=log.execution.remat)), config)
+    params = stages.run(
+        [stages.Stage("train", [batches.Source(rows, 1.0)], loss)],
         params,
-        stream,
-        optimizers.adamw(
-            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay),
-            weight_decay=config.weight_decay,
-            clip=1.0,
-        ),
-        steps=steps,
-        key=train_key,
-        log=log,
-        folder=log.checkpoints,
-        identity=log.identity,
-        seconds=60 * config.minutes if config.minutes else math.inf,
-        judge=judge,
+        config,
+        train_key,
+        log,
+        budget=stages.Budget.of(config, len(rows["source"])),
+        validate=validate,
     )
     return pack(params)
 

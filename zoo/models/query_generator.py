@@ -33,7 +33,7 @@ from zoo.nets import transformer
 from zoo.options import option
 from zoo.search import nucleus
 from zoo.text import rules, tokens, vectors
-from zoo.train import log as logs
+from zoo.train import log as logs, stages
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
 DOCUMENTS = 32  # of a batch of draws
@@ -85,7 +85,6 @@ def make_queries(
     if kind != SEQ2SEQ:
         return read(kind, collection.corpus, per_document=per_document)
     config, key = Config(), jax.random.key(seed)
-    log.phase("query generator")
     state = fit(collection, config, key, log)
     log.phase("queries")
     return generate_queries(
@@ -172,8 +171,18 @@ def fit(
     else:
         start = start._replace(keeps=frozenset({"source", "target"}))
     shape = warm_start.match_shape(shape, start)
-    params = encoder_decoder.fit(
-        [pairs], len(queries), shape, config, key, log, embeddings=words, start=start
+    init_key, train_key = jax.random.split(key)
+    unknown = tokens.unknown(tokenizer)
+    stage = encoder_decoder.stage(
+        shape, [pairs], config, log, name="query generator", unknown=unknown
+    )
+    params = stages.run(
+        [stage],
+        encoder_decoder.init(shape, init_key, embeddings=words, start=start),
+        config,
+        train_key,
+        log,
+        budget=stages.Budget.of(config, len(queries)),
     )
     return {
         "params": params,
@@ -305,7 +314,6 @@ def write(
     existed = work.exists()
     log = logs.Log(work, quiet=quiet, identity=json.dumps(run, sort_keys=True))
     try:
-        log.phase("query generator")
         state = fit(collection, config, jax.random.key(seed), log, start)
         log.phase("queries")
         name = hashlib.sha256(f"{log.identity} {count}".encode()).hexdigest()[:8]

@@ -25,31 +25,31 @@ def codebook(params: dict, position: int, num_codes: int) -> jax.Array:
     return params["params"][HEAD[0]][HEAD[1]][:, _rows(position, num_codes)].T
 
 
-def placed(params: dict, position: int, vectors: jax.Array) -> dict:
+def place(params: dict, position: int, vectors: jax.Array) -> dict:
     """Parameters with these vectors f32[K, D] for E_t."""
     kernel = params["params"][HEAD[0]][HEAD[1]]
-    return _replaced(params, HEAD, kernel.at[:, _rows(position, len(vectors))].set(vectors.T))
+    return _replace(params, HEAD, kernel.at[:, _rows(position, len(vectors))].set(vectors.T))
 
 
-def held(params: dict, positions: int, num_codes: int) -> dict:
+def hold(params: dict, positions: int, num_codes: int) -> dict:
     """Of every parameter, whether it belongs to the codebooks of the first positions: bool, broadcastable to its shape."""
     none = jax.tree.map(lambda leaf: jnp.zeros((1,) * leaf.ndim, bool), params)
     token = jnp.arange(params["params"][HEAD[0]][HEAD[1]].shape[1])
-    return _replaced(none, HEAD, ((token >= 1) & (token <= positions * num_codes))[None])
+    return _replace(none, HEAD, ((token >= 1) & (token <= positions * num_codes))[None])
 
 
-def widened(params: dict, alphabet: int) -> dict:
+def widen(params: dict, alphabet: int) -> dict:
     """Parameters for an alphabet of V tokens or more; new tokens begin as copies of the last one, which says nothing of them."""
     kernel, table = params["params"][HEAD[0]][HEAD[1]], params["params"][INPUTS[0]][INPUTS[1]]
     missing = max(alphabet - len(table), 0)
-    params = _replaced(params, HEAD, jnp.pad(kernel, ((0, 0), (0, missing)), mode="edge"))
-    return _replaced(params, INPUTS, jnp.pad(table, ((0, missing), (0, 0)), mode="edge"))
+    params = _replace(params, HEAD, jnp.pad(kernel, ((0, 0), (0, missing)), mode="edge"))
+    return _replace(params, INPUTS, jnp.pad(table, ((0, missing), (0, 0)), mode="edge"))
 
 
 def _rows(position: int, num_codes: int) -> slice:
     return slice(1 + position * num_codes, 1 + (position + 1) * num_codes)
 
 
-def _replaced(params: dict, path: tuple[str, str], leaf: jax.Array) -> dict:
+def _replace(params: dict, path: tuple[str, str], leaf: jax.Array) -> dict:
     inner = params["params"]
     return params | {"params": inner | {path[0]: inner[path[0]] | {path[1]: leaf}}}

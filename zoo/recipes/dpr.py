@@ -26,6 +26,7 @@ from zoo.models import corpus_text, dual_encoder, warm_start
 from zoo.nets import dual
 from zoo.options import option
 from zoo.text import tokens
+from zoo.train import stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,7 @@ def fit(
     start: warm_start.Start | None = None,
 ) -> dict:
     """Tokenizer, parameters of the encoders, and the vectors of the documents."""
+    dual_encoder.refuse_parts(log.execution)
     texts = corpus_text.read(
         collection, config, log, prompts=tuple(dual_encoder.PROMPTS.values()), start=start
     )
@@ -78,8 +80,14 @@ def fit(
     init_key, train_key = jax.random.split(key)
     shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
     params = dual_encoder.init(texts, shape, config, init_key, start)
-    log.phase("train")
-    params = dual_encoder.train(given, params, shape, config, train_key, log)
+    params = stages.run(
+        [dual_encoder.stage(given, shape, config, log)],
+        params,
+        config,
+        train_key,
+        log,
+        budget=stages.Budget.of(config, len(texts.contents)),
+    )
     return pack_state(params, shape, texts, given, collection.corpus)
 
 

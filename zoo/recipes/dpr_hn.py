@@ -13,6 +13,7 @@ authors' later "adversarial" checkpoint). In both, a document is a negative of a
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -25,6 +26,7 @@ from zoo.nets import dual
 from zoo.options import option
 from zoo.recipes import dpr
 from zoo.text import tokens
+from zoo.train import stages
 
 ROUNDS = {"bm25": "train on BM25's negatives", "own": "train on its own negatives"}
 
@@ -56,34 +58,45 @@ def fit(
     log,
     start: warm_start.Start | None = None,
 ) -> dict:
-    """As `dpr.fit`, in two rounds, each a phase with checkpoints of its own."""
+    """As `dpr.fit`, in two stages."""
+    dual_encoder.refuse_parts(log.execution)
     texts = corpus_text.read(
         collection, config, log, prompts=tuple(dual_encoder.PROMPTS.values()), start=start
     )
     given = dual_encoder.examples(texts, config)
-    init_key, *keys, mine_key = jax.random.split(key, 2 + len(ROUNDS))
+    init_key, train_key, mine_key = jax.random.split(key, 3)
     shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
-    params = dual_encoder.init(texts, shape, config, init_key, start)
     seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
-    for (miner, phase), round_key, share in zip(
-        ROUNDS.items(), keys, (1 - config.own_share, config.own_share)
-    ):
-        if not share:
-            continue
+    rows = np.arange(given.num_train or len(given.answers))
+
+    def mine(miner: str, params: Any) -> np.ndarray:
+        """i64[n, H] of `dual_encoder.stage`; only train queries have mined negatives."""
         log.phase(f"mine, {miner}")
-        rows = np.arange(given.judged or len(given.answers))
-        negatives = np.full((len(given.answers), config.negatives), -1, np.int64)
         ranked = (
             by_bm25(texts, given, rows, config)
             if miner == "bm25"
             else by_encoder(params, shape, given, rows, config)
         )
-        negatives[rows] = mined(*ranked, texts, given, rows, config.negatives, seed=seed)
+        negatives = np.full((len(given.answers), config.negatives), -1, np.int64)
+        negatives[rows] = draw_negatives(*ranked, texts, given, rows, config.negatives, seed=seed)
         log.scalars(0, mined=(negatives[rows] >= 0).mean())
-        log.phase(phase)
-        params = dual_encoder.train(
-            given, params, shape, config, round_key, log, negatives=negatives, share=share
+        return negatives
+
+    rounds = [
+        dual_encoder.stage(
+            given, shape, config, log, name=name, mine=functools.partial(mine, miner), share=share
         )
+        for (miner, name), share in zip(ROUNDS.items(), (1 - config.own_share, config.own_share))
+        if share
+    ]
+    params = stages.run(
+        rounds,
+        dual_encoder.init(texts, shape, config, init_key, start),
+        config,
+        train_key,
+        log,
+        budget=stages.Budget.of(config, len(texts.contents)),
+    )
     return dpr.pack_state(params, shape, texts, given, collection.corpus)
 
 
@@ -108,7 +121,7 @@ def by_encoder(
     return documents, scores < (right - (1 - config.ceiling) * np.abs(right))[:, None]
 
 
-def mined(
+def draw_negatives(
     documents: np.ndarray,
     doubtless: np.ndarray,
     texts: corpus_text.Texts,

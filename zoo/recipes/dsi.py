@@ -18,8 +18,8 @@ from zoo.data import batches
 from zoo.docids import cluster, table, text
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.options import option
-from zoo.text import encoders
-from zoo.train import log as logs, optimizers
+from zoo.text import encoders, tokens
+from zoo.train import log as logs, stages
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
 
@@ -45,7 +45,6 @@ class Config(options.Writing, options.Reading, options.Answering):
     index_ratio: float = option(
         0.3, "indexing examples per retrieval example", limits=options.AMOUNT
     )
-    optimizer: str = option("adamw", "optimiser", one_of=optimizers.NAMES)
     z_loss: float = option(
         0.0, "weight of the squared log-normaliser in the loss", limits=options.AMOUNT
     )
@@ -71,7 +70,6 @@ def fit(
     log.phase("identifiers")
     ids = _identifiers(collection, config, name_key, embedded.documents, log)
 
-    log.phase("train")
     sources = list(_sources(texts, config, ids.tokens).values())
     if not sources:
         raise records.DataError(
@@ -80,16 +78,20 @@ def fit(
     start = warm_start.writing(start, ids.tokens)
     shape = encoder_decoder.shape_of(config, texts.tokenizer, ids)
     shape = warm_start.match_shape(shape, start)
+    init_key, train_key = jax.random.split(train_key)
     words = corpus_text.words(embedded, config)
-    params = encoder_decoder.fit(
-        sources,
-        len(ids),
-        shape,
+    params = encoder_decoder.init(shape, init_key, embeddings=words, start=start)
+    unknown = tokens.unknown(texts.tokenizer)
+    stage = encoder_decoder.stage(
+        shape, sources, config, log, unknown=unknown, z_loss=config.z_loss
+    )
+    params = stages.run(
+        [stage],
+        params,
         config,
         train_key,
         log,
-        embeddings=words,
-        start=start,
+        budget=stages.Budget.of(config, len(ids)),
         docids=ids.tokens,
     )
     packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)

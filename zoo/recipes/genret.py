@@ -13,241 +13,153 @@ import dataclasses
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from zoo import options, recipes, records
-from zoo.data import batches, grouped
-from zoo.docids import balanced, collisions, quantize, table
-from zoo.models import code_tokenizer, corpus_text, encoder_decoder, generate, warm_start
+from zoo.data import batches
+from zoo.docids import quantize, table
+from zoo.models import (
+    code_stages,
+    code_tokenizer,
+    corpus_text,
+    encoder_decoder,
+    generate,
+    warm_start,
+)
 from zoo.nets import codebooks, transformer
+from zoo.options import option
 from zoo.schemes import codes as identifiers
 from zoo.text import tokens
-from zoo.train import log as logs, loop, optimizers
+from zoo.train import log as logs, stages
 
-EVALUATIONS = 4  # of the codes in a main stage
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(options.Writing, options.Reading, options.Answering):
+class Config(code_stages.Config, options.Answering):
     """Options of GenRet."""
 
-    # learned, or for the same retriever kmeans (residual k-means) or random
-    identifiers: str = "learned"
-    levels: int = 3  # M, codes of a document
-    codes: int = 32  # K of each position, and at most one for identifiers.FEWEST_OF documents
-    contrast: float = 0.5  # weights of the terms: a query against its document, vector to vector
-    retrieval: float = 0.5  # codes given the query
-    commitment: float = 0.5  # codes given the document, in the main and fit stages
-    reconstruction: float = 0.1  # a document from its codes, among those of its prefix
-    diverse: bool = True  # balanced targets, and clusters of bounded size to begin with
-    epsilon: float = balanced.EPSILON  # of the balance; the larger, the softer
-    # share of the steps in which positions get their codes; the others fit the retriever to them
-    learning: float = 0.4
-    generated_share: float = 0.5  # of the queries of a document that has train queries too
+    identifiers: str = option(
+        "learned",
+        "learned, or for the same retriever kmeans (residual k-means) or random",
+        one_of=("learned", "kmeans", "random"),
+    )
+    levels: int = option(3, "M, codes per document", limits=options.SIZE)
+    codes: int = option(
+        32, "K, codes per position; at most one for every 4 documents", limits=(2, math.inf)
+    )
+    learning: float = option(
+        0.4,
+        "fraction of the steps that learn codes; the others fit the retriever to them",
+        limits=options.SHARE,
+    )
     document_length: int = 64
-    steps: int = 0  # of all stages together, 0 = by visits
-    decay: str = "linear"  # of the last fit; the stages before have a constant rate
-    smoothing: float = 0.1  # of targets in the fit stages
+    steps: int = option(0, "training steps of all stages together; 0 = computed from visits")
+    decay: str = option(
+        "linear", "learning-rate schedule of the last fit; the stages before keep a constant rate"
+    )
+    smoothing: float = option(0.1, "label smoothing of the fit stages")
 
     SYSTEM = "genret"
-    ONE_OF = {"identifiers": ("learned", "kmeans", "random")}
-    LIMITS = {
-        **dict.fromkeys(("contrast", "retrieval", "commitment", "reconstruction"), options.AMOUNT),
-        "levels": options.SIZE,
-        "learning": options.SHARE,
-        "codes": (2, math.inf),
-        "epsilon": (balanced.LEAST_EPSILON, math.inf),
-    }
-
-
-class Material(NamedTuple):
-    """What is learned from, as tokens."""
-
-    documents: np.ndarray  # i32[N, S]
-    queries: np.ndarray  # i32[Q, S'], of the train split, then made ones
-    owner: np.ndarray  # i64[Q] the document that each asks for
-    num_real: int  # queries of the train split
-    made_share: float  # of examples with queries, those with made ones
-    unknown: int  # token that hides others
 
 
 def fit(
     collection: records.Collection,
     config: Config,
     key: jax.Array,
-    log,
+    log: logs.Log,
     start: warm_start.Start | None = None,
 ) -> dict:
-    """Tokenizer of texts, codes of documents, and the parameters of the network that gave them and finds them.
+    """Tokenizer of texts, codes of documents, and the network that names and finds them.
 
-    Raises DataError if the plan parts batches.
+    Raises DataError if the execution splits batches, or the collection has one document.
     """
-    if config.identifiers == "learned" and (
-        log.execution.accumulate > 1 or jax.process_count() > 1
-    ):
-        remedy = "train with one process, and without --accumulate"
-        raise records.DataError(
-            f"genret: codes are shared out among the documents of a whole batch, which cannot be parted; {remedy}"
-        )
-    if len(collection.corpus) < 2 and config.identifiers != "random":
-        raise records.DataError(
-            "genret: a code tells documents apart, expected at least 2, got 1; add documents, or use dsi"
-        )
-    code_key, draw, learn_key, fit_key = jax.random.split(key, 4)
+    _refuse(config, len(collection.corpus), log)
+    code_key, init_key, learn_key, fit_key = jax.random.split(key, 4)
     texts = corpus_text.read(collection, config, log, start=start)
     embedded = corpus_text.embed(texts, config.width)
-    material = _material(texts, config)
     num_codes = identifiers.cap_codes(config.codes, len(texts.contents), log)
-    shape = transformer.Shape(
-        source_vocab=tokens.count(texts.tokenizer),
-        target_vocab=1 + config.levels * num_codes,
-        target_length=config.levels,
-        last_tokens=tuple((t + 1) * num_codes for t in range(config.levels)),
-        **{field: getattr(config, field) for field in options.WRITER},
+    model = code_stages.create(
+        texts, config, log, num_codes=num_codes, levels=config.levels, start=start
     )
-    shape = dataclasses.replace(warm_start.match_shape(shape, start), tied=False)
-    params = encoder_decoder.init(
-        shape, draw, embeddings=corpus_text.words(embedded, config), start=start
-    )
-    budget = encoder_decoder.num_steps(config, len(texts.contents))
+    words = corpus_text.words(embedded, config)
+    params = encoder_decoder.init(model.shape, init_key, embeddings=words, start=start)
+    budget = stages.Budget.of(config, len(texts.contents))
     if config.identifiers == "learned":
-        params, codes = learn(params, material, shape, config, num_codes, budget, learn_key, log)
+        params, codes = learn(params, model, config, budget, learn_key, log)
         # the fit of the last position is the last of all
         share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1
     else:
-        codes, share, held = _given(config, embedded.documents, num_codes, code_key), 1.0, 0
-    log.phase(f"fit-{config.levels}")
-    ids = _named(None, codes, num_codes)
-    shape = dataclasses.replace(
-        shape,
-        target_vocab=ids.alphabet,
-        target_length=config.levels + 1,
-        last_tokens=(*shape.last_tokens, ids.alphabet - 1),
-    )
-    params = codebooks.widened(params, ids.alphabet)
-    params = _fit_to(
-        ids.tokens,
-        params,
-        material,
-        shape,
-        config,
-        num_codes,
-        held,
-        budget,
-        share,
-        config.decay,
-        fit_key,
-        log,
-    )
+        codes = _codes(config, embedded.documents, model.num_codes, code_key)
+        share, held = 1.0, 0
+
+    ids = code_tokenizer.name(codes, model.num_codes)
+    model = model._replace(shape=code_stages.with_counter(model.shape, ids.alphabet))
+    params = codebooks.widen(params, ids.alphabet)
+    last = code_stages.fit(model, params, ids.tokens, share=share, held=held)
+    last = last._replace(name=f"fit-{config.levels}", decay=config.decay)
+    params = stages.run([last], params, config, fit_key, log, budget=budget, docids=ids.tokens)
+
     found = code_tokenizer.tokenize(
-        params, material.documents, shape=shape, levels=config.levels, num_codes=num_codes
+        params,
+        model.material.documents,
+        shape=model.shape,
+        levels=config.levels,
+        num_codes=model.num_codes,
     )
     log.scalars(
         log.reached,
-        **code_tokenizer.spread(codes, num_codes),
+        **code_tokenizer.spread(codes, model.num_codes),
         kept=float((found == codes).all(axis=1).mean()),
     )
-    about = {"codes": codes, "num_codes": np.asarray(num_codes)}
-    packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
-    return packed | corpus_text.pack_languages(texts) | {"tokenizer_of_documents": about}
+    about = {"codes": codes, "num_codes": np.asarray(model.num_codes)}
+    state = generate.pack_state(params, model.shape, ids, texts.tokenizer, collection.corpus)
+    return state | corpus_text.pack_languages(texts) | {"tokenizer_of_documents": about}
 
 
 def learn(
     params: dict,
-    material: Material,
-    shape: transformer.Shape,
+    model: code_stages.Model,
     config: Config,
-    num_codes: int,
-    budget: int,
+    budget: stages.Budget,
     key: jax.Array,
-    log,
+    log: logs.Log,
 ) -> tuple[dict, np.ndarray]:
-    """Parameters after all but the last fit stage, and codes i32[N, M]."""
-    codes = np.zeros((len(material.documents), 0), np.int32)
+    """Parameters after all but the last fit stage, and codes i32[N, M]; sec. 3.2."""
+    documents, num_codes = model.material.documents, model.num_codes
+    codes = np.zeros((len(documents), 0), np.int32)
     share = config.learning / config.levels  # of a position
-    weights = code_tokenizer.Weights(
-        config.contrast, config.retrieval, config.commitment, config.reconstruction
-    )
-    remat = dataclasses.replace(shape, remat=log.execution.remat)
-    how = dict(num_codes=num_codes, word_dropout=config.word_dropout, unknown=material.unknown)
+    train = lambda stage, params, key: stages.run([stage], params, config, key, log, budget=budget)
     for t, position_key in enumerate(jax.random.split(key, config.levels)):
         keys = jax.random.split(position_key, 4)
-        log.phase(f"warm-up-{t + 1}")
-        loss = code_tokenizer.warm_up(remat, weights, **how)
-        batch = _grouped(material, codes, config, keys[0])
-        params = _train(
-            loss,
-            params,
-            batch,
-            config,
-            num_codes,
-            t,
-            budget,
-            share * WARM_UP,
-            "constant",
-            keys[0],
-            log,
-        )
+        stage = code_stages.warm_up(model, params, codes, share=share * WARM_UP)
+        params = train(stage, params, keys[0])
 
-        log.phase(f"main-{t + 1}")
-        vectors_of = code_tokenizer.states(
-            params, material.documents, codes, shape=shape, num_codes=num_codes
+        states = code_tokenizer.states(
+            params, documents, codes, shape=model.shape, num_codes=num_codes
         )
         try:
             book = code_tokenizer.initial_codebook(
-                vectors_of, codes, keys[1], num_codes=num_codes, diverse=config.diverse
+                states, codes, keys[1], num_codes=num_codes, diverse=config.diverse
             )
         except ValueError as error:
             raise records.DataError(
                 f"genret: no codebook for {len(codes)} documents: {error}"
             ) from None
-        params = codebooks.placed(params, t, book)
-        loss = code_tokenizer.main(
-            remat, weights, epsilon=config.epsilon if config.diverse else 0.0, **how
-        )
-        batch = _grouped(material, codes, config, keys[2])
-        assign = lambda params: code_tokenizer.assign(
-            params, material.documents, codes, shape=shape, num_codes=num_codes
-        )
-        report = lambda params: code_tokenizer.spread(assign(params), num_codes)
-        main_share = share * (1 - WARM_UP - FIT)
-        params = _train(
-            loss,
-            params,
-            batch,
-            config,
-            num_codes,
-            t,
-            budget,
-            main_share,
-            "constant",
-            keys[2],
-            log,
-            report=report,
-        )
-        codes = assign(params)
+        params = codebooks.place(params, t, book)
+        main = share * (1 - WARM_UP - FIT)
+        num_steps = budget.steps_of(main)
+        stage = code_stages.main(model, params, codes, share=main, num_steps=num_steps)
+        params = train(stage, params, keys[2])
+        codes = code_stages.assign(model, params, codes)
+
         if t + 1 < config.levels:
-            log.phase(f"fit-{t + 1}")
             target = codebooks.tokens(codes, num_codes)
-            params = _fit_to(
-                target,
-                params,
-                material,
-                shape,
-                config,
-                num_codes,
-                t,
-                budget,
-                share * FIT,
-                "constant",
-                keys[3],
-                log,
-            )
+            stage = code_stages.fit(model, params, target, share=share * FIT, held=t)
+            params = train(stage, params, keys[3])
     return params, codes
 
 
@@ -261,7 +173,8 @@ def examples(
 ) -> dict[str, batches.Source]:
     """What the last stage of `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents."""
     texts = corpus_text.read(collection, config, logs.Log(), state=state)
-    return _sources(np.asarray(state["docids"]["tokens"]), _material(texts, config), config)
+    material = code_stages.read(texts, config)
+    return code_stages.sources(np.asarray(state["docids"]["tokens"]), material, config)
 
 
 def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
@@ -289,13 +202,14 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
         )
     about = state["tokenizer_of_documents"]
     num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
-    ids = _named(table.unpack(state["docids"]), fresh, num_codes)
+    old = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
+    ids = code_tokenizer.name(fresh, num_codes, after=old)
     shape = transformer.Shape.of(state["shape"])
     shape = dataclasses.replace(
         shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1)
     )
     return dict(state) | {
-        "params": codebooks.widened(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
+        "params": codebooks.widen(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
         "shape": json.dumps(dataclasses.asdict(shape)),
         "docids": table.pack(ids),
         "corpus_ids": json.dumps([*known, *corpus.ids]),
@@ -304,22 +218,22 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     }
 
 
-def _material(texts: corpus_text.Texts, config: Config) -> Material:
-    """Tokens of all there is to learn from; a document that nothing asks for asks for itself."""
-    alone = sorted(set(range(len(texts.contents))) - {*texts.answers, *texts.origins})
-    owner = np.array([*texts.answers, *texts.origins, *alone], np.int64)
-    num_real = len(texts.answers)
-    made_share = (
-        (config.generated_share if texts.made else len(alone) / len(owner)) if num_real else 1.0
-    )
-    asking = texts.encode(
-        [*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length
-    )
-    documents = texts.encode(texts.contents, config.document_length)
-    return Material(documents, asking, owner, num_real, made_share, tokens.unknown(texts.tokenizer))
+def _refuse(config: Config, num_documents: int, log: logs.Log) -> None:
+    if config.identifiers == "learned" and (
+        log.execution.accumulate > 1 or jax.process_count() > 1
+    ):
+        raise records.DataError(
+            "genret: codes are balanced over the documents of a whole batch, which cannot be "
+            "split; train with one process and without --accumulate"
+        )
+    if num_documents < 2 and config.identifiers != "random":
+        raise records.DataError(
+            "genret: codes tell documents apart, expected at least 2 documents, got 1; "
+            "add documents, or use dsi"
+        )
 
 
-def _given(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array) -> np.ndarray:
+def _codes(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array) -> np.ndarray:
     """Codes that are not learned, of the same size."""
     if config.identifiers == "random":
         return quantize.random(len(embedded), key, levels=config.levels, codes=num_codes)
@@ -327,117 +241,6 @@ def _given(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array)
         return quantize.rq_kmeans(embedded, key, levels=config.levels, codes=num_codes)[1]
     except ValueError as error:
         raise records.DataError(f"genret: identifiers=kmeans: {error}") from None
-
-
-def _named(ids: table.Docids | None, codes: np.ndarray, num_codes: int) -> table.Docids:
-    """Identifiers of codes i32[N, M], after those of `ids`: position-specific tokens and a counter of documents of the same codes."""
-    ends = np.arange(codes.shape[1] + 1) * num_codes
-    known = None if ids is None else table.Docids(ids.tokens - ends, ids.alphabet)
-    tokens_of = collisions.extend(known, codes, num_codes=num_codes, policy="counter").tokens + ends
-    alphabet = max(int(tokens_of.max()) + 1, 0 if ids is None else ids.alphabet)
-    return table.build(tokens_of.astype(np.int32), alphabet)
-
-
-def _grouped(
-    material: Material, codes: np.ndarray, config: Config, key: jax.Array
-) -> grouped.Grouped:
-    seed, made = (
-        int(jax.random.randint(key, (), 0, 2**31 - 1)),
-        len(material.owner) - material.num_real,
-    )
-    chance = np.repeat(
-        [(1 - material.made_share) / max(material.num_real, 1), material.made_share / max(made, 1)],
-        [material.num_real, made],
-    )
-    chance = np.maximum(chance, 1e-9)  # a document may have no other
-    return grouped.Grouped(
-        material.documents,
-        material.queries,
-        material.owner,
-        chance,
-        codes,
-        batch_size=config.batch,
-        seed=seed,
-    )
-
-
-def _sources(target: np.ndarray, material: Material, config: Config) -> dict[str, batches.Source]:
-    """Examples of a fit stage by kind, those without any left out; target: i32[N, L], the identifiers so far."""
-    real, made = slice(None, material.num_real), slice(material.num_real, None)
-    kinds = {
-        "index": (material.documents, target, config.commitment),
-        "retrieve": (material.queries[real], target[material.owner[real]], 1 - material.made_share),
-        "made": (material.queries[made], target[material.owner[made]], material.made_share),
-    }
-    return {
-        kind: batches.Source({"source": source, "target": names}, weight)
-        for kind, (source, names, weight) in kinds.items()
-        if len(names) and weight > 0
-    }
-
-
-def _fit_to(
-    target: np.ndarray,
-    params,
-    material: Material,
-    shape,
-    config: Config,
-    num_codes,
-    held,
-    budget,
-    share,
-    decay,
-    key,
-    log,
-) -> dict:
-    """Parameters after a fit stage: likelihood of the identifiers so far, given documents (commitment) and queries."""
-    sources = _sources(target, material, config).values()
-    stream = batches.Batches(
-        list(sources), batch_size=config.batch, seed=int(jax.random.randint(key, (), 0, 2**31 - 1))
-    )
-    remat = dataclasses.replace(shape, remat=log.execution.remat)
-    loss = encoder_decoder.likelihood(
-        remat,
-        smoothing=config.smoothing,
-        word_dropout=config.word_dropout,
-        unknown=material.unknown,
-    )
-    return _train(loss, params, stream, config, num_codes, held, budget, share, decay, key, log)
-
-
-def _train(
-    loss,
-    params,
-    stream,
-    config: Config,
-    num_codes,
-    held,
-    budget,
-    share,
-    decay,
-    key,
-    log,
-    *,
-    report=None,
-) -> Any:
-    """Parameters after a stage of a share of the steps, and of the time; the first `held` codebooks stay as they are."""
-    steps = max(1, round(budget * share))
-    rate = optimizers.schedule(config.rate, warmup=config.warmup, decay=decay)
-    optimizer = optimizers.adamw(rate, weight_decay=config.weight_decay, clip=1.0)
-    return loop.train(
-        loss,
-        params,
-        stream,
-        optimizers.holding(optimizer, codebooks.held(params, held, num_codes)),
-        steps=steps,
-        key=key,
-        log=log,
-        folder=log.checkpoints,
-        identity=log.identity,
-        seconds=60 * config.minutes * share if config.minutes else math.inf,
-        evaluate=report,
-        evaluate_every=max(1, steps // EVALUATIONS),
-    )
 
 
 BASE = Config(

@@ -24,7 +24,7 @@ from zoo.objectives import sequence
 from zoo.options import option
 from zoo.ranking import collect
 from zoo.text import encoders, tokens
-from zoo.train import loop
+from zoo.train import loop, stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,6 @@ def fit(
     )
     ids = table.offset(without_lone_leaves(ids))
 
-    log.phase("train")
     query_share = config.query_share if texts.queries else 0.0
     made_share = (1 - query_share) * config.generated_share if texts.made else 0.0
     read, rows = pieces(texts, length=config.document_length, number=config.spans, seed=0)
@@ -123,14 +122,22 @@ def fit(
         adaptor_layers=config.adaptor_layers,
     )
     shape = warm_start.match_shape(shape, start)
+    init_key, train_key = jax.random.split(train_key)
     words = corpus_text.words(embedded, config)
+    params = encoder_decoder.init(shape, init_key, embeddings=words, start=start)
     loss = consistent(
         dataclasses.replace(shape, remat=log.execution.remat),
         config,
         unknown=tokens.unknown(texts.tokenizer),
     )
-    params = encoder_decoder.fit(
-        sources, len(ids), shape, config, train_key, log, embeddings=words, loss=loss, start=start
+    params = stages.run(
+        [stages.Stage("train", sources, loss)],
+        params,
+        config,
+        train_key,
+        log,
+        budget=stages.Budget.of(config, len(ids)),
+        docids=ids.tokens,
     )
     packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
     return packed | corpus_text.pack_languages(texts)

@@ -25,7 +25,7 @@ from zoo.recipes import popularity
 from zoo.schemes import codes as identifiers, rqvae
 from zoo.search import decoders
 from zoo.text import embed, vectors as texts
-from zoo.train import optimizers
+from zoo.train import stages
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 VALIDATION_BEAM = 10
@@ -81,7 +81,6 @@ class Config(options.Writing, options.Answering, options.Validation):
     rate: float = 2e-3
     warmup: int = 500
     decay: str = "cosine"
-    optimizer: str = option("adamw", "optimiser", one_of=optimizers.NAMES)
     weight_decay: float = 0.035
     smoothing: float = 0.0
     z_loss: float = option(
@@ -153,7 +152,6 @@ def fit(
     made = identifiers.fit(vectors, named, name_key, log)
     ids = table.offset(table.build(np.asarray(made["tokens"]), int(made["alphabet"])))
 
-    log.phase("train")
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
         raise records.DataError(
@@ -185,26 +183,25 @@ def fit(
         new_items=-1.0,
     )
     answer = lambda params, users: open(quick, pack(params))(users, 10)
-    judge = validation.by_dev(
+    validate = validation.by_dev(
         collection,
         answer,
         users=int(config.dev_users),
         every=config.evaluate_every,
         patience=int(config.patience),
     )
-    return pack(
-        encoder_decoder.fit(
-            [following],
-            len(following.rows["target"]),
-            shape,
-            config,
-            train_key,
-            log,
-            judge=judge,
-            start=start,
-            docids=ids.tokens,
-        )
+    init_key, train_key = jax.random.split(train_key)
+    params = stages.run(
+        [encoder_decoder.stage(shape, [following], config, log, z_loss=config.z_loss)],
+        encoder_decoder.init(shape, init_key, start=start),
+        config,
+        train_key,
+        log,
+        budget=stages.Budget.of(config, len(following.rows["target"])),
+        validate=validate,
+        docids=ids.tokens,
     )
+    return pack(params)
 
 
 def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:
@@ -383,7 +380,7 @@ RECIPE = recipes.Recipe(
         "the search is constrained to identifiers that exist (decoding=trie) and keeps up to 256 first codes (first_beam); the paper's is free, of one width",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
         "items of the history are left out where no user took an item twice in training (filter=auto); the paper's may come again",
-        "the parameters kept are those of best Recall@10 on a sample of dev, judged while training; patience=N ends it early",
+        "the parameters kept are those of best Recall@10 on a sample of dev, validated during training; patience=N ends it early",
     ),
     asks="history",
     starts=True,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,7 @@ from zoo.nets import bottleneck
 from zoo.objectives import codes as objectives
 from zoo.options import option
 from zoo.records import DataError
-from zoo.train import loop, optimizers
+from zoo.train import loop, optimizers, stages
 
 SEEN = 32768  # vectors at most that initialisation, restarts and evaluations look at
 BLOCK = 4096  # vectors that are encoded at once
@@ -97,7 +96,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     Raises ValueError for vectors that no quantiser takes (see `quantize.rq_kmeans`).
     """
     vectors = quantize.checked("rqvae", vectors, levels=config.levels, codes=config.codes)
-    draw, seeds, order, train_key, restart_key, sample = jax.random.split(key, 6)
+    draw, seeds, train_key, restart_key, sample = jax.random.split(key, 5)
     shape = bottleneck.Shape(
         width=vectors.shape[1], **{field: getattr(config, field) for field in SHAPE}
     )
@@ -123,30 +122,11 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     )
 
     source = np.arange(1, len(scaled) + 1, dtype=np.int32)[:, None]
-    stream = batches.Batches(
-        [batches.Source({"source": source, "vector": scaled}, 1.0)],
-        batch_size=min(config.batch, len(scaled)),
-        seed=int(jax.random.randint(order, (), 0, 2**31 - 1)),
-    )
-    params = loop.train(
-        loss_function(shape, commitment=config.commitment, reduction=config.reduction),
-        params,
-        stream,
-        optimizers.adamw(
-            optimizers.schedule(config.rate, warmup=config.warmup, decay=config.decay),
-            weight_decay=config.weight_decay,
-            clip=1.0,
-        ),
-        steps=config.steps,
-        key=train_key,
-        log=log,
-        folder=log.checkpoints,
-        identity=log.identity,
-        seconds=60 * config.minutes if config.minutes else math.inf,
+    hooks = loop.Hooks(
         evaluate=functools.partial(_report, seen=seen, shape=shape, log=log),
         evaluate_every=config.evaluate_every,
         amend=(
-            lambda params, done: _restarted(
+            lambda params, done: _restart_codes(
                 params, seen, jax.random.fold_in(restart_key, done), shape=shape
             )
         )
@@ -154,6 +134,17 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         else None,
         amend_every=config.restart_every,
     )
+    stage = stages.Stage(
+        "rqvae",
+        [batches.Source({"source": source, "vector": scaled}, 1.0)],
+        loss_function(shape, commitment=config.commitment, reduction=config.reduction),
+        hooks=hooks,
+    )
+    training = options_.Training(
+        **{field: getattr(config, field) for field in TRAINING},
+        batch=min(config.batch, len(scaled)),
+    )
+    params = stages.run([stage], params, training, train_key, log)
     return {
         "params": params,
         "shape": json.dumps(dataclasses.asdict(shape)),
@@ -215,7 +206,7 @@ def loss_function(shape: bottleneck.Shape, *, commitment: float, reduction: str)
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _restarted(
+def _restart_codes(
     params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottleneck.Shape
 ) -> dict:
     """Parameters with every code that none of the vectors [N, D] has moved to what a random vector leaves for its level."""
@@ -290,4 +281,6 @@ def _shape(state: dict) -> bottleneck.Shape:
     return bottleneck.Shape(**about | {"hidden": tuple(about["hidden"])})
 
 
+# fields of bottleneck.Shape, and of options.Training
 SHAPE = ("hidden", "linear", "code_width", "levels", "codes", "residual_grad", "estimator")
+TRAINING = ("steps", "minutes", "rate", "warmup", "decay", "weight_decay")

@@ -1,4 +1,4 @@
-"""The best parameters of a training, by a measure of them on held-out data, and when to stop looking for better ones."""
+"""Checkpoint selection: the parameters of best validation score, and early stopping."""
 
 from __future__ import annotations
 
@@ -11,41 +11,39 @@ import numpy as np
 
 
 class Validation(NamedTuple):
-    """How parameters are judged while they are trained."""
+    """How parameters are validated during training, and when to stop."""
 
-    # of parameters, larger is better; pure, so that a resumed run judges the same
-    score: Callable[[Any], float]
-    every: int  # steps between judgements; the last step is judged too
-    # judgements without a better one after which training ends, 0 = it never ends for that
-    patience: int
+    score: Callable[[Any], float]  # of parameters, higher is better; pure, so that resuming repeats
+    every: int  # steps between validations; the last step is validated too
+    patience: int  # validations without a better score that end training; 0 disables it
 
     def due(self, done: int) -> bool:
-        """Whether parameters after `done` steps are judged."""
+        """Whether to validate after `done` steps."""
         return done % self.every == 0
 
-    def hopeless(self, best: Best, done: int) -> bool:
-        """Whether training ends at step `done`."""
+    def exhausted(self, best: Best, done: int) -> bool:
+        """Whether patience ends training at step `done`."""
         return self.patience > 0 and done - int(best.step) >= self.patience * self.every
 
 
 class Best(NamedTuple):
-    """The best parameters so far; part of what a checkpoint keeps."""
+    """The best parameters so far; checkpoints contain them."""
 
     params: Any
-    score: jax.Array  # f32[], -inf before the first judgement
-    step: jax.Array  # i32[] steps that they had
+    score: jax.Array  # f32[], -inf before the first validation
+    step: jax.Array  # i32[] at which they were validated
 
 
-def nothing(params: Any) -> Best:
-    """Before the first judgement. The parameters are copies: the others are donated."""
+def init(params: Any) -> Best:
+    """Best before the first validation. The parameters are copies: the originals are donated."""
     return Best(
         jax.tree.map(jnp.copy, params), jnp.asarray(-jnp.inf, jnp.float32), jnp.zeros((), jnp.int32)
     )
 
 
 def better(best: Best, params: Any, score: float, done: int) -> Best:
-    """The parameters with this score after `done` steps if they are better, else the best so far; of equal ones the first."""
-    if not np.float32(score) > best.score:  # which is kept in float32
+    """The higher of `best` and the score of `params` after `done` steps; `best` wins ties."""
+    if not np.float32(score) > best.score:  # which is stored in float32
         return best
     return Best(
         jax.tree.map(jnp.copy, params),

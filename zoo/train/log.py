@@ -44,6 +44,9 @@ class Log:
         self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
         self.warnings: list[str] = []
+        self.stages: list[
+            dict[str, Any]
+        ] = []  # {"stage", "steps", "seconds"}, see zoo.train.stages
         self.quiet = quiet
         self._phase = ""
         self._folder = None if folder is None else pathlib.Path(folder)

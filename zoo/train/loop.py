@@ -1,4 +1,7 @@
-"""The one training loop: one jitted step with donated state, on one device or a mesh, resumable bit for bit."""
+"""The training loop: one jitted step with donated state, on one device or a mesh, resumable bit for bit.
+
+`zoo.train.stages` builds what it needs; systems call that.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,15 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
 
 from zoo.train import (
-    best as bests,
+    best,
     checkpoints,
-    execution as executions,
     health,
     interrupts,
     log as logs,
@@ -28,190 +30,290 @@ from zoo.train import (
 
 REPORTS = 200  # scalars written in a run; between them the host does not wait for the device
 SAVE_SECONDS = 60.0  # between checkpoints
-PROFILED = (5, 15)  # steps of a run whose trace is written; the first ones compile
 
 Loss = steps_.Loss
 Interrupted, Preempted = interrupts.Interrupted, interrupts.Preempted
 
 
+class Run(NamedTuple):
+    """One training, apart from its loss and its data."""
+
+    steps: int
+    key: jax.Array  # folded with the step, so a resumed run draws what an uninterrupted one would
+    log: logs.Log  # its `execution` says on which devices, in how many parts of a batch, ...
+    # Training ends after so many seconds if that is sooner; the number of steps then depends on the
+    # machine. Counted from the first finished step: compilation is excluded.
+    seconds: float = math.inf
+    folder: pathlib.Path | None = None  # of checkpoints, to write and to resume from; None: neither
+    identity: str = ""  # configuration and data; a checkpoint of another identity is refused
+    # arrays kept with the checkpoints, such as learned identifiers; a checkpoint with others is
+    # refused
+    attached: Mapping[str, Any] | None = None
+
+
+class Hooks(NamedTuple):
+    """Functions called between steps.
+
+    They get the parameters, or their moving average if the execution has one (`amend` always the
+    parameters), on one device, and must not keep them.
+    """
+
+    evaluate: Callable[[Any], dict] | None = None  # params -> scalars for the log
+    evaluate_every: int = 1000  # steps; also after the last
+    # (params, steps done) -> params of the same shapes, for what descent cannot do, such as moving
+    # unused codes. Pure, so that a resumed run does the same; not called after the last step.
+    amend: Callable[[Any, int], Any] | None = None
+    amend_every: int = 100
+    validation: best.Validation | None = None  # selects the parameters that are returned
+
+
+class Result(NamedTuple):
+    """What a training ends with."""
+
+    params: Any  # the last, their moving average, or those of best validation; on one device
+    steps: int  # done
+    seconds: float  # of steps and hooks, compilation excluded, those before a resume included
+
+
 def train(
-    loss: Loss,
+    loss: Loss | Mapping[str, Loss],
     params: Any,
     batches: Any,
     optimizer: optax.GradientTransformation,
-    *,
-    steps: int,
-    key: jax.Array,
-    log: logs.Log,
-    execution: executions.Execution | None = None,
-    mesh: jax.sharding.Mesh | None = None,
-    folder: pathlib.Path | None = None,
-    identity: str = "",
-    attached: Mapping[str, Any] | None = None,
-    seconds: float = math.inf,
-    evaluate: Callable[[Any], dict] | None = None,
-    evaluate_every: int = 1000,
-    amend: Callable[[Any, int], Any] | None = None,
-    amend_every: int = 100,
-    judge: bests.Validation | None = None,
-) -> Any:
-    """Parameters after `steps` steps of descent on the mean loss of the batches; with a judge, the best of those that it saw.
+    run: Run,
+    hooks: Hooks = Hooks(),
+) -> Result:
+    """Result of descending the mean loss over batches for `run.steps` steps or `run.seconds`.
+
+    The fraction of the run that is over, by steps or by time, drives the optimiser's schedule.
 
     Args:
-      loss: pure, a mean over rows; the key it gets is folded with the step, so a resumed run draws what an uninterrupted one would.
-      params: where to start. The buffers are donated.
-      batches: iterator of dicts of arrays [B, ...] with `position()` and `seek(position)` (zoo.data.batches); for several processes
-        `share(part, parts)` too, and with `batch(number)` and `examples(number)` a batch that fails is named and saved.
-      execution: devices, parts of a batch, averaging, ...; that of the log if None.
-      mesh: in place of the execution's; see zoo.train.sharding. Results are those of one device, up to the order of sums.
-      folder: where checkpoints go and are resumed from; none are written if None. An interrupt (Ctrl-C, SIGTERM) saves
-        before it raises Interrupted.
-      identity: what the run is (its configuration and data); a checkpoint of another identity is refused.
-      attached: arrays to keep with the checkpoints, as the identifiers that are learned; a checkpoint with others is refused.
-      seconds: training ends after this long, time before a resume counted, if that is before `steps`. The schedule of the
-        optimiser runs to its end either way; the number of steps, and so the result, then depends on the machine.
-      evaluate: scalars of the parameters for the log, every `evaluate_every` steps; must not keep the parameters.
-      amend: (parameters, steps done) -> the parameters to go on with, of the same shapes, every `amend_every` steps but not
-        after the last; what descent cannot do, as giving unused codes a new place. Pure, so that a resumed run does the same.
-      judge: see `best.Judge`; its scores go to the log as "judged".
-
-    What evaluates, amends or judges gets the parameters, or their moving average if the execution has one (amend the parameters), on one
-    device; so does the caller.
+      loss: see `step.Loss`; a mapping holds one for each task, see `step.step_function`.
+      params: initial parameters. The buffers are donated.
+      batches: iterator of dicts of arrays [B, ...] with `position()` and `seek(position)`, as those
+        of zoo.data.batches. Several processes need `share(part, parts)`; with `batch(number)` and
+        `examples(number)` a batch with a loss that is not finite is named and saved.
 
     Raises:
-      FloatingPointError: a loss or gradient is not finite; names the step and the batch. Checkpoints are from before it.
-      Interrupted: Ctrl-C; Preempted, a kind of it: SIGTERM, with all kept.
-      DataError: `folder` holds a checkpoint of another identity, or one that cannot be read; the mesh does not fit the parameters;
-        no memory on the device or space on the disk.
+      FloatingPointError: a loss or gradient is not finite; names the step and the batch.
+        Checkpoints are from before it.
+      Interrupted: Ctrl-C; Preempted, a subclass: SIGTERM, after everything was saved.
+      DataError: `run.folder` holds a checkpoint of another identity or an unreadable one; the mesh
+        does not fit the parameters; the device is out of memory or the disk is full.
     """
-    execution = log.execution if execution is None else execution
-    progress = steps_.begin(params, optimizer, judged=judge is not None, execution=execution)
-    placed = sharding.Placement(
-        params, progress, sharding.mesh_of(execution.mesh) if mesh is None else mesh
-    )
-    progress = placed.put(progress)
-    step_fn = steps_.step_function(loss, optimizer, key, execution=execution, places=placed.places)
-    current = lambda: placed.fetch(progress.average if execution.average else progress.params)
-    batch: dict = {}
     with contextlib.ExitStack() as stack:
-        kept = (
-            None
-            if folder is None
-            else stack.enter_context(checkpoints.Checkpoints(folder, identity, key, attached))
-        )
-        started = time.monotonic()
-        if placed.parts > 1:
-            batches.share(placed.part, placed.parts)
-        if kept is not None and (found := kept.restore(progress)) is not None:
-            progress, reached = placed.put(found[0]), found[1]
-            batches.seek(reached["batches"])
-            started -= reached["seconds"]
-        done = first = int(progress.step)
-        log.rewind(done)
-        bar = stack.enter_context(log.progress(steps, "train", "steps", start=done))
-        signals = stack.enter_context(health.Signals())
-        trace = stack.enter_context(speed.Trace(execution.profile, first=done, last=steps))
-        stack.enter_context(
-            health.explained(
-                lambda: ", ".join(f"{name} {list(rows.shape)}" for name, rows in batch.items())
-            )
-        )
-        reports = _Reports(log, bar, speed.Meter(processes=placed.parts), done)
-        every = max(1, steps // REPORTS)
-        saved = time.monotonic()
-        decided = processes.Decision(time.monotonic() - started, False, False)
-        fraction = _fraction(done, steps, decided.seconds, seconds)
-        if judge is not None and judge.hopeless(progress.best, done):
-            fraction = 1.0
-        halted = lambda: decided.stop if jax.process_count() > 1 else signals.stop
-        while fraction < 1 and not halted():
-            trace.before(done, progress.step)
-            asked = time.monotonic()
-            batch = next(batches)
-            waited = time.monotonic() - asked
-            given = progress, placed.split(batch), np.float32(fraction)
-            reports.count(batch, step_fn, given, waited)
-            progress, metrics = step_fn(*given)
-            done += 1
-            bar.update()
-            wish = processes.Decision(
-                time.monotonic() - started, signals.stop, time.monotonic() - saved > SAVE_SECONDS
-            )
-            decided = processes.agree(done, wish, decided)
-            fraction = _fraction(done, steps, decided.seconds, seconds)
-            if amend is not None and done % amend_every == 0 and fraction < 1:
-                progress = placed.put(
-                    progress._replace(params=amend(placed.fetch(progress.params), done))
-                )
-            if done % every == 0:
-                reports.add(done, metrics)
-                bar.total = min(steps, math.ceil(done / fraction))
-            if evaluate is not None and (done % evaluate_every == 0 or fraction >= 1):
-                log.scalars(done, **evaluate(current()))
-            if judge is not None and (judge.due(done) or fraction >= 1):
-                score = processes.same(float(judge.score(current())))
-                log.scalars(done, judged=score)
-                candidate = progress.average if execution.average else progress.params
-                progress = placed.put(
-                    progress._replace(best=bests.better(progress.best, candidate, score, done))
-                )
-                fraction = 1.0 if judge.hopeless(progress.best, done) else fraction
-            if kept is not None and decided.save and fraction < 1:
-                reports.flush()
-                if not int(progress.failed):
-                    kept.save(
-                        done,
-                        progress,
-                        {"batches": batches.position(), "seconds": time.monotonic() - started},
-                    )
-                saved = time.monotonic()
-            if reports.failed:
+        training = _Training(loss, params, batches, optimizer, run, hooks)
+        training.open(stack)
+        while training.fraction < 1 and not training.stopped():
+            training.step()
+            training.call_hooks()
+            training.save_if_due()
+            if training.reports.failed:
                 break
-        if done > first:
-            reports.add(done, metrics)
-        reports.flush()
-        if reports.failed:
-            raise health.diverged(progress, batches, key, folder, placed.fetch)
-        # what follows may be interrupted too
-        if kept is not None and done > first and not halted():
-            kept.save(
-                done,
-                progress,
-                {"batches": batches.position(), "seconds": time.monotonic() - started},
+        training.finish()
+    return training.result()
+
+
+class _Clock:
+    """Seconds spent on steps and hooks; stands still while something compiles."""
+
+    def __init__(self) -> None:
+        self._spent, self._since = 0.0, None
+        self._compiled: set[Any] = set()
+
+    def set(self, seconds: float) -> None:
+        self._spent = seconds
+
+    def seconds(self) -> float:
+        return self._spent + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    def before(self, what: Any, pending: Any) -> None:
+        """Stops the clock if `what` is called for the first time, after waiting for `pending`."""
+        if what not in self._compiled:
+            self._compiled.add(what)
+            jax.block_until_ready(pending)
+            self._spent, self._since = self.seconds(), None
+
+    def after(self, result: Any) -> None:
+        """Starts the clock if it stands still, after waiting for `result`."""
+        if self._since is None:
+            jax.block_until_ready(result)
+            self._since = time.monotonic()
+
+
+class _Training:
+    """A training in progress: the state of `train` between steps."""
+
+    def __init__(self, loss, params, batches, optimizer, run: Run, hooks: Hooks) -> None:
+        self.run, self.hooks, self.batches = run, hooks, batches
+        self.execution = execution = run.log.execution
+        progress = steps_.begin(
+            params, optimizer, validated=hooks.validation is not None, execution=execution
+        )
+        self.placed = sharding.Placement(params, progress, sharding.mesh_of(execution.mesh))
+        self.progress = self.placed.put(progress)
+        self.step_fn = steps_.step_function(
+            loss, optimizer, run.key, execution=execution, places=self.placed.places
+        )
+        self.checkpoints: checkpoints.Checkpoints | None = None
+        self.clock, self.batch, self.metrics = _Clock(), {}, {}
+        self.fraction, self.done, self.first = 0.0, 0, 0
+
+    def open(self, stack: contextlib.ExitStack) -> None:
+        """Restores the last checkpoint and enters everything that has to be closed."""
+        run, parts = self.run, self.placed.parts
+        if parts > 1:
+            self.batches.share(self.placed.part, parts)
+        if run.folder is not None:
+            self.checkpoints = stack.enter_context(
+                checkpoints.Checkpoints(run.folder, run.identity, run.key, run.attached)
             )
-        if halted():
-            remains = "nothing is kept, because no folder was given"
-            if kept is not None:
-                kept.save(
-                    done,
-                    progress,
-                    {"batches": batches.position(), "seconds": time.monotonic() - started},
-                )
-                remains = (
-                    f"all {done} steps are kept in {folder}; the same command goes on from there"
-                )
-            kind = Preempted if signals.preempted and kept is not None else Interrupted
-            raise kind(f"stopped at step {done} of {steps}; {remains}")
-    if judge is not None:
-        return placed.fetch(progress.best.params)
-    return current()
+            self._restore()
+        self.done = self.first = int(self.progress.step)
+        run.log.rewind(self.done)
+        bar = stack.enter_context(run.log.progress(run.steps, "train", "steps", start=self.done))
+        self.signals = stack.enter_context(health.Signals())
+        self.trace = stack.enter_context(
+            speed.Trace(self.execution.profile, first=self.done, last=run.steps)
+        )
+        stack.enter_context(health.explained(self._sizes))
+        self.reports = _Reports(run.log, bar, speed.Meter(processes=parts), self.done)
+        self.decided = processes.Decision(self.clock.seconds(), False, False)
+        self.saved = time.monotonic()
+        self._advance_fraction()
+        self._stop_early()
 
+    def stopped(self) -> bool:
+        """Whether a signal asks to save and stop."""
+        return self.decided.stop if jax.process_count() > 1 else self.signals.stop
 
-def _fraction(done: int, steps: int, spent: float, seconds: float) -> float:
-    return max(done / steps, spent / seconds)
+    def step(self) -> None:
+        self.trace.before(self.done, self.progress.step)
+        asked = time.monotonic()
+        self.batch = next(self.batches)
+        waited = time.monotonic() - asked
+        self.clock.before(self._sizes(), self.progress.step)
+        arguments = self.progress, self.placed.split(self.batch), np.float32(self.fraction)
+        self.reports.count(self.batch, self.step_fn, arguments, waited)
+        self.progress, self.metrics = self.step_fn(*arguments)
+        self.clock.after(self.metrics)
+        self.done += 1
+        self.reports.bar.update()
+        wish = processes.Decision(
+            self.clock.seconds(), self.signals.stop, time.monotonic() - self.saved > SAVE_SECONDS
+        )
+        self.decided = processes.agree(self.done, wish, self.decided)
+        self._advance_fraction()
+
+    def call_hooks(self) -> None:
+        """Amends, reports, evaluates and validates where it is time to."""
+        run, hooks, done, log = self.run, self.hooks, self.done, self.run.log
+        if hooks.amend is not None and done % hooks.amend_every == 0 and self.fraction < 1:
+            params = hooks.amend(self.placed.fetch(self.progress.params), done)
+            self.progress = self.placed.put(self.progress._replace(params=params))
+        if done % max(1, run.steps // REPORTS) == 0:
+            self.reports.add(done, self.metrics)
+            self.reports.bar.total = min(run.steps, math.ceil(done / self.fraction))
+        if hooks.evaluate is not None and (done % hooks.evaluate_every == 0 or self.fraction >= 1):
+            self.clock.before("evaluate", self.progress.step)
+            log.scalars(done, **hooks.evaluate(self._current()))
+            self.clock.after(())
+        if hooks.validation is not None and (hooks.validation.due(done) or self.fraction >= 1):
+            self.clock.before("validate", self.progress.step)
+            self._validate(hooks.validation)
+            self.clock.after(())
+
+    def save_if_due(self) -> None:
+        if self.checkpoints is not None and self.decided.save and self.fraction < 1:
+            self.reports.flush()
+            if not int(self.progress.failed):
+                self._save()
+            self.saved = time.monotonic()
+
+    def finish(self) -> None:
+        """Writes what is left; raises if the training failed or was interrupted."""
+        if self.done > self.first:
+            self.reports.add(self.done, self.metrics)
+        self.reports.flush()
+        run, stopped = self.run, self.stopped()
+        if self.reports.failed:
+            raise health.diverged(
+                self.progress, self.batches, run.key, run.folder, self.placed.fetch
+            )
+        if self.checkpoints is not None and (stopped or self.done > self.first):
+            self._save()
+        # writing may be interrupted too
+        if not (stopped or self.stopped()):
+            return
+        remains = "nothing is kept, because no folder was given"
+        if self.checkpoints is not None:
+            remains = f"all {self.done} steps are kept in {run.folder}; the same command goes on from there"
+        kept = self.signals.preempted and self.checkpoints is not None
+        raise (Preempted if kept else Interrupted)(
+            f"stopped at step {self.done} of {run.steps}; {remains}"
+        )
+
+    def result(self) -> Result:
+        if self.hooks.validation is not None:
+            params = self.placed.fetch(self.progress.best.params)
+        else:
+            params = self._current()
+        return Result(params, self.done, self.decided.seconds)
+
+    def _restore(self) -> None:
+        found = self.checkpoints.restore(self.progress)
+        if found is not None:
+            self.progress, position = self.placed.put(found[0]), found[1]
+            self.batches.seek(position["batches"])
+            self.clock.set(position["seconds"])
+            self.fraction = position["fraction"]
+
+    def _save(self) -> None:
+        position = {
+            "batches": self.batches.position(),
+            "seconds": self.clock.seconds(),
+            "fraction": self.fraction,
+        }
+        self.checkpoints.save(self.done, self.progress, position)
+
+    def _validate(self, validation: best.Validation) -> None:
+        score = processes.same(float(validation.score(self._current())))
+        self.run.log.scalars(self.done, validation=score)
+        found = best.better(self.progress.best, self._averaged(), score, self.done)
+        self.progress = self.placed.put(self.progress._replace(best=found))
+        self._stop_early()
+
+    def _advance_fraction(self) -> None:
+        """How much of the run is over, by steps or by time."""
+        spent = self.decided.seconds / self.run.seconds
+        self.fraction = max(self.fraction, self.done / self.run.steps, spent)
+
+    def _stop_early(self) -> None:
+        validation = self.hooks.validation
+        if validation is not None and validation.exhausted(self.progress.best, self.done):
+            self.fraction = 1.0
+
+    def _averaged(self) -> Any:
+        return self.progress.average if self.execution.average else self.progress.params
+
+    def _current(self) -> Any:
+        return self.placed.fetch(self._averaged())
+
+    def _sizes(self) -> str:
+        return ", ".join(f"{name} {list(rows.shape)}" for name, rows in self.batch.items())
 
 
 class _Reports:
-    """Scalars on their way to the log. They are read one report late, when they are long computed: nothing waits."""
+    """Scalars on their way to the log, read one report late, when they are long computed."""
 
     def __init__(self, log: logs.Log, bar: Any, meter: speed.Meter, done: int) -> None:
-        self._log, self._bar, self._meter = log, bar, meter
+        self._log, self.bar, self._meter = log, bar, meter
         self._pending: tuple[int, dict, dict] | None = None
         self._last = done
         self.failed = False  # whether a step that was read had numbers that are not finite
 
-    def count(self, batch: dict, step_fn: Callable, given: tuple, waited: float) -> None:
-        self._meter.count(batch, self._meter.operations(step_fn, *given), waited)
+    def count(self, batch: dict, step_fn: Callable, arguments: tuple, waited: float) -> None:
+        self._meter.count(batch, self._meter.operations(step_fn, *arguments), waited)
 
     def add(self, step: int, metrics: dict) -> None:
         if step == self._last:
@@ -230,4 +332,4 @@ class _Reports:
         if self.failed:
             return
         self._log.scalars(step, **values, **rates)
-        self._bar.set_postfix_str(f"loss {values['loss']:.3f}, {speed.shown(rates)}", refresh=False)
+        self.bar.set_postfix_str(f"loss {values['loss']:.3f}, {speed.shown(rates)}", refresh=False)

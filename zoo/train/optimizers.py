@@ -67,8 +67,10 @@ def adagrad(rate: Rate, *, clip: float) -> optax.GradientTransformation:
 NAMES = ("adamw", "adafactor", "adagrad")
 
 
-def of(name: str, rate: Rate, *, weight_decay: float, clip: float) -> optax.GradientTransformation:
-    """The optimiser of that name, one of NAMES; weight_decay is of adamw alone."""
+def by_name(
+    name: str, rate: Rate, *, weight_decay: float, clip: float
+) -> optax.GradientTransformation:
+    """The optimiser of that name, one of NAMES; only adamw has weight decay."""
     if name == "adamw":
         return adamw(rate, weight_decay=weight_decay, clip=clip)
     return {"adafactor": adafactor, "adagrad": adagrad}[name](rate, clip=clip)

@@ -1,8 +1,8 @@
-"""One step of training: gradient, update, moving average, and what is done about numbers that are not finite."""
+"""One training step: gradient, update, moving average, and the handling of non-finite numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -20,29 +20,29 @@ RAMP = 10
 
 
 class Progress(NamedTuple):
-    """All that a step changes. Once a step has failed, nothing changes any more: the parameters are those it failed with."""
+    """Everything that a step changes. After a failed step nothing changes: `params` made it fail."""
 
     step: jax.Array  # i32[] steps done
-    # i32[] number, from 1, of the step whose loss or gradient was not finite; 0 = none
-    failed: jax.Array
+    failed: (
+        jax.Array
+    )  # i32[] number, from 1, of the step with a non-finite loss or gradient, 0 = none
     params: Any
     optimizer: Any  # optax state
-    best: Any = None  # best.Best, None where nobody judges
+    best: Any = None  # best.Best, None without validation
     average: Any = None  # moving average of the parameters, None without
-    # i32[] steps left out for numbers that were not finite, None where none may be
-    skipped: Any = None
+    skipped: Any = None  # i32[] non-finite steps left out, None where none may be
 
 
 def begin(
     params: Any,
     optimizer: optax.GradientTransformation,
     *,
-    judged: bool = False,
+    validated: bool = False,
     execution: executions.Execution = executions.Execution(),
 ) -> Progress:
     """Progress before the first step."""
     zero = lambda: jnp.zeros((), jnp.int32)
-    best = bests.nothing(params) if judged else None
+    best = bests.init(params) if validated else None
     average = jax.tree.map(jnp.copy, params) if execution.average else None
     return Progress(
         zero(),
@@ -56,20 +56,25 @@ def begin(
 
 
 def step_function(
-    loss: Loss,
+    loss: Loss | Mapping[str, Loss],
     optimizer: optax.GradientTransformation,
     key: jax.Array,
     *,
     execution: executions.Execution = executions.Execution(),
     places: Progress | None = None,
 ) -> Callable:
-    """The jitted (progress, batch, fraction) -> (progress, scalars); traces once for each shape of batch.
+    """The jitted (progress, batch, fraction) -> (progress, scalars); traces once per batch shape.
 
-    fraction: f32[], how much of the training is over; the optimiser gets it with the step.
-    places: shardings of the progress on a mesh, which it keeps.
+    Args:
+      loss: with a mapping of task -> loss, each task's loss reads the whole batch, and the
+        optimiser gets the sum of their gradients and, as the extra argument `gradients`, a dict of
+        the gradient of each task.
+      places: shardings of the progress on a mesh, which the step preserves.
+
+    The fraction f32[] of the training that is over goes to the optimiser with the step.
     """
     optimizer = optax.with_extra_args_support(optimizer)
-    gradient_of = jax.value_and_grad(loss, has_aux=True)
+    gradient_of, apart = _gradient(loss), isinstance(loss, Mapping)
 
     def step(progress: Progress, batch: dict, fraction: jax.Array) -> tuple[Progress, dict]:
         draw = jax.random.fold_in(key, progress.step)
@@ -77,9 +82,11 @@ def step_function(
         (value, metrics), gradient = _accumulated(
             gradient_of, progress.params, batch, draw, execution.accumulate, mesh
         )
-        updates, state = optimizer.update(
-            gradient, progress.optimizer, progress.params, step=progress.step, fraction=fraction
-        )
+        extra = {"step": progress.step, "fraction": fraction}
+        if apart:
+            extra["gradients"] = gradient
+            gradient = jax.tree.map(lambda *leaves: sum(leaves), *gradient.values())
+        updates, state = optimizer.update(gradient, progress.optimizer, progress.params, **extra)
         params = optax.apply_updates(progress.params, updates)
         norm = optax.tree.norm(gradient)
         finite = jnp.isfinite(value) & jnp.isfinite(norm)
@@ -113,19 +120,38 @@ def step_function(
     return jax.jit(step, donate_argnums=0, **options)
 
 
+def _gradient(loss: Loss | Mapping[str, Loss]) -> Callable:
+    """(params, batch, key) -> ((value, scalars), gradient); of a mapping, gradients by task."""
+    if not isinstance(loss, Mapping):
+        return jax.value_and_grad(loss, has_aux=True)
+    tasks = {name: jax.value_and_grad(own, has_aux=True) for name, own in loss.items()}
+
+    def gradients(params: Any, batch: dict, key: jax.Array) -> tuple:
+        value, scalars, found = 0.0, {}, {}
+        for task, draw in zip(tasks, jax.random.split(key, len(tasks))):
+            (own, metrics), found[task] = tasks[task](params, batch, draw)
+            value += own
+            named = {"loss": own, **metrics}
+            scalars |= {f"{task}_{name}": scalar for name, scalar in named.items()}
+        return (value, scalars), found
+
+    return gradients
+
+
 def _accumulated(
     gradient_of: Callable, params: Any, batch: dict, key: jax.Array, parts: int, mesh: Any
 ) -> tuple:
-    """Means over `parts` equal parts of a batch, one after the other; ((value, scalars), gradient).
+    """((value, scalars), gradient) averaged over `parts` equal parts of a batch, computed in turn.
 
-    Row r is of part r mod parts, so that each part lies on all devices that the batch lies on.
+    Row r is in part r mod parts, so each part lies on all devices that the batch lies on.
     """
     if parts == 1:
         return gradient_of(params, batch, key)
     size = len(next(iter(batch.values())))
     if size % parts:
         raise DataError(
-            f"train: a batch of {size} rows cannot be computed in {parts} equal parts; choose a divisor (--accumulate)"
+            f"train: a batch of {size} rows cannot be computed in {parts} equal parts; "
+            "choose a divisor (--accumulate)"
         )
     split = jax.tree.map(
         lambda rows: rows.reshape(size // parts, parts, *rows.shape[1:]).swapaxes(0, 1), batch
@@ -150,7 +176,10 @@ def _accumulated(
 
 
 def _averaged(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
-    """d average + (1 - d) params with d = min(decay, (1 + t) / (RAMP + t)), as TensorFlow's ExponentialMovingAverage(num_updates)."""
+    """d average + (1 - d) params with d = min(decay, (1 + t) / (RAMP + t)).
+
+    TensorFlow's ExponentialMovingAverage(num_updates).
+    """
     decay = jnp.minimum(decay, (1 + step) / (RAMP + step))
     return jax.tree.map(
         lambda old, new: old + (1 - decay).astype(old.dtype) * (new - old), average, params
