@@ -24,7 +24,7 @@ import numpy as np
 from zoo.docids import table
 from zoo.index import children, trie
 from zoo.models import generate
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.search import decoders
 
 
@@ -201,7 +201,7 @@ def main() -> None:
                 params,
                 jnp.asarray(source),
                 index,
-                shape=shape,
+                net=network.build(shape),
                 decode=decoders.decoder("trie"),
                 k=width,
                 width=width,
@@ -211,7 +211,7 @@ def main() -> None:
                 params,
                 jnp.asarray(source),
                 free,
-                shape=shape,
+                net=network.build(shape),
                 decode=decoders.decoder("trie"),
                 k=width,
                 width=width,

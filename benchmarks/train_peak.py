@@ -34,7 +34,7 @@ import numpy as np
 
 from zoo import options as groups, recipes, records
 from zoo.models import encoder_decoder
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.train import execution as executions, optimizers, sharding, speed, step
 
 CODES, ALPHABET = 4, 512  # identifiers of the batch
@@ -94,7 +94,7 @@ def main() -> None:
         optimizers.schedule(1e-3, warmup=0, decay="constant"), weight_decay=0.01, clip=1.0
     )
     loss = encoder_decoder.likelihood(
-        shape, smoothing=config.smoothing, word_dropout=config.word_dropout
+        network.build(shape), smoothing=config.smoothing, word_dropout=config.word_dropout
     )
     progress = step.begin(params, optimizer, execution=execution)
     mesh = sharding.mesh_of(execution.mesh)

@@ -32,6 +32,7 @@ import optax
 
 from zoo.data import batches, load
 from zoo.models import encoder_decoder
+from zoo.nets import network
 from zoo.recipes import tiger
 from zoo.train import optimizers, step
 
@@ -89,9 +90,13 @@ class Ours:
 
     def __init__(self, net, dropout: float) -> None:
         shape, params = decode_transformers.converted(net, CODES)
-        self.still = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+        self.still = encoder_decoder.likelihood(
+            network.build(shape), smoothing=0.0, word_dropout=0.0
+        )
         self.loss = encoder_decoder.likelihood(
-            dataclasses.replace(shape, dropout=dropout), smoothing=0.0, word_dropout=0.0
+            network.build(dataclasses.replace(shape, dropout=dropout)),
+            smoothing=0.0,
+            word_dropout=0.0,
         )
         rate = optimizers.schedule(RATE, warmup=0, decay="constant")
         optimizer = optimizers.adamw(rate, weight_decay=0.0, clip=1.0)

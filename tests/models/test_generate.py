@@ -7,7 +7,7 @@ import numpy as np
 from zoo.docids import table
 from zoo.index import trie
 from zoo.models import generate
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.search import decoders
 
 
@@ -33,14 +33,14 @@ def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypat
             params,
             source,
             trie.build(ids),
-            shape=shape,
+            net=network.build(shape),
             decode=decoders.decoder("trie"),
             k=5,
             width=10,
         ).beams
     )
     lazy = find()
-    monkeypatch.setattr(generate, "WIDE", 10_000)
+    monkeypatch.setattr(network, "WIDE", 10_000)
     computed = find()
     np.testing.assert_array_equal(lazy.token, computed.token)
     np.testing.assert_allclose(lazy.score, computed.score, rtol=1e-5)  # sums in another order

@@ -15,7 +15,7 @@ import zoo
 from zoo.cli import main
 from zoo.data import toy
 from zoo.models import warm_start
-from zoo.nets import heads, t5_weights, transformer
+from zoo.nets import heads, network, t5_weights, transformer
 
 WORDS = 60  # rows of the tables; the tokenizer has fewer pieces
 SHAPE = transformer.Shape(
@@ -119,7 +119,7 @@ def test_a_system_has_the_layers_and_words_of_the_weights_and_rows_of_its_own(we
     assert np.abs(score.mean(axis=0)).max() < 5 / np.sqrt(len(rows)) and 0.8 < score.std() < 1.2
     # control: a mean that one would miss
     assert np.abs(table.mean(axis=0) / deviation).max() > 5 / np.sqrt(len(rows)) / 2
-    shape = transformer.Shape.of(fitted[0].state["shape"])
+    shape = network.of(fitted[0].state).spec
     assert (shape.mlp, shape.tied, shape.shared, shape.width) == ("relu", True, False, 16)
 
 

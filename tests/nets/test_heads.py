@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.nets import heads, transformer
+from zoo.nets import heads, network, transformer
 
 B, L, D, V = 3, 3, 8, 8
 SHAPE = heads.PrefixShape(
@@ -126,9 +126,8 @@ def test_each_beam_goes_on_from_its_own_prefix(tree):
 
 
 def test_a_shape_survives_json():
-    import json
 
-    assert heads.PrefixShape.of(json.dumps(dataclasses.asdict(SHAPE))) == SHAPE
+    assert network.parse(network.dump(SHAPE)) == SHAPE
     assert isinstance(SHAPE.net(), transformer.EncoderDecoder)
 
 

@@ -14,7 +14,7 @@ from zoo.data import toy
 from zoo.docids import quantize, table
 from zoo.index import growth, trie
 from zoo.models import code_stages, corpus_text, generate
-from zoo.nets import codebooks, transformer
+from zoo.nets import codebooks, network
 from zoo.recipes import genret
 from zoo.schemes import codes as identifiers
 from zoo.search import decoders
@@ -221,12 +221,12 @@ def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_g
         languages.stem_texts(asked.texts, languages.ENGLISH),
         length=config.query_length,
     )
-    shape = transformer.Shape.of(grown["shape"])
+    net = network.of(grown)
     found, _ = generate.generate(
         grown["params"],
         jnp.asarray(source),
         merged,
-        shape=shape,
+        net=net,
         decode=decoders.decoder("trie"),
         k=10,
         width=100,

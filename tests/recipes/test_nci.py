@@ -10,6 +10,7 @@ import zoo
 from zoo.data import toy
 from zoo.docids import table
 from zoo.models import corpus_text, encoder_decoder
+from zoo.nets import network
 from zoo.recipes import nci
 from zoo.text import tokens
 
@@ -55,14 +56,14 @@ def fitted():
 def test_two_passes_cost_their_divergence(fitted):
     """Without dropout both passes are one: the loss is the likelihood. With it, what is added is alpha x the divergence reported."""
     config = dataclasses.replace(fitted.config, word_dropout=0.0, dropout=0.0, consistency=0.5)
-    shape = nci.heads.PrefixShape.of(fitted.state["shape"])
+    net = network.of(fitted.state)
     batch = {
         "source": np.array([[3, 4, 5, 0], [6, 7, 0, 0]], np.int32),
         "target": np.asarray(fitted.state["docids"]["tokens"])[:2],
     }
     key = jax.random.key(3)
-    value, metrics = nci.consistent(shape, config)(fitted.state["params"], batch, key)
-    plain, _ = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)(
+    value, metrics = nci.consistent(net, config)(fitted.state["params"], batch, key)
+    plain, _ = encoder_decoder.likelihood(net, smoothing=0.0, word_dropout=0.0)(
         fitted.state["params"], batch, key
     )
     np.testing.assert_allclose(value, plain, rtol=1e-5)
@@ -70,7 +71,7 @@ def test_two_passes_cost_their_divergence(fitted):
     hiding = dataclasses.replace(config, word_dropout=0.5)
     once = dataclasses.replace(hiding, consistency=1e-9)
     (with_it, metrics), (without, _) = (
-        nci.consistent(shape, c)(fitted.state["params"], batch, key) for c in (hiding, once)
+        nci.consistent(net, c)(fitted.state["params"], batch, key) for c in (hiding, once)
     )
     assert metrics["divergence"] > 1e-6
     # a difference of float32

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from zoo.models import encoder_decoder
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.train import optimizers, step
 
 SHAPE = transformer.Shape(
@@ -37,7 +37,7 @@ def started():
 
 
 def trained(shape, rate, steps):
-    loss = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+    loss = encoder_decoder.likelihood(network.build(shape), smoothing=0.0, word_dropout=0.0)
     optimizer = optimizers.adamw(
         optimizers.schedule(rate, warmup=0, decay="constant"), weight_decay=0.0, clip=1.0
     )
@@ -64,9 +64,9 @@ def test_parameters_and_the_optimiser_stay_in_float32_while_products_are_in_bflo
     assert losses != exact  # control: it does compute in another precision
     text = (
         jax.jit(
-            lambda params: encoder_decoder.likelihood(SHAPE, smoothing=0.0, word_dropout=0.0)(
-                params, BATCH, jax.random.key(0)
-            )[0]
+            lambda params: encoder_decoder.likelihood(
+                network.build(SHAPE), smoothing=0.0, word_dropout=0.0
+            )(params, BATCH, jax.random.key(0))[0]
         )
         .lower(started())
         .as_text()

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from zoo.models import encoder_decoder
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.records import DataError
 from zoo.train import execution, log as logs, loop, optimizers, sharding, step as steps
 
@@ -68,7 +68,7 @@ def trained(planned, make=optimizers.adamw, steps=3):
     log = logs.Log(quiet=True, execution=planned)
     rate = optimizers.schedule(1e-2, warmup=0, decay="constant")
     options = {"weight_decay": 0.1} if make is optimizers.adamw else {}
-    loss = encoder_decoder.likelihood(SHAPE, smoothing=0.1, word_dropout=0.2)
+    loss = encoder_decoder.likelihood(network.build(SHAPE), smoothing=0.1, word_dropout=0.2)
     found = loop.train(
         loss,
         params(),
@@ -183,7 +183,7 @@ def test_one_process_reads_all_rows():
 def test_parts_of_a_batch_and_rematerialisation_find_the_same():
     """Without chance, a batch in four parts, on a mesh and with layers computed twice, is the batch in one."""
     loss = lambda planned: encoder_decoder.likelihood(
-        dataclasses.replace(SHAPE, dropout=0.0, remat=planned.remat),
+        network.build(dataclasses.replace(SHAPE, dropout=0.0, remat=planned.remat)),
         smoothing=0.0,
         word_dropout=0.0,
     )
@@ -210,7 +210,7 @@ def test_rematerialisation_keeps_only_what_flows_between_layers():
 
     def kept(shape):
         """Bytes that the backward pass is handed, parameters among them."""
-        loss = encoder_decoder.likelihood(shape, smoothing=0.0, word_dropout=0.0)
+        loss = encoder_decoder.likelihood(network.build(shape), smoothing=0.0, word_dropout=0.0)
         given = lambda params, source, target: jax.vjp(
             lambda p: loss(p, {"source": source, "target": target}, jax.random.key(0))[0], params
         )[1]

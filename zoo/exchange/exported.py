@@ -1,6 +1,6 @@
 """The folder of `zoo export`: everything a launcher needs to train, evaluate and ask the network.
 
-about.json          recipe, configuration, network shape, lengths, kinds of examples, differences
+about.json          recipe, configuration, network, lengths, kinds of examples, differences
 docids.npy          i32[N, L] identifiers; row n names document n
 trie/               of the identifiers, as `zoo.index.store` writes it
 examples/KIND/      training examples: inputs.npy i32[n, S], targets.npy i32[n, L]
@@ -26,10 +26,10 @@ import numpy as np
 
 from zoo.docids import table
 from zoo.index import store, trie
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.records import DataError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, ABOUT, DOCIDS, TRIE, EXAMPLES, QUESTIONS = (
     "manifest.json",
     "about.json",
@@ -63,7 +63,7 @@ class Export:
     @property
     def shape(self) -> transformer.Shape:
         """Shape of the network with the exported parameters."""
-        return transformer.Shape.of(json.dumps(self.about["shape"]))
+        return network.parse(self.about["network"])
 
     @property
     def lengths(self) -> dict[str, int]:

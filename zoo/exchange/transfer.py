@@ -81,6 +81,7 @@ def import_checkpoint(
     another kind.
     """
     from zoo.data import atomic
+    from zoo.nets import network
     from zoo.train import checkpoint as checkpoints, t5x_layout
 
     atomic.refuse_occupied(out)
@@ -95,7 +96,7 @@ def import_checkpoint(
     ids = source.docids()
     state = rest | {
         "params": {"params": params},
-        "shape": json.dumps(dataclasses.asdict(shape)),
+        network.STATE: network.dump(shape),
         "docids": {"tokens": ids.tokens, "alphabet": np.asarray(ids.alphabet)},
     }
     recipe = recipes.get(about["recipe"])
@@ -132,6 +133,7 @@ def import_checkpoint(
 def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, collection) -> None:
     from zoo.docids import table as docids
     from zoo.index import store, trie
+    from zoo.nets import network
     from zoo.text import tokens
     from zoo.train import checkpoint, t5x_layout
 
@@ -168,7 +170,7 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
             "seed": fitted.seed,
             "config": dataclasses.asdict(config),
         },
-        "shape": json.loads(state["shape"]),
+        "network": json.loads(state[network.STATE]),
         "lengths": {
             "inputs": max(rows.shape[1] for rows in inputs.values()),
             "targets": ids.tokens.shape[1],

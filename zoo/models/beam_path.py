@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from zoo.docids import table
 from zoo.index import trie
 from zoo.models import generate
+from zoo.nets import network
 from zoo.search import beam
 
 
@@ -24,17 +25,17 @@ class Path(NamedTuple):
 
 def trace(model: generate.Model, source: np.ndarray, *, width: int) -> Path:
     """The prefixes that a trie-constrained beam keeps at each depth for source i32[S]."""
-    levels = _prefixes(model.params, source[None], model.index, shape=model.shape, width=width)
+    levels = _prefixes(model.params, source[None], model.index, net=model.net, width=width)
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
     documents = table.lookup(model.ids, levels[-1].token)
     return Path(levels, np.where(np.isfinite(levels[-1].score), documents, -1))
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "width"))
+@functools.partial(jax.jit, static_argnames=("net", "width"))
 def _prefixes(
-    params: dict, source: jax.Array, index: trie.Trie, *, shape: Any, width: int
+    params: dict, source: jax.Array, index: trie.Trie, *, net: network.Network, width: int
 ) -> tuple[beam.Prefixes, ...]:
-    step, cache = generate.steps(params, source, shape)
+    step, cache = generate.steps(params, source, net)
     return beam.beam_prefixes(
-        step, cache, index, width=width, length=shape.target_length, score="model"
+        step, cache, index, width=width, length=net.spec.target_length, score="model"
     )

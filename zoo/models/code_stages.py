@@ -17,7 +17,7 @@ from zoo import options
 from zoo.data import batches, grouped
 from zoo.docids import balanced
 from zoo.models import code_tokenizer, corpus_text, encoder_decoder, warm_start
-from zoo.nets import codebooks, transformer
+from zoo.nets import codebooks, network, transformer
 from zoo.options import option
 from zoo.text import tokens
 from zoo.train import log as logs, loop, stages
@@ -157,7 +157,7 @@ def fit(model: Model, params: Any, target: np.ndarray, *, share: float, held: in
     held: positions whose codebooks do not change; the stage is that of position `held`.
     """
     stage = encoder_decoder.stage(
-        model.shape,
+        network.build(model.shape),
         list(sources(target, model.material, model.config).values()),
         model.config,
         model.log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from zoo import options, records
 from zoo.data import batches
 from zoo.docids import table
 from zoo.models import warm_start
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.objectives import sequence
 from zoo.text import tokens
 from zoo.train import log as logs, loop, stages
@@ -50,7 +49,7 @@ def shape_of(
 
 
 def likelihood(
-    shape: transformer.Shape,
+    net: network.Network,
     *,
     smoothing: float,
     word_dropout: float,
@@ -61,16 +60,24 @@ def likelihood(
 
     word_dropout: share of source tokens that are replaced by the token `unknown`.
     """
-    net = shape.net()
 
     def loss(params, batch, key):
         drop, hide = jax.random.split(key)
         source, target = drop_words(batch["source"], hide, word_dropout, unknown), batch["target"]
-        logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
+        logits = predict(net, params, source, target, drop)
         value = sequence.cross_entropy(logits, target, smoothing=smoothing, z_loss=z_loss).mean()
         return value, {"identifiers_right": exact(logits, target)}
 
     return loss
+
+
+def predict(
+    net: network.Network, params: dict, source: jax.Array, target: jax.Array, key: jax.Array
+) -> jax.Array:
+    """Logits f32[B, L, V] of target i32[B, L] given source i32[B, S], with dropout of the key."""
+    rngs = {"dropout": key}
+    memory = net.encode(params, source, train=True, rngs=rngs)
+    return net.logits(params, memory, target, train=True, rngs=rngs)
 
 
 def drop_words(
@@ -89,7 +96,7 @@ def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def stage(
-    shape: transformer.Shape,
+    net: network.Network,
     sources: Sequence[batches.Source],
     config: options.Writing,
     log: logs.Log,
@@ -100,7 +107,7 @@ def stage(
 ) -> stages.Stage:
     """A stage by `likelihood`, over all steps."""
     loss = likelihood(
-        dataclasses.replace(shape, remat=log.execution.remat),
+        network.with_remat(net, log.execution.remat),
         smoothing=config.smoothing,
         word_dropout=config.word_dropout,
         unknown=unknown,
@@ -110,15 +117,17 @@ def stage(
 
 
 def init(
-    shape: transformer.Shape,
+    net: network.Network,
     key: jax.Array,
     *,
     embeddings: np.ndarray | None = None,
     start: warm_start.Start | None = None,
 ) -> dict:
-    """Parameters before training: drawn, but for source embeddings f32[source_vocab, D] and for what the weights have."""
-    blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, shape.target_length), jnp.int32)
-    params = jax.jit(shape.net().init)(key, *blank)
+    """Initial parameters: random, except `embeddings` for the source table and what `start` has.
+
+    embeddings: f32[source_vocab, D].
+    """
+    params = net.init(key)
     if embeddings is not None:
         params["params"]["source_embedding"]["embedding"] = jnp.asarray(embeddings, jnp.float32)
     return (

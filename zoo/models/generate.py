@@ -16,13 +16,12 @@ from zoo import records
 from zoo.data import batches
 from zoo.docids import table
 from zoo.index import filters, projection, trie
-from zoo.nets import transformer
+from zoo.nets import network
 from zoo.ranking import collect as collecting
 from zoo.search import decoders
 from zoo.text import tokens
 
 QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
-WIDE = 2048  # alphabets from here on have their logits computed where they are read
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
 
 
@@ -30,18 +29,18 @@ class Model(NamedTuple):
     """A fitted encoder-decoder on the device, and the documents that its identifiers name."""
 
     params: Any
-    shape: transformer.Shape
+    net: network.Network
     ids: table.Docids
     index: trie.Trie  # of ids
     corpus_ids: tuple[str, ...]  # N
 
 
-def load(state: dict, *, kind: type[transformer.Shape] = transformer.Shape) -> Model:
-    """The model in a state of `pack_state`; kind: class of the shape, which names the network."""
+def load(state: dict) -> Model:
+    """The model in a state of `pack_state`."""
     ids = table.unpack(state["docids"])
     return Model(
         jax.device_put(state["params"]),
-        kind.of(state["shape"]),
+        network.of(state),
         ids,
         trie.build(ids),
         tuple(json.loads(state["corpus_ids"])),
@@ -99,12 +98,12 @@ class Opened:
                 legal,
                 legal if self.decode.filters else model.index,
                 jax.random.fold_in(jax.random.key(0), int(rows[0])) if self.decode.draws else None,
-                shape=model.shape,
+                net=model.net,
                 decode=self.decode,
                 collect=self.collect,
                 # programs are compiled for each k only where k decides what is computed
                 k=wanted if self.decode.finds_k else width,
-                width=(max(self.first, width), width)[-model.shape.target_length :],
+                width=(max(self.first, width), width)[-model.net.spec.target_length :],
             )
             found = Found(*(part[: len(rows)] for part in jax.device_get(found)))
             columns = min(k, found.documents.shape[1])
@@ -129,7 +128,6 @@ def open(
     state: dict,
     read: Callable[[Any], np.ndarray],
     *,
-    kind: type[transformer.Shape] = transformer.Shape,
     collect: collecting.Collect | None = None,
     allowed: np.ndarray | None = None,
 ) -> Opened:
@@ -138,14 +136,13 @@ def open(
     Args:
       config: a config with the options of `options.Answering`.
       read: queries -> i32[B, S], the input of the encoder.
-      kind: see `load`.
       collect: from beams to documents; by default `collect.by_leaf()`.
       allowed: bool[N] documents that may be answers; only if the decoder filters.
     """
-    model = load(state, kind=kind)
+    model = load(state)
     decode = decoders.parse(config.decoding)
     index = model.index if allowed is None else filters.keep(model.index, allowed)
-    cache = jax.eval_shape(lambda: model.shape.empty_cache(1, model.shape.target_length))
+    cache = jax.eval_shape(lambda: model.net.empty_cache(1, model.net.spec.target_length))
     at_once = lambda width: decode.queries_at_once(
         model.index, cache, width=width, most=QUERY_BATCHES[-1]
     )
@@ -171,7 +168,7 @@ class Found(NamedTuple):
     proven: jax.Array  # bool[B]
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "decode", "collect", "k", "width"))
+@functools.partial(jax.jit, static_argnames=("net", "decode", "collect", "k", "width"))
 def answer(
     params: Any,
     source: jax.Array,
@@ -179,16 +176,14 @@ def answer(
     index: trie.Trie,
     key: jax.Array | None,
     *,
-    shape: transformer.Shape,
+    net: network.Network,
     decode: decoders.Decode,
     collect: collecting.Collect,
     k: int,
     width: tuple[int, ...],
 ) -> Found:
     """Documents for source i32[B, S]: `generate`, then `collect` by the trie of the identifiers."""
-    beams, proven = generate(
-        params, source, legal, key, shape=shape, decode=decode, k=k, width=width
-    )
+    beams, proven = generate(params, source, legal, key, net=net, decode=decode, k=k, width=width)
     if decode.name == "free":
         beams = collecting.locate(beams, index)
     documents, scores = collect(beams, index)
@@ -198,41 +193,38 @@ def answer(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "decode", "k", "width"))
+@functools.partial(jax.jit, static_argnames=("net", "decode", "k", "width"))
 def generate(
     params: Any,
     source: jax.Array,
     legal: Any,
     key: jax.Array | None = None,
     *,
-    shape: transformer.Shape,
+    net: network.Network,
     decode: decoders.Decode,
     k: int,
     width: int | tuple[int, ...],
 ) -> decoders.Answers:
     """Identifiers for source i32[B, S] among `legal`, what `decode.constraint` returns."""
-    step, cache = steps(params, source, shape)
-    return decode(step, cache, legal, k=k, width=width, length=shape.target_length, key=key)
+    step, cache = steps(params, source, net)
+    return decode(step, cache, legal, k=k, width=width, length=net.spec.target_length, key=key)
 
 
-def steps(params: dict, source: jax.Array, shape: transformer.Shape, *, places: int = 0) -> tuple:
+def steps(params: dict, source: jax.Array, net: network.Network, *, places: int = 0) -> tuple:
     """(step, cache) of a search for source i32[B, S]; the encoding is not tiled over hypotheses.
 
-    places: of the cache, see `transformer.Shape.empty_cache`; a loop whose steps are one program
+    places: of the cache, see `network.Network`; a loop whose steps are one program
       needs all L.
     """
-    net = shape.net()
-    memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
+    memory = net.encode(params, source)
 
     def step(t, token, cache):
-        if shape.target_vocab < WIDE or shape.last_tokens:
-            return net.apply(params, t, token, cache, memory, source, method="step")
-        hidden, cache = net.apply(params, t, token, cache, memory, source, method="extend")
-        return projection.Projection(
-            hidden.astype(jnp.float32), transformer.output_kernel(params, shape)
-        ), cache
+        logits, cache = net.step(params, memory, t, token, cache)
+        if isinstance(logits, network.Factors):
+            logits = projection.Projection(*logits)
+        return logits, cache
 
-    return step, shape.empty_cache(source.shape[0], places)
+    return step, net.empty_cache(source.shape[0], places)
 
 
 _exclude = jax.jit(filters.without)
@@ -257,16 +249,12 @@ def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray,
 
 
 def pack_state(
-    params: dict,
-    shape: transformer.Shape,
-    ids: table.Docids,
-    tokenizer: str,
-    corpus: records.Corpus,
+    params: dict, net: network.Network, ids: table.Docids, tokenizer: str, corpus: records.Corpus
 ) -> dict:
     """The state that `search` reads, and the tokenizer of queries."""
     return {
         "params": params,
-        "shape": json.dumps(dataclasses.asdict(shape)),
+        network.STATE: network.dump(net.spec),
         "docids": table.pack(ids),
         "tokenizer": tokenizer,
         "corpus_ids": json.dumps(corpus.ids),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,11 +14,11 @@ import numpy as np
 from zoo import options, records
 from zoo.data import batches
 from zoo.models import validation
-from zoo.nets import transformer
+from zoo.nets import network
 from zoo.objectives import ranking
 from zoo.options import option
 from zoo.ranking import scores as scoring
-from zoo.train import loop, stages
+from zoo.train import log as logs, loop, stages
 
 USERS = 256  # scored together
 LOSSES = ("ce", "bce", "bpr-max")
@@ -78,25 +77,26 @@ def read(histories: records.Histories, longest: int) -> np.ndarray:
     ).astype(np.int32)
 
 
-def loss_of(net: Any, config: Any) -> loop.Loss:
-    """Mean loss over the targets of a batch, by config.loss of LOSSES; bce and bpr-max draw config.negatives items uniformly."""
-    num_items = net.shape.source_vocab - 1
+def loss_of(net: network.Network, config: Config) -> loop.Loss:
+    """Mean loss over the targets of a batch, by config.loss of LOSSES.
+
+    bce and bpr-max draw config.negatives items uniformly for each target.
+    """
+    num_items = net.spec.num_items
 
     def loss(params, batch, key):
         drop, draw = jax.random.split(key)
         source = batch["source"]
         target = batch["target"][:, : source.shape[1]]
         counted = target > 0
-        hidden = net.apply(params, source, train=True, rngs={"dropout": drop})
+        hidden = net.encode(params, source, train=True, rngs={"dropout": drop})
         if config.loss == "ce":
-            value = ranking.softmax(
-                net.apply(params, hidden, method="scores"), jnp.maximum(target - 1, 0)
-            )
+            value = ranking.softmax(net.logits(params, hidden, None), jnp.maximum(target - 1, 0))
         else:
             wrong = jax.random.randint(draw, (*target.shape, config.negatives), 1, num_items + 1)
             wrong = jnp.where(wrong == target[..., None], wrong % num_items + 1, wrong)
             candidates = jnp.concatenate([jnp.maximum(target, 1)[..., None], wrong], axis=-1)
-            scores = net.apply(params, hidden, candidates, method="scores_of")
+            scores = net.logits(params, hidden, candidates)
             value = {"bce": ranking.binary, "bpr-max": ranking.bpr_max}[config.loss](
                 scores[..., 0], scores[..., 1:]
             )
@@ -106,39 +106,35 @@ def loss_of(net: Any, config: Any) -> loop.Loss:
 
 
 def fit(
-    make: Callable,
-    collection: records.Interactions,
-    config: Any,
-    shape: transformer.Shape,
-    key: jax.Array,
-    log: Any,
+    spec: Any, collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log
 ) -> dict:
-    """The state of a fitted network make(shape); the events of dev are not learned from, but judge which parameters are kept."""
-    net = make(shape)
+    """The state of a fitted network; spec: see `zoo.nets.network`.
+
+    The events of dev are not learned from: they select the parameters.
+    """
+    net = network.build(spec)
     init_key, train_key = jax.random.split(key)
     rows = windows(collection.without("dev").histories, config.history)
     if not len(rows["source"]):
         raise records.DataError(
             "no user has two events before those of dev and test; nothing to learn from"
         )
-    params = jax.jit(net.init)(init_key, jnp.zeros((1, 1), jnp.int32))
     pack = lambda params: {
         "params": params,
-        "shape": json.dumps(dataclasses.asdict(shape)),
+        network.STATE: network.dump(spec),
         "corpus_ids": json.dumps(collection.corpus.ids),
     }
-    answer = lambda params, users: open(make, config, pack(params))(users, 10)
     validate = validation.by_dev(
         collection,
-        answer,
+        lambda params, users: open(config, pack(params))(users, 10),
         users=config.dev_users,
         every=config.evaluate_every,
         patience=config.patience,
     )
-    loss = loss_of(make(dataclasses.replace(shape, remat=log.execution.remat)), config)
+    loss = loss_of(network.with_remat(net, log.execution.remat), config)
     params = stages.run(
         [stages.Stage("train", [batches.Source(rows, 1.0)], loss)],
-        params,
+        net.init(init_key),
         config,
         train_key,
         log,
@@ -149,22 +145,20 @@ def fit(
 
 
 @functools.partial(jax.jit, static_argnames="net")
-def all_scores(params: dict, items: jax.Array, net: Any) -> jax.Array:
+def all_scores(params: dict, items: jax.Array, net: network.Network) -> jax.Array:
     """f32[B, N] of histories i32[B, S], 0 = pad behind: from the state of the last item."""
-    hidden = net.apply(params, items)
+    hidden = net.encode(params, items)
     last = jnp.maximum((items > 0).sum(axis=1) - 1, 0)
-    return net.apply(
-        params, jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0], method="scores"
-    )
+    return net.logits(params, jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0], None)
 
 
-def open(make: Callable, config: Any, state: dict) -> scoring.Scored:
-    """Opens the state of a fitted network make(shape): f32[B, N] of every item as the next."""
-    net, params = make(transformer.Shape.of(state["shape"])), jax.device_put(state["params"])
+def open(config: Config, state: dict) -> scoring.Scored:
+    """Opens the state of `fit`: f32[B, N] of every item as the next."""
+    net, params = network.of(state), jax.device_put(state["params"])
 
     def score(histories: records.Histories) -> np.ndarray:
         items = read(histories, config.history)
-        found = [np.zeros((0, net.shape.source_vocab - 1), np.float32)]
+        found = [np.zeros((0, net.spec.num_items), np.float32)]
         for first in range(0, len(items), USERS):
             rows = np.arange(first, min(first + USERS, len(items)))
             size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))

@@ -29,7 +29,7 @@ import numpy as np
 from zoo import options as options_, records
 from zoo.data import atomic, batches, files
 from zoo.models import encoder_decoder, generate as seq2seq, warm_start
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.search import nucleus
 from zoo.text import rules, tokens, vectors
@@ -124,7 +124,7 @@ def fit(
     log,
     start: warm_start.Start | None = None,
 ) -> dict:
-    """{"params", "shape", "tokenizer"} of a generator that learned from the train pairs.
+    """{"params", "network", "tokenizer"} of a generator that learned from the train pairs.
 
     Raises DataError if there are none, or the start is no model of text.
     """
@@ -170,25 +170,21 @@ def fit(
         )
     else:
         start = start._replace(keeps=frozenset({"source", "target"}))
-    shape = warm_start.match_shape(shape, start)
+    net = network.build(warm_start.match_shape(shape, start))
     init_key, train_key = jax.random.split(key)
     unknown = tokens.unknown(tokenizer)
     stage = encoder_decoder.stage(
-        shape, [pairs], config, log, name="query generator", unknown=unknown
+        net, [pairs], config, log, name="query generator", unknown=unknown
     )
     params = stages.run(
         [stage],
-        encoder_decoder.init(shape, init_key, embeddings=words, start=start),
+        encoder_decoder.init(net, init_key, embeddings=words, start=start),
         config,
         train_key,
         log,
         budget=stages.Budget.of(config, len(queries)),
     )
-    return {
-        "params": params,
-        "shape": json.dumps(dataclasses.asdict(shape)),
-        "tokenizer": tokenizer,
-    }
+    return {"params": params, network.STATE: network.dump(net.spec), "tokenizer": tokenizer}
 
 
 def generate_queries(
@@ -205,7 +201,7 @@ def generate_queries(
 
     kept: a file of the batches that were drawn, which an interrupted command goes on from.
     """
-    shape, tokenizer = transformer.Shape.of(state["shape"]), state["tokenizer"]
+    net, tokenizer = network.of(state), state["tokenizer"]
     params = jax.device_put(state["params"])
     source = tokens.encode(tokenizer, corpus.contents(), length=config.document_length)
     texts = _resumed(kept)
@@ -219,9 +215,8 @@ def generate_queries(
                 params,
                 jnp.asarray(source[np.resize(rows, DOCUMENTS)]),
                 key,
-                config.temperature,
-                config.top_p,
-                shape=shape,
+                (config.temperature, config.top_p),
+                net=net,
                 num=SPARE * count,
                 end=tokens.end(tokenizer),
                 top_k=config.top_k,
@@ -259,15 +254,28 @@ def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
     return [json.loads(line) for line in lines]
 
 
-@functools.partial(jax.jit, static_argnames=("shape", "num", "end", "top_k"))
-def _draw(params, source, key, temperature, top_p, *, shape, num, end, top_k):
-    step, cache = seq2seq.steps(params, source, shape, places=shape.target_length)
+@functools.partial(jax.jit, static_argnames=("net", "num", "end", "top_k"))
+def _draw(
+    params: dict,
+    source: jax.Array,
+    key: jax.Array,
+    sampling: tuple[float, float],
+    *,
+    net: network.Network,
+    num: int,
+    end: int,
+    top_k: int,
+) -> jax.Array:
+    """i32[B, num, L] texts for source i32[B, S]; sampling: temperature and top-p."""
+    temperature, top_p = sampling
+    length = net.spec.target_length
+    step, cache = seq2seq.steps(params, source, net, places=length)
     return nucleus.draw(
         step,
         cache,
         key,
         num=num,
-        length=shape.target_length,
+        length=length,
         end=end,
         temperature=temperature,
         top_k=top_k,

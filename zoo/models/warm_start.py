@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.nets import t5_weights, transformer
+from zoo.nets import network, t5_weights, transformer
 from zoo.records import DataError
 from zoo.text import sentencepiece, tokens
 
@@ -73,8 +73,10 @@ def of_weights(folder: str | os.PathLike) -> Start:
 def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> Start:
     """A fitted system. Raises DataError if it has no encoder-decoder."""
     try:
-        shape, params = transformer.Shape.of(state["shape"]), state["params"]
-    except (KeyError, TypeError):
+        shape, params = network.of(state).spec, state["params"]
+    except DataError:
+        shape = None
+    if type(shape) is not transformer.Shape:
         raise DataError(
             f"{where}: {recipe} has no plain encoder-decoder to start from; name a fit of dsi or tiger, or T5 weights"
         ) from None

@@ -1,53 +1,68 @@
-"""Self-attention over the items of a history, each seeing those before it: SASRec's network with the blocks of T5.
+"""Causal self-attention over the items of a history: SASRec's network with the blocks of T5.
 
-Kang and McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781), sec. 3.2-3.3. Distances between items enter as
-relative biases, so no position is untrained however long a history is.
+Kang and McAuley 2018, "Self-Attentive Sequential Recommendation" (arXiv 1808.09781), sec. 3.2-3.3.
+Distances between items enter as relative biases, so every position is trained, however long the
+history.
 """
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 
-from zoo.nets import linear, transformer
+from zoo.nets import items, transformer
 
 
-class CausalItems(nn.Module):
-    """Hidden states [B, S, D] of items i32[B, S], item n as n + 1, 0 = pad behind; state i knows items 0 .. i."""
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Sizes of the network."""
 
-    # of which source_vocab = N + 1, width, heads, head_width, encoder_layers and _hidden, dropout,
-    # dtype count
-    shape: transformer.Shape
+    num_items: int  # N
+    width: int = 64  # D
+    layers: int = 2
+    heads: int = 2  # H, a divisor of the width
+    hidden: int = 128  # of the MLPs
+    dropout: float = 0.0
+    dtype: str = "float32"  # of activations
+    remat: bool = False  # recompute the inside of layers in the backward pass
+
+    def blocks(self) -> transformer.Shape:
+        """The shape of the layers."""
+        return transformer.Shape(
+            source_vocab=self.num_items + 1,
+            target_vocab=1,
+            target_length=1,
+            width=self.width,
+            heads=self.heads,
+            head_width=self.width // self.heads,
+            encoder_hidden=self.hidden,
+            encoder_layers=self.layers,
+            dropout=self.dropout,
+            dtype=self.dtype,
+            remat=self.remat,
+        )
+
+
+class CausalItems(items.Items):
+    """Hidden states [B, S, D] of items i32[B, S], item n as n + 1, 0 = pad behind; state i sees
+    items 0 .. i."""
+
+    shape: Shape
 
     def setup(self) -> None:
-        s = self.shape
-        self.items = linear.Embed(
-            s.source_vocab,
-            s.width,
-            dtype=s.dtype,
-            embedding_init=nn.initializers.normal(s.width**-0.5),
-        )
-        self.bias = transformer.RelativeBias(s, bidirectional=False)
-        self.layers = [transformer.EncoderLayer(s) for _ in range(s.encoder_layers)]
-        self.norm = transformer.RMSNorm(s.dtype)
-        self.drop = linear.Dropout(s.dropout)
+        super().setup()
+        blocks = self.shape.blocks()
+        self.bias = transformer.RelativeBias(blocks, bidirectional=False)
+        self.layers = [transformer.EncoderLayer(blocks) for _ in range(blocks.encoder_layers)]
+        self.norm = transformer.RMSNorm(blocks.dtype)
 
-    def __call__(self, items: jax.Array, *, train: bool = False) -> jax.Array:
-        position = jnp.arange(items.shape[1])
+    def __call__(self, source: jax.Array, *, train: bool = False) -> jax.Array:
+        position = jnp.arange(source.shape[1])
         causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
         bias = (self.bias(position, position) + causal[None])[None]
-        x = self.drop(self.items(items) * self.shape.width**0.5, deterministic=not train)
+        x = self.read(source, train=train)
         for layer in self.layers:
             x = transformer.applied(layer, x, bias, train=train)
         return self.norm(x)
-
-    def scores(self, hidden: jax.Array) -> jax.Array:
-        """f32[..., N] inner products of hidden states [..., D] with all items."""
-        return linear.inner(hidden, self.items.embedding[1:])
-
-    def scores_of(self, hidden: jax.Array, items: jax.Array) -> jax.Array:
-        """f32[..., C] inner products of hidden states [..., D] with items i32[..., C], numbered as in the input."""
-        return jnp.einsum(
-            "...d,...cd->...c", hidden, self.items(items), preferred_element_type=jnp.float32
-        )

@@ -36,7 +36,8 @@ class Shape:
     def of(cls, text: str) -> Shape:
         """The shape that `dataclasses.asdict` and JSON made this text of."""
         fields = json.loads(text)
-        return cls(**fields | {"encoder": transformer.Shape.of(json.dumps(fields["encoder"]))})
+        encoder = fields["encoder"] | {"last_tokens": tuple(fields["encoder"]["last_tokens"])}
+        return cls(**fields | {"encoder": transformer.Shape(**encoder)})
 
 
 class Tower(nn.Module):

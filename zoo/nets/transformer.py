@@ -13,7 +13,6 @@ relative biases alone show to no single token.
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import jax
@@ -69,12 +68,6 @@ class Shape:
             raise ValueError(
                 f"shape: a shared table expects one vocabulary, got {self.source_vocab} source and {self.target_vocab} target tokens"
             )
-
-    @classmethod
-    def of(cls, text: str) -> Shape:
-        """The shape that `dataclasses.asdict` and JSON made this text of."""
-        fields = json.loads(text)
-        return cls(**fields | {"last_tokens": tuple(fields.get("last_tokens", ()))})
 
     def net(self) -> nn.Module:
         """The network of this shape. A network with another head has a shape of its own kind, which answers `net` and `empty_cache`."""

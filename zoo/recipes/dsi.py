@@ -17,6 +17,7 @@ from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import cluster, table, text
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
+from zoo.nets import network
 from zoo.options import option
 from zoo.text import encoders, tokens
 from zoo.train import log as logs, stages
@@ -77,14 +78,12 @@ def fit(
         )
     start = warm_start.writing(start, ids.tokens)
     shape = encoder_decoder.shape_of(config, texts.tokenizer, ids)
-    shape = warm_start.match_shape(shape, start)
+    net = network.build(warm_start.match_shape(shape, start))
     init_key, train_key = jax.random.split(train_key)
     words = corpus_text.words(embedded, config)
-    params = encoder_decoder.init(shape, init_key, embeddings=words, start=start)
+    params = encoder_decoder.init(net, init_key, embeddings=words, start=start)
     unknown = tokens.unknown(texts.tokenizer)
-    stage = encoder_decoder.stage(
-        shape, sources, config, log, unknown=unknown, z_loss=config.z_loss
-    )
+    stage = encoder_decoder.stage(net, sources, config, log, unknown=unknown, z_loss=config.z_loss)
     params = stages.run(
         [stage],
         params,
@@ -94,7 +93,7 @@ def fit(
         budget=stages.Budget.of(config, len(ids)),
         docids=ids.tokens,
     )
-    packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    packed = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
     return packed | corpus_text.pack_languages(texts)
 
 

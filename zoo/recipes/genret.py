@@ -29,7 +29,7 @@ from zoo.models import (
     generate,
     warm_start,
 )
-from zoo.nets import codebooks, transformer
+from zoo.nets import codebooks, network
 from zoo.options import option
 from zoo.schemes import codes as identifiers
 from zoo.text import tokens
@@ -86,7 +86,9 @@ def fit(
         texts, config, log, num_codes=num_codes, levels=config.levels, start=start
     )
     words = corpus_text.words(embedded, config)
-    params = encoder_decoder.init(model.shape, init_key, embeddings=words, start=start)
+    params = encoder_decoder.init(
+        network.build(model.shape), init_key, embeddings=words, start=start
+    )
     budget = stages.Budget.of(config, len(texts.contents))
     if config.identifiers == "learned":
         params, codes = learn(params, model, config, budget, learn_key, log)
@@ -116,7 +118,9 @@ def fit(
         kept=float((found == codes).all(axis=1).mean()),
     )
     about = {"codes": codes, "num_codes": np.asarray(model.num_codes)}
-    state = generate.pack_state(params, model.shape, ids, texts.tokenizer, collection.corpus)
+    state = generate.pack_state(
+        params, network.build(model.shape), ids, texts.tokenizer, collection.corpus
+    )
     return state | corpus_text.pack_languages(texts) | {"tokenizer_of_documents": about}
 
 
@@ -181,10 +185,7 @@ def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
     """i32[n, M] codes that the trained tokenizer gives to texts of documents, known or new; nothing is trained."""
     texts = corpus_text.as_read(config, state, texts)
     sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
-    num_codes, shape = (
-        int(state["tokenizer_of_documents"]["num_codes"]),
-        transformer.Shape.of(state["shape"]),
-    )
+    num_codes, shape = (int(state["tokenizer_of_documents"]["num_codes"]), network.of(state).spec)
     return code_tokenizer.tokenize(
         state["params"], sources, shape=shape, levels=config.levels, num_codes=num_codes
     )
@@ -204,13 +205,13 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
     old = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
     ids = code_tokenizer.name(fresh, num_codes, after=old)
-    shape = transformer.Shape.of(state["shape"])
+    shape = network.of(state).spec
     shape = dataclasses.replace(
         shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1)
     )
     return dict(state) | {
         "params": codebooks.widen(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
-        "shape": json.dumps(dataclasses.asdict(shape)),
+        network.STATE: network.dump(shape),
         "docids": table.pack(ids),
         "corpus_ids": json.dumps([*known, *corpus.ids]),
         "tokenizer_of_documents": about

@@ -13,8 +13,8 @@ import jax
 
 from zoo import recipes, records
 from zoo.models import next_item
-from zoo.nets import recurrent, transformer
-from zoo.ranking import scores
+from zoo.nets import recurrent
+from zoo.train import log as logs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,23 +24,16 @@ class Config(next_item.Config):
     SYSTEM = "gru4rec"
 
 
-def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
+def fit(collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log) -> dict:
     """The fitted network."""
-    shape = transformer.Shape(
-        source_vocab=len(collection.corpus) + 1,
-        target_vocab=1,
-        target_length=1,
+    spec = recurrent.Shape(
+        num_items=len(collection.corpus),
         width=config.width,
-        encoder_layers=config.layers,
+        layers=config.layers,
         dropout=config.dropout,
         dtype=config.dtype,
     )
-    return next_item.fit(recurrent.RecurrentItems, collection, config, shape, key, log)
-
-
-def open(config: Config, state: dict) -> scores.Scored:
-    """Every item by its score as the next."""
-    return next_item.open(recurrent.RecurrentItems, config, state)
+    return next_item.fit(spec, collection, config, key, log)
 
 
 TINY = Config(
@@ -76,7 +69,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    open=open,
+    open=next_item.open,
     deviations=(
         "loss=ce, the default, is cross-entropy over all items; the papers' losses compare the "
         "target with items of the batch and with sampled ones",

@@ -19,7 +19,7 @@ from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import cluster, table
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
-from zoo.nets import heads
+from zoo.nets import heads, network
 from zoo.objectives import sequence
 from zoo.options import option
 from zoo.ranking import collect
@@ -121,12 +121,12 @@ def fit(
         last_tokens=ends,
         adaptor_layers=config.adaptor_layers,
     )
-    shape = warm_start.match_shape(shape, start)
+    net = network.build(warm_start.match_shape(shape, start))
     init_key, train_key = jax.random.split(train_key)
     words = corpus_text.words(embedded, config)
-    params = encoder_decoder.init(shape, init_key, embeddings=words, start=start)
+    params = encoder_decoder.init(net, init_key, embeddings=words, start=start)
     loss = consistent(
-        dataclasses.replace(shape, remat=log.execution.remat),
+        network.with_remat(net, log.execution.remat),
         config,
         unknown=tokens.unknown(texts.tokenizer),
     )
@@ -139,27 +139,24 @@ def fit(
         budget=stages.Budget.of(config, len(ids)),
         docids=ids.tokens,
     )
-    packed = generate.pack_state(params, shape, ids, texts.tokenizer, collection.corpus)
+    packed = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
     return packed | corpus_text.pack_languages(texts)
 
 
-def consistent(
-    shape: heads.PrefixShape, config: Config, *, unknown: int = tokens.UNKNOWN
-) -> loop.Loss:
+def consistent(net: network.Network, config: Config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
     """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their symmetric divergence (eq. 6)."""
     once = encoder_decoder.likelihood(
-        shape, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown
+        net, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown
     )
     if not config.consistency:
         return once
-    net = shape.net()
 
     def loss(params, batch, key):
         # one program, two draws of dropout
         source, target = (jnp.concatenate([batch[name]] * 2) for name in ("source", "target"))
         drop, hide = jax.random.split(key)
         source = encoder_decoder.drop_words(source, hide, config.word_dropout, unknown)
-        logits = net.apply(params, source, target, train=True, rngs={"dropout": drop})
+        logits = encoder_decoder.predict(net, params, source, target, drop)
         likelihood = sequence.cross_entropy(logits, target, smoothing=config.smoothing).mean()
         divergence = sequence.disagreement(*jnp.split(logits, 2), batch["target"]).mean()
         metrics = {
@@ -177,7 +174,6 @@ def open(config: Config, state: dict) -> generate.Opened:
         config,
         state,
         corpus_text.reader(config, state),
-        kind=heads.PrefixShape,
         collect=collect.by_leaf(length_penalty=config.length_penalty),
     )
 

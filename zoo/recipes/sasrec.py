@@ -13,9 +13,9 @@ import jax
 
 from zoo import options, recipes, records
 from zoo.models import next_item
-from zoo.nets import causal, transformer
+from zoo.nets import causal
 from zoo.options import option
-from zoo.ranking import scores
+from zoo.train import log as logs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,26 +36,18 @@ class Config(next_item.Config):
             )
 
 
-def fit(collection: records.Interactions, config: Config, key: jax.Array, log) -> dict:
+def fit(collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log) -> dict:
     """The fitted network."""
-    shape = transformer.Shape(
-        source_vocab=len(collection.corpus) + 1,
-        target_vocab=1,
-        target_length=1,
+    spec = causal.Shape(
+        num_items=len(collection.corpus),
         width=config.width,
+        layers=config.layers,
         heads=config.heads,
-        head_width=config.width // config.heads,
-        encoder_hidden=config.hidden,
-        encoder_layers=config.layers,
+        hidden=config.hidden,
         dropout=config.dropout,
         dtype=config.dtype,
     )
-    return next_item.fit(causal.CausalItems, collection, config, shape, key, log)
-
-
-def open(config: Config, state: dict) -> scores.Scored:
-    """Every item by its score as the next."""
-    return next_item.open(causal.CausalItems, config, state)
+    return next_item.fit(spec, collection, config, key, log)
 
 
 TINY = Config(
@@ -94,7 +86,7 @@ RECIPE = recipes.Recipe(
         ),
     },
     fit=fit,
-    open=open,
+    open=next_item.open,
     deviations=(
         "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); the paper has bce",
         "blocks are those of T5 v1.1: pre-RMSNorm, gated MLPs, and relative position biases "

@@ -18,7 +18,7 @@ from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import collisions, table
 from zoo.models import encoder_decoder, generate, validation, warm_start
-from zoo.nets import transformer
+from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.ranking import cold_items, seen
 from zoo.recipes import popularity
@@ -167,14 +167,14 @@ def fit(
         **{field: getattr(config, field) for field in options.WRITER},
     )
     start = warm_start.writing_what_it_reads(start, ids.tokens)
-    shape = warm_start.match_shape(shape, start)
+    net = network.build(warm_start.match_shape(shape, start))
     known = {
         "repeats": np.asarray(_repeats(learned)),
         "seen": popularity.counts(learned, len(collection.corpus)) > 0,
         "longest": np.asarray(longest),
         "num_codes": np.asarray(codes),
     }
-    pack = lambda params: generate.pack_state(params, shape, ids, "", collection.corpus) | known
+    pack = lambda params: generate.pack_state(params, net, ids, "", collection.corpus) | known
     quick = dataclasses.replace(
         config,
         beam=min(config.beam, VALIDATION_BEAM),
@@ -192,8 +192,8 @@ def fit(
     )
     init_key, train_key = jax.random.split(train_key)
     params = stages.run(
-        [encoder_decoder.stage(shape, [following], config, log, z_loss=config.z_loss)],
-        encoder_decoder.init(shape, init_key, start=start),
+        [encoder_decoder.stage(net, [following], config, log, z_loss=config.z_loss)],
+        encoder_decoder.init(net, init_key, start=start),
         config,
         train_key,
         log,
