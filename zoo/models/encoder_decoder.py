@@ -13,7 +13,7 @@ from zoo import options, records
 from zoo.data import batches
 from zoo.docids import table
 from zoo.models import warm_start
-from zoo.nets import network, transformer
+from zoo.nets import network
 from zoo.objectives import sequence
 from zoo.text import tokens
 from zoo.train import log as logs, loop, stages
@@ -29,23 +29,14 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
     return [text for text, _ in found], [row for _, row in found]
 
 
-def shape_of(
-    config,
-    tokenizer: str,
-    ids: table.Docids,
-    *,
-    kind: type[transformer.Shape] = transformer.Shape,
-    **more: Any,
-) -> transformer.Shape:
-    """The encoder-decoder of a config's sizes (`options.Writing`) that reads what the tokenizer gives and writes these identifiers."""
-    sizes = {field: getattr(config, field) for field in options.WRITER}
-    return kind(
-        source_vocab=tokens.count(tokenizer),
-        target_vocab=ids.alphabet,
-        target_length=ids.tokens.shape[1],
-        **sizes,
-        **more,
-    )
+def sizes_of(config: options.Writing, tokenizer: str, ids: table.Docids) -> dict[str, Any]:
+    """Fields of a `transformer.Shape` that reads the tokenizer's tokens and writes these identifiers."""
+    return {
+        "source_vocab": tokens.count(tokenizer),
+        "target_vocab": ids.alphabet,
+        "target_length": ids.tokens.shape[1],
+        **{field: getattr(config, field) for field in options.WRITER},
+    }
 
 
 def likelihood(

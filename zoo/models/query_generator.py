@@ -156,19 +156,8 @@ def fit(
         shared=True,
         **{field: getattr(config, field) for field in (*warm_start.SIZES, "dropout", "dtype")},
     )
-    words = None
-    if start is None:
-        words = vectors.tfidf_svd(
-            tokens.whole(tokenizer, contents), vocabulary=size, dim=config.width, seed=0
-        ).words
-        # each row is made as long as one drawn: they are read and written
-        lengths = np.linalg.norm(words, axis=1, keepdims=True)
-        words = np.where(
-            lengths > 0,
-            words / np.maximum(lengths, 1e-9) * math.sqrt(config.width),
-            np.random.default_rng(0).normal(size=words.shape),
-        )
-    else:
+    words = _initial_words(tokenizer, contents, size, config.width) if start is None else None
+    if start is not None:
         start = start._replace(keeps=frozenset({"source", "target"}))
     net = network.build(warm_start.match_shape(shape, start))
     init_key, train_key = jax.random.split(key)
@@ -185,6 +174,19 @@ def fit(
         budget=stages.Budget.of(config, len(queries)),
     )
     return {"params": params, network.STATE: network.dump(net.spec), "tokenizer": tokenizer}
+
+
+def _initial_words(tokenizer: str, contents: list[str], size: int, width: int) -> np.ndarray:
+    """f32[size, D] the SVD of the corpus, each row as long as a random one: it is read and written."""
+    words = vectors.tfidf_svd(
+        tokens.whole(tokenizer, contents), vocabulary=size, dim=width, seed=0
+    ).words
+    lengths = np.linalg.norm(words, axis=1, keepdims=True)
+    return np.where(
+        lengths > 0,
+        words / np.maximum(lengths, 1e-9) * math.sqrt(width),
+        np.random.default_rng(0).normal(size=words.shape),
+    )
 
 
 def generate_queries(
@@ -304,20 +306,12 @@ def write(
     if start is not None:
         config = warm_start.configure("queries", config, options, start)
     collection = collection.without(*(split for split in collection.qrels if split != "train"))
-    seen = json.dumps(
-        [
-            collection.corpus.fingerprint(),
-            collection.queries.ids,
-            collection.queries.texts,
-            [dict(q.grades) for q in collection.qrels.values()],
-        ]
-    )
     run = {
         "config": dataclasses.asdict(config),
         "seed": seed,
         "start": "" if start is None else start.digest,
+        "data": _digest(collection),
     }
-    run["data"] = hashlib.sha256(seen.encode()).hexdigest()[:16]
     work = pathlib.Path(f"{os.fspath(out).rstrip('/')}.unfinished")
     existed = work.exists()
     log = logs.Log(work, quiet=quiet, identity=json.dumps(run, sort_keys=True))
@@ -352,3 +346,14 @@ def write(
     files.write_beir(result, out)
     shutil.rmtree(work)
     return result
+
+
+def _digest(collection: records.Collection) -> str:
+    """First 16 hex digits of the SHA-256 of everything that a generator reads."""
+    read = [
+        collection.corpus.fingerprint(),
+        collection.queries.ids,
+        collection.queries.texts,
+        [dict(qrels.grades) for qrels in collection.qrels.values()],
+    ]
+    return hashlib.sha256(json.dumps(read).encode()).hexdigest()[:16]

@@ -1,8 +1,9 @@
-"""Published T5 weights in our encoder-decoder: Hugging Face folders of safetensors, and checkpoints of t5x.
+"""Published T5 weights in our encoder-decoder: Hugging Face safetensors and t5x checkpoints.
 
-Both families of Raffel et al. 2020 (arXiv 1910.10683) and its v1.1, Flan-T5 and mT5 among them. Every tensor of a file is used or
-known to be a copy; what does not fit is refused by its name and shapes. t5x writes no configuration: the sizes are those of the
-arrays, an MLP of two branches is taken for gated GELU and one of a single branch for ReLU, as in the configurations it ships.
+The first T5 (Raffel et al. 2020, arXiv 1910.10683) and v1.1, among them Flan-T5 and mT5. Every
+tensor of a file is used or known to be a copy; errors name tensors that do not fit, with shapes.
+t5x writes no configuration: sizes are read off the arrays, an MLP of two branches is taken for
+gated GELU and one of a single branch for ReLU, as in the configurations that t5x ships.
 """
 
 from __future__ import annotations
@@ -48,15 +49,16 @@ class _Layout(NamedTuple):
 
 
 def load(folder: str | os.PathLike, *, target_length: int = 32) -> Pretrained:
-    """The encoder-decoder of a folder in the Hugging Face layout, or of a t5x checkpoint (that of a step, or the last of a model).
+    """The encoder-decoder of a Hugging Face folder or a t5x checkpoint (a step's or a model's last).
 
     target_length: tokens that are generated at most.
-    Raises DataError if a file is missing, the architecture is another, or a tensor does not fit; names it and its shapes.
+    Raises DataError if a file is missing, the architecture is another, or a tensor does not fit.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: no such folder; expected one with {CONFIG} and {WEIGHTS}, or a checkpoint of t5x"
+            f"{folder}: no such folder; expected one with {CONFIG} and {WEIGHTS}, "
+            "or a checkpoint of t5x"
         )
     if (folder / CONFIG).is_file():
         tensors = _safetensors(folder)
@@ -94,12 +96,14 @@ def _filled(
         expected = _matrix(path, leaf.shape)[:: -1 if turned else 1]
         if name not in tensors:
             raise DataError(
-                f"{where}: no tensor {name!r}, expected one of shape {list(expected)}; this is another architecture"
+                f"{where}: no tensor {name!r}, expected one of shape {list(expected)}; "
+                "this is another architecture"
             )
         tensor = tensors[name]
         if tensor.shape != expected:
             raise DataError(
-                f"{where}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}"
+                f"{where}: tensor {name!r} expected shape {list(expected)}, "
+                f"got {list(tensor.shape)}"
             )
         leaves.append(
             np.ascontiguousarray(tensor.T if turned else tensor, np.float32).reshape(leaf.shape)
@@ -110,7 +114,8 @@ def _filled(
     )
     if left:
         raise DataError(
-            f"{where}: tensor {left[0]!r} has no place in this architecture ({len(left)} such in all)"
+            f"{where}: tensor {left[0]!r} has no place in this architecture "
+            f"({len(left)} such in all)"
         )
     params = jax.tree.unflatten(structure, leaves)
     return Pretrained(shape, jax.tree.map(jnp.asarray, params), digest(params))
@@ -128,25 +133,51 @@ def _shape_by_config(
 ) -> tuple[transformer.Shape, dict[str, np.ndarray]]:
     """The shape, and the tensors with a head where the files imply one.
 
-    The output is scaled by D^-0.5 where tables are tied; later versions of the format say so in `scale_decoder_outputs`.
+    The output is scaled by D^-0.5 if tables are tied; later versions of the format say so in
+    `scale_decoder_outputs`.
     """
+    config, sizes = _read_config(path)
+    table = next((tensors[name] for name in SHARED if name in tensors), None)
+    if table is None:
+        raise DataError(f"{path.parent}: no tensor {SHARED[0]!r}; this is another architecture")
+    tensors = {name: tensor for name, tensor in tensors.items() if name not in SHARED} | {
+        SHARED[0]: table
+    }
+    head = tensors.pop(HEAD, table)
+    scaled = bool(
+        config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True) is not False)
+    )
+    tied = scaled and (head is table or head.shape == table.shape and bool((head == table).all()))
+    if not tied:
+        tensors[HEAD] = (
+            np.float32(sizes["width"] ** -0.5) * np.asarray(head, np.float32) if scaled else head
+        )
+    return transformer.Shape(**sizes, target_length=target_length, tied=tied, shared=True), tensors
+
+
+def _read_config(path: pathlib.Path) -> tuple[dict, dict]:
+    """The configuration and its sizes. Raises DataError for another architecture."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("model_type") not in KINDS:
             raise DataError(
-                f"{path}: expected model_type {' or '.join(KINDS)}, got {config.get('model_type')!r}; this architecture is not supported"
+                f"{path}: expected model_type {' or '.join(KINDS)}, "
+                f"got {config.get('model_type')!r}; this architecture is not supported"
             )
         for name, value in FIXED.items():
             if config.get(name, value) != value:
                 raise DataError(
-                    f"{path}: expected {name} {value!r}, got {config[name]!r}; this architecture is not supported"
+                    f"{path}: expected {name} {value!r}, got {config[name]!r}; "
+                    "this architecture is not supported"
                 )
         kind = config.get("feed_forward_proj", "relu")
         if kind not in MLP_OF:
             raise DataError(
-                f"{path}: expected feed_forward_proj {' or '.join(MLP_OF)}, got {kind!r}; this architecture is not supported"
+                f"{path}: expected feed_forward_proj {' or '.join(MLP_OF)}, got {kind!r}; "
+                "this architecture is not supported"
             )
         sizes = dict(
+            mlp=MLP_OF[kind],
             source_vocab=config["vocab_size"],
             target_vocab=config["vocab_size"],
             width=config["d_model"],
@@ -166,24 +197,7 @@ def _shape_by_config(
         raise DataError(
             f"{path}: not the configuration of a T5 ({type(error).__name__}: {error})"
         ) from None
-    table = next((tensors[name] for name in SHARED if name in tensors), None)
-    if table is None:
-        raise DataError(f"{path.parent}: no tensor {SHARED[0]!r}; this is another architecture")
-    tensors = {name: tensor for name, tensor in tensors.items() if name not in SHARED} | {
-        SHARED[0]: table
-    }
-    head = tensors.pop(HEAD, table)
-    scaled = bool(
-        config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True) is not False)
-    )
-    tied = scaled and (head is table or head.shape == table.shape and bool((head == table).all()))
-    if not tied:
-        tensors[HEAD] = (
-            np.float32(sizes["width"] ** -0.5) * np.asarray(head, np.float32) if scaled else head
-        )
-    return transformer.Shape(
-        **sizes, target_length=target_length, mlp=MLP_OF[kind], tied=tied, shared=True
-    ), tensors
+    return config, sizes
 
 
 def _shape_by_arrays(
@@ -234,7 +248,8 @@ def _safetensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
             )
         except (ValueError, KeyError, AttributeError):
             raise DataError(
-                f"{folder / INDEX}: expected the weight_map of a sharded model; copy the folder again"
+                f"{folder / INDEX}: expected the weight_map of a sharded model; "
+                "copy the folder again"
             ) from None
     else:
         files = [WEIGHTS]
@@ -261,7 +276,7 @@ def _safetensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Path]:
-    """Parameters of a checkpoint by their path ("encoder/layers_0/..."), and its folder; optimiser states are not read."""
+    """Parameters of a checkpoint by path ("encoder/layers_0/...") without optimiser state; folder."""
     steps = {
         int(found[1]): path
         for path in folder.iterdir()
@@ -293,14 +308,15 @@ def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Pa
     except Exception as error:
         what = "no tree 'target'" if isinstance(error, KeyError) else type(error).__name__
         raise DataError(
-            f"{folder}: expected {CONFIG} beside safetensors, or a checkpoint of t5x; got neither ({what})"
+            f"{folder}: expected {CONFIG} beside safetensors, or a checkpoint of t5x; "
+            f"got neither ({what})"
         ) from None
     flat = jax.tree_util.tree_leaves_with_path(found["target"])
     return {"/".join(key.key for key in path): np.asarray(leaf) for path, leaf in flat}, folder
 
 
 def _legacy_arrays(folder: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Arrays of a checkpoint as t5x wrote before Orbax, and as T5's are published: a zarr folder each, "target.encoder..."."""
+    """Arrays of a t5x checkpoint without Orbax, as T5's are published: "target.encoder..." in zarr."""
     import tensorstore
 
     for path in sorted(folder.iterdir()):
@@ -313,7 +329,8 @@ def _legacy_arrays(folder: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
                 )
             except ValueError as error:
                 raise DataError(
-                    f"{path}: not a whole array ({str(error).splitlines()[0]}); copy the checkpoint again"
+                    f"{path}: not a complete array ({str(error).splitlines()[0]}); "
+                    "copy the checkpoint again"
                 ) from None
 
 

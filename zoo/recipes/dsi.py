@@ -77,7 +77,7 @@ def fit(
             f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two"
         )
     start = warm_start.writing(start, ids.tokens)
-    shape = encoder_decoder.shape_of(config, texts.tokenizer, ids)
+    shape = transformer.Shape(**encoder_decoder.sizes_of(config, texts.tokenizer, ids))
     net = network.build(warm_start.match_shape(shape, start))
     init_key, train_key = jax.random.split(train_key)
     words = corpus_text.words(embedded, config)

@@ -97,28 +97,11 @@ def fit(
     )
     ids = table.offset(without_lone_leaves(ids))
 
-    query_share = config.query_share if texts.queries else 0.0
-    made_share = (1 - query_share) * config.generated_share if texts.made else 0.0
-    read, rows = pieces(texts, length=config.document_length, number=config.spans, seed=0)
-    sources = [
-        batches.Source(
-            {"source": source, "target": ids.tokens[np.asarray(answers, np.int64)]}, weight
-        )
-        for source, answers, weight in (
-            (texts.encode(texts.queries, config.query_length), texts.answers, query_share),
-            (texts.encode(texts.made, config.query_length), texts.origins, made_share),
-            (read, rows, 1 - query_share - made_share),
-        )
-        if len(answers) and weight > 0
-    ]
+    sources = _sources(texts, config, ids)
     start = warm_start.writing(start, ids.tokens)
-    ends = tuple(ids.tokens.max(axis=0).tolist())
-    shape = encoder_decoder.shape_of(
-        config,
-        texts.tokenizer,
-        ids,
-        kind=heads.PrefixShape,
-        last_tokens=ends,
+    shape = heads.PrefixShape(
+        **encoder_decoder.sizes_of(config, texts.tokenizer, ids),
+        last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
         adaptor_layers=config.adaptor_layers,
     )
     net = network.build(warm_start.match_shape(shape, start))
@@ -141,6 +124,24 @@ def fit(
     )
     packed = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
     return packed | corpus_text.pack_languages(texts)
+
+
+def _sources(texts: corpus_text.Texts, config: Config, ids: table.Docids) -> list[batches.Source]:
+    """Train queries, generated queries, and pieces of documents (sec. 3.2), without empty ones."""
+    query_share = config.query_share if texts.queries else 0.0
+    made_share = (1 - query_share) * config.generated_share if texts.made else 0.0
+    read, rows = pieces(texts, length=config.document_length, number=config.spans, seed=0)
+    return [
+        batches.Source(
+            {"source": source, "target": ids.tokens[np.asarray(answers, np.int64)]}, weight
+        )
+        for source, answers, weight in (
+            (texts.encode(texts.queries, config.query_length), texts.answers, query_share),
+            (texts.encode(texts.made, config.query_length), texts.origins, made_share),
+            (read, rows, 1 - query_share - made_share),
+        )
+        if len(answers) and weight > 0
+    ]
 
 
 def consistent(net: network.Network, config: Config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:

@@ -134,24 +134,8 @@ def fit(
 ) -> dict:
     """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
     name_key, train_key = jax.random.split(key)
-    log.phase("identifiers")
     learned = collection.without("dev").histories
-    vectors = _vectors(collection.corpus, learned, config, log)
-    codes = len(vectors)
-    if config.identifiers != "atomic":
-        codes = identifiers.cap_codes(
-            config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh"
-        )
-    named = identifiers.Config(
-        kind=config.identifiers,
-        levels=config.levels,
-        codes=codes,
-        collisions=config.collisions,
-        training=rqvae.Config(),
-    )
-    made = identifiers.fit(vectors, named, name_key, log)
-    ids = table.offset(table.build(np.asarray(made["tokens"]), int(made["alphabet"])))
-
+    ids, num_codes = _identifiers(collection.corpus, learned, config, name_key, log)
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
         raise records.DataError(
@@ -172,23 +156,15 @@ def fit(
         "repeats": np.asarray(_repeats(learned)),
         "seen": popularity.counts(learned, len(collection.corpus)) > 0,
         "longest": np.asarray(longest),
-        "num_codes": np.asarray(codes),
+        "num_codes": np.asarray(num_codes),
     }
     pack = lambda params: generate.pack_state(params, net, ids, "", collection.corpus) | known
-    quick = dataclasses.replace(
-        config,
-        beam=min(config.beam, VALIDATION_BEAM),
-        first_beam=0,
-        decoding="trie",
-        new_items=-1.0,
-    )
-    answer = lambda params, users: open(quick, pack(params))(users, 10)
     validate = validation.by_dev(
         collection,
-        answer,
-        users=int(config.dev_users),
+        lambda params, users: open(_quick(config), pack(params))(users, 10),
+        users=config.dev_users,
         every=config.evaluate_every,
-        patience=int(config.patience),
+        patience=config.patience,
     )
     init_key, train_key = jax.random.split(train_key)
     params = stages.run(
@@ -202,6 +178,39 @@ def fit(
         docids=ids.tokens,
     )
     return pack(params)
+
+
+def _identifiers(
+    corpus: records.Corpus, learned: records.Histories, config: Config, key: jax.Array, log
+) -> tuple[table.Docids, int]:
+    """What items are called, and the number of codes of a level."""
+    log.phase("identifiers")
+    vectors = _vectors(corpus, learned, config, log)
+    codes = len(vectors)
+    if config.identifiers != "atomic":
+        codes = identifiers.cap_codes(
+            config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh"
+        )
+    naming = identifiers.Config(
+        kind=config.identifiers,
+        levels=config.levels,
+        codes=codes,
+        collisions=config.collisions,
+        training=rqvae.Config(),
+    )
+    fitted = identifiers.fit(vectors, naming, key, log)
+    return table.offset(table.build(np.asarray(fitted["tokens"]), int(fitted["alphabet"]))), codes
+
+
+def _quick(config: Config) -> Config:
+    """The config of answers during training."""
+    return dataclasses.replace(
+        config,
+        beam=min(config.beam, VALIDATION_BEAM),
+        first_beam=0,
+        decoding="trie",
+        new_items=-1.0,
+    )
 
 
 def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:

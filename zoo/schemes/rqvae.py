@@ -109,18 +109,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         else scaled[np.asarray(jax.random.permutation(sample, len(scaled))[:SEEN])]
     )
 
-    params = _drawn(draw, shape=shape)
-    if shape.linear:
-        directions = _principal(scaled, shape.code_width)
-        params["params"]["inward"]["kernel"], params["params"]["outward"]["kernel"] = (
-            directions,
-            directions.T,
-        )
-    encoded = _apply(params, seen, shape=shape, method="encode")
-    params["params"]["codebooks"] = jnp.asarray(
-        quantize.rq_kmeans(encoded, seeds, levels=shape.levels, codes=shape.codes)[0]
-    )
-
+    params = _init(draw, seeds, scaled, seen, shape)
     source = np.arange(1, len(scaled) + 1, dtype=np.int32)[:, None]
     hooks = loop.Hooks(
         evaluate=functools.partial(_report, seen=seen, shape=shape, log=log),
@@ -179,6 +168,24 @@ def decode(state: dict, codes: np.ndarray) -> np.ndarray:
         / state["scale"]
         + state["mean"]
     )
+
+
+def _init(
+    draw: jax.Array, seeds: jax.Array, scaled: np.ndarray, seen: jax.Array, shape: bottleneck.Shape
+) -> dict:
+    """Initial parameters: linear paths along the principal directions, codebooks by k-means."""
+    params = _drawn(draw, shape=shape)
+    if shape.linear:
+        directions = _principal(scaled, shape.code_width)
+        params["params"]["inward"]["kernel"], params["params"]["outward"]["kernel"] = (
+            directions,
+            directions.T,
+        )
+    encoded = _apply(params, seen, shape=shape, method="encode")
+    params["params"]["codebooks"] = jnp.asarray(
+        quantize.rq_kmeans(encoded, seeds, levels=shape.levels, codes=shape.codes)[0]
+    )
+    return params
 
 
 @functools.partial(jax.jit, static_argnames="shape")

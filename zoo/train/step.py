@@ -20,7 +20,7 @@ RAMP = 10
 
 
 class Progress(NamedTuple):
-    """Everything that a step changes. After a failed step nothing changes: `params` made it fail."""
+    """Everything that a step changes. A failed step changes nothing more: `params` made it fail."""
 
     step: jax.Array  # i32[] steps done
     failed: (
@@ -89,35 +89,45 @@ def step_function(
         updates, state = optimizer.update(gradient, progress.optimizer, progress.params, **extra)
         params = optax.apply_updates(progress.params, updates)
         norm = optax.tree.norm(gradient)
-        finite = jnp.isfinite(value) & jnp.isfinite(norm)
-        metrics = {"loss": value, "gradient_norm": norm, **metrics}
-        skipped, spent = progress.skipped, True
+        after = _advance(
+            progress, params, state, jnp.isfinite(value) & jnp.isfinite(norm), execution
+        )
+        metrics = {"loss": value, "gradient_norm": norm, **metrics, "failed": after.failed}
         if execution.skip:
-            spent = skipped >= execution.skip
-            skipped = skipped + (~finite & ~spent & (progress.failed == 0))
-            metrics["skipped"] = skipped
-        failed = jnp.where(
-            (progress.failed == 0) & ~finite & spent, progress.step + 1, progress.failed
-        )
-        applied = finite & (failed == 0)
-        chosen = lambda new, old: jax.tree.map(lambda a, b: jnp.where(applied, a, b), new, old)
-        average = progress.average
-        if execution.average:
-            average = chosen(_averaged(average, params, progress.step, execution.average), average)
-        advanced = progress.step + (failed == 0)
-        after = Progress(
-            advanced,
-            failed,
-            chosen(params, progress.params),
-            chosen(state, progress.optimizer),
-            progress.best,
-            average,
-            skipped,
-        )
-        return after, metrics | {"failed": failed}
+            metrics["skipped"] = after.skipped
+        return after, metrics
 
     options = {} if places is None else {"out_shardings": (places, None)}
     return jax.jit(step, donate_argnums=0, **options)
+
+
+def _advance(
+    progress: Progress,
+    params: Any,
+    optimizer: Any,
+    finite: jax.Array,
+    execution: executions.Execution,
+) -> Progress:
+    """Progress after a step that found these, of which nothing is taken if it is not finite."""
+    skipped, spent = progress.skipped, True
+    if execution.skip:
+        spent = skipped >= execution.skip
+        skipped = skipped + (~finite & ~spent & (progress.failed == 0))
+    failed = jnp.where((progress.failed == 0) & ~finite & spent, progress.step + 1, progress.failed)
+    applied = finite & (failed == 0)
+    chosen = lambda new, old: jax.tree.map(lambda a, b: jnp.where(applied, a, b), new, old)
+    average = progress.average
+    if execution.average:
+        average = chosen(_averaged(average, params, progress.step, execution.average), average)
+    return Progress(
+        progress.step + (failed == 0),
+        failed,
+        chosen(params, progress.params),
+        chosen(optimizer, progress.optimizer),
+        progress.best,
+        average,
+        skipped,
+    )
 
 
 def _gradient(loss: Loss | Mapping[str, Loss]) -> Callable:
