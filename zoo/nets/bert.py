@@ -1,4 +1,7 @@
-"""BERT's encoder in linen (Devlin et al. 2019, arXiv 1810.04805): post-norm layers, learned absolute positions, exact GELU."""
+"""BERT's encoder in linen (Devlin et al. 2019, arXiv 1810.04805).
+
+Post-norm layers, learned absolute positions, exact GELU.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ class Bert(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        """f32[B, S, D] encoded tokens of i32[B, S], 0 = pad; pads are attended by none, what stands at them means nothing."""
+        """f32[B, S, D] encoded tokens i32[B, S], 0 = pad; pads are masked, their outputs undefined."""
         s = self.shape
         words = nn.Embed(s.vocabulary, s.width, name="word_embedding")(tokens)
         positions = nn.Embed(s.positions, s.width, name="position_embedding")(
@@ -73,7 +76,7 @@ class Bert(nn.Module):
 
 
 def mean_pooled(encoded: jax.Array, tokens: jax.Array) -> jax.Array:
-    """f32[B, D] unit vectors: the mean over tokens that are no pad of encoded f32[B, S, D], scaled to length 1."""
+    """f32[B, D] unit vectors: the mean of encoded f32[B, S, D] over tokens that are not pads."""
     counts = (tokens != PAD)[:, :, None].astype(encoded.dtype)
     mean = jnp.sum(encoded * counts, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1.0)
     return mean / jnp.maximum(jnp.linalg.norm(mean, axis=-1, keepdims=True), 1e-12)

@@ -1,6 +1,7 @@
-"""Auto-encoders with a discrete bottleneck: a vector is encoded, replaced by a sum of codes, one a level, and decoded.
+"""Auto-encoders with a residual-quantised bottleneck: a vector becomes a sum of codes, one a level.
 
-RQ-VAE: Zeghidour et al. 2021 (arXiv 2107.03312) for the residual levels, TIGER (arXiv 2305.05065) for items.
+RQ-VAE: Zeghidour et al. 2021 (arXiv 2107.03312) for the residual levels, TIGER (arXiv 2305.05065)
+for items.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ class Shape:
     code_width: int = 32  # d
     levels: int = 3  # L
     codes: int = 256  # C of each level
-    # a linear path beside each MLP, which starts at zero: training starts from what the path alone
-    # does
+    # a linear path beside each MLP; the MLPs' outputs start at zero
     linear: bool = True
     residual_grad: str = "pass"  # of RESIDUAL_GRADS, see `quantize`
     estimator: str = "straight_through"  # of ESTIMATORS
@@ -97,15 +97,19 @@ class RqVae(nn.Module):
 def quantize(
     z: jax.Array, codebooks: jax.Array, *, residual_grad: str, estimator: str
 ) -> Quantized:
-    """Residual quantisation: code l is the nearest to r_l = z - e_1 - ... - e_(l-1), the first of equally near ones.
+    """Residual quantisation: code l is the nearest to r_l = z - e_1 - ... - e_(l-1).
+
+    The first code wins ties.
 
     Args:
       z: f32[B, d]; codebooks: f32[L, C, d].
-      residual_grad: what of the level losses |sg(r_l) - e_l|^2 and |r_l - sg(e_l)|^2 on (inputs, chosen) reaches what:
-        stop        r_(l+1) = sg(r_l - e_l): the encoder hears of level 1 alone (subtracting the straight-through output, as
-                    several public codes do, comes to this)
-        pass        r_(l+1) = r_l - sg(e_l): the encoder hears of every level; a code of its own level alone
-        cumulative  z against e_1 + ... + e_l: the encoder as under pass, and the loss of level l also reaches codes 1 .. l-1
+      residual_grad: where the gradients of the level losses |sg(r_l) - e_l|^2 and
+        |r_l - sg(e_l)|^2 on (inputs, chosen) go:
+        stop        r_(l+1) = sg(r_l - e_l): the encoder gets that of level 1 alone (several
+                    published implementations subtract the straight-through output: equivalent)
+        pass        r_(l+1) = r_l - sg(e_l): the encoder gets all levels, a code its own level
+        cumulative  z against e_1 + ... + e_l: the encoder as under pass, and the loss of level l
+                    also reaches codes 1 .. l-1
       estimator: the gradient from the output q = e_1 + ... + e_L to z:
         straight_through  that of the output, unchanged (arXiv 1308.3432)
         rotation          rotated and scaled as z is to q (arXiv 2410.06424, eq. 4)
@@ -131,9 +135,10 @@ def quantize(
 
 
 def _rotated(z: jax.Array, target: jax.Array) -> jax.Array:
-    """f32[B, d] sg(lambda R) z = target, with R the rotation that takes z / |z| to target / |target| in their plane.
+    """f32[B, d] sg(lambda R) z = target; R rotates z / |z| to target / |target| in their plane.
 
-    R = I - 2 r r' + 2 q p' with p, q the unit vectors of z and target and r = (p + q) / |p + q|; sec. 4.2 of arXiv 2410.06424.
+    R = I - 2 r r' + 2 q p' with p, q the unit vectors of z and target and r = (p + q) / |p + q|;
+    sec. 4.2 of arXiv 2410.06424.
     """
     unit = lambda x: x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
     p, q = unit(stop(z)), unit(stop(target))

@@ -1,7 +1,8 @@
-"""Codebooks of an encoder-decoder whose identifiers have tokens of their own at each position.
+"""Codebooks of an encoder-decoder with position-specific identifier tokens.
 
-Code c of position t of K codes each is token 1 + t K + c. Its vector E_t[c], a row of the codebook f32[K, D], is a column of the head;
-what the decoder reads after it is a row of the input table of the position. A shape with `last_tokens` keeps positions apart.
+Code c of position t is token 1 + t K + c, with K codes per position. Its vector E_t[c], a row of
+the codebook f32[K, D], is a column of the output head; the decoder reads another vector, a row of
+the input embeddings. A shape with `last_tokens` restricts the head to the tokens of a position.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ HEAD, INPUTS = ("head", "kernel"), ("target_embedding", "embedding")  # f32[D, V
 
 
 def tokens(codes: jax.Array, num_codes: int) -> jax.Array:
-    """i32[..., T] tokens of codes i32[..., T] of positions 0, 1, ...; the last may be of more than K codes."""
+    """i32[..., T] tokens of codes i32[..., T] of positions 0, 1, ...; the last may exceed K."""
     return codes + np.broadcast_to(
         1 + num_codes * np.arange(codes.shape[-1], dtype=np.int32), codes.shape
     )
@@ -26,20 +27,20 @@ def codebook(params: dict, position: int, num_codes: int) -> jax.Array:
 
 
 def place(params: dict, position: int, vectors: jax.Array) -> dict:
-    """Parameters with these vectors f32[K, D] for E_t."""
+    """Parameters with vectors f32[K, D] as E_t."""
     kernel = params["params"][HEAD[0]][HEAD[1]]
     return _replace(params, HEAD, kernel.at[:, _rows(position, len(vectors))].set(vectors.T))
 
 
 def hold(params: dict, positions: int, num_codes: int) -> dict:
-    """Of every parameter, whether it belongs to the codebooks of the first positions: bool, broadcastable to its shape."""
+    """Pytree of bool, broadcastable: which parameters belong to codebooks of the first positions."""
     none = jax.tree.map(lambda leaf: jnp.zeros((1,) * leaf.ndim, bool), params)
     token = jnp.arange(params["params"][HEAD[0]][HEAD[1]].shape[1])
     return _replace(none, HEAD, ((token >= 1) & (token <= positions * num_codes))[None])
 
 
 def widen(params: dict, alphabet: int) -> dict:
-    """Parameters for an alphabet of V tokens or more; new tokens begin as copies of the last one, which says nothing of them."""
+    """Parameters for an alphabet of at least V tokens; new tokens start as copies of the last."""
     kernel, table = params["params"][HEAD[0]][HEAD[1]], params["params"][INPUTS[0]][INPUTS[1]]
     missing = max(alphabet - len(table), 0)
     params = _replace(params, HEAD, jnp.pad(kernel, ((0, 0), (0, missing)), mode="edge"))

@@ -1,11 +1,13 @@
-"""Dual encoder: a vector of a query and one of a document, whose inner product says how well they fit.
+"""Dual encoder: relevance is the inner product of the vectors of a query and a document.
 
-Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answering" (arXiv 2004.04906), sec. 3.1, over the encoder of
-`zoo.nets.transformer` as in Sentence-T5 (arXiv 2108.08877). A text's vector is, by `pooling`,
+Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answering"
+(arXiv 2004.04906), sec. 3.1, over the encoder of `zoo.nets.transformer` as in Sentence-T5
+(arXiv 2108.08877). The vector of a text is, by `pooling`,
 
     first     the state of its first token (DPR's [CLS], the decoder-free form of Sentence-T5)
     mean      the mean of its states
-    weighted  sum_t w(x_t) h_t / sum_t 1 with a learned weight w of each word, so that a bag of words may start as TF-IDF
+    weighted  sum_t w(x_t) h_t / sum_t 1 with a learned weight w for each word, so that a bag of
+              words can be initialised as TF-IDF
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """NCI's prefix-aware weight-adaptive head: the output matrix depends on the identifier so far.
 
-Wang et al. 2022, "A Neural Corpus Indexer for Document Retrieval" (arXiv 2206.02743), sec. 3.3. With h_i the state of the decoder,
-W the table of the tokens and A a small decoder that reads the prefix alone,
+Wang et al. 2022, "A Neural Corpus Indexer for Document Retrieval" (arXiv 2206.02743), sec. 3.3.
+With h_i the decoder's state, W the token embeddings and A a small decoder over the prefix alone,
 
     W_i        = W + A(r_1 .. r_{i-1})                         in R^{D x V}
-    p(r_i | ..) = softmax(D^{-1/2} h_i W_i)                    over the tokens of position i and the end
+    p(r_i | ..) = softmax(D^{-1/2} h_i W_i)                    over position i's tokens and the end
 
-so that a token's meaning follows from the cluster that it is a part of. A is a stack of decoder layers whose encoded source is one
-learned vector; its state a_i in R^D gives each token v of position i the column M_v a_i with a matrix M_v in R^{D x D}.
+so the meaning of a token depends on its cluster. A is a stack of decoder layers whose encoded
+source is one learned vector; its state a_i in R^D gives each token v of position i the column
+M_v a_i with a matrix M_v in R^{D x D}.
 
-Deviations: M starts at zero, so training begins with the head that is tied to the table (the paper does not say how A starts); A reads
-the table that the decoder reads.
+Deviations: M starts at zero, so training starts with the tied head (the paper does not say how A is
+initialised); A shares the decoder's embeddings.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from zoo.nets import transformer
 
 @dataclasses.dataclass(frozen=True)
 class PrefixShape(transformer.Shape):
-    """Sizes of an encoder-decoder with a prefix-aware head; each position has tokens of its own (`last_tokens`)."""
+    """Sizes of an encoder-decoder with a prefix-aware head and position-specific tokens."""
 
     adaptor_layers: int = 1  # of A
 
@@ -35,7 +36,8 @@ class PrefixShape(transformer.Shape):
         super().__post_init__()
         if len(self.last_tokens) != self.target_length or self.shared:
             raise ValueError(
-                f"shape: a prefix-aware head expects last_tokens of {self.target_length} positions and a table of its own, got {self}"
+                f"shape: a prefix-aware head expects last_tokens of {self.target_length} positions "
+                f"and no shared table, got {self}"
             )
 
     def net(self) -> nn.Module:
@@ -86,7 +88,7 @@ class PrefixAware(transformer.EncoderDecoder):
         )
 
     def adapt(self, target: jax.Array, *, train: bool = False) -> jax.Array:
-        """a_i [B, L, D] of the prefixes of target i32[B, L]; that of position i sees target[:, :i]."""
+        """a_i [B, L, D] of the prefixes of target i32[B, L]; position i sees target[:, :i]."""
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
         causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
@@ -106,7 +108,7 @@ class PrefixAware(transformer.EncoderDecoder):
         memory: transformer.Memory,
         source: jax.Array,
     ):
-        """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
+        """Logits f32[B, K, V] of position t after token i32[B, K] (0 at t = 0), and the cache."""
         states, decoder = self.extend(t, token, cache["decoder"], memory, source)
         position = jnp.arange(self.shape.target_length)
         past = jnp.where(position > t, transformer.MASKED, 0.0)[None, None]
@@ -148,7 +150,7 @@ class PrefixAware(transformer.EncoderDecoder):
 
 
 def columns_of(shape: transformer.Shape) -> np.ndarray:
-    """Tokens of each position, the end first, i32[L, C]; 0 behind those of a position that has fewer."""
+    """i32[L, C] tokens of each position, the end first; padded with 0."""
     ends = (0, *shape.last_tokens)
     columns = np.zeros((len(ends) - 1, 1 + max(np.diff(ends))), np.int32)
     for t, (last, own) in enumerate(zip(ends, ends[1:])):

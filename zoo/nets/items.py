@@ -1,4 +1,4 @@
-"""The table of a network over items, which both reads the items of a history and scores the next."""
+"""Item embeddings of a recommender, shared by the items of a history and the scores of the next."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What every block of a network is made of, as it runs fastest: products of matrices of two axes, tables, and masks from a hash of places.
+"""Fast building blocks: two-dimensional matrix products, embeddings, and dropout by hashing.
 
-XLA on CPU writes the transpose of an activation of three axes before it multiplies for the gradient of a weight, one element at a
-time; of two axes it transposes nothing, and the gradient of a gated MLP takes a third of the time. Random bits of threefry for every
-element of every activation are as much work as the network around them; a mask needs no more than a good hash.
+XLA on CPU materialises the transpose of a three-dimensional activation, element by element, for the
+gradient of a weight; in two dimensions it does not, and the gradient of a gated MLP takes a third
+of the time. Threefry bits for every activation cost as much as the network around them; a good hash
+of the position is enough for a dropout mask.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ ROUND = ((16, 0x21F0AAAD), (15, 0x735A2D97), (15, 1))
 
 
 class Linear(nn.Module):
-    """x @ kernel over the last axes of x, without a bias: flax's Dense and DenseGeneral, with the same parameters, of two axes within."""
+    """x @ kernel over the last axes of x, without a bias, computed in two dimensions.
+
+    Same parameters as flax's Dense and DenseGeneral.
+    """
 
     features: int | tuple[int, ...]
     kernel_init: Callable
@@ -48,10 +52,11 @@ def inner(x: jax.Array, rows: jax.Array) -> jax.Array:
 
 
 class Embed(nn.Module):
-    """As flax's Embed, but rows are rounded after they are read, so that their gradients are summed in float32.
+    """Like flax's Embed, but rows are cast after the lookup, so their gradients sum in float32.
 
-    A word that fills a tenth of a batch, such as the one that hides others, has thousands of gradients: a sum of bfloat16 loses them,
-    and a GPU adds bfloat16 to one place by comparing and swapping, one after the other: 25 of 65 ms of a step of T5-base on an H100.
+    A token that fills a tenth of a batch, such as the mask of word dropout, has thousands of
+    gradients: a bfloat16 sum loses them, and a GPU adds bfloat16 by serial compare-and-swap (25 of
+    65 ms of a T5-base step on an H100).
     """
 
     rows: int
@@ -68,7 +73,7 @@ class Embed(nn.Module):
 
 
 class Dropout(nn.Module):
-    """As flax's Dropout, from a hash of each element's place: the same mask on any device and any mesh, at the cost of a few operations."""
+    """Like flax's Dropout, with a mask from a hash of positions: cheap, and equal on any mesh."""
 
     rate: float
 
@@ -81,7 +86,10 @@ class Dropout(nn.Module):
 
 
 def kept(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
-    """bool[shape], each True with probability `share`: two rounds of a mixer over the place and 64 bits of the key. O(n), no state."""
+    """bool[shape], each True with probability `share`; O(n).
+
+    Two rounds of a 32-bit mixer over the flat index and 64 bits of the key.
+    """
     first, second = jax.random.bits(key, (2,))
     place = jnp.zeros(shape, jnp.uint32)
     for axis, stride in enumerate(_strides(shape)):

@@ -99,7 +99,7 @@ def of(state: Mapping[str, Any]) -> Network:
 
 
 def with_remat(network: Network, remat: bool) -> Network:
-    """The same network, recomputing the inside of its layers in the backward pass; if it has any."""
+    """The network that recomputes the inside of its layers, if any, in the backward pass."""
     if not hasattr(network.spec, "remat"):
         return network
     return build(dataclasses.replace(network.spec, remat=remat))

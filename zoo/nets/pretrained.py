@@ -38,23 +38,29 @@ def minilm_available() -> bool:
 
 
 def minilm(folder: str | os.PathLike | None = None) -> Encoder:
-    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957, tuned on sentence pairs), 22.6 million float32 parameters.
+    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957, tuned on sentence pairs).
 
-    folder: with config.json, model.safetensors and tokenizer.json; that of the installed package if None.
-    Raises DataError if the package or a file is missing, or a tensor does not fit the architecture; names it and its shapes.
+    22.6 million float32 parameters.
+
+    folder: with config.json, model.safetensors and tokenizer.json; that of the installed package if
+        None.
+
+    Raises DataError if the package or a file is missing, or a tensor does not fit the architecture.
     """
     if folder is None:
         found = importlib.util.find_spec(MODULE)
         if found is None or found.origin is None:
             raise DataError(
-                f"all-MiniLM-L6-v2 is not installed; run `{INSTALL}`, or choose vectors that need no weights"
+                f"all-MiniLM-L6-v2 is not installed; run `{INSTALL}`, "
+                "or choose vectors that need no weights"
             )
         folder = pathlib.Path(found.origin).parent / "model"
     folder = pathlib.Path(folder)
     for name in (CONFIG, WEIGHTS, TOKENIZER):
         if not (folder / name).is_file():
             raise DataError(
-                f"{folder / name}: missing; expected {CONFIG}, {WEIGHTS} and {TOKENIZER}; run `{INSTALL}`"
+                f"{folder / name}: missing; expected {CONFIG}, {WEIGHTS} and {TOKENIZER}; "
+                f"run `{INSTALL}`"
             )
     shape = _shape(folder / CONFIG)
     return Encoder(
@@ -68,7 +74,8 @@ def _shape(path: pathlib.Path) -> bert.Shape:
     for name, value in fixed.items():
         if config.get(name, value) != value:
             raise DataError(
-                f"{path}: expected {name} {value!r}, got {config[name]!r}; this architecture is not supported"
+                f"{path}: expected {name} {value!r}, got {config[name]!r}; "
+                "this architecture is not supported"
             )
     return bert.Shape(
         vocabulary=config["vocab_size"],
@@ -83,7 +90,7 @@ def _shape(path: pathlib.Path) -> bert.Shape:
 
 
 def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
-    """Parameters of bert.Bert from a safetensors file; every tensor of it is used or listed in UNUSED."""
+    """Parameters of bert.Bert from a safetensors file; every tensor is used or in UNUSED."""
     from safetensors import SafetensorError, numpy as safetensors
 
     try:
@@ -99,14 +106,16 @@ def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
         name = _name_in_file([key.key for key in keys[1:]])
         if name not in tensors:
             raise DataError(
-                f"{path}: no tensor {name!r}, expected one of {leaf.size} numbers; this is another architecture"
+                f"{path}: no tensor {name!r}, expected one of {leaf.size} numbers; "
+                "this is another architecture"
             )
         leaves.append(_fitted(name, tensors[name], leaf.shape, path))
         used.add(name)
     left = sorted(name for name in tensors if name not in used and not name.startswith(UNUSED))
     if left:
         raise DataError(
-            f"{path}: tensor {left[0]!r} has no place in this architecture ({len(left)} such in all)"
+            f"{path}: tensor {left[0]!r} has no place in this architecture "
+            f"({len(left)} such in all)"
         )
     return jax.tree.unflatten(structure, leaves)
 
@@ -121,7 +130,7 @@ def _name_in_file(names: list[str]) -> str:
 
 
 def _fitted(name: str, tensor: np.ndarray, shape: tuple[int, ...], path: pathlib.Path) -> jax.Array:
-    """The tensor as float32 in our shape; a matrix of a layer stands in the file as [outputs, inputs]."""
+    """The tensor as float32 in our shape; files store matrices as [outputs, inputs]."""
     turned = tensor.T if name.startswith("encoder.") else tensor
     if turned.shape != shape:
         expected = shape[::-1] if name.startswith("encoder.") else shape

@@ -1,13 +1,13 @@
 """T5 encoder-decoder in linen, with its decoding cache as an argument and a result.
 
-Source: Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1, in both its families: T5 v1.1 with gated GELU (Shazeer 2020,
-arXiv 2002.05202) and an output head of its own, the default, and the first T5 with ReLU (`mlp="relu"`) and the table of target
-embeddings for a head (`tied`). Pre-norm RMSNorm without bias, attention without 1/sqrt(d) (it stands in the initialiser), one
-table of relative position biases a stack. `zoo.nets.t5_weights` reads published weights.
+Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1: T5 v1.1 with gated GELU (Shazeer 2020,
+arXiv 2002.05202) and a separate output head, the default, and the first T5 with ReLU (`mlp="relu"`)
+and tied target embeddings (`tied`). Pre-norm RMSNorm without bias, attention without 1/sqrt(d)
+(the initialiser contains it), one table of relative position biases per stack. `zoo.nets.t5_weights` reads published weights.
 
-Deviations: source and identifiers have vocabularies of their own (an identifier is no text), so there are two
-embedding tables; with `shared` there is one, as in T5. Optional `recency` vectors tell places from the end of a source, which
-relative biases alone show to no single token.
+Deviations: source and identifiers have separate vocabularies and embeddings, unless `shared`, as in
+T5. Optional `recency` vectors encode the distance from the end of the source, which relative biases
+show to no single token.
 """
 
 from __future__ import annotations
@@ -49,16 +49,14 @@ class Shape:
     buckets: int = 32  # relative position buckets
     max_distance: int = 128  # distances from here on share the last bucket
     dtype: str = "float32"  # of activations; parameters and logits are float32
-    # of each position, whose tokens follow the last of the position before; () = any anywhere
+    # last token of each position, whose tokens follow those of the one before; () = no restriction
     last_tokens: tuple[int, ...] = ()
     mlp: str = "gelu"  # one of MLPS
     tied: bool = False  # the head is the table of target embeddings, its input scaled by D^-0.5
-    # in training keep only what flows between layers, and compute the rest again in the backward
-    # pass
+    # store only layer outputs in training; recompute the rest in the backward pass
     remat: bool = False
     shared: bool = False  # source and target have one vocabulary and one table, that of the source
-    # places from the last token of the source that have a vector of their own, those before share
-    # one; 0 = none has
+    # distances from the end of the source with vectors of their own, the rest share one; 0 = none
     recency: int = 0
 
     def __post_init__(self) -> None:
@@ -66,15 +64,19 @@ class Shape:
             raise ValueError(f"shape: mlp expects one of {', '.join(MLPS)}, got {self.mlp!r}")
         if self.shared and self.source_vocab != self.target_vocab:
             raise ValueError(
-                f"shape: a shared table expects one vocabulary, got {self.source_vocab} source and {self.target_vocab} target tokens"
+                f"shape: a shared table expects one vocabulary, got {self.source_vocab} source "
+                f"and {self.target_vocab} target tokens"
             )
 
     def net(self) -> nn.Module:
-        """The network of this shape. A network with another head has a shape of its own kind, which answers `net` and `empty_cache`."""
+        """The linen module of this shape."""
         return EncoderDecoder(self)
 
     def empty_cache(self, batch: int, places: int = 0) -> Any:
-        """What the first `step` of `net` is given, leaves [B, 1, ...]; it grows with every step, unless it has `places` for all L positions."""
+        """The cache of the first `step`, leaves [B, 1, ...].
+
+        It grows with every step, unless it has `places` for all L positions.
+        """
         return empty_cache(self, batch, places=places)
 
 
@@ -113,7 +115,7 @@ def relative_buckets(
 
 
 class Attention(nn.Module):
-    """Multi-head attention: of a sequence over itself, over what is remembered of another, and a position at a time."""
+    """Multi-head attention: self-attention, cross-attention, and one position with a cache."""
 
     shape: Shape
 
@@ -142,7 +144,10 @@ class Attention(nn.Module):
         )
 
     def remembered(self, x: jax.Array) -> dict[str, jax.Array]:
-        """Keys [B, H, Dh, S] and values [B, H, S, Dh] of x [B, S, D], as `over` reads them: nothing is transposed at every step."""
+        """Keys [B, H, Dh, S] and values [B, H, S, Dh] of x [B, S, D].
+
+        In the layout of `over`, so that no step transposes them.
+        """
         return {
             "key": jnp.einsum("bshd->bhds", self.key(x)),
             "value": jnp.einsum("bshd->bhsd", self.value(x)),
@@ -151,7 +156,7 @@ class Attention(nn.Module):
     def over(
         self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool
     ) -> jax.Array:
-        """Attention of x [B, Q, D] over what is remembered with bias broadcast to [B, H, Q, S] -> [B, Q, D]."""
+        """Attention of x [B, Q, D] over a memory, with bias [B, H, Q, S] -> [B, Q, D]."""
         logits = (
             jnp.einsum("bqhd,bhds->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
         )
@@ -163,8 +168,10 @@ class Attention(nn.Module):
     ) -> tuple[jax.Array, dict]:
         """One position of causal self-attention with a cache.
 
-        x: [B, K, D] at position t; cache: key, value [B, K, P, H, Dh], P = t positions, one more after, or all L, of which the
-        one at t is written; bias: f32[H, 1, L], masked after t. Returns [B, K, D] and the cache.
+        x: [B, K, D] at position t. cache: key, value [B, K, P, H, Dh], either P = t, which grows by
+        one, or P = L, of which position t is written. bias: f32[H, 1, L], masked after t.
+
+        Returns [B, K, D] and the cache.
         """
         fresh = {"key": self.key(x)[:, :, None], "value": self.value(x)[:, :, None]}
         places = cache["key"].shape[2]
@@ -316,7 +323,7 @@ class DecoderLayer(nn.Module):
 
 
 def applied(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
-    """The layer's output; what it computes on the way is kept for the backward pass, or not where the shape says so (arXiv 1604.06174)."""
+    """The layer's output, rematerialised in the backward pass if `shape.remat` (arXiv 1604.06174)."""
     run = lambda layer, *arrays: layer(*arrays, train=train)
     return nn.remat(run)(layer, *arrays) if train and layer.shape.remat else run(layer, *arrays)
 
@@ -346,7 +353,7 @@ class EncoderDecoder(nn.Module):
             )
 
     def __call__(self, source: jax.Array, target: jax.Array, *, train: bool = False) -> jax.Array:
-        """Logits f32[B, L, V] of each token of target i32[B, L] given source i32[B, S] and the tokens before it."""
+        """Teacher-forced logits f32[B, L, V] of target i32[B, L] given source i32[B, S]."""
         return self.decode(
             target, self.memory(self.encode(source, train=train)), source, train=train
         )
@@ -380,7 +387,7 @@ class EncoderDecoder(nn.Module):
     def states(
         self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False
     ) -> jax.Array:
-        """As `decode`, but what the head is to read, [B, L, D], in place of the logits."""
+        """Like `decode`, with the head's input [B, L, D] in place of the logits."""
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
         causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
@@ -393,14 +400,14 @@ class EncoderDecoder(nn.Module):
     def step(
         self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array
     ):
-        """Logits f32[B, K, V] of position t after token i32[B, K] at t-1 (0 at t = 0), and the cache extended."""
+        """Logits f32[B, K, V] of position t after token i32[B, K] (0 at t = 0), and the cache."""
         x, extended = self.extend(t, token, cache, memory, source)
         return self._logits(x, jnp.asarray(t)[None]), extended
 
     def extend(
         self, t: jax.Array | int, token: jax.Array, cache: Cache, memory: Memory, source: jax.Array
     ):
-        """As `step`, but what the head is to read, [B, K, D], in place of the logits."""
+        """Like `step`, with the head's input [B, K, D] in place of the logits."""
         position = jnp.arange(self.shape.target_length)
         past = jnp.where(position > t, MASKED, 0.0)[None, None]
         bias = self.decoder_bias(jnp.asarray(t)[None], position) + past
@@ -415,7 +422,10 @@ class EncoderDecoder(nn.Module):
         return self.source_embedding if self.shape.shared else self.target_embedding
 
     def _logits(self, x: jax.Array, position: jax.Array) -> jax.Array:
-        """f32[B, Q, V] of x [B, Q, D] at positions i32[Q], or [1] for all; -inf for tokens of other positions: a head for each."""
+        """f32[B, Q, V] of x [B, Q, D] at positions i32[Q], or i32[1] for all.
+
+        -inf for tokens of other positions.
+        """
         x = x.astype(jnp.float32)
         if self.shape.tied:
             logits = linear.inner(x * self.shape.width**-0.5, self._target_table().embedding)
@@ -432,13 +442,13 @@ class EncoderDecoder(nn.Module):
 
 
 def empty_cache(shape: Shape, batch: int, beams: int = 1, *, places: int = 0) -> Cache:
-    """A cache for `step` that has seen nothing, leaves [B, K, P, H, Dh]; P = 0 grows with every step, P = L has room for all."""
+    """An empty cache for `step`, leaves [B, K, P, H, Dh]; P = 0 grows, P = L has room for all."""
     zeros = jnp.zeros((batch, beams, places, shape.heads, shape.head_width), shape.dtype)
     return [{"key": zeros, "value": zeros} for _ in range(shape.decoder_layers)]
 
 
 def output_kernel(params: dict, shape: Shape) -> jax.Array:
-    """f32[D, V] that what `extend` returns is multiplied with for logits."""
+    """f32[D, V] output head: logits are what `extend` returns @ this."""
     tree = params["params"]
     if not shape.tied:
         return tree["head"]["kernel"]

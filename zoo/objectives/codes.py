@@ -20,17 +20,19 @@ def rq_vae(
     commitment: float,
     reduction: Reduction,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """f32[] loss of a residual-quantised auto-encoder, and its terms; TIGER (arXiv 2305.05065), sec. 3.1.
+    """f32[] loss of a residual-quantised auto-encoder, and its terms.
 
-    mean_b [ R |x - y|^2 + R_l ( R |sg(r_l) - e_l|^2 + beta R |r_l - sg(e_l)|^2 ) ] with R the reduction over features and levels.
-    Under `sum` all terms are of one scale, whatever the widths are. Under `mean` the reconstruction of D features weighs D/d
-    as little, and levels are averaged (LETTER, arXiv 2405.07314, whose published code has means). A mean in one and a sum
-    in the other term lets codebooks collapse; so one argument without a default rules both.
+    mean_b [ R |x - y|^2 + R_l ( R |sg(r_l) - e_l|^2 + beta R |r_l - sg(e_l)|^2 ) ] with R the
+    reduction over features and levels; TIGER (arXiv 2305.05065), sec. 3.1. Under `sum` all terms
+    have one scale, whatever the widths. Under `mean` the reconstruction of D features weighs less
+    by D/d, and levels are averaged (LETTER, arXiv 2405.07314, whose published code has means). A
+    mean in one term and a sum in the other lets codebooks collapse, so one argument without a
+    default sets both.
 
     Args:
       vectors, decoded: f32[B, D] x and its reconstruction y.
-      inputs, chosen: f32[B, L, d] what each level quantises, r_l, and the code it takes, e_l; where the gradient of r_l goes is up
-        to whoever made it (zoo.nets.bottleneck).
+      inputs, chosen: f32[B, L, d] the input r_l of each level and the code e_l that it chooses;
+        `zoo.nets.bottleneck` decides where the gradient of r_l goes.
       commitment: beta; the paper has 0.25.
       reduction: "sum" or "mean".
     """

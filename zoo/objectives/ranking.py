@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 def softmax(scores: jax.Array, right: jax.Array) -> jax.Array:
-    """f32[...] -log of the softmax of f32[..., N] at right i32[...]: cross-entropy over all items."""
+    """f32[...] cross-entropy over all items: -log softmax(scores f32[..., N])[right i32[...]]."""
     return (
         jax.nn.logsumexp(scores, axis=-1)
         - jnp.take_along_axis(scores, right[..., None], axis=-1)[..., 0]
@@ -15,7 +15,9 @@ def softmax(scores: jax.Array, right: jax.Array) -> jax.Array:
 
 
 def binary(right: jax.Array, wrong: jax.Array) -> jax.Array:
-    """f32[...] -log s(right) - mean_j log(1 - s(wrong_j)); SASRec, eq. 6 (arXiv 1808.09781), there with one wrong item.
+    """f32[...] -log s(right) - mean_j log(1 - s(wrong_j)).
+
+    Eq. 6 of SASRec (arXiv 1808.09781), which has one wrong item.
 
     right: f32[...] scores; wrong: f32[..., C].
     """
@@ -23,7 +25,9 @@ def binary(right: jax.Array, wrong: jax.Array) -> jax.Array:
 
 
 def bpr_max(right: jax.Array, wrong: jax.Array, *, regularisation: float = 1.0) -> jax.Array:
-    """f32[...] -log sum_j w_j s(right - wrong_j) + regularisation sum_j w_j wrong_j^2, w the softmax of wrong; eq. 10 of arXiv 1706.03847.
+    """f32[...] -log sum_j w_j s(right - wrong_j) + regularisation sum_j w_j wrong_j^2.
+
+    w is the softmax of wrong; eq. 10 of arXiv 1706.03847.
 
     right: f32[...] scores; wrong: f32[..., C].
     """

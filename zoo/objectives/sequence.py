@@ -9,12 +9,13 @@ import jax.numpy as jnp
 def cross_entropy(
     logits: jax.Array, target: jax.Array, *, smoothing: float = 0.0, z_loss: float = 0.0
 ) -> jax.Array:
-    """f32[B] -log p(identifier): token cross-entropies summed over an identifier and the one pad that ends it.
+    """f32[B] -log p(identifier): cross-entropies summed over its tokens and the pad that ends it.
 
-    A token after the first pad does not count, so an identifier of full length L counts L tokens, a shorter one
-    its length plus one. With smoothing e the target distribution is (1 - e) one-hot + e uniform (Szegedy et al. 2016, sec. 7)
-    over the tokens whose logit is not -inf. z_loss adds z_loss * log(Z)^2 a token, Z the normaliser, which keeps logits small
-    (Chowdhery et al. 2022, arXiv 2204.02311, sec. 5; theirs is 1e-4).
+    Tokens after the first pad do not count: an identifier of full length L counts L tokens, a
+    shorter one its length plus one. With smoothing e the target distribution is (1 - e) one-hot +
+    e uniform (Szegedy et al. 2016, sec. 7) over the tokens whose logit is not -inf. z_loss adds
+    z_loss * log(Z)^2 per token, Z the normaliser, which keeps logits small (Chowdhery et al. 2022,
+    arXiv 2204.02311, sec. 5; theirs is 1e-4).
 
     logits: f32[B, L, V]; target: i32[B, L], 0 = pad. O(B L V).
     """
@@ -31,9 +32,10 @@ def cross_entropy(
 
 
 def disagreement(one: jax.Array, other: jax.Array, target: jax.Array) -> jax.Array:
-    """f32[B] symmetric divergence 1/2 [KL(p || q) + KL(q || p)] of two predictions, summed over an identifier's counted tokens.
+    """f32[B] symmetric divergence 1/2 [KL(p || q) + KL(q || p)], summed over counted tokens.
 
-    The consistency of two passes through dropout; eq. 6 of arXiv 2206.02743 (NCI), after R-Drop (arXiv 2106.14448).
+    Consistency of two passes through dropout; eq. 6 of NCI (arXiv 2206.02743), after R-Drop
+    (arXiv 2106.14448).
 
     one, other: f32[B, L, V] logits, -inf at the same places; target: i32[B, L], 0 = pad. O(B L V).
     """

@@ -1,4 +1,4 @@
-"""Objectives of a network that gives documents their codes, one position after another; GenRet (arXiv 2304.04171), sec. 3.2."""
+"""Objectives that learn the codes of documents; GenRet (arXiv 2304.04171), sec. 3.2."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ stop = jax.lax.stop_gradient
 
 
 def straight_through(states: jax.Array, chosen: jax.Array) -> jax.Array:
-    """`chosen` in value; its gradient goes to the chosen codes and, unchanged, to the states that chose (arXiv 1308.3432)."""
+    """`chosen`, whose gradient also goes to the states, unchanged (arXiv 1308.3432)."""
     return chosen + states - stop(states)
 
 
 def contrast(anchors: jax.Array, others: jax.Array, together: jax.Array) -> jax.Array:
-    """f32[B] -log exp(a_i . o_i / sqrt D) / sum_j exp(a_i . o_j / sqrt D) over the rows j that are together with i.
+    """f32[B] -log exp(a_i . o_i / sqrt D) / sum_j exp(a_i . o_j / sqrt D) over j together with i.
 
-    Each row must tell its own of `others` among those. It is 0 for a row that is with itself alone, or not even that.
+    0 for a row that is together with no other.
 
     anchors, others: f32[B, D]; together: bool[B, B].
     """
@@ -28,9 +28,9 @@ def contrast(anchors: jax.Array, others: jax.Array, together: jax.Array) -> jax.
 
 
 def reconstruction(chosen: jax.Array, states: jax.Array, prefixes: jax.Array) -> jax.Array:
-    """f32[B] -log R(d | z_1 .. z_T) = sum_t contrast(z_t, sg(d_t)) among documents that share z_1 .. z_(t-1); sec. 3.2.1.
+    """f32[B] -log R(d | z_1 .. z_T) = sum_t contrast(z_t, sg(d_t)); sec. 3.2.1.
 
-    A document is to be recognised from its codes among those whose earlier codes are the same.
+    Each term is among documents that share z_1 .. z_(t-1).
 
     Args:
       chosen: f32[B, T, D], of `straight_through`.
@@ -44,7 +44,10 @@ def reconstruction(chosen: jax.Array, states: jax.Array, prefixes: jax.Array) ->
 
 
 def same_prefix(codes: jax.Array, real: jax.Array) -> jax.Array:
-    """bool[T + 1, B, B]: whether two rows agree in the first 0, 1, ..., T codes i32[B, T]; rows that are not real, bool[B], do with none."""
+    """bool[T + 1, B, B]: whether two rows agree in the first 0, 1, ..., T of codes i32[B, T].
+
+    Rows that are not real, bool[B], agree with none.
+    """
     alike = (real[:, None] & real[None])[None]
     equal = jnp.moveaxis(codes[:, None] == codes[None], -1, 0)  # -> [T, B, B]
     return jnp.concatenate([alike, jnp.cumprod(equal, axis=0).astype(bool) & alike])

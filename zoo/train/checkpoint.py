@@ -1,4 +1,4 @@
-"""A fitted state on disk, to answer with: arrays through Orbax, text as JSON, a digest of every file. Nothing is pickled."""
+"""A fitted state on disk: arrays by Orbax, text as JSON, a digest of every file; no pickle."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def load_state(folder: pathlib.Path) -> dict:
     folder = pathlib.Path(folder).absolute()
     if not (folder / MANIFEST).is_file():
         raise DataError(
-            f"{folder}: expected a saved state with {MANIFEST}, found none; fit again or name another folder"
+            f"{folder}: expected a saved state with {MANIFEST}, found none; "
+            "fit again or name another folder"
         )
     try:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
@@ -74,7 +75,8 @@ def load_state(folder: pathlib.Path) -> dict:
             )
         if digest(path) != expected:
             raise DataError(
-                f"{path}: changed since it was written (SHA-256 differs); copy the folder again or fit again"
+                f"{path}: changed since it was written (SHA-256 differs); "
+                "copy the folder again or fit again"
             )
     texts = json.loads((folder / TEXTS).read_text(encoding="utf-8"))
     if not (folder / ARRAYS).is_dir():
@@ -130,7 +132,7 @@ def digest(path: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def full_disk(folder: pathlib.Path, remedy: Callable[[], str]) -> Iterator[None]:
-    """Turns what Orbax raises when the disk is full into a DataError of one line, which ends in remedy()."""
+    """Raises DataError, ending in remedy(), in place of Orbax's errors on a full disk."""
     try:
         yield
     except Exception as error:  # TensorStore's are ValueErrors, Orbax's of many kinds
@@ -138,7 +140,8 @@ def full_disk(folder: pathlib.Path, remedy: Callable[[], str]) -> Iterator[None]
             os.strerror(code) in str(error) for code in FULL
         ):
             raise DataError(
-                f"{folder}: no space left to write to ({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}"
+                f"{folder}: no space left to write to "
+                f"({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}"
             ) from error
         raise
 

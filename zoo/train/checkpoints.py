@@ -1,4 +1,4 @@
-"""Checkpoints of a training run, to go on from: written in the background, whole or not at all, each with the digests of its files."""
+"""Checkpoints to resume a training from, written in the background, atomically, with digests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ POLL = 0.02  # seconds between looks whether a checkpoint is whole
 class Checkpoints:
     """Checkpoints of one training run in a folder; the last KEPT are kept.
 
-    A context; when it ends, all that was saved is on disk. Several processes use one folder, which all of them see.
+    A context manager; on exit, everything that was saved is on disk. Several processes share one
+    folder, which all of them see.
     """
 
     def __init__(
@@ -34,9 +35,10 @@ class Checkpoints:
         key: jax.Array | None = None,
         attached: Mapping[str, Any] | None = None,
     ) -> None:
-        """identity, key: what the run is and its key of randomness; attached: arrays that it is about, as its identifiers.
+        """`restore` refuses checkpoints with another identity, key or other attached arrays.
 
-        Checkpoints with another identity, key or attached arrays are refused by `restore`.
+        identity: configuration and data of the run. key: its PRNG key. attached: arrays saved with
+        it, such as its identifiers.
         """
         ocp = checkpoint.orbax()
         self._folder = pathlib.Path(folder).absolute()
@@ -65,7 +67,7 @@ class Checkpoints:
         self._manager.close()
 
     def save(self, step: int, progress: Any, position: dict) -> None:
-        """Starts to write; the arrays are copied before it returns, so the caller may donate them.
+        """Starts writing; arrays are copied before it returns, so the caller may donate them.
 
         Raises DataError if this or the last checkpoint could not be written, as on a full disk.
         """
@@ -90,11 +92,13 @@ class Checkpoints:
             self._sealing.start()
 
     def restore(self, like: Any) -> tuple[Any, dict] | None:
-        """The last (progress, position) that was written whole, or None.
+        """The last complete (progress, position), or None.
 
-        like: a pytree of the same structure and shapes, whose arrays lie where those of the progress are to lie: on this mesh or
-        device, whatever the one was that they were saved from.
-        Raises DataError if the folder holds another run, or the checkpoint was cut off or changed after it was written.
+        like: a pytree of the same structure, shapes and shardings; the checkpoint may come from
+            another mesh or device.
+
+        Raises DataError if the folder holds another run, or the checkpoint is truncated or was
+        changed after it was written.
         """
         ocp = checkpoint.orbax()
         step = self._manager.latest_step()
@@ -106,7 +110,8 @@ class Checkpoints:
         about = self._read(step, about=ocp.args.JsonRestore())["about"]
         if not isinstance(about, dict) or not {"identity", "position"} <= about.keys():
             raise DataError(
-                f"{self._folder / str(step)}: not a checkpoint of this zoo; remove it or name another folder with --out"
+                f"{self._folder / str(step)}: not a checkpoint of this zoo; "
+                "remove it or name another folder with --out"
             )
         differs = [name for name in self._about if about.get(name) != self._about[name]]
         if differs:
@@ -117,7 +122,8 @@ class Checkpoints:
             }[differs[0]]
             raise DataError(
                 f"{self._folder}: holds training of {what}, stopped at step {step}; "
-                "repeat the command it was started with, remove the folder, or name another with --out"
+                "repeat the command it was started with, remove the folder, or name another "
+                "with --out"
             )
         return self._read(step, progress=ocp.args.StandardRestore(like))["progress"], about[
             "position"
@@ -138,7 +144,7 @@ class Checkpoints:
         )
 
     def _seal(self, step: int) -> None:
-        """Notes the digests of a checkpoint as soon as it has its name, which Orbax gives it when it is whole."""
+        """Writes the digests of a checkpoint once Orbax has renamed it, when it is complete."""
         folder = self._folder / str(step)
         while not folder.is_dir():
             if not self._manager.is_saving_in_progress() and not folder.is_dir():
@@ -152,7 +158,7 @@ class Checkpoints:
         return checkpoint.full_disk(self._folder, self._kept)
 
     def _kept(self) -> str:
-        """What is on disk, and what to do about a full one."""
+        """What was saved, and what to do about a full disk."""
         steps = [int(path.name) for path in self._folder.iterdir() if path.name.isdecimal()]
         kept = f"step {max(steps)} is kept" if steps else "no step is kept"
         return f"{kept}; free some space and repeat the command"
@@ -167,9 +173,10 @@ def _digests(folder: pathlib.Path) -> dict[str, str]:
 
 
 def _changed(folder: pathlib.Path) -> str:
-    """What is wrong with the files of a checkpoint, "" if nothing is.
+    """What is wrong with the files of a checkpoint, or "".
 
-    A process that was killed between a checkpoint and its digests leaves none; it is whole, and TensorStore's own sums guard it.
+    A process that was killed before it wrote the digests leaves a complete checkpoint without any;
+    TensorStore's own checksums guard it.
     """
     if not (folder / DIGESTS).is_file():
         return ""

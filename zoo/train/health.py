@@ -1,4 +1,4 @@
-"""What can go wrong while training, said in one line, and signals from outside."""
+"""Failures of a training as one-line errors, and signals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMED = 8  # examples of a batch that a message names
 
 
 class Signals:
-    """Ctrl-C and SIGTERM while a block runs: they set `stop`; a second Ctrl-C interrupts at once."""
+    """Context in which Ctrl-C and SIGTERM set `stop`; a second Ctrl-C interrupts at once."""
 
     def __init__(self) -> None:
         self.stop = False
@@ -49,14 +49,15 @@ class Signals:
 
 @contextlib.contextmanager
 def explained(sizes: Callable[[], str]) -> Iterator[None]:
-    """Turns XLA's words for a device that is out of memory into a DataError of one line; sizes() says of what."""
+    """Raises DataError, with sizes() of the batch, when the device is out of memory."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         raise DataError(
-            f"train: out of memory on {jax.local_devices()[0].device_kind} with {sizes()}; use a smaller batch, --accumulate 2 or more, --remat, "
+            f"train: out of memory on {jax.local_devices()[0].device_kind} with {sizes()}; "
+            "use a smaller batch, --accumulate 2 or more, --remat, "
             f"dtype=bfloat16, or a mesh with fsdp ({str(error).splitlines()[0][:150]})"
         ) from error
 
@@ -68,9 +69,10 @@ def diverged(
     folder: pathlib.Path | None,
     fetch: Callable[[Any], Any],
 ) -> FloatingPointError:
-    """The error of a step whose loss or gradient is not finite, which names its batch; what it was computed from is saved.
+    """The error of a step with a non-finite loss or gradient, naming its batch; saves its inputs.
 
-    progress: as the step left it, with the parameters that it failed with. fetch: parameters -> arrays of this process.
+    progress: after the step, with the parameters that made it fail.
+    fetch: parameters -> arrays of this process.
     """
     step = int(progress.failed)
     number = step - 1
@@ -97,12 +99,13 @@ def diverged(
             f"; {place} holds the parameters before it and the batch (zoo.train.health.reproduce)"
         )
     return FloatingPointError(
-        f"the loss or its gradient is not finite at step {step} ({what}); lower the learning rate or look at the data of that batch{where}"
+        f"the loss or its gradient is not finite at step {step} ({what}); "
+        f"lower the learning rate or look at the data of that batch{where}"
     )
 
 
 def reproduce(loss: Callable, folder: pathlib.Path) -> tuple[jax.Array, jax.Array]:
-    """(loss, norm of its gradient) of a step that was not finite, from the folder that its error names."""
+    """(loss, norm of its gradient) of a failed step, from the folder that its error names."""
     state = checkpoint.load_state(folder)
     key = jax.random.fold_in(jax.random.wrap_key_data(state["key"]), state["step"])
     params = jax.tree.map(jax.numpy.asarray, state["params"])

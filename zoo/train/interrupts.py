@@ -1,9 +1,9 @@
-"""How a training says that it was stopped from outside."""
+"""Exceptions of a training that a signal stopped."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Training was stopped; the message says what is kept and how to go on."""
+    """Training was stopped; the message says what was saved and how to resume."""
 
 
 class Preempted(Interrupted):
-    """Training was stopped by SIGTERM, as preemptible machines are, and all of it is kept: no failure."""
+    """Training was stopped by SIGTERM, as on preemptible machines, and saved: not a failure."""

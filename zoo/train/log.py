@@ -1,4 +1,4 @@
-"""What a long job says of itself: a progress bar, scalars in JSONL and TensorBoard files, and their history in memory."""
+"""Log of a long job: progress bars, scalars in JSONL and TensorBoard files and in memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FLUSH_SECONDS = 10.0  # between flushes of TensorBoard's file
 
 
 class Log:
-    """A log in memory, and in `folder` where one is given (log.jsonl, events.out.tfevents.*, checkpoints of training).
+    """A log in memory and in `folder`: log.jsonl, events.out.tfevents.*, training checkpoints.
 
     quiet: no progress bars and no lines on stderr.
-    identity: what the run is, its configuration and data; checkpoints of another identity are not gone on from.
-    execution: how it trains, whatever it trains.
-    writes: False in processes that leave the log's files to the first one; only checkpoints, which all write, then go to the folder.
+    identity: configuration and data of the run; checkpoints of another identity are refused.
+    execution: of every training that logs here.
+    writes: False in all processes but the first: they write nothing but their part of checkpoints.
     """
 
     def __init__(
@@ -44,9 +44,8 @@ class Log:
         self.identity = identity
         self.history: list[dict[str, Any]] = []  # {"phase": ..., "step": ..., name: value, ...}
         self.warnings: list[str] = []
-        self.stages: list[
-            dict[str, Any]
-        ] = []  # {"stage", "steps", "seconds"}, see zoo.train.stages
+        # {"stage", "steps", "seconds"} of every finished stage, see zoo.train.stages
+        self.stages: list[dict[str, Any]] = []
         self.quiet = quiet
         self._phase = ""
         self._folder = None if folder is None else pathlib.Path(folder)
@@ -63,7 +62,7 @@ class Log:
 
     @property
     def checkpoints(self) -> pathlib.Path | None:
-        """Where the training of the current phase keeps its checkpoints, so that none goes on from those of another; None without a folder."""
+        """Folder of the current phase's checkpoints; None without a folder."""
         return (
             None
             if self._checkpoints is None
@@ -76,7 +75,7 @@ class Log:
         return max((row["step"] for row in self.history if row["phase"] == self._phase), default=0)
 
     def phase(self, name: str) -> None:
-        """Names what follows; scalars and checkpoints are filed under it. A run that trains twice has two phases."""
+        """Begins a phase, which has scalars and checkpoints of its own."""
         self._phase = name
         if not self.quiet:
             tqdm.write(f"- {name}", file=sys.stderr)
@@ -96,7 +95,7 @@ class Log:
                 self._board.add(self._phase, row)
 
     def evaluated(self, step: int, **values: float) -> None:
-        """As `scalars`, and a line on stderr: these are few, and worth reading while a run goes on."""
+        """As `scalars`, and a line on stderr."""
         self.scalars(step, **values)
         if not self.quiet:
             shown = ", ".join(
@@ -105,13 +104,13 @@ class Log:
             tqdm.write(f"  step {step:,}: {shown}", file=sys.stderr)
 
     def warn(self, text: str) -> None:
-        """A line on stderr about what is likely wrong and what to do; also kept in `warnings`."""
+        """Records a warning, and prints it on stderr: what is likely wrong, and what to do."""
         self.warnings.append(text)
         if not self.quiet:
             tqdm.write(f"  warning: {text}", file=sys.stderr)
 
     def rewind(self, step: int) -> None:
-        """Forgets the current phase's scalars after a step, which an interrupted run left and this one will log again."""
+        """Drops scalars of the current phase after a step; a resumed run logs them again."""
         kept = [row for row in self.history if row["phase"] != self._phase or row["step"] <= step]
         if len(kept) == len(self.history):
             return
@@ -124,7 +123,7 @@ class Log:
                 self._file.flush()
 
     def progress(self, total: int, label: str, unit: str, start: int = 0) -> tqdm:
-        """A bar with rate and time left; on a file instead of a terminal, a line now and then."""
+        """A bar with rate and time left; lines now and then if stderr is not a terminal."""
         plain = not sys.stderr.isatty()
         return tqdm(
             total=total,

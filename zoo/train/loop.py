@@ -1,4 +1,4 @@
-"""The training loop: one jitted step with donated state, on one device or a mesh, resumable bit for bit.
+"""The training loop: one jitted step with donated state, on a device or a mesh; exactly resumable.
 
 `zoo.train.stages` builds what it needs; systems call that.
 """
@@ -247,7 +247,10 @@ class _Training:
             return
         remains = "nothing is kept, because no folder was given"
         if self.checkpoints is not None:
-            remains = f"all {self.done} steps are kept in {run.folder}; the same command goes on from there"
+            remains = (
+                f"all {self.done} steps are kept in {run.folder}; "
+                "the same command goes on from there"
+            )
         kept = self.signals.preempted and self.checkpoints is not None
         raise (Preempted if kept else Interrupted)(
             f"stopped at step {self.done} of {run.steps}; {remains}"

@@ -1,4 +1,4 @@
-"""Optimisers with warm-up, decay and clipping, whose learning rate follows the progress of the training."""
+"""Optimisers with warm-up, decay and clipping; the rate decays with the fraction of the run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-# (step i32[] from 0, fraction f32[] of the training that is over) -> f32[]
+# (step i32[] from 0, fraction f32[] of the run that is over) -> f32[]
 Rate = Callable[[jax.Array, jax.Array], jax.Array]
 
 DECAYS = ("constant", "linear", "cosine", "rsqrt")
@@ -18,8 +18,10 @@ DECAYS = ("constant", "linear", "cosine", "rsqrt")
 def schedule(peak: float, *, warmup: int, decay: str) -> Rate:
     """Learning rate: peak * min(1, (step + 1) / warmup) * decay.
 
-    decay: constant, 1; linear, 1 - fraction; cosine, (1 + cos(pi fraction)) / 2; rsqrt, sqrt(warmup / step) from `warmup` on.
-    The decay goes by the fraction, which the loop takes from steps or from time, so that training to a deadline ends at 0 too.
+    decay: constant, 1; linear, 1 - fraction; cosine, (1 + cos(pi fraction)) / 2; rsqrt,
+        sqrt(warmup / step) from step `warmup` on.
+
+    The fraction counts steps or time, so training to a deadline ends at 0 too.
     """
     if decay not in DECAYS:
         raise ValueError(f"schedule: no decay {decay!r}; expected one of: {', '.join(DECAYS)}")
@@ -38,7 +40,7 @@ def schedule(peak: float, *, warmup: int, decay: str) -> Rate:
 
 
 def adamw(rate: Rate, *, weight_decay: float, clip: float) -> optax.GradientTransformation:
-    """AdamW (arXiv 1711.05101) with b2 = .98 and gradients clipped to a global norm of `clip`; vectors do not decay."""
+    """AdamW (arXiv 1711.05101), b2 = .98, gradients clipped to global norm; only matrices decay."""
     return optax.chain(
         optax.clip_by_global_norm(clip),
         optax.scale_by_adam(b2=0.98),
@@ -48,7 +50,7 @@ def adamw(rate: Rate, *, weight_decay: float, clip: float) -> optax.GradientTran
 
 
 def adafactor(rate: Rate, *, clip: float) -> optax.GradientTransformation:
-    """Adafactor (arXiv 1804.04235) without relative steps, the optimiser of T5, gradients clipped to a global norm."""
+    """Adafactor (arXiv 1804.04235) without relative steps, T5's; clips to a global norm."""
     factored = optax.adafactor(learning_rate=None, multiply_by_parameter_scale=False)
     return optax.chain(
         optax.clip_by_global_norm(clip), factored, optax.scale(-1.0), _scale_by(rate)
@@ -56,7 +58,7 @@ def adafactor(rate: Rate, *, clip: float) -> optax.GradientTransformation:
 
 
 def adagrad(rate: Rate, *, clip: float) -> optax.GradientTransformation:
-    """Adagrad (Duchi et al. 2011, JMLR 12), squares summed from 0.1 on, gradients clipped to a global norm; suits rare tokens."""
+    """Adagrad (Duchi et al. 2011, JMLR 12), accumulator from 0.1; clips to a global norm."""
     return optax.chain(
         optax.clip_by_global_norm(clip),
         optax.scale_by_rss(initial_accumulator_value=0.1),
@@ -77,7 +79,10 @@ def by_name(
 
 
 def holding(optimizer: optax.GradientTransformation, held: Any) -> optax.GradientTransformation:
-    """The optimiser, but parameters stay bit for bit where `held`, a tree as theirs of bool arrays that broadcast to them, is true."""
+    """The optimiser, but parameters do not change where `held` is True.
+
+    held: pytree of bool that broadcast to the parameters.
+    """
     optimizer = optax.with_extra_args_support(optimizer)
 
     def update(updates, state, params=None, **others):
@@ -88,7 +93,7 @@ def holding(optimizer: optax.GradientTransformation, held: Any) -> optax.Gradien
 
 
 def _scale_by(rate: Rate) -> optax.GradientTransformationExtraArgs:
-    """Updates times -rate(step, fraction), which the loop tells."""
+    """Updates times -rate(step, fraction), the extra arguments that the loop passes."""
 
     def update(updates, state, params=None, *, step, fraction, **others):
         factor = -rate(step, fraction)

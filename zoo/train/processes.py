@@ -1,4 +1,4 @@
-"""Training in several processes, one a host or an accelerator: how they start, and what they must do at the same step."""
+"""Multi-process training, one process per host or accelerator: start-up and joint decisions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from zoo.records import DataError
 
-EVERY = 10  # steps between agreements; an agreement waits for the device
-HEARTBEAT = 60  # seconds without a sign after which a process counts as dead, and the others end
+EVERY = 10  # steps between agreements, which wait for the device
+HEARTBEAT = 60  # seconds of silence after which a process counts as dead and the others end
 
 
 class Decision(NamedTuple):
-    """What all processes do next; of their wishes the largest."""
+    """What all processes do next: the maximum over their wishes."""
 
     seconds: float  # that training has taken
     stop: bool  # a signal asks to save and stop
@@ -24,9 +24,11 @@ class Decision(NamedTuple):
 def start(text: str) -> None:
     """Joins the processes of a training; before anything else is done with JAX.
 
-    text: "auto" on Cloud TPU, SLURM and Open MPI, where JAX finds the others; or ADDRESS:PORT,NUMBER,COUNT, with the address of
-    process 0, this process's number from 0, and how many there are.
-    Raises DataError if the text is neither, or the others cannot be found.
+    text: "auto" on Cloud TPU, SLURM and Open MPI, where JAX finds the others; or
+        ADDRESS:PORT,NUMBER,COUNT with the address of process 0, this process's number from 0, and
+        the number of processes.
+
+    Raises DataError if the text is neither, or the others are not found.
     """
     options = {}
     if text != "auto":
@@ -38,7 +40,8 @@ def start(text: str) -> None:
             or not int(numbers[0]) < int(numbers[1])
         ):
             raise DataError(
-                f"processes: expected auto, or ADDRESS:PORT,NUMBER,COUNT as localhost:1234,0,2, got {text!r}"
+                f"processes: expected auto, or ADDRESS:PORT,NUMBER,COUNT as localhost:1234,0,2, "
+                f"got {text!r}"
             )
         options = {
             "coordinator_address": address,
@@ -49,19 +52,20 @@ def start(text: str) -> None:
         jax.distributed.initialize(**options, heartbeat_timeout_seconds=HEARTBEAT)
     except (RuntimeError, ValueError) as error:
         raise DataError(
-            f"processes: {text} did not come together ({' '.join(str(error).split())[:200]}); start all of them with the same address and count"
+            f"processes: {text} did not come together ({' '.join(str(error).split())[:200]}); "
+            "start all of them with the same address and count"
         ) from None
 
 
 def first() -> bool:
-    """Whether this process is the one that writes what one alone may write."""
+    """Whether this process writes the files that only one may write."""
     return jax.process_index() == 0
 
 
 def agree(done: int, wish: Decision, last: Decision) -> Decision:
-    """The wish of a process that is alone; of several, what they agreed on at the latest step divisible by EVERY.
+    """The wish of a single process; of several, their agreement at the last multiple of EVERY.
 
-    last: the decision before. All processes must call this at the same steps.
+    last: the previous decision. All processes must call this at the same steps.
     """
     if jax.process_count() == 1:
         return wish
@@ -76,7 +80,7 @@ def agree(done: int, wish: Decision, last: Decision) -> Decision:
 
 
 def same(value: float) -> float:
-    """The value that the first process has."""
+    """The value of the first process."""
     if jax.process_count() == 1:
         return value
     from jax.experimental import multihost_utils
@@ -85,7 +89,7 @@ def same(value: float) -> float:
 
 
 def wait(name: str) -> None:
-    """Until all processes are here."""
+    """Blocks until all processes call it."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 

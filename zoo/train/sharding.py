@@ -1,8 +1,9 @@
-"""Where arrays lie on a mesh of devices: one table of rules by the path of a parameter.
+"""Shardings of arrays over a mesh: one table of rules by the path of a parameter.
 
-Axes: "data" splits the rows of a batch; "fsdp" splits them too, and each parameter over the same devices (ZeRO, arXiv 1910.02054);
-"model" splits the inner dimensions of attention and MLP (Megatron, arXiv 1909.08053) and lengths of vocabularies. The compiler puts
-the communication between (GSPMD, arXiv 2105.04663), so a rule decides memory and time, never the result.
+Axes: "data" splits the rows of a batch; "fsdp" splits them too, and each parameter over the same
+devices (ZeRO, arXiv 1910.02054); "model" splits the inner dimensions of attention and MLP
+(Megatron, arXiv 1909.08053) and vocabularies. The compiler inserts the communication (GSPMD,
+arXiv 2105.04663), so rules affect memory and time, never the result.
 """
 
 from __future__ import annotations
@@ -22,10 +23,9 @@ AXES = ("data", "fsdp", "model")
 ROWS = ("data", "fsdp")  # axes that split a batch
 REPLICATED: tuple = ()
 
-# (path of the parameter, axis of each dimension, what else will do ...): the first row whose
-# pattern is found in the path decides, and
-# in it the first layout whose axes divide the dimensions. A row that ends in REPLICATED declares
-# that a copy each is good enough.
+# (pattern of the path, layout, fallback layouts ...); a layout has an axis for each dimension. The
+# first row whose pattern matches applies, with its first layout whose axes divide the dimensions.
+# Rows that end in REPLICATED fall back to a copy on each device.
 RULES: tuple[tuple, ...] = (
     (r"attention/(query|key|value)/kernel$", ("fsdp", "model", None)),  # [D, H, Dh]
     (r"attention/out/kernel$", ("model", None, "fsdp")),  # [H, Dh, D]
@@ -42,7 +42,8 @@ RULES: tuple[tuple, ...] = (
 def mesh_of(text: str) -> jax.sharding.Mesh | None:
     """The mesh of a text such as "data=4,model=2" over all devices of all processes; None for "".
 
-    Raises DataError for other axes, sizes that are no numbers above 0, or a product that is not the number of devices.
+    Raises DataError for other axes, sizes that are not positive, or a product that is not the
+    number of devices.
     """
     if not text:
         return None
@@ -51,7 +52,8 @@ def mesh_of(text: str) -> jax.sharding.Mesh | None:
         axis, _, size = part.strip().partition("=")
         if axis not in AXES or axis in sizes or not size.isdecimal() or not int(size):
             raise DataError(
-                f"mesh: expected sizes of {', '.join(AXES)}, as data=4,model=2, got {text!r} ({part.strip()!r})"
+                f"mesh: expected sizes of {', '.join(AXES)}, as data=4,model=2, "
+                f"got {text!r} ({part.strip()!r})"
             )
         sizes[axis] = int(size)
     wanted, found = math.prod(sizes.values()), jax.device_count()
@@ -59,10 +61,12 @@ def mesh_of(text: str) -> jax.sharding.Mesh | None:
         remedy = (
             ""
             if jax.default_backend() != "cpu"
-            else f"; to try it on a CPU, set XLA_FLAGS=--xla_force_host_platform_device_count={wanted}"
+            else "; to try it on a CPU, set "
+            f"XLA_FLAGS=--xla_force_host_platform_device_count={wanted}"
         )
         raise DataError(
-            f"mesh: {text} is over {wanted} devices, and JAX sees {found} ({jax.devices()[0].device_kind}); choose sizes whose product is {found}{remedy}"
+            f"mesh: {text} is over {wanted} devices, and JAX sees {found} "
+            f"({jax.devices()[0].device_kind}); choose sizes whose product is {found}{remedy}"
         )
     return jax.make_mesh(
         tuple(sizes.values()), tuple(sizes), axis_types=(jax.sharding.AxisType.Auto,) * len(sizes)
@@ -72,9 +76,10 @@ def mesh_of(text: str) -> jax.sharding.Mesh | None:
 def layout(
     path: str, shape: Sequence[int], mesh: jax.sharding.Mesh, rules: Sequence[tuple] = RULES
 ) -> jax.sharding.PartitionSpec:
-    """How RULES split the parameter of this path and shape; axes that the mesh lacks split nothing.
+    """The partition of a parameter by RULES; axes that the mesh lacks split nothing.
 
-    Raises DataError naming the parameter, the dimension and the axis if none of a row's layouts divides the shape.
+    Raises DataError naming the parameter, the dimension and the axis if no layout of the row
+    divides the shape.
     """
     pattern, *layouts = next(row for row in rules if re.search(row[0], path))
     refused = ""
@@ -82,7 +87,8 @@ def layout(
         if len(axes) > len(shape):
             refused = (
                 refused
-                or f"{path}: has {len(shape)} dimensions, and the rule {pattern!r} is for {len(axes)}"
+                or f"{path}: has {len(shape)} dimensions, and the rule {pattern!r} is for "
+                f"{len(axes)}"
             )
             continue
         spec = [axis if axis in mesh.axis_names else None for axis in axes]
@@ -95,17 +101,18 @@ def layout(
             return jax.sharding.PartitionSpec(*spec)
         dimension, axis = uneven[0]
         refused = refused or (
-            f"{path}: dimension {dimension} is {shape[dimension]}, which {axis}={mesh.shape[axis]} does not divide; "
-            f"choose another size of the axis {axis} in the mesh, or of that dimension in the configuration"
+            f"{path}: dimension {dimension} is {shape[dimension]}, which "
+            f"{axis}={mesh.shape[axis]} does not divide; choose another size of the axis {axis} "
+            "in the mesh, or of that dimension in the configuration"
         )
     raise DataError(f"mesh: parameter {refused}")
 
 
 def layouts(params: Any, tree: Any, mesh: jax.sharding.Mesh) -> Any:
-    """A sharding for each leaf of a tree: leaves that belong to a parameter and have its shape lie as it does, others are copied.
+    """A sharding for each leaf: that of its parameter if it has its shape, else replicated.
 
-    tree: the parameters, or what holds them or trees like them, as an optimiser's moments; a leaf belongs to the parameter whose
-    path ends its own.
+    tree: contains the parameters or trees like them, such as an optimiser's moments. A leaf belongs
+        to the parameter whose path is a suffix of its own.
     """
     specs = {
         _names(path): (leaf.shape, layout("/".join(_names(path)), leaf.shape, mesh))
@@ -124,7 +131,7 @@ def layouts(params: Any, tree: Any, mesh: jax.sharding.Mesh) -> Any:
 
 
 def put(leaf: Any, where: jax.sharding.Sharding) -> jax.Array:
-    """An array that every process has whole, or that lies on the mesh already, at its place."""
+    """The array, which every process holds or which is on the mesh already, with this sharding."""
     if where.is_fully_addressable or (
         isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
     ):
@@ -134,7 +141,7 @@ def put(leaf: Any, where: jax.sharding.Sharding) -> jax.Array:
 
 
 def whole(leaf: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
-    """The array of the mesh on the first device of this process, for what answers or reports with it."""
+    """The array of the mesh, replicated to the first device of this process."""
     if leaf.is_fully_addressable:
         return jax.device_put(leaf, jax.local_devices()[0])
     everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -142,10 +149,10 @@ def whole(leaf: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
 
 
 class Placement:
-    """Where a training has its arrays: on the default device, or on a mesh."""
+    """Placement of a training's arrays: on the default device, or on a mesh."""
 
     def __init__(self, params: Any, progress: Any, mesh: jax.sharding.Mesh | None) -> None:
-        """progress: all that a step changes, with the parameters in it, not yet placed."""
+        """progress: everything that a step changes, the parameters included, not yet placed."""
         # the compiler places what lies between, whatever the types of the axes
         if mesh is not None:
             mesh = jax.sharding.Mesh(mesh.devices, mesh.axis_names)
@@ -178,7 +185,8 @@ class Placement:
         if size % pieces:
             total = size * self.parts
             raise DataError(
-                f"mesh: a batch of {total} rows cannot be split over {pieces * self.parts} devices (data times fsdp); choose a multiple"
+                f"mesh: a batch of {total} rows cannot be split over {pieces * self.parts} devices "
+                "(data times fsdp); choose a multiple"
             )
         return {
             name: jax.make_array_from_process_local_data(where, array)
@@ -193,7 +201,7 @@ class Placement:
 
 
 def rows(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
-    """How batches lie: rows split over the axes of ROWS."""
+    """The sharding of batches: rows split over the axes of ROWS."""
     return jax.sharding.NamedSharding(
         mesh, jax.sharding.PartitionSpec(tuple(axis for axis in ROWS if axis in mesh.axis_names))
     )
@@ -202,7 +210,8 @@ def rows(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
 def share(mesh: jax.sharding.Mesh) -> tuple[int, int]:
     """(this process's number, how many there are) of the equal blocks of rows that processes read.
 
-    Processes that differ in the model axis alone read the same block. Raises DataError if the blocks overlap in part.
+    Processes that differ in the model axis alone read the same block. Raises DataError if blocks
+    overlap partly.
     """
     blocks = math.prod(mesh.shape[axis] for axis in ROWS if axis in mesh.shape)
     held: dict[int, set[int]] = {}
@@ -213,7 +222,8 @@ def share(mesh: jax.sharding.Mesh) -> tuple[int, int]:
         {len(mine) for mine in distinct}
     ) > 1:
         raise DataError(
-            f"mesh: {dict(mesh.shape)} does not give every process one block of a batch's rows; let the model axis divide the devices of a process"
+            f"mesh: {dict(mesh.shape)} does not give every process one block of a batch's rows; "
+            "let the model axis divide the devices of a process"
         )
     return distinct.index(tuple(sorted(held[jax.process_index()]))), len(distinct)
 

@@ -1,4 +1,4 @@
-"""How fast a training is: examples, tokens and floating-point operations a second, the share of the device's peak, waiting for data."""
+"""Throughput of a training: examples, tokens and FLOPs per second, model FLOPs utilisation."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ UNTRACED, TRACED = 5, 10  # steps: the first ones, which compile, and those of a
 
 
 def products(program: core.ClosedJaxpr | core.Jaxpr) -> float:
-    """Floating-point operations of all matrix products of a program, before it is split over devices: a multiplication and an addition count as two.
+    """FLOPs of all matrix products of a program, before it is split over devices.
 
-    A scan counts all its turns, a `while` one, of branches the largest. What the backward pass computes again counts again.
+    A multiply-add counts as two. A scan counts all its iterations, a `while` loop one, a branch its
+    largest case. Recomputation in the backward pass counts again.
     """
     found = 0.0
     for equation in getattr(program, "jaxpr", program).eqns:
@@ -68,7 +69,7 @@ def _programs(value: Any) -> Iterator[core.ClosedJaxpr | core.Jaxpr]:
 
 
 class Meter:
-    """Counts what steps do between two readings: operations are those of `products`, of forward and backward pass."""
+    """Counts work between two readings; operations are `products` of forward and backward pass."""
 
     def __init__(self, *, processes: int) -> None:
         """processes: that read as many rows each."""
@@ -96,7 +97,11 @@ class Meter:
         self._waited += waited
 
     def read(self) -> dict[str, float]:
-        """Scalars since the last reading: rates, "peak_share" where the device's peak is known, and "data_wait", a share of the time."""
+        """Rates since the last reading.
+
+        "data_wait" is the fraction of time spent waiting for batches; "peak_share" that of the
+        device's peak, if it is known.
+        """
         seconds = max(time.monotonic() - self._since, 1e-9)
         found = {
             "examples_per_second": self._examples / seconds,
@@ -116,10 +121,10 @@ class Meter:
 
 
 class Trace:
-    """A trace of TRACED steps for TensorBoard or Perfetto (jax.profiler); of the first process. A context."""
+    """Context that traces TRACED steps of the first process by jax.profiler."""
 
     def __init__(self, folder: str, *, first: int, last: int) -> None:
-        """folder: where it goes, none is written if ""; first, last: steps done before and after the training."""
+        """folder: of the trace, none is written if ""; first, last: steps done before and after."""
         self._folder = folder if jax.process_index() == 0 else ""
         begin = first + min(UNTRACED, (last - first) // 2)
         self._begin, self._end = begin, begin + TRACED
@@ -133,7 +138,10 @@ class Trace:
             jax.profiler.stop_trace()
 
     def before(self, done: int, ready: jax.Array) -> None:
-        """Starts or ends the trace, if it is time after so many steps; ready: a result of the last, which it then waits for."""
+        """Starts or ends the trace if due after `done` steps.
+
+        ready: a result of the last step, waited for first.
+        """
         if not self._folder or done not in (self._begin, self._end):
             return
         jax.block_until_ready(ready)
@@ -146,7 +154,7 @@ class Trace:
 
 
 def shown(rates: dict[str, float]) -> str:
-    """Rates in words, for a progress bar."""
+    """Rates as text for a progress bar."""
     parts = [
         f"{rates['examples_per_second']:.0f} examples/s",
         f"{rates['tokens_per_second']:.0f} tokens/s",

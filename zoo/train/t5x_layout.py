@@ -1,4 +1,7 @@
-"""Parameters as t5x lays them out: item "state" of MODEL_DIR/checkpoint_STEP, {"target": parameters, "state": {"step", ...}}."""
+"""Parameters in t5x's layout: item "state" of MODEL_DIR/checkpoint_STEP.
+
+The item is {"target": parameters, "state": {"step", ...}}.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from zoo.train import checkpoint
 
 
 def save(params: dict, folder: pathlib.Path, *, step: int) -> None:
-    """Writes parameters into folder/checkpoint_STEP/state as t5x would, without the state of an optimiser."""
+    """Writes parameters to folder/checkpoint_STEP/state as t5x does, without optimiser state."""
     ocp = checkpoint.orbax()
     tree = {
         "target": jax.tree.map(np.asarray, params),
@@ -23,7 +26,7 @@ def save(params: dict, folder: pathlib.Path, *, step: int) -> None:
 
 
 def load(folder: str | pathlib.Path) -> tuple[dict, int, pathlib.Path]:
-    """(parameters as numpy, step, where they are) of a checkpoint that t5x wrote through Orbax, its default.
+    """(parameters as numpy, step, path) of a checkpoint that t5x wrote by Orbax, its default.
 
     folder: checkpoint_STEP, or a folder of such, of which the last is read.
     Raises DataError if there is none, it is of another kind, or it cannot be read.
@@ -38,12 +41,13 @@ def load(folder: str | pathlib.Path) -> tuple[dict, int, pathlib.Path]:
         }
         if not found:
             raise DataError(
-                f"{folder}: holds no checkpoint_STEP; expected a checkpoint of t5x, or its MODEL_DIR"
+                f"{folder}: holds no checkpoint_STEP; expected a t5x checkpoint or its MODEL_DIR"
             )
         folder = found[max(found)]
     if not (folder / "state").is_dir():
         raise DataError(
-            f"{folder}: holds no Orbax checkpoint (no folder state); save with t5x's default, train.use_orbax = True"
+            f"{folder}: holds no Orbax checkpoint (no folder state); "
+            "save with t5x's default, train.use_orbax = True"
         )
     try:
         _list_keys(folder / "state")
@@ -63,8 +67,10 @@ def load(folder: str | pathlib.Path) -> tuple[dict, int, pathlib.Path]:
 
 
 def _list_keys(folder: pathlib.Path) -> None:
-    """Reads the one file that lists all arrays: if it is damaged that fails here once, and not under many reads at a time,
-    of which the last would answer an event loop that the first has closed."""
+    """Reads the file that lists all arrays, so that damage raises here, once.
+
+    In parallel reads it would raise in each, and the last ones would find their event loop closed.
+    """
     if (folder / "manifest.ocdbt").is_file():
         import tensorstore
 
