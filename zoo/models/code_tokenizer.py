@@ -1,8 +1,9 @@
-"""An encoder-decoder that is the tokenizer of documents and the retriever of queries at once: its losses, and the codes it gives.
+"""One encoder-decoder that assigns codes to documents and retrieves by them: losses and codes.
 
-GenRet (arXiv 2304.04171), sec. 3. d_t and q_t are decoder states at position t after a document's codes z_1 .. z_(t-1); the tokenizer
-Q(z_t | z_<t, d) is the softmax of d_t . E_t, the retriever P(z_t | z_<t, q) that of q_t . E_t. Positions count from 0 here. Codes are
-i32[..., T] from 0 to K - 1; `zoo.nets.codebooks` says which tokens they are.
+GenRet (arXiv 2304.04171), sec. 3. d_t and q_t are decoder states at position t after the codes
+z_1 .. z_(t-1) of a document; the tokenizer Q(z_t | z_<t, d) is the softmax of d_t . E_t, the
+retriever P(z_t | z_<t, q) that of q_t . E_t. Positions count from 0 here. Codes are i32[..., T]
+from 0 to K - 1; `zoo.nets.codebooks` maps them to tokens.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from zoo.objectives import ranking, tokenizing
 from zoo.text import tokens
 from zoo.train import loop
 
-BLOCK = 256  # documents that are read at once
+BLOCK = 256  # documents per batch of inference
 
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Of the terms of a loss."""
+    """Weights of the terms of a loss."""
 
     contrast: float  # q_T against d_T of the batch
     retrieval: float  # cross-entropy of codes given the query
-    commitment: float  # cross-entropy of codes given the document; not of a warm-up
-    reconstruction: float  # nor is this
+    commitment: float  # cross-entropy of codes given the document; not in a warm-up
+    reconstruction: float  # likewise
 
 
 def warm_up(
@@ -43,7 +44,7 @@ def warm_up(
     word_dropout: float,
     unknown: int = tokens.UNKNOWN,
 ) -> loop.Loss:
-    """Loss before position T has codes: q_T finds its d_T among those of the batch, and the codes before are generated.
+    """Loss before position T has codes: q_T finds d_T in the batch, and earlier codes are predicted.
 
     Batches are those of `zoo.data.grouped`.
     """
@@ -73,10 +74,10 @@ def main(
     epsilon: float,
     unknown: int = tokens.UNKNOWN,
 ) -> loop.Loss:
-    """Loss while position T takes its codes, L = L_Ret + L_Com + L_Rec of sec. 3.2, weighed.
+    """Loss while position T gets its codes: the weighted L_Ret + L_Com + L_Rec of sec. 3.2.
 
-    z_T is the most probable code of a document, balanced over the documents of its prefix in the batch (sec. 3.3); with epsilon 0
-    it is the most probable one.
+    z_T is the most probable code of a document, balanced over the documents of its prefix in the
+    batch (sec. 3.3), or not balanced if epsilon is 0.
     """
 
     def loss(params, batch, key):
@@ -143,7 +144,7 @@ def assign(
 def tokenize(
     params: dict, sources: np.ndarray, *, shape: transformer.Shape, levels: int, num_codes: int
 ) -> np.ndarray:
-    """i32[N, levels] codes of any sources i32[N, S]: at each position the most probable one."""
+    """i32[N, levels] greedy codes of sources i32[N, S]."""
     codes = np.zeros((len(sources), 0), np.int32)
     for _ in range(levels):
         codes = assign(params, sources, codes, shape=shape, num_codes=num_codes)
@@ -153,11 +154,12 @@ def tokenize(
 def initial_codebook(
     vectors: np.ndarray, codes: np.ndarray, key: jax.Array, *, num_codes: int, diverse: bool
 ) -> np.ndarray:
-    """f32[K, D] E_T from d_T f32[N, D] of documents with codes i32[N, T]: centroids of what the means of their prefixes leave of them.
+    """f32[K, D] E_T from d_T f32[N, D] of documents with codes i32[N, T].
 
-    Clusters have bounded sizes if `diverse`. Centroids are scaled by D^-.5: for states of T5's length, sqrt D, the logits then are
-    cosines times the length of a centroid. Documents alone under their prefix say nothing of what follows it and are left out,
-    unless too few are left.
+    Centroids of d_T minus its mean over the documents of the prefix; clusters have bounded sizes if
+    `diverse`. Centroids are scaled by D^-.5: T5's states have length sqrt D, so logits are cosines
+    times the length of a centroid. Documents alone under their prefix are left out, unless too few
+    remain.
     """
     prefix = (
         np.unique(codes, axis=0, return_inverse=True)[1].reshape(-1)
@@ -179,8 +181,10 @@ def initial_codebook(
 
 
 def name(codes: np.ndarray, num_codes: int, after: table.Docids | None = None) -> table.Docids:
-    """Identifiers of codes i32[N, M], behind those of `after`: position-specific tokens, and last a
-    counter of the documents of the same codes."""
+    """Identifiers of codes i32[N, M], appended to those of `after`.
+
+    Position-specific tokens, the last of which counts the documents that share their codes.
+    """
     ends = np.arange(codes.shape[1] + 1) * num_codes
     known = None if after is None else table.Docids(after.tokens - ends, after.alphabet)
     named = collisions.extend(known, codes, num_codes=num_codes, policy="counter").tokens + ends
@@ -189,7 +193,10 @@ def name(codes: np.ndarray, num_codes: int, after: table.Docids | None = None) -
 
 
 def spread(codes: np.ndarray, num_codes: int) -> dict[str, float]:
-    """Scalars of codes i32[N, T]: share of documents whose codes are another's too; by position diversity, and share of codes in use."""
+    """Scalars of codes i32[N, T]: conflicts, and diversity and usage by position.
+
+    Conflicts are the fraction of documents that share all codes with another.
+    """
     found = quantize.stats(codes, num_codes=num_codes)
     evenness = {
         f"diversity_{t}": balanced.diversity(column, num_codes=num_codes)
@@ -211,7 +218,7 @@ def _pair(
     word_dropout: float,
     unknown: int,
 ) -> dict[str, jax.Array]:
-    """q_t and d_t f32[B, T + 1, D] of the queries and documents of a batch, after the codes of the documents."""
+    """q_t and d_t f32[B, T + 1, D] of a batch, after the codes of its documents."""
     read = {}
     for name, draw in zip(("source", "document"), jax.random.split(key)):
         hide, drop = jax.random.split(draw)
@@ -269,7 +276,7 @@ def _cross_entropy(logits: jax.Array, codes: jax.Array) -> jax.Array:
 def _weighed(
     terms: dict, weights: Weights, real: jax.Array, siblings: jax.Array
 ) -> tuple[jax.Array, dict]:
-    """The loss, its terms, and the shares of rows that are filling and of documents without a sibling in the batch."""
+    """The loss, its terms, and the fractions of padding rows and of documents without siblings."""
     terms = {name: tokenizing.averaged(values, real) for name, values in terms.items()}
     alone = tokenizing.averaged(siblings.sum(axis=1) == 1, real)
     return sum(getattr(weights, name) * value for name, value in terms.items()), terms | {

@@ -1,4 +1,4 @@
-"""What dual encoders share: the examples that they learn from, training in contrast to other documents, vectors of texts."""
+"""Dual encoders: training examples, the contrastive loss, and vectors of texts."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ from zoo.objectives import ranking
 from zoo.text import tokens
 from zoo.train import execution as executions, log as logs, loop, stages
 
-# the first token of a text; it tells a shared tower the side
+# first token of a text, which tells a shared tower its side
 PROMPTS = {dual.QUERY: "[query]", dual.DOCUMENT: "[document]"}
 
 
 class Examples(NamedTuple):
-    """Queries with a document that answers each, train queries first, and what else is known to answer them."""
+    """Queries with a relevant document each, train queries first, and all known relevant pairs."""
 
     texts: list[str]  # n
     queries: np.ndarray  # i32[n, S]
-    answers: np.ndarray  # i64[n] rows of documents
-    weights: np.ndarray  # f64[n] how often each is shown, relative to the others
+    answers: np.ndarray  # i64[n] rows of relevant documents
+    weights: np.ndarray  # f64[n] relative sampling frequencies
     documents: np.ndarray  # i32[N, S'] tokens of the documents
-    known: np.ndarray  # i64[m] sorted query number x N + row of every pair that is judged relevant
-    numbers: np.ndarray  # i64[n] number of each query; equal texts have one
-    num_train: int  # how many are train queries
+    known: np.ndarray  # i64[m] sorted query number x N + row of every relevant pair
+    numbers: np.ndarray  # i64[n] number of each query, equal for equal texts
+    num_train: int  # train queries
     unknown: int = tokens.UNKNOWN  # token that hides others
 
 
 def examples(texts: corpus_text.Texts, config) -> Examples:
-    """Train queries and generated ones. Raises DataError if there are neither."""
+    """Examples of train queries and generated ones. Raises DataError without either."""
     share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     if not texts.queries and not texts.made:
         raise records.DataError(
-            f"{config.SYSTEM}: nothing to learn from: no train queries and generated=0; raise generated"
+            f"{config.SYSTEM}: nothing to learn from: no train queries and generated=0; "
+            "raise generated"
         )
     kinds = [(texts.queries, texts.answers, 1 - share), (texts.made, texts.origins, share)]
     kinds = [kind for kind in kinds if kind[0] and kind[2] > 0]
@@ -73,7 +74,7 @@ def init(
     key: jax.Array,
     start: warm_start.Start | None = None,
 ) -> Any:
-    """Parameters before training; where there are weights to start from, each tower has their encoder."""
+    """Initial parameters: random, or SVD vectors, or the encoder of `start` in each tower."""
     blank = jnp.zeros((1, 1), jnp.int32)
     params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
     if config.vector_start:
@@ -81,7 +82,7 @@ def init(
         size = np.linalg.norm(words, axis=1)
         for tower in params["params"].values():
             tower["encoder"]["source_embedding"]["embedding"] = jnp.asarray(words / words.std())
-            # states have one length each: the weights give the words their own back
+            # states are normalised: the weights restore the lengths of the words
             if "weight" in tower:
                 tower["weight"] = jnp.asarray(size / size.mean())
     if start is not None:
@@ -148,7 +149,10 @@ def stage(
 
 
 def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
-    """Loss of batches {"source": i32[B, S], "document": i32[C, S'], "allowed": bool[B, C]}: eq. 2; document i answers query i."""
+    """Contrastive loss, eq. 2 of DPR; document i is relevant to query i.
+
+    Batches are {"source": i32[B, S], "document": i32[C, S'], "allowed": bool[B, C]}.
+    """
     net = dual.DualEncoder(shape)
 
     def loss(params, batch, key):
@@ -170,7 +174,7 @@ def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loo
 
 
 class WithDocuments:
-    """Batches of queries with the documents that they are to be told from: each other's and the mined ones."""
+    """Batches of queries with in-batch documents and hard negatives."""
 
     def __init__(self, stream: batches.Batches, given: Examples) -> None:
         self._stream, self._given = stream, given
@@ -180,7 +184,7 @@ class WithDocuments:
 
     def __next__(self) -> dict[str, np.ndarray]:
         batch = next(self._stream)
-        # -> [C], the right one of query i at i
+        # -> [C], the relevant document of query i at i
         rows = np.concatenate([batch["right"], batch["wrong"].T.reshape(-1)])
         known = np.isin(
             batch["number"][:, None] * len(self._given.documents) + np.maximum(rows, 0),
@@ -216,7 +220,7 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
 
 
 def shape_of(vocabulary: int, config, start: warm_start.Start | None = None) -> dual.Shape:
-    """Sizes of the encoders that read so many words; of the family of the weights to start from, if there are any."""
+    """The shape of the encoders for a vocabulary of this size, in the family of `start`."""
     encoder = transformer.Shape(
         source_vocab=vocabulary,
         target_vocab=1,

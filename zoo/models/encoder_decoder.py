@@ -20,7 +20,7 @@ from zoo.train import log as logs, loop, stages
 
 
 def pairs(collection: records.Collection, split: str = "train") -> tuple[list[str], list[int]]:
-    """Texts of a split's queries and the row of a relevant document each; none if there is no such split."""
+    """Texts of the queries of a split, and the row of a relevant document each; empty without it."""
     if split not in collection.qrels:
         return [], []
     queries, qrels = collection.split(split)
@@ -30,7 +30,7 @@ def pairs(collection: records.Collection, split: str = "train") -> tuple[list[st
 
 
 def sizes_of(config: options.Writing, tokenizer: str, ids: table.Docids) -> dict[str, Any]:
-    """Fields of a `transformer.Shape` that reads the tokenizer's tokens and writes these identifiers."""
+    """Fields of a `transformer.Shape` from this tokenizer's tokens to these identifiers."""
     return {
         "source_vocab": tokens.count(tokenizer),
         "target_vocab": ids.alphabet,
@@ -47,9 +47,9 @@ def likelihood(
     unknown: int = tokens.UNKNOWN,
     z_loss: float = 0.0,
 ) -> loop.Loss:
-    """Loss of batches {"source": i32[B, S], "target": i32[B, L]}: mean negative log-likelihood of the identifiers.
+    """Mean negative log-likelihood of {"source": i32[B, S], "target": i32[B, L]} batches.
 
-    word_dropout: share of source tokens that are replaced by the token `unknown`.
+    word_dropout: fraction of source tokens replaced by the token `unknown`.
     """
 
     def loss(params, batch, key):
@@ -74,7 +74,7 @@ def predict(
 def drop_words(
     source: jax.Array, key: jax.Array, share: float, unknown: int = tokens.UNKNOWN
 ) -> jax.Array:
-    """Source i32[B, S] with a share of its tokens replaced by the unknown token."""
+    """Source i32[B, S] with a fraction of its tokens replaced by the unknown token."""
     if not share:
         return source
     chosen = jax.random.bernoulli(key, share, source.shape) & (source != tokens.PAD)
@@ -82,7 +82,7 @@ def drop_words(
 
 
 def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
-    """f32[] share of identifiers i32[B, L] whose every token is the most probable by logits f32[B, L, V]."""
+    """f32[] fraction of identifiers i32[B, L] that logits f32[B, L, V] predict exactly."""
     return jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
 
 

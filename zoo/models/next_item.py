@@ -1,4 +1,4 @@
-"""What systems share that read a history item by item and score every item as the next: training, judging and answering."""
+"""Recommenders that score every item as the next of a history: GRU4Rec, SASRec."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Config(options.Training, options.Validation):
 
 
 def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]:
-    """ "source" and "target" i32[n, longest]: events and those after them, item n as n + 1, 0 = pad behind.
+    """ "source" and "target" i32[n, longest]: events and their successors.
 
-    Every event but a user's first is a target once. A user of more than longest + 1 events has several rows: the last reads the latest
-    `longest`, and so on backwards.
+    Item n is n + 1, 0 = pad behind. Every event but a user's first is a target once. A user with
+    more than longest + 1 events has several rows, cut from the latest backwards.
     """
     sources, targets = [], []
     for user in range(len(histories)):

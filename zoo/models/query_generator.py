@@ -1,12 +1,12 @@
-"""Queries for documents that have none, by an encoder-decoder that learned from those that have: the seam of `made`.
+"""Generated queries: an encoder-decoder trained on the collection's train pairs, or other sources.
 
-Nogueira and Lin 2019, "From doc2query to docTTTTTquery": document -> query by maximum likelihood, and top-k sampling for each
-document; Zhuang et al. 2022 (arXiv 2206.10128, DSI-QG) index documents by such queries. Trained on the collection's own train
-pairs; queries of other splits are never read.
+Nogueira and Lin 2019, "From doc2query to docTTTTTquery": document -> query by maximum likelihood,
+and top-k sampling for each document; Zhuang et al. 2022 (arXiv 2206.10128, DSI-QG) index documents
+by such queries. Queries of other splits than train are never read.
 
-Deviations: from scratch, with one table of sub-words for documents and queries that starts from the SVD of the corpus, unless weights
-of T5 are given; no cross-encoder ranks the candidates (DSI-QG has one). Draws that repeat one of their document are
-left out, so a document may have fewer than asked for.
+Deviations: trained from scratch, with one sub-word embedding table for documents and queries that
+is initialised from the SVD of the corpus, unless T5 weights are given; no cross-encoder ranks the
+candidates (DSI-QG has one). Duplicates are dropped, so a document may get fewer queries.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from zoo.text import rules, tokens, vectors
 from zoo.train import log as logs, stages
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
-DOCUMENTS = 32  # of a batch of draws
-SPARE = 2  # draws for each query wanted, as some are repeated
-DRAWN = "drawn.jsonl"  # of an unfinished command: a batch a line
+DOCUMENTS = 32  # per batch of samples
+SPARE = 2  # samples per wanted query, since some repeat
+DRAWN = "drawn.jsonl"  # samples of an unfinished command, a batch per line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +74,10 @@ class Config(options_.Writing):
 def make_queries(
     kind: str, collection: records.Collection, *, per_document: int, seed: int, log
 ) -> tuple[list[str], list[int]]:
-    """Queries and the row of the document each was made for, in the order of the documents: the one way to have some made.
+    """Generated queries and the row of the document of each, in the order of the documents.
 
-    kind: rules (`zoo.text.rules`), seq2seq (a generator is trained first), or a folder that `zoo queries generate` wrote.
+    kind: rules (`zoo.text.rules`), seq2seq (trains a generator first), or the folder of
+        `zoo queries generate`.
     """
     if not per_document:
         return [], []
@@ -101,7 +102,8 @@ def read(
     """
     if not pathlib.Path(folder).is_dir():
         raise records.DataError(
-            f"queries: expected {RULES}, {SEQ2SEQ}, or a folder that `zoo queries generate` wrote, got {os.fspath(folder)!r}"
+            f"queries: expected {RULES}, {SEQ2SEQ}, or a folder that `zoo queries generate` "
+            f"wrote, got {os.fspath(folder)!r}"
         )
     found = files.read_beir(folder)
     rows, taken = corpus.rows(), {}
@@ -111,7 +113,8 @@ def read(
             taken.setdefault(rows[name], []).append(text)
     if not taken:
         raise records.DataError(
-            f"{folder}: its train queries are of no document of this collection; generate them from it"
+            f"{folder}: its train queries are of no document of this collection; "
+            "generate them from it"
         )
     kept = [(text, row) for row in sorted(taken) for text in taken[row][:per_document]]
     return [text for text, _ in kept], [row for _, row in kept]
@@ -124,18 +127,20 @@ def fit(
     log,
     start: warm_start.Start | None = None,
 ) -> dict:
-    """{"params", "network", "tokenizer"} of a generator that learned from the train pairs.
+    """{"params", "network", "tokenizer"} of a generator fitted to the train pairs.
 
-    Raises DataError if there are none, or the start is no model of text.
+    Raises DataError if there are none, or `start` does not generate text.
     """
     queries, rows = encoder_decoder.pairs(collection)
     if not queries:
         raise records.DataError(
-            f"{collection.name}: a query generator learns from train queries, found none; make queries by rule"
+            f"{collection.name}: a query generator learns from train queries, found none; "
+            "make queries by rule"
         )
     if start is not None and (start.names is not None or not start.shape.shared):
         raise records.DataError(
-            f"{start.where}: writes identifiers, and a query generator starts from weights that write text; name those of T5"
+            f"{start.where}: writes identifiers, and a query generator starts from weights that "
+            "write text; name those of T5"
         )
     contents = collection.corpus.contents()
     tokenizer = (
@@ -177,7 +182,7 @@ def fit(
 
 
 def _initial_words(tokenizer: str, contents: list[str], size: int, width: int) -> np.ndarray:
-    """f32[size, D] the SVD of the corpus, each row as long as a random one: it is read and written."""
+    """f32[size, D] SVD vectors of words, as long as random rows: the table is also the output."""
     words = vectors.tfidf_svd(
         tokens.whole(tokenizer, contents), vocabulary=size, dim=width, seed=0
     ).words
@@ -199,9 +204,9 @@ def generate_queries(
     log,
     kept: pathlib.Path | None = None,
 ) -> tuple[list[str], list[int]]:
-    """At most `count` different queries for each document, and its row. The same seed gives the same.
+    """At most `count` different queries for each document, and its row; reproducible by seed.
 
-    kept: a file of the batches that were drawn, which an interrupted command goes on from.
+    kept: file of the sampled batches, from which an interrupted command resumes.
     """
     net, tokenizer = network.of(state), state["tokenizer"]
     params = jax.device_put(state["params"])
@@ -244,7 +249,7 @@ def generate_queries(
 
 
 def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
-    """Batches of an interrupted command, without a last one that was cut off."""
+    """Batches of an interrupted command, without a truncated last one."""
     if kept is None or not kept.exists():
         return []
     lines = [
@@ -295,9 +300,9 @@ def write(
     start: warm_start.Start | None = None,
     quiet: bool = False,
 ) -> records.Collection:
-    """Trains a generator, and writes the documents with its queries as the train split of a folder in the BEIR layout.
+    """Trains a generator and writes a BEIR folder with its queries as the train split.
 
-    Interrupted, the same call goes on: what is unfinished stands in a folder beside `out`, of its name and ".unfinished".
+    Interrupted, the same call resumes, from a folder beside `out` with the suffix ".unfinished".
     """
     atomic.refuse_occupied(out)
     if count < 1:
@@ -335,17 +340,24 @@ def write(
         raise
     finally:
         log.close()
-    names = tuple(f"g{number}" for number in range(len(texts)))
-    judged = {query: {collection.corpus.ids[row]: 1} for query, row in zip(names, rows)}
-    result = records.Collection(
-        f"{collection.name} generated",
-        collection.corpus,
-        records.Queries(names, tuple(texts)),
-        {"train": records.Qrels(judged)},
-    )
+    result = _collection(collection, texts, rows)
     files.write_beir(result, out)
     shutil.rmtree(work)
     return result
+
+
+def _collection(
+    collection: records.Collection, texts: list[str], rows: list[int]
+) -> records.Collection:
+    """The documents with generated queries as the train split."""
+    names = tuple(f"g{number}" for number in range(len(texts)))
+    grades = {query: {collection.corpus.ids[row]: 1} for query, row in zip(names, rows)}
+    return records.Collection(
+        f"{collection.name} generated",
+        collection.corpus,
+        records.Queries(names, tuple(texts)),
+        {"train": records.Qrels(grades)},
+    )
 
 
 def _digest(collection: records.Collection) -> str:

@@ -1,4 +1,4 @@
-"""Who judges parameters while a system that recommends is trained."""
+"""Checkpoint selection of recommenders: Recall@10 on a sample of dev users."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def by_dev(
     every: int,
     patience: int,
 ) -> best.Validation | None:
-    """Recall@10 of the item that follows, of `users` users evenly spread over dev; None for no users or no dev.
+    """Recall@10 of the next item for `users` evenly spaced dev users; None without users or dev.
 
-    answer: (parameters, histories) -> ranking of at least 10 items.
+    answer: (params, histories) -> Ranking of at least 10 items.
     """
     if not users or "dev" not in collection.qrels:
         return None

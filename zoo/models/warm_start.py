@@ -1,11 +1,12 @@
-"""What the training of an encoder-decoder may start from: published T5 weights, or a system of ours.
+"""Initial parameters of an encoder-decoder from published T5 weights or another fit.
 
-The layers of both stacks are taken whole. Tokens have rows in tables, and these are taken where they mean the same: the source's
-where the system reads with the tokenizer that the weights came with, the target's where it writes the very identifiers that the
-weights wrote. Every other row, of code tokens under text weights, of prompts, of new identifiers, is drawn from a normal
-distribution with the mean and deviation, dimension by dimension, of the rows that the weights have in its place, so that what reads
-it meets what it was trained to read (as Hewitt 2021, "Initializing New Word Embeddings for Pretrained Language Models", by the mean,
-with the noise that tells new tokens apart). Code tokens are all that the new head writes, so none is drowned by words.
+The layers of both stacks are copied. Embedding rows are copied where tokens mean the same: the
+source's if the system reads with the tokenizer of the weights, the target's if it generates the
+same identifiers. Every other row (code tokens, prompts, new identifiers) is drawn from a normal
+distribution with the per-dimension mean and deviation of the old rows, so that layers see inputs
+like those they were trained on (Hewitt 2021, "Initializing New Word Embeddings for Pretrained
+Language Models", with noise to tell new tokens apart). The new head has code tokens only, so words
+do not dominate them.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
         shape = None
     if type(shape) is not transformer.Shape:
         raise DataError(
-            f"{where}: {recipe} has no plain encoder-decoder to start from; name a fit of dsi or tiger, or T5 weights"
+            f"{where}: {recipe} has no plain encoder-decoder to start from; "
+            "name a fit of dsi or tiger, or T5 weights"
         ) from None
     options = {name: getattr(config, name) for name in READING if hasattr(config, name)}
     if "languages" in state:
@@ -95,9 +97,9 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
 
 
 def configure(recipe: str, config: Any, given: Mapping[str, Any], start: Start) -> Any:
-    """The recipe's config with the sizes of the weights. given: options that the user set.
+    """The recipe's config with the sizes of `start`. given: options that the user set.
 
-    Raises DataError if one of those says otherwise.
+    Raises DataError if they conflict.
     """
     wanted = {name: getattr(start.shape, name) for name in SIZES} | {
         **{name: start.options.get(name, default) for name, default in READING.items()},
@@ -107,7 +109,8 @@ def configure(recipe: str, config: Any, given: Mapping[str, Any], start: Start) 
     for name, value in wanted.items():
         if name in given and getattr(config, name) != value:
             raise DataError(
-                f"{recipe}: option {name} has to be {value} to start from {start.where}, got {getattr(config, name)}; leave it out"
+                f"{recipe}: option {name} has to be {value} to start from {start.where}, "
+                f"got {getattr(config, name)}; leave it out"
             )
     return dataclasses.replace(config, **wanted)
 
@@ -116,19 +119,20 @@ def reader(start: Start, prompts: Sequence[str]) -> str:
     """The tokenizer of the weights, with prompts. Raises DataError if none came along."""
     if not start.tokenizer:
         raise DataError(
-            f"{start.where}: no tokenizer to read text with; put T5's {' or '.join(TOKENIZERS)} beside the weights"
+            f"{start.where}: no tokenizer to read text with; "
+            f"put T5's {' or '.join(TOKENIZERS)} beside the weights"
         )
     return tokens.prompted(start.tokenizer, prompts)
 
 
 def writing(start: Start | None, names: np.ndarray) -> Start | None:
-    """The start of a system that writes the identifiers i32[N, L]."""
+    """The start of a system that generates the identifiers i32[N, L]."""
     same = start is not None and start.names is not None and np.array_equal(start.names, names)
     return start._replace(keeps=start.keeps | {"target"}) if same else start
 
 
 def writing_what_it_reads(start: Start | None, names: np.ndarray) -> Start | None:
-    """As `writing`, of a system whose source are identifiers too: its rows are kept or drawn with those of the target."""
+    """Like `writing`, if the source are identifiers too: keeps both tables, or draws both."""
     if start is None:
         return None
     start = writing(start._replace(tokenizer="", keeps=frozenset()), names)
@@ -136,7 +140,7 @@ def writing_what_it_reads(start: Start | None, names: np.ndarray) -> Start | Non
 
 
 def match_shape(shape: transformer.Shape, start: Start | None) -> transformer.Shape:
-    """The shape in the family of the weights, with a row for every token that they read."""
+    """The shape in the family of `start`, with a row for every token of its source."""
     if start is None:
         return shape
     rows = (
@@ -150,7 +154,7 @@ def match_shape(shape: transformer.Shape, start: Start | None) -> transformer.Sh
 
 
 def copy_weights(fresh: Any, start: Start, key: jax.Array) -> Any:
-    """The parameters `fresh` with those of the weights in their places; what the weights do not have stays.
+    """The parameters `fresh`, replaced by those of `start` where it has them.
 
     Raises DataError naming a parameter whose shapes differ.
     """
@@ -176,15 +180,16 @@ def copy_weights(fresh: Any, start: Start, key: jax.Array) -> Any:
                 found = found.get(name) if isinstance(found, Mapping) else None
             if found is not None and np.shape(found) != leaf.shape:
                 raise DataError(
-                    f"{start.where}: parameter {'/'.join(names[1:])} expected shape {list(leaf.shape)}, got {list(np.shape(found))}"
+                    f"{start.where}: parameter {'/'.join(names[1:])} expected shape "
+                    f"{list(leaf.shape)}, got {list(np.shape(found))}"
                 )
-            # a copy: training gives its buffers away
+            # a copy: training donates its buffers
             leaves.append(leaf if found is None else jnp.array(found))
     return jax.tree.unflatten(structure, leaves)
 
 
 def _rows(table: Any, num: int, kept: bool, key: jax.Array) -> jax.Array:
-    """f32[num, D]: the rows of the table as far as they go, if kept; the others drawn."""
+    """f32[num, D] rows of the table, if kept, and random ones beyond."""
     table = jnp.asarray(table, jnp.float32)
     drawn = table.mean(axis=0)[None] + table.std(axis=0)[None] * jax.random.normal(
         key, (num, table.shape[1])

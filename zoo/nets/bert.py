@@ -61,7 +61,7 @@ class Bert(nn.Module):
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        """f32[B, S, D] encoded tokens i32[B, S], 0 = pad; pads are masked, their outputs undefined."""
+        """f32[B, S, D] encoded tokens i32[B, S], 0 = pad; outputs of pads are undefined."""
         s = self.shape
         words = nn.Embed(s.vocabulary, s.width, name="word_embedding")(tokens)
         positions = nn.Embed(s.positions, s.width, name="position_embedding")(

@@ -33,7 +33,7 @@ def place(params: dict, position: int, vectors: jax.Array) -> dict:
 
 
 def hold(params: dict, positions: int, num_codes: int) -> dict:
-    """Pytree of bool, broadcastable: which parameters belong to codebooks of the first positions."""
+    """Broadcastable pytree of bool: parameters that belong to codebooks of the first positions."""
     none = jax.tree.map(lambda leaf: jnp.zeros((1,) * leaf.ndim, bool), params)
     token = jnp.arange(params["params"][HEAD[0]][HEAD[1]].shape[1])
     return _replace(none, HEAD, ((token >= 1) & (token <= positions * num_codes))[None])

@@ -49,7 +49,7 @@ class _Layout(NamedTuple):
 
 
 def load(folder: str | os.PathLike, *, target_length: int = 32) -> Pretrained:
-    """The encoder-decoder of a Hugging Face folder or a t5x checkpoint (a step's or a model's last).
+    """The encoder-decoder of a Hugging Face folder or a t5x checkpoint (of a step, or the last).
 
     target_length: tokens that are generated at most.
     Raises DataError if a file is missing, the architecture is another, or a tensor does not fit.
@@ -276,7 +276,7 @@ def _safetensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Path]:
-    """Parameters of a checkpoint by path ("encoder/layers_0/...") without optimiser state; folder."""
+    """Parameters of a checkpoint by path ("encoder/layers_0/..."), and its folder."""
     steps = {
         int(found[1]): path
         for path in folder.iterdir()
@@ -316,7 +316,7 @@ def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Pa
 
 
 def _legacy_arrays(folder: pathlib.Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Arrays of a t5x checkpoint without Orbax, as T5's are published: "target.encoder..." in zarr."""
+    """Arrays of a t5x checkpoint without Orbax, as T5's are published: zarr folders."""
     import tensorstore
 
     for path in sorted(folder.iterdir()):

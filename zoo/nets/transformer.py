@@ -3,7 +3,8 @@
 Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1: T5 v1.1 with gated GELU (Shazeer 2020,
 arXiv 2002.05202) and a separate output head, the default, and the first T5 with ReLU (`mlp="relu"`)
 and tied target embeddings (`tied`). Pre-norm RMSNorm without bias, attention without 1/sqrt(d)
-(the initialiser contains it), one table of relative position biases per stack. `zoo.nets.t5_weights` reads published weights.
+(the initialiser contains it), one table of relative position biases per stack.
+`zoo.nets.t5_weights` reads published weights.
 
 Deviations: source and identifiers have separate vocabularies and embeddings, unless `shared`, as in
 T5. Optional `recency` vectors encode the distance from the end of the source, which relative biases
@@ -323,7 +324,7 @@ class DecoderLayer(nn.Module):
 
 
 def applied(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
-    """The layer's output, rematerialised in the backward pass if `shape.remat` (arXiv 1604.06174)."""
+    """The layer's output, recomputed in the backward pass if `shape.remat` (arXiv 1604.06174)."""
     run = lambda layer, *arrays: layer(*arrays, train=train)
     return nn.remat(run)(layer, *arrays) if train and layer.shape.remat else run(layer, *arrays)
 

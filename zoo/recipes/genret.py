@@ -1,10 +1,10 @@
-"""GenRet: identifiers that are learned, by one encoder-decoder that names documents and finds them by their names.
+"""GenRet: learned identifiers; one encoder-decoder both assigns them and retrieves by them.
 
-Sun et al. 2023, "Learning to Tokenize for Generative Retrieval" (arXiv 2304.04171). Sec. 3.1: tokenizer, retriever and reconstruction.
-Sec. 3.2: a position after another; each is warmed up, gets its codes in the main stage, and is fitted to them, while the codes of
-earlier positions stay. Sec. 3.3: diverse clustering. `zoo.models.code_tokenizer` has the losses.
-
-Not for learned identifiers alone: `identifiers=kmeans` and `random` put others before the same retriever.
+Sun et al. 2023, "Learning to Tokenize for Generative Retrieval" (arXiv 2304.04171). Sec. 3.1:
+tokenizer, retriever and reconstruction. Sec. 3.2: one position after another; each is warmed up,
+gets its codes in the main stage, and is fitted to them, while earlier codes do not change. Sec.
+3.3: diverse clustering. `zoo.models.code_tokenizer` has the losses, `zoo.models.code_stages` the
+stages. `identifiers=kmeans` and `random` are baselines of the same retriever.
 """
 
 from __future__ import annotations
@@ -175,14 +175,14 @@ def open(config: Config, state: dict) -> generate.Opened:
 def examples(
     collection: records.Collection, config: Config, state: dict
 ) -> dict[str, batches.Source]:
-    """What the last stage of `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents."""
+    """Examples of the last stage: "index", "retrieve" (train queries) and "made" (generated)."""
     texts = corpus_text.read(collection, config, logs.Log(), state=state)
     material = code_stages.read(texts, config)
     return code_stages.sources(np.asarray(state["docids"]["tokens"]), material, config)
 
 
 def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
-    """i32[n, M] codes that the trained tokenizer gives to texts of documents, known or new; nothing is trained."""
+    """i32[n, M] codes of texts of documents, known or new, by the fitted tokenizer."""
     texts = corpus_text.as_read(config, state, texts)
     sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
     num_codes, shape = (int(state["tokenizer_of_documents"]["num_codes"]), network.of(state).spec)
@@ -192,9 +192,10 @@ def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
 
 
 def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
-    """The state with more documents, named by `tokenize`; the others keep their names. Counters of codes that recur go on.
+    """The state with more documents, named by `tokenize`; identifiers in use do not change.
 
-    DataError if a document is there already. `zoo.index.growth.add` takes the new rows of its identifiers into a trie of the old.
+    Raises DataError if a document is in the corpus already. `zoo.index.growth.add` adds the new
+    identifiers to a trie.
     """
     known = json.loads(state["corpus_ids"])
     if repeated := set(known) & set(corpus.ids):
@@ -301,21 +302,28 @@ RECIPE = recipes.Recipe(
     fit=fit,
     open=open,
     deviations=(
-        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
-        "queries are made by rule, or by a generator trained here (queries=seq2seq) and drawn from its 10 likeliest tokens; the paper draws "
-        "them from docT5query with top-p 0.8 and temperature 0.8",
+        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the "
+        "paper does",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq) and sampled "
+        "from its 10 most likely tokens; the paper samples from docT5query with top-p 0.8 and "
+        "temperature 0.8",
         "K is at most a quarter of the number of documents",
-        "a batch holds several prefixes whose documents are few, and the reconstruction is among those of one prefix by a mask; "
-        "public code has one prefix a batch, filled up with others",
-        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; paper has 1. A document without siblings there "
-        "has its most probable code",
-        "the reconstruction has a term for every position, as eq. 5 does; public code has the current one",
-        "centroids are scaled by the root of the width, and so are products of vectors in the contrast",
-        "clusters have at most 2K documents, or 2N/K where K of those would not hold all; assignment to them is a heuristic",
-        "documents of equal codes get a counter, a last token that all have; the paper counts modulo K and shuffles the rest",
+        "a batch holds several prefixes with few documents, and a mask restricts the "
+        "reconstruction to one prefix; public code has one prefix a batch, filled up with others",
+        "targets are balanced over the documents of each prefix in the batch, with epsilon 0.1; "
+        "the paper has 1. A document without siblings there has its most probable code",
+        "the reconstruction has a term for every position, as eq. 5 does; public code has the "
+        "current one",
+        "centroids are scaled by the root of the width, and so are inner products in the contrast",
+        "clusters have at most 2K documents, or 2N/K if K of those would not hold all; "
+        "the assignment is a heuristic",
+        "documents that share their codes get a counter, a last token that all have; the paper "
+        "counts modulo K and shuffles the rest",
         "codebooks of earlier positions are held fixed, not only the codes of documents",
-        "stages have shares of the steps: at each position 1/4 warm-up, 1/2 main, 1/4 fit; the last fit is the longest",
-        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), word dropout, and K = 32",
+        "stages have shares of the steps: at each position 1/4 warm-up, 1/2 main, 1/4 fit; "
+        "the last fit is the longest",
+        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), "
+        "word dropout, and K = 32",
     ),
     starts=True,
     answering=("beam", "decoding"),
