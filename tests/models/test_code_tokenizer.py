@@ -60,7 +60,7 @@ def main():
     return value
 
 
-def test_the_loss_is_the_weighed_sum_of_its_terms(params, main):
+def test_the_loss_is_the_weighted_sum_of_its_terms(params, main):
     value, terms = main(0.1, params, BATCH)
     expected = sum(
         getattr(EVEN, name) * terms[name]
@@ -70,7 +70,7 @@ def test_the_loss_is_the_weighed_sum_of_its_terms(params, main):
     assert terms["filling"] == pytest.approx(2 / 12) and terms["alone"] == 0
 
 
-def test_rows_that_are_not_real_say_nothing(params, main):
+def test_padding_rows_change_nothing(params, main):
     other = {name: values.copy() for name, values in BATCH.items()}
     other["document"][10:], other["source"][10:] = 1, 2
     for (one, _), (two, _) in [(main(0.1, params, BATCH), main(0.1, params, other))]:
@@ -95,7 +95,7 @@ def test_targets_are_balanced_or_the_most_probable_codes(params, main):
     assert main(0.1, hub, BATCH)[1]["balanced"] < 0.9
 
 
-def test_the_codes_of_a_commitment_are_those_that_assign_gives(params, main):
+def test_commitment_is_to_the_codes_of_assign(params, main):
     codes = code_tokenizer.assign(
         params, BATCH["document"], BATCH["codes"], shape=SHAPE, num_codes=NUM_CODES
     )
@@ -122,7 +122,7 @@ def _own(logits):
     )
 
 
-def test_blocks_change_nothing(params, monkeypatch):
+def test_block_size_changes_nothing(params, monkeypatch):
     whole = code_tokenizer.tokenize(
         params, BATCH["document"], shape=SHAPE, levels=2, num_codes=NUM_CODES
     )
@@ -136,8 +136,8 @@ def test_blocks_change_nothing(params, monkeypatch):
     assert whole.shape == (ROWS, 2) and whole.max() < NUM_CODES
 
 
-def test_a_codebook_begins_at_centroids_of_what_prefixes_leave():
-    """Two prefixes far apart, the same four places about each: the places are found, not the prefixes."""
+def test_a_codebook_starts_at_centroids_of_residuals_from_prefix_means():
+    """Two distant prefixes with the same four offsets: centroids are the offsets."""
     prefix = np.repeat([0, 1], 40)[:, None]
     places = 3 * np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [-1, -1, -1, 0]], np.float32)
     vectors = (
@@ -156,7 +156,7 @@ def test_a_codebook_begins_at_centroids_of_what_prefixes_leave():
     assert np.linalg.norm(plain - places[0], axis=1).min() > 10
 
 
-def test_clusters_are_bounded_where_diverse_and_documents_alone_are_left_out():
+def test_diverse_clusters_are_bounded_and_lone_documents_left_out():
     vectors = np.random.default_rng(2).normal(size=(60, 4)).astype(np.float32)
     vectors[:45] *= 1e-3  # three in four in one place
     codes = np.zeros((60, 0), np.int32)
@@ -180,7 +180,7 @@ def test_clusters_are_bounded_where_diverse_and_documents_alone_are_left_out():
     np.testing.assert_allclose(apart, begin(diverse=True), atol=1e-6)
 
 
-def test_what_is_told_of_codes_is_what_is_worked_by_hand():
+def test_statistics_of_codes_equal_those_worked_by_hand():
     codes = np.array([[0, 0], [0, 0], [1, 1], [1, 2]])
     assert code_tokenizer.spread(codes, 4) == {
         "conflicts": 0.5,

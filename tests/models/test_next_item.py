@@ -37,7 +37,7 @@ def states(request):
     return lambda items: np.asarray(net.encode(params, jnp.asarray(items)))
 
 
-def test_a_state_knows_nothing_of_what_comes_later(states):
+def test_a_state_does_not_depend_on_later_items(states):
     items = np.array([[1, 2, 3, 4, 5, 6]])
     other = items.copy()
     other[0, 4] = 9
@@ -53,8 +53,8 @@ def test_pads_behind_change_no_state(states):
     )
 
 
-def test_attention_counts_positions_from_the_item_that_attends():
-    """A pad in front would move absolute positions; distances stay, so what a later item sees of its neighbours does too."""
+def test_attention_has_relative_positions_only():
+    """Padding in front would shift absolute positions; relative ones do not change."""
     net = network.build(SHAPES["sasrec"])
     params = net.init(jax.random.key(0))
     table = params["params"]["bias"]["table"]
@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_last_item_however_queries_are_batched(name):
 
 @pytest.mark.slow  # trains three networks
 @pytest.mark.parametrize("loss", ["bce", "bpr-max"])
-def test_other_losses_learn_the_walk_and_nothing_is_learned_where_order_is_none(loss):
+def test_other_losses_learn_the_walk_and_nothing_from_noise(loss):
     options = {"loss": loss, "negatives": 1 if loss == "bce" else 20}
     walks = toy.interactions()
     learned = zoo.evaluate(
@@ -110,6 +110,6 @@ def test_other_losses_learn_the_walk_and_nothing_is_learned_where_order_is_none(
     "options",
     [{"loss": "mse"}, {"history": 0}, {"dropout": 1.0}, {"evaluate_every": 0}, {"decay": "sudden"}],
 )
-def test_options_that_no_network_can_have_are_refused(name, options):
+def test_invalid_options_are_refused(name, options):
     with pytest.raises(records.DataError, match=f"{name}: option {next(iter(options))} expects"):
         zoo.fit(name, toy.interactions(), size="tiny", options=options, quiet=True)

@@ -42,7 +42,7 @@ def made(tmp_path_factory):
 
 @pytest.mark.slow
 def test_queries_ask_for_their_document_more_than_for_another(made):
-    """Words shared with the real dev and test queries, which the generator did not see, of a document and of the next."""
+    """Words shared with unseen dev and test queries, of the same and of the next document."""
     found = files.read_beir(made)
     texts = dict(zip(found.queries.ids, found.queries.texts))
     words, asked = {}, {}
@@ -73,7 +73,7 @@ def test_queries_are_different_and_belong_to_documents(made):
 
 
 @pytest.mark.slow
-def test_other_splits_are_not_seen_and_an_interrupted_command_goes_on(made, tmp_path, monkeypatch):
+def test_other_splits_are_not_read_and_an_interrupted_command_resumes(made, tmp_path, monkeypatch):
     train = {query for query, _ in COLLECTION.qrels["train"].pairs()}
     poisoned = tuple(
         text if query in train else "poison in the well"
@@ -105,7 +105,7 @@ def test_other_splits_are_not_seen_and_an_interrupted_command_goes_on(made, tmp_
 
 
 @pytest.mark.slow
-def test_the_seam_gives_rules_and_folders_alike(made):
+def test_rules_and_folders_give_queries_alike(made):
     log = logs.Log(quiet=True)
     rules = query_generator.make_queries("rules", COLLECTION, per_document=3, seed=0, log=log)
     assert rules == generate.by_rules(COLLECTION.corpus, per_document=3, seed=0)
@@ -150,13 +150,13 @@ def test_dsi_learns_from_a_generator(monkeypatch):
         ({"minutes": -1.0}, "minutes expects 0 or more"),
     ],
 )
-def test_options_that_mean_nothing_are_refused_by_name(options, message):
+def test_invalid_options_are_refused_by_name(options, message):
     with pytest.raises(records.DataError, match=f"queries: option {message}"):
         query_generator.Config(**options)
 
 
 @pytest.mark.slow
-def test_the_command_writes_a_folder_and_refuses_what_means_nothing(tmp_path, capsys):
+def test_the_command_writes_a_folder_and_refuses_invalid_options(tmp_path, capsys):
     files.write_beir(COLLECTION, tmp_path / "toy")
     base = ["queries", "generate", "--data", str(tmp_path / "toy"), "--out", str(tmp_path / "out")]
     for more, message in (

@@ -1,4 +1,4 @@
-"""Training starts from weights: what means the same is taken whole, the rest is drawn where it stood."""
+"""Training starts from weights: rows of equal meaning are copied, others drawn at random."""
 
 import dataclasses
 import functools
@@ -132,7 +132,7 @@ def test_the_choice_is_recorded_and_answers_come(weights, fitted):
     assert len(ranking.answers(0)) == 3
 
 
-def test_an_earlier_fit_goes_on_where_it_was(fitted):
+def test_an_earlier_fit_continues_from_its_parameters(fitted):
     system, out = fitted
     # the same identifiers: all is kept
     again = zoo.fit(
@@ -180,7 +180,7 @@ def test_items_start_from_layers_alone(weights):
     ).all()
 
 
-def test_both_towers_of_a_dual_encoder_begin_as_the_encoder_of_the_weights(weights):
+def test_both_towers_of_a_dual_encoder_start_as_the_encoder_of_the_weights(weights):
     options = QUICK | {"towers": "two", "temperature": "0"}
     del options["beam"]
     system = zoo.fit(
@@ -198,7 +198,7 @@ def test_both_towers_of_a_dual_encoder_begin_as_the_encoder_of_the_weights(weigh
     assert len(zoo.retrieve(system, "red fox", k=3).answers(0)) == 3
 
 
-def test_what_cannot_start_is_refused_in_one_line(weights, fitted, tmp_path, capsys):
+def test_unusable_weights_are_refused_in_one_line(weights, fitted, tmp_path, capsys):
     toy_folder = tmp_path / "toy"
     from zoo.data import files
 
@@ -234,7 +234,7 @@ def test_what_cannot_start_is_refused_in_one_line(weights, fitted, tmp_path, cap
     assert "no tokenizer to read text with" in refused("dsi", bare)
 
 
-def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
+def test_mismatched_parameters_are_named_and_missing_ones_stay_random():
     start = warm_start.Start("there", "", SHAPE, drawn(SHAPE), "")
     wide = dataclasses.replace(SHAPE, encoder_hidden=32)
     with pytest.raises(
@@ -251,7 +251,7 @@ def test_parts_that_do_not_fit_are_named_and_parts_that_are_missing_stay():
     )
 
 
-def test_a_head_of_its_own_begins_as_the_logits_of_a_tied_table_are_scaled():
+def test_a_separate_head_starts_at_the_scale_of_the_tied_table():
     start = warm_start.Start("there", "", SHAPE, drawn(SHAPE), "")
     fresh = drawn(dataclasses.replace(SHAPE, target_vocab=400, tied=False, shared=False), 1)
     got = warm_start.copy_weights(fresh, start, jax.random.key(0))["params"]

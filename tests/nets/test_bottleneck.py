@@ -69,7 +69,7 @@ def test_codes_and_values_are_those_of_a_loop_whatever_the_gradients(
     ("residual_grad", "heard"),
     (("stop", [True, False, False]), ("pass", [True] * 3), ("cumulative", [True] * 3)),
 )
-def test_the_encoder_hears_commitment_of_these_levels(residual_grad, heard):
+def test_the_encoder_gets_the_commitment_of_these_levels(residual_grad, heard):
     z, codebooks = drawn()
     # -> [L, B, d]
     gradient = np.asarray(jax.jacobian(lambda z: level_losses(z, codebooks, residual_grad)[1])(z))
@@ -86,9 +86,7 @@ def test_the_encoder_hears_commitment_of_these_levels(residual_grad, heard):
 
 
 @pytest.mark.parametrize("residual_grad", bottleneck.RESIDUAL_GRADS)
-def test_the_encoder_hears_nothing_of_the_codebook_term_and_codes_nothing_of_commitment(
-    residual_grad,
-):
+def test_the_codebook_term_trains_codes_alone_and_commitment_the_encoder_alone(residual_grad):
     z, codebooks = drawn()
     of_codebook = jax.jacobian(lambda z: level_losses(z, codebooks, residual_grad)[0])(z)
     of_commitment = jax.jacobian(lambda codebooks: level_losses(z, codebooks, residual_grad)[1])(

@@ -53,7 +53,7 @@ def test_logits_of_a_position_are_products_of_its_state_and_codebook(params):
         assert np.isneginf(others).all()
 
 
-def test_a_codebook_that_is_placed_is_the_one_found_and_no_other_changes(params):
+def test_placing_a_codebook_changes_no_other(params):
     book = np.random.default_rng(0).normal(size=(NUM_CODES, 8)).astype(np.float32)
     placed = codebooks.place(params, 1, jnp.asarray(book))
     np.testing.assert_array_equal(codebooks.codebook(placed, 1, NUM_CODES), book)
@@ -63,7 +63,7 @@ def test_a_codebook_that_is_placed_is_the_one_found_and_no_other_changes(params)
         )
 
 
-def test_what_is_held_stays_bit_for_bit_and_the_rest_moves(params):
+def test_held_codebooks_stay_bit_for_bit_and_the_rest_moves(params):
     rate = optimizers.schedule(0.1, warmup=1, decay="constant")
     optimizer = optimizers.holding(
         optimizers.adamw(rate, weight_decay=0.1, clip=1.0), codebooks.hold(params, 2, NUM_CODES)
@@ -89,7 +89,7 @@ def test_what_is_held_stays_bit_for_bit_and_the_rest_moves(params):
     assert all(others)  # the head too: position 2 and the pad
 
 
-def test_a_wider_alphabet_begins_with_copies_of_the_last_token(params):
+def test_a_wider_alphabet_starts_with_copies_of_the_last_token(params):
     wide = codebooks.widen(params, 16)["params"]
     kernel, table = wide["head"]["kernel"], wide["target_embedding"]["embedding"]
     assert kernel.shape == (8, 16) and table.shape == (16, 8)

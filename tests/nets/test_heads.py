@@ -1,4 +1,4 @@
-"""The prefix-aware head against the matrices written out, against the tied head, and step by step against the full pass."""
+"""The prefix-aware head against explicit matrices, the tied head, and its own steps."""
 
 import dataclasses
 
@@ -76,13 +76,13 @@ def gap(one, other):
     return np.abs(one[possible] - other[possible]).max()
 
 
-def test_without_the_adaptor_it_is_the_tied_head_with_which_training_starts(drawn, tree):
+def test_training_starts_with_the_tied_head(drawn, tree):
     logits, states, _ = passed(drawn)
     np.testing.assert_allclose(logits, tied(drawn, states), **CLOSE)
     assert gap(passed(tree)[0], logits) > 0.1  # control: with it, it is not
 
 
-def test_the_weights_are_the_table_and_what_the_prefix_adds(tree):
+def test_the_weights_are_the_embeddings_plus_the_prefix_term(tree):
     logits, states, adapted = passed(tree)
     expected = tied(tree, states)
     for row in range(B):
@@ -111,8 +111,8 @@ def test_steps_with_both_caches_equal_the_full_pass_and_trace_once(tree):
     assert stepped._cache_size() == before + 1
 
 
-def test_each_beam_goes_on_from_its_own_prefix(tree):
-    """Two hypotheses a query, exchanged after the first step: the second sees its own past in both caches."""
+def test_each_beam_continues_its_own_prefix(tree):
+    """Two hypotheses, exchanged after the first step: each sees its own past in both caches."""
     swapped = jnp.stack([TARGET, jnp.roll(TARGET, 1, axis=0)], axis=1)  # -> [B, 2, L]
     cache = jax.tree.map(lambda leaf: jnp.repeat(leaf, 2, axis=1), SHAPE.empty_cache(B))
     _, cache = stepped(tree, jnp.asarray(0), jnp.zeros((B, 2), jnp.int32), cache)

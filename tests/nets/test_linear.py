@@ -1,4 +1,4 @@
-"""Products of two axes equal those of many, with the same parameters; gradients of rows are summed in float32; masks are even, independent, and the same on any mesh."""
+"""Linear, Embed and Dropout against flax; float32 gradients; masks that any mesh shares."""
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ def test_rows_are_those_of_flax_and_their_gradients_are_summed_in_float32(dtype)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
+def test_a_mask_keeps_its_share_everywhere_and_positions_are_independent(share):
     keys = jax.random.split(jax.random.key(3), 4)
     masks = np.stack(
         [np.asarray(linear.kept(key, (DRAWS // 100, 100), share)) for key in keys]
@@ -80,7 +80,7 @@ def test_a_mask_keeps_its_share_everywhere_and_no_place_tells_of_another(share):
         assert np.abs((centred[:, lag:] * centred[:, :-lag]).mean()) < 5 / (4 * DRAWS) ** 0.5, lag
 
 
-def test_every_key_has_a_mask_of_its_own_and_the_ends_are_none_and_all():
+def test_keys_have_different_masks_and_shares_0_and_1_are_exact():
     masks = [np.asarray(linear.kept(jax.random.key(seed), (64, 64), 0.5)) for seed in range(20)]
     assert len({mask.tobytes() for mask in masks}) == 20
     assert (
@@ -90,7 +90,7 @@ def test_every_key_has_a_mask_of_its_own_and_the_ends_are_none_and_all():
     )
 
 
-def test_dropout_keeps_the_mean_and_does_nothing_where_it_should_not():
+def test_dropout_keeps_the_mean_and_is_off_outside_training():
     x = jnp.ones((400, 500))
     out = np.asarray(
         linear.Dropout(0.25).apply({}, x, deterministic=False, rngs={"dropout": jax.random.key(0)})

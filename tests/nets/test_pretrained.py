@@ -1,4 +1,4 @@
-"""BERT against NumPy on small random weights, and all-MiniLM-L6-v2 against numbers of its reference implementation."""
+"""BERT against NumPy, and all-MiniLM-L6-v2 against its reference implementation."""
 
 import json
 import math
@@ -86,7 +86,7 @@ def write(folder, tensors, **changed):
 
 
 def encoded_in_numpy(tensors, tokens):
-    """f64[S, D] of one text without pads, straight from the paper, one head and one position at a time."""
+    """f64[S, D] of one text without pads, by the paper, one head and one position at a time."""
 
     def dense(name, x):
         return x @ tensors[f"{name}.weight"].T.astype(float) + tensors[f"{name}.bias"]
@@ -183,7 +183,7 @@ def test_minilm_gives_the_vectors_of_its_reference(minilm):
     np.testing.assert_allclose(vectors[1:] @ vectors[0], COSINES, atol=2e-6)
 
 
-def test_a_text_has_one_vector_in_any_company(minilm):
+def test_the_vector_of_a_text_does_not_depend_on_its_batch(minilm):
     texts = [f"{'word ' * (number % 40)}number {number}" for number in range(150)]
     log = logs.Log(quiet=True)
     together = encoders.encode(texts, log=log, encoder=minilm, max_tokens=32)

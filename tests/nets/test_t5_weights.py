@@ -1,4 +1,4 @@
-"""Weights of both families of T5, read from the files they are published in, against NumPy and against `transformers`."""
+"""Published T5 weights of both families against NumPy and against `transformers`."""
 
 import json
 import math
@@ -83,7 +83,7 @@ def write(folder, tensors, config):
 
 
 def as_t5x(tensors, config):
-    """The tree that t5x has of the same numbers: matrices [inputs, outputs], tables of positions [heads, buckets]."""
+    """The same numbers as t5x's tree: matrices [inputs, outputs], biases [heads, buckets]."""
     parts = {"q": "query", "k": "key", "v": "value", "o": "out"}
     attentions = {"SelfAttention": "self_attention", "EncDecAttention": "encoder_decoder_attention"}
     norms = {
@@ -127,7 +127,7 @@ def as_t5x(tensors, config):
 
 
 def logits_in_numpy(tensors, config, source, target):
-    """f64[L, V] of a target given a source, straight from the paper and the names of the files, a head at a time."""
+    """f64[L, V] of a target given a source, by the paper and the names of the files."""
     weights = {name: value.astype(float) for name, value in tensors.items()}
     heads, size, d = config["num_heads"], config["d_kv"], config["d_model"]
 
@@ -272,7 +272,7 @@ def test_checkpoints_of_t5x_give_the_same_parameters(tmp_path, config):
     assert t5_weights.load(tmp_path / "legacy", target_length=L).digest == expected.digest
 
 
-def test_numbers_of_half_size_are_widened(tmp_path):
+def test_half_precision_weights_are_cast_to_float32(tmp_path):
     tensors = {name: value.astype(ml_dtypes.bfloat16) for name, value in drawn(FIRST).items()}
     loaded = t5_weights.load(write(tmp_path / "half", tensors, FIRST), target_length=L)
     exact = {name: value.astype(np.float32) for name, value in tensors.items()}
@@ -282,7 +282,7 @@ def test_numbers_of_half_size_are_widened(tmp_path):
     )
 
 
-def test_what_does_not_fit_is_refused_by_name_and_shape(tmp_path):
+def test_tensors_that_do_not_fit_are_refused_by_name_and_shape(tmp_path):
     tensors = drawn(LATER)
     refused = lambda match: pytest.raises(DataError, match=match)
     name = "decoder.block.1.layer.2.DenseReluDense.wo.weight"

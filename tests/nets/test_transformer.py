@@ -1,4 +1,4 @@
-"""The encoder-decoder against a T5 in plain NumPy, and step-by-step decoding against teacher forcing."""
+"""The encoder-decoder against a T5 in NumPy, and decoding steps against teacher forcing."""
 
 import dataclasses
 import functools
@@ -54,7 +54,7 @@ def params(shape=SHAPE):
 
 @functools.cache
 def case():
-    """Sources i32[B, S] of unequal lengths, and a target of each beam i32[B, K, L]; the third ends early."""
+    """Sources i32[B, S] of unequal lengths, targets i32[B, K, L]; the third ends early."""
     random = np.random.default_rng(1)
     source = random.integers(1, SHAPE.source_vocab, (B, S)) * (
         np.arange(S) < np.array(LENGTHS)[:, None]
@@ -98,7 +98,7 @@ def before(target, t):
 
 
 def reference(tree, source, target, shape=SHAPE):
-    """f64[L, V] logits of one identifier i[L] given one source i[S] without pads: both families of T5 written out."""
+    """f64[L, V] logits of identifier i[L] given source i[S] without pads, both families of T5."""
     weights = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree["params"])
 
     def norm(p, x):
@@ -160,7 +160,8 @@ def reference(tree, source, target, shape=SHAPE):
 def bucket_of(distance, bidirectional, buckets, max_distance):
     """Bucket of key - query, one at a time, in whole numbers.
 
-    T5: near distances have a bucket each; bucket exact + j starts where exact (max_distance / exact)^(j / coarse) is reached.
+    T5: near distances have a bucket each; bucket exact + j starts at
+    exact (max_distance / exact)^(j / coarse).
     """
     first = 0
     if bidirectional:
@@ -194,7 +195,7 @@ def test_the_network_is_t5_written_out_in_numpy(shape):
             np.testing.assert_allclose(got[row, beam], expected, **CLOSE)
 
 
-def test_the_first_t5_steps_as_it_is_taught_and_its_head_is_its_table():
+def test_steps_of_the_first_t5_equal_teacher_forcing_and_its_head_is_tied():
     source, target = case()
     expected = teacher_forced(params(FIRST), source, target, FIRST)
     memory, cache = (
@@ -279,7 +280,7 @@ def test_unrolled_steps_equal_teacher_forcing():
     )
 
 
-def test_reordered_beams_go_on_from_their_own_past():
+def test_reordered_beams_continue_their_own_past():
     source, target = case()
     memory, order = remembered(params(), source), jnp.array([3, 3, 0, 2])
     cache, reordered = transformer.empty_cache(SHAPE, B, K), target[:, order]
@@ -313,7 +314,7 @@ def test_more_pads_behind_the_source_change_nothing():
     assert (np.abs(teacher_forced(params(), longer, target) - one).max(axis=(1, 2, 3)) > 0.01).all()
 
 
-def test_places_are_counted_from_the_last_token_and_far_ones_are_alike():
+def test_recency_counts_from_the_last_token_and_saturates():
     shape = dataclasses.replace(SHAPE, recency=3)
     source, target = case()
     one = teacher_forced(params(shape), source, target, shape)

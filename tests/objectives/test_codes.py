@@ -49,7 +49,7 @@ def test_the_terms_sum_to_the_loss():
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_codes_are_pulled_by_the_codebook_term_alone_and_inputs_by_commitment_alone(reduction):
+def test_the_codebook_term_moves_codes_alone_and_commitment_inputs_alone(reduction):
     gradient = jax.grad(
         lambda inputs, chosen: value(inputs=inputs, chosen=chosen, reduction=reduction),
         argnums=(0, 1),

@@ -29,7 +29,7 @@ def probabilities(logits):
 
 
 def by_loops(logits, target, smoothing):
-    """f64[B]: cross-entropy against (1 - e) one-hot + e uniform, one token at a time, up to and with the first pad."""
+    """f64[B] cross-entropy against (1 - e) one-hot + e uniform, up to and with the first pad."""
     losses = np.zeros(len(target))
     for row, tokens in enumerate(target):
         for place, token in enumerate(tokens):
@@ -100,7 +100,7 @@ def test_cross_entropy_equals_loops_over_tokens(smoothing):
     seed=st.integers(0, 2**31),
     smoothing=st.sampled_from([0.0, 0.3]),
 )
-def test_what_stands_after_the_first_pad_does_not_count(lengths, seed, smoothing):
+def test_tokens_after_the_first_pad_do_not_count(lengths, seed, smoothing):
     random = np.random.default_rng(seed)
     logits = random.normal(size=(B, L, V)).astype(np.float32)
     target = random.integers(1, V, (B, L)).astype(np.int32)
@@ -150,7 +150,7 @@ def test_disagreement_is_the_value_worked_by_hand():
     np.testing.assert_allclose(got, [2 * np.log(3) / 8], rtol=1e-6)
 
 
-def test_disagreement_is_symmetric_zero_for_equals_and_blind_to_what_cannot_be():
+def test_disagreement_is_symmetric_zero_for_equals_and_ignores_masked_tokens():
     (one, target), (other, _) = random_case(0), random_case(1)
     disagree = jax.jit(sequence.disagreement)
     np.testing.assert_allclose(

@@ -14,7 +14,7 @@ CODES = np.array([[0], [0], [0], [1], [2], [0]])
 REAL = np.array([True] * 5 + [False])
 
 
-def test_a_straight_through_code_is_the_code_and_moves_what_chose_it():
+def test_a_straight_through_code_is_the_code_and_passes_its_gradient_to_the_state():
     value, gradients = jax.value_and_grad(
         lambda d, c: (tokenizing.straight_through(d, c) * jnp.arange(3.0)).sum(), argnums=(0, 1)
     )(jnp.array([5.0, 6.0, 7.0]), jnp.array([1.0, 2.0, 3.0]))
@@ -23,7 +23,7 @@ def test_a_straight_through_code_is_the_code_and_moves_what_chose_it():
         np.testing.assert_array_equal(gradient, [0, 1, 2])
 
 
-def test_rows_are_together_that_share_a_prefix_and_are_real():
+def test_real_rows_that_share_a_prefix_are_together():
     found = np.asarray(
         tokenizing.same_prefix(
             jnp.array([[0, 1], [0, 1], [0, 2], [1, 1], [0, 1]]), jnp.array([True] * 4 + [False])
@@ -37,7 +37,7 @@ def test_rows_are_together_that_share_a_prefix_and_are_real():
     assert not found[:, 4].any() and not found[:, :, 4].any()
 
 
-def test_reconstruction_is_the_sum_written_out_and_never_hears_of_strangers():
+def test_reconstruction_is_the_sum_written_out_and_ignores_other_prefixes():
     prefixes = tokenizing.same_prefix(jnp.asarray(CODES), jnp.asarray(REAL))
     found = np.asarray(
         tokenizing.reconstruction(jnp.asarray(CHOSEN), jnp.asarray(STATES), prefixes)
@@ -66,7 +66,7 @@ def test_reconstruction_is_the_sum_written_out_and_never_hears_of_strangers():
     ).any()
 
 
-def test_reconstruction_moves_codes_and_their_choosers_not_the_documents_to_be_found():
+def test_reconstruction_moves_codes_and_states_but_not_its_targets():
     prefixes = tokenizing.same_prefix(jnp.asarray(CODES), jnp.asarray(REAL))
 
     def loss(states, codes):
@@ -80,7 +80,7 @@ def test_reconstruction_moves_codes_and_their_choosers_not_the_documents_to_be_f
     assert np.abs(codes[:3]).min() > 0 and (np.asarray(codes)[[3, 4], 1] == 0).all()
 
 
-def test_a_row_alone_has_nothing_to_tell_and_averages_leave_out_what_is_not_counted():
+def test_a_row_alone_has_zero_loss_and_averages_leave_out_uncounted_rows():
     alone = tokenizing.contrast(jnp.ones((3, 2)), jnp.ones((3, 2)), jnp.zeros((3, 3), bool))
     np.testing.assert_array_equal(alone, 0)
     assert tokenizing.averaged(jnp.array([1.0, 2.0, 9.0]), jnp.array([True, True, False])) == 1.5

@@ -1,4 +1,4 @@
-"""GenRet learns names position by position, keeps them, resumes in any stage, and names documents that come later."""
+"""GenRet learns codes by position, resumes in any stage, and assigns codes to new documents."""
 
 import dataclasses
 import signal
@@ -57,7 +57,7 @@ def stages(collection):
     return fitted, kept
 
 
-def test_stages_come_in_their_order_and_each_tells_how_it_goes(stages):
+def test_stages_run_in_order_and_log_their_terms(stages):
     fitted, kept = stages
     names = [f"{stage}-{position}" for position in (1, 2) for stage in ("warm-up", "main", "fit")]
     assert [name for name, _ in kept] == names
@@ -117,7 +117,7 @@ def _groups(codes):
 
 
 @pytest.mark.slow  # fits in four parts, each of which compiles its stages
-def test_a_fit_that_is_killed_in_a_stage_of_each_kind_goes_on_to_the_same_bits(
+def test_a_fit_interrupted_in_a_stage_of_each_kind_resumes_to_the_same_bits(
     collection, stages, tmp_path, monkeypatch
 ):
     whole, _ = stages
@@ -189,7 +189,7 @@ def _spread(codes):
 
 @pytest.mark.slow
 @pytest.mark.trains  # shares the training above
-def test_documents_that_come_later_are_named_by_the_tokenizer_and_found_in_the_grown_trie(learned):
+def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(learned):
     collection, fitted = learned
     config, state = fitted.config, fitted.state
     codes = np.asarray(state["tokenizer_of_documents"]["codes"])
@@ -279,7 +279,7 @@ def test_bad_options_are_refused_by_name(options, message):
         recipes.configure(recipes.get("genret"), "tiny", options)
 
 
-def test_few_documents_have_fewer_codes_and_one_has_none():
+def test_few_documents_have_fewer_codes_and_a_single_one_is_refused():
     with pytest.raises(
         records.DataError,
         match="genret: codes tell documents apart, expected at least 2 documents, got 1; add documents",
@@ -293,13 +293,13 @@ def test_few_documents_have_fewer_codes_and_one_has_none():
     assert identifiers.num_codes_of(fitted.config, fitted.state) == 3
 
 
-def test_documents_without_any_query_ask_for_themselves(collection):
+def test_documents_without_queries_are_queries_for_themselves(collection):
     alone = records.Collection("alone", collection.corpus, records.Queries((), ()), {})
     fitted = quick(alone, generated=0, identifiers="random")
     assert len(zoo.retrieve(fitted, "bab", 5).answers(0)) == 5
 
 
-def test_documents_that_nothing_asks_for_are_no_more_of_the_training_than_they_are():
+def test_documents_without_queries_have_their_natural_share_of_the_examples():
     tokenizer = tokens.train(["a b c d e f g h"], size=100)
     texts = corpus_text.Texts(
         ["a b", "c d", "e f", "g h"],

@@ -1,4 +1,4 @@
-"""The RQ-VAE tokenizer: uses its codes because dead ones come back, resumes to the same bits, encodes new vectors with frozen codebooks."""
+"""The RQ-VAE tokenizer restarts dead codes, resumes exactly, and encodes new vectors."""
 
 import contextlib
 import dataclasses
@@ -154,7 +154,7 @@ def test_restarts_keep_a_level_in_use_that_loses_codes_without_them():
     assert usage[50].min() >= 0.95 and usage[0][0] <= 0.9  # seen: 1.00 and .80
 
 
-def test_an_interrupted_fit_goes_on_to_the_same_bits(tmp_path, fitted, monkeypatch):
+def test_an_interrupted_fit_resumes_to_the_same_bits(tmp_path, fitted, monkeypatch):
     state, _ = fitted
     report = rqvae._report
 

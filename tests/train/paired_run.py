@@ -1,4 +1,4 @@
-"""A small training of two processes: `python paired_run.py FOLDER ADDRESS:PORT,NUMBER,COUNT STEPS`; tests start both and kill one."""
+"""A small two-process training: `python paired_run.py FOLDER ADDRESS:PORT,NUMBER,COUNT STEPS`."""
 
 import pathlib
 import sys

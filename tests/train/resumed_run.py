@@ -1,4 +1,4 @@
-"""A small training run: `python resumed_run.py FOLDER [STEPS]` trains it, saving after every step; tests kill it on the way."""
+"""A small training: `python resumed_run.py FOLDER [STEPS]` saves after every step; tests kill it."""
 
 import sys
 

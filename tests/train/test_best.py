@@ -51,11 +51,11 @@ def test_the_best_validated_parameters_are_returned_and_not_the_last():
     assert validated(log) == {3: -4.0, 6: -1.0, 9: -2.0, 12: -5.0, 13: -6.0}
 
 
-def test_of_equally_good_ones_the_first_is_returned():
+def test_the_first_of_equal_scores_is_returned():
     assert climb(best.Validation(lambda params: 1.0, every=2, patience=0), steps=8)[0] == 2
 
 
-def test_training_ends_when_patience_does():
+def test_patience_stops_training_early():
     found, log = climb(best.Validation(peak_at(7.0), every=3, patience=2), steps=1000)
     assert found == 6 and list(validated(log)) == [3, 6, 9, 12]
 
@@ -65,7 +65,7 @@ def test_the_last_step_is_validated_too():
 
 
 @pytest.mark.parametrize("stop_at", [4, 7, 8])
-def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
+def test_an_interrupted_run_keeps_its_best_parameters(tmp_path, stop_at, monkeypatch):
     whole, log = climb(best.Validation(peak_at(7.0), every=3, patience=2), steps=1000)
 
     class Stopped(Steps):
@@ -85,7 +85,7 @@ def test_an_interrupted_run_remembers_its_best(tmp_path, stop_at, monkeypatch):
     assert max(validated(log)) == 12
 
 
-def test_a_score_that_is_not_a_number_is_never_the_best():
+def test_a_nan_score_is_never_the_best():
     assert (
         climb(
             best.Validation(

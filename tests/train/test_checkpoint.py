@@ -32,7 +32,7 @@ def flat(tree):
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
-def test_a_state_comes_back_in_every_bit_and_kind(tmp_path):
+def test_a_state_is_restored_bit_for_bit_with_its_types(tmp_path):
     checkpoint.save_state(state(), tmp_path / "state")
     expected, got = flat(state()), flat(checkpoint.load_state(tmp_path / "state"))
     assert got.keys() == expected.keys()
@@ -48,7 +48,7 @@ def test_a_state_comes_back_in_every_bit_and_kind(tmp_path):
             assert got[name].tobytes() == leaf.tobytes(), name
 
 
-def test_arrays_of_a_device_and_states_of_one_kind_come_back(tmp_path):
+def test_device_arrays_and_states_of_one_type_are_restored(tmp_path):
     checkpoint.save_state({"x": jnp.ones((2, 2), jnp.bfloat16)}, tmp_path / "arrays")
     assert checkpoint.load_state(tmp_path / "arrays")["x"].dtype == ml_dtypes.bfloat16
     checkpoint.save_state({"x": {"y": "only text"}}, tmp_path / "texts")
@@ -61,7 +61,7 @@ def saved(tmp_path):
     return tmp_path / "state"
 
 
-def test_every_file_is_watched(saved):
+def test_a_change_of_any_file_is_refused(saved):
     files = [
         path for path in saved.rglob("*") if path.is_file() and path.name != checkpoint.MANIFEST
     ]
@@ -81,7 +81,7 @@ def test_every_file_is_watched(saved):
     checkpoint.load_state(saved)
 
 
-def test_a_state_without_a_sound_manifest_or_with_a_foreign_file_is_refused(saved):
+def test_a_state_with_a_bad_manifest_or_a_foreign_file_is_refused(saved):
     manifest = saved / checkpoint.MANIFEST
     whole = manifest.read_text()
     (saved / "foreign").write_text("x")

@@ -12,7 +12,7 @@ def progress(value):
     return {"params": jnp.full((1000, 1000), value, jnp.float32), "step": jnp.asarray(int(value))}
 
 
-def test_the_last_checkpoints_are_kept_and_come_back(tmp_path):
+def test_the_last_checkpoints_are_kept_and_restored(tmp_path):
     with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         assert keeper.restore(progress(0)) is None
         for step in (1, 2, 3):
@@ -25,7 +25,7 @@ def test_the_last_checkpoints_are_kept_and_come_back(tmp_path):
     assert position == {"next_index": 3} and (found["params"] == 3).all() and found["step"] == 3
 
 
-def test_what_is_saved_may_be_donated_at_once(tmp_path):
+def test_saved_arrays_may_be_donated_at_once(tmp_path):
     advance = jax.jit(lambda tree: jax.tree.map(lambda leaf: leaf + 1, tree), donate_argnums=0)
     tree = progress(5)
     with checkpoints.Checkpoints(tmp_path, "run") as keeper:
@@ -59,7 +59,7 @@ def test_another_run_and_a_damaged_checkpoint_are_refused(tmp_path):
             keeper.restore(progress(0))
 
 
-def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
+def test_a_changed_added_or_removed_file_is_refused_by_name(tmp_path):
     with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
     files = [
@@ -92,7 +92,7 @@ def test_what_was_changed_added_or_removed_is_refused_by_name(tmp_path):
         assert keeper.restore(progress(0))[0]["step"] == 1
 
 
-def test_a_checkpoint_without_digests_is_whole_as_its_process_was_killed_just_after(tmp_path):
+def test_a_checkpoint_without_digests_is_accepted(tmp_path):
     with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
     (tmp_path / "1" / checkpoints.DIGESTS).unlink()
@@ -116,7 +116,7 @@ def test_another_key_and_other_identifiers_are_refused(tmp_path):
         assert keeper.restore(progress(0)) is not None
 
 
-def test_arrays_come_back_onto_another_mesh(tmp_path):
+def test_arrays_are_restored_onto_another_mesh(tmp_path):
     place = lambda mesh, *axes: jax.sharding.NamedSharding(
         jax.make_mesh(
             (8 // 2**mesh, 2**mesh), ("data", "model"), axis_types=(jax.sharding.AxisType.Auto,) * 2
@@ -132,7 +132,7 @@ def test_arrays_come_back_onto_another_mesh(tmp_path):
         assert found.sharding == like and (found == drawn).all()
 
 
-def test_a_full_disk_is_said_in_one_line(tmp_path, monkeypatch):
+def test_a_full_disk_raises_a_one_line_error(tmp_path, monkeypatch):
     with checkpoints.Checkpoints(tmp_path, "run") as keeper:
         keeper.save(1, progress(1), {})
 

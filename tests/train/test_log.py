@@ -23,7 +23,7 @@ def test_scalars_are_in_memory_in_the_file_and_in_tensorboard(tmp_path):
     assert b"train/loss" in events and b"train/rate" in events
 
 
-def test_what_is_evaluated_is_said_and_filed(capsys):
+def test_evaluations_are_printed_and_logged(capsys):
     for quiet in (False, True):
         log = logs.Log(quiet=quiet)
         log.phase("identifiers")
@@ -45,7 +45,7 @@ def test_a_log_without_a_folder_is_kept_in_memory_only(tmp_path, monkeypatch):
     assert log.checkpoints is None and len(log.history) == 1 and not list(tmp_path.iterdir())
 
 
-def test_a_log_goes_on_where_another_process_was_killed(tmp_path):
+def test_a_log_continues_that_of_a_killed_process(tmp_path):
     with contextlib.closing(logs.Log(tmp_path, quiet=True)) as log:
         log.phase("identifiers")
         log.scalars(9, error=1.0)
@@ -62,7 +62,7 @@ def test_a_log_goes_on_where_another_process_was_killed(tmp_path):
     assert log.history == rows(tmp_path) and log.history[-1]["loss"] == 33
 
 
-def test_a_bar_in_a_file_is_a_few_lines_and_a_quiet_one_nothing(capsys):
+def test_a_progress_bar_in_a_file_prints_few_lines_and_a_quiet_one_none(capsys):
     with logs.Log().progress(10_000, "train", "steps") as bar:
         for _ in range(10_000):
             bar.update()

@@ -88,7 +88,7 @@ def test_a_step_traces_once_for_each_shape_of_batch():
     assert shapes == [(2,), (4,)]
 
 
-def test_the_same_key_gives_the_same_parameters_and_every_step_another_draw():
+def test_a_key_gives_the_same_parameters_and_new_randomness_every_step():
     assert equal(run.train(quiet()), run.train(quiet()))
     draws = []
 
@@ -110,7 +110,7 @@ def test_the_same_key_gives_the_same_parameters_and_every_step_another_draw():
 
 
 @pytest.mark.parametrize("mesh_after", [False, True])
-def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, mesh_after):
     whole = quiet()
     expected = run.train(whole)
 
@@ -136,7 +136,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, mesh_after):
         assert losses(log) == losses(whole)
 
 
-def test_a_run_of_two_trainings_is_interrupted_in_either_and_goes_on_to_the_same_bits(
+def test_a_run_of_two_trainings_interrupted_in_either_resumes_to_the_same_bits(
     tmp_path, monkeypatch
 ):
     def both(folder, stop_in=None):
@@ -167,7 +167,7 @@ def saved_step(folder):
     return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     # seconds, because two processes start JAX
     expected = run.train(quiet())
     environment = os.environ | {"PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         run.train(quiet(), folder=tmp_path, identity="another")
 
 
-def test_an_interrupt_without_a_folder_says_that_nothing_is_kept():
+def test_an_interrupt_without_a_folder_says_that_nothing_is_saved():
     stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
     with pytest.raises(loop.Interrupted, match="step 2 of 40; nothing is kept"):
         run.train(quiet(), evaluate=stop, evaluate_every=2)
@@ -212,7 +212,7 @@ class Numbered(Given):
         return np.arange(number, number + 10)
 
 
-def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_what_reproduces_it(tmp_path):
+def test_a_non_finite_loss_stops_at_its_step_and_saves_its_inputs(tmp_path):
     good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.nan], np.float32)}
     batches = Numbered(*[good] * 6, bad, *[good] * 5000)
     with pytest.raises(
@@ -233,7 +233,7 @@ def test_a_loss_that_is_not_finite_stops_at_its_step_and_leaves_what_reproduces_
         descend(Given(*batches.batches), steps=20)
 
 
-def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_allows():
+def test_non_finite_steps_are_skipped_and_counted_up_to_the_limit():
     good, bad = {"x": np.ones(2, np.float32)}, {"x": np.array([1.0, np.inf], np.float32)}
     log = logs.Log(quiet=True, execution=execution.Execution(skip=2))
     assert descend(Given(good, bad, good, bad, good), steps=5, log=log)["w"] == 1 - 0.5**3
@@ -248,7 +248,7 @@ def test_steps_that_are_not_finite_are_left_out_and_counted_as_far_as_the_plan_a
         )
 
 
-def test_a_device_without_memory_is_said_in_one_line():
+def test_a_device_out_of_memory_raises_a_one_line_error():
     def loss(params, batch, key):
         column = jax.random.normal(key, (1 << 22,))
         # 70 TB
@@ -272,7 +272,7 @@ def test_a_device_without_memory_is_said_in_one_line():
     assert "\n" not in str(raised.value)
 
 
-def test_sigterm_is_no_failure_where_all_is_kept(tmp_path):
+def test_sigterm_is_no_failure_if_everything_is_saved(tmp_path):
     stop = lambda params: signal.raise_signal(signal.SIGTERM) or {}
     with pytest.raises(loop.Preempted, match="all 2 steps are kept"):
         run.train(quiet(), folder=tmp_path, evaluate=stop, evaluate_every=2)
@@ -314,7 +314,7 @@ def test_a_trace_is_written(tmp_path):
     assert list(tmp_path.rglob("*.xplane.pb"))
 
 
-def test_a_gradient_that_is_not_finite_stops_too():
+def test_a_non_finite_gradient_stops_too():
     loss = lambda params, batch, key: (jnp.sqrt(params["w"]) * batch["x"].sum(), {})
     with pytest.raises(FloatingPointError, match="not finite at step 1 "):
         run.looped(
@@ -328,7 +328,7 @@ def test_a_gradient_that_is_not_finite_stops_too():
         )
 
 
-def test_training_ends_when_its_seconds_are_over():
+def test_training_ends_at_its_time_limit():
     log = quiet()
     started = time.monotonic()
     descend(Given({"x": np.ones(2, np.float32)}), steps=10**9, seconds=0.5, log=log)
@@ -346,7 +346,7 @@ def test_evaluation_is_logged_at_its_steps():
     assert rows == [(3, 1 - 0.5**3), (6, 1 - 0.5**6), (7, 1 - 0.5**7)]
 
 
-def test_parameters_are_amended_at_their_steps_before_they_are_evaluated_but_not_after_the_last():
+def test_parameters_are_amended_before_evaluation_but_not_after_the_last_step():
     log = quiet()
     amend = lambda params, done: {"w": params["w"] + 10 * done}
     options = dict(
@@ -362,7 +362,7 @@ def test_parameters_are_amended_at_their_steps_before_they_are_evaluated_but_not
     assert [row["w"] for row in log.history if "w" in row] == [0.5, 20.75, 10.875, 5.9375]
 
 
-def test_an_interrupted_run_with_amendments_goes_on_to_the_same_bits(tmp_path):
+def test_an_interrupted_run_with_amendments_resumes_to_the_same_bits(tmp_path):
     def amend(params, done):
         row = jax.random.randint(jax.random.fold_in(jax.random.key(9), done), (), 0, 10)
         return params | {"table": params["table"].at[row].set(0.3)}

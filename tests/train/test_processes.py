@@ -49,7 +49,7 @@ def saved_step(folder):
 
 
 @pytest.mark.slow  # starts four processes that start JAX
-def test_two_processes_equal_one_and_go_on_after_one_was_killed(tmp_path):
+def test_two_processes_equal_one_and_resume_after_one_was_killed(tmp_path):
     expected = run.train(
         logs.Log(quiet=True, execution=execution.Execution(accumulate=2, average=0.9))
     )
@@ -79,7 +79,7 @@ def test_two_processes_equal_one_and_go_on_after_one_was_killed(tmp_path):
 @pytest.mark.parametrize(
     "text", ["localhost,0,2", "localhost:1,2,2", "localhost:1,0", "here", "localhost:1,a,2"]
 )
-def test_processes_that_cannot_be_meant_are_refused(text):
+def test_invalid_processes_are_refused(text):
     with pytest.raises(DataError, match="expected auto, or ADDRESS:PORT,NUMBER,COUNT"):
         processes.start(text)
 

@@ -86,7 +86,7 @@ def alone():
 
 @pytest.mark.slow  # compiles for eight devices, five seconds a mesh
 @pytest.mark.parametrize("mesh", MESHES)
-def test_a_mesh_finds_what_one_device_finds(mesh, alone):
+def test_a_mesh_gives_the_result_of_one_device(mesh, alone):
     # a compilation each, for eight devices
     found, losses = trained(execution.Execution(mesh=mesh))
     np.testing.assert_allclose(losses, alone[1], atol=1e-5)  # sums in another order, here and below
@@ -170,7 +170,7 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
         ("data=0", "expected sizes"),
     ],
 )
-def test_a_mesh_that_cannot_be_is_refused(text, message):
+def test_an_invalid_mesh_is_refused(text, message):
     with pytest.raises(DataError, match=message):
         sharding.mesh_of(text)
 
@@ -180,8 +180,8 @@ def test_one_process_reads_all_rows():
 
 
 @pytest.mark.slow  # compiles for eight devices
-def test_parts_of_a_batch_and_rematerialisation_find_the_same():
-    """Without chance, a batch in four parts, on a mesh and with layers computed twice, is the batch in one."""
+def test_accumulation_and_rematerialisation_change_no_result():
+    """Without dropout, four parts of a batch on a mesh with remat equal the whole batch."""
     loss = lambda planned: encoder_decoder.likelihood(
         network.build(dataclasses.replace(SHAPE, dropout=0.0, remat=planned.remat)),
         smoothing=0.0,
@@ -203,7 +203,7 @@ def test_parts_of_a_batch_and_rematerialisation_find_the_same():
         run(execution.Execution(accumulate=3))
 
 
-def test_rematerialisation_keeps_only_what_flows_between_layers():
+def test_rematerialisation_stores_only_layer_outputs():
     deep = dataclasses.replace(SHAPE, encoder_layers=3, decoder_layers=3)
     source, target = (jax.ShapeDtypeStruct((16, length), jnp.int32) for length in (40, 2))
     drawn = jax.eval_shape(transformer.EncoderDecoder(deep).init, jax.random.key(0), source, target)
@@ -221,7 +221,7 @@ def test_rematerialisation_keeps_only_what_flows_between_layers():
     assert kept(dataclasses.replace(deep, remat=True)) < kept(deep) / 3
 
 
-def test_a_moving_average_is_that_worked_by_hand():
+def test_a_moving_average_equals_the_value_worked_by_hand():
     class Ones(Stream):
         def __next__(self):
             self.number += 1
@@ -248,6 +248,6 @@ def test_a_moving_average_is_that_worked_by_hand():
 @pytest.mark.parametrize(
     "options", [{"accumulate": 0}, {"average": 1.0}, {"average": -0.1}, {"skip": -1}]
 )
-def test_a_plan_that_cannot_be_is_refused(options):
+def test_an_invalid_execution_is_refused(options):
     with pytest.raises(DataError, match=f"{next(iter(options))}: expected"):
         execution.Execution(**options)

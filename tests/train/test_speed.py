@@ -1,4 +1,4 @@
-"""Operations are counted from the program, so that the count is the same on every device, and rates follow from it."""
+"""FLOPs are counted from the program, so the count is the same on every device."""
 
 import jax
 import jax.numpy as jnp

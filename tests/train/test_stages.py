@@ -140,7 +140,7 @@ def test_a_stage_that_time_cuts_short_warns_and_leaves_the_others_their_shares()
     ]
 
 
-def test_what_one_stage_does_not_spend_is_for_the_later_ones():
+def test_later_stages_get_the_time_that_earlier_ones_leave():
     budget = stages.Budget(100, seconds=60.0)
     assert budget.seconds_of(0.25) == 15.0
     budget.spend(0.25, 3.0)
