@@ -49,7 +49,7 @@ class Network(NamedTuple):
 class Memory(NamedTuple):
     """A source as an encoder-decoder remembers it; not tiled over beams."""
 
-    layers: transformer.Memory
+    layers: Any  # transformer.Memory
     source: jax.Array  # i32[B, S], of which the pads are masked
 
 
@@ -145,7 +145,7 @@ def _encoder_decoder(spec: transformer.Shape) -> Network:
 
     def logits(
         params: Any, memory: Memory, target: jax.Array, *, train: bool = False, rngs: Any = None
-    ) -> jax.Array:
+    ) -> Any:
         # the encoder drew its masks from these
         rngs = {name: jax.random.fold_in(key, 1) for name, key in (rngs or {}).items()}
         return net.apply(params, target, *memory, train=train, rngs=rngs, method="decode")
@@ -171,7 +171,7 @@ def _items(make: Callable[[Any], nn.Module]) -> Callable[[Any], Network]:
             *,
             train: bool = False,
             rngs: Any = None,
-        ) -> jax.Array:
+        ) -> Any:
             if target is None:
                 return net.apply(params, memory, method="scores")
             return net.apply(params, memory, target, method="scores_of")

@@ -17,7 +17,7 @@ from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import cluster, table, text
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
-from zoo.nets import network
+from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.text import encoders, tokens
 from zoo.train import log as logs, stages
