@@ -45,7 +45,7 @@ def best(
     level: levels.Level,
     node: jax.Array,
     before: jax.Array,
-    logits: jax.Array,
+    logits: jax.Array | projection.Projection,
     *,
     width: int,
     score: Score,
@@ -53,7 +53,7 @@ def best(
 ) -> Winners:
     """The best children of nodes i32[B, K] whose scores before this step are f32[B, K]. Cost: module docstring; never a top-k over K V."""
     if score == "logit":
-        logits = without_nan(logits)
+        logits = _without_nan(logits)
     wide = (
         isinstance(logits, projection.Projection)
         and logits.num_blocks(level.form.words * BLOCK) > 1
@@ -121,7 +121,7 @@ def best_of_all(
     """
     batch, _, alphabet = logits.shape
     if score == "logit":
-        logits = without_nan(logits)
+        logits = jnp.where(logits < jnp.inf, logits, -jnp.inf)
     normaliser = _normaliser(logits, score)
     chunks = _chunked(logits, 0, -(-alphabet // BLOCK), fill=-jnp.inf)
     largest = topk.unordered(topk.ordered(chunks).max(axis=3))
@@ -222,7 +222,7 @@ def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
     words = _rows(level, node, mask)
     low, span = level.form.low, level.form.words * BLOCK
     heavy, _ = level.row(node)
-    child, token, real = children(level, node, max(level.form.light, 1), mask)
+    _, token, real = children(level, node, max(level.form.light, 1), mask)
     value = logits_of(logits, token, real & ~heavy[..., None])
 
     def legal(tokens):  # -> [B, K, T] of tokens i32[T]
@@ -242,24 +242,20 @@ def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
     gain = _total(before[..., None], value, normaliser[..., None], token)
     total, chosen = logits.largest(low, span, legal, offset, width)
     parent = chosen // span
-    found = Winners(total, chosen % span + low, jnp.zeros_like(chosen), parent)
-    flat = lambda x: x.reshape(batch, -1)
     light_parent = jnp.broadcast_to(jax.lax.broadcasted_iota(jnp.int32, gain.shape, 1), gain.shape)
-    found = Winners(
-        *(
-            jnp.concatenate([a, flat(b)], axis=1)
-            for a, b in zip(found, (gain, token, child, light_parent))
-        )
+    total, token, parent = (
+        jnp.concatenate([heavy, light.reshape(batch, -1)], axis=1)
+        for heavy, light in ((total, gain), (chosen % span + low, token), (parent, light_parent))
     )
-    place = topk.top_k(found.score, min(width, found.score.shape[1]))[1]
-    total, token, _, parent = (pick(x, place) for x in found)
+    place = topk.top_k(total, min(width, total.shape[1]))[1]
+    total, token, parent = (pick(x, place) for x in (total, token, parent))
     order = jnp.lexsort((token, parent), axis=1)  # back to lexicographic order
     total, token, parent = (pick(x, order) for x in (total, token, parent))
     child = jnp.maximum(level.find(pick(node, parent), token), 0)
     return Winners(total, token, child, parent)
 
 
-def without_nan(logits: jax.Array | projection.Projection) -> jax.Array | projection.Projection:
+def _without_nan(logits: jax.Array | projection.Projection) -> jax.Array | projection.Projection:
     """Logits with -inf for NaN and +inf: tokens that cannot follow. A projection drops them itself as it is read."""
     if isinstance(logits, projection.Projection):
         return logits

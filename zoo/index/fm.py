@@ -95,7 +95,7 @@ class FMIndex:
             gain = jax.lax.map(
                 lambda pair: self._renormalized(*pair), (flat(node), flat(gain))
             ).reshape(gain.shape)
-        gain = winners.without_nan(gain)
+        gain = jnp.where(gain < jnp.inf, gain, -jnp.inf)  # no NaN
         total, token, parent = continuations.best(
             self.column, node, before, gain, width=width, tested=self.tested
         )

@@ -35,9 +35,11 @@ class Docs(Protocol):
 
     def documents_of(self, leaf: jax.Array) -> jax.Array:
         """i32[B, K, documents_per_leaf] rows of documents, -1 after the last and for leaf -1."""
+        ...
 
     def walk(self, tokens: jax.Array) -> jax.Array:
         """i32[B, K, L] nodes of all prefixes of tokens i32[B, K, L], -1 = none."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)

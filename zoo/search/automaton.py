@@ -28,6 +28,7 @@ class Automaton(Protocol):
 
     def start(self, batch: int) -> jax.Array:
         """i32[B, 1] node of the empty prefix."""
+        ...
 
     def expand(
         self, t: int, node: jax.Array, logits: jax.Array
@@ -38,9 +39,11 @@ class Automaton(Protocol):
         child's logit; -inf if there is no child; 0 for the PAD child of an identifier that has
         ended, which is then the only child. Token. Node of depth t+1.
         """
+        ...
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         """i32[B, K] number of the identifier that ends in a node of depth L, -1 = unknown."""
+        ...
 
 
 class Choosing(Automaton, Protocol):
@@ -63,6 +66,7 @@ class Choosing(Automaton, Protocol):
         Equivalent to `beam.best_children`: the first of equal children, nodes in the order of their
         prefixes before and after. No two live nodes of a query are equal.
         """
+        ...
 
 
 class Counting(Automaton, Protocol):
@@ -73,6 +77,7 @@ class Counting(Automaton, Protocol):
 
         Arbitrary for the place of a child that does not exist.
         """
+        ...
 
 
 @jax.tree_util.register_dataclass

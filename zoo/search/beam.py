@@ -190,7 +190,7 @@ def _levels(
         yield Prefixes(history, total, node), keys(potential, t + 1, node, total)
 
 
-def check(cache: Cache, *, width: int, length: int, score: children.Score) -> None:
+def check(cache: Cache, *, width: int, length: int, score: children.Score = "model") -> None:
     """Raises ValueError for arguments that no search can start from."""
     leaves = jax.tree.leaves(cache)
     if not leaves or any(leaf.ndim < 2 or leaf.shape[1] != 1 for leaf in leaves):
@@ -228,7 +228,8 @@ def best_children(
     )
     _, place = topk.top_k(key, min(width, key.shape[1]))  # of equal ones the first
     place = jnp.sort(place, axis=1)  # back to lexicographic order
-    return children.Winners(*gather((total, token, child), place), place // num_children)
+    total, token, child = gather((total, token, child), place)
+    return children.Winners(total, token, child, place // num_children)
 
 
 def score_children(

@@ -144,7 +144,10 @@ class Decode:
         leaves = jax.tree.leaves(cache)
         prefix = sum(leaf.dtype.itemsize * math.prod(leaf.shape[2:]) for leaf in leaves)  # bytes
         if self.name == "best-first":
-            prefixes, remedy = index.length * dict(self.options)["sweeps"] * width, "lower the beam"
+            prefixes, remedy = (
+                index.length * int(dict(self.options)["sweeps"]) * width,
+                "lower the beam",
+            )
         elif self.name in TABLED:
             prefixes = min(len(index.documents), math.prod(index.fanout[:-1]))
             remedy = "choose best-first"
@@ -196,7 +199,7 @@ def _value(name: str, key: str, option: Option, value: float | int | str) -> flo
         raise records.DataError(
             f"decoding {name}: option {key} expects one of {', '.join(option.names)}, got {value!r}"
         )
-    kind = type(option.default)
+    kind = int if isinstance(option.default, int) else float
     try:
         number = kind(value)
     except ValueError:
