@@ -202,12 +202,12 @@ def test_nodes_of_tokens_are_found_by_walking():
 
 def test_filters_of_another_catalogue_are_refused():
     index = trie.build(draw(0, 1))
-    with pytest.raises(ValueError, match=r"expected bool .* N above 199.* got bool \[1, 100\]"):
+    with pytest.raises(ValueError, match=r"expected bool .* N above the largest row, 199"):
         filters.keep(index, np.ones(100, bool))
     with pytest.raises(ValueError, match="got int64"):
         filters.keep(index, np.ones(NUM, int))
     with pytest.raises(ValueError, match=r"expected tokens \[B, E, 3\]"):
         filters.without(index, jnp.zeros((2, 3, 2), jnp.int32), jnp.zeros((2, 3), jnp.int32))
     once = filters.without(index, jnp.zeros((2, 1, 3), jnp.int32), jnp.zeros((2, 1), jnp.int32))
-    with pytest.raises(ValueError, match="excluded from this trie already"):
+    with pytest.raises(ValueError, match="this trie excludes documents already"):
         filters.without(once, jnp.zeros((2, 1, 3), jnp.int32), jnp.zeros((2, 1), jnp.int32))

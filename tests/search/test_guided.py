@@ -169,7 +169,7 @@ def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone
 
 def test_a_document_that_was_not_trained_on_has_no_capacity():
     trained = docids.build(np.array([[1, 1, 1], [1, 2, 0]]), ALPHABET)
-    with pytest.raises(ValueError, match=r"document 1, \[1, 3, 0\], is not among those trained on"):
+    with pytest.raises(ValueError, match=r"document 1, \[1, 3, 0\], is not in `trained`"):
         guided.capacities(docids.build(np.array([[1, 1, 1], [1, 3, 0]]), ALPHABET), trained)
     with pytest.raises(ValueError, match="expected identifiers of one length, got 1 and 3"):
         guided.capacities(docids.atomic(2), trained)
@@ -356,6 +356,6 @@ def test_a_table_of_other_documents_is_refused():
         (guided.lookahead, guided.max_marginal), (jnp.zeros(3), jnp.zeros((1, 4)))
     ):
         with pytest.raises(
-            ValueError, match=r"expected a table \[B, 3\], a column for each document, got"
+            ValueError, match=r"expected a table \[B, 3\], one column per document, got"
         ):
             guide(trie.build(ids), guided.nodes(ids), table)
