@@ -97,9 +97,6 @@ def _metadata(kind: type, name: str) -> dict[str, Any]:
     for group in kind.__mro__[::-1]:
         if name in vars(group).get("__dataclass_fields__", {}):
             merged |= vars(group)["__dataclass_fields__"][name].metadata
-        for key, table in (("limits", "LIMITS"), ("one_of", "ONE_OF")):
-            if name in vars(group).get(table, {}):
-                merged[key] = vars(group)[table][name]
     return merged
 
 
