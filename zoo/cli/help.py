@@ -68,5 +68,7 @@ def value(of: Any) -> str:
 
 def _option(each: options_.Option, values: str) -> list[str]:
     kind = f"{each.kind}, {each.accepts}" if each.accepts else each.kind
-    about = textwrap.wrap(f"{each.about}. {values}", WIDTH, break_on_hyphens=False)
-    return [f"  {each.name} ({kind})", *(f"      {line}" for line in about)]
+    wrapped = {"width": WIDTH, "subsequent_indent": "      ", "break_on_hyphens": False}
+    head = textwrap.wrap(f"  {each.name} ({kind})", **wrapped)
+    about = textwrap.wrap(f"{each.about}. {values}", initial_indent="      ", **wrapped)
+    return head + about
