@@ -13,6 +13,7 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.api import fitted as stored, inputs as given
+from zoo.data import batches
 from zoo.exchange import exported
 from zoo.records import DataError
 
@@ -63,7 +64,8 @@ def export(
         )
     collection = given.data_of(fitted, folder, data)
     with atomic.folder(out) as part:
-        _write(part, fitted, recipe, collection)
+        kinds = recipe.examples(collection.without("test"), fitted.config, fitted.state)
+        _write(part, fitted, collection, kinds)
         exported.seal(part)
     return pathlib.Path(out)
 
@@ -86,7 +88,7 @@ def import_checkpoint(
 
     atomic.refuse_occupied(out)
     source = exported.read(folder)
-    params, step, path = t5x_layout.load(checkpoint)
+    params, step, path = t5x_layout.load(pathlib.Path(checkpoint))
     shape = _shape_of(params, source, path)
     about = source.about
     for name in source.digests:
@@ -130,7 +132,13 @@ def import_checkpoint(
     return fitted
 
 
-def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, collection) -> None:
+def _write(
+    part: pathlib.Path,
+    fitted: stored.Fitted,
+    collection: records.Collection | records.Interactions,
+    kinds: Mapping[str, batches.Source],
+) -> None:
+    """Writes all files but the manifest. kinds: examples by kind."""
     from zoo.docids import table as docids
     from zoo.index import store, trie
     from zoo.nets import network
@@ -141,7 +149,6 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
     ids = docids.unpack(state["docids"])
     np.save(part / exported.DOCIDS, ids.tokens)
     store.save(trie.build(ids), part / exported.TRIE)
-    kinds = recipe.examples(collection.without("test"), config, state)
     inputs = {kind: source.rows["source"] for kind, source in kinds.items()}
     for kind, source in kinds.items():
         _save_arrays(
@@ -153,7 +160,7 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
     for split, name in exported.SPLITS.items():
         if split in collection.qrels:
             asked[name], inputs[name] = _write_questions(
-                part / exported.QUESTIONS / name, recipe, fitted, collection, split, ids
+                part / exported.QUESTIONS / name, fitted, collection, split, ids
             )
     rest = {name: leaf for name, leaf in state.items() if name not in ("params", "docids")}
     checkpoint.save_state(rest, part / exported.STATE)
@@ -191,7 +198,11 @@ def _write(part: pathlib.Path, fitted: stored.Fitted, recipe: recipes.Recipe, co
 
 
 def _write_questions(
-    folder: pathlib.Path, recipe: recipes.Recipe, fitted: stored.Fitted, collection, split: str, ids
+    folder: pathlib.Path,
+    fitted: stored.Fitted,
+    collection: records.Collection | records.Interactions,
+    split: str,
+    ids: Any,
 ) -> tuple[int, np.ndarray]:
     """Number and inputs of the queries of a split with a relevant document."""
     queries, qrels = collection.split(split)
