@@ -1,8 +1,9 @@
-"""Amazon reviews of 2014, the 5-core of a category: who reviewed which product, on what day. McAuley et al. 2015.
+"""Amazon reviews of 2014, the 5-core of a category (McAuley et al. 2015).
 
-Every review counts as an event, whatever its stars; products are those with a review. Time is in days: events of one day keep
-the order of the file. Titles, brands and categories come from the category's file of metadata, which is large (Beauty 100 MB)
-and written as Python literals; a product that it lacks has no text.
+Every review counts as an event, whatever its stars; products are those with a review. Time is in
+days: events of one day keep the order of the file. Titles, brands and categories come from the
+category's file of metadata, which is large (Beauty 100 MB) and written as Python literals; a product
+that it lacks has no text.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ _ASIN = re.compile(r"'asin': '([^']+)'")
 
 
 def load(name: str, address: str = ADDRESS) -> records.Interactions:
-    """The interactions of a name of CATEGORIES, downloaded at the first call; the source publishes no checksums, so sizes are compared.
+    """The interactions of a name of CATEGORIES, downloaded at the first call.
 
-    Raises DataError if a file cannot be had (naming where to place it by hand), has changed, or is broken.
+    The source publishes no checksums, so sizes are compared. Raises DataError if a file cannot be
+    downloaded (naming where to place it by hand), has changed, or is broken.
     """
     category = CATEGORIES[name]
     reviews = download.archive(f"{address}/reviews_{category}_5.json.gz", None)
@@ -66,7 +68,10 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
 
 
 def refuse_other_sizes(found: records.Interactions, path: pathlib.Path) -> None:
-    """Raises DataError if users, products and reviews are not as many as papers count: what stands in for the checksum that is not published."""
+    """Raises DataError if users, products and reviews are not as many as papers count.
+
+    This replaces the checksum, which is not published.
+    """
     sizes = len(found.histories), len(found.corpus), len(found.histories.items)
     if sizes != SIZES[found.name]:
         expected, got = (

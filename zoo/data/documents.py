@@ -141,8 +141,8 @@ def _read_file(path: pathlib.Path, name: str, encoding: str | None) -> tuple[str
         raise records.DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     if jsonl.is_bad_id(name):
         raise records.DataError(
-            f"{path}: its name cannot be an id: white space at an end, a tab or a line break; rename "
-            "the file"
+            f"{path}: its name cannot be an id: white space at an end, a tab or a line break; "
+            "rename the file"
         )
     kind = path.suffix.lower()
     if kind == MAIL:
@@ -268,8 +268,8 @@ def _array(path: pathlib.Path) -> list[dict]:
     value = jsonl.value_of(text, str(path))
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise records.DataError(
-            f"{path}: expected an array of JSON objects, got {jsonl.short(json.dumps(value))}; write "
-            "one object a line and call the file .jsonl if they stand alone"
+            f"{path}: expected an array of JSON objects, got {jsonl.short(json.dumps(value))}; "
+            "write one object a line and call the file .jsonl if they stand alone"
         )
     return value
 

@@ -1,14 +1,15 @@
-"""Reads and writes collections in the BEIR layout and query files; refuses broken input in one line.
+"""Reads and writes collections in the BEIR layout, and query files.
 
 The BEIR layout is a folder with
 
     corpus.jsonl            one JSON object a line: "_id", "text" and, if there is one, "title"
     queries.jsonl           one JSON object a line: "_id", "text"
-    qrels/SPLIT.tsv         query id, document id, integer grade, separated by tabs; a header line may stand first
+    qrels/SPLIT.tsv         query id, document id, integer grade, separated by tabs (`zoo.data.qrels`)
 
-each of which may end in `.gz`. Ids are strings, unique, without white space at the ends and without tabs or line breaks.
-Text is UTF-8; a byte order mark is accepted, blank lines are skipped, further JSON keys are ignored. `queries.jsonl` and
-`qrels/` may be missing together: such a folder can be indexed and searched, not trained on queries or evaluated.
+each of which may end in `.gz`. Ids are unique strings without white space at the ends, tabs and
+line breaks. Text is UTF-8; a byte order mark is accepted, blank lines are skipped, further JSON
+keys are ignored. `queries.jsonl` and `qrels/` may be missing together: such a folder can be indexed
+and searched, but not trained on queries or evaluated.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def read_queries(path: str | os.PathLike) -> records.Queries:
         texts.append(jsonl.string_of(record, "text", where))
         if not texts[-1].strip():
             raise records.DataError(
-                f'{where}: expected a query in "text", got blanks; write the query or remove the line'
+                f'{where}: expected a query in "text", got blanks; write the query or '
+                "remove the line"
             )
     if not ids:
         raise records.DataError(f"{path}: expected at least one query, got an empty file")
@@ -101,19 +103,21 @@ def read_queries(path: str | os.PathLike) -> records.Queries:
 
 
 def write_beir(collection: records.Collection, folder: str | os.PathLike) -> None:
-    """Writes a collection so that `read_beir` gives it back; the folder appears whole or not at all.
+    """Writes a collection so that `read_beir` returns it; the folder appears whole or not at all.
 
-    Raises DataError if the folder exists and is not empty, an id cannot stand in a line of tab-separated values, or there
-    are queries that nothing judges.
+    Raises DataError if the folder exists and is not empty, an id cannot stand in a line of
+    tab-separated values, or there are queries without judgements.
     """
     if len(collection.queries) and not collection.qrels:
         raise records.DataError(
-            f"{folder}: cannot write queries without judgements; add a split to qrels or drop the queries"
+            f"{folder}: cannot write queries without judgements; add a split to qrels or drop "
+            "the queries"
         )
     for name in (*collection.corpus.ids, *collection.queries.ids):
         if jsonl.is_bad_id(name):
             raise records.DataError(
-                f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no tabs, no line breaks"
+                f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no "
+                "tabs, no line breaks"
             )
     with atomic.folder(folder) as part, _unpaired_surrogates_named(folder):
         corpus = collection.corpus
@@ -166,8 +170,8 @@ def refuse_empty(name: str, title: str, text: str, where: str) -> None:
     """Raises DataError if a document says nothing."""
     if not (title.strip() or text.strip()):
         raise records.DataError(
-            f'{where}: expected "title" or "text" with content, got document {name!r} with neither; '
-            "add its text, or remove this line and the qrels lines that name it"
+            f'{where}: expected "title" or "text" with content, got document {name!r} with '
+            "neither; add its text, or remove this line and the qrels lines that name it"
         )
 
 
@@ -175,7 +179,8 @@ def _take_id(ids: dict[str, int], record: dict, line: int, where: str) -> str:
     name = jsonl.id_of(record, where)
     if name in ids:
         raise records.DataError(
-            f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be unique, rename or remove one'
+            f'{where}: "_id" {name!r} stands already on line {ids[name]}; ids must be '
+            "unique, rename or remove one"
         )
     ids[name] = line
     return name
@@ -188,12 +193,13 @@ def _unpaired_surrogates_named(folder: str | os.PathLike) -> Iterator[None]:
     except UnicodeEncodeError as error:
         text = jsonl.short(error.object)
         raise records.DataError(
-            f"{folder}: cannot write {text} as UTF-8: it holds half a character (an unpaired surrogate)"
+            f"{folder}: cannot write {text} as UTF-8: it holds half a character (an "
+            "unpaired surrogate)"
         ) from None
 
 
 def corpus_files(folder: pathlib.Path) -> list[pathlib.Path]:
-    """The files of a corpus: corpus.jsonl, or all of the folder corpus, where one too large for one file is kept."""
+    """The files of a corpus: corpus.jsonl, or all of the folder corpus/ for a very large one."""
     parts = [
         path
         for path in sorted((folder / "corpus").glob("*"))
@@ -207,7 +213,8 @@ def present(path: pathlib.Path) -> pathlib.Path:
     found = plain_or_zipped(path)
     if found is None:
         raise records.DataError(
-            f"{path}: expected a file of this name or with .gz, found neither; see the BEIR layout: corpus.jsonl is required"
+            f"{path}: expected a file of this name or with .gz, found neither; see the BEIR "
+            "layout: corpus.jsonl is required"
         )
     return found
 

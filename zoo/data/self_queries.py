@@ -20,7 +20,7 @@ QUERIES = 0.5  # share of the queries whose id is a document's that must be so
 
 
 def are_documents(queries: records.Queries, corpus: records.Corpus) -> bool:
-    """Whether the queries are documents: most of those with the id of a document also say the same."""
+    """Whether most queries with the id of a document also have its text."""
     contents = dict(zip(corpus.ids, corpus.contents()))
     shared = [
         (text, contents[name]) for name, text in zip(queries.ids, queries.texts) if name in contents

@@ -57,7 +57,7 @@ def leave_one_out(interactions: records.Interactions) -> records.Interactions:
 
 
 def by_time(interactions: records.Interactions, dev: float, test: float) -> records.Interactions:
-    """Splits at two moments, after which a share of about `dev + test` and `test` of all events lie.
+    """Splits at two moments, after which shares of about `dev + test` and `test` of all events lie.
 
     Events of the moment itself are after the cut.
     """

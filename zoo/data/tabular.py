@@ -173,7 +173,8 @@ def _same_length(rows, header: Sequence[str], like: str):
             )
         if cells[0] == header[0] and tuple(cells) == tuple(header):
             raise records.DataError(
-                f"{where}: the header stands here again, as in files that were joined; remove the line"
+                f"{where}: the header stands here again, as in files that were joined; remove "
+                "the line"
             )
         yield where, cells
 

@@ -70,7 +70,8 @@ def read(path: str | os.PathLike, corpus_ids: tuple[str, ...]) -> records.Rankin
             )
         if (query, document) in seen:
             raise records.DataError(
-                f"{where}: document {document!r} is ranked twice for query {query!r}; remove one line"
+                f"{where}: document {document!r} is ranked twice for query {query!r}; remove one "
+                "line"
             )
         if not abs(score) <= np.finfo(np.float32).max:
             raise records.DataError(f"{where}: expected a finite score, got {score}")
