@@ -223,9 +223,10 @@ def test_a_system_without_scores_is_evaluated_by_its_ranking(monkeypatch):
     walks = toy.interactions()
     fitted = zoo.fit("popularity", walks, quiet=True)
     by_scores = zoo.evaluate(fitted, walks)
-    ranked_only = recipes.get("popularity")._replace(score=None)
+    popularity, ask = recipes.get("popularity"), fitted.opened
+    ranked_only = popularity._replace(open=lambda config, state: lambda *asked: ask(*asked))
     monkeypatch.setattr(recipes, "get", lambda name: ranked_only)
-    by_ranking = zoo.evaluate(fitted, walks)
+    by_ranking = zoo.evaluate(zoo.with_options(fitted, {}), walks)
     for name, values in by_scores.per_query.items():
         np.testing.assert_array_equal(values, by_ranking.per_query[name])
     np.testing.assert_array_equal(by_scores.ranking.documents, by_ranking.ranking.documents)

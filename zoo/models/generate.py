@@ -125,13 +125,13 @@ class Opened:
 
 def open(
     config: Any,
-    state: dict,
+    model: Model,
     read: Callable[[Any], np.ndarray],
     *,
     collect: collecting.Collect | None = None,
     allowed: np.ndarray | None = None,
 ) -> Opened:
-    """Opens a state of `pack_state` by the options beam, decoding and, if there is one, first_beam.
+    """Opens a model by the options beam, decoding and, if there is one, first_beam.
 
     Args:
       config: a config with the options of `options.Answering`.
@@ -139,7 +139,6 @@ def open(
       collect: from beams to documents; by default `collect.by_leaf()`.
       allowed: bool[N] documents that may be answers; only if the decoder filters.
     """
-    model = load(state)
     decode = decoders.parse(config.decoding)
     index = model.index if allowed is None else filters.keep(model.index, allowed)
     cache = jax.eval_shape(lambda: model.net.empty_cache(1, model.net.spec.target_length))

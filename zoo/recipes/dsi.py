@@ -100,7 +100,7 @@ def fit(
 def open(config: Config, state: dict) -> generate.Opened:
     """Documents by the probability of their identifiers given the query."""
     read = corpus_text.reader(config, state, prompt=RETRIEVE)
-    return generate.open(config, state, read)
+    return generate.open(config, generate.load(state), read)
 
 
 def examples(

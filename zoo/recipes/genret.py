@@ -169,7 +169,7 @@ def learn(
 
 def open(config: Config, state: dict) -> generate.Opened:
     """Documents by the probability of their identifiers given the query."""
-    return generate.open(config, state, corpus_text.reader(config, state))
+    return generate.open(config, generate.load(state), corpus_text.reader(config, state))
 
 
 def examples(

@@ -173,7 +173,7 @@ def open(config: Config, state: dict) -> generate.Opened:
     """Documents by the probability of their identifiers given the query, divided by a power of the length if `length_penalty` says so."""
     return generate.open(
         config,
-        state,
+        generate.load(state),
         corpus_text.reader(config, state),
         collect=collect.by_leaf(length_penalty=config.length_penalty),
     )

@@ -235,11 +235,12 @@ def open(config: Config, state: dict) -> generate.Opened:
     """Items by the probability of their identifiers given the identifiers of the history."""
     known = np.asarray(state["seen"])
     allowed = known if config.new_items >= 0 and not known.all() else None
-    ids, longest = table.unpack(state["docids"]), _longest(config, state)
+    model, longest = generate.load(state), _longest(config, state)
+    ids = model.ids
     read = lambda histories: _after_users(
         to_tokens(ids, histories.latest(longest)), histories.ids, ids.alphabet, config
     )
-    opened = generate.open(config, state, read, allowed=allowed)
+    opened = generate.open(config, model, read, allowed=allowed)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
 
     def ask(histories: records.Histories, k: int) -> records.Ranking:
