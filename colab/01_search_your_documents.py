@@ -15,13 +15,11 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/01_search_your_documents.ipynb)
 #
-# A generative retriever has no index: an encoder-decoder reads the question and *writes the name*
-# of the document that answers it.
-# Here you fit one (DSI, the differentiable search index) on a small collection or on files of your
-# own, put BM25, the classical
-# search engine, beside it, and look inside: at the names, at the search that writes them, and at
-# the mistakes. About eight minutes
-# on any runtime.
+# A generative retriever has no index: an encoder-decoder reads the query and *generates the
+# identifier* of the document that answers it. Here you fit one (DSI, the differentiable search
+# index) to a small collection or to files of your own, compare it with BM25, the classical search
+# engine, and look inside: at the identifiers, at the beam search, and at the mistakes. A run on two
+# CPU cores took five minutes; other runtimes have not been timed.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -75,13 +73,12 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # ## Something to search
 #
 # By default: the documentation of the Python that runs this notebook. A document is a function,
-# class or method; a query is a
-# sentence of its docstring *that was taken out of the document*, so no query can be answered by
-# looking for its words in a row.
+# class or method; a query is a sentence of its docstring *that was removed from the document*, so
+# no query stands in its document word for word; on average 39 % of its words still occur there.
 #
 # To search your own files, put the path of a folder of text files into `MY_FILES`; or of a folder
-# in the BEIR layout
-# (`corpus.jsonl`, `queries.jsonl`, `qrels/train.tsv`) into `zoo.fit(..., data=path)`.
+# in the BEIR layout (`corpus.jsonl`, `queries.jsonl`, `qrels/train.tsv`) into `zoo.fit(...,
+# data=path)`.
 
 # %%
 MY_FILES = None  # a folder with .txt or .md files
@@ -107,9 +104,8 @@ print(collection.corpus.ids[7], "|", collection.corpus.texts[7][:200])
 # ## Two systems
 #
 # BM25 counts words. DSI clusters the documents into a tree, calls each by its path (a *semantic
-# identifier*), and learns to write
-# that path from questions: those of the training split, and some that are made from each document
-# by rule.
+# identifier*), and learns to write that path from questions: those of the training split, and some
+# that are made from each document by rule.
 
 # %%
 bm25 = zoo.fit("bm25", collection)
@@ -133,10 +129,8 @@ for system in (bm25, dsi):
 # ## Who is better?
 #
 # The test queries were seen by neither. Hit@k is the share of queries with a right document among
-# the first k answers; MRR and nDCG
-# also ask how far up it stands. A difference comes with its 95 % interval, and with the chance (p)
-# of one as large if both were
-# equally good.
+# the first k answers; MRR and nDCG also ask how far up it stands. A difference comes with its 95 %
+# interval, and with the chance (p) of one as large if both were equally good.
 
 # %% tags=["not-on-site"]
 if "test" in collection.qrels:
@@ -150,12 +144,11 @@ if "test" in collection.qrels:
     display(Image(plots.hit_curves(curves, PICTURES / "hits.png")))
 
 # %% [markdown]
-# ## What is a document called?
+# ## What is the identifier of a document?
 #
 # Rings are the levels of the tree of identifiers, from the inside out; a colour is a part of the
-# library (the first word of the
-# name), the paler the fewer documents of a slice have it. If names carried no meaning, the inner
-# ring would be pale all over.
+# library (the first word of the name), the paler the fewer documents of a slice have it. If names
+# carried no meaning, the inner ring would be pale all over.
 
 # %%
 labels = [name.split("." if not MY_FILES else "/")[0] for name in collection.corpus.ids]
@@ -182,8 +175,8 @@ print(
 # ## How is an answer written?
 #
 # Token by token. A beam search keeps the eight most probable beginnings at each step; a trie, the
-# tree of all names that exist,
-# forbids everything else. Numbers are `token: probability of the token`. Grey ends were given up.
+# tree of all names that exist, forbids everything else. Numbers are `token: probability of the
+# token`. Grey ends were given up.
 
 # %%
 way = zoo.path(dsi, question, width=8)
@@ -195,8 +188,8 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=questi
 # ## Mistakes
 #
 # Queries that one answers at once and the other not among its first ten. Read a few: do those that
-# BM25 misses use other words than
-# their documents? Do those that DSI misses ask for a document that has many neighbours like it?
+# BM25 misses use other words than their documents? Do those that DSI misses ask for a document that
+# has many neighbours like it?
 
 # %%
 if "test" in collection.qrels:

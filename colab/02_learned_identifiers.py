@@ -15,13 +15,12 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/02_learned_identifiers.ipynb)
 #
-# A generative retriever answers by writing the name of a document, a few codes one after the other.
-# What a document is called
-# decides how hard its name is to write. Codes can be drawn at random, come from clusters of the
-# documents' vectors (k-means), or be
-# *learned* together with the network that has to write them: GenRet. Here are all three through the
-# same network, in the same time,
-# with a look at what the codes came to mean. About nine minutes on any runtime.
+# A generative retriever answers by generating the identifier of a document, a few codes one after
+# the other. The choice of identifiers decides how hard they are to generate. Codes can be random,
+# come from clusters of the documents' vectors (k-means), or be *learned* together with the network
+# that generates them: GenRet. Here all three are trained with the same network for the same time,
+# with a look at what the codes mean. A run on two CPU cores took ten minutes; other runtimes have
+# not been timed.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -116,11 +115,9 @@ display(
 # ## Are all codes used, and do names collide?
 #
 # What gives documents their codes can fail in two ways: it uses few of them, or gives many
-# documents the same ones. Usage is the share
-# of codes that some document has. Diversity is 1 when every code has equally many documents, and
-# falls with every document that
-# would have to move. Documents of the same codes are told apart by a counter at the end of the
-# name.
+# documents the same ones. Usage is the share of codes that some document has. Diversity is 1 when
+# every code has equally many documents, and falls with every document that would have to move.
+# Documents of the same codes are told apart by a counter at the end of the name.
 
 
 # %%
@@ -174,8 +171,7 @@ display(Image(trees.sunburst(codes, labels, PICTURES / "rings.png")))
 # ## A document that came later
 #
 # The trained network names it from its text; nothing is trained. It can be asked for at once, and
-# is found if the query leads to the
-# codes that the document got.
+# is found if the query leads to the codes that the document got.
 
 # %%
 fresh = zoo.Corpus(

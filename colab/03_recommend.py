@@ -15,12 +15,11 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
 #
-# TIGER gives every film a name, a few codes long, so that films alike have names alike, reads the
-# names of what a user saw, and writes
-# the name of what comes next. Here it meets the rows that it has to beat: popularity, a table of
-# counts (a Markov chain), and
-# SASRec, a network that scores every film. Same users, same split, all films compete. About nine
-# minutes on any runtime.
+# TIGER gives every film an identifier of a few codes, so that similar films have similar
+# identifiers. It reads the identifiers of what a user saw and generates that of the next film. Here
+# it is compared with popularity, a table of counts (a Markov chain), and SASRec, a network that
+# scores every film: same users, same split, all films compete. A run on two CPU cores took six
+# minutes; other runtimes have not been timed.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -73,10 +72,9 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # ## Who saw what
 #
 # MovieLens-100k: 943 people, 1,682 films. It may be used for research and not passed on, so it is
-# fetched from its owners, or from
-# the copy in RecBole's wheel where only a package index can be reached. Your own logs go in the
-# same way: `MY_LOGS` is a folder with
-# `interactions.csv` (`user_id,item_id,timestamp`) and, if there is one, `items.jsonl`.
+# fetched from its owners, or from the copy in RecBole's wheel where only a package index can be
+# reached. Your own logs go in the same way: `MY_LOGS` is a folder with `interactions.csv`
+# (`user_id,item_id,timestamp`) and, if there is one, `items.jsonl`.
 #
 # The last event of each user is what is to be found, the last but one what choices are made by;
 # everything before is learned from.
@@ -126,9 +124,8 @@ display(
 # ## Names of films
 #
 # Rings are codes, the first inmost, coloured by genre, the paler the fewer films of a slice have
-# it. The codes come from what is
-# written about a film (title, year, and its genres among the words) and from what people see one
-# after the other.
+# it. The codes come from what is written about a film (title, year, and its genres among the words)
+# and from what people see one after the other.
 
 # %%
 genres, where = categories.of(logs.corpus)

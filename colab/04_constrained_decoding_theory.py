@@ -15,15 +15,13 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/04_constrained_decoding_theory.ipynb)
 #
-# A generative retriever writes the name of a document token by token. A trie, the tree of all names
-# that exist, keeps it from naming
-# documents that do not. Two theorems (Wu et al., SIGIR 2025,
+# A generative retriever generates the identifier of a document token by token. A trie, the tree of
+# all identifiers that exist, keeps it to documents that exist. Two theorems (Wu et al., SIGIR 2025,
 # [arXiv 2504.09935](https://arxiv.org/abs/2504.09935)) say what that costs: the constraint *changes
-# the relevance that is predicted*,
-# and a beam that ranks prefixes by what lies below them *finds about half* of the relevant
-# documents where relevance is sparse and
-# the tail is thick. Here are both, with exact values beside the published forms, and the ways out.
-# Three minutes on any runtime.
+# the relevance that is predicted*, and a beam that ranks prefixes by what lies below them *finds
+# about half* of the relevant documents where relevance is sparse and the tail is thick. Here are
+# both, with exact values beside the published forms, and remedies. A run on two CPU cores took
+# eleven minutes; other runtimes have not been timed.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -75,12 +73,10 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # ## Three documents are enough
 #
 # Names have two tokens. The model knows the relevance of all four names: 00 .1, 01 .4, 10 .3, 11
-# .2. The corpus holds 00, 10 and 11.
-# The best answer is 10 (.5 of what exists). Masking what does not exist and renormalising, at each
-# step, gives the first token half
-# to 0, half to 1, and all of the half to 00: it wins with .5, and it is the least relevant of the
-# three. How far the two are apart is
-# measured by the KL, which is 0 where they agree.
+# .2. The corpus holds 00, 10 and 11. The best answer is 10 (.5 of what exists). Masking what does
+# not exist and renormalising, at each step, gives the first token half to 0, half to 1, and all of
+# the half to 00: it wins with .5, and it is the least relevant of the three. How far the two are
+# apart is measured by the KL, which is 0 where they agree.
 
 # %%
 relevance = np.array([0.1, 0.4, 0.3, 0.2])
@@ -99,12 +95,10 @@ print(
 # ## The first theorem: relevance is changed
 #
 # Keep each document with probability $p$, mask the rest, renormalise. The expected KL between what
-# the decoder says and the true
-# relevance given the corpus has a lower bound; the published one is $0.05\,E^2[A]/p$, with $A$ the
-# Simpson index of a branch (how
-# concentrated its relevance is). `theory.expected_kl` computes the left side *exactly*, without
-# drawing a corpus, so
-# the bound can be looked at where it holds and where it does not.
+# the decoder says and the true relevance given the corpus has a lower bound; the published one is
+# $0.05\,E^2[A]/p$, with $A$ the Simpson index of a branch (how concentrated its relevance is).
+# `theory.expected_kl` computes the left side *exactly*, without drawing a corpus, so the bound can
+# be looked at where it holds and where it does not.
 
 
 # %%
@@ -156,9 +150,8 @@ live(draw_costs, leaves=(2, 256, 2))
 
 # %% [markdown]
 # Where does it hold? The map has every branch size and every $p$. Inside the drawn line the
-# published form is a bound. Outside, on
-# both sides, it is not: for small $p$ it grows while the cost vanishes, and near $p = 1$ it lacks a
-# factor $1 - p$.
+# published form is a bound. Outside, on both sides, it is not: for small $p$ it grows while the
+# cost vanishes, and near $p = 1$ it lacks a factor $1 - p$.
 
 
 # %%
@@ -183,9 +176,8 @@ figure_of("published_bound")
 # ### Ways out of the cost
 #
 # The price is what the decoder does not know of the survivors. One number a child, the logarithm of
-# the documents below it, removes
-# most of it (`--set decoding=counted`); the mass of the documents below removes all of it
-# (`decoding=lookahead`).
+# the documents below it, removes most of it (`--set decoding=counted`); the mass of the documents
+# below removes all of it (`decoding=lookahead`).
 
 # %% tags=["not-on-site"]
 figure_of("count_correction")
@@ -194,10 +186,9 @@ figure_of("count_correction")
 # ## The second theorem: a beam finds half
 #
 # Let $k$ of $b$ branches hold one relevant document each, among $n$ others of moderate scores. The
-# beam keeps the branches of
-# the largest *sum*. As $n$ grows, the noise of the sum drowns the relevant document: recall sinks
-# to $k/b$, one half for $b = 2k$,
-# while the first answer stays right.
+# beam keeps the branches of the largest *sum*. As $n$ grows, the noise of the sum drowns the
+# relevant document: recall sinks to $k/b$, one half for $b = 2k$, while the first answer stays
+# right.
 
 # %%
 figure_of("recall_half")
@@ -234,8 +225,8 @@ print(
 # ### Ways out of the ceiling
 #
 # A wider beam pays for recall, and dearly. Ranking a prefix by its *best* document instead of its
-# sum finds the exact top $k$ with a
-# beam of $k$: `decoding=max-marginal`, or `decoding=best-first`, which proves it by bounds.
+# sum finds the exact top $k$ with a beam of $k$: `decoding=max-marginal`, or `decoding=best-first`,
+# which proves it by bounds.
 
 # %%
 figure_of("max_marginals")

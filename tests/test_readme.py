@@ -142,7 +142,7 @@ def test_every_section_of_the_readme_that_shows_what_to_do_has_a_block():
 @pytest.mark.slow  # fits six systems, three of them in a process of their own with nothing compiled
 @pytest.mark.trains
 def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
-    """In a copy of what they read, with the programs of this environment; two minutes become two steps."""
+    """In a copy of the pages; two minutes on pydocs become two steps on the toy collection."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -151,7 +151,8 @@ def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
         (programs / name).chmod(0o755)
     script = "\n".join(
         code if kind == "bash" else f"python - <<'END'\n{code}END" for kind, code in BLOCKS
-    ).replace("minutes=2", "steps=2")
+    )
+    script = script.replace("minutes=2", "steps=2").replace("--data pydocs", "--data toy")
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),

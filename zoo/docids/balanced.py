@@ -5,6 +5,8 @@ What learned tokenizers share (GenRet, arXiv 2304.04171, sec. 3.3): without it m
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -113,7 +115,7 @@ def kmeans(
     """
     vectors = quantize.checked("kmeans", vectors, levels=1, codes=num_codes)
     centroids = quantize.rq_kmeans(vectors, key, levels=1, codes=num_codes)[0][0]
-    codes = None
+    codes: Any = None
     for _ in range(LLOYD):
         before, codes = codes, assign(_squares(vectors, centroids), least=least, most=most)
         if before is not None and (before == codes).all():

@@ -75,7 +75,7 @@ def hierarchical(
             f"hierarchical: expected branching >= 2 and leaf_size >= 1, got {branching} and {leaf_size}"
         )
     leaves = []
-    open_clusters = [(np.arange(len(vectors)), (), key)]
+    open_clusters: list[tuple[np.ndarray, tuple, jax.Array]] = [(np.arange(len(vectors)), (), key)]
     while open_clusters:
         rows, digits, key = open_clusters.pop()
         if len(rows) <= leaf_size:

@@ -133,8 +133,7 @@ def encode(vectors: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
     vectors: f32[N, D]; codebooks: f32[L, C, D], of `rq_kmeans` or `product` or learned. Codebooks do not change: new
     vectors get codes in the same space. O(N L C D).
     """
-    codebooks = jnp.asarray(codebooks)
-    vectors = jnp.asarray(vectors, jnp.float32)
+    codebooks, vectors = np.asarray(codebooks), np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or codebooks.ndim != 3 or vectors.shape[1] != codebooks.shape[2]:
         raise ValueError(
             f"encode: expected vectors [N, D] and codebooks [L, C, D], got {list(vectors.shape)} and {list(codebooks.shape)}"

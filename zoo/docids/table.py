@@ -88,7 +88,7 @@ def build(
         )
     alphabet = int(tokens.max() + 1 if alphabet is None else alphabet)
     end = min(alphabet, 2**31 - 1)  # tokens are i32
-    outside = ((tokens < 0) | (tokens >= end)).any(axis=1)
+    outside: Any = ((tokens < 0) | (tokens >= end)).any(axis=1)
     _refuse(
         tokens, outside, f"has a token outside 0 .. {end - 1}; renumber it or enlarge the alphabet"
     )

@@ -66,7 +66,8 @@ def encode(
 
 @functools.partial(jax.jit, static_argnames="shape")
 def _vectors(params: Any, tokens: jax.Array, *, shape: bert.Shape) -> jax.Array:
-    return bert.mean_pooled(bert.Bert(shape).apply(params, tokens), tokens)
+    encoded: Any = bert.Bert(shape).apply(params, tokens)
+    return bert.mean_pooled(encoded, tokens)
 
 
 def _tokens(tokenizer: str, texts: Sequence[str], max_tokens: int) -> list[list[int]]:

@@ -15,6 +15,7 @@ import os
 import pathlib
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from zoo.records import DataError
 
@@ -128,7 +129,7 @@ def _read(path: pathlib.Path) -> tuple[list[tuple[str, float]], list[int], dict]
     return pieces, kinds, settings
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """(number, value) of each field of a protocol buffer: an int of a varint, the bytes of anything else."""
     place = 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-POWER_ITERATIONS = 4  # of the randomised SVD (Halko et al. 2011, arXiv 0909.4061, alg. 4.4)
+POWER_ITERATIONS: Any = 4  # of the randomised SVD (Halko et al. 2011, arXiv 0909.4061, alg. 4.4)
 
 
 class Vectors(NamedTuple):
