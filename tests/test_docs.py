@@ -1,4 +1,4 @@
-"""The site builds without a warning, every link inside it resolves, and every system has its page."""
+"""The site builds without a warning, its links resolve, and every system has a page."""
 
 import base64
 import html.parser
@@ -137,7 +137,10 @@ def test_formulas_are_read_without_a_network_and_others_are_refused(site):
 
 
 def executed(folder):
-    """The source of a notebook of three cells, and it with outputs: text, and two pictures of which the site leaves one out."""
+    """The source of a notebook of three cells, and the notebook with its outputs.
+
+    The outputs are a text and two pictures, one of which the site leaves out.
+    """
     drawn, (axes,) = figures.figure("x", "y")
     axes.plot([0, 1], [0, 1])
     content = base64.b64encode(

@@ -1,4 +1,4 @@
-"""The README names what runs and its blocks run; the numbers of the docs are those of recorded runs."""
+"""The README names what runs, its blocks run, and the docs have the numbers of recorded runs."""
 
 import dataclasses
 import importlib.util

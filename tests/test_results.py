@@ -1,4 +1,4 @@
-"""The table of the search systems: its intervals by hand, its rows from stored runs, and a run that is measured once."""
+"""Tables of search systems: intervals worked by hand, rows of stored runs, runs measured once."""
 
 import importlib.util
 import json
@@ -78,8 +78,8 @@ def test_rows_hold_the_numbers_of_the_runs_best_first(folder):
     assert "**DPR** and **BM25** lead, nDCG@10 0.804 and 0.408; their intervals overlap" in text
     assert "50% of a query's words stand in its document" in text
     assert (
-        "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; on the other queries 0.816, ahead of 0.750"
-        in text
+        "at most 50%), BM25 has nDCG@10 0.000, behind DPR's 0.858; "
+        "on the other queries 0.816, ahead of 0.750" in text
     )
 
 

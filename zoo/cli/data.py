@@ -151,7 +151,7 @@ def split_command(commands: Any) -> None:
         "--ties",
         default="file",
         metavar="ORDER",
-        help="order of a user's events of the same time: file, or shuffled by --seed (default: file)",
+        help="order of a user's events of equal time: file, or shuffled by --seed (default: file)",
     )
     flags.seed(added)
     flags.out(added)

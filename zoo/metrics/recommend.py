@@ -10,8 +10,8 @@ and   R@k = Success@k = [rank < k]   nDCG@k = [rank < k] / log2(rank + 2)   RR =
 so the order in which a system sorts its ties does not matter, and a system that scores all items
 alike finds nothing. The rank may be a half; rank k - 1/2, a tie of two items across the cut-off,
 counts as found. `expected` is the mean of the measure over all orders of the tie instead, and
-counts such a tie as one half. For a Markov chain on Amazon Beauty, which has many ties, the two give R@5
-.0507 and .0504, R@10 .0661 and .0659.
+counts such a tie as one half. For a Markov chain on Amazon Beauty, which has many ties, the two
+give R@5 .0507 and .0504, R@10 .0661 and .0659.
 """
 
 from __future__ import annotations

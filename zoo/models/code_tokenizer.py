@@ -44,7 +44,7 @@ def warm_up(
     word_dropout: float,
     unknown: int = tokens.UNKNOWN,
 ) -> loop.Loss:
-    """Loss before position T has codes: q_T finds d_T in the batch, and earlier codes are predicted.
+    """Loss before position T has codes: q_T finds d_T in the batch, earlier codes are predicted.
 
     Batches are those of `zoo.data.grouped`.
     """

@@ -84,7 +84,7 @@ def as_read(config, state: dict, texts: Sequence[str]) -> list[str]:
 
 
 def reader(config, state: dict, *, prompt: str = "") -> Callable[[records.Queries], np.ndarray]:
-    """A function from queries to i32[B, S], their tokens after a prompt as the fitted system reads them."""
+    """A function from queries to i32[B, S]: the tokens that the system reads, after a prompt."""
     encode = tokens.encoder(state["tokenizer"], length=config.query_length, prompt=prompt)
     chosen = _languages(state) if config.stem else None
 

@@ -20,7 +20,7 @@ from zoo.train import log as logs, loop, stages
 
 
 def pairs(collection: records.Collection, split: str = "train") -> tuple[list[str], list[int]]:
-    """Texts of the queries of a split, and the row of a relevant document each; empty without it."""
+    """Texts of the queries of a split, and a relevant document's row for each; empty without it."""
     if split not in collection.qrels:
         return [], []
     queries, qrels = collection.split(split)

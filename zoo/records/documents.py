@@ -160,7 +160,7 @@ def refuse_repeated(what: str, ids: tuple[str, ...]) -> None:
         for row, name in enumerate(ids):
             if name in seen:
                 raise DataError(
-                    f"{what}: rows {seen[name]} and {row} have the id {name!r}; ids must be unique, "
-                    "rename one"
+                    f"{what}: rows {seen[name]} and {row} have the id {name!r}; "
+                    "ids must be unique, rename one"
                 )
             seen[name] = row

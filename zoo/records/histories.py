@@ -192,8 +192,8 @@ class Interactions:
         """
         if split not in self.held:
             raise DataError(
-                f"{self.name}: no split {split!r}; it has: {', '.join(sorted(self.held)) or 'none'}; "
-                "name another with --split"
+                f"{self.name}: no split {split!r}; it has: "
+                f"{', '.join(sorted(self.held)) or 'none'}; name another with --split"
             )
         rows = self.asked(split)
         if not len(rows):
