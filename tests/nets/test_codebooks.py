@@ -65,7 +65,7 @@ def test_placing_a_codebook_changes_no_other(params):
 
 def test_held_codebooks_stay_bit_for_bit_and_the_rest_moves(params):
     rate = optimizers.schedule(0.1, warmup=1, decay="constant")
-    optimizer = optimizers.holding(
+    optimizer = optimizers.freeze(
         optimizers.adamw(rate, weight_decay=0.1, clip=1.0), codebooks.hold(params, 2, NUM_CODES)
     )
 

@@ -67,7 +67,7 @@ def test_rows_are_those_of_flax_and_their_gradients_are_summed_in_float32(dtype)
 def test_a_mask_keeps_its_share_everywhere_and_positions_are_independent(share):
     keys = jax.random.split(jax.random.key(3), 4)
     masks = np.stack(
-        [np.asarray(linear.kept(key, (DRAWS // 100, 100), share)) for key in keys]
+        [np.asarray(linear.keep_mask(key, (DRAWS // 100, 100), share)) for key in keys]
     ).astype(float)
     deviation = (share * (1 - share)) ** 0.5
     assert np.abs(masks.mean(axis=(1, 2)) - share).max() < 5 * deviation / DRAWS**0.5
@@ -81,12 +81,14 @@ def test_a_mask_keeps_its_share_everywhere_and_positions_are_independent(share):
 
 
 def test_keys_have_different_masks_and_shares_0_and_1_are_exact():
-    masks = [np.asarray(linear.kept(jax.random.key(seed), (64, 64), 0.5)) for seed in range(20)]
+    masks = [
+        np.asarray(linear.keep_mask(jax.random.key(seed), (64, 64), 0.5)) for seed in range(20)
+    ]
     assert len({mask.tobytes() for mask in masks}) == 20
     assert (
-        not linear.kept(jax.random.key(0), (1000,), 0.0).any()
-        and not linear.kept(jax.random.key(0), (1000,), 1e-11).any()
-        and linear.kept(jax.random.key(0), (1000,), 1.0).all()
+        not linear.keep_mask(jax.random.key(0), (1000,), 0.0).any()
+        and not linear.keep_mask(jax.random.key(0), (1000,), 1e-11).any()
+        and linear.keep_mask(jax.random.key(0), (1000,), 1.0).all()
     )
 
 
@@ -102,7 +104,7 @@ def test_dropout_keeps_the_mean_and_is_off_outside_training():
 
 
 def test_a_mask_does_not_depend_on_the_mesh():
-    draw = lambda: linear.kept(jax.random.key(5), (16, 24, 8), 0.7)
+    draw = lambda: linear.keep_mask(jax.random.key(5), (16, 24, 8), 0.7)
     mesh = sharding.mesh_of("data=4,model=2")
     spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data", None, "model"))
     np.testing.assert_array_equal(jax.jit(draw, out_shardings=spread)(), jax.jit(draw)())

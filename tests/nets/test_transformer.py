@@ -78,7 +78,7 @@ def teacher_forced(tree, source, target, shape=SHAPE):
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def remembered(tree, source, shape=SHAPE):
+def remember(tree, source, shape=SHAPE):
     model = transformer.EncoderDecoder(shape)
     return model.apply(tree, model.apply(tree, source, method="encode"), method="memory")
 
@@ -199,7 +199,7 @@ def test_steps_of_the_first_t5_equal_teacher_forcing_and_its_head_is_tied():
     source, target = case()
     expected = teacher_forced(params(FIRST), source, target, FIRST)
     memory, cache = (
-        remembered(params(FIRST), source, FIRST),
+        remember(params(FIRST), source, FIRST),
         transformer.empty_cache(FIRST, B, K, places=L),
     )
     for t in range(L):
@@ -257,7 +257,7 @@ def test_steps_with_the_cache_equal_teacher_forcing():
         return _step(*given)
 
     source, target = case()
-    memory, cache = remembered(params(), source), transformer.empty_cache(SHAPE, B, K, places=L)
+    memory, cache = remember(params(), source), transformer.empty_cache(SHAPE, B, K, places=L)
     expected = teacher_forced(params(), source, target)
     for t in range(L):
         logits, cache = take(params(), t, before(target, t), cache, memory, source)
@@ -268,7 +268,7 @@ def test_steps_with_the_cache_equal_teacher_forcing():
 def test_unrolled_steps_equal_teacher_forcing():
     @jax.jit
     def unrolled(tree, source, target):  # t is a Python number, and the cache grows
-        memory, cache, logits = remembered(tree, source), transformer.empty_cache(SHAPE, B, K), []
+        memory, cache, logits = remember(tree, source), transformer.empty_cache(SHAPE, B, K), []
         for t in range(L):
             one, cache = _step(tree, t, before(target, t), cache, memory, source)
             logits.append(one)
@@ -282,7 +282,7 @@ def test_unrolled_steps_equal_teacher_forcing():
 
 def test_reordered_beams_continue_their_own_past():
     source, target = case()
-    memory, order = remembered(params(), source), jnp.array([3, 3, 0, 2])
+    memory, order = remember(params(), source), jnp.array([3, 3, 0, 2])
     cache, reordered = transformer.empty_cache(SHAPE, B, K), target[:, order]
     for t in range(2):
         _, cache = step(params(), t, before(target, t), cache, memory, source)
@@ -296,7 +296,7 @@ def test_reordered_beams_continue_their_own_past():
 
 def test_a_step_does_not_read_the_cache_at_or_after_its_position():
     source, target = case()
-    memory, cache = remembered(params(), source), transformer.empty_cache(SHAPE, B, K, places=L)
+    memory, cache = remember(params(), source), transformer.empty_cache(SHAPE, B, K, places=L)
     for t in range(2):
         _, cache = step(params(), t, before(target, t), cache, memory, source)
     dirty = jax.tree.map(lambda leaf: leaf.at[:, :, 2:].set(7.0), cache)
@@ -371,7 +371,7 @@ def test_bfloat16_is_close_to_float32_and_parameters_stay_float32():
     assert np.sqrt((distance**2).mean()) < tolerance
     assert np.sqrt((distance**2).mean()) > 2**-12  # control: it is rounded
     memory, cache = (
-        remembered(params(), source, BFLOAT),
+        remember(params(), source, BFLOAT),
         transformer.empty_cache(BFLOAT, B, K, places=L),
     )
     assert {leaf.dtype for leaf in jax.tree.leaves((memory, cache))} == {jnp.dtype("bfloat16")}

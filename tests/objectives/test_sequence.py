@@ -126,7 +126,7 @@ slope = jax.jit(jax.grad(lambda logits, target: sequence.cross_entropy(logits, t
 def test_counted_marks_the_tokens_and_the_pad_that_ends_them():
     target = jnp.array([[3, 1, 2], [3, 1, 0], [3, 0, 0], [0, 0, 0], [0, 2, 2]])
     expected = [[1, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0], [1, 0, 0]]
-    got = sequence.counted(target)
+    got = sequence.count_mask(target)
     np.testing.assert_array_equal(got, expected)
     assert got.dtype == jnp.float32
 
@@ -172,5 +172,7 @@ def test_z_loss_adds_the_squared_logarithm_of_the_normaliser_of_each_counted_tok
     )
     normalisers = np.log(np.exp(np.float64(logits)).sum(axis=-1))
     np.testing.assert_allclose(
-        more, 0.5 * (normalisers**2 * np.asarray(sequence.counted(target))).sum(axis=-1), rtol=1e-4
+        more,
+        0.5 * (normalisers**2 * np.asarray(sequence.count_mask(target))).sum(axis=-1),
+        rtol=1e-4,
     )

@@ -83,5 +83,5 @@ def test_reconstruction_moves_codes_and_states_but_not_its_targets():
 def test_a_row_alone_has_zero_loss_and_averages_leave_out_uncounted_rows():
     alone = tokenizing.contrast(jnp.ones((3, 2)), jnp.ones((3, 2)), jnp.zeros((3, 3), bool))
     np.testing.assert_array_equal(alone, 0)
-    assert tokenizing.averaged(jnp.array([1.0, 2.0, 9.0]), jnp.array([True, True, False])) == 1.5
-    assert tokenizing.averaged(jnp.array([1.0]), jnp.array([False])) == 0
+    assert tokenizing.masked_mean(jnp.array([1.0, 2.0, 9.0]), jnp.array([True, True, False])) == 1.5
+    assert tokenizing.masked_mean(jnp.array([1.0]), jnp.array([False])) == 0

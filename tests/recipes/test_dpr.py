@@ -125,7 +125,7 @@ def test_the_loss_is_the_softmax_over_allowed_documents():
 
 
 def test_negatives_are_no_answers_no_copies_and_not_preferred():
-    texts = corpus_text.Texts(["p", "q", "r", "r"], [], [], [], [], "")
+    texts = corpus_text.Texts(["p", "q", "r", "r"], [], [], [], [], "", {})
     ranked = np.array([[0, 1, 2, 3], [3, 2, 1, -1], [1, 0, 2, 3]])
     rows, every = np.arange(3), np.ones((3, 4), bool)
     found = dpr_hn.draw_negatives(ranked, every, texts, given(), rows, 3, seed=0)

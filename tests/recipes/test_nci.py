@@ -29,7 +29,7 @@ def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
 def test_pieces_are_beginnings_and_runs_of_words():
     contents = ["a b", " ".join(f"w{n}" for n in range(40))]
     tokenizer = tokens.train(contents, size=400)
-    texts = corpus_text.Texts(contents, [], [], [], [], tokenizer)
+    texts = corpus_text.Texts(contents, [], [], [], [], tokenizer, {})
     words, rows = nci.pieces(texts, length=6, number=5, seed=0)
     np.testing.assert_array_equal(rows, [0, 1, 1, 1, 1, 1, 1])
     whole = tokens.whole(tokenizer, contents)

@@ -60,7 +60,7 @@ def warm_up(
                 _logits(params, read["source"][:, :-1], num_codes), batch["codes"]
             ),
         }
-        return _weighed(terms, weights, batch["real"], alike[-1])
+        return _weigh(terms, weights, batch["real"], alike[-1])
 
     return loss
 
@@ -102,9 +102,9 @@ def main(
             "commitment": _cross_entropy(told, codes),
             "reconstruction": tokenizing.reconstruction(vectors, read["document"], alike),
         }
-        value, reported = _weighed(terms, weights, batch["real"], alike[-1])
+        value, reported = _weigh(terms, weights, batch["real"], alike[-1])
         return value, reported | {
-            "balanced": tokenizing.averaged(
+            "balanced": tokenizing.masked_mean(
                 codes[:, -1] == told[:, -1].argmax(axis=-1), batch["real"]
             )
         }
@@ -273,12 +273,12 @@ def _cross_entropy(logits: jax.Array, codes: jax.Array) -> jax.Array:
     return ranking.softmax(logits, codes).sum(axis=-1)
 
 
-def _weighed(
+def _weigh(
     terms: dict, weights: Weights, real: jax.Array, siblings: jax.Array
 ) -> tuple[jax.Array, dict]:
     """The loss, its terms, and the fractions of padding rows and of documents without siblings."""
-    terms = {name: tokenizing.averaged(values, real) for name, values in terms.items()}
-    alone = tokenizing.averaged(siblings.sum(axis=1) == 1, real)
+    terms = {name: tokenizing.masked_mean(values, real) for name, values in terms.items()}
+    alone = tokenizing.masked_mean(siblings.sum(axis=1) == 1, real)
     return sum(getattr(weights, name) * value for name, value in terms.items()), terms | {
         "alone": alone,
         "filling": 1 - real.mean(),

@@ -83,7 +83,9 @@ def drop_words(
 
 def exact(logits: jax.Array, target: jax.Array) -> jax.Array:
     """f32[] fraction of identifiers i32[B, L] that logits f32[B, L, V] predict exactly."""
-    return jnp.all((logits.argmax(-1) == target) | (sequence.counted(target) == 0), axis=-1).mean()
+    return jnp.all(
+        (logits.argmax(-1) == target) | (sequence.count_mask(target) == 0), axis=-1
+    ).mean()
 
 
 def stage(

@@ -211,7 +211,7 @@ def generate_queries(
     net, tokenizer = network.of(state), state["tokenizer"]
     params = jax.device_put(state["params"])
     source = tokens.encode(tokenizer, corpus.contents(), length=config.document_length)
-    texts = _resumed(kept)
+    texts = _resume(kept)
     with log.progress(
         len(corpus), "queries", "documents", start=min(len(texts) * DOCUMENTS, len(corpus))
     ) as bar:
@@ -248,7 +248,7 @@ def generate_queries(
     return [text for text, _ in found], [row for _, row in found]
 
 
-def _resumed(kept: pathlib.Path | None) -> list[list[list[str]]]:
+def _resume(kept: pathlib.Path | None) -> list[list[list[str]]]:
     """Batches of an interrupted command, without a truncated last one."""
     if kept is None or not kept.exists():
         return []

@@ -130,11 +130,11 @@ def quantize(
     total = stop(chosen).sum(axis=1)
     if residual_grad == "cumulative":
         inputs, chosen = jnp.broadcast_to(z[:, None], chosen.shape), jnp.cumsum(chosen, axis=1)
-    output = z + stop(total - z) if estimator == "straight_through" else _rotated(z, total)
+    output = z + stop(total - z) if estimator == "straight_through" else _rotate(z, total)
     return Quantized(jnp.stack(columns, axis=1), output, inputs, chosen)
 
 
-def _rotated(z: jax.Array, target: jax.Array) -> jax.Array:
+def _rotate(z: jax.Array, target: jax.Array) -> jax.Array:
     """f32[B, d] sg(lambda R) z = target; R rotates z / |z| to target / |target| in their plane.
 
     R = I - 2 r r' + 2 q p' with p, q the unit vectors of z and target and r = (p + q) / |p + q|;

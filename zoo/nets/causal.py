@@ -64,5 +64,5 @@ class CausalItems(items.Items):
         bias = (self.bias(position, position) + causal[None])[None]
         x = self.read(source, train=train)
         for layer in self.layers:
-            x = transformer.applied(layer, x, bias, train=train)
+            x = transformer.apply_layer(layer, x, bias, train=train)
         return self.norm(x)

@@ -83,7 +83,7 @@ class PrefixAware(transformer.EncoderDecoder):
         """Teacher-forced logits f32[B, L, V] of target i32[B, L]; position i sees target[:, :i]."""
         states = self.states(target, memory, source, train=train)
         adapted = self.adapt(target, train=train)
-        return jax.vmap(self._weighed, in_axes=(1, 1, 0), out_axes=1)(
+        return jax.vmap(self._weigh, in_axes=(1, 1, 0), out_axes=1)(
             states, adapted, jnp.arange(target.shape[1])
         )
 
@@ -96,7 +96,7 @@ class PrefixAware(transformer.EncoderDecoder):
         x = self.drop(self.target_embedding(shifted), deterministic=not train)
         for layer in self.adaptor:
             x = layer(
-                x, self._remembered(layer, len(target)), bias, jnp.zeros((1, 1, 1, 1)), train=train
+                x, self._remember(layer, len(target)), bias, jnp.zeros((1, 1, 1, 1)), train=train
             )
         return self.drop(self.adaptor_norm(x), deterministic=not train)
 
@@ -116,21 +116,21 @@ class PrefixAware(transformer.EncoderDecoder):
         x, adaptor = self.target_embedding(token), []
         for layer, own in zip(self.adaptor, cache["adaptor"]):
             x, own = layer.extend(
-                x, own, self._remembered(layer, len(token)), t, bias, jnp.zeros((1, 1, 1, 1))
+                x, own, self._remember(layer, len(token)), t, bias, jnp.zeros((1, 1, 1, 1))
             )
             adaptor.append(own)
-        return self._weighed(states, self.adaptor_norm(x), jnp.asarray(t)), {
+        return self._weigh(states, self.adaptor_norm(x), jnp.asarray(t)), {
             "decoder": decoder,
             "adaptor": adaptor,
         }
 
-    def _remembered(self, layer: transformer.DecoderLayer, batch: int) -> dict[str, jax.Array]:
+    def _remember(self, layer: transformer.DecoderLayer, batch: int) -> dict[str, jax.Array]:
         source = jnp.broadcast_to(self.adaptor_source, (batch, 1, self.shape.width)).astype(
             self.shape.dtype
         )
-        return layer.cross_attention.remembered(source)
+        return layer.cross_attention.remember(source)
 
-    def _weighed(self, states: jax.Array, adapted: jax.Array, t: jax.Array) -> jax.Array:
+    def _weigh(self, states: jax.Array, adapted: jax.Array, t: jax.Array) -> jax.Array:
         """f32[..., V] of h and a [..., D] at position t; -inf for tokens of other positions."""
         columns, place = columns_of(self.shape), places_of(self.shape)
         states, adapted = states.astype(jnp.float32), adapted.astype(jnp.float32)

@@ -81,11 +81,11 @@ class Dropout(nn.Module):
     def __call__(self, x: jax.Array, *, deterministic: bool) -> jax.Array:
         if deterministic or not self.rate:
             return x
-        keep = kept(self.make_rng("dropout"), x.shape, 1 - self.rate)
+        keep = keep_mask(self.make_rng("dropout"), x.shape, 1 - self.rate)
         return jnp.where(keep, x / jnp.asarray(1 - self.rate, x.dtype), 0)
 
 
-def kept(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
+def keep_mask(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
     """bool[shape], each True with probability `share`; O(n).
 
     Two rounds of a 32-bit mixer over the flat index and 64 bits of the key.
@@ -94,12 +94,12 @@ def kept(key: jax.Array, shape: tuple[int, ...], share: float) -> jax.Array:
     place = jnp.zeros(shape, jnp.uint32)
     for axis, stride in enumerate(_strides(shape)):
         place += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride % 2**32)
-    bits = _mixed(_mixed(place + first) ^ second)
+    bits = _mix(_mix(place + first) ^ second)
     most = round(share * 2**32) - 1  # of the bits that are kept
     return bits <= jnp.uint32(most) if most >= 0 else jnp.zeros(shape, bool)
 
 
-def _mixed(bits: jax.Array) -> jax.Array:
+def _mix(bits: jax.Array) -> jax.Array:
     for shift, factor in ROUND:
         bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
     return bits

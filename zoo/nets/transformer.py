@@ -144,7 +144,7 @@ class Attention(nn.Module):
             jnp.einsum("bhqs,bshd->bqhd", self._weights(logits, x.dtype, train), self.value(x))
         )
 
-    def remembered(self, x: jax.Array) -> dict[str, jax.Array]:
+    def remember(self, x: jax.Array) -> dict[str, jax.Array]:
         """Keys [B, H, Dh, S] and values [B, H, S, Dh] of x [B, S, D].
 
         In the layout of `over`, so that no step transposes them.
@@ -323,7 +323,7 @@ class DecoderLayer(nn.Module):
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
 
-def applied(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
+def apply_layer(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
     """The layer's output, recomputed in the backward pass if `shape.remat` (arXiv 1604.06174)."""
     run = lambda layer, *arrays: layer(*arrays, train=train)
     return nn.remat(run)(layer, *arrays) if train and layer.shape.remat else run(layer, *arrays)
@@ -370,12 +370,12 @@ class EncoderDecoder(nn.Module):
             x = x + self.recency(jnp.clip(after, 0, self.shape.recency - 1))
         x = self.drop(x, deterministic=not train)
         for layer in self.encoder:
-            x = applied(layer, x, bias, train=train)
+            x = apply_layer(layer, x, bias, train=train)
         return self.drop(self.encoder_norm(x), deterministic=not train)
 
     def memory(self, encoded: jax.Array) -> Memory:
         """Keys and values of every decoder layer's attention over the encoded source [B, S, D]."""
-        return [layer.cross_attention.remembered(encoded) for layer in self.decoder]
+        return [layer.cross_attention.remember(encoded) for layer in self.decoder]
 
     def decode(
         self, target: jax.Array, memory: Memory, source: jax.Array, *, train: bool = False
@@ -395,7 +395,7 @@ class EncoderDecoder(nn.Module):
         bias = (self.decoder_bias(position, position) + causal[None])[None]
         x = self.drop(self._target_table()(shifted), deterministic=not train)
         for layer, kept in zip(self.decoder, memory):
-            x = applied(layer, x, kept, bias, _pad_bias(source), train=train)
+            x = apply_layer(layer, x, kept, bias, _pad_bias(source), train=train)
         return self.drop(self.decoder_norm(x), deterministic=not train)
 
     def step(

@@ -46,14 +46,14 @@ def rq_vae(
 
 def reconstruction(vectors: jax.Array, decoded: jax.Array, *, reduction: Reduction) -> jax.Array:
     """f32[B] sum or mean over features of (x - y)^2; f32[B, D] both."""
-    return _reduced(jnp.square(vectors - decoded), reduction)
+    return _reduce(jnp.square(vectors - decoded), reduction)
 
 
 def _over_levels(inputs: jax.Array, chosen: jax.Array, reduction: Reduction) -> jax.Array:
-    return _reduced(_reduced(jnp.square(inputs - chosen), reduction), reduction)  # -> [B, L] -> [B]
+    return _reduce(_reduce(jnp.square(inputs - chosen), reduction), reduction)  # -> [B, L] -> [B]
 
 
-def _reduced(values: jax.Array, reduction: Reduction) -> jax.Array:
+def _reduce(values: jax.Array, reduction: Reduction) -> jax.Array:
     if reduction not in ("sum", "mean"):
         raise ValueError(f"codes: expected reduction sum or mean, got {reduction!r}")
     return values.sum(axis=-1) if reduction == "sum" else values.mean(axis=-1)

@@ -28,7 +28,7 @@ def cross_entropy(
         loss = (1 - smoothing) * loss - smoothing * even
     if z_loss:
         loss = loss + z_loss * jnp.square(jax.nn.logsumexp(logits, axis=-1))
-    return jnp.sum(loss * counted(target), axis=-1)
+    return jnp.sum(loss * count_mask(target), axis=-1)
 
 
 def disagreement(one: jax.Array, other: jax.Array, target: jax.Array) -> jax.Array:
@@ -43,10 +43,10 @@ def disagreement(one: jax.Array, other: jax.Array, target: jax.Array) -> jax.Arr
     possible = one > -jnp.inf
     gap = jnp.where(possible, p, 0.0) - jnp.where(possible, q, 0.0)
     divergence = 0.5 * jnp.sum((jnp.exp(p) - jnp.exp(q)) * gap, axis=-1)
-    return jnp.sum(divergence * counted(target), axis=-1)
+    return jnp.sum(divergence * count_mask(target), axis=-1)
 
 
-def counted(target: jax.Array) -> jax.Array:
+def count_mask(target: jax.Array) -> jax.Array:
     """f32[B, L]: 1 for tokens of an identifier and the pad that ends it, 0 after."""
     before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)), constant_values=1)
     return (jnp.cumprod(before != 0, axis=-1)).astype(jnp.float32)

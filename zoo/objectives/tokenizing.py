@@ -53,6 +53,6 @@ def same_prefix(codes: jax.Array, real: jax.Array) -> jax.Array:
     return jnp.concatenate([alike, jnp.cumprod(equal, axis=0).astype(bool) & alike])
 
 
-def averaged(values: jax.Array, counted: jax.Array) -> jax.Array:
+def masked_mean(values: jax.Array, counted: jax.Array) -> jax.Array:
     """f32[] mean of f32[B] over the rows that are counted, bool[B]; 0 if none is."""
     return jnp.where(counted, values, 0.0).sum() / jnp.maximum(counted.sum(), 1)

@@ -174,7 +174,7 @@ def _init(
     draw: jax.Array, seeds: jax.Array, scaled: np.ndarray, seen: jax.Array, shape: bottleneck.Shape
 ) -> dict:
     """Initial parameters: linear paths along the principal directions, codebooks by k-means."""
-    params = _drawn(draw, shape=shape)
+    params = _random(draw, shape=shape)
     if shape.linear:
         directions = _principal(scaled, shape.code_width)
         params["params"]["inward"]["kernel"], params["params"]["outward"]["kernel"] = (
@@ -189,7 +189,7 @@ def _init(
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _drawn(key: jax.Array, *, shape: bottleneck.Shape) -> dict:
+def _random(key: jax.Array, *, shape: bottleneck.Shape) -> dict:
     """Parameters before anything is seen."""
     return bottleneck.RqVae(shape).init(key, jnp.zeros((1, shape.width)))
 

@@ -48,7 +48,7 @@ class Signals:
 
 
 @contextlib.contextmanager
-def explained(sizes: Callable[[], str]) -> Iterator[None]:
+def explain_memory(sizes: Callable[[], str]) -> Iterator[None]:
     """Raises DataError, with sizes() of the batch, when the device is out of memory."""
     try:
         yield
@@ -62,7 +62,7 @@ def explained(sizes: Callable[[], str]) -> Iterator[None]:
         ) from error
 
 
-def diverged(
+def divergence(
     progress: Any,
     batches: Any,
     key: jax.Array,

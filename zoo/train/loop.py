@@ -176,7 +176,7 @@ class _Training:
         self.trace = stack.enter_context(
             speed.Trace(self.execution.profile, first=self.done, last=run.steps)
         )
-        stack.enter_context(health.explained(self._sizes))
+        stack.enter_context(health.explain_memory(self._sizes))
         self.reports = _Reports(run.log, bar, speed.Meter(processes=parts), self.done)
         self.decided = processes.Decision(self.clock.seconds(), False, False)
         self.saved = time.monotonic()
@@ -237,7 +237,7 @@ class _Training:
         self.reports.flush()
         run, stopped = self.run, self.stopped()
         if self.reports.failed:
-            raise health.diverged(
+            raise health.divergence(
                 self.progress, self.batches, run.key, run.folder, self.placed.fetch
             )
         if self.checkpoints is not None and (stopped or self.done > self.first):
@@ -282,7 +282,7 @@ class _Training:
     def _validate(self, validation: best.Validation) -> None:
         score = processes.same(float(validation.score(self._current())))
         self.run.log.scalars(self.done, validation=score)
-        found = best.better(self.progress.best, self._averaged(), score, self.done)
+        found = best.better(self.progress.best, self._parameters(), score, self.done)
         self.progress = self.placed.put(self.progress._replace(best=found))
         self._stop_early()
 
@@ -296,11 +296,11 @@ class _Training:
         if validation is not None and validation.exhausted(self.progress.best, self.done):
             self.fraction = 1.0
 
-    def _averaged(self) -> Any:
+    def _parameters(self) -> Any:
         return self.progress.average if self.execution.average else self.progress.params
 
     def _current(self) -> Any:
-        return self.placed.fetch(self._averaged())
+        return self.placed.fetch(self._parameters())
 
     def _sizes(self) -> str:
         return ", ".join(f"{name} {list(rows.shape)}" for name, rows in self.batch.items())
@@ -335,4 +335,6 @@ class _Reports:
         if self.failed:
             return
         self._log.scalars(step, **values, **rates)
-        self.bar.set_postfix_str(f"loss {values['loss']:.3f}, {speed.shown(rates)}", refresh=False)
+        self.bar.set_postfix_str(
+            f"loss {values['loss']:.3f}, {speed.format_rates(rates)}", refresh=False
+        )

@@ -78,7 +78,7 @@ def by_name(
     return {"adafactor": adafactor, "adagrad": adagrad}[name](rate, clip=clip)
 
 
-def holding(optimizer: optax.GradientTransformation, held: Any) -> optax.GradientTransformation:
+def freeze(optimizer: optax.GradientTransformation, held: Any) -> optax.GradientTransformation:
     """The optimiser, but parameters do not change where `held` is True.
 
     held: pytree of bool that broadcast to the parameters.

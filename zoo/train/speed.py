@@ -153,7 +153,7 @@ class Trace:
             self._runs = True
 
 
-def shown(rates: dict[str, float]) -> str:
+def format_rates(rates: dict[str, float]) -> str:
     """Rates as text for a progress bar."""
     parts = [
         f"{rates['examples_per_second']:.0f} examples/s",

@@ -132,7 +132,7 @@ def _train(
         training.optimizer, rate, weight_decay=training.weight_decay, clip=CLIP
     )
     if stage.hold is not None:
-        optimizer = optimizers.holding(optimizer, stage.hold)
+        optimizer = optimizers.freeze(optimizer, stage.hold)
     steps, seconds = budget.steps_of(stage.share), budget.seconds_of(stage.share)
     run = loop.Run(
         steps=steps,

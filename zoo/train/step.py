@@ -79,7 +79,7 @@ def step_function(
     def step(progress: Progress, batch: dict, fraction: jax.Array) -> tuple[Progress, dict]:
         draw = jax.random.fold_in(key, progress.step)
         mesh = None if places is None else places.step.mesh
-        (value, metrics), gradient = _accumulated(
+        (value, metrics), gradient = _accumulate(
             gradient_of, progress.params, batch, draw, execution.accumulate, mesh
         )
         extra = {"step": progress.step, "fraction": fraction}
@@ -118,7 +118,7 @@ def _advance(
     chosen = lambda new, old: jax.tree.map(lambda a, b: jnp.where(applied, a, b), new, old)
     average = progress.average
     if execution.average:
-        average = chosen(_averaged(average, params, progress.step, execution.average), average)
+        average = chosen(_average(average, params, progress.step, execution.average), average)
     return Progress(
         progress.step + (failed == 0),
         failed,
@@ -148,7 +148,7 @@ def _gradient(loss: Loss | Mapping[str, Loss]) -> Callable:
     return gradients
 
 
-def _accumulated(
+def _accumulate(
     gradient_of: Callable, params: Any, batch: dict, key: jax.Array, parts: int, mesh: Any
 ) -> tuple:
     """((value, scalars), gradient) averaged over `parts` equal parts of a batch, computed in turn.
@@ -185,7 +185,7 @@ def _accumulated(
     return jax.lax.scan(add, zeros, (jnp.arange(parts), split))[0]
 
 
-def _averaged(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
+def _average(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
     """d average + (1 - d) params with d = min(decay, (1 + t) / (RAMP + t)).
 
     TensorFlow's ExponentialMovingAverage(num_updates).
