@@ -13,8 +13,9 @@ TEXTS = {"zoo.data", "zoo.text", "zoo.nets", "zoo.records"}
 SCHEMES = {*LEAVES, *TEXTS}
 RANKING = {"zoo.docids", "zoo.index", "zoo.search", "zoo.metrics", "zoo.records"}
 MODELS = {*SCHEMES, *RANKING, "zoo.schemes", "zoo.ranking"}
-RECIPES = {*MODELS, "zoo.models"}
-API = {*RECIPES, "zoo.recipes", "zoo.update"}
+UPDATE = {*MODELS, "zoo.models"}
+RECIPES = {*UPDATE, "zoo.update"}
+API = {*RECIPES, "zoo.recipes"}
 REPORT = {*API, "zoo.api"}
 ALLOWED = {
     "zoo": {"zoo.api", "zoo.docids", "zoo.exchange", "zoo.index", "zoo.records", "zoo.recipes"}
@@ -33,6 +34,7 @@ ALLOWED = {
     "zoo.schemes": SCHEMES,
     "zoo.ranking": RANKING,
     "zoo.models": MODELS,
+    "zoo.update": UPDATE,
     "zoo.recipes": RECIPES,
     "zoo.api": API,
     "zoo.report": REPORT,

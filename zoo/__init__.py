@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names for type checkers and editors
-    from zoo.api.add import add as add
+    from zoo.api.add import add as add, remove as remove
     from zoo.api.answer import (
         Opened as Opened,
         open as open,
@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
 _HOME = {
     "fit": "zoo.api.fit",
     "add": "zoo.api.add",
+    "remove": "zoo.api.add",
     "with_options": "zoo.api.answer",
     "open": "zoo.api.answer",
     "retrieve": "zoo.api.answer",

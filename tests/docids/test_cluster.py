@@ -165,7 +165,7 @@ collections = st.fixed_dictionaries(
 def test_hierarchical_equals_a_slow_recursion_and_ends_on_duplicates(drawn):
     vectors = normal(drawn["seed"], drawn["count"])[np.arange(drawn["count"]) % drawn["distinct"]]
     key = jax.random.key(drawn["seed"])
-    ids = cluster.hierarchical(vectors, key, branching=CLUSTERS, leaf_size=drawn["leaf_size"])
+    _, ids = cluster.hierarchical(vectors, key, branching=CLUSTERS, leaf_size=drawn["leaf_size"])
     expected = recursion(list(range(drawn["count"])), vectors, key, CLUSTERS, drawn["leaf_size"])
     found = {
         n: tuple(token - 1 for token in row if token) for n, row in enumerate(ids.tokens.tolist())
@@ -181,38 +181,48 @@ def test_hierarchical_equals_a_slow_recursion_and_ends_on_duplicates(drawn):
         assert sorted(digits) == list(range(len(digits))) and len(digits) <= drawn["leaf_size"]
 
 
+def test_the_tree_holds_every_cluster_and_each_document_is_nearest_to_its_own():
+    vectors = normal(0, 150)
+    tree, ids = cluster.hierarchical(vectors, jax.random.key(0), branching=CLUSTERS, leaf_size=20)
+    prefixes = {tuple(row[:depth]) for row in ids.tokens.tolist() for depth in (1, 2)}
+    paths = [tuple(token for token in row if token) for row in tree.paths.tolist()]
+    named = {path for path in prefixes if path in paths or len(path) == 1}
+    assert named <= set(paths) and len(set(paths)) == len(paths)
+    top = [row for row, path in enumerate(paths) if len(path) == 1]
+    away = ((vectors[:, None] - tree.centroids[top][None]) ** 2).sum(-1)
+    nearest = np.array([paths[top[place]][0] for place in away.argmin(axis=1)])
+    np.testing.assert_array_equal(nearest, ids.tokens[:, 0])
+
+
 def test_documents_of_a_cluster_share_their_first_digits():
     rng = np.random.default_rng(0)
     outer, inner = np.arange(320) // 80, np.arange(320) // 20 % 4
     vectors = 1e4 * np.eye(4, 8)[outer] + 100 * np.eye(4, 8, 4)[inner] + rng.normal(size=(320, 8))
     order = rng.permutation(320)
-    tokens = cluster.hierarchical(
-        vectors[order], jax.random.key(0), branching=4, leaf_size=20
-    ).tokens
+    _, ids = cluster.hierarchical(vectors[order], jax.random.key(0), branching=4, leaf_size=20)
+    tokens = ids.tokens
     assert tokens.shape == (320, 3)
     assert len({*zip(outer[order], tokens[:, 0])}) == 4
     assert len({*zip(outer[order], inner[order], tokens[:, 0], tokens[:, 1])}) == 16
 
 
 def test_equal_vectors_are_cut_into_equal_runs_of_rows():
-    ids = cluster.hierarchical(np.ones((1000, 3)), jax.random.key(0), branching=10, leaf_size=10)
+    tree, ids = cluster.hierarchical(
+        np.ones((1000, 3)), jax.random.key(0), branching=10, leaf_size=10
+    )
+    assert tree.paths.shape == (110, 2)
     rows = np.arange(1000)
     assert (ids.tokens - 1 == np.stack([rows // 100, rows // 10 % 10, rows % 10], axis=1)).all()
 
 
 def test_a_collection_no_larger_than_a_leaf_is_numbered():
-    assert cluster.hierarchical(normal(0, 5), jax.random.key(0), leaf_size=5).tokens.tolist() == [
-        [1],
-        [2],
-        [3],
-        [4],
-        [5],
-    ]
+    tree, ids = cluster.hierarchical(normal(0, 5), jax.random.key(0), leaf_size=5)
+    assert ids.tokens[:, 0].tolist() == [1, 2, 3, 4, 5] and not len(tree.paths)
 
 
 def test_the_key_decides_the_identifiers():
     first, again, other = (
-        cluster.hierarchical(normal(0, 300), jax.random.key(k), leaf_size=20).tokens
+        cluster.hierarchical(normal(0, 300), jax.random.key(k), leaf_size=20)[1].tokens
         for k in (1, 1, 2)
     )
     assert first.shape == again.shape and (first == again).all()

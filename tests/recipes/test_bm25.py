@@ -84,14 +84,30 @@ def test_documents_that_come_later_rank_as_if_they_had_been_there():
     config = bm25.Config(k1=1.2)
     state = bm25.fit(first, config, None, log=Silent())
     for rows in (slice(20, 24), slice(24, 30)):
-        state = bm25.extend(config, state, rows_of(whole.corpus, rows))
+        state = bm25.add(config, state, rows_of(whole.corpus, rows))
     expected = bm25.fit(whole, config, None, log=Silent())
     assert state["corpus_ids"] == expected["corpus_ids"]
     mine, other = (bm25.open(config, one)(queries, 9) for one in (state, expected))
     np.testing.assert_array_equal(mine.documents, other.documents)
     np.testing.assert_array_equal(mine.scores, other.scores)
-    with pytest.raises(records.DataError, match="bm25: document 'd20' is in the index already"):
-        bm25.extend(config, state, rows_of(whole.corpus, slice(20, 21)))
+
+
+def test_documents_rank_as_if_those_that_are_removed_had_never_been_there():
+    whole = toy.build(30)
+    queries, _ = whole.split("test")
+    left = np.setdiff1d(np.arange(30), [0, 7, 29])
+    columns = (getattr(whole.corpus, name) for name in ("ids", "titles", "texts"))
+    corpus = records.Corpus(*(tuple(column[row] for row in left) for column in columns))
+    config = bm25.Config()
+    state = bm25.fit(whole, config, None, log=Silent())
+    less = bm25.remove(config, state, np.array([0, 7, 29]))
+    expected = bm25.fit(
+        dataclasses.replace(whole, corpus=corpus, qrels={}), config, None, log=Silent()
+    )
+    assert less["corpus_ids"] == expected["corpus_ids"]
+    mine, other = (bm25.open(config, one)(queries, 9) for one in (less, expected))
+    np.testing.assert_array_equal(mine.documents, other.documents)
+    np.testing.assert_array_equal(mine.scores, other.scores)
 
 
 def test_documents_are_added_to_a_folder_and_found_again(tmp_path):

@@ -100,7 +100,7 @@ def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages)
 
 def test_identifiers_are_the_codes_and_a_counter_of_documents_that_share_them(stages):
     codes, named = (
-        np.asarray(stages[0].state["tokenizer_of_documents"]["codes"]),
+        genret.codes_of(np.asarray(stages[0].state["docids"]["tokens"]), 8),
         np.asarray(stages[0].state["docids"]["tokens"]),
     )
     np.testing.assert_array_equal(named[:, :2], codebooks.tokens(codes, 8))
@@ -171,7 +171,7 @@ def learned():
 @pytest.mark.trains  # for half a minute
 def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_size(learned):
     collection, fitted = learned
-    codes = np.asarray(fitted.state["tokenizer_of_documents"]["codes"])
+    codes = genret.codes_of(np.asarray(fitted.state["docids"]["tokens"]), 8)
     vectors = embed.embed(collection.corpus, "tfidf", logs.Log(quiet=True), dim=64, vocabulary=1000)
     plain = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=8)[1]
     conflicts, evenness = zip(*(_spread(found) for found in (codes, plain)))
@@ -192,7 +192,7 @@ def _spread(codes):
 def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(learned):
     collection, fitted = learned
     config, state = fitted.config, fitted.state
-    codes = np.asarray(state["tokenizer_of_documents"]["codes"])
+    codes = genret.codes_of(np.asarray(state["docids"]["tokens"]), 8)
     again = genret.tokenize(config, state, collection.corpus.contents())
     kept = (again == codes).all(axis=1)
     assert kept.mean() > 0.95
@@ -234,8 +234,8 @@ def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(le
     np.testing.assert_array_equal(
         np.asarray(merged.documents_of(found.leaf))[:, :10, 0], after.documents
     )
-    with pytest.raises(records.DataError, match="document 'd3' is in the corpus already"):
-        genret.extend(config, state, records.Corpus(("d3",), ("",), ("text",)))
+    with pytest.raises(records.DataError, match="document 'd3' is in the system already"):
+        zoo.add(fitted, records.Corpus(("d3",), ("",), ("text",)))
 
 
 @pytest.mark.parametrize("kind", ["random", "kmeans"])

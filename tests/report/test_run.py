@@ -315,7 +315,7 @@ def test_usage_is_relative_to_the_codes_available_to_a_small_corpus():
     state = {
         "docids": {"tokens": np.concatenate([codes + 1, 3 + np.arange(8)[:, None] // 2], axis=1)}
     }
-    learned = {"tokenizer_of_documents": {"codes": codes, "num_codes": np.asarray(2)}}
+    learned = {"num_codes": np.asarray(2)}
     corpus = records.Corpus(tuple(map(str, range(8))), ("",) * 8, tuple("abcdefgh"))
     config = dataclasses.replace(recipes.get("genret").presets["tiny"], levels=1)
     sources = [

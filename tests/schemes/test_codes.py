@@ -12,7 +12,7 @@ from zoo.cli import main
 from zoo.data import files
 from zoo.docids import quantize, table
 from zoo.records import DataError
-from zoo.schemes import codes as identifiers, folder, rqvae
+from zoo.schemes import codes, folder, quantisers, rqvae, scheme as schemes
 from zoo.text import embed
 from zoo.train import log as logs
 
@@ -25,53 +25,74 @@ CODES, LEVELS = 8, 2
 
 
 def config(kind, policy="counter", codes=CODES):
-    return identifiers.Config(kind, LEVELS, codes, policy, TRAINING)
+    return quantisers.Config(kind, LEVELS, codes, policy, TRAINING)
 
 
 def fitted(kind, policy="counter", vectors=VECTORS, codes=CODES):
-    return identifiers.fit(
-        vectors, config(kind, policy, codes), jax.random.key(0), logs.Log(quiet=True)
+    """State of codes and how they name documents."""
+    made = config(kind, policy, codes)
+    return folder.fit(vectors, made, jax.random.key(0), logs.Log(quiet=True)), schemes.of_codes(
+        made
     )
 
 
-@pytest.mark.parametrize("kind", identifiers.KINDS)
+def corpus_of(count):
+    return records.Corpus(*(tuple(f"new{row}" for row in range(count)),) * 3)
+
+
+@pytest.mark.parametrize("kind", quantisers.KINDS)
 def test_every_kind_names_every_document(kind):
-    state = fitted(kind)
-    ids = identifiers.names(state)
+    state, naming = fitted(kind)
+    ids = table.unpack(state)
     table.build(ids.tokens, ids.alphabet)  # checks them
-    if kind in identifiers.WITHOUT_VECTORS:
+    assert naming.needs_vectors == (kind not in quantisers.WITHOUT_VECTORS)
+    if kind in quantisers.WITHOUT_VECTORS:
         with pytest.raises(DataError, match=f"{kind} codes do not follow from vectors"):
-            identifiers.encode(state, VECTORS)
-        assert identifiers.relative_error(state, VECTORS) is None
+            quantisers.encode(state, VECTORS)
+        assert quantisers.relative_error(state, VECTORS, state["codes"]) is None
     if kind == "atomic":
         np.testing.assert_array_equal(ids.tokens, np.arange(1, 61)[:, None])
-        assert (
-            identifiers.stats(state).usage.tolist() == [1.0]
-            and identifiers.stats(state).colliding == 0
-        )
-        return
-    assert ids.tokens.shape == (60, LEVELS + 1)
-    np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"])
-    if kind == "random":
-        return
-    np.testing.assert_array_equal(identifiers.encode(state, VECTORS), state["codes"])
-    np.testing.assert_array_equal(ids.tokens[50:, :-1], ids.tokens[:10, :-1])
-    more = identifiers.extend(state, VECTORS[:5])
-    np.testing.assert_array_equal(more.tokens[:60], ids.tokens)
-    np.testing.assert_array_equal(more.tokens[60:, :-1], ids.tokens[:5, :-1])
+        assert codes.stats(state).usage.tolist() == [1.0] and codes.stats(state).colliding == 0
+    else:
+        assert ids.tokens.shape == (60, LEVELS + 1)
+        np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"])
+    more = naming.assign(state, corpus_of(5), VECTORS[:5], ids)
+    table.join(ids, more)  # unique, and none begins another
+    if naming.needs_vectors:
+        np.testing.assert_array_equal(quantisers.encode(state, VECTORS), state["codes"])
+        np.testing.assert_array_equal(ids.tokens[50:, :-1], ids.tokens[:10, :-1])
+        np.testing.assert_array_equal(more.tokens[:, :-1], ids.tokens[:5, :-1])
+
+
+@pytest.mark.parametrize("kind", quantisers.KINDS)
+def test_documents_that_come_one_by_one_are_named_as_if_together(kind):
+    state, naming = fitted(kind)
+    ids = table.unpack(state)
+    together = naming.assign(state, corpus_of(6), VECTORS[:6], ids)
+    parts = ids
+    for row in range(6):
+        one = records.Corpus(*((f"new{row}",),) * 3)
+        fresh = naming.assign(state, one, VECTORS[row : row + 1], parts)
+        parts = table.join(parts, fresh)
+    np.testing.assert_array_equal(parts.tokens[60:], together.tokens)
 
 
 @pytest.mark.parametrize("kind", ["rqvae", "rqkmeans", "pq"])
 def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
-    state = fitted(kind, "sinkhorn", codes=20)  # room for a first code of a third of the documents
-    ids = identifiers.names(state)
+    # room for a first code of a third of the documents
+    made = quantisers.Config(kind, LEVELS, 20, "sinkhorn", TRAINING)
+    corpus = corpus_of(60)
+    state, ids = schemes.of_codes(made).fit(
+        corpus, VECTORS, jax.random.key(0), logs.Log(quiet=True)
+    )
+    found = quantisers.encode(state, VECTORS)
     assert ids.tokens.shape == (60, LEVELS) and ids.alphabet == 21
-    np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, state["codes"][:, :-1])
-    moved = (ids.tokens[:, -1] - 1 != state["codes"][:, -1]).mean()
+    np.testing.assert_array_equal(ids.tokens[:, :-1] - 1, found[:, :-1])
+    moved = (ids.tokens[:, -1] - 1 != found[:, -1]).mean()
     assert 0 < moved < 0.7
-    costs = identifiers._costs(kind, state["fitted"], VECTORS)(np.arange(60), state["codes"])
+    costs = quantisers._costs(kind, state["fitted"], VECTORS)(np.arange(60), found)
     # the nearest is what was chosen
-    np.testing.assert_array_equal(costs.argmin(axis=1), state["codes"][:, -1])
+    np.testing.assert_array_equal(costs.argmin(axis=1), found[:, -1])
     chosen = costs[np.arange(60), ids.tokens[:, -1] - 1].mean()
     assert chosen < costs.mean()
 
@@ -99,8 +120,8 @@ def test_a_constant_tokenizer_and_constant_vectors_are_refused():
     with pytest.raises(DataError, match="identifiers: rq_kmeans: all 60 vectors are equal"):
         fitted("rqkmeans", vectors=np.ones((60, 6)))
     with pytest.raises(DataError, match="the tokenizer has collapsed"):
-        identifiers.fit(
-            VECTORS, identifiers.Config("rqkmeans", 1, 1), jax.random.key(0), logs.Log(quiet=True)
+        folder.fit(
+            VECTORS, quantisers.Config("rqkmeans", 1, 1), jax.random.key(0), logs.Log(quiet=True)
         )
 
 
@@ -118,7 +139,7 @@ def test_a_constant_tokenizer_and_constant_vectors_are_refused():
 )
 def test_options_that_do_not_go_together_are_refused(options, message):
     with pytest.raises(DataError, match=message):
-        identifiers.Config(**options)
+        quantisers.Config(**options)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +165,7 @@ def test_the_report_says_what_the_statistics_say():
         "about": json.dumps({"kind": "rqkmeans", "codes": 4}),
         "codes": np.array([[0, 1], [0, 1], [0, 2], [3, 0]]),
     }
-    lines = identifiers.report(state).splitlines()
+    lines = codes.report(state).splitlines()
     assert lines[1].split() == ["1", "0.500", "1.8", "2", "0.81"] and lines[2].split() == [
         "2",
         "0.750",
@@ -157,7 +178,7 @@ def test_the_report_says_what_the_statistics_say():
         == "4 documents (2.00 bits), 50.0% share their codes with another, at most 2 the same"
     )
     state["codes"] = np.repeat([[0, 1], [0, 2]], 50, axis=0)
-    assert identifiers.report(state | {"about": json.dumps({"kind": "pq", "codes": 32})}).endswith(
+    assert codes.report(state | {"about": json.dumps({"kind": "pq", "codes": 32})}).endswith(
         "collapsed: level 1, 2"
     )
 
@@ -200,6 +221,15 @@ def test_commands_make_identifiers_of_vectors_and_show_them(vectors_file, tmp_pa
     assert (out / "codes.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("kind", "capped"), (("rqkmeans", 15), ("lsh", 8)))
+def test_codes_are_capped_for_few_documents(kind, capped, vectors_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("fit", kind, "--vectors", vectors_file, "--out", out) == 0
+    warned = f"codes=256 is more than 60 documents fill, 4 to a code; each level has {capped}"
+    assert warned in capsys.readouterr().err
+    assert folder.load(out)[1]["codes"] == capped
+
+
 def test_commands_make_identifiers_of_documents(tmp_path, capsys):
     words = "apple pear plum fig bread rice corn oats".split()
     texts = tuple(f"{a} {b}" for a in words for b in words)
@@ -236,7 +266,10 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
             ("fit", "pq", "--vectors", tmp_path / "text.npy", "--out", out),
             "not an array of numbers",
         ),
-        (("fit", "pq", "--vectors", vectors_file, "--out", out), "one a vector at most, got 256"),
+        (
+            ("fit", "pq", "--vectors", vectors_file, "--levels", 9, "--out", out),
+            "9 levels have no column each of 6",
+        ),
         (
             (
                 "fit",
@@ -266,9 +299,7 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
 
 def test_a_fit_killed_before_anything_is_trained_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(
-            identifiers, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patched.setattr(folder, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         folder.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", quiet=True)
     assert (tmp_path / "ids" / "log.jsonl").exists()
     with pytest.raises(DataError, match="another configuration or of other data"):
@@ -301,4 +332,4 @@ def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path
     np.testing.assert_array_equal(again["tokens"], whole["tokens"])
     assert not (tmp_path / "parts" / logs.CHECKPOINTS).exists()
     loaded, _ = folder.load(tmp_path / "parts")
-    np.testing.assert_array_equal(identifiers.encode(loaded, VECTORS), whole["codes"])
+    np.testing.assert_array_equal(quantisers.encode(loaded, VECTORS), whole["codes"])

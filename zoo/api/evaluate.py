@@ -65,8 +65,8 @@ def evaluate(
     collection = inputs.load_data(data)
     recipe = recipes.get(fitted.recipe)
     inputs.refuse_other_kind(recipe, collection)
+    collection = inputs.in_fitted_order(fitted, collection)
     queries, qrels = collection.split(split)
-    inputs.refuse_other_corpus(fitted, collection)
     opened = answer.open(fitted)
     opened(queries.take([0]), DEPTH)
     if recipe.asks == "history":

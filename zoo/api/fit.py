@@ -191,6 +191,7 @@ def _fitted(
         seed=job.seed,
         state=state,
         documents=stored.for_display(collection.corpus),
+        digests=stored.digests_of(collection.corpus),
         about={
             **_about(collection, state, log),
             **job.origin(),

@@ -15,6 +15,8 @@ from typing import Any
 from zoo import recipes, records
 from zoo.records import DataError
 
+# of states: 2 keeps what new documents are named and embedded by; 1, of the version before, answers the same
+LAYOUT = 2
 RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
 MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
 SNIPPET = 160  # characters of a document that are kept for display
@@ -33,6 +35,7 @@ class Fitted:
     # collection, where it is, fingerprint of its corpus, seconds, parameters, versions, warnings
     about: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
+    digests: tuple[str, ...] = ()  # of each whole document; () if fitted by an earlier version
 
     def __repr__(self) -> str:
         parameters = self.about.get("parameters")
@@ -94,13 +97,12 @@ def _write_about(fitted: Fitted, folder: pathlib.Path) -> None:
     from zoo.data import atomic
 
     with atomic.file(folder / DOCUMENTS) as out:
-        for row in zip(
-            *(getattr(fitted.documents, column) for column in ("ids", "titles", "texts"))
-        ):
-            out.write(
-                json.dumps(dict(zip(("_id", "title", "text"), row)), ensure_ascii=False) + "\n"
-            )
+        shown = fitted.documents
+        names = ("_id", "title", "text", *(("digest",) if fitted.digests else ()))
+        for row in zip(shown.ids, shown.titles, shown.texts, fitted.digests or shown.ids):
+            out.write(json.dumps(dict(zip(names, row)), ensure_ascii=False) + "\n")
     head = {
+        "layout": LAYOUT,
         "recipe": fitted.recipe,
         "size": fitted.size,
         "seed": fitted.seed,
@@ -141,11 +143,7 @@ def load(folder: str | os.PathLike) -> Fitted:
                     f"{folder / name}: missing or changed since it was written; "
                     "copy the folder again or fit again"
                 )
-        recipe = recipes.get(head["recipe"])
-        try:
-            config = recipes.configure(recipe, head["size"], head["config"])
-        except DataError as error:
-            raise DataError(f"{folder}: written by another version ({error}); fit again") from None
+        config = _config_of(folder, head)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
@@ -165,6 +163,38 @@ def load(folder: str | os.PathLike) -> Fitted:
         documents,
         head["about"],
         tuple(head["history"]),
+        tuple(row["digest"] for row in rows if "digest" in row),
+    )
+
+
+def _config_of(folder: pathlib.Path, head: Mapping[str, Any]) -> Any:
+    """The config that `save` wrote; DataError if this version has other layouts of states, or other options."""
+    if head.get("layout", 1) > LAYOUT:
+        raise DataError(
+            f"{folder / FIT}: layout {head['layout']}, this version reads up to {LAYOUT}; update the "
+            "package, or fit again"
+        )
+    recipe = recipes.get(head["recipe"])
+    try:
+        return recipes.configure(recipe, head["size"], head["config"])
+    except DataError as error:
+        raise DataError(
+            f"{folder / FIT}: its options are not those of this version ({error}); fit again"
+        ) from None
+
+
+def digests_of(corpus: records.Corpus) -> tuple[str, ...]:
+    """First 16 hex digits of the SHA-256 of id, title and text of each document."""
+    return tuple(
+        _digest("\x00".join(row).encode("utf-8", "surrogatepass"))[:16]
+        for row in zip(corpus.ids, corpus.titles, corpus.texts)
+    )
+
+
+def joined(corpus: records.Corpus, more: records.Corpus) -> records.Corpus:
+    """The documents of both."""
+    return records.Corpus(
+        corpus.ids + more.ids, corpus.titles + more.titles, corpus.texts + more.texts
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api.fitted import Fitted
+from zoo.api.fitted import Fitted, digests_of
 from zoo.data import load, memory
 from zoo.records import DataError
 
@@ -92,8 +92,7 @@ def data_of(
             )
     collection = load_data(data)
     refuse_other_kind(recipes.get(fitted.recipe), collection)
-    refuse_other_corpus(fitted, collection)
-    return collection
+    return in_fitted_order(fitted, collection)
 
 
 def refuse_other_kind(
@@ -112,42 +111,49 @@ def refuse_other_kind(
         )
 
 
-def refuse_other_corpus(fitted: Fitted, collection: records.Collection) -> None:
-    """Raises DataError if the collection's documents are not those that the system has learned, and those that were added, in any order."""
-    added = fitted.about.get("added", [])
-    if not added and collection.corpus.fingerprint() == fitted.about["corpus"]:
-        return
-    if added and _parts(fitted, collection.corpus) == [
-        fitted.about["corpus"],
-        *(part["corpus"] for part in added),
-    ]:
-        return
-    raise DataError(
-        f"{collection.name}: its {len(collection.corpus)} documents are not those this system has learned, the "
-        f"{len(fitted.documents)} of {fitted.about['collection']}{' and what was added' if added else ''}; name that collection or fit to this one"
-    )
+def refuse_other_corpus(
+    fitted: Fitted, collection: records.Collection | records.Interactions
+) -> None:
+    """Raises DataError if the collection's documents, in any order, are not those of the system.
+
+    Items that were removed from a recommender are still among them, as histories may name them.
+    """
+    corpus = collection.corpus
+    if fitted.digests:
+        same = dict(zip(corpus.ids, digests_of(corpus))) == dict(
+            zip(fitted.documents.ids, fitted.digests)
+        )
+    else:  # fitted by a version that kept one fingerprint of all
+        same = not fitted.about.get("changes") and corpus.fingerprint() == fitted.about["corpus"]
+    if not same:
+        changed = " with what was added and removed" if fitted.about.get("changes") else ""
+        raise DataError(
+            f"{collection.name}: its {len(corpus)} documents are not the {len(fitted.documents)} of "
+            f"this system, those of {fitted.about['collection']}{changed}; name that collection or "
+            "fit to this one"
+        )
 
 
-def _parts(fitted: Fitted, corpus: records.Corpus) -> list[str]:
-    """Fingerprints of what the system was fitted to and of each addition, as they are in a corpus; none if it has other documents."""
+def in_fitted_order(
+    fitted: Fitted, collection: records.Collection | records.Interactions
+) -> records.Collection | records.Interactions:
+    """The collection with its documents in the order of the system's rows.
+
+    Raises DataError as `refuse_other_corpus`.
+    """
+    refuse_other_corpus(fitted, collection)
+    corpus = collection.corpus
+    if corpus.ids == fitted.documents.ids:
+        return collection
     rows = corpus.rows()
-    if rows.keys() != set(fitted.documents.ids):
-        return []
-    counts = [part["num_documents"] for part in fitted.about["added"]]
-    starts = np.cumsum([0, len(fitted.documents) - sum(counts), *counts])
-    parts = [
-        [rows[name] for name in fitted.documents.ids[start:end]]
-        for start, end in zip(starts, starts[1:])
-    ]
-    return [
-        records.Corpus(
-            *(
-                tuple(column[row] for row in part)
-                for column in (corpus.ids, corpus.titles, corpus.texts)
-            )
-        ).fingerprint()
-        for part in parts
-    ]
+    order = [rows[name] for name in fitted.documents.ids]
+    columns = (corpus.ids, corpus.titles, corpus.texts)
+    corpus = records.Corpus(*(tuple(column[row] for row in order) for column in columns))
+    if isinstance(collection, records.Collection):
+        return dataclasses.replace(collection, corpus=corpus)
+    items = np.argsort(order).astype(np.int32)[collection.histories.items]
+    histories = dataclasses.replace(collection.histories, items=items)
+    return dataclasses.replace(collection, corpus=corpus, histories=histories)
 
 
 def as_queries(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:

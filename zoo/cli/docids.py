@@ -53,12 +53,14 @@ def fit_command(commands: Any) -> None:
 def fit(parsed: argparse.Namespace) -> None:
     """Makes identifiers of documents or of vectors."""
     from zoo.data import categories, load, npy
-    from zoo.schemes import codes, folder, rqvae
+    from zoo.schemes import codes, folder, quantisers, rqvae
     from zoo.text import embed
     from zoo.train import log as logs
 
     training = rqvae.configured(flags.options_of(parsed))
-    config = codes.Config(parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training)
+    config = quantisers.Config(
+        parsed.kind, parsed.levels, parsed.codes, parsed.collisions, training
+    )
     if parsed.vectors is not None:
         vectors = npy.read_vectors(parsed.vectors)
         names, labels = [str(row) for row in range(len(vectors))], ()
@@ -70,7 +72,7 @@ def fit(parsed: argparse.Namespace) -> None:
             categories.of(corpus)[0],
         )
     state = folder.make(names, vectors, config, parsed.out, seed=parsed.seed, labels=labels)
-    error = codes.relative_error(state, vectors)
+    error = quantisers.relative_error(state, vectors, state["codes"])
     print(codes.report(state))
     if error is not None:
         print(f"relative error {error:.3f}")

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     queries.generate_command(generated)
     systems.fit_command(commands)
     systems.add_command(commands)
+    systems.remove_command(commands)
     ask.retrieve_command(commands)
     evaluation.evaluate_command(commands)
     evaluation.compare_command(commands)

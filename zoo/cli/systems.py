@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,13 +111,43 @@ def add_documents(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic
 
     atomic.refuse_occupied(parsed.out)  # not even an unfinished fit
-    before = stored.load(parsed.folder)
-    after = add.add(before, parsed.documents)
+    after = add.add(stored.load(parsed.folder), parsed.documents)
     stored.save(after, parsed.out)
-    count = len(after.documents) - len(before.documents)
+    count = after.about["changes"][-1]["added"]
     print(
         f"{parsed.out}: {after.name} with {count} documents more than {parsed.folder}, "
-        f"{len(after.documents)} in all"
+        f"{after.about['num_documents']} in all"
+    )
+
+
+def remove_command(commands: Any) -> None:
+    added = flags.command(
+        commands,
+        "remove",
+        "remove documents from a fitted system; the others keep their identifiers",
+        "zoo remove runs/genret d3 d17 --out runs/genret-less",
+        remove_documents,
+    )
+    flags.folder(added)
+    added.add_argument("ids", nargs="*", metavar="ID", help="ids of documents")
+    added.add_argument("--ids", dest="ids_file", metavar="FILE", help="a document id per line")
+    flags.out(added)
+
+
+def remove_documents(parsed: argparse.Namespace) -> None:
+    """Removes documents and writes the smaller system to a new folder."""
+    from zoo.data import atomic
+
+    atomic.refuse_occupied(parsed.out)  # not even an unfinished fit
+    ids = list(parsed.ids)
+    if parsed.ids_file is not None:
+        lines = pathlib.Path(parsed.ids_file).read_text(encoding="utf-8").splitlines()
+        ids += [line for line in lines if line]
+    after = add.remove(stored.load(parsed.folder), ids)
+    stored.save(after, parsed.out)
+    print(
+        f"{parsed.out}: {after.name} without {after.about['changes'][-1]['removed']} documents of "
+        f"{parsed.folder}, {after.about['num_documents']} left"
     )
 
 

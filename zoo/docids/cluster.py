@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,9 +54,16 @@ def kmeans(
     return centroids + mean[None], assignment[:count]
 
 
+class Tree(NamedTuple):
+    """The clusters of `hierarchical`, C of them at all depths, by which new vectors find their place."""
+
+    paths: np.ndarray  # i32[C, L - 1] tokens from the root to each cluster, PAD behind
+    centroids: np.ndarray  # f32[C, D]
+
+
 def hierarchical(
     vectors: np.ndarray, key: jax.Array, *, branching: int = 10, leaf_size: int = 100
-) -> table.Docids:
+) -> tuple[Tree, table.Docids]:
     """Identifiers by recursive k-means, sec. 3.2 and algorithm 1 of arXiv:2202.06991 (branching k, leaf_size c there).
 
     A cluster of more than `leaf_size` documents is split into `branching` clusters, whose number is the next digit; the
@@ -67,14 +77,15 @@ def hierarchical(
       leaf_size: at least 1.
 
     Returns:
-      Docids of N documents, length 1 + depth of the hierarchy, alphabet max(branching, leaf_size) + 1.
+      The tree, which is empty if all documents fit one leaf, and Docids of N documents, length 1 + depth of the
+      hierarchy, alphabet max(branching, leaf_size) + 1.
     """
     vectors = np.asarray(vectors, np.float32)
     if branching < 2 or leaf_size < 1:
         raise ValueError(
             f"hierarchical: expected branching >= 2 and leaf_size >= 1, got {branching} and {leaf_size}"
         )
-    leaves = []
+    leaves, paths, centroids = [], [], []
     open_clusters: list[tuple[np.ndarray, tuple, jax.Array]] = [(np.arange(len(vectors)), (), key)]
     while open_clusters:
         rows, digits, key = open_clusters.pop()
@@ -82,25 +93,91 @@ def hierarchical(
             leaves.append((rows, digits))
             continue
         seed, *keys = jax.random.split(key, 1 + branching)
-        digit = _split(vectors[rows], seed, branching)
+        digit, centers = _split(vectors[rows], seed, branching)
         for d in np.unique(digit):
             open_clusters.append((rows[digit == d], (*digits, d), keys[d]))
+            paths.append((*digits, d))
+            centroids.append(centers[d])
 
-    tokens = np.full(
-        (len(vectors), 1 + max(len(digits) for _, digits in leaves)), table.PAD, np.int32
-    )
+    length = 1 + max(len(digits) for _, digits in leaves)
+    tokens = np.full((len(vectors), length), table.PAD, np.int32)
     for rows, digits in leaves:
         tokens[rows, : len(digits)] = np.add(digits, 1)
         tokens[rows, len(digits)] = np.arange(len(rows)) + 1
-    return table.build(tokens, max(branching, leaf_size) + 1)
+    named = np.full((len(paths), length - 1), table.PAD, np.int32)
+    for row, digits in enumerate(paths):
+        named[row, : len(digits)] = np.add(digits, 1)
+    tree = Tree(named, np.asarray(centroids, np.float32).reshape(len(paths), vectors.shape[1]))
+    return tree, table.build(tokens, max(branching, leaf_size) + 1)
 
 
-def _split(vectors: np.ndarray, key: jax.Array, branching: int) -> np.ndarray:
-    """i[N] cluster of each row, at least two of them in use."""
-    cluster = np.asarray(kmeans(vectors, branching, key, iterations=ITERATIONS)[1])
+def descend(
+    tree: Tree, vectors: np.ndarray, taken: np.ndarray, *, leaf_size: int, room: Sequence[int]
+) -> np.ndarray:
+    """i32[n, L] identifiers of new documents: the nearest cluster at each depth, then the next number of its leaf.
+
+    A leaf is full if its numbers have reached `room` of their position or, at the last position, leaf_size; or if a
+    document is named by the cluster alone. Then the next nearest leaf is taken, depth first. If all are full, the
+    nearest leaf whose numbers stand at the last position takes more than leaf_size.
+
+    Args:
+      vectors: f32[n, D], finite.
+      taken: i32[M, L] identifiers that are in use or were, as `hierarchical` made them.
+      room: largest number of each of the L positions; that of the last is not read.
+
+    Raises ValueError if every leaf is named without a number.
+    """
+    paths = [tuple(path[: np.count_nonzero(path)]) for path in tree.paths.tolist()]
+    children: dict[tuple, list[int]] = {}
+    for row, path in enumerate(paths):
+        children.setdefault(path[:-1], []).append(row)
+    leaves = {()} if not paths else {path for path in paths if path not in children}
+    last = dict.fromkeys(leaves, 0)  # the largest number of each leaf
+    for name in taken.tolist():
+        name = tuple(name[: np.count_nonzero(name)])
+        if name in leaves:
+            last[name] = np.inf  # named without a number, which no other document may have then
+        else:
+            last[name[:-1]] = max(last[name[:-1]], name[-1])
+    limits = [*room[:-1], leaf_size]
+
+    def nearest_first(vector: np.ndarray, path: tuple) -> Iterator[tuple]:
+        if path in leaves:
+            yield path
+            return
+        rows = children[path]
+        away = ((tree.centroids[rows] - vector) ** 2).sum(axis=1)
+        for place in np.argsort(away, kind="stable"):
+            yield from nearest_first(vector, paths[rows[place]])
+
+    tokens = np.full((len(vectors), taken.shape[1]), table.PAD, np.int32)
+    for row, vector in enumerate(np.asarray(vectors, np.float32)):
+        fits = (leaf for leaf in nearest_first(vector, ()) if _has_room(leaf, last, limits))
+        grows = (leaf for leaf in nearest_first(vector, ()) if _may_grow(leaf, last, limits))
+        leaf = next(itertools.chain(fits, grows), None)
+        if leaf is None:
+            raise ValueError("no cluster takes another document: each is named without a number")
+        last[leaf] += 1
+        tokens[row, : len(leaf)], tokens[row, len(leaf)] = leaf, last[leaf]
+    return tokens
+
+
+def _has_room(leaf: tuple, last: dict[tuple, float], limits: Sequence[int]) -> bool:
+    return len(leaf) < len(limits) and last[leaf] < limits[len(leaf)]
+
+
+def _may_grow(leaf: tuple, last: dict[tuple, float], limits: Sequence[int]) -> bool:
+    return len(leaf) == len(limits) - 1 and np.isfinite(last[leaf])
+
+
+def _split(vectors: np.ndarray, key: jax.Array, branching: int) -> tuple[np.ndarray, np.ndarray]:
+    """i[N] cluster of each row, at least two of them in use, and centroids f32[k, D]."""
+    centroids, cluster = (
+        np.asarray(part) for part in kmeans(vectors, branching, key, iterations=ITERATIONS)
+    )
     if (cluster == cluster[0]).all():
-        return np.arange(len(vectors)) * branching // len(vectors)
-    return cluster
+        return np.arange(len(vectors)) * branching // len(vectors), centroids
+    return cluster, centroids
 
 
 @functools.partial(jax.jit, static_argnames="num_clusters")

@@ -10,6 +10,7 @@ refuse     an error
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Sequence
@@ -45,8 +46,43 @@ def naive_string(num_documents: int, key: jax.Array) -> table.Docids:
     return table.build(np.select([place >= 0, place == -1], [token, END], table.PAD), END + 1)
 
 
+def next_naive(taken: np.ndarray, count: int) -> np.ndarray:
+    """i32[count, L] identifiers like those of `naive_string` that are none of i32[M, L].
+
+    First the integers from M on, then strings with leading zeros, which no integer has. Raises ValueError if fewer
+    are left.
+    """
+    width, known = taken.shape[1], {tuple(row) for row in taken.tolist()}
+    numbers = (str(number) for number in range(len(taken), 10**width))
+    padded = (
+        str(number).zfill(digits)
+        for digits in range(2, width + 1)
+        for number in range(10 ** (digits - 1))
+    )
+    names = map(functools.partial(_naive, width), itertools.chain(numbers, padded))
+    found = list(itertools.islice((name for name in names if name not in known), count))
+    if len(found) < count:
+        raise ValueError(
+            f"expected {count} strings of at most {width} digits that are not in use, "
+            f"found {len(found)}; fit again to all documents"
+        )
+    return np.array(found, np.int32)
+
+
+def _naive(width: int, digits: str) -> tuple[int, ...]:
+    ends = (END,) if len(digits) < width else ()
+    name = (*(int(digit) + 1 for digit in digits), *ends)
+    return name + (table.PAD,) * (width - len(name))
+
+
 def titles(
-    texts: Sequence[str], encode: Encode, *, alphabet: int, length: int, duplicates: str
+    texts: Sequence[str],
+    encode: Encode,
+    *,
+    alphabet: int,
+    length: int,
+    duplicates: str,
+    taken: np.ndarray | None = None,
 ) -> table.Docids:
     """Sub-words of each title and a closing token, GENRE's identifiers (arXiv 2010.00904, sec. 3). Arguments and rules: `spell`.
 
@@ -55,7 +91,9 @@ def titles(
     _refuse_empty(
         "title", texts, "name it by the beginning of its text, [title or text ...], which is cut"
     )
-    return spell(encode(texts), alphabet=alphabet, length=length, duplicates=duplicates)
+    return spell(
+        encode(texts), alphabet=alphabet, length=length, duplicates=duplicates, taken=taken
+    )
 
 
 def urls(
@@ -94,7 +132,12 @@ def url_text(address: str, title: str = "") -> str:
 
 
 def spell(
-    tokens: Sequence[np.ndarray], *, alphabet: int, length: int, duplicates: str
+    tokens: Sequence[np.ndarray],
+    *,
+    alphabet: int,
+    length: int,
+    duplicates: str,
+    taken: np.ndarray | None = None,
 ) -> table.Docids:
     """Docids of N texts: their first length - 1 tokens, then a closing token; see the module's docstring.
 
@@ -105,6 +148,7 @@ def spell(
       alphabet: tokens of the texts, 0 among them; the identifiers have as many more as the most that are the same.
       length: L, 2 or more.
       duplicates: one of POLICIES.
+      taken: i32[M, L] identifiers in use that the new ones must not repeat; their counters go on.
 
     Raises:
       DataError: naming the row of a text without tokens or with one out of range, or two rows that are the same under `refuse`.
@@ -125,7 +169,7 @@ def spell(
                 "pass the alphabet of the tokenizer"
             )
         rows[row, : min(len(one), length - 1)] = one[: length - 1]
-    return _closed(rows, alphabet, duplicates)
+    return _closed(rows, alphabet, duplicates, taken)
 
 
 class Keywords(NamedTuple):
@@ -170,17 +214,23 @@ def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords
     )
 
 
-def _closed(rows: np.ndarray, end: int, duplicates: str) -> table.Docids:
+def _closed(
+    rows: np.ndarray, end: int, duplicates: str, taken: np.ndarray | None = None
+) -> table.Docids:
     """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among the same rows."""
     if duplicates not in POLICIES:
         raise records.DataError(
             f"text identifiers: no policy {duplicates!r} for duplicates; expected one of: {', '.join(POLICIES)}"
         )
+    num_taken = 0 if taken is None else len(taken)
+    if taken is not None:  # without their closing tokens, which alone are `end` or more
+        rows = np.concatenate([np.where(taken < end, taken, table.PAD), rows]).astype(np.int32)
     _, group = np.unique(rows, axis=0, return_inverse=True)
     order = np.argsort(group.reshape(-1), kind="stable")
     group = group.reshape(-1)[order]
     number = np.empty(len(rows), np.int32)
     number[order] = np.arange(len(rows)) - np.searchsorted(group, group)
+    number[:num_taken] = 0
     again = np.flatnonzero(number)
     if duplicates == "refuse" and len(again):
         first = int(np.flatnonzero((rows == rows[again[0]]).all(axis=1))[0])
@@ -188,7 +238,7 @@ def _closed(rows: np.ndarray, end: int, duplicates: str) -> table.Docids:
             f"text identifiers: rows {first} and {int(again[0])} are both {[int(t) for t in rows[again[0]] if t]} ({len(again)} rows repeat "
             "an earlier one); choose duplicates='counter', or a greater length where they were cut"
         )
-    rows = rows.copy()
+    rows, number = rows[num_taken:].copy(), number[num_taken:]
     rows[np.arange(len(rows)), np.count_nonzero(rows, axis=1)] = end + number
     return table.build(rows, int(end + 1 + number.max(initial=0)))
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.docids import balanced, collisions, quantize, table
+from zoo.docids import balanced, quantize
 from zoo.models import encoder_decoder
 from zoo.nets import codebooks, transformer
 from zoo.objectives import ranking, tokenizing
@@ -178,18 +178,6 @@ def initial_codebook(
     else:
         found = quantize.rq_kmeans(centred, key, levels=1, codes=num_codes)[0][0]
     return found * np.float32(vectors.shape[1] ** -0.5)
-
-
-def name(codes: np.ndarray, num_codes: int, after: table.Docids | None = None) -> table.Docids:
-    """Identifiers of codes i32[N, M], appended to those of `after`.
-
-    Position-specific tokens, the last of which counts the documents that share their codes.
-    """
-    ends = np.arange(codes.shape[1] + 1) * num_codes
-    known = None if after is None else table.Docids(after.tokens - ends, after.alphabet)
-    named = collisions.extend(known, codes, num_codes=num_codes, policy="counter").tokens + ends
-    alphabet = max(int(named.max()) + 1, 0 if after is None else after.alphabet)
-    return table.build(named.astype(np.int32), alphabet)
 
 
 def spread(codes: np.ndarray, num_codes: int) -> dict[str, float]:

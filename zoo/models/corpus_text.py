@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from zoo import records
 from zoo.models import encoder_decoder, query_generator, warm_start
-from zoo.text import languages, tokens, vectors, words as segments
+from zoo.schemes import scheme as schemes
+from zoo.text import encoders, languages, tokens, vectors, words as segments
+from zoo.train import log as logs
 
 
 class Texts(NamedTuple):
@@ -117,3 +119,36 @@ def words(embedded: vectors.Vectors, config) -> np.ndarray | None:
 def _languages(state: dict) -> dict[str, str]:
     """The languages of a fitted system; before they were stored, all stems were English."""
     return json.loads(state["languages"]) if "languages" in state else languages.ENGLISH
+
+
+def naming_vectors(
+    config: Any, corpus: records.Corpus, embedded: vectors.Vectors, log: Any
+) -> np.ndarray:
+    """f32[N, D] vectors that name the documents of a fit; by `config.vectors`, default tfidf."""
+    if getattr(config, "vectors", "tfidf") == "minilm":
+        return encoders.encode(corpus.contents(), log=log)
+    return embedded.documents
+
+
+def kept_for_new(config: Any, naming: schemes.Scheme, embedded: vectors.Vectors) -> dict:
+    """What `new_vectors` needs of the fit, as part of the state."""
+    fitted = naming.needs_vectors and getattr(config, "vectors", "tfidf") == "tfidf"
+    return {"words": embedded.words} if fitted else {}
+
+
+def new_vectors(
+    config: Any, state: dict, naming: schemes.Scheme, corpus: records.Corpus
+) -> np.ndarray | None:
+    """f32[n, D] vectors of new documents in the space of the fit; None if the scheme reads none."""
+    if not naming.needs_vectors:
+        return None
+    contents = corpus.contents()
+    if getattr(config, "vectors", "tfidf") == "minilm":
+        return encoders.encode(contents, log=logs.Log(quiet=True))
+    if "words" not in state:
+        raise records.DataError(
+            "fitted by an earlier version, which kept no word vectors to embed new documents by; "
+            "fit again"
+        )
+    rows = tokens.whole(state["tokenizer"], as_read(config, state, contents))
+    return vectors.embed(rows, np.asarray(state["words"]))

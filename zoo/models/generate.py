@@ -37,7 +37,7 @@ class Model(NamedTuple):
 
 def load(state: dict) -> Model:
     """The model in a state of `pack_state`."""
-    ids = table.unpack(state["docids"])
+    ids = answerable(state)
     return Model(
         jax.device_put(state["params"]),
         network.of(state),
@@ -224,6 +224,12 @@ def steps(params: dict, source: jax.Array, net: network.Network, *, places: int 
         return logits, cache
 
     return step, net.empty_cache(source.shape[0], places)
+
+
+def answerable(state: dict) -> table.Docids:
+    """The identifiers of the documents that may be answered: a recommender keeps removed items."""
+    ids = table.unpack(state["docids"])
+    return table.subset(ids, ~np.asarray(state["removed"])) if "removed" in state else ids
 
 
 _exclude = jax.jit(filters.without)

@@ -165,6 +165,6 @@ def open(config: Config, state: dict) -> scoring.Scored:
             scores = all_scores(params, jnp.asarray(items[np.resize(rows, size)]), net)
             found.append(np.asarray(scores)[: len(rows)])
         scores = np.concatenate(found)
-        return scoring.without_seen(scores, histories) if config.filter else scores
+        return scoring.recommendable(scores, histories, state, filter=config.filter)
 
     return scoring.Scored(score, state["corpus_ids"])

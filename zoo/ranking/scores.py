@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,12 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return documents, best
 
 
-def without_seen(scores: np.ndarray, histories: records.Histories) -> np.ndarray:
-    """The scores with -inf at the items of each history; changes them in place."""
-    scores[histories.users, histories.items] = -np.inf
+def recommendable(
+    scores: np.ndarray, histories: records.Histories, state: Mapping[str, Any], *, filter: bool
+) -> np.ndarray:
+    """The scores, changed in place: -inf for removed items and, if `filter`, the history."""
+    if "removed" in state:
+        scores[:, np.asarray(state["removed"])] = -np.inf
+    if filter:
+        scores[histories.users, histories.items] = -np.inf
     return scores

@@ -49,8 +49,10 @@ class Recipe(NamedTuple):
     examples(collection, config, state) -> kind -> `batches.Source` of what `fit` learns from, whose targets are rows
     of `state["docids"]["tokens"]`.
 
-    A system that takes in documents after it is fitted has extend(config, state, corpus) -> the state with the
-    documents of `corpus` after its own; DataError if it has one of them already.
+    A system whose documents may change after it is fitted has add(config, state, corpus) -> the state with the
+    documents of `corpus`, none of which it has, after its own, and remove(config, state, rows i[n]) -> state. A system
+    for texts forgets what is removed and moves later rows up; a recommender hides it (`zoo.update.catalogue`), because
+    histories go on naming it. Identifiers never change.
     """
 
     name: str
@@ -62,11 +64,11 @@ class Recipe(NamedTuple):
     asks: str = "text"  # or "history"
     # whether `fit` takes start=, a `zoo.models.warm_start.Start` of weights, and has its options of sizes
     starts: bool = False
-    answering: tuple[
-        str, ...
-    ] = ()  # options that `open` alone reads: they may change after fitting
+    # options that `open` alone reads: they may change after fitting
+    answering: tuple[str, ...] = ()
     examples: Callable | None = None
-    extend: Callable | None = None
+    add: Callable | None = None
+    remove: Callable | None = None
 
 
 def names() -> tuple[str, ...]:

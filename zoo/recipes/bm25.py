@@ -10,10 +10,13 @@ import dataclasses
 import json
 from collections.abc import Callable
 
+import numpy as np
+
 from zoo import options, recipes, records
 from zoo.index import lexical
 from zoo.options import option
 from zoo.text import languages
+from zoo.update import catalogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,21 +65,18 @@ def open(config: Config, state: dict) -> Callable[[records.Queries, int], record
     return ask
 
 
-def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with the documents of `corpus` behind its own; equals a fit to all of them.
 
     With `language="auto"`, in the language of the first fit. New documents have no train queries.
-    Raises DataError if a document is in the index already.
     """
-    ids = json.loads(state["corpus_ids"])
-    if again := set(ids) & set(corpus.ids):
-        raise records.DataError(
-            f"bm25: document {min(again)!r} is in the index already; give new documents new ids"
-        )
-    return state | {
-        "index": lexical.extend(state["index"], corpus.contents()),
-        "corpus_ids": json.dumps([*ids, *corpus.ids]),
-    }
+    index = lexical.extend(state["index"], corpus.contents())
+    return catalogue.append(state, corpus) | {"index": index}
+
+
+def remove(config: Config, state: dict, rows: np.ndarray) -> dict:
+    """The state without documents i[n]; equals a fit to the others."""
+    return catalogue.delete(state, rows) | {"index": lexical.remove(state["index"], rows)}
 
 
 def _expand(collection: records.Collection, contents: list[str]) -> list[str]:
@@ -98,7 +98,8 @@ RECIPE = recipes.Recipe(
     presets={size: Config() for size in recipes.SIZES},
     fit=fit,
     open=open,
-    extend=extend,
+    add=add,
+    remove=remove,
     deviations=(
         "Lucene's variant: idf is log(1 + ...), never negative, and k1 + 1 is left out",
         "documents that share no word with the query are not answered; the original ranks them last",

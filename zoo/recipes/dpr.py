@@ -27,6 +27,7 @@ from zoo.nets import dual
 from zoo.options import option
 from zoo.text import tokens
 from zoo.train import stages
+from zoo.update import catalogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,16 +107,8 @@ def open(config: Config, state: dict) -> Callable[[records.Queries, int], record
     return ask
 
 
-def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
-    """The state with the documents of `corpus` behind its own, encoded by the encoder as it is.
-
-    Raises DataError if a document is there already.
-    """
-    ids = json.loads(state["corpus_ids"])
-    if again := set(ids) & set(corpus.ids):
-        raise records.DataError(
-            f"dpr: document {min(again)!r} is in the index already; give new documents new ids"
-        )
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with more documents, encoded by the encoder as it is; equals encoding all at once."""
     contents = corpus_text.as_read(config, state, corpus.contents())
     source = tokens.encode(
         state["tokenizer"],
@@ -126,10 +119,13 @@ def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
     fresh = dual_encoder.encode(
         state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT
     )
-    return state | {
-        "vectors": np.concatenate([state["vectors"], fresh]),
-        "corpus_ids": json.dumps([*ids, *corpus.ids]),
-    }
+    vectors = np.concatenate([state["vectors"], fresh])
+    return catalogue.append(state, corpus) | {"vectors": vectors}
+
+
+def remove(config: Config, state: dict, rows: np.ndarray) -> dict:
+    """The state without documents i[n] and their vectors."""
+    return catalogue.delete(state, rows) | {"vectors": np.delete(state["vectors"], rows, axis=0)}
 
 
 def pack_state(
@@ -214,7 +210,8 @@ RECIPE = recipes.Recipe(
     paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906",
     presets=PRESETS,
     fit=fit,
-    extend=extend,
+    add=add,
+    remove=remove,
     open=open,
     deviations=(*DEVIATIONS, "no mined negatives, the paper's in-batch setting; dpr-hn has them"),
     starts=True,

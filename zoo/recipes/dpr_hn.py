@@ -164,7 +164,8 @@ RECIPE = recipes.Recipe(
         "paper": _preset("paper", own_share=0.0, depth=100),
     },
     fit=fit,
-    extend=dpr.extend,
+    add=dpr.add,
+    remove=dpr.remove,
     open=dpr.open,
     starts=True,
     deviations=(

@@ -15,12 +15,13 @@ import numpy as np
 
 from zoo import options, recipes, records
 from zoo.data import batches
-from zoo.docids import cluster, table, text
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import network, transformer
 from zoo.options import option
-from zoo.text import encoders, tokens
+from zoo.schemes import scheme as schemes
+from zoo.text import tokens
 from zoo.train import log as logs, stages
+from zoo.update import grow
 
 INDEX, RETRIEVE = "[index]", "[retrieve]"  # prompts of the two tasks
 
@@ -69,7 +70,9 @@ def fit(
     embedded = corpus_text.embed(texts, config.width)
 
     log.phase("identifiers")
-    ids = _identifiers(collection, config, name_key, embedded.documents, log)
+    naming = naming_of(config)
+    vectors = corpus_text.naming_vectors(config, collection.corpus, embedded, log)
+    named, ids = naming.fit(collection.corpus, vectors, name_key, log)
 
     sources = list(_sources(texts, config, ids.tokens).values())
     if not sources:
@@ -93,8 +96,9 @@ def fit(
         budget=stages.Budget.of(config, len(ids)),
         docids=ids.tokens,
     )
-    packed = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
-    return packed | corpus_text.pack_languages(texts)
+    state = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
+    state |= corpus_text.pack_languages(texts) | {"scheme": named}
+    return state | corpus_text.kept_for_new(config, naming, embedded)
 
 
 def open(config: Config, state: dict) -> generate.Opened:
@@ -143,18 +147,28 @@ def _sources(
     }
 
 
-def _identifiers(
-    collection, config: Config, key: jax.Array, embedded: np.ndarray, log
-) -> table.Docids:
+def naming_of(config: Config) -> schemes.Scheme:
+    """How documents are named (sec. 3.2)."""
+    if config.identifiers != "semantic":
+        return schemes.scheme(config.identifiers)
+    clusters = schemes.scheme("clusters", branching=config.branching, leaf_size=config.leaf_size)
+    return schemes.position_specific(clusters)
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with more documents, which are named and not learned.
+
+    Under atomic, the row of a new token starts from what the network makes of the document's text, read as a query.
+    """
+    naming = naming_of(config)
+    vectors = corpus_text.new_vectors(config, state, naming, corpus)
+    fresh = grow.assign(state, corpus, naming, vectors)
+    output = None
     if config.identifiers == "atomic":
-        return table.atomic(len(embedded))
-    if config.identifiers == "naive":
-        return text.naive_string(len(embedded), key)
-    if config.vectors == "minilm":
-        embedded = encoders.encode(collection.corpus.contents(), log=log)
-    return table.offset(
-        cluster.hierarchical(embedded, key, branching=config.branching, leaf_size=config.leaf_size)
-    )
+        read = corpus_text.reader(config, state, prompt=RETRIEVE)
+        texts = records.Queries(corpus.ids, tuple(corpus.contents()))
+        output = grow.rows_from_states(state, read(texts))
+    return grow.add(state, corpus, fresh, output=output)
 
 
 SMALL = Config()
@@ -224,4 +238,6 @@ RECIPE = recipes.Recipe(
     starts=True,
     answering=("beam", "decoding"),
     examples=examples,
+    add=add,
+    remove=grow.remove,
 )

@@ -16,6 +16,7 @@ from zoo import recipes, records
 from zoo.models import warm_start
 from zoo.options import option
 from zoo.recipes import dsi
+from zoo.update import grow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,5 +91,7 @@ RECIPE = recipes.Recipe(
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0) and word dropout",
     ),
     answering=("beam", "decoding"),
+    add=dsi.add,
+    remove=grow.remove,
     starts=True,
 )

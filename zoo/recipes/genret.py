@@ -10,17 +10,14 @@ stages. `identifiers=kmeans` and `random` are baselines of the same retriever.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from zoo import options, recipes, records
 from zoo.data import batches
-from zoo.docids import quantize, table
 from zoo.models import (
     code_stages,
     code_tokenizer,
@@ -31,9 +28,10 @@ from zoo.models import (
 )
 from zoo.nets import codebooks, network
 from zoo.options import option
-from zoo.schemes import codes as identifiers
+from zoo.schemes import codes as identifiers, scheme as schemes
 from zoo.text import tokens
 from zoo.train import log as logs, stages
+from zoo.update import grow
 
 WARM_UP, FIT = 0.25, 0.25  # of the steps of a position; the main stage has the rest
 
@@ -90,15 +88,15 @@ def fit(
         network.build(model.shape), init_key, embeddings=words, start=start
     )
     budget = stages.Budget.of(config, len(texts.contents))
+    codes, share, held = None, 1.0, 0
     if config.identifiers == "learned":
         params, codes = learn(params, model, config, budget, learn_key, log)
         # the fit of the last position is the last of all
         share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1
-    else:
-        codes = _codes(config, embedded.documents, model.num_codes, code_key)
-        share, held = 1.0, 0
+    naming = naming_of(config, num_codes, codes)
+    named, ids = naming.fit(collection.corpus, embedded.documents, code_key, log)
+    codes = codes_of(ids.tokens, num_codes)
 
-    ids = code_tokenizer.name(codes, model.num_codes)
     model = model._replace(shape=code_stages.with_counter(model.shape, ids.alphabet))
     params = codebooks.widen(params, ids.alphabet)
     last = code_stages.fit(model, params, ids.tokens, share=share, held=held)
@@ -117,11 +115,17 @@ def fit(
         **code_tokenizer.spread(codes, model.num_codes),
         kept=float((found == codes).all(axis=1).mean()),
     )
-    about = {"codes": codes, "num_codes": np.asarray(model.num_codes)}
     state = generate.pack_state(
         params, network.build(model.shape), ids, texts.tokenizer, collection.corpus
     )
-    return state | corpus_text.pack_languages(texts) | {"tokenizer_of_documents": about}
+    state |= {"scheme": named, "num_codes": np.asarray(num_codes)}
+    state |= corpus_text.pack_languages(texts)
+    return state | corpus_text.kept_for_new(config, naming, embedded)
+
+
+def codes_of(named: np.ndarray, num_codes: int) -> np.ndarray:
+    """i32[N, M] codes of identifiers i32[N, M + 1], without their counters."""
+    return (named[:, :-1] - codebooks.tokens(0 * named[:, :-1], num_codes)).astype(np.int32)
 
 
 def learn(
@@ -185,39 +189,30 @@ def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
     """i32[n, M] codes of texts of documents, known or new, by the fitted tokenizer."""
     texts = corpus_text.as_read(config, state, texts)
     sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
-    num_codes, shape = (int(state["tokenizer_of_documents"]["num_codes"]), network.of(state).spec)
     return code_tokenizer.tokenize(
-        state["params"], sources, shape=shape, levels=config.levels, num_codes=num_codes
+        state["params"],
+        sources,
+        shape=network.of(state).spec,
+        levels=config.levels,
+        num_codes=identifiers.num_codes_of(config, state),
     )
 
 
-def extend(config: Config, state: dict, corpus: records.Corpus) -> dict:
-    """The state with more documents, named by `tokenize`; identifiers in use do not change.
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with more documents, named by `tokenize` or as kmeans and random name documents."""
+    learned = config.identifiers == "learned"
+    codes = tokenize(config, state, corpus.contents()) if learned else None
+    naming = naming_of(config, identifiers.num_codes_of(config, state), codes)
+    vectors = corpus_text.new_vectors(config, state, naming, corpus)
+    return grow.add(state, corpus, grow.assign(state, corpus, naming, vectors))
 
-    Raises DataError if a document is in the corpus already. `zoo.index.growth.add` adds the new
-    identifiers to a trie.
-    """
-    known = json.loads(state["corpus_ids"])
-    if repeated := set(known) & set(corpus.ids):
-        raise records.DataError(
-            f"genret: document {min(repeated)!r} is in the corpus already; add those that are new"
-        )
-    about = state["tokenizer_of_documents"]
-    num_codes, fresh = int(about["num_codes"]), tokenize(config, state, corpus.contents())
-    old = table.Docids(np.asarray(state["docids"]["tokens"]), int(state["docids"]["alphabet"]))
-    ids = code_tokenizer.name(fresh, num_codes, after=old)
-    shape = network.of(state).spec
-    shape = dataclasses.replace(
-        shape, target_vocab=ids.alphabet, last_tokens=(*shape.last_tokens[:-1], ids.alphabet - 1)
-    )
-    return dict(state) | {
-        "params": codebooks.widen(jax.tree.map(jnp.asarray, state["params"]), ids.alphabet),
-        network.STATE: network.dump(shape),
-        "docids": table.pack(ids),
-        "corpus_ids": json.dumps([*known, *corpus.ids]),
-        "tokenizer_of_documents": about
-        | {"codes": np.concatenate([np.asarray(about["codes"]), fresh])},
-    }
+
+def naming_of(config: Config, num_codes: int, codes: np.ndarray | None = None) -> schemes.Scheme:
+    """How documents are named; codes: i32[n, M] of learned identifiers, by the network."""
+    if config.identifiers == "learned":
+        return schemes.position_specific(schemes.of_given(codes, num_codes))
+    name = {"kmeans": "rq", "random": "random"}[config.identifiers]
+    return schemes.position_specific(schemes.scheme(name, levels=config.levels, codes=num_codes))
 
 
 def _refuse(config: Config, num_documents: int, log: logs.Log) -> None:
@@ -233,16 +228,6 @@ def _refuse(config: Config, num_documents: int, log: logs.Log) -> None:
             "genret: codes tell documents apart, expected at least 2 documents, got 1; "
             "add documents, or use dsi"
         )
-
-
-def _codes(config: Config, embedded: np.ndarray, num_codes: int, key: jax.Array) -> np.ndarray:
-    """Codes that are not learned, of the same size."""
-    if config.identifiers == "random":
-        return quantize.random(len(embedded), key, levels=config.levels, codes=num_codes)
-    try:
-        return quantize.rq_kmeans(embedded, key, levels=config.levels, codes=num_codes)[1]
-    except ValueError as error:
-        raise records.DataError(f"genret: identifiers=kmeans: {error}") from None
 
 
 BASE = Config(
@@ -328,5 +313,6 @@ RECIPE = recipes.Recipe(
     starts=True,
     answering=("beam", "decoding"),
     examples=examples,
-    extend=extend,
+    add=add,
+    remove=grow.remove,
 )

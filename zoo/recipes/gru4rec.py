@@ -15,6 +15,7 @@ from zoo import recipes, records
 from zoo.models import next_item
 from zoo.nets import recurrent
 from zoo.train import log as logs
+from zoo.update import catalogue, items
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,4 +83,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("filter",),
+    add=items.add,
+    remove=catalogue.hide,
 )

@@ -21,6 +21,7 @@ from zoo import options, recipes, records
 from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.recipes import markov, popularity
+from zoo.update import catalogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +125,21 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
         voters @ sparse.csr_array(parts, shape=(num_items, num_items), dtype=np.float64)
     ).toarray()
     scores[scores == 0] = -np.inf
-    return scoring.without_seen(scores, histories) if config.filter else scores
+    return scoring.recommendable(scores, histories, state, filter=config.filter)
 
 
 def open(config: Config, state: dict) -> scoring.Scored:
     """The k most similar items; fewer if fewer have a similarity."""
     return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with new items, which are similar to nothing until a fit to events that name them."""
+    starts = np.asarray(state["starts"])
+    return catalogue.append(state, corpus) | {
+        "starts": np.concatenate([starts, np.full(len(corpus), starts[-1])]),
+        "num_items": np.int32(int(state["num_items"]) + len(corpus)),
+    }
 
 
 RECIPE = recipes.Recipe(
@@ -146,4 +156,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("last", "decay", "filter"),
+    add=add,
+    remove=catalogue.hide,
 )

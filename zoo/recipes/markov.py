@@ -22,6 +22,7 @@ from zoo import options, recipes, records
 from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.recipes import popularity
+from zoo.update import catalogue
 
 SHARE_WEIGHT = 0.001  # of popularity
 
@@ -109,12 +110,21 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     )
     share = np.asarray(state["popularity"], np.float64)
     scores = (voters @ chain).toarray() + SHARE_WEIGHT * share / max(share.sum(), 1.0)
-    return scoring.without_seen(scores, histories) if config.filter else scores
+    return scoring.recommendable(scores, histories, state, filter=config.filter)
 
 
 def open(config: Config, state: dict) -> scoring.Scored:
     """The k items with the highest counts."""
     return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with new items, which followed nothing yet."""
+    starts, popular = np.asarray(state["starts"]), np.asarray(state["popularity"])
+    return catalogue.append(state, corpus) | {
+        "starts": np.concatenate([starts, np.full(len(corpus), starts[-1])]),
+        "popularity": np.concatenate([popular, np.zeros(len(corpus), popular.dtype)]),
+    }
 
 
 RECIPE = recipes.Recipe(
@@ -131,4 +141,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("order", "filter"),
+    add=add,
+    remove=catalogue.hide,
 )

@@ -17,14 +17,16 @@ import numpy as np
 
 from zoo import options, recipes, records
 from zoo.data import batches
-from zoo.docids import cluster, table
+from zoo.docids import table
 from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import heads, network
 from zoo.objectives import sequence
 from zoo.options import option
 from zoo.ranking import collect
-from zoo.text import encoders, tokens
+from zoo.schemes import scheme as schemes
+from zoo.text import tokens
 from zoo.train import loop, stages
+from zoo.update import grow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,21 +89,15 @@ def fit(
     embedded = corpus_text.embed(texts, config.width)
 
     log.phase("identifiers")
-    named_by = (
-        encoders.encode(collection.corpus.contents(), log=log)
-        if config.vectors == "minilm"
-        else embedded.documents
-    )
-    ids = cluster.hierarchical(
-        named_by, name_key, branching=config.branching, leaf_size=config.leaf_size
-    )
-    ids = table.offset(without_lone_leaves(ids))
+    naming = naming_of(config)
+    vectors = corpus_text.naming_vectors(config, collection.corpus, embedded, log)
+    named, ids = naming.fit(collection.corpus, vectors, name_key, log)
 
     sources = _sources(texts, config, ids)
     start = warm_start.writing(start, ids.tokens)
     shape = heads.PrefixShape(
         **encoder_decoder.sizes_of(config, texts.tokenizer, ids),
-        last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
+        last_tokens=schemes.last_tokens(named, ids.alphabet),
         adaptor_layers=config.adaptor_layers,
     )
     net = network.build(warm_start.match_shape(shape, start))
@@ -122,8 +118,27 @@ def fit(
         budget=stages.Budget.of(config, len(ids)),
         docids=ids.tokens,
     )
-    packed = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
-    return packed | corpus_text.pack_languages(texts)
+    state = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
+    state |= corpus_text.pack_languages(texts) | {"scheme": named}
+    return state | corpus_text.kept_for_new(config, naming, embedded)
+
+
+def naming_of(config: Config) -> schemes.Scheme:
+    """How documents are named (sec. 3.1): clusters, without a number for documents alone in theirs."""
+    clusters = schemes.scheme(
+        "clusters",
+        branching=config.branching,
+        leaf_size=config.leaf_size,
+        shorten=without_lone_leaves,
+    )
+    return schemes.position_specific(clusters)
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with more documents, which are named and not learned."""
+    naming = naming_of(config)
+    vectors = corpus_text.new_vectors(config, state, naming, corpus)
+    return grow.add(state, corpus, grow.assign(state, corpus, naming, vectors))
 
 
 def _sources(texts: corpus_text.Texts, config: Config, ids: table.Docids) -> list[batches.Source]:
@@ -274,4 +289,6 @@ RECIPE = recipes.Recipe(
     ),
     answering=("beam", "decoding", "length_penalty"),
     starts=True,
+    add=add,
+    remove=grow.remove,
 )

@@ -11,6 +11,7 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.options import option
 from zoo.ranking import scores as scoring
+from zoo.update import catalogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +41,18 @@ def counts(histories: records.Histories, num_items: int) -> np.ndarray:
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
     """Number of events of each item, the same for every user, f64[B, N]."""
     scores = np.tile(np.asarray(state["counts"], np.float64), (len(histories), 1))
-    return scoring.without_seen(scores, histories) if config.filter else scores
+    return scoring.recommendable(scores, histories, state, filter=config.filter)
 
 
 def open(config: Config, state: dict) -> scoring.Scored:
     """The k items with the most events."""
     return scoring.Scored(functools.partial(score, config, state), state["corpus_ids"])
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with new items, which have no events yet."""
+    counts = np.concatenate([state["counts"], np.zeros(len(corpus), np.int32)])
+    return catalogue.append(state, corpus) | {"counts": counts}
 
 
 RECIPE = recipes.Recipe(
@@ -62,4 +69,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("filter",),
+    add=add,
+    remove=catalogue.hide,
 )

@@ -16,6 +16,7 @@ from zoo.models import next_item
 from zoo.nets import causal
 from zoo.options import option
 from zoo.train import log as logs
+from zoo.update import catalogue, items
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,4 +97,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("filter",),
+    add=items.add,
+    remove=catalogue.hide,
 )

@@ -18,6 +18,8 @@ from zoo import options, recipes, records
 from zoo.options import option
 from zoo.ranking import scores as scoring
 from zoo.text import embed
+from zoo.train import log as logs
+from zoo.update import catalogue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +47,19 @@ class Config(options.Checked):
 def fit(collection: records.Interactions, config: Config, key, log) -> dict:
     """The vectors of the items; `key` is unused, nothing here is random."""
     log.phase("vectors")
-    vectors = embed.embed(collection.corpus, config.vectors, log)
-    return {"vectors": vectors.astype(np.float32), "corpus_ids": json.dumps(collection.corpus.ids)}
+    embedder, vectors = embed.fit(collection.corpus, config.vectors, log)
+    return {
+        "embedder": embedder,
+        "vectors": vectors.astype(np.float32),
+        "corpus_ids": json.dumps(collection.corpus.ids),
+    }
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with new items, whose vectors are in the space of the fit."""
+    fresh = embed.embed_new(state, corpus, logs.Log(quiet=True))
+    vectors = np.concatenate([state["vectors"], fresh.astype(np.float32)])
+    return catalogue.append(state, corpus) | {"vectors": vectors}
 
 
 def score(config: Config, state: dict, histories: records.Histories) -> np.ndarray:
@@ -59,7 +72,7 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
     ).astype(np.float32)
     asked = np.einsum("bh,bhd->bd", weights, vectors[np.maximum(latest, 0)])
     scores = asked @ vectors.T
-    return scoring.without_seen(scores, histories) if config.filter else scores
+    return scoring.recommendable(scores, histories, state, filter=config.filter)
 
 
 def open(config: Config, state: dict) -> scoring.Scored:
@@ -83,4 +96,6 @@ RECIPE = recipes.Recipe(
     ),
     asks="history",
     answering=("last", "decay", "filter"),
+    add=add,
+    remove=catalogue.hide,
 )

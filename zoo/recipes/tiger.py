@@ -22,10 +22,11 @@ from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.ranking import cold_items, seen
 from zoo.recipes import popularity
-from zoo.schemes import codes as identifiers, rqvae
+from zoo.schemes import codes as codes_, quantisers, scheme as schemes
 from zoo.search import decoders
 from zoo.text import embed, vectors as texts
-from zoo.train import stages
+from zoo.train import log as logs, stages
+from zoo.update import catalogue, grow
 
 WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 VALIDATION_BEAM = 10
@@ -36,7 +37,7 @@ class Config(options.Writing, options.Answering, options.Validation):
     """Options of TIGER."""
 
     identifiers: str = option(
-        "rqkmeans", "quantiser of the item vectors; rqvae is the paper's", one_of=identifiers.KINDS
+        "rqkmeans", "quantiser of the item vectors; rqvae is the paper's", one_of=quantisers.KINDS
     )
     vectors: str = option(
         "tfidf",
@@ -135,7 +136,12 @@ def fit(
     """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
     name_key, train_key = jax.random.split(key)
     learned = collection.without("dev").histories
-    ids, num_codes = _identifiers(collection.corpus, learned, config, name_key, log)
+    log.phase("identifiers")
+    embedder, vectors = _vectors(collection.corpus, learned, config, log)
+    codes = len(collection.corpus)
+    if config.identifiers != "atomic":
+        codes = codes_.cap_codes(config.codes, codes, log, power_of_two=config.identifiers == "lsh")
+    named, ids = naming_of(config, codes).fit(collection.corpus, vectors, name_key, log)
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
         raise records.DataError(
@@ -146,7 +152,7 @@ def fit(
         source_vocab=ids.alphabet + int(config.user_tokens),
         target_vocab=ids.alphabet,
         target_length=ids.tokens.shape[1],
-        last_tokens=tuple(ids.tokens.max(axis=0).tolist()),
+        last_tokens=schemes.last_tokens(named, ids.alphabet),
         recency=longest * ids.tokens.shape[1] if config.recency else 0,
         **{field: getattr(config, field) for field in options.WRITER},
     )
@@ -156,7 +162,9 @@ def fit(
         "repeats": np.asarray(_repeats(learned)),
         "seen": popularity.counts(learned, len(collection.corpus)) > 0,
         "longest": np.asarray(longest),
-        "num_codes": np.asarray(num_codes),
+        "num_codes": np.asarray(codes),
+        "scheme": named,
+        **embedder,
     }
     pack = lambda params: generate.pack_state(params, net, ids, "", collection.corpus) | known
     validate = validation.by_dev(
@@ -180,28 +188,6 @@ def fit(
     return pack(params)
 
 
-def _identifiers(
-    corpus: records.Corpus, learned: records.Histories, config: Config, key: jax.Array, log
-) -> tuple[table.Docids, int]:
-    """What items are called, and the number of codes of a level."""
-    log.phase("identifiers")
-    vectors = _vectors(corpus, learned, config, log)
-    codes = len(vectors)
-    if config.identifiers != "atomic":
-        codes = identifiers.cap_codes(
-            config.codes, len(vectors), log, power_of_two=config.identifiers == "lsh"
-        )
-    naming = identifiers.Config(
-        kind=config.identifiers,
-        levels=config.levels,
-        codes=codes,
-        collisions=config.collisions,
-        training=rqvae.Config(),
-    )
-    fitted = identifiers.fit(vectors, naming, key, log)
-    return table.offset(table.build(np.asarray(fitted["tokens"]), int(fitted["alphabet"]))), codes
-
-
 def _quick(config: Config) -> Config:
     """The config of answers during training."""
     return dataclasses.replace(
@@ -213,11 +199,31 @@ def _quick(config: Config) -> Config:
     )
 
 
-def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config, log) -> np.ndarray:
-    """f32[N, D] what items are named by."""
-    if config.identifiers in identifiers.WITHOUT_VECTORS:
-        return np.zeros((len(corpus), 1), np.float32)
-    vectors = embed.embed(corpus, config.vectors, log)
+def naming_of(config: Config, codes: int) -> schemes.Scheme:
+    """How items are named, with so many codes at each level (sec. 3.1)."""
+    made = quantisers.Config(config.identifiers, config.levels, codes, config.collisions)
+    return schemes.position_specific(schemes.of_codes(made))
+
+
+def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
+    """The state with new items, named by their texts; under neighbours they have none."""
+    naming, vectors = naming_of(config, int(state["num_codes"])), None
+    if naming.needs_vectors:
+        vectors = embed.embed_new(state, corpus, logs.Log(quiet=True))
+        if config.neighbours:
+            vectors = np.pad(vectors, ((0, 0), (0, NEAR)))
+    fresh = grow.assign(state, corpus, naming, vectors)
+    seen = np.concatenate([state["seen"], np.zeros(len(corpus), bool)])
+    return grow.add(state, corpus, fresh, reads=True) | {"seen": seen}
+
+
+def _vectors(
+    corpus: records.Corpus, learned: records.Histories, config: Config, log
+) -> tuple[dict, np.ndarray | None]:
+    """What embeds new items, as part of the state, and f32[N, D] vectors that items are named by."""
+    if config.identifiers in quantisers.WITHOUT_VECTORS:
+        return {}, None
+    embedder, vectors = embed.fit(corpus, config.vectors, log)
     if config.neighbours:
         near = texts.cooccurrence_svd(
             learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0
@@ -228,7 +234,7 @@ def _vectors(corpus: records.Corpus, learned: records.Histories, config: Config,
         raise records.DataError(
             f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}"
         )
-    return vectors
+    return {"embedder": embedder}, vectors
 
 
 def open(config: Config, state: dict) -> generate.Opened:
@@ -251,8 +257,9 @@ def open(config: Config, state: dict) -> generate.Opened:
         excluded = seen.pad_histories(histories) if leave_out else None
         found = opened.search(sources, histories.ids, wanted, excluded=excluded)
         if allowed is not None:
+            unseen = ~known & ~catalogue.removed(state)
             found = cold_items.mixed(
-                found, ids.tokens, ~known, config.new_items, k, excluded=excluded
+                found, ids.tokens, unseen, config.new_items, k, excluded=excluded
             )
         return seen.widen(found, k)
 
@@ -396,4 +403,6 @@ RECIPE = recipes.Recipe(
     starts=True,
     answering=("beam", "first_beam", "decoding", "new_items", "filter"),
     examples=examples,
+    add=add,
+    remove=catalogue.hide,
 )

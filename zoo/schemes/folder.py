@@ -3,53 +3,60 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
+from zoo import records
 from zoo.data import atomic, jsonl
 from zoo.docids import table as docids
 from zoo.records import DataError
-from zoo.schemes import codes
+from zoo.schemes import codes, quantisers, scheme
 from zoo.train import checkpoint, log as logs
 
-# of a folder that `make` wrote
+# files of a folder that `make` wrote
 STATE, TABLE, ABOUT, LABELS = "state", "docids.tsv", "docids.json", "categories.txt"
-
-
 UNFINISHED = "unfinished.txt"  # and of one that it is writing
 
 
 def make(
     names_of: Sequence[str],
     vectors: np.ndarray,
-    config: codes.Config,
+    config: quantisers.Config,
     out: str | os.PathLike,
     *,
     seed: int = 0,
     labels: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict:
-    """The tokenizer of `fit`, also written into a folder: state, a table of names and tokens, what it is, and the log.
+    """State of the codes of N documents, also written into a folder with a table of identifiers, a summary and the log.
 
-    names_of: N, what the documents are called by their owner; labels: N categories to colour pictures by, kept beside the table, or none.
-    Interrupted at any point, the same call goes on. Raises DataError if the folder holds something else.
+    Codes are capped for few documents (`codes.cap_codes`). Interrupted at any point, the same call goes on.
+
+    Args:
+      names_of: ids of the N documents.
+      vectors: f32[N, D].
+      labels: N categories to colour pictures by, kept beside the table, or none.
+
+    Raises DataError if the folder holds something else.
     """
     out = pathlib.Path(out)
-    what = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
-    identity = hashlib.sha256(what.encode()).hexdigest()[:16]
+    content = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
+    identity = hashlib.sha256(content.encode()).hexdigest()[:16]
     with (
         _unfinished(out, identity),
         contextlib.closing(logs.Log(out, quiet=quiet, identity=identity)) as log,
     ):
         log.phase(config.kind)
-        state = codes.fit(vectors, config, jax.random.key(seed), log)
+        state = fit(vectors, config, jax.random.key(seed), log)
         shutil.rmtree(out / STATE, ignore_errors=True)
         checkpoint.save_state(state, out / STATE)
         with atomic.file(out / TABLE) as table:
@@ -62,13 +69,36 @@ def make(
                 file.writelines(f"{' '.join(label.split())}\n" for label in labels)
         about = json.loads(state["about"]) | {
             "documents": len(vectors),
-            "relative_error": codes.relative_error(state, vectors),
+            "relative_error": quantisers.relative_error(state, vectors, state["codes"]),
             "seed": seed,
         }
         with atomic.file(out / ABOUT) as file:
             json.dump(about, file, indent=1)
         shutil.rmtree(out / logs.CHECKPOINTS, ignore_errors=True)
     return state
+
+
+def fit(vectors: np.ndarray, config: quantisers.Config, key: jax.Array, log: Any) -> dict:
+    """State of the codes of N documents with vectors f32[N, D].
+
+    It is that of the scheme, with "codes" i32[N, L] before collisions were resolved, and "tokens" and "alphabet" of
+    the identifiers.
+    """
+    rows = tuple(map(str, range(len(vectors))))
+    corpus = records.Corpus(rows, ("",) * len(rows), ("",) * len(rows))
+    if config.kind == "atomic":
+        config = dataclasses.replace(config, levels=1, codes=len(corpus), collisions="refuse")
+    else:
+        power = config.kind == "lsh"
+        capped = codes.cap_codes(config.codes, len(corpus), log, power_of_two=power)
+        config = dataclasses.replace(config, codes=capped)
+    state, ids = scheme.of_codes(config).fit(corpus, vectors, key, log)
+    if config.collisions == "sinkhorn" and config.kind != "atomic":
+        found = quantisers.encode(state, vectors)  # the last codes were changed
+    else:
+        found = ids.tokens[:, : config.levels] - 1
+    about = {name: getattr(config, name) for name in quantisers.ABOUT}
+    return state | {"about": json.dumps(about), "codes": found} | docids.pack(ids)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,21 +33,50 @@ def embed(
     how: a name of EMBEDDINGS, or the path of a .npy file with a row per document, in the order of
       the corpus.
     """
+    return fit(corpus, how, log, dim=dim, vocabulary=vocabulary)[1]
+
+
+def fit(
+    corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000
+) -> tuple[dict, np.ndarray]:
+    """What places new documents in the space of these, for `embed_new`, and what `embed` returns."""
     if how.endswith(".npy"):
         if len(vectors := npy.read_vectors(how)) != len(corpus):
             raise DataError(
                 f"{how}: expected {len(corpus)} rows, a vector for each document in their order, got "
                 f"{len(vectors)}"
             )
-        return vectors
+        return {"how": how}, vectors
     if how == "minilm":
-        return encoders.encode(corpus.contents(), log=log)
+        return {"how": how}, encoders.encode(corpus.contents(), log=log)
     contents = corpus.contents()
-    contents = languages.stem_texts(
-        contents, languages.choose(languages.AUTO, words.segment(contents))
-    )
+    chosen = languages.choose(languages.AUTO, words.segment(contents))
+    contents = languages.stem_texts(contents, chosen)
     tokenizer = tokens.train(contents, size=vocabulary)
     rows = tokens.whole(tokenizer, contents)
-    return texts_vectors.tfidf_svd(
-        rows, vocabulary=tokens.count(tokenizer), dim=dim, seed=0
-    ).documents
+    found = texts_vectors.tfidf_svd(rows, vocabulary=tokens.count(tokenizer), dim=dim, seed=0)
+    kept = {"tokenizer": tokenizer, "words": found.words, "languages": json.dumps(chosen)}
+    return {"how": how} | kept, found.documents
+
+
+def embed_new(state: Mapping[str, Any], corpus: records.Corpus, log: Any) -> np.ndarray:
+    """Vectors f32[M, D] of new documents in the space of a fit; state: of a system, `fit` made its "embedder".
+
+    Raises DataError if there is none, or the vectors of the fit came from a file.
+    """
+    if "embedder" not in state:
+        raise DataError(
+            "fitted by an earlier version, which kept nothing to embed new documents by; fit again"
+        )
+    embedder = state["embedder"]
+    how = embedder["how"]
+    if how.endswith(".npy"):
+        raise DataError(
+            f"vectors={how} has a row for each document of the fit and none for new ones; "
+            "fit again with vectors of all documents"
+        )
+    if how == "minilm":
+        return encoders.encode(corpus.contents(), log=log)
+    contents = languages.stem_texts(corpus.contents(), json.loads(embedder["languages"]))
+    rows = tokens.whole(embedder["tokenizer"], contents)
+    return texts_vectors.embed(rows, np.asarray(embedder["words"]))

@@ -1,0 +1,1 @@
+"""Documents that come and go after a system was fitted."""
