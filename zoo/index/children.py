@@ -1,9 +1,10 @@
 """The best children of the hypotheses of a beam, read off a level of a trie without a score for every token.
 
-What is computed is the top `width` of score + log-probability over all children, of equal ones the first in lexicographic order;
-what is read differs by the form of the level. A light level gathers C logits a hypothesis. A split level reads logits once in
-vectors, keeps of each 32 tokens the largest that is a child, does the same for the children of each light node, and looks
-inside the `width` best of these chunks only: exact, see `topk.top_k`.
+What is computed is the top `width` of score + log-probability over all children, of equal ones the
+first in lexicographic order; what is read differs by the form of the level. A light level gathers C
+logits a hypothesis. A split level reads logits once in vectors, keeps of each 32 tokens the largest
+that is a child, does the same for the children of each light node, and looks inside the `width`
+best of these chunks only: exact, see `topk.top_k`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from zoo.index import level as levels, projection, topk
 
 BLOCK = levels.BLOCK
 
-# What a step adds to the score of a hypothesis: the model's log-probability of the token, its log-probability
-# among the legal tokens of the step, or its logit.
+# What a step adds to the score of a hypothesis: the model's log-probability of the token, its
+# log-probability among the legal tokens of the step, or its logit.
 Score = Literal["model", "renormalised", "logit"]
 
 
@@ -117,7 +118,8 @@ def best_of_all(
 ) -> tuple[jax.Array, jax.Array]:
     """The `width` largest of before f32[B, K] + score of logits f32[B, K, V], all legal, and their places i32 in [0, K V), in order of place.
 
-    As `lax.top_k` over K V, of equal ones the first, but nothing of that size is written: the loop without a constraint.
+    As `lax.top_k` over K V, of equal ones the first, but nothing of that size is written: the loop
+    without a constraint.
     """
     batch, _, alphabet = logits.shape
     if score == "logit":

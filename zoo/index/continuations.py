@@ -37,10 +37,9 @@ def best(
 
     Cost: 2 m D gathers a node, V = 2^D, and 2 V a full look; top-m over V a node.
 
-    Args:
-      column: tokens after the rows, 0 = none.
-      node: i32[B, K, 2], first row and the row after the last.
-      score, gain: f32[B, K], f32[B, K, V], not NaN; gain -inf for what is not to follow, as 0 is not.
+    Args: column: tokens after the rows, 0 = none. node: i32[B, K, 2], first row and the row after
+      the last. score, gain: f32[B, K], f32[B, K, V], not NaN; gain -inf for what is not to follow,
+      as 0 is not.
     """
     batch, beams, alphabet = gain.shape
     found = _tried(column, node, score, gain, width, min(max(tested, width), alphabet))

@@ -1,12 +1,14 @@
 """An FM-index over the tokens of a corpus: every n-gram of a document is an identifier (SEAL, arXiv 2204.10628, sec. 3).
 
-The index holds the documents reversed, each closed by a separator. An n-gram read backwards is the beginning of some suffixes of
-that text, which are neighbours once sorted: the n-gram is a range of rows. The token before each of these suffixes, the last
-column of the Burrows-Wheeler matrix, is the token after that occurrence of the n-gram; so to append a token is one step of
-backward search (Ferragina and Manzini 2005), two walks down a wavelet matrix (`zoo.index.wavelet`).
+The index holds the documents reversed, each closed by a separator. An n-gram read backwards is the
+beginning of some suffixes of that text, which are neighbours once sorted: the n-gram is a range of
+rows. The token before each of these suffixes, the last column of the Burrows-Wheeler matrix, is the
+token after that occurrence of the n-gram; so to append a token is one step of backward search
+(Ferragina and Manzini 2005), two walks down a wavelet matrix (`zoo.index.wavelet`).
 
-A node is a range of rows, i32[2]: lo and the row after the last; its width counts the occurrences. Separators are 0, as PAD is,
-and never legal: no n-gram crosses into another document, and one at the end of its document has no child.
+A node is a range of rows, i32[2]: lo and the row after the last; its width counts the occurrences.
+Separators are 0, as PAD is, and never legal: no n-gram crosses into another document, and one at
+the end of its document has no child.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class FMIndex:
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Logit f32[B, K, V'], token and node i32[B, K, V', 2] of each token; -inf where the n-gram with it does not occur.
 
-        Exact, for logits f32[B, K, V'], V' >= V. Cost: 2 V gathers a node, and memory of B K V' nodes; `choose` does without.
+        Exact, for logits f32[B, K, V'], V' >= V. Cost: 2 V gathers a node, and memory of B K V'
+        nodes; `choose` does without.
         """
         self._check(logits)
         token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
@@ -81,8 +84,8 @@ class FMIndex:
     ) -> winners.Winners:
         """The `width` best children of nodes i32[B, K, 2], exactly those of `beam.best_children`; see `automaton.Choosing`.
 
-        Cost: `continuations.best`; it tries `tested` tokens a node first. With score="renormalised" the mass of all children is needed,
-        which is 2 V gathers a node.
+        Cost: `continuations.best`; it tries `tested` tokens a node first. With score="renormalised"
+        the mass of all children is needed, which is 2 V gathers a node.
         """
         self._check(logits)
         if score == "model":
@@ -184,13 +187,13 @@ def build(
 ) -> FMIndex:
     """FM-index of N documents, on the device. Host cost: `suffixes.suffix_array` and a pass for each bit of a token.
 
-    Bytes a token: log2(V) / 7 in the wavelet matrix, 4 / SAMPLED and 1 / 7 to locate; 2.8 for V = 2^15, and 4 a document.
+    Bytes a token: log2(V) / 7 in the wavelet matrix, 4 / SAMPLED and 1 / 7 to locate; 2.8 for V =
+      2^15, and 4 a document.
 
-    Args:
-      tokens: i[n] from 1 to alphabet - 1, document after document; n + N below 2^31.
-      starts: i64[N + 1]; the tokens of document d are tokens[starts[d] : starts[d + 1]], none for an empty document.
-      alphabet: V; logits of a search have at least as many places.
-      tested: tokens of a wide node that a search tries first; answers do not depend on it.
+    Args: tokens: i[n] from 1 to alphabet - 1, document after document; n + N below 2^31. starts:
+      i64[N + 1]; the tokens of document d are tokens[starts[d] : starts[d + 1]], none for an empty
+      document. alphabet: V; logits of a search have at least as many places. tested: tokens of a
+      wide node that a search tries first; answers do not depend on it.
 
     Raises:
       DataError: naming the document of a token that is none.

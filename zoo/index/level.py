@@ -1,18 +1,21 @@
 """One level of a trie: the edges from the nodes of a depth to those of the next, and the best of them under jit.
 
-Nodes of one depth are numbered in the lexicographic order of their prefixes, so the children of node n are the contiguous
-nodes first(n) .. first(n+1)-1 of the next depth: a next state is computed and never stored. `first` is kept as one i32 every
-32 nodes and a u8 or u16 offset a node; tokens as u8 or u16 where they fit.
+Nodes of one depth are numbered in the lexicographic order of their prefixes, so the children of
+node n are the contiguous nodes first(n) .. first(n+1)-1 of the next depth: a next state is computed
+and never stored. `first` is kept as one i32 every 32 nodes and a u8 or u16 offset a node; tokens as
+u8 or u16 where they fit.
 
 Three forms, chosen by `form_of` from the fan-outs and static under jit:
 
 - chain: every node has one child. Nothing to store but tokens, nothing to rank.
 - light: at most C children, C small. Gather C logits a hypothesis, whatever V is.
-- split: few nodes have many children (real identifiers are skewed, and the widest node would set C for all). Those are
-  heavy: their children are also a row of V bits, and reading all V logits in vectors beats a gather. The rest are light.
-  With no light node left, as at the root, the gather goes too.
+- split: few nodes have many children (real identifiers are skewed, and the widest node would set C
+  for all). Those are heavy: their children are also a row of V bits, and reading all V logits in
+  vectors beats a gather. The rest are light. With no light node left, as at the root, the gather
+  goes too.
 
-All arrays are padded to classes of sizes, so that a changed catalogue of the same classes meets a compiled program.
+All arrays are padded to classes of sizes, so that a changed catalogue of the same classes meets a
+compiled program.
 """
 
 from __future__ import annotations
@@ -95,7 +98,8 @@ class Level:
 def form_of(num_children: np.ndarray, token: np.ndarray, alphabet: int) -> Form:
     """Form of a level, given the children i[M] of each node and the tokens i[M'] into them: the cheapest to search.
 
-    The cost of a hypothesis is counted in logits read in order; a gathered one costs GATHER of them.
+    The cost of a hypothesis is counted in logits read in order; a gathered one costs GATHER of
+    them.
     """
     least, offset = int(token.min()), _smallest_dtype(_most_before(num_children) * 5 // 4)
     most = int(num_children.max())
@@ -144,7 +148,8 @@ def encode(
 ) -> Level:
     """A level on the host, of numpy arrays. num_children: i[M]; token: i[M'], children in order.
 
-    like: its arrays are as long as those of this level, where they suffice. Raises ValueError if the form has no room.
+    like: its arrays are as long as those of this level, where they suffice. Raises ValueError if
+      the form has no room.
     """
     if wrong := misfit(num_children, token, form):
         raise ValueError(

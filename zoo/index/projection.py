@@ -1,8 +1,9 @@
 """Logits that are not computed until they are read: what a network knows of the next token, and its output head.
 
-Over a wide alphabet (2,048 to 32k tokens; atomic identifiers have one a document) beam x alphabet is most of the memory and time of
-a step. A step that returns a `Projection` instead of logits has them computed for the children alone where a level is light, and
-block by block where it is not: nothing of size V is written for a hypothesis.
+Over a wide alphabet (2,048 to 32k tokens; atomic identifiers have one a document) beam x alphabet
+is most of the memory and time of a step. A step that returns a `Projection` instead of logits has
+them computed for the children alone where a level is light, and block by block where it is not:
+nothing of size V is written for a hypothesis.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Projection:
     ) -> tuple[jax.Array, jax.Array]:
         """The `width` largest of offset f32[B, K] + legal logits, and their places hypothesis x span + token - low.
 
-        legal: tokens i32[T] -> bool[B, K, T]. Returns f32[B, width] and i32[B, width]; -inf where there are fewer.
+        legal: tokens i32[T] -> bool[B, K, T]. Returns f32[B, width] and i32[B, width]; -inf where
+          there are fewer.
         """
         batch, beams, _ = self.shape
 

@@ -1,11 +1,12 @@
 """The trie of legal identifiers: built on the host with numpy, walked under jit.
 
-A tuple of `levels.Level` is the whole index: nodes of one depth are numbered in the lexicographic order of their prefixes, so
-that states are computed and not stored. Identifiers shorter than L go on as a chain of PAD children; all leaves are at depth L
-and leaf number = lexicographic rank of the identifier, so the documents below any node are contiguous.
+A tuple of `levels.Level` is the whole index: nodes of one depth are numbered in the lexicographic
+order of their prefixes, so that states are computed and not stored. Identifiers shorter than L go
+on as a chain of PAD children; all leaves are at depth L and leaf number = lexicographic rank of the
+identifier, so the documents below any node are contiguous.
 
-Bytes an item: about 4 to name the document, b a level for tokens of b = 1 or 2 bytes, and 1 to 2 a level that is no chain;
-1e6 x 4 x 256: 7, 1e6 x 4 x 2,048: 12.
+Bytes an item: about 4 to name the document, b a level for tokens of b = 1 or 2 bytes, and 1 to 2 a
+level that is no chain; 1e6 x 4 x 256: 7, 1e6 x 4 x 2,048: 12.
 """
 
 from __future__ import annotations
@@ -99,10 +100,10 @@ class Trie:
           node: i32[B, K].
           logits: f32[B, K, V].
 
-        Returns:
-          f32[B, K, C_t] logits of the children in lexicographic order, -inf in the places of a node that has fewer than
-          C_t of them; 0 for the PAD child of an identifier that has ended, which is forced and says nothing.
-          i32[B, K, C_t] tokens and i32[B, K, C_t] nodes of depth t+1, arbitrary where the logit is -inf.
+        Returns: f32[B, K, C_t] logits of the children in lexicographic order, -inf in the places of
+          a node that has fewer than C_t of them; 0 for the PAD child of an identifier that has
+          ended, which is forced and says nothing. i32[B, K, C_t] tokens and i32[B, K, C_t] nodes of
+          depth t+1, arbitrary where the logit is -inf.
         """
         self._check(logits)
         child, token, real = children.children(self.levels[t], node, self.fanout[t], self._mask(t))
@@ -135,8 +136,9 @@ class Trie:
     def counts(self, t: int, node: jax.Array) -> jax.Array:
         """i32[...] number of documents below nodes i32[...] of depth t: of documents that may be answered, not of identifiers.
 
-        The documents below a node are contiguous: L - t + 1 gathers find the first of this node and of the next. With a filter
-        nodes are [B, ...]; documents that are excluded from a query are counted one by one.
+        The documents below a node are contiguous: L - t + 1 gathers find the first of this node and
+        of the next. With a filter nodes are [B, ...]; documents that are excluded from a query are
+        counted one by one.
         """
         first, end = self.places(t, node)
         if self.filter is None:
@@ -207,9 +209,11 @@ def build(
 ) -> Trie:
     """Trie of the identifiers, on the device. Host cost: a sort and L passes over N rows.
 
-    like: an earlier trie whose forms and array sizes are taken over where they suffice, so that this one meets the programs
-    compiled for it. forms: of the levels; by default the cheapest to search. documents_per_leaf: least room for documents of one
-    identifier; there is room for as many as share one. A document with several identifiers has a place for each, and counts once each.
+    like: an earlier trie whose forms and array sizes are taken over where they suffice, so that
+    this one meets the programs compiled for it. forms: of the levels; by default the cheapest to
+    search. documents_per_leaf: least room for documents of one identifier; there is room for as
+    many as share one. A document with several identifiers has a place for each, and counts once
+    each.
     """
     parts = sorted_nodes(ids.tokens, ids.order)
     host = assemble(
