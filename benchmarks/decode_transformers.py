@@ -1,12 +1,14 @@
-"""Queries a second of our constrained decoding against `transformers.generate` with a trie: same weights, equal answers.
+"""Constrained decoding against `transformers.generate` with a trie: queries per second.
 
     pip install torch transformers
     python benchmarks/decode_transformers.py --items 1e5 --batch 8 --beam 10 20 50
 
-An encoder-decoder of TIGER's size (width 128, 4 + 4 layers, 6 heads of 64, MLP 1,024) is made by transformers with random
-weights, converted, and asked for the best identifiers of sources of 80 tokens. transformers gets the usual trie of Python
-dictionaries as `prefix_allowed_tokens_fn`. Ranked lists and scores are compared before anything is timed; both run on the same
-cores, in turns. The last columns are ours without a constraint (`best_of_all`, no trie) and what the constraint adds to it.
+Both decode the same encoder-decoder of TIGER's size (width 128, 4 + 4 layers, 6 heads of 64,
+MLP 1,024): transformers initialises random weights, and the script converts them to our parameters.
+Sources have 80 tokens. transformers gets the usual trie of Python dictionaries through
+`prefix_allowed_tokens_fn`. The script first checks that ranked lists and scores agree, then times
+both in turns on the same cores. The last columns show our unconstrained search (`best_of_all`, no
+trie) and the cost that the constraint adds to it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from zoo.search import decoders
 
 
 def peer(alphabet: int, seed: int = 0):
-    """transformers' T5 v1.1 of TIGER's size with random weights."""
+    """A T5 v1.1 of transformers, of TIGER's size, with random weights."""
     import torch
     import transformers
 
@@ -51,13 +53,13 @@ def peer(alphabet: int, seed: int = 0):
     )
     net = transformers.T5ForConditionalGeneration(config).eval()
     with torch.no_grad():
-        # far from uniform, so that rankings are decided by more than rounding
+        # far from uniform, so that rounding does not decide the ranking
         net.lm_head.weight.normal_(0, 0.3)
     return net
 
 
 def converted(net, length: int) -> tuple[transformer.Shape, dict]:
-    """The same network as ours."""
+    """Our shape and parameters of the same network."""
     state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     c = net.config
     shape = transformer.Shape(
@@ -125,7 +127,10 @@ def converted(net, length: int) -> tuple[transformer.Shape, dict]:
 
 
 def their_search(net, ids: table.Docids, width: int):
-    """source i64[B, S] -> (tokens i[B, K, L], scores f[B, K]), constrained by a trie of dictionaries."""
+    """transformers' beam search, constrained by a trie of dictionaries.
+
+    Returns a function: source i64[B, S] -> (tokens i[B, K, L], scores f[B, K]).
+    """
     import torch
 
     root: dict = {}
@@ -186,11 +191,13 @@ def main() -> None:
     free = decode_trie.Unconstrained(functools.partial(children.best_of_all, score="model"))
     size = sum(value.size for value in jax.tree.leaves(params)) / 1e6
     print(
-        f"{size:.2f} M parameters (one embedding table counted twice), {len(ids)} identifiers of 4 x 256, {cores} cores, "
+        f"{size:.2f} M parameters (one embedding table counted twice), {len(ids)} identifiers of "
+        f"4 x 256, {cores} cores, "
         f"torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}"
     )
     print(
-        f"{'batch':>5} {'beam':>4} | {'theirs q/s':>10} {'ours q/s':>8} {'ours/theirs':>11} | {'no constraint q/s':>17} {'constraint adds':>15}",
+        f"{'batch':>5} {'beam':>4} | {'theirs q/s':>10} {'ours q/s':>8} {'ours/theirs':>11} | "
+        f"{'no constraint q/s':>17} {'constraint adds':>15}",
         flush=True,
     )
     for batch in options.batch:
@@ -234,18 +241,22 @@ def main() -> None:
                         taken[name].append(time.perf_counter() - begin)
             rate = {name: batch / float(np.median(seconds)) for name, seconds in taken.items()}
             print(
-                f"{batch:5d} {width:4d} | {rate['theirs']:10.1f} {rate['ours']:8.1f} {rate['ours'] / rate['theirs']:11.1f} |"
+                f"{batch:5d} {width:4d} | {rate['theirs']:10.1f} {rate['ours']:8.1f} "
+                f"{rate['ours'] / rate['theirs']:11.1f} |"
                 f" {rate['loose']:17.1f} {rate['loose'] / rate['ours'] - 1:15.1%}",
                 flush=True,
             )
 
 
 def agree(found, tokens: np.ndarray, scores: np.ndarray) -> None:
-    """Refuses to time what differs by more than rounding: scores to 1e-3 nats, lists where scores are further apart."""
+    """Raises if the two results differ by more than rounding.
+
+    Scores must agree to 1e-3 nats, and lists wherever neighbouring scores are further apart.
+    """
     np.testing.assert_allclose(found.score, scores, atol=1e-3)
     for query in range(len(tokens)):
         gaps = np.diff(scores[query], prepend=np.inf, append=-np.inf)
-        clear = (gaps[:-1] < -2e-3) & (gaps[1:] < -2e-3)  # neighbours may change places
+        clear = (gaps[:-1] < -2e-3) & (gaps[1:] < -2e-3)  # close neighbours may swap
         np.testing.assert_array_equal(np.asarray(found.token[query])[clear], tokens[query][clear])
 
 

@@ -1,24 +1,29 @@
-"""Time and memory of beam search over a trie, without a network: random logits, so that only the constraint is measured.
+"""Time and memory of beam search over a trie on random logits, without a network.
 
-    python benchmarks/decode_trie.py --items 1e6 --alphabet 256 2048 --length 4 --beam 50 --batch 8 32
-    python benchmarks/decode_trie.py --items 1e5 1e6 1e7 --alphabet 256 2048 --length 3 4 8 --beam 10 50 100 --batch 1 8 32 \\
+    python benchmarks/decode_trie.py --items 1e6 --alphabet 256 2048 --length 4 --beam 50 \\
+        --batch 8 32
+    python benchmarks/decode_trie.py --items 1e5 1e6 1e7 --alphabet 256 2048 --length 3 4 8 \\
+        --beam 10 50 100 --batch 1 8 32 \\
         --keep results/decode_trie.jsonl --minutes 9 --plot docs/decode_trie.png
 
-Every cell times, in turns within one process, on the same logits:
+Every cell times four searches in turns in one process, on the same logits:
 
-- plain: no constraint, log-softmax and one `lax.top_k` over beam x alphabet a level;
-- two-stage: the same by `winners.best_of_all`, exact, with nothing of that size written: the honest baseline;
-- dense: a mask over the alphabet: CSR rows gathered at the level's largest fan-out and scattered to beam x alphabet, as in
-  "Vectorizing the Trie" (STATIC, YouTube 2026), our own straightforward version of it;
+- plain: no constraint, log-softmax and one `lax.top_k` over beam x alphabet per level;
+- two-stage: the same result from `winners.best_of_all`, exact and without an array of that size;
+  the fairest baseline;
+- dense: a mask over the alphabet. It gathers CSR rows at the level's largest fan-out and scatters
+  them to beam x alphabet, like "Vectorizing the Trie" (STATIC, YouTube 2026); our own
+  straightforward implementation;
 - ours: `Trie`.
 
-Printed are ours and dense / plain and ours / two-stage, and bytes an item and seconds of the build. Of the rounds of a search the lower
-quartile counts: whatever else runs on the machine adds time and never takes any.
-The answers of ours and dense are compared before any is timed.
+The table shows ours / plain, dense / plain and ours / two-stage, bytes per item and seconds of the
+build. Each time is the lower quartile over rounds, because other processes on the machine can only
+add time. The script compares the results of ours and dense before it times them.
 
-With `--keep FILE`, every cell is written to it as soon as it is measured, a line each, and one that stands there is not measured
-again: the second command, repeated, goes on with the table; `--again` measures anew, and the last line of a cell counts. The plot shows all that
-the file holds, and `--readme` writes the table of docs/performance.md from it.
+`--keep FILE` appends one line per cell as soon as it is measured and skips cells that the file
+already holds: repeat the second command to continue the table. `--again` measures them again; the
+last line of a cell counts. The plot shows every cell in the file, and `--readme` writes the table
+of docs/performance.md from it.
 """
 
 from __future__ import annotations
@@ -43,17 +48,21 @@ from zoo.search import beam
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE, KEPT = ROOT / "docs" / "performance.md", ROOT / "results" / "decode_trie.jsonl"
 OPEN, CLOSE = (
-    "<!-- decoding: `python benchmarks/decode_trie.py --keep results/decode_trie.jsonl --readme` writes this -->",
+    "<!-- decoding: `python benchmarks/decode_trie.py --keep results/decode_trie.jsonl --readme` "
+    "writes this -->",
     "<!-- end of decoding -->",
 )
 CELL = ("items", "alphabet", "length", "codes", "beam", "batch")
-SPARSE = 8  # a skewed draw meets few of all identifiers: at most one in so many is asked for
+SPARSE = 8  # a skewed draw reaches few of all identifiers: draw at most one in SPARSE
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Unconstrained:
-    """Everything is legal; the best are found by `select`(score f32[B, K], logits f32[B, K, V], width)."""
+    """No constraint: every token is legal.
+
+    `select`(score f32[B, K], logits f32[B, K, V], width) finds the best.
+    """
 
     select: callable = dataclasses.field(metadata={"static": True})
 
@@ -82,7 +91,7 @@ def plain(score, logits, *, width):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Dense:
-    """Legal tokens as a mask over beam x alphabet; children numbered as in `Trie`."""
+    """Legal tokens as a mask over beam x alphabet; `Trie` numbers the children."""
 
     first: tuple[jax.Array, ...]  # L of i32[M_t + 1]
     token: tuple[jax.Array, ...]  # L of i32[M_{t+1}]
@@ -113,7 +122,10 @@ class Dense:
 
 
 def draw(num_items: int, alphabet: int, length: int, law: str, seed: int = 0) -> docids.Docids:
-    """Distinct identifiers of codes 1 .. alphabet, drawn uniformly or with probability ~ 1 / code, each position by itself."""
+    """Distinct identifiers of codes 1 .. alphabet, positions drawn independently.
+
+    law: uniform, or with probability ~ 1 / code.
+    """
     rng = np.random.default_rng(seed)
     weight = 1 / np.arange(1, alphabet + 1) if law == "zipf" else np.ones(alphabet)
     bound = np.cumsum(weight / weight.sum())[:-1]
@@ -122,8 +134,8 @@ def draw(num_items: int, alphabet: int, length: int, law: str, seed: int = 0) ->
     while len(keys) < num_items:
         drawn = np.zeros(num_items + num_items // 4, np.uint64)
         halves = np.zeros(len(drawn), np.uint64)
-        # as many positions as fit one word are distinct already; the rest make collisions rarer
-        # still
+        # the positions that fit in one word are distinct already; the others only make
+        # collisions rarer
         for t in range(length):
             code = np.searchsorted(bound, rng.random(len(drawn), np.float32), side="right").astype(
                 np.uint64
@@ -145,7 +157,7 @@ def draw(num_items: int, alphabet: int, length: int, law: str, seed: int = 0) ->
 
 
 def dense_of(index: trie.Trie) -> Dense:
-    """The same nodes without levels' forms: starts and tokens as i32."""
+    """The nodes of a trie as plain i32 starts and tokens."""
     first, token, num_nodes = [], [], 1
     for level in index.levels:
         starts = np.asarray(jax.jit(level.first)(jnp.arange(num_nodes + 1)))
@@ -159,7 +171,10 @@ def dense_of(index: trie.Trie) -> Dense:
 
 @functools.partial(jax.jit, static_argnames="width")
 def search(tables, legal, *, width):
-    """Beams by tables, L of f32[B, K, V], of logits that do not depend on the prefix but on the place in the beam."""
+    """Beams for logits that depend on the slot in the beam instead of the prefix.
+
+    tables: L of f32[B, K, V].
+    """
 
     def step(t, token, cache):
         return tables[t][:, : token.shape[1]], cache
@@ -169,7 +184,7 @@ def search(tables, legal, *, width):
 
 
 def seconds(finds: dict, rounds: int) -> dict[str, float]:
-    """Seconds of each of the functions, called in turns: the lower quartile."""
+    """Lower quartile of the seconds of each function, called in turns."""
     taken = {name: [] for name in finds}
     for find in finds.values():
         jax.block_until_ready(find())
@@ -182,13 +197,13 @@ def seconds(finds: dict, rounds: int) -> dict[str, float]:
 
 
 def num_bytes(index: trie.Trie) -> tuple[int, int]:
-    """Bytes of the arrays of a trie: of its levels, and of all."""
+    """Bytes of a trie: (its levels, all arrays)."""
     size = lambda tree: sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
     return size(index.levels), size(index)
 
 
 def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> dict[str, float]:
-    """Microseconds a query of each search; the answers of ours and dense are the same."""
+    """Microseconds per query of each search; raises if ours and dense differ."""
     length, width, batch, alphabet = (
         cell[name] for name in ("length", "beam", "batch", "alphabet")
     )
@@ -211,7 +226,7 @@ def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> di
     if mask is not None:
         found, expected = finds["ours"](), finds["dense"]()
         np.testing.assert_allclose(found.score, expected.score, rtol=1e-5)
-        # only where scores are equal up to rounding
+        # differences only where scores are equal up to rounding
         other = np.asarray(found.leaf != expected.leaf)
         np.testing.assert_allclose(
             np.asarray(found.score)[other], np.asarray(expected.score)[other], rtol=1e-6
@@ -221,7 +236,7 @@ def measure(cell: dict, index: trie.Trie, mask: Dense | None, rounds: int) -> di
 
 
 def rows_in(file: pathlib.Path) -> dict[tuple, dict]:
-    """Rows of a file by their cell, the last of each; a line that was cut off counts as none."""
+    """The last row of each cell in a file; ignores a truncated line."""
     rows = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
         try:
@@ -238,16 +253,19 @@ def ratio(row: dict, name: str, to: str) -> float:
 
 def line(row: dict) -> str:
     return (
-        f"{row['items']:9d} {row['alphabet']:5d} {row['length']:2d} {row['codes']:>7} | {row['built']:7.2f} {row['levels']:6.2f} {row['bytes']:6.2f} |"
-        f" {row['beam']:4d} {row['batch']:5d} | {row['us']['ours']:8.0f} {ratio(row, 'ours', 'plain'):6.2f} {ratio(row, 'ours', 'two-stage'):7.2f}"
+        f"{row['items']:9d} {row['alphabet']:5d} {row['length']:2d} {row['codes']:>7} | "
+        f"{row['built']:7.2f} {row['levels']:6.2f} {row['bytes']:6.2f} |"
+        f" {row['beam']:4d} {row['batch']:5d} | {row['us']['ours']:8.0f} "
+        f"{ratio(row, 'ours', 'plain'):6.2f} {ratio(row, 'ours', 'two-stage'):7.2f}"
         f" {ratio(row, 'dense', 'plain'):11.2f}"
     )
 
 
 def table(rows: dict[tuple, dict]) -> str:
-    """Markdown of the cells of length 4 and beam 50."""
+    """Markdown table of the cells of length 4 and beam 50."""
     lines = [
-        "| identifiers | codes | bytes each | dense mask's | batch | µs a query | / unconstrained | / two-stage | dense mask / unconstrained |",
+        "| identifiers | codes | bytes each | dense mask's | batch | µs a query | / unconstrained "
+        "| / two-stage | dense mask / unconstrained |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     shown = sorted(
@@ -257,16 +275,22 @@ def table(rows: dict[tuple, dict]) -> str:
     )
     for _, row in shown:
         lines.append(
-            f"| {row['items']:,} | 4 x {row['alphabet']:,}, {row['codes']} | {row['bytes']:.1f} | {row.get('dense_bytes', float('nan')):.1f} | {row['batch']} | {row['us']['ours']:,.0f} |"
-            f" {ratio(row, 'ours', 'plain'):.2f} | {ratio(row, 'ours', 'two-stage'):.2f} | {ratio(row, 'dense', 'plain'):.2f} |"
+            f"| {row['items']:,} | 4 x {row['alphabet']:,}, {row['codes']} | {row['bytes']:.1f} | "
+            f"{row.get('dense_bytes', float('nan')):.1f} | {row['batch']} | "
+            f"{row['us']['ours']:,.0f} |"
+            f" {ratio(row, 'ours', 'plain'):.2f} | {ratio(row, 'ours', 'two-stage'):.2f} | "
+            f"{ratio(row, 'dense', 'plain'):.2f} |"
         )
     machines = "; ".join(sorted({row["machine"] for _, row in shown}))
-    about = "Beam 50, random logits, whole searches in turns, lower quartiles; two-stage: without a constraint, but with our selection of the best."
+    about = (
+        "Beam 50, random logits, whole searches in turns, lower quartiles; two-stage: "
+        "without a constraint, but with our selection of the best."
+    )
     return "\n".join([*lines, "", f"{about} Measured on {machines}."]).replace(" nan ", " - ")
 
 
 def replaced(page: str, rows: dict[tuple, dict]) -> str:
-    """The text of the page with the table of these rows."""
+    """The page with its table replaced by these rows."""
     before, rest = page.split(OPEN)
     return f"{before}{OPEN}\n{table(rows)}\n{CLOSE}{rest.split(CLOSE)[1]}"
 
@@ -291,11 +315,13 @@ def main(*arguments: str) -> None:
         "--keep",
         metavar="FILE.jsonl",
         type=pathlib.Path,
-        help="a line a cell; cells that stand there are not measured again",
+        help="append one line per cell; skip cells that the file holds",
     )
-    parser.add_argument("--again", action="store_true", help="measure them again")
     parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="begin no cell after these"
+        "--again", action="store_true", help="measure cells that the file holds again"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="start no new cell after this time"
     )
     parser.add_argument("--plot", metavar="FILE.png")
     parser.add_argument(
@@ -304,10 +330,14 @@ def main(*arguments: str) -> None:
     options = parser.parse_args(arguments or None)
 
     begun = time.perf_counter()
-    machine = f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}, jax {jax.__version__}"
+    machine = (
+        f"{len(os.sched_getaffinity(0))} cores, {jax.devices()[0].device_kind}, "
+        f"jax {jax.__version__}"
+    )
     rows = rows_in(options.keep) if options.keep else {}
     print(
-        f"{'items':>9} {'V':>5} {'L':>2} {'codes':>7} | {'build s':>7} {'B/item':>6} {'all':>6} | {'beam':>4} {'batch':>5} |"
+        f"{'items':>9} {'V':>5} {'L':>2} {'codes':>7} | {'build s':>7} {'B/item':>6} {'all':>6} | "
+        f"{'beam':>4} {'batch':>5} |"
         f" {'us/query':>8} {'/plain':>6} {'/two-st':>7} {'dense/plain':>11}",
         flush=True,
     )
@@ -320,7 +350,8 @@ def main(*arguments: str) -> None:
         ]
         if num_items * (SPARSE if law == "zipf" else 1) > alphabet**length:
             print(
-                f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | too few identifiers are likely under this law",
+                f"{num_items:9d} {alphabet:5d} {length:2d} {law:>7} | too few identifiers are "
+                "likely under this law",
                 flush=True,
             )
             continue
@@ -364,7 +395,10 @@ def main(*arguments: str) -> None:
 
 
 def plot(rows: dict[tuple, dict], file: str) -> None:
-    """A panel for each alphabet, length and law of the codes; beams and batches along it, a colour for each number of items."""
+    """Plots all cells: one panel per alphabet, length and law of the codes.
+
+    Beams and batches run along the panel; each number of items has its colour.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -374,7 +408,7 @@ def plot(rows: dict[tuple, dict], file: str) -> None:
         sorted({part(cell) for cell in rows})
         for part in (lambda c: c[1:4], lambda c: c[0], lambda c: c[4:])
     )
-    # those measured throughout
+    # numbers of items with every cell measured
     panels = [
         panel
         for panel in panels
@@ -423,7 +457,8 @@ def plot(rows: dict[tuple, dict], file: str) -> None:
         axis.set_visible(False)
     drawn = [ratio(row, "ours", "plain") for cell, row in rows.items() if cell[1:4] in panels]
     figure.suptitle(
-        f"Searching the trie is cheaper than searching without a constraint in {sum(value < 1 for value in drawn)} of {len(drawn)} settings"
+        "Searching the trie is cheaper than searching without a constraint in "
+        f"{sum(value < 1 for value in drawn)} of {len(drawn)} settings"
     )
     for axis in axes[-1]:
         axis.set_xlabel("beam x batch")

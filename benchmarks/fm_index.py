@@ -3,22 +3,26 @@
     python benchmarks/fm_index.py --tokens 1e6 1e7 --batch 8 --beam 15
     python benchmarks/fm_index.py --data pydocs
 
-Documents of 100 tokens, drawn with probability ~ 1 / rank from V - 1. Printed are seconds of the build, bytes a token beside the
-raw tokens as u16, and then for n-grams of some lengths, drawn where they stand in the corpus, microseconds a hypothesis of one step
-of the search, all in turns on the same logits, medians:
+The script draws documents of 100 tokens with probability ~ 1 / rank from V - 1 tokens. It prints
+the seconds of the build and the bytes per token beside the raw tokens as u16. Then it draws n-grams
+of several lengths from the corpus and prints the microseconds per hypothesis of one search step:
+medians of four implementations, timed in turns on the same logits:
 
 - plain: no constraint, log-softmax and one `lax.top_k` over beam x V;
-- two-stage: the same by `winners.best_of_all`, exact: the honest baseline;
+- two-stage: the same result from `winners.best_of_all`, exact; the fairest baseline;
 - ours: `FMIndex.choose`, exact;
-- all V: every token tested by `FMIndex.expand`, then the best of them.
+- all V: `FMIndex.expand` tests every token, then a top-k takes the best.
 
-The logits are those of a model that knows the corpus, log(occurrences of the next token + 1e-3) + noise of deviation 1, or are noise
-alone, the worst case: what the model likes is not in the corpus, and wide nodes are looked at in full. The answers of ours and
-all V are compared before any is timed.
+The logits imitate a model that knows the corpus, log(occurrences of the next token + 1e-3) + noise
+of deviation 1, or are pure noise. Noise is the worst case: the likeliest tokens are not in the
+corpus, and `choose` scans wide nodes in full. The script compares the results of ours and all V
+before it times them.
 
-With `--data NAME|PATH`, what a collection's index takes instead, in bytes a token and a word, beside that of SEAL: 8.8 GB for DPR's
-21,015,324 passages of Wikipedia of 100 words is its published size as it is usually quoted (arXiv 2204.10628; not checked against the paper). Tokens are those of a tokenizer trained on the
-documents. SEAL's index keeps BART's 50,265 tokens in 16 bits; the same column of ours is given too, for any text.
+`--data NAME|PATH` prints the size of a collection's index instead, in bytes per token and per word,
+beside SEAL's. SEAL's 8.8 GB for DPR's 21,015,324 Wikipedia passages of 100 words is its published
+size as usually quoted (arXiv 2204.10628; not checked against the paper). A tokenizer trained on the
+documents gives the tokens. SEAL's index stores BART's 50,265 tokens in 16 bits; the script prints
+the same column for ours on any text.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ SEAL_BYTES, SEAL_WORDS, SEAL_ALPHABET = 8.8e9, 21_015_324 * 100, 50_265
 
 
 def draw(num_tokens: int, alphabet: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens and starts of documents."""
+    """(tokens, starts of documents)."""
     rng = np.random.default_rng(seed)
     bound = np.cumsum(1 / np.arange(1, alphabet))
     tokens = 1 + np.searchsorted(
@@ -76,7 +80,7 @@ STEPS = {"plain": plain, "two-stage": two_stage, "ours": ours, "all V": all_toke
 def inputs(
     index: fm.FMIndex, tokens: np.ndarray, length: int, batch: int, beams: int, knows: bool
 ) -> tuple[jax.Array, ...]:
-    """Nodes of n-grams of the corpus, scores and logits."""
+    """(nodes of n-grams of the corpus, scores, logits)."""
     rng = np.random.default_rng(length)
     beams = beams if length else 1
     first = rng.integers(len(tokens) // DOCUMENT, size=(batch, beams)) * DOCUMENT + rng.integers(
@@ -108,7 +112,7 @@ def seconds(arguments: tuple, width: int, rounds: int) -> dict[str, float]:
 
 
 def print_size(data: str, alphabet: int) -> None:
-    """Prints what the index of a collection's documents takes."""
+    """Prints the size of the index of a collection's documents."""
     from zoo.data import load
     from zoo.text import tokens
 
@@ -126,7 +130,8 @@ def print_size(data: str, alphabet: int) -> None:
         index = fm.build(*fm.join(documents), alphabet=kinds)
         whole = sum(leaf.nbytes for leaf in jax.tree.leaves(index))
         print(
-            f"alphabet {kinds:6d}: {whole / num_tokens:.2f} bytes a token, {whole / num_words:.2f} a word; SEAL's: {SEAL_BYTES / SEAL_WORDS:.2f} a word"
+            f"alphabet {kinds:6d}: {whole / num_tokens:.2f} bytes a token, "
+            f"{whole / num_words:.2f} a word; SEAL's: {SEAL_BYTES / SEAL_WORDS:.2f} a word"
         )
 
 
@@ -142,7 +147,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(
-        "--data", metavar="NAME|PATH", help="only what the index of a collection takes"
+        "--data", metavar="NAME|PATH", help="print only the index size of a collection"
     )
     options = parser.parse_args()
     if options.data:
@@ -160,12 +165,14 @@ def main() -> None:
             sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) for tree in (index, index.column)
         )
         print(
-            f"{num_tokens} tokens, V {options.alphabet}: built in {built:.2f} s; {size / num_tokens:.2f} bytes a token, "
+            f"{num_tokens} tokens, V {options.alphabet}: built in {built:.2f} s; "
+            f"{size / num_tokens:.2f} bytes a token, "
             f"{column / num_tokens:.2f} without what locates; raw tokens 2.00",
             flush=True,
         )
         print(
-            f"{'tested':>6} {'n-gram':>6} {'logits':>6} {'rows':>9} | {'us/hyp.':>8} {'/plain':>7} {'/two-st':>7} {'all V/two-st':>12}"
+            f"{'tested':>6} {'n-gram':>6} {'logits':>6} {'rows':>9} | {'us/hyp.':>8} "
+            f"{'/plain':>7} {'/two-st':>7} {'all V/two-st':>12}"
         )
         for length, knows in itertools.product(options.length, (True, False)):
             arguments = inputs(index, tokens, length, options.batch, options.beam, knows)
@@ -175,8 +182,10 @@ def main() -> None:
             rows = float(jnp.median(arguments[0][..., 1] - arguments[0][..., 0]))
             each = taken["ours"] / arguments[1].size * 1e6
             print(
-                f"{tested:6d} {length:6d} {'knows' if knows else 'noise':>6} {rows:9.0f} | {each:8.1f} {taken['ours'] / taken['plain']:7.2f} "
-                f"{taken['ours'] / taken['two-stage']:7.2f} {taken['all V'] / taken['two-stage']:12.2f}",
+                f"{tested:6d} {length:6d} {'knows' if knows else 'noise':>6} {rows:9.0f} | "
+                f"{each:8.1f} {taken['ours'] / taken['plain']:7.2f} "
+                f"{taken['ours'] / taken['two-stage']:7.2f} "
+                f"{taken['all V'] / taken['two-stage']:12.2f}",
                 flush=True,
             )
 

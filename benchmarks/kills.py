@@ -1,13 +1,13 @@
-"""Kill commands at random moments, repeat them, and compare what they leave with an uninterrupted run.
+"""Kill commands at random moments, repeat them, and compare the result with an uninterrupted run.
 
     python benchmarks/kills.py --kills 20
     python benchmarks/kills.py --kills 5 --commands "fit dsi" add export
 
-Each command runs once to its end. Then it runs in another folder, is killed (SIGKILL) at a moment
-drawn uniformly from the time that it takes, and is repeated, until `--kills` kills hit it while it
-ran; the last repetition runs to its end. The result must equal the uninterrupted one: every array
-bit for bit, every text, and no file besides. Seconds, rates, paths and TensorBoard's files are left
-out of the comparison. Prints a line per command; exits 1 if one differs.
+Each command first runs once without interruption. Then it runs in another folder, and the script
+kills it (SIGKILL) at a moment drawn uniformly from its running time and repeats it until `--kills`
+kills have hit it while it ran; the last repetition finishes. The result must equal the
+uninterrupted one: the same files, every array bit for bit, every text. The comparison ignores
+seconds, rates, paths and TensorBoard's files. Prints one line per command; exits 1 if any differs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import time
 
 ROOT = pathlib.Path(__file__).parents[1]
 QUICK = ("--set", "steps=60", "--set", "batch=16")
-COMMANDS = {  # name -> what is prepared first, and the command; {out} is the folder that it writes
+COMMANDS = {  # name -> preparation and command; the command writes to {out}
     "fit bm25": ((), "fit bm25 --data toy --out {out}"),
     "fit dsi": ((), f"fit dsi --data toy --size tiny {' '.join(QUICK)} --out {{out}}"),
     "fit tiger": ((), f"fit tiger --data toy-walks --size tiny {' '.join(QUICK)} --out {{out}}"),
@@ -48,12 +48,24 @@ COMMANDS = {  # name -> what is prepared first, and the command; {out} is the fo
     "docids fit": ((), "docids fit rqkmeans --data toy --levels 2 --codes 8 --out {out}"),
     "queries generate": ((), "queries generate --data toy --count 2 --set steps=40 --out {out}"),
 }
-LEFT_OUT = ("events.out.tfevents", "_CHECKPOINT_METADATA", "commit_success")  # beginnings of names
-TIMES = ("seconds", "_per_second", "data_wait", "wall", "source", "path", "time")  # in keys
+LEFT_OUT = (
+    "events.out.tfevents",
+    "_CHECKPOINT_METADATA",
+    "commit_success",
+)  # prefixes of file names
+TIMES = (
+    "seconds",
+    "_per_second",
+    "data_wait",
+    "wall",
+    "source",
+    "path",
+    "time",
+)  # substrings of keys
 
 
 def comparable(value):
-    """JSON without what differs from run to run."""
+    """A JSON value without the keys that differ between runs."""
     if isinstance(value, dict):
         return {
             key: comparable(item)
@@ -64,7 +76,7 @@ def comparable(value):
 
 
 def contents(folder: pathlib.Path) -> dict[str, str]:
-    """What each file of a folder says, by its path."""
+    """path -> comparable content of every file in a folder."""
     found = {}
     if folder.is_file():
         return {"": hashlib.sha256(folder.read_bytes()).hexdigest()}
@@ -74,7 +86,7 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
         if not path.is_file() or path.name.startswith(LEFT_OUT):
             continue
         if any(parent in path.parents for parent in arrays):
-            continue  # Orbax's files hold times; their arrays are compared below
+            continue  # Orbax's files hold times; of_arrays compares their arrays
         if path.name == "manifest.json":
             continue
         text = path.read_bytes()
@@ -92,7 +104,7 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
 
 
 def of_arrays(folder: pathlib.Path) -> str:
-    """Digest of the arrays that Orbax wrote."""
+    """Digest of the arrays in an Orbax checkpoint."""
     import jax
     import numpy as np
     import orbax.checkpoint as ocp
@@ -118,7 +130,7 @@ def start(command: str, **names: os.PathLike) -> subprocess.Popen:
 
 
 def finish(command: str, **names: os.PathLike) -> float:
-    """Seconds that a command takes; exits with what it printed if it fails."""
+    """Seconds of a command; exits with its output if it fails."""
     began = time.monotonic()
     process = start(command, **names)
     printed, _ = process.communicate()
@@ -128,7 +140,10 @@ def finish(command: str, **names: os.PathLike) -> float:
 
 
 def killed(command: str, kills: int, seconds: float, draw: random.Random, **names) -> int:
-    """Kills of a command that was still running; then it runs to its end."""
+    """Kills the command until enough kills hit it while it ran, then lets it finish.
+
+    Returns the number of kills that hit.
+    """
     done = attempts = 0
     while done < kills and attempts < 4 * kills:
         attempts += 1
@@ -137,7 +152,7 @@ def killed(command: str, kills: int, seconds: float, draw: random.Random, **name
         done += process.poll() is None
         process.kill()
         process.communicate()
-        if process.returncode == 0:  # it came to its end first; what it left is compared too
+        if process.returncode == 0:  # it finished before the kill; its result is compared too
             break
     finished = start(command, **names)
     printed, _ = finished.communicate()
@@ -150,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=20, help="of each command (default: 20)")
+    parser.add_argument("--kills", type=int, default=20, help="kills per command (default: 20)")
     parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

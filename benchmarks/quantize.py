@@ -1,12 +1,16 @@
-"""How good and how fast our quantisers are, beside their peers on the same vectors: `python benchmarks/quantize.py [VECTORS.npy | DATA]`.
+"""Quality and speed of our quantisers beside their peers on the same vectors.
 
-RQ-VAE (3 x 256) against ResidualVQ of vector-quantize-pytorch: relative error, collisions, usage; RQ-KMeans (3 x 256) against three
-rounds of faiss k-means: time and error. Bars: every level of RQ-VAE uses 90% of its codes, its error and collisions are no worse than
-ResidualVQ's, it takes at most 5 minutes; RQ-KMeans takes at most 1.3 times as long as faiss at no worse error.
+    python benchmarks/quantize.py [VECTORS.npy | DATA]
 
-Of DATA, a name of `zoo data list` or a folder, the vectors are those of its texts (TF-IDF and SVD, 384 wide), as TIGER has them. Without
-either, 12,000 x 768 vectors of clusters in clusters. Peers are optional: `pip install faiss-cpu torch vector-quantize-pytorch`
-beside the zoo, or in an environment of their own whose python `--peers PYTHON` names. Exit code 1 if a bar is missed.
+RQ-VAE (3 x 256) against ResidualVQ of vector-quantize-pytorch: relative error, collisions, usage.
+RQ-KMeans (3 x 256) against three rounds of faiss k-means: time and error. The bars: RQ-VAE uses at
+least 90% of the codes of every level, has no more error and collisions than ResidualVQ, and takes
+at most 5 minutes; RQ-KMeans takes at most 1.3 times as long as faiss and has no more error.
+
+DATA is a name from `zoo data list` or a folder; the vectors are TF-IDF and SVD of its texts, 384
+wide, the same as for TIGER. Without an argument, the vectors are 12,000 x 768 draws from clusters
+of clusters. Peers are optional: `pip install faiss-cpu torch vector-quantize-pytorch` in this
+environment, or in another one whose python `--peers PYTHON` names. Exits 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -23,13 +27,13 @@ import time
 
 import numpy as np
 
-LEVELS, CODES, ROUNDS = 3, 256, 3  # timings are the least of ROUNDS, taken in turns
-EPOCHS = 100  # of ResidualVQ, after which its error no longer falls
+LEVELS, CODES, ROUNDS = 3, 256, 3  # a timing is the minimum of ROUNDS, in turns
+EPOCHS = 100  # of ResidualVQ; its error no longer falls after them
 MINUTES = 5.0
 
 
 def synthetic(rows: int = 12_000, dim: int = 768) -> np.ndarray:
-    """Clusters in clusters in clusters, 30 each, ever closer."""
+    """Three levels of nested clusters, 30 each, ever closer."""
     random = np.random.default_rng(0)
     total, path = 0.2 * random.normal(size=(rows, dim)), np.zeros(rows, np.int64)
     for scale in (1.0, 0.6, 0.4):
@@ -48,7 +52,7 @@ def embedded(data: str) -> np.ndarray:
 
 
 def faiss_kmeans(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and reconstruction of residual k-means, faiss' defaults (25 iterations)."""
+    """(codes, reconstruction) of residual k-means with faiss' defaults (25 iterations)."""
     import faiss
 
     residual, codes = vectors.copy(), []
@@ -61,8 +65,11 @@ def faiss_kmeans(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def residual_vq(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and reconstruction of ResidualVQ: k-means start, EMA codebooks, dead codes replaced (all its own)."""
-    torch = importlib.import_module("torch")  # by name: nothing here depends on it
+    """(codes, reconstruction) of ResidualVQ.
+
+    Its own k-means initialisation, EMA codebooks and replacement of dead codes.
+    """
+    torch = importlib.import_module("torch")  # by name: torch is optional
     ResidualVQ = importlib.import_module("vector_quantize_pytorch").ResidualVQ
     torch.manual_seed(0)
     x = torch.tensor(vectors)
@@ -86,7 +93,7 @@ PEERS = {"faiss": faiss_kmeans, "residualvq": residual_vq}
 
 
 def peer(name: str, path: str, rounds: int) -> dict:
-    """What a peer does with the vectors of a file; {"missing": why} where it is not installed."""
+    """Measures of a peer on the vectors of a file; {"missing": why} if it is not installed."""
     vectors = np.load(path)
     seconds = []
     for _ in range(rounds):
@@ -100,7 +107,7 @@ def peer(name: str, path: str, rounds: int) -> dict:
 
 
 def described(vectors: np.ndarray, codes: np.ndarray, output: np.ndarray, seconds: float) -> dict:
-    """The same measures for everyone."""
+    """The measures of one quantiser."""
     _, counts = np.unique(codes, axis=0, return_counts=True)
     exact = vectors.astype(np.float64)
     return {
@@ -114,7 +121,7 @@ def described(vectors: np.ndarray, codes: np.ndarray, output: np.ndarray, second
 
 
 def ask(python: str, name: str, path: str, rounds: int) -> dict:
-    """`peer` in a process of its own, which may be of another environment."""
+    """Runs `peer` in its own process, possibly of another environment."""
     command = [python, __file__, "--peer", name, "--rounds", str(rounds), path]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
@@ -164,7 +171,7 @@ def measured(vectors: np.ndarray, python: str, steps: int | None) -> dict[str, d
 
 
 def bars(rows: dict[str, dict]) -> dict[str, bool]:
-    """Bar -> whether it is reached; bars whose peer is missing are left out."""
+    """bar -> True if met; without the bars of missing peers."""
     kmeans, faiss, vae, vq = (rows[name] for name in ("RQ-KMeans", "faiss", "RQ-VAE", "ResidualVQ"))
     reached = {
         "RQ-VAE uses 90% of the codes of every level": min(vae["usage"]) >= 0.9,
@@ -198,9 +205,9 @@ def main() -> int:
         "--peers",
         default=sys.executable,
         metavar="PYTHON",
-        help="the python that has the peers installed",
+        help="python of the environment with the peers",
     )
-    parser.add_argument("--steps", type=int, help="of RQ-VAE, instead of its default")
+    parser.add_argument("--steps", type=int, help="training steps of RQ-VAE (default: its own)")
     parser.add_argument("--peer", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=1, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
@@ -215,7 +222,8 @@ def main() -> int:
     vectors = read(parsed.vectors) if parsed.vectors else synthetic()
     rows = measured(vectors, parsed.peers, parsed.steps)
     print(
-        f"{len(vectors):,} x {vectors.shape[1]}, {LEVELS} x {CODES} codes\n{'':12s} seconds  error  colliding  usage of each level"
+        f"{len(vectors):,} x {vectors.shape[1]}, {LEVELS} x {CODES} codes\n{'':12s} seconds  "
+        "error  colliding  usage of each level"
     )
     for name, row in rows.items():
         if "missing" in row:
@@ -223,7 +231,8 @@ def main() -> int:
             continue
         usage = " ".join(f"{share:.2f}" for share in row["usage"])
         print(
-            f"{name:12s} {row['seconds']:7.1f}  {row['relative_error']:.3f}  {row['colliding']:9.3f}  {usage}"
+            f"{name:12s} {row['seconds']:7.1f}  {row['relative_error']:.3f}  "
+            f"{row['colliding']:9.3f}  {usage}"
         )
     reached = bars(rows)
     print(

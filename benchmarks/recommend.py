@@ -1,8 +1,9 @@
-"""Measures the systems that recommend: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
+"""Measures the recommenders: `python benchmarks/recommend.py NAME|PATH ...` prints the table.
 
-With `--trained FOLDER`, those that are trained too, each fitted once and kept there (at most 43 minutes of training in all). With
-`--keep`, also writes results/recommend.json and the table of docs/results.md; rows that are not measured stay as they are. A row a
-system, all users, all items compete, history = all events before the last, ties at the expected rank.
+`--trained FOLDER` also fits the trained systems once and keeps them there (at most 43 minutes of
+training in all). `--keep` also writes results/recommend.json and the table of docs/results.md;
+unmeasured rows stay as they are. One row per system. All users, all items compete, history = all
+events before the last, ties get the expected rank.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TRAINED = (
 
 
 def measure(data: str, folder: str | None) -> dict:
-    """Sizes of the data and measures of each system; those that are trained only if there is a folder to keep them."""
+    """Data sizes and the metrics of each system; skips trained systems without a folder."""
     import zoo
     from zoo.data import load
 
@@ -73,7 +74,7 @@ def measure(data: str, folder: str | None) -> dict:
 
 
 def table(results: dict) -> str:
-    """Markdown of the measured data."""
+    """Markdown table of the results."""
     lines = [
         "| data | system | Recall@5 | nDCG@5 | Recall@10 | nDCG@10 | fit (s) |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -81,7 +82,8 @@ def table(results: dict) -> str:
     for name, data in results["data"].items():
         for system, run in data["runs"].items():
             lines.append(
-                f"| {name} | {system} | {' | '.join(f'{run[measure]:.4f}' for measure in SHOWN)} | {run['seconds']:,.0f} |"
+                f"| {name} | {system} | {' | '.join(f'{run[measure]:.4f}' for measure in SHOWN)} "
+                f"| {run['seconds']:,.0f} |"
             )
     sizes = "; ".join(
         f"{name} {data['users']:,} users, {data['items']:,} items"
@@ -91,7 +93,7 @@ def table(results: dict) -> str:
 
 
 def replaced(page: str, results: dict) -> str:
-    """The text of the page with the table of these results."""
+    """The page with its table replaced by these results."""
     before, rest = page.split(OPEN)
     return f"{before}{OPEN}\n{table(results)}\n{CLOSE}{rest.split(CLOSE)[1]}"
 
@@ -100,7 +102,7 @@ def main(*arguments: str) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="+", metavar="NAME|PATH")
     parser.add_argument(
-        "--trained", metavar="FOLDER", help="also the systems that are trained; they are kept there"
+        "--trained", metavar="FOLDER", help="also fit the trained systems and keep them there"
     )
     parser.add_argument(
         "--keep",

@@ -1,10 +1,11 @@
-"""Is a beam enough? The answers of a fitted TIGER, by its beam and by best-first search, beside those of scoring every identifier.
+"""Is a beam enough? TIGER's beam and best-first search against scoring every identifier.
 
     zoo fit tiger --data amazon-beauty --out runs/tiger
     python benchmarks/recommend_exact.py runs/tiger amazon-beauty
 
-Prints the share of users whose first k answers are the exact ones, in order; of answers that are among the exact k; and the
-seconds: of the beam with and without all first codes kept (first_beam), and of best-first search. Answers whose scores are equal up to rounding may change places.
+Prints the share of users whose first k answers equal the exact ones in order, the share of answers
+that are among the exact k, and the seconds: for the beam with and without all first codes kept
+(first_beam), and for best-first search. Answers with equal scores up to rounding may swap places.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import zoo
 from zoo import records
 from zoo.data import load
 
-ROUNDING = 1e-4  # of a log-probability: sums of float32 in another order
+ROUNDING = 1e-4  # in nats: float32 sums in another order
 
 
 def agreement(found: records.Ranking, exact: records.Ranking) -> tuple[float, float]:
-    """Share of users with the exact answers, and of answers that are exact."""
+    """(share of users with the exact answers, share of exact answers)."""
     ours, true = (
         np.where(ranking.documents < 0, -np.inf, ranking.scores) for ranking in (found, exact)
     )
@@ -39,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", metavar="DIR", help="of a fitted tiger")
+    parser.add_argument("folder", metavar="DIR", help="folder of a fitted tiger")
     parser.add_argument("data", metavar="NAME|PATH")
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--beam", type=int, nargs="+", default=[10, 20, 50, 100])
@@ -48,7 +49,7 @@ def main() -> None:
         "--decoding",
         nargs="+",
         default=["trie", "best-first"],
-        help="decoders that are compared (default: trie best-first)",
+        help="decoders to compare (default: trie best-first)",
     )
     options = parser.parse_args()
     fitted = zoo.load(options.folder)
@@ -66,13 +67,14 @@ def main() -> None:
         options.decoding, options.beam, (fitted.config.first_beam, 0)
     ):
         if decoding == "best-first" and not first:
-            continue  # reads no first_beam
+            continue  # first_beam has no effect on it
         timed(beam=beam, decoding=decoding, first_beam=first)
         found, taken = timed(beam=beam, decoding=decoding, first_beam=first)
         whole, each = agreement(found, exact)
         kept = "" if decoding == "best-first" else f", {max(first, beam):4d} first codes"
         print(
-            f"{decoding}, beam {beam:4d}{kept}: the exact {options.k} for {whole:.2%} of users, {each:.2%} of answers exact, {taken:.1f} s",
+            f"{decoding}, beam {beam:4d}{kept}: the exact {options.k} for {whole:.2%} of users, "
+            f"{each:.2%} of answers exact, {taken:.1f} s",
             flush=True,
         )
 

@@ -1,12 +1,16 @@
-"""The search systems side by side: `python benchmarks/results.py` prints the table of the stored runs and writes it into docs/results.md.
+"""Compares the search systems: `python benchmarks/results.py` updates docs/results.md.
+
+It prints the table of the stored runs and writes it to the page.
 
     python benchmarks/results.py --measure pydocs FOLDER ... --minutes 8 --work runs/results
 
-fits and measures what is missing, each system with each seed for so many minutes at most, and stores a file a run in
-results/search/COLLECTION/. Stopped and repeated, it goes on where it was; systems that are not in this checkout are left out.
+This fits and measures the missing runs, at most so many minutes per system and seed, and stores one
+file per run in results/search/COLLECTION/. Repeat it after an interruption to continue. It skips
+systems that this checkout does not have.
 
-A cell is the mean over test queries and seeds, and half of its 95 % interval, 1.96 sqrt(v_q / B + v_s / S): v_q is the variance over the
-B queries of their mean over seeds, v_s that of the S seeds' means. A system without chance has one seed.
+A cell is the mean over test queries and seeds, and half of its 95 % interval,
+1.96 sqrt(v_q / B + v_s / S): v_q is the variance over the B queries of their mean over seeds, v_s
+the variance of the S seeds' means. A deterministic system has one seed.
 """
 
 from __future__ import annotations
@@ -37,8 +41,7 @@ SYSTEMS = {  # name in the table -> recipe, options
 }
 SEEDS = (0, 1, 2)
 DEPTH = 10
-# column -> value of a query by the rank of its first relevant document (0: not among the first
-# DEPTH)
+# column -> value of a query, from the rank of its first relevant document (0: not in the top DEPTH)
 SHOWN = {
     "Hit@1": lambda rank: rank == 1,
     "Hit@10": lambda rank: rank > 0,
@@ -56,7 +59,7 @@ def measure(
     systems: list[str],
     seeds: tuple[int, ...],
 ) -> None:
-    """Stores the runs of one collection that are not stored yet."""
+    """Fits, measures and stores the missing runs of one collection."""
     import zoo
     from zoo import recipes, records
     from zoo.data import load
@@ -94,7 +97,8 @@ def measure(
                 if any(stored[field] != run[field] for field in run):
                     changed = ", ".join(field for field in run if stored[field] != run[field])
                     raise records.DataError(
-                        f"{path}: a run with another {changed}; remove it, or repeat the command it was measured by"
+                        f"{path}: a run with another {changed}; remove it, or repeat the command "
+                        "it was measured by"
                     )
                 continue
             out = work / collection.name / f"{slug(name)}.{seed}"
@@ -111,13 +115,17 @@ def measure(
             } | {"cores": len(os.sched_getaffinity(0))}
             _write(path, run)
             print(
-                f"{collection.name}, {name}, seed {seed}: {DECIDES} {np.mean(run[DECIDES]):.3f}, {run['seconds']:.0f} s",
+                f"{collection.name}, {name}, seed {seed}: {DECIDES} {np.mean(run[DECIDES]):.3f}, "
+                f"{run['seconds']:.0f} s",
                 flush=True,
             )
 
 
 def values(evaluation, collection) -> dict:
-    """What a run is known by: of each test query the rank of the first relevant document, 0 = none of the first DEPTH, and its nDCG."""
+    """Per test query, the rank of the first relevant document and the nDCG.
+
+    Rank 0: no relevant document in the top DEPTH.
+    """
     grades, place = (
         collection.qrels["test"].grades,
         {query: row for row, query in enumerate(evaluation.ranking.query_ids)},
@@ -146,7 +154,7 @@ def values(evaluation, collection) -> dict:
 
 
 def describe(collection) -> dict:
-    """Sizes, and for each test query the share of its terms that occur in a relevant document."""
+    """Sizes, and the share of each test query's terms that occur in a relevant document."""
     from zoo.text import terms
 
     rows, corpus = collection.corpus.rows(), collection.corpus
@@ -180,7 +188,10 @@ def describe(collection) -> dict:
 
 
 def estimate(per_seed: np.ndarray) -> tuple[float, float]:
-    """Mean of f64[S, B] and half of its 95 % interval, see the docstring of this file; v_s = 0 for one seed."""
+    """Mean of f64[S, B] and half of its 95 % interval.
+
+    The module's docstring has the formula; v_s = 0 for one seed.
+    """
     seeds, queries = per_seed.shape
     over_queries = per_seed.mean(axis=0).var(ddof=1) / queries if queries > 1 else 0.0
     over_seeds = per_seed.mean(axis=1).var(ddof=1) / seeds if seeds > 1 else 0.0
@@ -188,7 +199,7 @@ def estimate(per_seed: np.ndarray) -> tuple[float, float]:
 
 
 def stored(folder: pathlib.Path) -> tuple[dict, dict[str, list[dict]]]:
-    """What is known of a collection, and the runs of each system in the order of SYSTEMS."""
+    """(description of a collection, runs of each system in the order of SYSTEMS)."""
     runs = [
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(folder.glob("*.json"))
@@ -201,7 +212,7 @@ def stored(folder: pathlib.Path) -> tuple[dict, dict[str, list[dict]]]:
 
 
 def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
-    """Markdown of one collection: sizes, a row a system, the best first, and who wins by what."""
+    """Markdown of one collection: sizes, one row per system, best first, and the verdict."""
     cells = {}
     for system, found in runs.items():
         ranks, gains = (np.array([run[field] for run in found]) for field in ("ranks", DECIDES))
@@ -231,15 +242,22 @@ def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
             for run in found
         }
     )
-    sizes = f"{about['documents']:,} documents, {about['train']:,} train and {about['test']:,} test queries; measured on {'; '.join(machines)}."
+    sizes = (
+        f"{about['documents']:,} documents, {about['train']:,} train and {about['test']:,} "
+        f"test queries; measured on {'; '.join(machines)}."
+    )
     return "\n".join([*lines, "", f"{sizes} {verdict(about, runs, cells, order)}"])
 
 
 def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[str]) -> str:
-    """Which system is best, and how BM25 does beside the best other on queries that share most and fewest words."""
+    """The best system, and BM25 against the best other system by word overlap.
+
+    Compares both on the queries that share most and fewest words with their documents.
+    """
     overlap = np.array(about["overlap"])
     text = (
-        f"{_winner(cells, order)} {overlap.mean():.0%} of a query's words stand in its document, and "
+        f"{_winner(cells, order)} {overlap.mean():.0%} of a query's words stand in its document, "
+        "and "
         f"{about['taught']:.0%} of the queries ask for a document with train queries."
     )
     others = [system for system in order if not system.startswith("BM25")]
@@ -254,19 +272,24 @@ def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[s
     halves = [(mean("BM25", which), mean(others[0], which)) for which in (low, ~low)]
     side = lambda pair: "behind" if pair[0] < pair[1] else "ahead of"
     return (
-        f"{text} Where they share least (at most {np.median(overlap):.0%}), BM25 has {DECIDES} {halves[0][0]:.3f}, {side(halves[0])} "
-        f"{others[0]}'s {halves[0][1]:.3f}; on the other queries {halves[1][0]:.3f}, {side(halves[1])} {halves[1][1]:.3f}."
+        f"{text} Where they share least (at most {np.median(overlap):.0%}), BM25 has {DECIDES} "
+        f"{halves[0][0]:.3f}, {side(halves[0])} "
+        f"{others[0]}'s {halves[0][1]:.3f}; on the other queries {halves[1][0]:.3f}, "
+        f"{side(halves[1])} {halves[1][1]:.3f}."
     )
 
 
 def _winner(cells: dict, order: list[str]) -> str:
-    """The best system and its lead, which counts if it exceeds both half intervals together."""
+    """The best system and its lead; significant if it exceeds the sum of both half intervals."""
     best = order[0]
     if len(order) == 1:
         return f"**{best}** is the only system measured."
     (mean, half), (next_mean, next_half) = (cells[system][DECIDES] for system in order[:2])
     if mean - next_mean > half + next_half:
-        return f"**{best}** wins, {mean - next_mean:.3f} ahead of {order[1]} and beyond both intervals."
+        return (
+            f"**{best}** wins, {mean - next_mean:.3f} ahead of {order[1]} and beyond both "
+            "intervals."
+        )
     return (
         f"**{best}** and **{order[1]}** lead, {DECIDES} {mean:.3f} and {next_mean:.3f}; "
         "their intervals overlap, so neither wins."
@@ -274,7 +297,7 @@ def _winner(cells: dict, order: list[str]) -> str:
 
 
 def block() -> str:
-    """The text between the marks."""
+    """Markdown between the two marks."""
     folders = (
         sorted(path for path in RESULTS.glob("*") if (path / "collection.json").is_file())
         if RESULTS.is_dir()
@@ -287,13 +310,13 @@ def block() -> str:
 
 
 def replaced(page: str) -> str:
-    """The text of the page with the block of the stored runs."""
+    """The page with the block of the stored runs."""
     before, rest = page.split(OPEN)
     return f"{before}{OPEN}\n{block()}\n{CLOSE}{rest.split(CLOSE)[1]}"
 
 
 def slug(name: str) -> str:
-    """A system's name as files have it."""
+    """A system's name as a file name."""
     return "-".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
 
 
@@ -310,17 +333,17 @@ def main(*arguments: str) -> None:
         nargs="+",
         metavar="NAME|PATH",
         default=[],
-        help="fit and measure what is missing on these collections",
+        help="fit and measure the missing runs on these collections",
     )
     parser.add_argument(
-        "--minutes", type=float, default=8.0, help="of training at most, each run (default: 8)"
+        "--minutes", type=float, default=8.0, help="maximum training time per run (default: 8)"
     )
     parser.add_argument(
         "--work",
         type=pathlib.Path,
         default=ROOT / "runs" / "results",
         metavar="FOLDER",
-        help="where fitted systems are kept",
+        help="folder of the fitted systems",
     )
     parser.add_argument("--size", default="small")
     parser.add_argument(

@@ -1,7 +1,10 @@
-"""Is the expected KL at a million leaves a matter of seconds? `python benchmarks/theory_exact.py [--branching 32 --depth 4]`.
+"""Time of the exact expected KL at a million leaves.
 
-Times `theory.expected_kl` beside theorem T3 written down as it stands, in NumPy: for every depth, the transforms of all
-children from all their leaves. Prints seconds, the ratio, and by how much the two answers differ.
+    python benchmarks/theory_exact.py [--branching 32 --depth 4]
+
+Times `theory.expected_kl` beside a literal NumPy implementation of theorem T3, which transforms all
+children from all their leaves at every depth. Prints seconds, the ratio, and the difference of the
+two results.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ BLOCK = 2**20
 
 
 def straightforward(relevance: np.ndarray, branching: int, depth: int, keep: float) -> np.ndarray:
-    """f64[m] by T3, level by level: cost 2 (m-1) N T evaluations of a transform on a grid of its own."""
+    """f64[m] by T3, level by level.
+
+    Cost: 2 (m-1) N T evaluations of a transform, each on its own grid.
+    """
     relevance = relevance / relevance.sum()
     log_t = np.arange(-37, 45 + np.log(branching ** (depth - 1)), STEP)
     alive = lambda leaves: -np.expm1(leaves * np.log1p(-keep))  # noqa: E731
@@ -55,7 +61,7 @@ def straightforward(relevance: np.ndarray, branching: int, depth: int, keep: flo
 
 
 def mean_logs(shares: np.ndarray, keep: float, log_t: np.ndarray) -> np.ndarray:
-    """E[log S; alive] of each row of shares f64[nodes, leaves]."""
+    """E[log S; alive] per row of shares f64[nodes, leaves]."""
     leaves = shares.shape[1]
     gone = (1 - keep) ** leaves
     found = np.zeros(len(shares))
@@ -74,7 +80,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=4)
     parser.add_argument("--keep", type=float, default=0.1)
     parser.add_argument(
-        "--repeat", type=int, default=3, help="runs of the fast path; the best counts"
+        "--repeat", type=int, default=3, help="runs of the fast path; prints the fastest"
     )
     args = parser.parse_args()
     relevance = worlds.zipf(args.branching, args.depth, placement="random")
@@ -92,12 +98,14 @@ def main() -> None:
         else 0.0
     )
     print(
-        f"N = {len(relevance)} ({args.branching}, {args.depth}), p = {args.keep}, {os.cpu_count()} cores"
+        f"N = {len(relevance)} ({args.branching}, {args.depth}), p = {args.keep}, "
+        f"{os.cpu_count()} cores"
     )
     print(f"theory.expected_kl   {min(fast_seconds):8.2f} s   {fast}")
     print(f"T3 in plain NumPy    {slow_seconds:8.2f} s   {slow}")
     print(
-        f"ratio {slow_seconds / min(fast_seconds):.1f}, largest relative difference {difference:.1e}"
+        f"ratio {slow_seconds / min(fast_seconds):.1f}, largest relative difference "
+        f"{difference:.1e}"
     )
 
 

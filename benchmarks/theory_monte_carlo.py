@@ -1,9 +1,11 @@
-"""Monte Carlo of the KL of constrained decoding: ours against two NumPy versions, side by side in one run.
+"""Monte Carlo of the KL of constrained decoding: ours against two NumPy versions in one run.
 
-`python benchmarks/theory_monte_carlo.py --corpora 300` draws that many corpora of a full tree (32 children, depth 4: N = 2^20, p = .1,
-Zipf relevance) with `theory.simulate.kl`, a few with each NumPy version, and prints nanoseconds a leaf and corpus, and what 10,000 corpora take.
+`python benchmarks/theory_monte_carlo.py --corpora 300` draws that many corpora of a full tree (32
+children, depth 4: N = 2^20, p = .1, Zipf relevance) with `theory.simulate.kl` and a few with each
+NumPy version. Prints nanoseconds per leaf and corpus, and the time of 10,000 corpora.
 
-lean: sums of kept relevance, logs at inner nodes alone (T1). naive: both laws of each step, normalised, and their KL term by term.
+lean: sums of the remaining relevance, logs at inner nodes only (T1).
+naive: both distributions of each step, normalised, and their KL term by term.
 """
 
 from __future__ import annotations
@@ -111,13 +113,15 @@ def main() -> None:
         ("theory.simulate", given.corpora, seconds(lambda: found.update(kl=ours(given.corpora, 1))))
     )
     print(
-        f"{jax.devices()[0].device_kind}: N = {len(relevance):,}, p = {given.keep}; compilation {warm:.1f} s, part of theory.simulate's time"
+        f"{jax.devices()[0].device_kind}: N = {len(relevance):,}, p = {given.keep}; compilation "
+        f"{warm:.1f} s, part of theory.simulate's time"
     )
     last = rows[-1][2] / rows[-1][1]
     for name, corpora, taken in rows:
         each = taken / corpora
         print(
-            f"{name:<16} {each / len(relevance) * 1e9:8.2f} ns a leaf and corpus   {each * 1e4:8.1f} s for 10,000   {each / last:6.1f} x ours"
+            f"{name:<16} {each / len(relevance) * 1e9:8.2f} ns a leaf and corpus   "
+            f"{each * 1e4:8.1f} s for 10,000   {each / last:6.1f} x ours"
         )
     exact = theory.expected_kl(relevance, *tree, given.keep)
     print(f"mean   {found['kl'].mean}\nstderr {found['kl'].stderr}\nexact  {exact}")

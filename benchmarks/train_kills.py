@@ -1,10 +1,11 @@
-"""What a training loses when its process is killed, again and again, at random moments: nothing but the steps since the last checkpoint.
+"""Kill a training run at random moments: it loses only the steps since the last checkpoint.
 
     python benchmarks/train_kills.py --kills 20
 
-A small training (tests/train/resumed_run.py), which saves whenever it can, is killed (SIGKILL) at moments drawn uniformly from a
-third of the time that it takes whole, while it starts, trains or writes, and started again. At the end its parameters must be those of a training
-that nobody killed, bit for bit, and its log must have every step once.
+The script kills (SIGKILL) a small training run (tests/train/resumed_run.py) that checkpoints as
+often as it can, while it starts, trains or writes: at moments drawn uniformly from a third of its
+whole duration. It restarts the run after each kill. The final parameters must equal those of an
+uninterrupted run bit for bit, and the log must contain every step once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SCRIPT = ROOT / "tests" / "train" / "resumed_run.py"
 
 
 def saved(folder: pathlib.Path) -> int:
-    """The last step that is on disk."""
+    """The last step on disk."""
     return max(
         (int(path.name) for path in folder.glob("training/*") if path.name.isdigit()), default=0
     )
@@ -65,7 +66,7 @@ def main() -> None:
             ended = process.poll() is not None
             process.kill()
             process.wait()
-            # it came to its end before its moment; start over with what is left of the kills
+            # it finished before the kill; start over with the remaining kills
             if ended:
                 check(whole, cut, options.steps)
                 cut = cut.with_name(f"cut-{kills}")
@@ -84,12 +85,13 @@ def main() -> None:
         assert start(cut, options.steps).wait() == 0
         check(whole, cut, options.steps)
     print(
-        f"{kills} kills: the same parameters bit for bit, each of {options.steps} steps logged once; {lost / kills:.1f} steps repeated a kill"
+        f"{kills} kills: the same parameters bit for bit, each of {options.steps} steps logged "
+        f"once; {lost / kills:.1f} steps repeated a kill"
     )
 
 
 def check(whole: pathlib.Path, cut: pathlib.Path, steps: int) -> None:
-    """Refuses a run that differs from the one that nobody killed."""
+    """Raises if the killed run differs from the uninterrupted one."""
     assert parameters(whole) == parameters(cut), "other parameters"
     found = [json.loads(row)["step"] for row in (cut / "log.jsonl").read_text().splitlines()]
     expected = [json.loads(row)["step"] for row in (whole / "log.jsonl").read_text().splitlines()]

@@ -1,27 +1,35 @@
-"""Tokens a second and share of the device's peak of a training step of DSI, on one device or all of a host.
+"""Training throughput of DSI: tokens per second and share of the device's peak.
 
-    python benchmarks/train_peak.py                                # `base` in bfloat16, 256 sources of 64 tokens, for an accelerator
+    python benchmarks/train_peak.py    # an accelerator: `base`, bfloat16, 256 sources of 64 tokens
     python benchmarks/train_peak.py --mesh data=8
     python benchmarks/train_peak.py --size small --batch 32 --rounds 5     # anywhere
 
-The step is the loop's: forward, backward, clipping, AdamW with f32 parameters and moments, donated buffers, drawn tokens of full length.
+Runs on one device or on all devices of a host. The step is the training loop's: forward, backward,
+clipping, AdamW with f32 parameters and moments, donated buffers, random tokens at full length.
 
-What bounds `base` (T5-base's sizes: 12 + 12 layers, width 768, 12 heads of 64, gated MLPs of 2,048) at 256 x 64 sources, identifiers of 4 tokens:
+Lower bounds for `base` (T5-base's sizes: 12 + 12 layers, width 768, 12 heads of 64, gated MLPs of
+2,048) at 256 x 64 source tokens and identifiers of 4 tokens:
 
-- Products. An encoder layer has 4 x 768^2 + 3 x 768 x 2,048 = 7.1 M weights that 16,384 tokens pass, a decoder layer as many and 2 x 768^2
-  more that 1,024 tokens pass, and 2 x 768^2 = 1.2 M (keys and values of the source) that all 16,384 do. Forward and backward take 6 operations a
-  weight and token: 6 x 12 x (7.1 M + 1.2 M) x 16,384 + 6 x 12 x 8.3 M x 1,024 = 10.4 T; scores and their sums, 12 x 12 x 256 x 64^2 x 768 = .1 T
-  (`zoo.train.speed` counts 10.5). At a peak of 989 T a second (H100, H200; bfloat16) this is 10.6 ms.
-- Memory. AdamW reads parameters, gradient and two moments and writes three, 28 bytes a weight: 224 M weights (25 M of them of words) are 6.3 GB.
-  Activations: some 17 values of width 768 a token and layer are written and read in 2 bytes by the forward pass and again by the backward pass,
-  12 x 16,384 x 768 x 17 x 8 bytes = 21 GB. At 3.35 TB/s (H100) or 4.8 (H200) both are 8.1 or 5.7 ms.
+- Matrix products. An encoder layer has 4 x 768^2 + 3 x 768 x 2,048 = 7.1 M weights, applied to
+  16,384 tokens. A decoder layer applies as many and 2 x 768^2 more to 1,024 tokens, and
+  2 x 768^2 = 1.2 M (keys and values of the source) to all 16,384. Forward and backward take 6
+  operations per weight and token: 6 x 12 x (7.1 M + 1.2 M) x 16,384 + 6 x 12 x 8.3 M x 1,024 =
+  10.4 T. Attention scores and their sums add 12 x 12 x 256 x 64^2 x 768 = .1 T (`zoo.train.speed`
+  counts 10.5). At a peak of 989 T per second (H100, H200; bfloat16) this is 10.6 ms.
+- Memory. AdamW reads parameters, gradient and two moments and writes three, 28 bytes per weight:
+  224 M weights (25 M in the word table) are 6.3 GB. The forward pass writes and reads about 17
+  activations of width 768 per token and layer in 2 bytes, and the backward pass does so again:
+  12 x 16,384 x 768 x 17 x 8 bytes = 21 GB. At 3.35 TB/s (H100) or 4.8 (H200) both together take
+  8.1 or 5.7 ms.
 
-Measured on one H100 (jax 0.11.2, XLA without tuning of products: `--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false`): 65.4 ms a step, 16 % of
-the peak. The trace has 20.5 ms of products; 25.3 ms of gradients of the word table, added up in bfloat16 with compare and swap, which `linear.Embed`
-has ended since; 4.6 ms of transposes; and 15 ms of norms, masks, softmax and updates. Without the second part 40 ms are left, 26 %; that is not measured.
+Measured on one H100 (jax 0.11.2, XLA without autotuning of products:
+`--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false`): 65.4 ms per step, 16 % of the
+peak. The trace shows 20.5 ms of products; 25.3 ms of word-table gradients, added in bfloat16 with
+compare-and-swap, which `linear.Embed` has since removed; 4.6 ms of transposes; and 15 ms of norms,
+masks, softmax and updates. Without the second part 40 ms would remain, 26 %; this is not measured.
 
-Products are the larger part: where both follow each other without overlap, 56 % (H100) or 65 % (H200) of the peak is the most there is, and 40 % is
-26 ms a step, 620,000 source tokens a second.
+Matrix products dominate. If products and memory traffic do not overlap, at most 56 % (H100) or 65 %
+(H200) of the peak is possible; 40 % is 26 ms per step, 620,000 source tokens per second.
 """
 
 from __future__ import annotations
@@ -38,7 +46,7 @@ from zoo.nets import network, transformer
 from zoo.train import execution as executions, optimizers, sharding, speed, step
 
 CODES, ALPHABET = 4, 512  # identifiers of the batch
-GROUPS = 6  # of steps, timed together
+GROUPS = 6  # groups of steps, each timed together
 
 
 def main() -> None:
@@ -47,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--size", default="base", choices=recipes.SIZES)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--length", type=int, default=64, help="tokens of a source")
+    parser.add_argument("--length", type=int, default=64, help="tokens per source")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--mesh", default="")
     parser.add_argument("--rounds", type=int, default=60)
@@ -56,12 +64,12 @@ def main() -> None:
         action="append",
         default=[],
         metavar="OPTION=VALUE",
-        help="another option of dsi, such as dropout=0",
+        help="an option of dsi, for example dropout=0",
     )
     parser.add_argument(
         "--trace",
         metavar="DIR",
-        help="then write a trace of three steps there, for TensorBoard or Perfetto",
+        help="also write a trace of three steps there, for TensorBoard or Perfetto",
     )
     options = parser.parse_args()
     if wrong := [text for text in options.set if "=" not in text]:
@@ -105,7 +113,7 @@ def main() -> None:
     )
     counted = speed.Meter(processes=1).operations(step_fn, progress, batch, np.float32(0.5))
     seconds = []
-    # of steps that follow each other as in training, nothing waits for one; the first compiles
+    # steps run back to back without a wait, like in training; the first one compiles
     for _ in range(GROUPS + 1):
         begin = time.perf_counter()
         for _ in range(max(options.rounds // GROUPS, 1)):
@@ -122,8 +130,10 @@ def main() -> None:
         else "the peak of this device is not known"
     )
     print(
-        f"dsi {options.size}, {weights:,} parameters, {config.dtype}, {options.batch} x {options.length}, {devices} x {device}: {1e3 * each:.1f} ms a step, "
-        f"{options.batch * options.length / each:,.0f} source tokens/s, {counted / 1e9:,.0f} GFLOP of matrix products a step, {counted / each / 1e9:,.0f} GFLOP/s, {share}",
+        f"dsi {options.size}, {weights:,} parameters, {config.dtype}, {options.batch} x "
+        f"{options.length}, {devices} x {device}: {1e3 * each:.1f} ms a step, "
+        f"{options.batch * options.length / each:,.0f} source tokens/s, {counted / 1e9:,.0f} "
+        f"GFLOP of matrix products a step, {counted / each / 1e9:,.0f} GFLOP/s, {share}",
         flush=True,
     )
     if options.trace:

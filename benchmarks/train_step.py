@@ -1,20 +1,26 @@
-"""Training steps a second beside PyTorch on a CPU: the same T5, the same weights, equal losses, in one run on the same cores.
+"""Training steps per second beside PyTorch on a CPU: the same T5, weights and losses.
 
     pip install torch transformers
-    python benchmarks/train_step.py                              # equal padded shapes
-    python benchmarks/train_step.py --data FOLDER                # and over the lengths of real histories
-    python benchmarks/train_step.py --compile                    # torch.compile too, which needs a C++ compiler
+    python benchmarks/train_step.py                 # equal padded shapes
+    python benchmarks/train_step.py --data FOLDER   # also with the lengths of real histories
+    python benchmarks/train_step.py --compile       # also torch.compile; needs a C++ compiler
 
-The network is TIGER's (width 128, 4 + 4 layers, 6 heads of 64, MLP 1,024; 4.85 M parameters), made by transformers and converted; a batch is
-32 sources of 81 tokens, 20 items of 4 codes and a user's, and targets of 4. A step is forward, backward, clipping to a norm of 1, AdamW.
-Before anything is timed the losses of both on one batch without dropout must agree to 1e-4, and so must those after a step of gradient
-descent to 1e-3 (gradients agree, then; embeddings apart, which transformers shares and we do not). Both are timed in turns.
+Both run in turns, in one process on the same cores. The network has TIGER's size (width 128, 4 + 4
+layers, 6 heads of 64, MLP 1,024; 4.85 M parameters); transformers initialises it and the script
+converts it. A batch has 32 sources of 81 tokens (a user token and 20 items of 4 codes) and targets
+of 4 tokens. A step is forward, backward, clipping to norm 1 and AdamW.
 
-With data, examples a second are those of an epoch's batches in the order they come: theirs padded to 81 as TIGER's repositories do,
-ours in the length classes of zoo.data.batches, reading included; what share of that time we wait for data is printed.
+Before timing, both losses on one batch without dropout must agree to 1e-4, and to 1e-3 after one
+step of gradient descent, so gradients agree too (except for embeddings, which transformers shares
+and we do not).
 
-A step needs about 6 N T operations for N parameters of matrices that T tokens pass: 2.9 M by 32 x 81 in the encoder, 2.0 M (of them 0.8 M for keys and
-values of the source) by 32 x 4 and 32 x 81 in the decoder; with attention, XLA counts 51.5 GFLOP.
+With `--data`, examples per second are measured over an epoch's batches in their order: PyTorch pads
+to 81 like TIGER's repositories, ours uses the length classes of zoo.data.batches, reading included.
+The script also prints the share of that time spent waiting for data.
+
+A step needs about 6 N T operations for N matrix parameters applied to T tokens: 2.9 M by 32 x 81 in
+the encoder, 2.0 M (0.8 M of them for keys and values of the source) by 32 x 4 and 32 x 81 in the
+decoder; XLA counts 51.5 GFLOP including attention.
 """
 
 from __future__ import annotations
@@ -41,7 +47,7 @@ RATE = 1e-3
 
 
 class Theirs:
-    """transformers' T5 and a step of training it."""
+    """T5 of transformers and its training step."""
 
     def __init__(self, dropout: float, compiled: bool) -> None:
         import torch
@@ -52,7 +58,7 @@ class Theirs:
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout
             if hasattr(module, "dropout") and isinstance(module.dropout, float):
-                module.dropout = dropout  # of attention weights
+                module.dropout = dropout  # dropout on attention weights
         self.net.train()
         self._run = torch.compile(self.net) if compiled else self.net
         self._optimizer = torch.optim.AdamW(
@@ -63,7 +69,7 @@ class Theirs:
         source, target = (
             self._torch.from_numpy(batch[name].astype(np.int64)) for name in ("source", "target")
         )
-        # theirs is a mean over tokens
+        # their loss is a mean over tokens
         return (
             CODES
             * self._run(input_ids=source, attention_mask=(source != 0).long(), labels=target).loss
@@ -86,7 +92,7 @@ class Theirs:
 
 
 class Ours:
-    """Our network with the same weights, and the loop's step."""
+    """Our network with the same weights, and the training loop's step."""
 
     def __init__(self, net, dropout: float) -> None:
         shape, params = decode_transformers.converted(net, CODES)
@@ -113,14 +119,14 @@ class Ours:
 
 
 def agree() -> None:
-    """Refuses to time networks that differ: losses before and after a step of gradient descent without dropout."""
+    """Raises if the losses before or after a step of gradient descent without dropout differ."""
     theirs = Theirs(0.0, compiled=False)
     ours = Ours(theirs.net, 0.0)
     batch = drawn(0)
     value = jax.jit(lambda params: ours.still(params, batch, jax.random.key(0))[0])
     before = float(theirs.loss(batch).detach()), float(value(ours.params))
     np.testing.assert_allclose(*before, rtol=1e-4)
-    # transformers has one of both, whose gradient is the sum
+    # transformers shares one table, so its gradient is the sum
     tables = ("source_embedding", "target_embedding")
     gradient = jax.grad(lambda params: ours.still(params, batch, jax.random.key(0))[0])(
         ours.params
@@ -140,14 +146,15 @@ def agree() -> None:
     )
     np.testing.assert_allclose(*after, rtol=1e-3)
     print(
-        f"equal losses: {before[0]:.5f} and {before[1]:.5f}; after a step of descent {after[0]:.5f} and {after[1]:.5f}",
+        f"equal losses: {before[0]:.5f} and {before[1]:.5f}; after a step of descent "
+        f"{after[0]:.5f} and {after[1]:.5f}",
         flush=True,
     )
     assert abs(before[0] - after[0]) > 0.01
 
 
 def drawn(seed: int) -> dict[str, np.ndarray]:
-    """A batch of full length."""
+    """A random batch of full length."""
     draw = np.random.default_rng(seed)
     return {
         "source": draw.integers(1, ALPHABET, (BATCH, LENGTH)).astype(np.int32),
@@ -156,7 +163,10 @@ def drawn(seed: int) -> dict[str, np.ndarray]:
 
 
 def histories(name: str) -> batches.Batches:
-    """Batches of the prefixes of real histories with drawn codes: a user's token and 4 an item, of at most 20."""
+    """Batches of prefixes of real histories.
+
+    A user token, then 4 random codes per item, at most 20 items.
+    """
     data = load.load(name)
     before, following, users = tiger.prefixes(data.without("test").without("dev").histories, 20)
     codes = (
@@ -175,7 +185,7 @@ def histories(name: str) -> batches.Batches:
 
 
 def rounds(calls: dict, count: int) -> dict[str, float]:
-    """Median seconds of each call, in turns after one that compiles."""
+    """Median seconds of each call, in turns; the first call compiles and does not count."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(count + 1):
         for name, call in calls.items():
@@ -201,18 +211,19 @@ def padded(options: argparse.Namespace) -> None:
             for name in peers
         )
         print(
-            f"dropout {dropout}: {shown}, ours {seconds['ours']:.3f} s a step of {BATCH} x {LENGTH}",
+            f"dropout {dropout}: {shown}, ours {seconds['ours']:.3f} s a step of {BATCH} x "
+            f"{LENGTH}",
             flush=True,
         )
 
 
 def lengths(options: argparse.Namespace) -> None:
-    """Times batches of real histories as they come."""
+    """Times batches of real histories in their order."""
     stream, theirs = histories(options.data), Theirs(0.1, compiled=False)
     ours = Ours(theirs.net, 0.1)
     filled = float((stream.rows["source"] != 0).mean())
     firsts = {batch["source"].shape: batch for batch in map(stream.batch, range(200))}
-    for batch in firsts.values():  # compiles for each class
+    for batch in firsts.values():  # compile each length class
         ours.step(batch)
         ours.wait()
     pick = lambda number: np.random.default_rng(number).choice(len(stream.rows["source"]), BATCH)
@@ -236,8 +247,10 @@ def lengths(options: argparse.Namespace) -> None:
         "ours": 3 * BATCH * options.rounds / spent["ours"],
     }
     print(
-        f"real histories (fill {filled:.0%} of {LENGTH}; length classes {stream.lengths}): PyTorch eager, padded, {rate['theirs']:.1f} examples/s, "
-        f"ours {rate['ours']:.1f} ({rate['ours'] / rate['theirs']:.2f} x), of which {spent['waited'] / spent['ours']:.2%} waiting for data"
+        f"real histories (fill {filled:.0%} of {LENGTH}; length classes {stream.lengths}): "
+        f"PyTorch eager, padded, {rate['theirs']:.1f} examples/s, "
+        f"ours {rate['ours']:.1f} ({rate['ours'] / rate['theirs']:.2f} x), of which "
+        f"{spent['waited'] / spent['ours']:.2%} waiting for data"
     )
 
 
@@ -245,9 +258,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", metavar="FOLDER", help="interactions whose histories are trained on"
-    )
+    parser.add_argument("--data", metavar="FOLDER", help="interactions to train on")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
@@ -258,7 +269,8 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
     print(
-        f"{cores} cores, torch {torch.__version__}, transformers {transformers.__version__}, jax {jax.__version__}; load {os.getloadavg()[0]:.1f} before we start"
+        f"{cores} cores, torch {torch.__version__}, transformers {transformers.__version__}, jax "
+        f"{jax.__version__}; load {os.getloadavg()[0]:.1f} before we start"
     )
     agree()
     padded(options)

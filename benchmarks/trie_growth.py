@@ -1,4 +1,4 @@
-"""Seconds and bytes of building a trie, changing it, filtering it and reading it from disk, beside building it anew.
+"""Time and memory of building, changing, filtering and loading a trie, beside rebuilding it.
 
 python benchmarks/trie_growth.py --items 1e6 --alphabet 2048 --length 4
 python benchmarks/trie_growth.py --items 2e7 --alphabet 2048 --length 8     (about 20 GB)
@@ -22,7 +22,7 @@ from zoo.index import filters, growth, store, trie
 
 
 def timed(name: str, call, against: float | None = None, *, rounds: int = 3):
-    """The result of a call; prints its least seconds, the first of several rounds apart: it compiles."""
+    """The result of a call; prints its minimum seconds, and the first, which compiles."""
     taken = []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -54,7 +54,8 @@ def main() -> None:
         for part in (slice(changed, None), slice(changed))
     )
     print(
-        f"{num_items} identifiers of {options.length} x {options.alphabet}, {options.codes}; identifiers themselves {old.tokens.nbytes / 2**30:.2f} GB"
+        f"{num_items} identifiers of {options.length} x {options.alphabet}, {options.codes}; "
+        f"identifiers themselves {old.tokens.nbytes / 2**30:.2f} GB"
     )
 
     def build():
@@ -62,10 +63,12 @@ def main() -> None:
 
     index, built = timed("build", build, rounds=options.rounds)
     print(
-        f"{'bytes an item':<44} {sum(leaf.nbytes for leaf in jax.tree.leaves(index)) / num_items:9.2f}"
+        f"{'bytes an item':<44} "
+        f"{sum(leaf.nbytes for leaf in jax.tree.leaves(index)) / num_items:9.2f}"
     )
     print(
-        f"{'peak memory so far':<44} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:9.2f} GB"
+        f"{'peak memory so far':<44} "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:9.2f} GB"
     )
     if num_items > 5_000_000:
         return
