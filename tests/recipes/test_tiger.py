@@ -376,5 +376,5 @@ def test_identifiers_that_are_trained_leave_the_training_that_follows_alone(tmp_
         quiet=True,
     )
     assert [row["step"] for row in fitted.history if "loss" in row] == [1, 2, 3, 4, 1, 2, 3]
-    assert {row["phase"] for row in fitted.history} == {"identifiers", "train"}
+    assert {row["phase"] for row in fitted.history} == {"rqvae", "train"}
     assert not (tmp_path / "run" / "training").exists()
