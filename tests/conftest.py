@@ -1,8 +1,8 @@
-"""Settings of every test: eight CPU devices, warnings are errors, rank promotion raises, and little time for compiling.
+"""Settings of all tests: eight CPU devices, warnings as errors, rank promotion raises.
 
-Most of a run goes into compiling small programs, many of them several times: programs are kept in build/compiled, shared by the
-workers and by what the tests start, and little is spent on making them fast, but for tests that are marked
-`trains`, which compute for longer than they compile.
+Compiling small programs, many of them several times, dominates the run time. A cache in
+build/compiled keeps the programs for all workers and for the processes that tests start. XLA skips
+most optimisations, except in tests marked `trains`, which compute for longer than they compile.
 """
 
 import importlib.metadata
@@ -13,8 +13,8 @@ import signal
 ROOT = pathlib.Path(__file__).parents[1]
 
 FLAGS = ["--xla_force_host_platform_device_count=8"]
-if importlib.metadata.version("jaxlib").startswith("0.10."):  # an unknown flag ends the process
-    # compile in half the time: LLVM sees one module a program, without MLIR's fusion emitters
+if importlib.metadata.version("jaxlib").startswith("0.10."):  # an unknown flag aborts the process
+    # compiles in half the time: one LLVM module per program, without MLIR's fusion emitters
     FLAGS += [
         "--xla_cpu_use_fusion_emitters=false",
         "--xla_cpu_parallel_codegen_split_count=1",
@@ -23,7 +23,7 @@ if importlib.metadata.version("jaxlib").startswith("0.10."):  # an unknown flag 
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 for name, value in {
     "JAX_PLATFORMS": "cpu",
-    # of a float32 product; TF32 on a GPU and bfloat16 on a TPU by default
+    # full float32 products; the defaults are TF32 on a GPU and bfloat16 on a TPU
     "JAX_DEFAULT_MATMUL_PRECISION": "float32",
     "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "JAX_COMPILATION_CACHE_DIR": str(ROOT / "build" / "compiled"),
@@ -36,7 +36,9 @@ import hypothesis
 import jax
 import pytest
 
-hypothesis.settings.register_profile("zoo", deadline=None)  # the first example compiles or imports
+hypothesis.settings.register_profile(
+    "zoo", deadline=None
+)  # the first example includes compilation or imports
 hypothesis.settings.load_profile("zoo")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -45,24 +47,25 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before any fixture is made for the test
+@pytest.hookimpl(tryfirst=True)  # before the fixtures of the test
 def pytest_runtest_setup(item):
     jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("trains") is None)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_programs():
-    """Drop a file's compiled programs after it: each maps memory, and Linux ends a process at 65,530 maps."""
+    """Drops compiled programs after each file: Linux kills a process at 65,530 memory maps."""
     yield
     jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
 def shared() -> pathlib.Path:
-    """Folder of public collections to check loaders and numbers on; a test that needs it skips where it is missing."""
+    """Folder of public collections; a test that needs it skips if it is missing."""
     folder = pathlib.Path(os.environ.get("ZOO_SHARED", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
         pytest.skip(
-            f"no collections at {folder}; set ZOO_SHARED to the folder that holds data/search to run this test"
+            f"no collections at {folder}; set ZOO_SHARED to the folder that holds data/search to "
+            "run this test"
         )
     return folder

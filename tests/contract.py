@@ -1,12 +1,12 @@
-"""What tests of systems share: a fit of seconds, and what is true of every ranking."""
+"""Shared by tests of systems: a fit of seconds, and the invariants of every ranking."""
 
 import numpy as np
 
 import zoo
 from zoo import recipes
 
-# Enough for a difference to show; a recipe takes those that it has. One length class: one step to
-# compile.
+# Enough training to show a difference; a recipe takes the options that it has. One length class, so
+# one step compiles.
 QUICK = {
     "steps": 4,
     "batch": 8,
@@ -19,7 +19,7 @@ QUICK = {
 
 
 def quick(name, collection, seed=0, **options):
-    """A fit of seconds, most of which is compilation."""
+    """A fit of seconds, mostly compilation."""
     preset = recipes.get(name).presets["tiny"]
     options = {
         option: value for option, value in QUICK.items() if hasattr(preset, option)
@@ -28,7 +28,7 @@ def quick(name, collection, seed=0, **options):
 
 
 def check_ranking(ranking, queries, corpus, k):
-    """Every answer is a document, once; best first; what is missing is missing at the end, with score -inf."""
+    """Checks a ranking: distinct documents, best first, missing answers last with score -inf."""
     documents, scores = ranking.documents, ranking.scores
     assert ranking.query_ids == queries.ids and ranking.corpus_ids == corpus.ids
     assert documents.shape == scores.shape == (len(queries), min(k, len(corpus)))

@@ -1,4 +1,4 @@
-"""Every command that reads data, with small good files and the ways in which each is broken."""
+"""Every command that reads data, with small valid files and mutations of each."""
 
 import itertools
 
@@ -7,13 +7,13 @@ import numpy as np
 
 
 class Door:
-    """A command, the good files that it reads, and how each is broken."""
+    """A command, its valid input files, and their mutations."""
 
     def __init__(self, arguments, files, broken):
         self.arguments, self.files, self.broken = arguments, files, broken
 
     def write(self, rng, folder, mutations=None):
-        """Writes the files into a folder, one of them changed by one of the mutations."""
+        """Writes the files to a folder; applies one mutation to one of them."""
         name = rng.choice(list(self.broken))
         for other, content in self.files.items():
             path = folder / other
@@ -29,12 +29,12 @@ class Door:
             path.write_bytes(content)
 
     def command(self, rng, folder, good):
-        """The arguments of the command; good: places of good data and systems."""
+        """The arguments of the command; good: paths of valid data and systems."""
         return [part.format(folder=folder, **good) for part in self.arguments]
 
 
 class Options(Door):
-    """A command whose files are good, and whose options are not."""
+    """A command with valid files and invalid options."""
 
     def __init__(self, arguments, wrong):
         super().__init__(arguments, {}, {})
@@ -110,7 +110,9 @@ DOORS = {
     ),
     "vectors": Door(
         [
-            *"docids fit atomic --vectors {folder}/v.npy --levels 2 --codes 4 --out {folder}/out".split()
+            *(
+                "docids fit atomic --vectors {folder}/v.npy --levels 2 --codes 4 --out {folder}/out"
+            ).split()
         ],
         {"v.npy": bad.npy(np.eye(4))},
         {"v.npy": [lambda rng, content: bad.vectors(rng)]},
@@ -132,7 +134,9 @@ DOORS = {
     ),
     "categories": Door(
         [
-            *"evaluate {recommend} --data {log} --categories {folder}/c.txt --json {folder}/out".split()
+            *(
+                "evaluate {recommend} --data {log} --categories {folder}/c.txt --json {folder}/out"
+            ).split()
         ],
         {"c.txt": b"a\nb\na\nb\n"},
         {"c.txt": bad.LABELS_BAD},

@@ -1,6 +1,6 @@
-"""Small good inputs, and mutations of them, (rng, bytes) -> bytes, that must be refused.
+"""Small valid inputs, and mutations (rng, bytes) -> bytes that make them invalid.
 
-Only `any_bytes` may leave a file good.
+Only the output of `any_bytes` may still be valid.
 """
 
 import gzip
@@ -29,7 +29,7 @@ SEQUENCES = [{"user": f"u{n}", "items": ["i0", "i1", "i2", "i3"]} for n in range
 DOCUMENTS = [{"id": f"d{n}", "title": f"T{n}", "body": f"word{n}"} for n in range(4)]
 
 
-# mutations: (rng, bytes) -> bytes that must be refused
+# mutations: (rng, bytes) -> invalid bytes
 
 
 def bad_byte(rng, content):
@@ -43,7 +43,7 @@ def cut_gzip(rng, content):
 
 
 def line(change):
-    """The mutation that changes one line, drawn, to `change(rng, line)`."""
+    """A mutation that replaces a random line by `change(rng, line)`."""
 
     def mutate(rng, content):
         lines = content.splitlines()
@@ -55,7 +55,7 @@ def line(change):
 
 
 def row(change):
-    """The same for the cells of a line that is not the first."""
+    """A mutation of the cells of a random line after the header."""
 
     def mutate(rng, content):
         head, *lines = content.splitlines()
@@ -69,7 +69,7 @@ def row(change):
 
 
 def value(key, choices):
-    """One object with another value at a key."""
+    """A mutation of the value of a key in one object."""
 
     def mutate(rng, text):
         return json.dumps(json.loads(text) | {key: rng.choice(choices)}).encode()
@@ -196,7 +196,7 @@ LABELS_BAD = [
 
 
 def vectors(rng):
-    """A good file of vectors, and what is bad about it."""
+    """A file of vectors with one defect."""
     good = np.arange(16, dtype=rng.choice([np.float32, np.float64])).reshape(4, 4) + 1
     kind = rng.randrange(6)
     if kind == 0:
@@ -221,7 +221,7 @@ def vectors(rng):
 
 
 def parquet(rng, content):
-    """Parquet that lacks a column, has a blank where an id should be, or is cut."""
+    """Parquet without a column, with a blank id, or truncated."""
     users, items = [u for u, _, _ in EVENTS], [i for _, i, _ in EVENTS]
     column = rng.choice([users, items])
     match rng.randrange(4):
@@ -254,7 +254,7 @@ def npy(array):
 
 
 def any_bytes(rng, content):
-    """A few bytes changed, left out or put in, anywhere."""
+    """Changes, drops or inserts a few bytes anywhere."""
     content = bytearray(content)
     for _ in range(rng.randrange(1, 6)):
         place = rng.randrange(len(content) + 1)

@@ -1,4 +1,4 @@
-"""Every listed claim agrees with what is measured, and its check rejects a wrong prediction."""
+"""Every listed claim agrees with its measurement, and its check rejects a wrong prediction."""
 
 import pathlib
 
@@ -54,7 +54,7 @@ def fixed(relation, predicted, mean, stderr=0.0, wrong=9.0, **others):
         (fixed("equal", 1.0, 1.1), False, True),
         (fixed("equal", 1.0, 1.1, stderr=0.03), True, True),
         (fixed("equal", 1.0, 1.1, tolerance=0.2), True, True),
-        (fixed("equal", 1.0, 1.1, stderr=5.0), True, False),  # too few draws to tell anything
+        (fixed("equal", 1.0, 1.1, stderr=5.0), True, False),  # too few draws to decide
         (fixed("at least", 1.0, 1.1), True, True),
         (fixed("at least", 1.0, 0.9), False, True),
         (fixed("at most", 1.0, 0.9, wrong=0.5), True, True),

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, hold what they claim, and are the files that Colab opens."""
+"""The notebooks run from top to bottom, their assertions hold, and Colab opens these files."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "colab").glob("*.py"))
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "urls"
 ]["Repository"]
-SMALL = os.environ | {  # most of the time goes into compiling
+SMALL = os.environ | {  # compilation takes most of the time
     "ZOO_SMALL": "1",
     "PYTHONPATH": str(ROOT),
     "JUPYTER_PLATFORM_DIRS": "1",

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def module(name):
-    """A module of docs/, which is no package."""
+    """A module of docs/, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     found = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
@@ -31,7 +31,7 @@ pictures, pages = module("pictures"), module("pages")
 
 
 class Links(html.parser.HTMLParser):
-    """What a page points to, and the places in it that can be pointed to."""
+    """Links of a page and its anchors."""
 
     def __init__(self, text):
         super().__init__()
@@ -46,7 +46,7 @@ class Links(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the site that `make docs` builds in this environment."""
+    """Folder of the site, built by `make docs` in this environment."""
     out = tmp_path_factory.mktemp("site")
     bin_folder = pathlib.Path(sys.executable).parent
     done = subprocess.run(
@@ -61,7 +61,7 @@ def site(tmp_path_factory):
 
 
 def dead_links(site):
-    """(page, target) of links inside the site that lead nowhere."""
+    """(page, target) of broken links inside the site."""
     pages = {
         path.resolve(): Links(path.read_text(encoding="utf-8"))
         for path in site.rglob("*.html")

@@ -1,4 +1,4 @@
-"""The columns import only what lies below them: imports read with `ast`, compared with a literal table."""
+"""Packages import only lower layers: compares imports, read with `ast`, with a literal table."""
 
 import ast
 import pathlib
@@ -52,13 +52,13 @@ EXCEPTIONS = {  # files that reach further than their package, and why
     **{f"theory/{name}.py": {"zoo.data", "zoo.report"} for name in ("cli", "plots", "report")},
 }
 HEAVY = ("tensorflow", "tensorflow_datasets", "torch", "t5x", "seqio", "gin")
-# names that name no idea
+# names without meaning
 NAMELESS = ("utils", "util", "helpers", "helper", "common", "misc", "base", "tools", "core")
 MOST_LINES = 500
 
 
 def imports_of(source):
-    """Modules `zoo.x` and `theory.x` that a source text imports anywhere, inside functions too."""
+    """Modules `zoo.x` and `theory.x` that a source imports, inside functions too."""
     names = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -72,7 +72,7 @@ def imports_of(source):
 
 
 def top_levels_of(source):
-    """Top-level packages that a source text imports anywhere."""
+    """Top-level packages that a source imports."""
     nodes = list(ast.walk(ast.parse(source)))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
@@ -80,7 +80,7 @@ def top_levels_of(source):
 
 
 def files_of(package):
-    """The files that a row of the table is about."""
+    """The files of a row of the table."""
     place = ROOT / package.replace(".", "/")
     if package == "zoo":
         return [place / "__init__.py"]
@@ -144,7 +144,8 @@ def test_no_heavy_framework_is_imported():
         ):
             found = top_levels_of(file.read_text()) & set(HEAVY)
             assert not found, (
-                f"{file.relative_to(ROOT)} imports {sorted(found)}; that belongs in zoo/launch or zoo/data/tfds.py"
+                f"{file.relative_to(ROOT)} imports {sorted(found)}; that belongs in zoo/launch or "
+                "zoo/data/tfds.py"
             )
 
 
@@ -178,7 +179,10 @@ def test_package_files_hold_one_line_of_docstring():
 
 
 def test_every_form_of_import_is_seen():
-    source = "import zoo.nets.heads\nfrom zoo import search\ndef f():\n    from zoo.recipes.dsi import fit\n    import theory, numpy"
+    source = (
+        "import zoo.nets.heads\nfrom zoo import search\ndef f():\n"
+        "    from zoo.recipes.dsi import fit\n    import theory, numpy"
+    )
     assert imports_of(source) == {"zoo.nets", "zoo.search", "zoo.recipes", "theory"}
     assert top_levels_of("def f():\n    from torch.nn import functional\nimport a.b, jax") == {
         "torch",
@@ -188,7 +192,7 @@ def test_every_form_of_import_is_seen():
 
 
 def cycles(edges):
-    """Circles in a graph of modules, each as a sorted tuple of names (Tarjan's components)."""
+    """Import cycles of a graph of modules, each a sorted tuple of names (Tarjan's components)."""
     index, low, stack, found = {}, {}, [], []
 
     def visit(node):
@@ -212,7 +216,7 @@ def cycles(edges):
 
 
 def modules_imported(source, modules):
-    """Modules among `modules` that a source text imports, inside functions too."""
+    """Modules among `modules` that a source imports, inside functions too."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -26,11 +26,11 @@ PERFORMANCE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
 
 
 def benchmark(name):
-    """The module of a file in benchmarks/."""
+    """A module of benchmarks/."""
     spec = importlib.util.spec_from_file_location(
         f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py"
     )
-    # where dataclasses look themselves up
+    # dataclasses look up their module there
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -87,7 +87,7 @@ def test_the_rows_of_decoding_are_those_of_the_recorded_run(tmp_path):
 
 
 def named_in(text):
-    """First cells, in code type, of the tables of a text."""
+    """First cells of a text's tables, if they are code."""
     return re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)
 
 

@@ -1,4 +1,4 @@
-"""The contract of every recipe: a new system is tested by being listed."""
+"""The contract of every recipe; a new recipe is tested as soon as it is listed."""
 
 import contextlib
 import dataclasses
@@ -18,14 +18,14 @@ from zoo.docids import table
 from zoo.index import growth, trie
 from zoo.metrics import measures
 
-SPREAD = 65  # queries: more than a generative recipe answers at a time
+SPREAD = 65  # queries; more than one batch of a generative recipe
 
-ODD = {  # by what a system asks for
+ODD = {  # by type of data
     "text": ("qwertz", "?", "Übergrößenträger 東京 🙂", "bab " * 500),
     "history": (["d0"], ["d39", "d39"], [f"d{row}" for row in range(40)], ["d3", "d17"] * 250),
 }
-# Success@1 on held-out walks, that words tell nothing of; of all others .6, where the best possible
-# is about .8
+# Success@1 on held-out walks for systems that read words only; all others must reach .6 (the best
+# possible is about .8)
 LEARNED = {"popularity": 0.05, "semanticknn": 0.0}
 
 every_recipe = pytest.mark.parametrize("name", recipes.names())
@@ -43,7 +43,7 @@ def fingerprint(fitted):
 
 @contextlib.contextmanager
 def compilations():
-    """Names of what JAX compiles while the block runs."""
+    """Names of the functions that JAX compiles inside the block."""
     names = []
 
     class Listener(logging.Handler):
@@ -72,13 +72,13 @@ def walks():
 
 @pytest.fixture(scope="module")
 def data(collection, walks):
-    """name -> what that recipe learns from."""
+    """name -> training data of that recipe."""
     return lambda name: walks if recipes.get(name).asks == "history" else collection
 
 
 @pytest.fixture(scope="module")
 def memorised(data):
-    """name -> the tiny preset fitted in full; each once in this module (DSI: half a minute)."""
+    """name -> the fully trained tiny preset, cached in this module (DSI: half a minute)."""
     kept = {}
 
     def get(name):
@@ -90,13 +90,13 @@ def memorised(data):
 
 
 def learnt(given):
-    """(queries, judgements) that training teaches: of documents the train split, of histories what they go on with."""
+    """(queries, qrels) that training covers: the train split, or the next items of histories."""
     return given.split("test" if isinstance(given, records.Interactions) else "train")
 
 
 @pytest.fixture(scope="module")
 def hurried(data):
-    """name -> a quick fit; each once in this module."""
+    """name -> a quick fit, cached in this module."""
     kept = {}
 
     def get(name):
@@ -120,7 +120,7 @@ def test_it_memorises_200_documents_or_learns_the_walks(name, data, memorised):
 
 @every_recipe
 def test_a_hurried_fit_has_not_memorised_what_only_training_can_teach(name, data, hurried):
-    """The negative control of the test above: it is training that memorises."""
+    """Negative control of the test above: a barely trained system has not memorised."""
     if not hasattr(hurried(name).config, "steps"):
         pytest.skip(f"{name} does not train")
     queries, qrels = learnt(data(name))
@@ -183,7 +183,7 @@ def test_compilations_are_seen():
 
 
 def poisoned(given):
-    """The same, but for the test split: there other queries and other judgements, or another last event of everyone."""
+    """The same data with another test split: other queries and qrels, or other last events."""
     if isinstance(given, records.Interactions):
         items = given.histories.items.copy()
         items[given.histories.starts[1:] - 1] = 0
@@ -205,7 +205,7 @@ def poisoned(given):
 
 
 def changed(given):
-    """The same but for one document and, where there are histories, the first event."""
+    """The same data with another document and, for histories, another first event."""
     texts = (given.corpus.texts[0] + " poison", *given.corpus.texts[1:])
     given = dataclasses.replace(given, corpus=dataclasses.replace(given.corpus, texts=texts))
     if not isinstance(given, records.Interactions):
@@ -217,7 +217,7 @@ def changed(given):
 
 @every_recipe
 def test_the_same_seed_gives_the_same_system_whatever_the_test_split_holds(name, data, hurried):
-    """The poison: what the test split holds must change nothing."""
+    """A changed test split must not change the system."""
     again = quick(name, poisoned(data(name)))
     assert fingerprint(again) == fingerprint(hurried(name))
     queries, _ = data(name).split("dev")
@@ -228,7 +228,7 @@ def test_the_same_seed_gives_the_same_system_whatever_the_test_split_holds(name,
 
 @every_recipe
 def test_other_documents_or_another_seed_give_another_system(name, data, hurried):
-    """The negative control of the test above."""
+    """Negative control of the test above."""
     trains = hasattr(hurried(name).config, "steps")
     other = quick(name, data(name), seed=1) if trains else quick(name, changed(data(name)))
     assert fingerprint(other) != fingerprint(hurried(name))
@@ -254,7 +254,7 @@ def test_the_way_of_a_beam_ends_in_the_answers(name, data, hurried):
     }
     answers = zoo.retrieve(zoo.with_options(fitted, options), [first], 4)
     np.testing.assert_array_equal(way.documents, answers.documents[0])
-    # another program, so sums in another order
+    # another program sums in another order
     np.testing.assert_allclose(way.levels[-1].score, answers.scores[0], rtol=1e-5)
     for shallow, deep in zip(way.levels, way.levels[1:]):
         assert {tuple(row[:-1]) for row in deep.token.tolist()} <= {
@@ -312,14 +312,14 @@ def test_a_damaged_file_is_refused(name, hurried, tmp_path):
 
 @pytest.fixture(scope="module")
 def newcomers():
-    """Three documents with words of their own."""
+    """Three documents with unique words."""
     corpus = toy.build(3, seed=9).corpus
     return records.Corpus(("new0", "new1", "new2"), corpus.titles, corpus.texts)
 
 
 @pytest.fixture(scope="module")
 def grown(hurried, newcomers):
-    """name -> the quick fit with newcomers; each once in this module."""
+    """name -> the quick fit with new documents, cached in this module."""
     kept = {}
 
     def get(name):
@@ -331,7 +331,7 @@ def grown(hurried, newcomers):
 
 
 def identifiers(fitted):
-    """id -> identifier, of a system that has identifiers."""
+    """id -> identifier, for systems with identifiers."""
     if "docids" not in fitted.state:
         return {}
     tokens = np.asarray(fitted.state["docids"]["tokens"]).tolist()
@@ -339,7 +339,7 @@ def identifiers(fitted):
 
 
 def answered(fitted, asked, k):
-    """Ids of all documents that are answered."""
+    """Ids of all retrieved documents."""
     ranking = zoo.retrieve(fitted, asked, k)
     return {name for row in range(len(ranking)) for name, _ in ranking.answers(row)}
 
@@ -442,7 +442,7 @@ def test_what_cannot_be_added_or_removed_is_refused_in_one_line(name, data, hurr
 
 @every_recipe
 def test_a_folder_of_the_layout_before_answers_the_same(name, data, hurried, tmp_path):
-    """Layout 1 had neither digests of documents nor what new ones are named and embedded by."""
+    """Layout 1 had no document digests and no state to name and embed new documents."""
     fitted = hurried(name)
     kept = {
         leaf: value

@@ -10,7 +10,7 @@ from zoo.records import DataError
 
 
 def source(lengths, weight, *, first=0, width=None):
-    """A source whose targets number its rows from `first`."""
+    """A source whose targets count its rows from `first`."""
     lengths = np.asarray(lengths)
     width = width or int(lengths.max())
     rows = np.where(np.arange(width)[None] < lengths[:, None], 7, 0).astype(np.int32)
@@ -119,7 +119,7 @@ def test_the_shares_of_processes_are_together_the_whole_batch_in_its_order():
     whole, parts = make(), [make() for _ in range(3)]
     for number, part in enumerate(parts):
         part.share(number, 3)
-        part.seek(whole.position())  # one position serves all
+        part.seek(whole.position())  # all parts share one position
     for number in range(20):
         batch, split = next(whole), [next(part) for part in parts]
         for name in batch:

@@ -1,4 +1,4 @@
-"""Beam's local runner builds the same dataset of a search folder as one process, from a corpus in many pieces."""
+"""Beam's local runner and one process build the same dataset from a corpus in many pieces."""
 
 import dataclasses
 import json
@@ -17,12 +17,12 @@ pytest.importorskip(
 )
 tfds = pytest.importorskip("zoo.data.tfds")
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of Beam and what it imports
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Beam and its imports
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Thirty documents in an order of their own; the corpus is cut into pieces of 300 bytes."""
+    """Thirty documents out of order; the corpus is split into pieces of 300 bytes."""
     monkeypatch.setattr(ranges.pieces, "__defaults__", (300,))
     collection = toy.build(30)
     shuffled = records.Corpus(
@@ -54,7 +54,7 @@ def _absent(*_):
 def test_the_direct_runner_builds_a_corpus_of_many_files(folder, tmp_path, monkeypatch):
     from apache_beam.runners.portability import prism_runner
 
-    # which DirectRunner tries first, and downloads
+    # DirectRunner tries it first, and downloads it
     monkeypatch.setattr(prism_runner.PrismRunner, "run_pipeline", _absent)
     expected = load.load(folder)
     lines = (folder / "corpus.jsonl").read_text().splitlines(keepends=True)
@@ -92,7 +92,8 @@ def broken(folder):
         ),
         (
             unknown,
-            r"^\S*qrels/test.tsv: document 'd99' is not in the corpus; add it there or remove the line$",
+            r"^\S*qrels/test.tsv: document 'd99' is not in the corpus; add it there or remove the "
+            r"line$",
         ),
         (broken, r"""^\S*corpus.jsonl:31: expected the key "text", found '_id'$"""),
         (

@@ -1,4 +1,4 @@
-"""Names and folders load; archives are fetched once, checked, and refused in one line."""
+"""Names and folders load; archives download once; a bad checksum raises one line."""
 
 import hashlib
 import importlib
@@ -15,7 +15,7 @@ from zoo.data import catalog, download, files, load, toy
 
 @pytest.fixture
 def archive(tmp_path, monkeypatch):
-    """(address, md5) of a local archive `tiny.zip` in BEIR's form, with an empty cache elsewhere."""
+    """(address, md5) of a local archive `tiny.zip` in BEIR's format, with an empty cache."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     files.write_beir(toy.build(5), tmp_path / "site" / "tiny")
     path = tmp_path / "site" / "tiny.zip"
@@ -142,7 +142,7 @@ def test_the_licence_is_told_before_a_download(monkeypatch, capsys):
         r"scifact: licence CC BY-SA 4.0 .*; from https://.*/scifact.zip\n", capsys.readouterr().err
     )
     load.load("toy")
-    assert capsys.readouterr().err == ""  # made here
+    assert capsys.readouterr().err == ""  # no download
 
 
 def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
@@ -163,6 +163,7 @@ def test_without_tfds_its_datasets_name_the_package_to_install(tmp_path, monkeyp
     for asked in (lambda: load.load(tmp_path), lambda: importlib.import_module("zoo.data.tfds")):
         with pytest.raises(
             records.DataError,
-            match=r"need the package tensorflow_datasets; pip install 'generative-retrieval-zoo\[tfds\]'",
+            match=r"need the package tensorflow_datasets; pip install "
+            r"'generative-retrieval-zoo\[tfds\]'",
         ):
             asked()

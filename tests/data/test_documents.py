@@ -1,4 +1,4 @@
-"""Folders of texts, tables and mailboxes become documents, and everything is reported."""
+"""Folders of texts, tables and mailboxes become documents; the import reports every file."""
 
 import json
 import mailbox
@@ -18,7 +18,7 @@ PAGE = """<!DOCTYPE html><html><head><title>Join &amp; split</title><style>p {}<
 
 
 def write(folder, **texts):
-    """Files of these contents; `__` in a name stands for the dot, `_in_` for a slash."""
+    """Writes files; `__` in a name stands for the dot, `_in_` for a slash."""
     for name, content in texts.items():
         path = folder / name.replace("_in_", "/").replace("__", ".")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,18 +47,20 @@ def test_pages_without_their_marks():
     ("<!--", "<a ", "<", "<a b='", "<!", "<script>", "&#", "<title>", "<h1>", "[", "![](", "=\n"),
 )
 def test_broken_pages_take_linear_time(piece):
-    """Where `html.parser` of Python 3.11 takes minutes."""
+    """`html.parser` of Python 3.11 takes minutes on these pages."""
     started = time.monotonic()
     for parse in documents.KINDS.values():
         parse(piece * 100_000)
-    assert time.monotonic() - started < 20  # a second on a machine with nothing else to do
+    assert time.monotonic() - started < 20  # a second on an idle machine
 
 
 def test_mails_by_their_subject_and_text():
     mail = (
         b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nMIME-Version: 1.0\n"
-        b'Content-Type: multipart/mixed; boundary="x"\n\n--x\nContent-Type: text/plain; charset=latin-1'
-        b"\n\nsch\xf6n\n--x\nContent-Type: text/plain\nContent-Disposition: attachment\n\nno\n--x--\n"
+        b'Content-Type: multipart/mixed; boundary="x"\n\n--x\n'
+        b"Content-Type: text/plain; charset=latin-1"
+        b"\n\nsch\xf6n\n--x\nContent-Type: text/plain\nContent-Disposition: "
+        b"attachment\n\nno\n--x--\n"
     )
     assert markup.mail(mail) == ("Grüße", "schön")
     assert markup.mail(b"Subject: a\nContent-Type: text/html\n\n<p>words</p>") == ("a", "words")
@@ -103,7 +105,11 @@ def test_declared_and_named_encodings_are_used(tmp_path):
         documents.read(tmp_path)
     write(tmp_path, c__txt="größer", d__txt="hoch".encode("utf-16"))
     found = documents.read(tmp_path, encoding="latin-1").corpus
-    assert found.texts[1:] == ("schön", "größer", "hoch")  # the encoding is for what is not UTF-8
+    assert found.texts[1:] == (
+        "schön",
+        "größer",
+        "hoch",
+    )  # the encoding applies to files that are not UTF-8
     write(tmp_path, e__html="<title>\x93quoted\x94</title>x".encode("latin-1"))
     assert documents.read(tmp_path, encoding="cp1252").corpus.titles[-1] == "“quoted”"
     with pytest.raises(records.DataError, match="no encoding 'klingon'"):

@@ -1,4 +1,4 @@
-"""Logs as people have them read as what they say, and doubtful ones are refused."""
+"""Logs in common formats load; ambiguous ones raise an error."""
 
 import gzip
 import json
@@ -112,7 +112,7 @@ def test_ratings_without_a_header_are_read_as_movielens_writes_them(tmp_path):
 
 
 def test_quoted_cells_hold_separators_quotes_and_line_breaks(tmp_path):
-    """RFC 4180; the line of an error is the line on which its record begins."""
+    """RFC 4180; an error names the first line of its record."""
     text = 'user,item,note\r\nu,"a,1","two\r\n\r\nlines"\r\nu,b,"say ""hi"""\r\nu,c,\r\n'
     assert histories.read(write(tmp_path, text)).corpus.ids == ("a,1", "b", "c")
     with pytest.raises(records.DataError, match=r"interactions.csv:7: expected 3 cells"):
@@ -179,7 +179,7 @@ def test_parquet_names_the_package_that_it_needs(tmp_path, monkeypatch):
 
 
 def test_a_log_is_found_by_its_header_beside_other_tables(tmp_path):
-    """As MovieLens writes it: ratings, films, and two tables that are neither."""
+    """The layout of MovieLens: ratings, films, and two other tables."""
     write(tmp_path, table(["userId", "movieId", "timestamp"]), "ratings.csv")
     write(tmp_path, "userId,movieId,tag,timestamp\nu,a,dark,1\n", "tags.csv")
     write(tmp_path, "movieId,imdbId,tmdbId\na,1,2\n", "links.csv")

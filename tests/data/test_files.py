@@ -1,4 +1,4 @@
-"""BEIR folders survive a round trip; each way in which they can be broken is named with file and line."""
+"""BEIR folders survive a round trip; errors in broken ones name file and line."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t2\nq2\td1\t0\n"
 
 
 def layout(folder, *, corpus=CORPUS, queries=QUERIES, test=QRELS, **splits):
-    """A BEIR folder of these contents; str is written as UTF-8, bytes as they are, None not at all."""
+    """A BEIR folder; writes str as UTF-8 and bytes unchanged, skips None."""
     (folder / "qrels").mkdir(parents=True)
     contents = {"corpus.jsonl": corpus, "queries.jsonl": queries, "qrels/test.tsv": test}
     contents |= {f"qrels/{split}.tsv": text for split, text in splits.items()}
@@ -182,7 +182,8 @@ BROKEN = {
     ),
     "four columns": (
         {"test": "q1\t0\td1\t1\n"},
-        "qrels/test.tsv:1: expected 3 columns separated by tabs (query-id, corpus-id, score), got 4",
+        "qrels/test.tsv:1: expected 3 columns separated by tabs (query-id, corpus-id, score), got "
+        "4",
     ),
     "spaces for tabs": (
         {"test": "q1 d1 1\n"},
@@ -231,7 +232,7 @@ def test_usual_headers_of_judgements_are_known(tmp_path, header):
 
 
 def test_few_judgements_of_missing_documents_are_kept_and_reported(tmp_path):
-    """As in BEIR's own archives; many mean another corpus, and are refused."""
+    """BEIR's archives have a few; many of them mean another corpus and raise an error."""
     queries = "".join(f'{{"_id":"q{n}","text":"query {n}"}}\n' for n in range(200))
     judged = "".join(f"q{n}\td{n % 2 + 1}\t1\n" for n in range(199))
     folder = layout(tmp_path / "few", queries=queries, test=judged + "q199\td9\t1\n")
@@ -242,7 +243,7 @@ def test_few_judgements_of_missing_documents_are_kept_and_reported(tmp_path):
         "as not found",
     )
     assert len(found.split("test")[0]) == 200
-    kept = found.without("dev").qrels["test"].grades  # what a fit may learn from
+    kept = found.without("dev").qrels["test"].grades  # grades for training
     assert len(kept) == 199 and all("d9" not in grades for grades in kept.values())
     folder = layout(
         tmp_path / "many", queries=queries, test=judged + "q199\td9\t1\nq0\td8\t1\nq1\td8\t1\n"
@@ -300,7 +301,7 @@ def test_cranfield_is_refused_for_its_empty_documents_and_read_without_them(shar
     assert len(collection.qrels["test"]) == 225
 
 
-# Any text that UTF-8 can hold; ids without the marks that tab-separated lines cannot hold.
+# Any UTF-8 text; ids without characters that tab-separated lines cannot hold.
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 IDS = st.lists(
     TEXT.map(lambda text: "x" + text.replace("\t", "").replace("\n", "").replace("\r", "") + "y"),

@@ -1,4 +1,4 @@
-"""Batches in groups: every document once an epoch, groups together, nobody filled in unsaid, resumable."""
+"""Grouped batches: every document once per epoch, groups contiguous, filler marked, resumable."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_an_epoch_has_every_document_once_and_says_which_rows_are_filling():
         assert sorted(documents) == list(range(1, NUM + 1))
         assert [int((~batch["real"]).sum()) for batch in batches] == [0, 0, 0, 0, 2]
         for batch in batches:
-            # a query of its own
+            # one of the document's own queries
             np.testing.assert_array_equal(batch["source"][:, 0], 99 + batch["document"][:, 0])
             np.testing.assert_array_equal(batch["codes"], CODES[batch["document"][:, 0] - 1])
 
@@ -38,12 +38,12 @@ def test_a_group_stands_together_in_an_order_that_is_new_each_epoch():
     for epoch in range(4):
         batches = [found.batch(5 * epoch + place) for place in range(5)]
         groups = np.concatenate([batch["codes"][batch["real"], 0] for batch in batches])
-        assert (np.diff(groups) != 0).sum() == 3  # four groups, each in one piece
+        assert (np.diff(groups) != 0).sum() == 3  # four contiguous groups
         orders.append(
             tuple(np.concatenate([batch["document"][batch["real"], 0] for batch in batches]))
         )
     assert len(set(orders)) == 4
-    loose = stream(codes=CODES[:, :0])  # the control: without codes there is one group
+    loose = stream(codes=CODES[:, :0])  # control: without codes there is one group
     groups = np.concatenate(
         [CODES[loose.batch(place)["document"][:, 0] - 1, 0] for place in range(5)]
     )

@@ -1,4 +1,4 @@
-"""Folders of interactions load as their rules say, and broken ones are refused with file and line."""
+"""Folders of interactions load by the documented rules; errors name file and line."""
 
 import gzip
 import json
@@ -58,7 +58,8 @@ def test_the_three_layouts_say_the_same(tmp_path):
     folder(
         two,
         ml__inter=inter,
-        ml__item="item_id:token\tmovie_title:token_seq\tgenres:token_seq\na\tA\tx\nb\tB\t\nc\t\tz\n",
+        ml__item="item_id:token\tmovie_title:token_seq\tgenres:token_seq\n"
+        "a\tA\tx\nb\tB\t\nc\t\tz\n",
     )
     items = [
         {"_id": "a", "title": "A", "genres": ["x"]},
@@ -277,11 +278,15 @@ def test_taking_rows_takes_their_events():
 
 
 def test_markov_gives_its_known_numbers_on_amazon_beauty(shared):
-    """Recall and nDCG at 5 and 10 as two other programs count them, from the same files. Seconds: 22,363 users."""
+    """Recall and nDCG at 5 and 10 equal those of two other programs on the same files.
+
+    Seconds: 22,363 users.
+    """
     place = shared / "data" / "rec" / "amazon2014_beauty"
     if not place.is_dir():
         pytest.skip(
-            f"no interactions at {place}; set ZOO_SHARED to the folder that holds data/rec to run this test"
+            f"no interactions at {place}; set ZOO_SHARED to the folder that holds data/rec to run "
+            "this test"
         )
     beauty = load.load(place)
     assert (len(beauty.histories), len(beauty.corpus), len(beauty.histories.items)) == (

@@ -1,4 +1,4 @@
-"""Names of ir_datasets load; the package itself is an optional extra, so a small stand-in is asked too."""
+"""Names of ir_datasets load, from a small stand-in and, if installed, from the package itself."""
 
 import collections
 import sys
@@ -18,7 +18,7 @@ QRELS = [Qrel("q1", "d1", 1), Qrel("q1", "d3", 1), Qrel("q2", "d2", 2), Qrel("q2
 
 
 class Dataset:
-    """What ir_datasets gives of a name."""
+    """Stand-in for a dataset of ir_datasets."""
 
     def __init__(self, docs=(), queries=(), qrels=()):
         self._parts = {"docs": docs, "queries": queries, "qrels": qrels}

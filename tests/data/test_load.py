@@ -1,4 +1,4 @@
-"""Names, folders, logs and mistakes are told apart, and each mistake says what would do."""
+"""`load` distinguishes names, folders, logs and mistakes; each error says what it accepts."""
 
 import pytest
 

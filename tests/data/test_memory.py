@@ -1,4 +1,4 @@
-"""Collections from Python objects: what is accepted, and what is said of everything else."""
+"""Collections from Python objects: accepted types, and errors for all others."""
 
 import datetime
 import re
@@ -14,7 +14,7 @@ TEXTS = ["bread and salt", "green tea", "a cup of coffee"]
 
 
 class Frame:
-    """What of a pandas DataFrame is used."""
+    """The used part of the pandas DataFrame interface."""
 
     def __init__(self, rows):
         self.rows, self.columns = rows, list(rows[0])

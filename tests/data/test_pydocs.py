@@ -1,4 +1,4 @@
-"""The documentation collection keeps its protocol: nothing leaks, nothing stands twice, every call gives the same."""
+"""The documentation collection has no leaks and no duplicates, and is deterministic."""
 
 import collections
 import json
@@ -141,7 +141,8 @@ def test_listing_neither_prints_nor_hooks_the_terminal_nor_leaves_threads():
     script = (
         "import runpy, sys, threading, io, contextlib, json\n"
         "out = io.StringIO()\n"
-        f"with contextlib.redirect_stdout(out): runpy.run_path({stdlib.__file__!r}, run_name='__main__')\n"
+        f"with contextlib.redirect_stdout(out): runpy.run_path({stdlib.__file__!r}, "
+        "run_name='__main__')\n"
         "json.loads(out.getvalue())\n"
         "assert threading.active_count() == 1\n"
         "hooking = ('readline', 'curses', 'tkinter', 'antigravity', 'this', 'idlelib', 'turtle')\n"

@@ -1,4 +1,4 @@
-"""Pieces of files hold every line once, in order, wherever they are cut."""
+"""Pieces of a file contain every line once, in order, for any cut."""
 
 import gzip
 import json
@@ -10,21 +10,21 @@ from zoo.data import ranges
 
 
 def corpus(folder, name="corpus.jsonl", count=7, mark=b""):
-    """A file of documents with line ends of all kinds, blank lines and characters of many bytes."""
+    """A file of documents with all kinds of line ends, blank lines and multi-byte characters."""
     lines = [
         json.dumps(
             {"_id": f"{name}-{row}", "title": "é" * row, "text": "寿司 text"}, ensure_ascii=False
         ).encode()
         for row in range(count)
     ]
-    # the last without an end
+    # no newline at the end
     body = mark + b"\r\n".join(lines[:3]) + b"\n\n \xe3\x80\x80\n" + b"\n".join(lines[3:])
     (folder / name).write_bytes(gzip.compress(body, mtime=0) if name.endswith(".gz") else body)
     return folder / name
 
 
 def read(paths, size):
-    """(row, "file:line", id) of all pieces, in their order."""
+    """(row, "file:line", id) of all pieces, in order."""
     made = ranges.pieces(paths, size)
     place = ranges.places(reversed([ranges.count(piece) for piece in made]))
     return [

@@ -1,4 +1,4 @@
-"""Queries that are documents are told from queries that only share ids with documents."""
+"""Queries that are documents, and queries that only share ids with documents."""
 
 import numpy as np
 

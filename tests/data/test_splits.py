@@ -1,4 +1,4 @@
-"""Splits of interactions ask what they say they ask, and nothing later is learned from."""
+"""Splits of interactions have the documented targets, and training sees nothing later."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ EVENTS = "u,a,1\nu,b,2\nu,c,7\nu,d,9\nv,a,3\nv,b,4\nv,c,10\nw,a,5\nw,b,6\nw,c,8\
 
 
 def asked(interactions, split):
-    """User -> (items before the cut, the item that is asked for)."""
+    """User -> (items before the cut, target item)."""
     found, qrels = interactions.split(split)
     names = interactions.corpus.ids
     assert list(found.ids) == list(qrels.grades)
@@ -70,7 +70,7 @@ def test_no_event_that_is_asked_for_is_learned(pairs, by):
     hypothesis.assume((lengths >= 3).all())
     times = np.concatenate([np.sort([time for user, time in pairs if user == one]) for one in ids])
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    corpus = toy.build(len(users)).corpus  # every event has an item of its own
+    corpus = toy.build(len(users)).corpus  # every event has a unique item
     made = records.Interactions(
         "drawn",
         corpus,
@@ -94,7 +94,7 @@ def test_no_event_that_is_asked_for_is_learned(pairs, by):
             latest = max(times[list(seen)])
             assert all(times[target] > latest for target in targets)
     dev_targets = {rows[i] for grades in found.qrels["dev"].grades.values() for i in grades}
-    assert dev_targets <= tuned  # dev never asks for an event of test
+    assert dev_targets <= tuned  # no dev target is an event of test
 
 
 def test_ties_are_shuffled_by_the_seed_within_a_user_and_a_time(tmp_path):
@@ -126,7 +126,7 @@ def test_a_split_is_written_and_read_back(tmp_path, by):
 
 
 def test_a_recommender_is_fitted_and_measured_on_a_split_by_time(tmp_path):
-    """The circle a b c a b c: a chain that has learned it answers every question right."""
+    """The cycle a b c a b c: a Markov chain fitted on it predicts every target."""
     text = "".join(
         f"u{user},{'abc'[(user + place) % 3]},{10 * place + user}\n"
         for user in range(6)

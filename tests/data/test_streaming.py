@@ -1,4 +1,7 @@
-"""Batches from a source on the disk: every example once an epoch, shards that make up the batch, the same after a resume."""
+"""Batches from a source on disk.
+
+Every example appears once per epoch, shards partition the batch, and resuming changes nothing.
+"""
 
 import json
 
@@ -10,7 +13,7 @@ from zoo.data import streaming, toy
 
 
 class Source:
-    """Numbers as examples; counts what is read."""
+    """Numbers as examples; counts reads."""
 
     def __init__(self, length, first=0):
         self.length, self.first, self.reads = length, first, 0
@@ -81,7 +84,7 @@ def test_a_huge_source_costs_what_is_read():
     source = Source(10**12)
     batches = made(source)
     assert len(set(batches.batch(10**9)["number"].tolist())) == 4
-    assert source.reads == 3 + 4  # what tells the source from others, and the batch
+    assert source.reads == 3 + 4  # the fingerprint of the source, and the batch
 
 
 def test_what_cannot_be_split_is_refused():

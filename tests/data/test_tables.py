@@ -10,7 +10,7 @@ from zoo.data import catalog, cold, histories, load, tables, toy
 
 
 def returned(collection, changed=lambda rows: rows):
-    """What comes of a collection's tables, with the examples of its first table changed on the way."""
+    """A collection rebuilt from its tables, after `changed` is applied to the first table."""
     made, first = tables.of(collection), next(iter(tables.of(collection)))
     read = lambda table, split: (
         changed(list(made[table][split]())) if table == first else made[table][split]()
@@ -19,7 +19,7 @@ def returned(collection, changed=lambda rows: rows):
 
 
 def same(first, second):
-    """Whether two collections are equal in every field, dtype and order."""
+    """True if two collections are equal in every field, dtype and order."""
     if isinstance(first, records.Interactions):
         arrays = [(one.histories.items, one.histories.starts) for one in (first, second)]
         equal = all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(*arrays))

@@ -1,4 +1,4 @@
-"""Collections become TFDS datasets in array_record and come back bit for bit, without TensorFlow."""
+"""Collections survive a round trip through TFDS array_record datasets, without TensorFlow."""
 
 import dataclasses
 import functools
@@ -26,12 +26,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def walks(tmp_path_factory):
-    """The dataset of toy-walks; nobody changes it."""
+    """The dataset of toy-walks; tests must not change it."""
     return tfds.prepare("toy-walks", tmp_path_factory.mktemp("tfds"))
 
 
 def same(first, second):
-    """Whether two collections are equal in every field, dtype and order."""
+    """True if two collections are equal in every field, dtype and order."""
     if isinstance(first, records.Interactions):
         arrays = [(one.histories.items, one.histories.starts) for one in (first, second)]
         equal = all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(*arrays))
@@ -48,7 +48,7 @@ def same(first, second):
 
 
 def odd_interactions(folder):
-    """Events with ties, a user too few, an item that nobody took, empty texts and characters of many bytes."""
+    """Events with ties, a short history, an unused item, empty texts and multi-byte characters."""
     folder.mkdir()
     (folder / "interactions.csv").write_text(
         "user_id,item_id,timestamp\nu é,1,5\nu é,東,5\nv,1,1\nu é,1,4\nw,3,9\nw,3,8\nw,1,7\n",
@@ -67,7 +67,7 @@ def odd_interactions(folder):
 
 
 def odd_search(folder):
-    """Documents with splits of names that TFDS does not take, grades of all kinds and a query that nothing judges."""
+    """Splits with names invalid in TFDS, all kinds of grades, and a query without qrels."""
     collection = toy.build(4)
     (first, second, *_) = collection.queries.ids
     qrels = {
@@ -208,7 +208,8 @@ def test_a_folder_that_exists_is_refused_before_anything_is_read(walks, monkeypa
     monkeypatch.setattr(load, "load", lambda *_: pytest.fail("read"))
     with pytest.raises(
         records.DataError,
-        match=r"toy_walks: expected no folder or an empty one, found .* in it; remove it or name another",
+        match=r"toy_walks: expected no folder or an empty one, found .* in it; remove it or name "
+        r"another",
     ):
         tfds.prepare("toy-walks", walks.parent)
 
@@ -244,7 +245,8 @@ def test_tfrecord_without_tensorflow_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
         records.DataError,
-        match="tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write array_record",
+        match="tfrecord is written by TensorFlow; pip install tensorflow-cpu, or write "
+        "array_record",
     ):
         tfds.prepare("toy", tmp_path / "out", file_format="tfrecord")
     with pytest.raises(
@@ -254,7 +256,7 @@ def test_tfrecord_without_tensorflow_is_refused(tmp_path, monkeypatch):
 
 
 def damaged(walks, tmp_path, change):
-    """A copy of a dataset in which `change` was done to the folder of its sequences."""
+    """A copy of a dataset with `change` applied to the folder of its sequences."""
     copy = tmp_path / "copy"
     for path in walks.rglob("*"):
         if path.is_file():
@@ -360,8 +362,8 @@ def test_the_command_writes_what_fit_takes(tmp_path, capsys):
     assert main.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert (
-        f"{tmp_path}/toy_walks: items, sequences; zoo fit ... --data {tmp_path}/toy_walks\nlicence: Apache-2.0\n"
-        == said.out
+        f"{tmp_path}/toy_walks: items, sequences; zoo fit ... --data "
+        f"{tmp_path}/toy_walks\nlicence: Apache-2.0\n" == said.out
     )
     assert (
         main.main(

@@ -1,4 +1,7 @@
-"""TFDS's own tests of builders, and the datasets in tfrecord, read by tf.data and SeqIO; where TensorFlow is installed."""
+"""TFDS's own builder tests, and tfrecord datasets read by tf.data and SeqIO.
+
+Skips if TensorFlow is not installed.
+"""
 
 import gzip
 import hashlib
@@ -22,7 +25,7 @@ tensorflow_datasets = pytest.importorskip(
 pytest.importorskip("dill", reason="pip install dill to run TFDS's own tests")
 tfds = pytest.importorskip("zoo.data.tfds")
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of TensorFlow and what it imports
+pytestmark = pytest.mark.filterwarnings("ignore")  # of TensorFlow and its imports
 
 # user, item, time
 RATINGS = [
@@ -34,7 +37,7 @@ RATINGS = [
     ("u2", "3", 6),
     ("u2", "1", 7),
 ]
-# the classes name their folders when they are made
+# the classes name their folders on creation
 TEMPORARY = tempfile.TemporaryDirectory(prefix="zoo-tfds-")
 ROOM = pathlib.Path(TEMPORARY.name)
 
@@ -61,7 +64,7 @@ def own_search():
 
 
 def films(cache, name):
-    """An archive of MovieLens' form in the cache, and its checksum in place of the owner's."""
+    """Puts an archive in MovieLens' format and its checksum into the cache."""
     archive = movielens.ARCHIVES[name]
     first, second = archive.separators
     rest = ["01-Jan-1995", "", "http://x", *["0"] * 19] if name == "ml-100k" else ["Comedy"]
@@ -83,7 +86,7 @@ def films(cache, name):
 
 
 def products(cache, name):
-    """Reviews and products of Amazon's form in the cache."""
+    """Puts reviews and products in Amazon's format into the cache."""
     lines = [
         json.dumps({"reviewerID": user, "asin": f"B{item}", "unixReviewTime": time})
         for user, item, time in RATINGS
@@ -98,7 +101,7 @@ def products(cache, name):
 
 
 def of_table(name, table, splits, builder, folder, cached=None):
-    """A class of TFDS's tests of one table of a builder, with data made for it."""
+    """A TFDS test class for one table of a builder, with generated data."""
 
     def setup(self):
         if cached:

@@ -1,4 +1,4 @@
-"""Times of events stay exact, whatever their unit, and anything else is refused with its place."""
+"""Event times stay exact in any unit; an invalid time raises with its position."""
 
 import datetime
 import fractions
@@ -22,7 +22,7 @@ def column(*cells):
 def test_nanoseconds_keep_their_last_digit():
     found = column("1700000000000000001", "1700000000000000002", 1700000000000000003)
     assert found.dtype == np.int64 and np.diff(found).tolist() == [1, 1]
-    assert float("1700000000000000001") == float("1700000000000000002")  # what a float would say
+    assert float("1700000000000000001") == float("1700000000000000002")  # floats are equal
 
 
 def test_numbers_of_any_notation_are_scaled_together():

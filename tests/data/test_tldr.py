@@ -1,4 +1,4 @@
-"""Pages become documents and queries by the rules of the module's docstring."""
+"""Pages become documents and queries by the rules in the module's docstring."""
 
 import zipfile
 
@@ -43,7 +43,8 @@ def collection(tmp_path):
     pages = {
         "pages/common/tar.md": TAR,
         "pages/linux/help.md": "# help\n\n> Help.\n\n- Display help:\n\n`help`\n",
-        "pages/common/gtar.md": "# gtar\n\n> This command is an alias of `tar`.\n\n- View documentation:\n\n`tldr tar`\n",
+        "pages/common/gtar.md": "# gtar\n\n> This command is an alias of `tar`.\n\n"
+        "- View documentation:\n\n`tldr tar`\n",
         "pages/common/bare.md": "# bare\n\n> Nothing to show.\n",
         "pages.de/common/tar.md": "# tar\n\n> Archivierung.\n\n- Archiv anlegen:\n\n`tar cf`\n",
         "README.md": "- not a page",
@@ -56,7 +57,8 @@ def test_documents_are_the_english_pages_with_examples(collection):
     assert collection.corpus.titles == ("tar", "help")
     assert (
         collection.corpus.texts[0]
-        == "Archiving utility. || tar xf path/to/source.tar ; tar cf target ; tar --help ; tar tf source"
+        == "Archiving utility. || tar xf path/to/source.tar ; tar cf target ; tar --help ; tar tf "
+        "source"
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs hold ids of any letters; those with blanks go into JSON lines."""
+"""Runs hold arbitrary ids; ids with blanks need JSON lines."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_ids_with_blanks_go_into_json_lines(tmp_path):
     found = trec.read(tmp_path / "run.jsonl", IDS)
     assert found.query_ids == original.query_ids
     np.testing.assert_array_equal(found.documents, original.documents)
-    assert found.scores[0, 0] > found.scores[0, 1]  # a tie falls, as TREC's tools need
+    assert found.scores[0, 0] > found.scores[0, 1]  # ties become strictly falling for TREC's tools
     with pytest.raises(records.DataError, match="cannot hold 'Paris .city.'.* ends in .jsonl"):
         trec.refuse_ids(tmp_path / "run.trec", "zoo", ("q",), IDS)
     with pytest.raises(records.DataError, match="cannot hold 'my tag'"):

@@ -125,7 +125,8 @@ def test_a_checkpoint_over_another_vocabulary_is_refused_by_parameter(export, so
     t5x_layout.save({"token_embedder": {"embedding": np.zeros((3, 2))}}, tmp_path / "t5", step=1)
     with pytest.raises(
         zoo.DataError,
-        match="has no parameter 'decoder_0/self_attention/query/kernel'; expected a checkpoint of zoo.launch",
+        match="has no parameter 'decoder_0/self_attention/query/kernel'; expected a checkpoint of "
+        "zoo.launch",
     ):
         zoo.import_checkpoint(export, tmp_path / "t5", tmp_path / "run")
 
@@ -176,7 +177,8 @@ def test_a_refused_export_leaves_nothing(tmp_path, collection, run, export):
     zoo.fit("bm25", collection, out=tmp_path / "bm25", quiet=True)
     with pytest.raises(
         zoo.DataError,
-        match="bm25 has no encoder-decoder that a launcher could train; expected one of: dsi, genret, tiger",
+        match="bm25 has no encoder-decoder that a launcher could train; expected one of: dsi, "
+        "genret, tiger",
     ):
         zoo.export(tmp_path / "bm25", tmp_path / "out", collection)
     with pytest.raises(zoo.DataError, match="are not those this system has learned"):

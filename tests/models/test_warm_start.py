@@ -239,7 +239,8 @@ def test_mismatched_parameters_are_named_and_missing_ones_stay_random():
     wide = dataclasses.replace(SHAPE, encoder_hidden=32)
     with pytest.raises(
         zoo.DataError,
-        match=r"there: parameter encoder_0/mlp/out/kernel expected shape \[32, 16\], got \[24, 16\]",
+        match=r"there: parameter encoder_0/mlp/out/kernel expected shape \[32, 16\], got \[24, "
+        r"16\]",
     ):
         warm_start.copy_weights(drawn(wide, 1), start, jax.random.key(0))
     deep = dataclasses.replace(SHAPE, decoder_layers=2)

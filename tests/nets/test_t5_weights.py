@@ -291,7 +291,8 @@ def test_tensors_that_do_not_fit_are_refused_by_name_and_shape(tmp_path):
             write(tmp_path, tensors | {name: np.ascontiguousarray(tensors[name].T)}, LATER)
         )
     with refused(
-        r"no tensor 'decoder.block.2.layer.1.EncDecAttention.k.weight', expected one of shape \[15, 12\]"
+        r"no tensor 'decoder.block.2.layer.1.EncDecAttention.k.weight', expected one of shape "
+        r"\[15, 12\]"
     ):
         t5_weights.load(write(tmp_path, tensors, LATER | {"num_decoder_layers": 3}))
     with refused(r"'decoder.block.1.layer.0.SelfAttention.k.weight' has no place .*\(14 such"):

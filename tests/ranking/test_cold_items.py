@@ -1,4 +1,4 @@
-"""Items that nobody took: hidden from a log, found by their codes, and never more of them than their share."""
+"""Cold items: hidden from the log, found by their codes, limited to their share of answers."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ CLUSTERS, EACH = 8, 6
 
 
 def clustered(num_users=300, length=8, seed=0):
-    """A log in which the cluster of an item tells the cluster of the next, and the words of an item its cluster."""
+    """A log where an item's cluster determines the next cluster, and its words its cluster."""
     rng = np.random.default_rng(seed)
     first = rng.integers(0, CLUSTERS, (num_users, 1))
     walks = (first + np.arange(length)) % CLUSTERS * EACH + rng.integers(
@@ -117,7 +117,7 @@ def test_new_items_keep_to_their_share_at_every_cut(data):
                 (tokens[other, :-1] == tokens[item, :-1]).all() and not unseen[other]
                 for other in items[:place]
             )
-    if share == 1.0 and len(seen):  # everything of a group that was generated, right behind it
+    if share == 1.0 and len(seen):  # all generated items of a group directly follow it
         first = [
             item
             for item in np.flatnonzero(unseen)
@@ -130,7 +130,7 @@ def test_new_items_keep_to_their_share_at_every_cut(data):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """(log, TIGER that learned it): 15 s."""
+    """(log, TIGER trained on it): 15 s."""
     log = cold.hide(clustered(), 0.2)
     return log, zoo.fit(
         "tiger", log, size="tiny", options={"filter": "no", "history": 3}, quiet=True
@@ -145,7 +145,7 @@ def recall_of_new(log, found):
 
 
 def reachable(log, system, unseen):
-    """Share of the users asked for a new item whose item has the codes of one that somebody took: the others cannot be found by codes."""
+    """Share of new targets with the codes of a known item: codes cannot find the others."""
     histories, qrels = log.split("test")
     targets = recommend.targets(qrels, histories.ids, log.corpus)
     # without the counter

@@ -1,4 +1,4 @@
-"""From beams to documents: shared identifiers, several identifiers per document, and merged views."""
+"""From beams to documents: shared identifiers, several per document, merged views."""
 
 import functools
 
@@ -18,7 +18,7 @@ NAMES = np.array([[1, 1], [1, 2], [2, 0], [3, 1]])
 
 
 def beams_of(rows, scores):
-    """Beams of the identifiers NAMES[rows] as a trie of them numbers them; row -1 = dead."""
+    """Beams of the identifiers NAMES[rows], numbered by their trie; row -1 = dead."""
     rows = np.asarray(rows)
     token = np.where(rows[..., None] >= 0, NAMES[rows], 0)
     return beam.Beams(

@@ -15,7 +15,7 @@ from zoo.recipes import bm25
 
 
 class Silent:
-    """A log that keeps nothing."""
+    """A log that discards everything."""
 
     def phase(self, name):
         pass

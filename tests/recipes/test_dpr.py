@@ -1,4 +1,4 @@
-"""Dual encoders: vectors by hand, the contrast against a loop, what is mined, and documents that come later."""
+"""Dual encoders: vectors by hand, loss against a loop, mined negatives, new documents."""
 
 import dataclasses
 
@@ -72,7 +72,10 @@ def test_a_vector_is_what_its_pooling_says(pooling, expected):
 
 
 def given(**changes):
-    """Four documents; queries 0 and 1 ask for documents 0 and 2, of which query 0 knows 1 as well, query 2 is query 0 again."""
+    """Four documents; the positives of queries 0 and 1 are documents 0 and 2.
+
+    Document 1 also answers query 0, and query 2 repeats query 0.
+    """
     numbers = np.array([0, 1, 0])
     fields = dict(
         texts=["a", "b", "a"],
@@ -95,11 +98,11 @@ def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
         "wrong": np.array([[3], [-1], [0]]),
     }
     made = next(dual_encoder.WithDocuments(iter([batch]), given()))
-    # right ones, then mined ones; none is document 0 in disguise
+    # positives, then mined negatives; none is a copy of document 0
     np.testing.assert_array_equal(made["document"][:, 0], [1, 3, 2, 4, 1, 1])
     np.testing.assert_array_equal(
         made["allowed"],
-        # query 0: document 1 answers it too, as does the mined 0
+        # documents 1 and the mined 0 also answer query 0
         [
             [True, True, False, True, False, False],
             [True, True, True, True, False, True],
@@ -131,7 +134,7 @@ def test_negatives_are_no_answers_no_copies_and_not_preferred():
     found = dpr_hn.draw_negatives(ranked, every, texts, given(), rows, 3, seed=0)
     # 3 has the text of 2, which answers query 1
     assert [set(row) - {-1} for row in found] == [{2, 3}, {1}, {2, 3}]
-    assert (found[0] == -1).sum() == 1  # as many as there are, and no other
+    assert (found[0] == -1).sum() == 1  # one negative is missing, no other replaces it
     doubtful = every.copy()
     doubtful[0, 3] = doubtful[2] = False
     found = dpr_hn.draw_negatives(ranked, doubtful, texts, given(), rows, 3, seed=0)
@@ -140,7 +143,7 @@ def test_negatives_are_no_answers_no_copies_and_not_preferred():
         tuple(dpr_hn.draw_negatives(ranked, every, texts, given(), rows, 1, seed=seed)[:, 0])
         for seed in range(20)
     }
-    assert {row[0] for row in drawn} == {2, 3}  # which ones is chance
+    assert {row[0] for row in drawn} == {2, 3}  # the draw decides which
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +229,7 @@ def test_the_command_that_adds_documents(fitted, tmp_path, capsys):
 
 
 def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_path, monkeypatch):
-    """No step of the first round is repeated; the result is that of a run without interruption."""
+    """Resuming repeats no step of the first round and gives the result of an uninterrupted run."""
     options = {"steps": 4, "batch": 8, "towers": "shared"}
     whole = zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True)
     contrast, losses = dual_encoder.contrast, []
@@ -266,7 +269,7 @@ def test_nothing_to_learn_from_is_refused():
 
 
 def test_splitting_a_batch_is_refused():
-    """Parts would tell a query from fewer documents than the whole."""
+    """Parts of a batch would contrast a query with fewer documents."""
     with pytest.raises(
         records.DataError, match="cannot be split; train with one process and without --accumulate"
     ):

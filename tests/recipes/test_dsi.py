@@ -1,4 +1,4 @@
-"""DSI: its kinds of identifiers, every decoder through it, and collections with little to learn from."""
+"""DSI: kinds of identifiers, every decoder, and collections with little training data."""
 
 import dataclasses
 
@@ -70,7 +70,7 @@ def test_dsi_answers_with_each_kind_of_identifier(collection, hurried, atomic):
 
 
 def test_free_decoding_counts_what_names_no_document(collection, hurried):
-    """With so little training most of the generated identifiers exist nowhere; a search of the trie makes none such."""
+    """So little training generates mostly invalid identifiers; the trie allows none of them."""
     fitted = hurried
     free = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="free"))
     queries, _ = collection.split("dev")
@@ -81,7 +81,7 @@ def test_free_decoding_counts_what_names_no_document(collection, hurried):
 
 
 def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomic):
-    """Atomic identifiers and a beam over the whole alphabet: the constraint then only removes PAD."""
+    """Atomic identifiers, a beam as wide as the alphabet: the constraint only removes PAD."""
     fitted, free = (
         dataclasses.replace(
             atomic, config=dataclasses.replace(atomic.config, beam=201, decoding=decoding)
@@ -92,11 +92,11 @@ def test_free_decoding_with_all_beams_finds_the_trie_s_answers(collection, atomi
     one, other = zoo.retrieve(fitted, queries, 200), zoo.retrieve(free, queries, 200)
     np.testing.assert_array_equal(one.documents, other.documents)
     np.testing.assert_array_equal(one.scores, other.scores)
-    assert other.invalid_share == pytest.approx(1 / 201)  # PAD alone names nothing
+    assert other.invalid_share == pytest.approx(1 / 201)  # only PAD is invalid
 
 
 def decoded(fitted, decoding, queries, k):
-    """(ranking, probabilities of its answers) by another decoder."""
+    """(ranking, probabilities of its answers) of another decoder."""
     other = dataclasses.replace(
         fitted, config=dataclasses.replace(fitted.config, decoding=decoding)
     )
@@ -106,7 +106,10 @@ def decoded(fitted, decoding, queries, k):
 
 
 def test_every_decoder_answers_by_name(collection, hurried):
-    """Those that are exact agree; those that move mass move all of it to documents. Seconds: four programs to compile."""
+    """Exact decoders agree; renormalising decoders move all mass to documents.
+
+    Seconds: four programs compile.
+    """
     queries, _ = collection.split("dev")
     asked = records.Queries(queries.ids[:5], queries.texts[:5])
     one, other = (
@@ -122,7 +125,7 @@ def test_every_decoder_answers_by_name(collection, hurried):
 
 
 def test_renormalising_moves_all_mass_to_documents(collection, hurried):
-    """Over all 200 documents the probabilities sum to 1 if every step is renormalised, else to less: mass is lost."""
+    """Probabilities of all 200 documents sum to 1 only if every step renormalises."""
     fitted = hurried
     renormalised = dataclasses.replace(
         fitted, config=dataclasses.replace(fitted.config, decoding="renormalised")

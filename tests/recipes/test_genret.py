@@ -95,7 +95,7 @@ def test_earlier_codebooks_are_equal_bit_for_bit_after_each_new_position(stages)
     for stage in ("warm-up-2", "main-2", "fit-2"):
         np.testing.assert_array_equal(first[stage], first["fit-1"])
     for moved in ((first["main-1"], first["fit-1"]), (second["main-2"], second["fit-2"])):
-        assert (moved[0] != moved[1]).any()  # the control: a position's own book goes on in its fit
+        assert (moved[0] != moved[1]).any()  # control: its own stage moves a codebook
 
 
 def test_identifiers_are_the_codes_and_a_counter_of_documents_that_share_them(stages):
@@ -116,7 +116,7 @@ def _groups(codes):
     return groups
 
 
-@pytest.mark.slow  # fits in four parts, each of which compiles its stages
+@pytest.mark.slow  # fits in four parts, and each compiles its stages
 def test_a_fit_interrupted_in_a_stage_of_each_kind_resumes_to_the_same_bits(
     collection, stages, tmp_path, monkeypatch
 ):
@@ -154,7 +154,7 @@ def test_a_fit_interrupted_in_a_stage_of_each_kind_resumes_to_the_same_bits(
 
 @pytest.fixture(scope="module")
 def learned():
-    """128 documents, and what learned their names. Slow: the one that trains."""
+    """128 documents and the system that learned their codes. Slow: trains once for two tests."""
     collection = toy.build(128)
     options = {
         "levels": 3,
@@ -196,7 +196,7 @@ def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(le
     again = genret.tokenize(config, state, collection.corpus.contents())
     kept = (again == codes).all(axis=1)
     assert kept.mean() > 0.95
-    # new documents that read as old ones do are named as they are, but for the counter
+    # new documents with the texts of old ones get their codes and another counter
     twins = np.flatnonzero(kept)[:5]
     fresh = records.Corpus(
         tuple(f"new{row}" for row in twins),
@@ -282,7 +282,8 @@ def test_bad_options_are_refused_by_name(options, message):
 def test_few_documents_have_fewer_codes_and_a_single_one_is_refused():
     with pytest.raises(
         records.DataError,
-        match="genret: codes tell documents apart, expected at least 2 documents, got 1; add documents",
+        match="genret: codes tell documents apart, expected at least 2 documents, got 1; add "
+        "documents",
     ):
         quick(toy.build(1))
     fitted = quick(toy.build(12), codes=16, identifiers="random")
@@ -313,7 +314,7 @@ def test_documents_without_queries_have_their_natural_share_of_the_examples():
     share = lambda **changed: (
         code_stages.read(texts._replace(**changed), genret.Config(generated=0)).made_share
     )
-    assert share() == 1 / 4  # one of four examples with queries, not half of them
+    assert share() == 1 / 4  # a quarter of the examples, not half
     assert share(queries=[], answers=[]) == 1.0
     assert share(contents=["a b", "c d", "e f"]) == 0.0
     assert share(made=["g"], origins=[3]) == genret.Config().generated_share

@@ -10,7 +10,7 @@ from zoo.recipes import itemknn, markov, popularity
 
 
 def dense(histories, num_items):
-    """Users by items: how often."""
+    """Counts: users by items."""
     table = np.zeros((len(histories), num_items))
     np.add.at(table, (histories.users, histories.items), 1)
     return table
@@ -18,7 +18,7 @@ def dense(histories, num_items):
 
 def test_similarities_are_cosines_of_columns():
     walks = toy.interactions(12, 30).histories
-    table = (dense(walks, 12) > 0).astype(float)  # each item once a user, so that events are users
+    table = (dense(walks, 12) > 0).astype(float)  # each item once per user, so events count users
     rows, items = np.nonzero(table)
     once = records.Histories(
         walks.ids, items.astype(np.int32), np.searchsorted(rows, np.arange(31))

@@ -1,4 +1,4 @@
-"""Markov chains counted by hand, and by a loop over pairs."""
+"""Markov chains against counts by hand and a loop over pairs."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def interactions(*sequences):
 
 
 def test_counts_by_hand_leave_out_what_dev_and_test_ask_for():
-    """Counted: a b c a, b c, a b. So b -> c twice, and c -> a, a -> b twice; d never, though dev and test hold it."""
+    """Train part a b c a, b c, a b: b -> c twice, c -> a, a -> b twice; d only in dev, test."""
     fitted = zoo.fit("markov", interactions("abcadd", "bcdd", "abdd"), quiet=True)
     share = np.array([3, 3, 2, 0]) / 8 * markov.SHARE_WEIGHT
     score = lambda text: fitted.opened.score(records.Histories.of(CORPUS, [list(text)]))[0]

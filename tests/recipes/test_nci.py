@@ -1,4 +1,4 @@
-"""NCI: its identifiers, pieces of documents, two passes, and scores for length."""
+"""NCI: identifiers, pieces of documents, two dropout passes, and the length penalty."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
     expected = [[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1], [3, 1, 2], [3, 2, 0]]
     np.testing.assert_array_equal(nci.without_lone_leaves(ids).tokens, expected)
     alone = table.build(np.array([[1]]), 2)
-    # an identifier keeps a token
+    # an identifier keeps at least one token
     np.testing.assert_array_equal(nci.without_lone_leaves(alone).tokens, [[1]])
 
 
@@ -54,7 +54,7 @@ def fitted():
 
 
 def test_two_passes_cost_their_divergence(fitted):
-    """Without dropout both passes are one: the loss is the likelihood. With it, what is added is alpha x the divergence reported."""
+    """Without dropout the loss is the likelihood; dropout adds alpha x the logged divergence."""
     config = dataclasses.replace(fitted.config, word_dropout=0.0, dropout=0.0, consistency=0.5)
     net = network.of(fitted.state)
     batch = {

@@ -1,4 +1,4 @@
-"""The least data there can be: each baseline answers, saved and loaded, or refuses in one line."""
+"""Minimal data: each baseline answers, also after save and load, or raises one line."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def saved(tmp_path, recipe, data, **options):
 
 
 def test_three_events_a_user_leave_markov_with_popularity(tmp_path):
-    """Nothing follows anything before dev and test: a was had twice, b and c never."""
+    """No transitions before dev and test: a occurs twice, b and c never."""
     fitted = saved(tmp_path, "markov", log("abc", "abc"))
     assert first(fitted, "a") == ["a", "b", "c"] == first(fitted, "c")
 
@@ -59,7 +59,7 @@ def test_one_item_and_one_user_are_answered_or_refused(tmp_path, recipe, histori
 
 @pytest.mark.parametrize("recipe", ("markov", "itemknn", "semanticknn"))
 def test_huge_windows_mean_the_whole_history(recipe):
-    """An order of a billion allocates nothing of that size, and says what an order of 9 says."""
+    """An order of a billion allocates nothing of that size and equals an order of 9."""
     data = log("abcabcabc", "bcabcabca")
     option = {"markov": "order"}.get(recipe, "last")
     few, huge = (zoo.fit(recipe, data, options={option: value}, quiet=True) for value in (9, 10**9))

@@ -1,4 +1,4 @@
-"""TIGER reads histories as codes, oldest first, and learns from every prefix that comes before dev and test."""
+"""TIGER reads histories as codes, oldest first, and trains on every prefix before dev and test."""
 
 import functools
 
@@ -24,7 +24,7 @@ def test_every_event_but_the_first_is_a_target_after_those_before_it():
     np.testing.assert_array_equal(following, [6, 7, 8])
     np.testing.assert_array_equal(before, [[-1, 5], [5, 6], [6, 7]])
     before, _, _ = tiger.prefixes(HISTORIES, 9)
-    np.testing.assert_array_equal(before[-1], [-1] * 6 + [5, 6, 7])  # never another user's events
+    np.testing.assert_array_equal(before[-1], [-1] * 6 + [5, 6, 7])  # no event of another user
 
 
 def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
@@ -36,7 +36,10 @@ def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
 
 
 def test_what_is_longer_than_anything_in_training_is_cut_to_it():
-    """All users have 5 events: 3 to learn from, so that no place further back than 2 items is trained; test histories have 4."""
+    """All users have 5 events, 3 of them for training.
+
+    So training covers positions up to 2 items back, while test histories have 4 items.
+    """
     walks = toy.interactions()
     five = walks.histories.items[walks.histories.starts[:-1, None] + np.arange(5)]
     short = records.Interactions(
@@ -53,7 +56,10 @@ def test_what_is_longer_than_anything_in_training_is_cut_to_it():
 
 
 def chain(num_items=64, num_users=1000, length=10, seed=0):
-    """Walks in which one of 8 successors of an item follows it in 9 of 10 cases, else any item; and the best possible Recall@1 and @10."""
+    """(walks, best possible Recall@1 and @10) of a random chain.
+
+    One of 8 successors follows an item in 9 of 10 cases, otherwise any item.
+    """
     rng, share = (
         np.random.default_rng(seed),
         np.array([0.35, 0.2, 0.13, 0.1, 0.08, 0.06, 0.05, 0.03]),
@@ -79,7 +85,7 @@ def chain(num_items=64, num_users=1000, length=10, seed=0):
     )
 
 
-@pytest.mark.slow  # trains two networks, of 600 steps
+@pytest.mark.slow  # trains two networks for 600 steps
 def test_a_chain_is_learned_nearly_as_well_as_it_can_be_where_places_are_told_from_the_end():
     walks, best_first, best_ten = chain()
     asked, qrels = walks.split("test")
@@ -96,7 +102,7 @@ def test_a_chain_is_learned_nearly_as_well_as_it_can_be_where_places_are_told_fr
         hits = zoo.retrieve(fitted, asked, 10).documents == right
         reached[recency] = hits[:, 0].mean() / best_first, hits.any(axis=1).mean() / best_ten
     assert reached[True][0] >= 0.85 and reached[True][1] >= 0.9, reached
-    assert reached[False][1] < 0.85, reached  # the control: distances between tokens alone
+    assert reached[False][1] < 0.85, reached  # control: only distances between tokens
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +116,7 @@ def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
     history = [f"d{row}" for row in range(0, 40, 2)]
     plain = zoo.retrieve(fitted, history, 40).answers(0)
     assert len(plain) == 40
-    for decoding in ("trie", "max-marginal"):  # one leaves out as it searches, the other afterwards
+    for decoding in ("trie", "max-marginal"):  # one filters during the search, the other afterwards
         filtered = dataclasses.replace(
             fitted,
             config=dataclasses.replace(fitted.config, filter="yes", decoding=decoding, beam=100),
@@ -246,7 +252,7 @@ def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
     agree = {
         temperature: (documents[:, 0] == greedy).mean() for temperature, documents in seen.items()
     }
-    # at 100 the first of about 36 items is as good as any
+    # at temperature 100 all of about 36 items are equally likely
     assert agree[0.01] > 0.8 > 0.3 > agree[100.0]
     np.testing.assert_array_equal(
         seen[1.0], zoo.retrieve(at("sampled,temperature=1"), asked, 5).documents
@@ -310,7 +316,8 @@ def test_items_without_text_are_named_by_their_neighbours_or_refused():
     nameless = dataclasses.replace(walks, corpus=records.Corpus(walks.corpus.ids, blank, blank))
     with pytest.raises(
         records.DataError,
-        match=r"the texts of the 40 items tell nothing apart; set neighbours=1 .* or identifiers=random",
+        match=r"the texts of the 40 items tell nothing apart; set neighbours=1 .* or "
+        r"identifiers=random",
     ):
         zoo.fit("tiger", nameless, size="tiny", options={"steps": 3}, quiet=True)
     for options in ({"neighbours": 1.0}, {"identifiers": "atomic"}):
@@ -366,7 +373,7 @@ def test_identifiers_that_are_trained_leave_the_training_that_follows_alone(tmp_
         evaluate_every=9,
     )
     monkeypatch.setattr(rqvae, "Config", quick)
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # so that both have checkpoints
+    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # both runs save checkpoints
     fitted = zoo.fit(
         "tiger",
         toy.interactions(),

@@ -136,8 +136,8 @@ def test_numbers_are_those_of_evaluate(runs):
         f"{own.measures[f'R@10 {name}']:.4f}" for name in ("head", "middle", "tail")
     ]
     assert (
-        f"tiger-rqkmeans reaches nDCG@10 {own.measures['nDCG@10']:.4f} on 200 users of dev: behind the best baseline, Markov chain"
-        in source
+        f"tiger-rqkmeans reaches nDCG@10 {own.measures['nDCG@10']:.4f} on 200 users of dev: "
+        "behind the best baseline, Markov chain" in source
     )
 
 
@@ -179,8 +179,8 @@ def test_identifier_statistics_are_those_of_the_codes(runs):
         ]
     times = np.unique(codes, axis=0, return_counts=True)[1]
     assert (
-        f"{times[times > 1].sum() / 40:.1%} share their codes with another, at most {times.max()} the same"
-        in source
+        f"{times[times > 1].sum() / 40:.1%} share their codes with another, at most {times.max()} "
+        "the same" in source
     )
 
 

@@ -1,4 +1,7 @@
-"""Identifiers of every kind through one entry: valid, extended without renaming, refused when they collapse; and the commands."""
+"""Identifiers of every kind, and the commands that make them.
+
+Identifiers are valid, new documents rename no old one, and collapsed codes raise an error.
+"""
 
 import json
 import signal
@@ -20,7 +23,7 @@ TRAINING = rqvae.Config(
     hidden=(8,), code_width=6, batch=32, steps=6, evaluate_every=3, restart_every=2, warmup=1
 )
 VECTORS = np.random.default_rng(0).normal(size=(60, 6)).astype(np.float32)
-VECTORS[50:] = VECTORS[:10]  # ten pairs that only a policy can tell apart
+VECTORS[50:] = VECTORS[:10]  # ten pairs that only a collision policy separates
 CODES, LEVELS = 8, 2
 
 
@@ -91,7 +94,7 @@ def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
     moved = (ids.tokens[:, -1] - 1 != found[:, -1]).mean()
     assert 0 < moved < 0.7
     costs = quantisers._costs(kind, state["fitted"], VECTORS)(np.arange(60), found)
-    # the nearest is what was chosen
+    # the nearest was chosen
     np.testing.assert_array_equal(costs.argmin(axis=1), found[:, -1])
     chosen = costs[np.arange(60), ids.tokens[:, -1] - 1].mean()
     assert chosen < costs.mean()
@@ -111,7 +114,8 @@ def test_vectors_of_ones_own_are_read_a_row_a_document(tmp_path):
         embed.embed(few, str(tmp_path / "own.npy"), logs.Log(quiet=True))
     with pytest.raises(
         DataError,
-        match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an item, got 'bert'",
+        match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an "
+        "item, got 'bert'",
     ):
         embed.refuse_embedding("tiger", "bert")
 

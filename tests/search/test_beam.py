@@ -1,7 +1,7 @@
-"""Beam search against brute force over all identifiers, and against a slow beam search in plain Python.
+"""Beam search against brute force over all identifiers and a slow beam search in plain Python.
 
-The model under test is a table of logits with one row a prefix. The step knows the prefix of a hypothesis only through
-its cache, so a cache that is not reordered with the hypotheses gives other scores.
+The model is a table of logits with one row per prefix. The step reads the prefix of a hypothesis
+from its cache only, so a cache that is not reordered with the hypotheses changes the scores.
 """
 
 import functools
@@ -19,9 +19,10 @@ from zoo.search import automaton, beam
 
 ROWS, LENGTH, ALPHABET, BATCH = 8, 3, 4, 2
 PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
-WIDTHS = [1, 2, 3, 7, 12]  # the last two exceed or may exceed the number of identifiers
+WIDTHS = [1, 2, 3, 7, 12]  # the last two may exceed the number of identifiers
 SCHEDULES = [(4, 2), (1, 3, 2)]  # widths of the levels
-# f32 sums of three logits of size 1 differ from f64 by less than 1e-5; closer calls are not drawn
+# f32 sums of three logits of size 1 differ from f64 by less than 1e-5; hypothesis rejects closer
+# scores
 MARGIN = 1e-4
 
 
@@ -29,14 +30,14 @@ MARGIN = 1e-4
 
 
 def row_of(prefix):
-    """Number of a prefix among all prefixes, short ones first."""
+    """Index of a prefix among all prefixes, short ones first."""
     return sum(ALPHABET**t for t in range(len(prefix))) + sum(
         token * ALPHABET**i for i, token in enumerate(prefix[::-1])
     )
 
 
 def tabled_step(tables):
-    """step that reads tables f32[B, PREFIXES, V] at the prefix in the cache."""
+    """A step that reads tables f32[B, PREFIXES, V] at the prefix in the cache."""
 
     def step(t, token, cache):
         code, history = cache  # i32[B, K], i32[B, K, LENGTH]: two leaves of unequal rank
@@ -65,7 +66,7 @@ def search(tables, legal, *, width, score):
 
 
 def draw_tables(seed, dead_share=0.0):
-    """Normal logits f32[B, PREFIXES, V], a share of them -inf."""
+    """Normal logits f32[B, PREFIXES, V]; a share of them is -inf."""
     rng = np.random.default_rng(seed)
     tables = rng.normal(size=(BATCH, PREFIXES, ALPHABET)).astype(np.float32)
     return np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
@@ -102,7 +103,7 @@ def continuations(table, children, prefix, scoring):
 
 
 def brute_force(table, children, scoring):
-    """{identifier: score} of everything legal and possible."""
+    """{identifier: score} of all legal identifiers with a finite score."""
     scores = {(): 0.0}
     for _ in range(LENGTH):
         scores = {
@@ -115,7 +116,10 @@ def brute_force(table, children, scoring):
 
 
 def slow_beam(table, children, scoring, width, *, margin):
-    """[(identifier, score)] of a beam search over Python lists; ties to the lower identifier. width: one, or a tuple of each level's."""
+    """[(identifier, score)] of a beam search over Python lists; the lower identifier wins ties.
+
+    width: one width, or one per level.
+    """
     hypotheses, widths = [((), 0.0)], width if isinstance(width, tuple) else (width,)
     for t in range(LENGTH):
         width = widths[min(t, len(widths) - 1)]
@@ -135,7 +139,7 @@ def slow_beam(table, children, scoring, width, *, margin):
 
 
 def answers(beams, query):
-    """[(identifier, score)] of a query; checks what must hold of every result."""
+    """[(identifier, score)] of a query; checks the invariants of every result."""
     token, score, leaf = (np.asarray(field[query]) for field in beams)
     alive = score > -np.inf
     assert not np.isnan(score).any() and (np.diff(score[alive]) <= 0).all()
@@ -153,9 +157,9 @@ def agree(found, expected, tolerance=1e-5):
     )
 
 
-# What is drawn.
+# Strategies.
 
-FORMS = {  # by most children of a light node, of 3: no heavy ones, some, and as many as can be
+FORMS = {  # by the maximum of children of a light node, out of 3: no, some, and only heavy nodes
     "light": level.Form(ALPHABET, ALPHABET, False, 0, 1, "uint8"),
     "split": level.Form(ALPHABET, 2, True, 0, 1, "uint8"),
     "heavy": level.Form(ALPHABET, 1, True, 0, 1, "uint8"),
@@ -181,7 +185,7 @@ def prefix_free_docids(draw):
 
 
 def build(ids, form=FORMS["light"]):
-    """A trie of which every level has this form, so that one compilation serves all that hypothesis draws."""
+    """A trie with this form at every level, so that all hypothesis examples share one program."""
     return trie.build(ids, forms=(form,) * LENGTH)
 
 
@@ -254,13 +258,13 @@ def test_a_free_beam_equals_a_slow_beam_search_in_which_zero_ends(width, scoring
 @every_form
 @given(ids=prefix_free_docids(), width=st.sampled_from(WIDTHS))
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(form, ids, width):
-    tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
+    tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs exactly log V
     beams = search(tables, build(ids, form), width=width, score="model")
     agree(answers(beams, 0), slow_beam(tables[0], children_of(ids), "model", width, margin=0.0))
 
 
 def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_identifier():
-    # [1, 1] = .25 * .5 and [2, 1] = .5 * .25 tie, and so do their steps in f32, all powers of two
+    # [1, 1] = .25 * .5 and [2, 1] = .5 * .25 tie, also in f32: all are powers of two
     tables = np.full((1, PREFIXES, ALPHABET), -np.inf, np.float32)
     with np.errstate(divide="ignore"):
         tables[0, row_of(())] = np.log([0.25, 0.25, 0.5, 0])
@@ -294,7 +298,7 @@ def test_a_cache_that_is_not_reordered_is_noticed(monkeypatch):
     gather = beam.gather
 
     def stale(tree, index):
-        # (cache, history): leave the cache where it was
+        # (cache, history): does not reorder the cache
         if len(tree) == 2 and isinstance(tree[0], tuple):
             where = jnp.broadcast_to(
                 jnp.minimum(jnp.arange(index.shape[1]), tree[1].shape[1] - 1), index.shape
@@ -362,7 +366,7 @@ def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, scoring):
 def test_of_raw_logits_only_those_that_are_no_numbers_are_dead(form, poison):
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1]]), ALPHABET)
     clean, poisoned = draw_tables(0), draw_tables(0)
-    for token in (1, 3):  # of which the second is illegal
+    for token in (1, 3):  # the second is illegal
         poisoned[:, row_of((1,)), token] = poison
     expected = [
         (name, score)
@@ -419,7 +423,7 @@ def test_search_traces_once_for_tries_of_one_shape():
     ):
         index = trie.build(docids.build(np.array(names), ALPHABET))
         assert len(answers(find(draw_tables(seed), index, width=5), 0)) == 2
-    # never more hypotheses than there can be
+    # never more hypotheses than identifiers
     assert traced == [(0, (BATCH, 1)), (1, (BATCH, 1)), (2, (BATCH, 2))]
 
 

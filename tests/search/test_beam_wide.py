@@ -1,6 +1,8 @@
-"""Beam search at sizes that are used: ten thousands of identifiers, even and skewed, beams up to 1,000, logits in either precision.
+"""Beam search at realistic sizes.
 
-Every level of these tries has the form that `trie.build` chooses for it; the oracle keeps prefixes in numpy, in float64.
+Ten thousands of identifiers, uniform and skewed, beams up to 1,000, logits in either precision.
+Every level of these tries has the form that `trie.build` chooses; the oracle keeps prefixes in
+numpy, in float64.
 """
 
 import functools
@@ -15,7 +17,7 @@ from zoo.index import trie
 from zoo.search import beam
 
 BATCH, LENGTH, ALPHABET, ITEMS = 3, 4, 97, 20_000
-CLOSE = 3e-5  # sums of four float32 log-probabilities are below 40, where one rounds by 2e-6
+CLOSE = 3e-5  # sums of four float32 log-probabilities stay below 40, where rounding is 2e-6
 
 
 @functools.cache
@@ -50,7 +52,7 @@ def search(table, index, *, width, score, dtype):
 
 
 def oracle(table, ids, width, scoring):
-    """(rows of the sorted identifiers, scores) of a beam of one query; and how far the closest cut was from a tie."""
+    """(rows of the sorted identifiers, scores, smallest margin of a cut) of one query's beam."""
     tokens = ids.tokens[ids.order]
     alive, closest = np.zeros(1, np.int64), np.inf
     # of prefixes; prefix of each identifier
@@ -97,7 +99,7 @@ def test_a_beam_finds_what_numpy_finds(width, law, scoring, dtype):
         got, value = np.asarray(found.leaf[query]), np.asarray(found.score[query])
         assert len(set(got.tolist())) == width and (np.diff(value) <= 0).all()
         np.testing.assert_array_equal(np.asarray(found.token[query]), ids.tokens[ids.order][got])
-        assert closest > CLOSE  # rounding decides no cut
+        assert closest > CLOSE  # rounding cannot change a cut
         assert set(got.tolist()) == set(leaves.tolist())
         np.testing.assert_allclose(value, np.sort(scores)[::-1], atol=CLOSE)
 

@@ -1,6 +1,7 @@
-"""Best-first search against brute force over all identifiers, and what it proves against what is true.
+"""Best-first search and its optimality proofs against brute force over all identifiers.
 
-The model is a table of logits with one row a prefix; the step knows the prefix of a hypothesis only through its cache.
+The model is a table of logits with one row per prefix; the step reads the prefix of a hypothesis
+from its cache only.
 """
 
 import functools
@@ -25,14 +26,14 @@ CLOSE = 1e-5  # f32 sums of three logits of size 1 differ from f64 by less
 
 
 def row_of(prefix):
-    """Number of a prefix among all prefixes, short ones first."""
+    """Index of a prefix among all prefixes, short ones first."""
     return sum(ALPHABET**t for t in range(len(prefix))) + sum(
         token * ALPHABET**i for i, token in enumerate(prefix[::-1])
     )
 
 
 def tabled_step(tables):
-    """step that reads tables f32[B, PREFIXES, V] at the prefix in the cache."""
+    """A step that reads tables f32[B, PREFIXES, V] at the prefix in the cache."""
 
     def step(t, token, cache):
         code, history = cache  # i32[B, K], i32[B, K, LENGTH]: two leaves of unequal rank
@@ -68,7 +69,7 @@ def search(tables, legal, *, k, width, score, sweeps=64, frontier=64):
 
 
 def draw_tables(seed, dead_share=0.0):
-    """Normal logits f32[B, PREFIXES, V], a share of them -inf."""
+    """Normal logits f32[B, PREFIXES, V]; a share of them is -inf."""
     rng = np.random.default_rng(seed)
     tables = rng.normal(size=(BATCH, PREFIXES, ALPHABET)).astype(np.float32)
     return np.where(rng.random(tables.shape) < dead_share, -np.inf, tables)
@@ -93,7 +94,7 @@ def free_children(prefix):
 
 
 def brute_force(table, children, scoring):
-    """{prefix of any length: score} of everything legal and possible, in f64."""
+    """{prefix of any length: f64 score} of all legal prefixes with a finite score."""
     scores, level = {(): 0.0}, [()]
     for _ in range(LENGTH):
         below = []
@@ -120,7 +121,7 @@ def whole(scores):
 
 
 def answers(found, query):
-    """[(identifier, score)] of a query; checks what must hold of every result."""
+    """[(identifier, score)] of a query; checks the invariants of every result."""
     token, score, leaf = (np.asarray(field[query]) for field in found.beams)
     alive = score > -np.inf
     assert not np.isnan(score).any() and (np.diff(score[alive]) <= 0).all()
@@ -132,13 +133,13 @@ def answers(found, query):
 
 
 def check_top(found, expected, k):
-    """The k best of {identifier: score}; of scores that f32 may confuse, any."""
+    """Checks the k best of {identifier: score}, up to scores that f32 may confuse."""
     best = sorted(expected.values(), reverse=True)[:k]
     np.testing.assert_allclose([score for _, score in found], best, atol=CLOSE)
     np.testing.assert_allclose([expected[name] for name, _ in found], best, atol=2 * CLOSE)
 
 
-# What is drawn.
+# Strategies.
 
 
 @st.composite
@@ -223,13 +224,13 @@ def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(
         sure = [row for row in names if row[1] > bound]
         check_top(sure, expected, len(sure))
         missing = sorted(expected[name] for name in expected.keys() - {name for name, _ in names})
-        # one belongs to the top k
+        # at least one is in the top k
         if len(names) < k and missing or missing and missing[-1] > names[-1][1] + CLOSE:
             assert missing[-1] <= bound + CLOSE
 
 
 def test_a_search_that_ends_early_says_so():
-    """The control of the tests above: with one sweep or no room the top 3 are missed, and not proven."""
+    """Control of the tests above: one sweep or a small frontier misses the top 3, unproven."""
     ids = docids.build(
         np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET
     )
@@ -257,7 +258,7 @@ def test_the_first_sweep_is_a_beam_search(ids, seed):
     one = search(tables, legal, k=2, width=2, score="model", sweeps=1).beams
     other = narrow_beam(tables, legal)
     assert (one.token == other.token).all() and (one.leaf == other.leaf).all()
-    # a trie that chooses subtracts in another order: a unit in the last place
+    # `choose` subtracts in another order: one unit in the last place
     np.testing.assert_allclose(one.score, other.score, rtol=1e-6)
 
 
@@ -273,7 +274,7 @@ def narrow_beam(tables, legal):
 @example(docids.build(np.array([[3, 1, 1], [1, 2, 1], [1, 1, 2], [2, 3, 3], [2, 1, 0]]), ALPHABET))
 @settings(max_examples=30)
 def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(k, width, ids):
-    tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs log V, exactly
+    tables = np.zeros((BATCH, PREFIXES, ALPHABET), np.float32)  # each step costs exactly log V
     found = search(tables, build(ids), k=k, width=width, score="model")
     by_length = sorted((np.count_nonzero(row), *row) for row in ids.tokens.tolist())
     assert found.proven.all()
@@ -281,7 +282,7 @@ def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(k, width
 
 
 def test_a_tie_that_is_found_late_goes_to_the_lower_identifier():
-    """[2, ...] is the more probable branch and is searched first; [1, 1, 1] then equals what it gave."""
+    """The search expands the likelier branch [2, ...] first; [1, 1, 1] ties with its result."""
     tables = np.full((1, PREFIXES, ALPHABET), -np.inf, np.float32)
     with np.errstate(divide="ignore"):
         tables[0, row_of(())] = np.log([0.25, 0.25, 0.5, 0])
@@ -296,7 +297,7 @@ def test_a_tie_that_is_found_late_goes_to_the_lower_identifier():
 
 
 def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_identifier():
-    """[1, 1, 1] = .25 * .5 and [2, 1, 1] = .5 * .25, all powers of two; the better prefix is not the lower one."""
+    """[1, 1, 1] = .25 * .5 and [2, 1, 1] = .5 * .25 tie; the better prefix is the higher one."""
     tables = np.full((1, PREFIXES, ALPHABET), -np.inf, np.float32)
     with np.errstate(divide="ignore"):
         tables[0, row_of(())] = np.log([0.25, 0.25, 0.5, 0])

@@ -1,4 +1,4 @@
-"""The decoders by name on one random model: what each promises, against brute force over all identifiers."""
+"""Every decoder's guarantees on one random model, against brute force over all identifiers."""
 
 import functools
 import itertools
@@ -17,7 +17,7 @@ BATCH, LENGTH, ALPHABET, K, WIDTH = 40, 3, 6, 4, 4
 
 
 def step(t, token, cache):
-    """Logits of a hash of the path: cache f32[B, K] runs through the tokens."""
+    """Logits from a hash of the path; the cache f32[B, K] accumulates the tokens."""
     state = cache * 3.7 + token * 1.3 if t else cache
     wave = jnp.arange(1, ALPHABET + 1, dtype=jnp.float32) * 12.9898
     return 1.5 * jnp.sin(state[..., None] * wave[None, None] + t), state
@@ -78,7 +78,7 @@ def test_every_answer_exists_once_and_best_first(name):
     assert token.shape[0::2] == (BATCH, LENGTH) and (rows[leaf] == token)[alive].all()
     assert (np.diff(np.where(alive, score, -1e9), axis=1) <= 0).all() and alive[:, 0].all()
     assert all(len(set(row[ok])) == ok.sum() for row, ok in zip(leaf, alive))
-    if name not in ("diverse", "nucleus"):  # beams of groups meet, draws repeat
+    if name not in ("diverse", "nucleus"):  # groups of beams may meet, draws repeat
         assert token.shape[1] == K and alive.all()
 
 
@@ -100,7 +100,7 @@ def test_a_beam_of_maxima_narrower_than_k_proves_nothing():
     [("trie", "model"), ("renormalised", "renormalised"), ("lookahead", "model")],
 )
 def test_a_beam_misses_some_of_the_top_k_and_proves_nothing(name, scoring):
-    """The negative control of the test above. Exact marginals do not help: the beam still ranks sums."""
+    """Negative control of the test above: a beam ranks sums, even with exact marginals."""
     found = answers(name)
     assert recall(found, brute_force(scoring)) < 0.97 and not found.proven.any()
 
@@ -216,7 +216,8 @@ def test_a_batch_shrinks_until_its_prefixes_fit():
     assert at_once("lookahead", width=10, index=trie.build(table.atomic(10_000))) == 64
     with pytest.raises(
         records.DataError,
-        match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the beam",
+        match="'best-first' would take 11.7 GiB a query for 48,000 prefixes, over 2; lower the "
+        "beam",
     ):
         at_once("best-first", width=1000)
     with pytest.raises(records.DataError, match="'lookahead' would take .* choose best-first"):

@@ -1,4 +1,4 @@
-"""Guided automata against probabilities worked out over all identifiers, and against the theory's reference values."""
+"""Guided automata against enumerated probabilities and the theory's reference values."""
 
 import dataclasses
 import functools
@@ -35,7 +35,7 @@ def exact_search(logits, legal, *, k, width):
     )
 
 
-# whoever reads it loses most identifiers
+# a search that reads it loses most identifiers
 NO_MODEL = jnp.full((LENGTH, ALPHABET), -jnp.inf).at[:, 1].set(0.0)
 
 
@@ -49,7 +49,7 @@ def probabilities(beams):
 
 
 def walk(rows, weigh):
-    """{identifier: product of weigh(prefix, rows below it), normalised over siblings} of the distinct rows."""
+    """{distinct row: product of weigh(prefix, rows below it), normalised over siblings}."""
     found = {(): 1.0}
     for t in range(LENGTH):
         below = {}
@@ -68,12 +68,12 @@ def walk(rows, weigh):
     return found
 
 
-# What is drawn: prefix-free identifiers of unequal length, several documents on some.
+# Strategies: prefix-free identifiers of unequal length, several documents on some.
 
 
 @st.composite
 def shared_docids(draw):
-    """(prefix-free identifiers, documents that bear them: at most ROWS, several on a leaf)."""
+    """(prefix-free identifiers, their documents): at most ROWS, several per leaf."""
     drawn = draw(
         st.lists(
             st.lists(st.integers(1, ALPHABET - 1), min_size=1, max_size=LENGTH),
@@ -104,7 +104,7 @@ def build(ids):
 
 
 def filled(tables):
-    """Tables of nodes f32[B, M] in one size."""
+    """Tables of nodes f32[B, M], padded to one size."""
     return tuple(jnp.pad(table, ((0, 0), (0, ROWS + 1 - table.shape[1]))) for table in tables)
 
 
@@ -161,7 +161,7 @@ def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone
         )
 
     assert found == pytest.approx(walk(tuples(kept), weigh), rel=1e-4)
-    if len(kept) == len(trained):  # nothing has gone: the renormalised model
+    if len(kept) == len(trained):  # no document is gone: the renormalised model
         assert found == pytest.approx(
             probabilities(search(logits, build(kept), score="renormalised")), rel=1e-4
         )
@@ -178,7 +178,7 @@ def test_a_document_that_was_not_trained_on_has_no_capacity():
 
 
 def tables(drawn, seed, gone_share):
-    """Scores f32[1, N] of the documents, a share of them -inf, and their trie and nodes."""
+    """Scores f32[1, N] of the documents (a share is -inf), their trie and nodes."""
     _, ids = drawn
     rng = np.random.default_rng(seed)
     # exp would underflow; no two are close
@@ -192,7 +192,7 @@ def tables(drawn, seed, gone_share):
 
 
 def sums(scores, ids, reduce):
-    """{identifier: reduced score of its documents}, those that have any."""
+    """{identifier: reduced score of its documents}, for identifiers with live documents."""
     found = {}
     for name in set(tuples(ids)):
         mine = [
@@ -239,7 +239,7 @@ def test_a_max_marginal_beam_of_width_k_finds_the_exact_top_k(width, drawn, seed
 
 
 def test_a_beam_of_exact_sums_misses_what_a_beam_of_maxima_finds():
-    """Fixing the marginals does not fix recall: [2, 1] is the best leaf in the lighter branch."""
+    """Exact marginals do not fix recall: the best leaf [2, 1] is in the lighter branch."""
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [1, 3, 0], [2, 1, 0], [2, 2, 0]]), ALPHABET)
     relevance = jnp.log(jnp.array([[0.2, 0.2, 0.2, 0.3, 0.1]]))
     index, where = trie.build(ids), guided.nodes(ids)
@@ -261,7 +261,7 @@ LEAVES = np.array(list(itertools.product((1, 2), repeat=3)), np.int32)
 
 
 def expected_divergence(relevance, keep, guide):
-    """Sum over the 255 corpora of their probability times KL of the decoder's identifiers from the posterior."""
+    """Expected KL of the decoder from the posterior over all 255 corpora."""
     relevance = np.asarray(relevance) / np.sum(relevance)
     logits = jnp.asarray(tree_logits(relevance))
     total = weight = 0.0
@@ -280,7 +280,7 @@ def expected_divergence(relevance, keep, guide):
 
 
 def tree_logits(relevance):
-    """f32[7, V] log conditional probabilities after each of 1 + 2 + 4 prefixes of the full tree."""
+    """f32[7, V] conditional log-probabilities after the 1 + 2 + 4 prefixes of the full tree."""
     table = np.full((7, ALPHABET), -np.inf)
     for t in range(3):
         mass = relevance.reshape(2**t, 2, -1).sum(axis=2)

@@ -1,4 +1,4 @@
-"""Draws from the likely tokens alone: the tokens that stay, and the frequencies of what is drawn."""
+"""Nucleus sampling: the remaining tokens, and the frequencies of the samples."""
 
 import functools
 
@@ -27,7 +27,7 @@ def test_the_fewest_that_hold_the_share_stay():
 
 
 def drawn(num, *, seed=0, end=0, temperature=1.0, top_k=0, top_p=1.0):
-    """i32[2, num, 3] of a chain in which token t is as likely as SHARES, and after token 3 only token 4."""
+    """i32[2, num, 3] samples of a chain: token t has probability SHARES[t]; only 4 follows 3."""
     return np.asarray(
         _drawn(jax.random.key(seed), temperature, top_p, num=num, end=end, top_k=top_k)
     )
@@ -56,9 +56,9 @@ def test_draws_have_the_frequencies_of_the_chain_and_end():
     flat = found.reshape(-1, 3)
     share = np.bincount(flat[:, 0], minlength=5) / len(flat)
     np.testing.assert_allclose(share, SHARES, atol=5 * np.sqrt(0.25 / len(flat)))
-    assert np.abs(share - 0.2).max() > 5 * np.sqrt(0.25 / len(flat))  # control: not even
+    assert np.abs(share - 0.2).max() > 5 * np.sqrt(0.25 / len(flat))  # control: not uniform
     assert (flat[flat[:, 0] == 0, 1:] == 0).all()  # ended
-    assert (flat[flat[:, 0] == 3, 1] == 4).all()  # each draw goes on from its own past
+    assert (flat[flat[:, 0] == 3, 1] == 4).all()  # each draw continues its own prefix
     assert (found[0] != found[1]).any()
 
 

@@ -1,4 +1,4 @@
-"""Beam search with a potential: bounds on what is still to come steer the beam and are no part of scores."""
+"""Beam search with a potential: bounds on the rest steer the beam, scores exclude them."""
 
 import functools
 
@@ -56,7 +56,7 @@ def test_a_beam_of_all_with_exact_bounds_ranks_by_the_sum():
     beams, sums = find(bounds()), sequence_scores() + LEXICAL
     rows = documents(beams)
     np.testing.assert_array_equal(rows, np.argsort(-sums, axis=1))
-    # the score itself is of the sequence alone
+    # the score is the sequence's alone
     expected = np.take_along_axis(sequence_scores(), rows, axis=1)
     np.testing.assert_allclose(beams.score, expected, atol=1e-5)
 
@@ -77,7 +77,7 @@ def test_without_a_potential_or_with_zeros_it_is_the_plain_beam(score):
     plain = find(None, width=5, score=score)
     zeros = find(bounds(np.zeros_like(LEXICAL)), width=5, score=score)
     np.testing.assert_array_equal(plain.leaf, zeros.leaf)
-    # another sum over the legal tokens may differ in the last bit
+    # another order of the sum over legal tokens may change the last bit
     np.testing.assert_allclose(plain.score, zeros.score, rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Draws against the distribution that they are drawn from, enumerated; every statistic has a control that it rejects."""
+"""Samples against their enumerated distribution; every statistic rejects a control."""
 
 import functools
 import itertools
@@ -29,7 +29,7 @@ def cache_of(batch):
 
 
 def log_probabilities(temperature=1.0, score="renormalised", alive=range(len(IDS))):
-    """f64[N] of the identifiers: of the decoder that masks and renormalises, or of the model."""
+    """f64[N] log-probabilities of the identifiers: renormalised at each step, or the model's."""
     rows = [tuple(row) for row in IDS.tokens.tolist()]
     found = []
     for row in rows:
@@ -52,12 +52,12 @@ def rows_of(beams):
 
 
 def chi_square(counts, expected):
-    """Standard deviations by which a chi-square statistic exceeds its mean."""
+    """Excess of a chi-square statistic over its mean, in standard deviations."""
     statistic = ((counts - expected) ** 2 / expected).sum()
     return (statistic - (len(counts) - 1)) / np.sqrt(2 * (len(counts) - 1))
 
 
-# standard deviations: a right sampler exceeds it once in many millions; the keys are fixed
+# standard deviations; a correct sampler exceeds it once in many millions, and the keys are fixed
 FAR = 6.0
 
 
@@ -112,7 +112,7 @@ def test_draws_without_replacement_have_the_law_of_an_urn(temperature):
     counts = np.bincount([where[tuple(row)] for row in rows.tolist()], minlength=len(triples))
     assert abs(chi_square(counts, MANY * urn)) < FAR
     independent = np.array([p[a] * p[b] * p[c] for a, b, c in triples])
-    # the control: thrice with replacement, if different
+    # control: three draws with replacement, if distinct
     assert chi_square(counts, MANY * independent / independent.sum()) > FAR
     assert (np.diff(perturbed, axis=1) <= 0).all()
     # f32 sums
@@ -132,7 +132,7 @@ def test_drawing_everything_without_replacement_draws_each_once():
 
 
 def test_annealed_draws_have_the_law_of_deletion():
-    """After a draw, probabilities are those of the decoder over what is left: not the urn's, which keeps the marginals."""
+    """After a draw, the decoder renormalises over the rest; an urn would keep the marginals."""
     temperature = jnp.array([1.0, 1.5])
     draw = jax.jit(functools.partial(sampling.reverse_anneal, step, length=LENGTH, score="model"))
     rows = rows_of(draw(cache_of(MANY), INDEX, jax.random.key(3), temperature=temperature))
@@ -228,7 +228,7 @@ def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
         name: (sum(whole[t, (0, *name)[t], name[t]] for t in range(3)), row)
         for name, row in zip(names, rows)
     }
-    expected[0, 0, 0] = -np.inf, beam.NO_LEAF  # a draw that came to the end of a document
+    expected[0, 0, 0] = -np.inf, beam.NO_LEAF  # a draw that reaches the end of a document
     for found in (apart, distinct, single, groups):
         for name, score, row in zip(
             found.token.reshape(-1, 3).tolist(), found.score.reshape(-1), found.leaf.reshape(-1)
@@ -302,8 +302,8 @@ def test_groups_move_apart_as_the_penalty_grows():
         beams = _diverse(jnp.asarray(TABLES), groups=4, penalty=penalty)
         alive = np.asarray(beams.score[0]) > -np.inf
         rows = rows_of(beams)[0][alive]
-        assert len(set(rows)) == len(rows)  # an identifier is answered once
-        # no penalty in it
+        assert len(set(rows)) == len(rows)  # identifiers are distinct
+        # scores exclude the penalty
         np.testing.assert_allclose(
             beams.score[0][alive], log_probabilities(score="model")[rows], rtol=1e-5
         )

@@ -1,4 +1,4 @@
-"""The world of the theory: k relevant leaves, each in a branch of its own, among leaves that together hold nearly all mass."""
+"""The sparse world of the theory: k relevant leaves in different branches hold little mass."""
 
 import functools
 
@@ -12,7 +12,10 @@ from zoo.search import beam, best_first
 
 
 def sparse_world(num_branches, num_leaves, relevant, score, num_queries, seed):
-    """Probabilities f64[B, b, n]; leaf 0 of `relevant` random branches is relevant, the others are exponential of mean 1."""
+    """Probabilities f64[B, b, n].
+
+    Leaf 0 of `relevant` random branches is relevant; the others are exponential with mean 1.
+    """
     rng = np.random.default_rng(seed)
     world = rng.exponential(size=(num_queries, num_branches, num_leaves))
     for query in range(num_queries):
@@ -21,7 +24,10 @@ def sparse_world(num_branches, num_leaves, relevant, score, num_queries, seed):
 
 
 def test_a_beam_misses_half_of_the_top_k_of_a_sparse_world_and_best_first_none():
-    """Theorem 6 with b = 2k: recall of a beam of k is 1/2 + o(1), here Phi(lambda / 2) = .58 for lambda = 19 / 50."""
+    """Theorem 6 with b = 2k: the recall of a beam of k is 1/2 + o(1).
+
+    Here it is Phi(lambda / 2) = .58 for lambda = 19 / 50.
+    """
     queries, branches, leaves, k = 16, 20, 2500, 10
     world = sparse_world(branches, leaves, k, 20.0, queries, seed=0)
     branch, size = world.sum(axis=2), leaves + 1
@@ -53,5 +59,5 @@ def test_a_beam_misses_half_of_the_top_k_of_a_sparse_world_and_best_first_none()
     assert found.proven.all() and recall(found.beams.leaf) == 1
     # .58 and 4 standard errors of 160 answers: .16; never near 1
     assert 0.45 < recall(beams.leaf) < 0.71
-    # every branch outweighs the k-th leaf: no exact search asks less
+    # every branch outweighs the k-th leaf, so an exact search expands them all
     assert (found.expanded == branches + 1).all()

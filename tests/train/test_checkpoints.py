@@ -141,7 +141,8 @@ def test_a_full_disk_raises_a_one_line_error(tmp_path, monkeypatch):
 
     with pytest.raises(
         DataError,
-        match=r"no space left to write to \(\d+ MB are free\); step 1 is kept; free some space and repeat",
+        match=r"no space left to write to \(\d+ MB are free\); step 1 is kept; free some space "
+        r"and repeat",
     ):
         with checkpoints.Checkpoints(tmp_path, "run") as keeper:
             monkeypatch.setattr(keeper._manager, "save", full)

@@ -217,7 +217,8 @@ def test_a_non_finite_loss_stops_at_its_step_and_saves_its_inputs(tmp_path):
     batches = Numbered(*[good] * 6, bad, *[good] * 5000)
     with pytest.raises(
         FloatingPointError,
-        match=r"not finite at step 7 \(batch number 6, examples 6, 7, .* 13, ..., SHA-256 [0-9a-f]{16}\)",
+        match=r"not finite at step 7 \(batch number 6, examples 6, 7, .* 13, ..., SHA-256 "
+        r"[0-9a-f]{16}\)",
     ) as raised:
         descend(batches, steps=4000, folder=tmp_path / "training")
     assert batches.number < 100  # it was seen long before the end
@@ -258,7 +259,8 @@ def test_a_device_out_of_memory_raises_a_one_line_error():
 
     with pytest.raises(
         DataError,
-        match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or more, --remat",
+        match=r"train: out of memory on cpu with x \[2\]; use a smaller batch, --accumulate 2 or "
+        r"more, --remat",
     ) as raised:
         run.looped(
             loss,

@@ -125,7 +125,8 @@ def test_a_dimension_that_an_axis_does_not_divide_is_refused_by_name():
     mesh = sharding.mesh_of("data=2,model=4")
     with pytest.raises(
         DataError,
-        match=r"params/decoder_0/cross_attention/key/kernel: dimension 1 is 2, which model=4 does not divide; choose another",
+        match=r"params/decoder_0/cross_attention/key/kernel: dimension 1 is 2, which model=4 does "
+        r"not divide; choose another",
     ):
         trained(execution.Execution(mesh="data=2,model=4"))
     spec = lambda *shape: sharding.layout("params/source_embedding/embedding", shape, mesh)
