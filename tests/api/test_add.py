@@ -1,4 +1,4 @@
-"""Documents that are added and removed through the public verbs and the command line."""
+"""Adding and removing documents through the public verbs and the command line."""
 
 import dataclasses
 

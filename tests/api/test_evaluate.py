@@ -1,4 +1,4 @@
-"""Collections with queries that are documents, and with judgements of documents that are missing."""
+"""Collections whose queries are documents, and qrels of missing documents."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def fitted():
 
 
 def test_a_query_that_is_a_document_is_no_answer_to_itself(fitted):
-    """By hand: the counter-argument stands second, 1 / log2(3), and first without the query."""
+    """By hand: the counter-argument ranks second, 1 / log2(3), and first without the query."""
     asked = collection(("a1", CORPUS.texts[0]), a1={"a2": 1})
     measured = {
         choice: zoo.evaluate(fitted, asked, leave_out_self=choice) for choice in (None, True, False)
@@ -50,7 +50,7 @@ def test_equal_ids_of_other_texts_are_answers(fitted):
 
 
 def test_judgements_of_missing_documents_count_as_not_found(fitted, tmp_path):
-    """By hand: one of two relevant documents can be found, at the first place: recall 1/2."""
+    """By hand: one of two relevant documents exists and ranks first: recall 1/2."""
     asked = collection(("q", "ideas"), ("r", "years"), q={"c": 1, "gone": 1}, r={"lost": 1})
     result = zoo.evaluate(fitted, asked)
     assert result.measures["R@100"] == pytest.approx((1 / 2 + 0) / 2)

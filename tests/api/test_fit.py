@@ -1,4 +1,7 @@
-"""The verbs: fitting into folders, asking, measuring, saving and loading; and what `import zoo` brings with it."""
+"""The verbs: fit, retrieve, evaluate, save and load.
+
+Also covers fitting into folders and the imports of `import zoo`.
+"""
 
 import contextlib
 import dataclasses
@@ -40,7 +43,7 @@ def fitted(collection):
 
 
 def python(*arguments, **options):
-    """A process of this interpreter in the repository, with one CPU device and quick compilation."""
+    """A process of this interpreter in the repository; one CPU device, fast compilation."""
     environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
@@ -93,7 +96,7 @@ def test_every_public_name_is_there():
 
 
 def test_no_verb_shares_its_name_with_a_package():
-    """`import zoo.x.y` sets zoo.x to the package, which would hide a verb x."""
+    """`import zoo.x.y` sets zoo.x to the package and would hide a verb x."""
     root = pathlib.Path(zoo.__file__).parent
     packages = {path.parent.name for path in root.glob("*/__init__.py")}
     assert "metrics" in packages and not packages & set(zoo.__all__)
@@ -101,7 +104,7 @@ def test_no_verb_shares_its_name_with_a_package():
 
 
 def test_the_measures_are_those_of_the_answers(collection, fitted):
-    """Hit@1 and RR@10 counted here, from what `retrieve` answers."""
+    """Hit@1 and RR@10 of `evaluate` equal counts over the answers of `retrieve`."""
     queries, qrels = collection.split("test")
     result = evaluate.evaluate(fitted, collection)
     ranking = zoo.retrieve(fitted, queries, 10)
@@ -281,9 +284,9 @@ def test_evaluate_refuses_a_corpus_that_was_not_learned(collection, fitted):
         evaluate.evaluate(fitted, collection, split="validation")
 
 
-@pytest.mark.slow  # starts three processes that train
+@pytest.mark.slow  # three processes train
 def test_ctrl_c_during_training_loses_nothing(tmp_path):
-    """The same command goes on, and the system is that of a fit which was never interrupted, bit for bit."""
+    """The same command resumes; the system equals that of an uninterrupted fit bit for bit."""
     options = (
         "steps=120 batch=8 document_length=8 query_length=8 decoder_hidden=32 generated=1".split()
     )
@@ -335,7 +338,7 @@ def test_keywords_of_training_are_the_fields_of_an_execution():
 
 
 def test_options_without_a_value_name_no_file(tmp_path, monkeypatch):
-    """The empty path is the working directory, which a fit must neither read nor depend on."""
+    """The empty path means the working directory; a fit must not read or depend on it."""
     (tmp_path / "large").write_bytes(bytes(99))
     monkeypatch.chdir(tmp_path)
     for name in ("bm25", "markov", "semanticknn"):

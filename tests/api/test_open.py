@@ -1,4 +1,4 @@
-"""A system is opened once, and every verb asks through it."""
+"""Every verb opens a system once and reuses it."""
 
 import pickle
 
@@ -20,7 +20,7 @@ def fitted():
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """What was prepared since the test began."""
+    """Preparations since the start of the test."""
     done = []
 
     def noted(name, function):

@@ -1,4 +1,4 @@
-"""Fitting, asking and evaluating recommenders, in Python and on the command line."""
+"""Recommenders: fit, retrieve and evaluate, in Python and on the command line."""
 
 import json
 
@@ -201,7 +201,7 @@ def test_compare_pairs_systems_that_recommend(folders, capsys, tmp_path):
 
 
 def test_dev_does_not_depend_on_the_last_event(folders):
-    """Poisoned last events change the measures of `test`, not those of `dev`."""
+    """Changed last events change the metrics of `test` but not of `dev`."""
     walks = toy.interactions()
     items = walks.histories.items.copy()
     items[walks.histories.starts[1:] - 1] = 0
@@ -247,7 +247,7 @@ def test_popularity_counts_what_came_before_dev():
 
 
 def test_a_run_differs_if_the_fit_sees_another_event(tmp_path):
-    """run.json decides whether a fit is resumed; it depends on first events, not on last ones."""
+    """run.json decides if a fit resumes; it depends on first events but not on last ones."""
     walks, noted = toy.interactions(), {}
     for name, place in (("same", None), ("first", 0), ("last", walks.histories.starts[1] - 1)):
         items = walks.histories.items.copy()
@@ -265,7 +265,7 @@ def test_a_run_differs_if_the_fit_sees_another_event(tmp_path):
 
 @pytest.fixture(scope="module")
 def generative(folders):
-    """A TIGER of few steps, whose codes many items share: 4 codes once, for 40 items."""
+    """A TIGER after few steps with one level of 4 codes for 40 items, so many items share codes."""
     options = {"levels": 1, "codes": 4, "fewest_steps": 20, "most_steps": 20}
     return zoo.fit(
         "tiger",
@@ -278,7 +278,7 @@ def generative(folders):
 
 
 def test_measures_of_items_and_identifiers_are_reported_together(generative, folders, capsys):
-    """Equal to `identifier_places` of the codes; 4 identifiers are always among the first 5."""
+    """Equals `identifier_places` of the codes; 4 identifiers are always in the top 5."""
     result = zoo.evaluate(generative, folders[0], split="dev")
     asked, qrels = histories.read(folders[0]).split("dev")
     targets = recommend.targets(qrels, asked.ids, generative.documents)

@@ -1,4 +1,4 @@
-"""What a fit leaves in its folder, whatever ends it."""
+"""The folder of a fit after every kind of exit."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ def files_of(folder):
 
 def test_a_finished_fit_is_answered_and_not_repeated(tmp_path, monkeypatch):
     first = zoo.fit("bm25", toy.build(20), out=tmp_path / "system", quiet=True)
-    (tmp_path / "system" / "training" / "train").mkdir(parents=True)  # killed before it was removed
+    (tmp_path / "system" / "training" / "train").mkdir(parents=True)  # killed before the removal
     before = files_of(tmp_path / "system")
     monkeypatch.setattr(lexical, "build", lambda *_, **__: pytest.fail("fitted again"))
     again = zoo.fit("bm25", toy.build(20), out=tmp_path / "system", quiet=True)

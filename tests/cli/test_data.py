@@ -1,4 +1,4 @@
-"""`zoo data import`, `split`, `--columns` and `--histories` from a folder of one's own to answers."""
+"""`zoo data import`, `split`, `--columns` and `--histories`: from a user's folder to answers."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_documents_are_imported_fitted_and_found(tmp_path, capsys):
 
 
 def test_columns_are_named_once_for_fit_and_evaluate(tmp_path, capsys):
-    """Newest first: read in the order of the file, f would follow a."""
+    """The file is newest first; in file order, f would follow a."""
     path = tmp_path / "log.csv"
     path.write_text(LOG.replace("when", "watch time"))
     columns = ("--columns", "user=who,item=what,time=watch time")
@@ -45,7 +45,7 @@ def test_columns_are_named_once_for_fit_and_evaluate(tmp_path, capsys):
     assert run("retrieve", tmp_path / "run", "--history", "b", "-k", 1) == 0
     assert capsys.readouterr().out.rstrip().endswith("  a")
     assert run("evaluate", tmp_path / "run", "--data", path, *columns) == 0
-    assert run("report", tmp_path / "run") == 0  # remembers the columns
+    assert run("report", tmp_path / "run") == 0  # uses the stored columns
     capsys.readouterr()
     assert run("evaluate", tmp_path / "run", "--data", path, "--columns", "what=who") == 2
     assert "--columns expects user=NAME" in capsys.readouterr().err

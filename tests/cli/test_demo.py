@@ -1,4 +1,4 @@
-"""The demonstration keeps what an earlier one fitted, and only that."""
+"""The demo reuses systems of an earlier run only if the fit is identical."""
 
 import pytest
 

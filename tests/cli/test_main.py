@@ -88,11 +88,11 @@ def zoo_command(capsys):
 
 @pytest.fixture
 def refused(zoo_command):
-    """Runs a command that must fail with exit code 2 and one line on stderr, which is returned."""
+    """Runs a command that must exit with code 2; returns its single line on stderr."""
 
     def command(*arguments):
         code, out, err = zoo_command(*arguments)
-        # progress of phases
+        # phases report progress
         err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("- "))
         assert code == main.BAD_INPUT and out == "" and err.startswith("zoo")
         assert err.endswith("\n") and err.count("\n") == 1, f"expected one line, got {err!r}"
@@ -442,7 +442,7 @@ def test_a_closed_pipe_is_no_error(data, system):
 
 
 def test_an_interrupt_during_compilation_ends_like_any_other(data, tmp_path):
-    """Compiling the initialisation takes about two seconds; jaxlib crashed when interrupted then."""
+    """Initialisation compiles for about two seconds; an interrupt then used to crash jaxlib."""
     one_device = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     running = process(
         "fit", "dsi", "--data", data, "--size", "tiny", "--out", tmp_path / "out", env=one_device

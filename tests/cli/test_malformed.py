@@ -1,7 +1,7 @@
 """Thousands of malformed inputs through every command that reads data.
 
-A mutation that must be refused gives exit code 2 and one line. Neither it nor random bytes may
-raise, hang, or leave a folder or a part of one behind.
+An invalid input must give exit code 2 and one line on stderr. No input, random bytes included, may
+raise, hang, or leave a complete or partial folder behind.
 """
 
 import collections
@@ -16,8 +16,8 @@ from doors import DOORS, Options
 
 from zoo.cli import main
 
-CASES = 150  # per door, of mutations that must be refused; a third as many of random bytes
-SECONDS = 60  # a case that takes longer counts as hanging
+CASES = 150  # invalid mutations per door; a third as many with random bytes
+SECONDS = 60  # a longer case counts as a hang
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def limited(seconds):
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory):
-    """Good inputs, and two systems that were fitted to them."""
+    """Valid inputs, and two systems fitted to them."""
     folder = tmp_path_factory.mktemp("good")
     rng = random.Random(0)
     keep = [lambda rng, content: content]
@@ -51,7 +51,7 @@ def good(tmp_path_factory):
 
 
 def outcome(arguments, capsys):
-    """(what went wrong, or "", exit code)."""
+    """(error or "", exit code)."""
     capsys.readouterr()
     try:
         with limited(SECONDS):
@@ -69,7 +69,7 @@ def outcome(arguments, capsys):
 
 
 def left_over(folder):
-    """What a refused command should not have left."""
+    """Leftovers of a refused command."""
     return [path for path in folder.rglob("*") if path.name == "out" or path.name.endswith(".part")]
 
 
@@ -96,7 +96,7 @@ def test_malformed_inputs_are_refused_in_one_line_and_leave_nothing(name, good, 
 
 
 def test_good_inputs_are_accepted(good, tmp_path, capsys):
-    """The control: what the mutations start from, and a run, queries and categories."""
+    """Control: the unmutated inputs, and a run, queries and categories."""
     rng = random.Random(0)
     for number, (name, door) in enumerate(DOORS.items()):
         if name == "history":

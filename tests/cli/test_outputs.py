@@ -1,4 +1,4 @@
-"""Where the command line writes: runs, JSON, streams, links; and what it prints of hostile text."""
+"""Outputs of the command line: runs, JSON, streams, links, and hostile text on the terminal."""
 
 import json
 import os
@@ -111,7 +111,7 @@ def test_devices_are_written_through(data, system):
 
 @pytest.mark.parametrize("redirected", (False, True))
 def test_stdout_holds_the_json_alone(redirected, data, system, tmp_path):
-    """Over a second: it starts a process, whose stdout is a pipe or a file."""
+    """Over a second: starts a process with a pipe or a file as stdout."""
     command = [sys.executable, "-m", "zoo", "evaluate", system, "--data", data, "--json"]
     with open(tmp_path / "out", "w+") as file:
         stdout = file if redirected else subprocess.PIPE
@@ -156,7 +156,7 @@ def test_a_foreign_run_of_recommendations_is_evaluated():
         np.array([[0, 1], [2, -1]], np.int32),
         np.array([[2.0, 1.0], [1.0, -np.inf]], np.float32),
     )
-    measured = zoo.evaluate_run(run, given).measures  # test asks u for c, v for b
+    measured = zoo.evaluate_run(run, given).measures  # test targets: c for u, b for v
     assert measured["R@5"] == 1.0 and measured["RR"] == 0.75 and "coverage@10" in measured
 
 

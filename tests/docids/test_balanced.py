@@ -1,4 +1,4 @@
-"""Balanced codes against values worked by hand, sums that must come out, and exhaustive search."""
+"""Balanced codes against values worked by hand, known sums, and exhaustive search."""
 
 import itertools
 
@@ -35,7 +35,10 @@ def test_the_diversity_of_no_codes_or_of_codes_that_there_are_not_is_refused(cod
 
 @pytest.fixture(scope="module")
 def biased():
-    """Logits that prefer two codes whatever the row, rows in groups of 60, 30, 9 and 1, and 28 that take no part."""
+    """Logits that prefer two codes for every row.
+
+    Rows form groups of 60, 30, 9 and 1; 28 rows belong to no group.
+    """
     random = np.random.default_rng(0)
     group = random.permutation(np.repeat([0, 1, 2, 3, -1], [60, 30, 9, 1, 28]))
     logits = random.normal(size=(128, NUM_CODES)) + 3 * np.array([2, 1.5, 0, 0, 0, 0, 0, 0])
@@ -47,7 +50,7 @@ def biased():
 def test_a_plan_has_its_marginals_in_every_group(biased, epsilon):
     logits, group, together = biased
     plan = np.asarray(balanced.plan(balanced.scaled(logits), together, epsilon=epsilon))
-    # the bar; what remains is f32
+    # the tolerance is f32 rounding
     np.testing.assert_allclose(plan[group >= 0].sum(axis=1), 1, atol=1e-4)
     assert (plan[group < 0] == 0).all()
     for number in range(4):
@@ -59,7 +62,7 @@ def test_a_plan_has_its_marginals_in_every_group(biased, epsilon):
 
 @pytest.mark.parametrize("rows", [NUM_CODES, 4 * NUM_CODES])
 def test_a_plan_of_few_rows_for_each_code_has_its_marginals_too(rows):
-    """The nearer to an assignment, the more rounds it takes."""
+    """A plan closer to an assignment takes more rounds."""
     find = jax.jit(
         lambda scores: balanced.plan(
             balanced.scaled(scores), jnp.ones((rows, rows), bool), epsilon=balanced.LEAST_EPSILON
@@ -80,7 +83,7 @@ def test_the_sums_of_a_large_group_are_right_to_float32():
         jnp.asarray(np.random.default_rng(0).normal(size=(2000, 7)), jnp.float32)
     )
     plan = np.asarray(balanced.plan(scores, jnp.ones((2000, 2000), bool)))
-    # some eight roundings of 1.2e-7
+    # about eight roundings of 1.2e-7
     np.testing.assert_allclose(plan.sum(axis=0, dtype=np.float64), 2000 / 7, rtol=1e-6)
 
 
@@ -102,7 +105,7 @@ def test_targets_of_a_plan_are_more_diverse_than_the_largest_logits(biased):
     )
     evenness = lambda codes: balanced.diversity(codes[group == 0], num_codes=NUM_CODES)
     assert evenness(targets) > 0.9 > 0.4 > evenness(np.asarray(logits).argmax(axis=1))
-    assert (targets == plan.argmax(axis=1))[group == 0].all()  # a tie is all that scores decide
+    assert (targets == plan.argmax(axis=1))[group == 0].all()  # scores only break ties
 
 
 def test_a_row_alone_or_among_its_equals_has_its_most_probable_code_for_a_target():
@@ -110,7 +113,7 @@ def test_a_row_alone_or_among_its_equals_has_its_most_probable_code_for_a_target
     scores = balanced.scaled(logits)
     targets = balanced.targets(scores, jnp.eye(24, dtype=bool))
     np.testing.assert_array_equal(targets, logits.argmax(axis=1))
-    assert len(np.unique(targets)) > 4  # the control: not one code for all
+    assert len(np.unique(targets)) > 4  # control: not one code for all
     equals = balanced.targets(jnp.broadcast_to(scores[:1], scores.shape), jnp.ones((24, 24), bool))
     np.testing.assert_array_equal(equals, logits[0].argmax())
 
@@ -137,7 +140,7 @@ def test_bounds_are_those_of_the_paper_or_what_room_there_must_be(rows, codes, e
 
 
 def heap(count=90):
-    """Vectors of which two in three lie in one place."""
+    """Vectors, two thirds of them in one place."""
     random = np.random.default_rng(1)
     places = np.where(random.random(count) < 2 / 3, 0, random.integers(1, 6, count))
     return (10 * random.normal(size=(6, 3))[places] + random.normal(size=(count, 3))).astype(
@@ -155,7 +158,7 @@ def test_sizes_of_clusters_keep_to_their_bounds():
     free = np.bincount(
         quantize.rq_kmeans(vectors, jax.random.key(0), levels=1, codes=6)[1][:, 0], minlength=6
     )
-    assert free.min() < 10 and free.max() > 20  # the control: that bounds bind
+    assert free.min() < 10 and free.max() > 20  # control: the bounds bind
 
 
 def test_bounds_that_do_not_bind_change_nothing():
@@ -164,12 +167,15 @@ def test_bounds_that_do_not_bind_change_nothing():
     cost = np.random.default_rng(2).random((50, 5))
     np.testing.assert_array_equal(balanced.assign(cost, least=0, most=50), cost.argmin(axis=1))
     _, codes = balanced.kmeans(vectors, jax.random.key(0), num_codes=6, least=0, most=90)
-    # the one goes on until nothing changes, the other stops a little before
+    # one iterates until nothing changes, the other stops slightly earlier
     assert (codes == plain).mean() > 0.95
 
 
 def test_assignments_are_close_to_the_best_of_all():
-    """Of eight rows and three columns of two or three, by exhaustion; drawn assignments that keep to the bounds are the control."""
+    """Exhaustive search over eight rows and three columns of two or three rows each.
+
+    Control: random assignments within the bounds.
+    """
     random = np.random.default_rng(3)
     every = np.array(
         [

@@ -1,4 +1,4 @@
-"""k-means against Lloyd's iterations in numpy, the hierarchy against a recursion over Python lists."""
+"""k-means against Lloyd's algorithm in numpy, the hierarchy against a recursion over lists."""
 
 import itertools
 
@@ -63,7 +63,7 @@ def test_inertia_never_rises_from_seeds_that_are_rows(seed, count, duplicates):
         cluster.kmeans(vectors, CLUSTERS, jax.random.key(seed), iterations=i)
         for i in (0, 1, 2, 4, 30)
     ]
-    # rows and seeds are moved to the mean and back, which costs a rounding of f32
+    # rows and seeds are shifted by the mean and back: one f32 rounding
     assert (distances(results[0][0], vectors).min(axis=1) < 1e-9).all()
     path = [inertia(vectors, *result) for result in results]
     assert all(after <= before * (1 + 1e-6) + 1e-9 for before, after in itertools.pairwise(path))
@@ -84,7 +84,7 @@ def test_well_separated_blobs_are_recovered_exactly(seed, count):
         cluster.kmeans(vectors, CLUSTERS, jax.random.key(seed), iterations=10)[1]
     )
     assert len({*zip(blob, assignment)}) == CLUSTERS  # one to one
-    # control: the blobs are not found where they are not apart
+    # control: overlapping blobs are not recovered
     assignment = np.asarray(
         cluster.kmeans(normal(seed, 120), CLUSTERS, jax.random.key(seed), iterations=10)[1]
     )
@@ -115,7 +115,7 @@ def test_seeds_are_drawn_in_proportion_to_squared_distance():
     for pair, share in expected.items():
         # five standard errors
         assert abs(counts[pair] / rounds - share) < 5 * np.sqrt(share * (1 - share) / rounds)
-    # control: the test tells the law from seeds drawn uniformly
+    # control: the test rejects uniform seeds
     uniform = {pair: 1 / 6 for pair in expected}
     assert any(
         abs(counts[pair] / rounds - share) > 5 * np.sqrt(share * (1 - share) / rounds)
@@ -133,7 +133,7 @@ def test_a_cluster_without_rows_keeps_its_centroid():
 
 
 def recursion(rows, vectors, key, branching, leaf_size):
-    """{row: digits} by the definition."""
+    """{row: digits} from the definition."""
     if len(rows) <= leaf_size:
         return {row: (index,) for index, row in enumerate(rows)}
     seed, *keys = jax.random.split(key, 1 + branching)

@@ -1,4 +1,7 @@
-"""Collisions: every policy gives valid, unique identifiers; plans have their marginals; the best assignment by enumeration."""
+"""Collisions: every policy gives valid, unique identifiers.
+
+Also checks the marginals of transport plans, and rounded plans against the best assignment.
+"""
 
 import itertools
 
@@ -55,7 +58,7 @@ def test_three_equal_documents_are_told_apart_in_order():
     )
     assert ids.tokens.tolist() == [[6, 6, 1], [2, 3, 1], [6, 6, 2], [6, 6, 3]] and ids.alphabet == 7
     many = collisions.collide(np.array([[0]] * 9 + [[1]]), num_codes=2, policy="counter")
-    assert many.alphabet == 10  # 1 .. 9 number the nine
+    assert many.alphabet == 10  # counters 1 .. 9 for nine documents
 
 
 @given(codes=varied, seed=seeds)
@@ -79,7 +82,7 @@ def test_sharing_out_keeps_all_but_the_last_code_and_whoever_does_not_collide(co
 @given(seed=seeds, rows=st.integers(20, 27), old=st.integers(0, 20))
 @settings(max_examples=40)
 def test_where_codes_run_out_few_move_and_to_the_nearest_with_room(seed, rows, old):
-    """27 identifiers of 3 codes at 3 levels, for nearly as many documents that all begin with few codes."""
+    """27 identifiers of 3 codes at 3 levels, nearly as many documents, few first codes."""
     random = np.random.default_rng(seed)
     codebooks = random.normal(size=(3, 3, 2)) * np.array([9, 3, 1])[:, None, None]
     vectors = codebooks[0, 0] + random.normal(size=(rows, 2))
@@ -94,7 +97,7 @@ def test_where_codes_run_out_few_move_and_to_the_nearest_with_room(seed, rows, o
     ids = collisions.collide(codes, num_codes=3, policy="sinkhorn", costs=costs(slice(None)))
     assert len(np.unique(ids.tokens, axis=0)) == rows and ids.alphabet == 4
     stayed = (ids.tokens[:, 0] - 1 == codes[:, 0]).sum()
-    # the fullest code keeps as many as it can name
+    # the fullest code keeps its capacity
     assert stayed >= min(9, np.bincount(codes[:, 0]).max())
     if old and not (codes[:old] == codes[0]).all():
         first = collisions.collide(
@@ -131,7 +134,7 @@ def test_the_rounded_plan_costs_little_more_than_the_best_of_all_assignments(see
 def test_plans_have_their_marginals(seed):
     random = np.random.default_rng(seed)
     rows, columns = random.dirichlet(np.ones(6)), random.dirichlet(np.ones(4))
-    rows = np.append(rows, 0)  # takes no part
+    rows = np.append(rows, 0)  # does not count
     cost = random.random((7, 4))
     plan = np.asarray(
         collisions.sinkhorn(*map(jnp.float32, (cost, rows, columns)), epsilon=0.1, rounds=200)

@@ -1,4 +1,4 @@
-"""Quantisers against brute force over all codes, and their statistics against sums worked by hand."""
+"""Quantisers against brute force over all codes, statistics against sums worked by hand."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def normal(seed, rows=ROWS, width=WIDTH):
 
 
 def mixture(seed, rows=4096, width=64):
-    """A mixture of 16 clusters, each of 16, each of 16, ever closer."""
+    """A mixture of three nested levels of 16 clusters, ever closer."""
     random = np.random.default_rng(seed)
     scales, total = (1.0, 0.5, 0.25), 0.1 * random.normal(size=(rows, width))
     path = np.zeros(rows, np.int64)
@@ -30,7 +30,7 @@ def mixture(seed, rows=4096, width=64):
 
 
 def greedy(vectors, codebooks):
-    """Codes by looking at every code of a level for every row, in float64."""
+    """Nearest codes of each level by brute force, in float64."""
     residual, columns = np.asarray(vectors, np.float64), []
     for codebook in np.asarray(codebooks, np.float64):
         columns.append(((residual[:, None] - codebook[None]) ** 2).sum(axis=2).argmin(axis=1))
@@ -80,8 +80,8 @@ def test_codebooks_are_means_of_their_rows_and_frozen_ones_give_the_same_codes(q
         for code in range(CODES):
             rows = residual[codes[:, level] == code, columns]
             assert len(rows)
-            # Lloyd stopped when an iteration took off less than TOLERANCE of the error: 40 rows
-            # then do not move at all
+            # Lloyd stops when an iteration lowers the error by less than TOLERANCE: 40 rows then do
+            # not move at all
             np.testing.assert_allclose(
                 codebooks[level, code, columns], rows.mean(axis=0), atol=1e-5
             )
@@ -134,7 +134,7 @@ def test_residual_kmeans_of_a_hierarchy_uses_every_code_and_each_level_takes_err
 def test_codes_left_without_rows_move_to_the_farthest_rows_one_each():
     vectors, centroids = normal(0, 4), normal(1, 5)
     count, distance = np.array([2, 0, 1, 0, 0]), np.array([3.0, 0.0, 5.0, 0.0], np.float32)
-    # rows 2 and 0 are off their codes, 1 and 3 are not: codes 1 and 3 move, 4 finds nothing to gain
+    # rows 2 and 0 are far from their codes, 1 and 3 are not: codes 1 and 3 move, 4 gains nothing
     found = quantize._refilled(
         *map(
             jnp.asarray,

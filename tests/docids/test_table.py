@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from zoo.docids import table, text
 from zoo.index import filters, growth, trie
 
-ROWS, LENGTH, ALPHABET = 6, 3, 4  # ragged identifiers are drawn into arrays of this size at most
+ROWS, LENGTH, ALPHABET = 6, 3, 4  # maximal sizes of drawn ragged identifiers
 
 
 def padded(identifiers):
@@ -162,7 +162,7 @@ def test_the_order_is_lexicographic_and_equal_rows_stay_in_order(most):
     assert len({row[:3] for row in rows}) < len(rows)  # some are equal
 
 
-SHARED = table.build(  # document 0 has two identifiers, and shares one with document 2
+SHARED = table.build(  # document 0 has two identifiers and shares one with document 2
     np.array([[1, 2], [3, 0], [1, 2], [2, 2]]), 4, document=np.array([2, 0, 0, 1])
 )
 

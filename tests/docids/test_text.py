@@ -1,4 +1,4 @@
-"""Identifiers that are text: they can be read back, none begins another, and equal texts are settled as declared."""
+"""Textual identifiers: they decode to their text, are prefix-free, and resolve equal texts."""
 
 import doctest
 import functools
@@ -27,7 +27,7 @@ ENCODE, ALPHABET = functools.partial(tokens.whole, TOKENIZER), tokens.count(TOKE
 
 
 def read(ids, row):
-    """(tokens of the text, number of the document among the same) of an identifier."""
+    """(tokens of the text, counter among equal texts) of an identifier."""
     one = ids.tokens[row, : ids.lengths[row]].tolist()
     return one[:-1], one[-1] - ALPHABET
 

@@ -1,4 +1,4 @@
-"""What a trie chooses against the top k over all that it expands to, on nodes of hundreds of children."""
+"""`choose` against the top k over all children of `expand`, on nodes of hundreds of children."""
 
 import functools
 
@@ -40,7 +40,7 @@ def both_ways(index, t, node, before, logits, *, width, score):
 
 
 def alive(found, query):
-    """Columns of the hypotheses that are alive."""
+    """Columns of the live hypotheses."""
     width = found.score.shape[1]
     parent = (
         jnp.broadcast_to(jnp.arange(width), found.score.shape)
@@ -61,7 +61,7 @@ def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended,
     ids = draw(alphabet, skewed, ended)
     index = trie.build(ids, forms=None if form == "chosen" else forms(form, alphabet, ended))
     rng = np.random.default_rng(1)
-    for grid in (0, 2):  # logits as drawn; multiples of a half, so that many tie
+    for grid in (0, 2):  # original logits; multiples of a half, for many ties
         node, score = index.start(BATCH), jnp.zeros((BATCH, 1))
         for t in range(LENGTH):
             logits = rng.normal(size=(*node.shape, alphabet + 3)).astype(np.float32)
@@ -80,7 +80,7 @@ def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended,
                 np.testing.assert_allclose(scores, expected_scores, rtol=1e-5)
                 if not grid:
                     np.testing.assert_array_equal(names, expected)
-                assert (np.diff(names[0]) > 0).all()  # each once, in lexicographic order
+                assert (np.diff(names[0]) > 0).all()  # distinct, in lexicographic order
             node, score = chosen.node, chosen.score
 
 

@@ -10,7 +10,7 @@ N, D, BLOCK = 37, 5, 16
 
 @pytest.fixture(scope="module")
 def case():
-    """Vectors of small whole numbers, so that products are exact and many are equal."""
+    """Vectors of small integers, for exact products and many ties."""
     random = np.random.default_rng(0)
     return random.integers(-2, 3, (N, D)).astype(np.float32), random.integers(-2, 3, (9, D)).astype(
         np.float32
@@ -19,7 +19,7 @@ def case():
 
 def expected(vectors, queries, k):
     products = queries @ vectors.T
-    order = np.argsort(-products, axis=1, kind="stable")[:, :k]  # of equal ones the lower row
+    order = np.argsort(-products, axis=1, kind="stable")[:, :k]  # the lower row wins ties
     return order, np.take_along_axis(products, order, axis=1)
 
 
@@ -51,7 +51,7 @@ def test_other_corpora_and_queries_of_the_same_sizes_trace_nothing_new(case):
     before = dense._search._cache_size()
     dense.search(dense.build(vectors[:35] + 1, block=BLOCK), queries[:3].repeat(3, axis=0), 7)
     assert dense._search._cache_size() == before
-    dense.search(dense.build(vectors[:30], block=BLOCK), queries, 7)  # control: a block fewer
+    dense.search(dense.build(vectors[:30], block=BLOCK), queries, 7)  # control: one block fewer
     assert dense._search._cache_size() == before + 1
 
 

@@ -1,4 +1,4 @@
-"""A filtered trie against one that is built from the allowed documents alone."""
+"""A filtered trie against a trie of the allowed documents only."""
 
 import collections
 import functools
@@ -23,7 +23,7 @@ NUM = 200
 
 
 def draw(seed, per_leaf):
-    """NUM documents, Zipf codes, some identifiers short, up to per_leaf documents on one."""
+    """NUM documents, Zipf codes, some short identifiers, up to per_leaf documents per leaf."""
     rng = np.random.default_rng(seed)
     weight = 1 / np.arange(1, ALPHABET)
     tokens = 1 + rng.choice(ALPHABET - 1, size=(8 * NUM, LENGTH), p=weight / weight.sum())
@@ -37,7 +37,7 @@ def draw(seed, per_leaf):
 
 @functools.partial(jax.jit, static_argnames="score")
 def find(index, logits, *, score):
-    """Documents i32[B, K D] of the beams and scores, of logits that depend on the last token."""
+    """(documents i32[B, K D] of the beams, scores) for logits that depend on the last token."""
     step = lambda t, token, cache: (
         jax.vmap(lambda table, token: table[token])(logits[t], token),
         cache,
@@ -49,7 +49,7 @@ def find(index, logits, *, score):
 
 
 def brute(ids, logits, allowed, query, scoring):
-    """{document: score} by summing log-probabilities over its tokens, over the allowed ones only."""
+    """{document: summed log-probability of its tokens} of the allowed documents."""
     scores, next_tokens = {}, collections.defaultdict(set)
     legal = [(row, tuple(ids.tokens[row].tolist())) for row in np.flatnonzero(allowed)]
     for _, name in legal:
@@ -70,7 +70,7 @@ def brute(ids, logits, allowed, query, scoring):
 
 @pytest.mark.parametrize(
     ("kind", "form", "per_leaf", "scoring"),
-    [  # every kind in two forms; each compiles a search of its own
+    [  # every kind in two forms; each compiles its own search
         ("shared", "light", 1, "renormalised"),
         ("shared", "split", 3, "model"),
         ("each", "heavy", 1, "model"),
@@ -116,13 +116,13 @@ def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, scori
             for document, score in found.items():
                 np.testing.assert_allclose(score, expected[document], rtol=1e-5)  # f32 sums
             if len({tuple(ids.tokens[row]) for row in expected}) <= WIDTH:
-                # no hypothesis was wasted on a prefix without an allowed document
+                # no hypothesis has a prefix without an allowed document
                 assert set(found) == set(expected)
             assert (beams.leaf[query] >= 0).sum() <= max(len(expected), 0)
 
 
 def test_filters_of_few_documents_find_all_of_them():
-    """The control of the above: with few allowed documents the beam is wide enough, so equality was asserted."""
+    """Control of the test above: few allowed documents fit in the beam, so it tested equality."""
     draw(0, 1)
     allowed = np.random.default_rng(100).random(NUM) < 0.05
     assert 1 < allowed.sum() <= WIDTH

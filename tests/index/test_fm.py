@@ -1,4 +1,4 @@
-"""The FM-index against Python lists, and a beam search over it against all n-grams of the corpus."""
+"""The FM-index against Python lists, its beam search against all n-grams of the corpus."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from zoo import records
 from zoo.index import fm, suffixes, wavelet
 from zoo.search import beam
 
-ALPHABET, LENGTH, BATCH = 6, 3, 2  # few tokens, so that n-grams repeat
+ALPHABET, LENGTH, BATCH = 6, 3, 2  # few tokens, so n-grams repeat
 PREFIXES = sum(ALPHABET**t for t in range(LENGTH))
 
 documents = st.lists(st.lists(st.integers(1, ALPHABET - 1), max_size=12), min_size=1, max_size=6)
@@ -27,7 +27,7 @@ ODD = [
 
 
 def for_every_corpus(test):
-    """Drawn corpora, and those with empty documents, one token or repeated documents."""
+    """Random corpora, and corpora of empty, one-token or repeated documents."""
     for corpus in ODD:
         test = example(corpus=corpus)(test)
     return given(corpus=documents)(test)
@@ -68,7 +68,7 @@ def test_the_suffix_array_is_that_of_sorting_lists_with_increasing_separators(co
     text = np.array([token for row in corpus for token in [*row, 0]])
     keys = [(0, i) if token == 0 else (token, 0) for i, token in enumerate(text.tolist())]
     expected = sorted(range(len(text)), key=lambda i: keys[i:])
-    for alphabet in (ALPHABET, 2**31):  # 16 tokens in the first sort, or 2: ties are left
+    for alphabet in (ALPHABET, 2**31):  # the first sort covers 16 tokens or 2, with ties
         assert suffixes.suffix_array(text, alphabet).tolist() == expected
 
 
@@ -206,7 +206,10 @@ def row_of(prefix):
 
 @functools.partial(jax.jit, static_argnames=("width", "length", "score"))
 def search(tables, index, *, width, score, length=LENGTH):
-    """Beams by logits f32[B, PREFIXES, V] of every prefix, which the step knows through its cache alone."""
+    """Beams for logits f32[B, PREFIXES, V] of every prefix.
+
+    The step reads the prefix from its cache only.
+    """
 
     def step(t, token, cache):
         code = cache * ALPHABET + token if t else cache
@@ -219,7 +222,7 @@ def search(tables, index, *, width, score, length=LENGTH):
 
 
 def brute_force(table, corpus, scoring):
-    """{n-gram: score} of all n-grams of LENGTH with a score, and of all shorter ones on the way to them."""
+    """{n-gram: score} of all n-grams of LENGTH with a finite score, and of their prefixes."""
     scores = {(): 0.0}
     for n in range(1, LENGTH + 1):
         for name in ngrams(corpus, n):
@@ -242,7 +245,7 @@ def brute_force(table, corpus, scoring):
 @given(
     corpus=documents, seed=st.integers(0, 2**32 - 1), dead_share=st.sampled_from([0.0, 0.3, 1.0])
 )
-@example(corpus=[[1, 2], [3]], seed=0, dead_share=0.0)  # nothing is as long as asked for
+@example(corpus=[[1, 2], [3]], seed=0, dead_share=0.0)  # no n-gram has this length
 @example(corpus=[[1] * 12, []], seed=0, dead_share=0.0)
 def test_a_wide_beam_equals_brute_force_over_all_ngrams(scoring, tested, corpus, seed, dead_share):
     rng = np.random.default_rng(seed)
@@ -307,10 +310,10 @@ def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(
     found, expected, gain = both(index, node, score, logits, width=width, score=scoring)
     for query in range(BATCH):
         rows, wanted = (alive_rows(answer, query) for answer in (found, expected))
-        if scoring != "renormalised":  # the same sums
+        if scoring != "renormalised":  # equal sums
             np.testing.assert_array_equal(rows, wanted)
             continue
-        # another sum over the legal tokens differs in the last bit, and so may the order of ties
+        # another order of the sum over legal tokens changes the last bit and the order of ties
         np.testing.assert_allclose(np.sort(rows[:, 0]), np.sort(wanted[:, 0]), atol=1e-5)
         for total, token, lo, hi, parent in rows:
             assert total == pytest.approx(
@@ -321,7 +324,7 @@ def test_the_tokens_tried_first_do_not_change_the_answer_nor_its_ties(
 
 @functools.partial(jax.jit, static_argnames=("width", "score"))
 def both(index, node, before, logits, *, width, score):
-    """Children by the index, by the beam search from all that the index expands to, and the log-probabilities of those."""
+    """(children of `choose`, children selected from `expand`, log-probabilities of the latter)."""
     arguments = (0, node, before, logits)
     return (
         index.choose(*arguments, width=width, score=score),
@@ -367,7 +370,7 @@ def test_too_few_logits_are_refused():
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 def test_a_logit_of_a_token_that_cannot_follow_does_not_matter_among_legal_ones(poison):
-    """As in a trie: of the legal tokens alone, or of raw logits; the model's log-softmax reads all."""
+    """Like in a trie; only the model's log-softmax reads the logits of all tokens."""
     index = build([[1, 2]], alphabet=4)
     arguments = 0, index.start(1), jnp.zeros((1, 1)), jnp.array([[[0.0, 1.0, 0.5, poison]]])
     for score, expected in (

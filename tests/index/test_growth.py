@@ -1,4 +1,4 @@
-"""Adding and removing documents against a build of what is left."""
+"""Adding and removing documents against building a new trie."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ LENGTH, ALPHABET = 3, 5
 
 
 def draw(rng, num):
-    """Different identifiers, some ending early, no one beginning another."""
+    """Distinct prefix-free identifiers; some end early."""
     tokens = rng.integers(1, ALPHABET, (4 * num, LENGTH))
     tokens[tokens[:, 0] == 2, 1:] = 0
     tokens[tokens[:, 1] == 3, 2] = 0
@@ -29,7 +29,7 @@ def named(tokens):
 
 
 def assert_same(found, tokens, rows, per_leaf):
-    """A trie holds exactly the documents `rows` of these identifiers, as a build in the same forms and array sizes has them."""
+    """Checks that a trie equals a build of the documents `rows` with the same forms and sizes."""
     expected = trie.build(named(tokens), like=found, documents_per_leaf=per_leaf)
     jax.tree.map(np.testing.assert_array_equal, found.levels, expected.levels)
     np.testing.assert_array_equal(found.document_start, expected.document_start)
@@ -61,7 +61,7 @@ def test_adding_equals_building_with_what_is_added(seed, num, new, per_leaf):
 
 
 def renumbered(index, rows):
-    """The trie with document n called rows[n]."""
+    """The trie with document n renumbered to rows[n]."""
     documents = np.asarray(index.documents)
     real = np.arange(len(documents)) < len(rows)
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""BM25 equals the formula, another implementation, and itself after documents come and go."""
+"""BM25 equals the formula, another implementation, and itself after adding and removing."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from zoo.data import files, pydocs
 from zoo.index import lexical
 from zoo.text import terms
 
-# letters of two characters, since words of one letter are dropped; the rest is other scripts
+# words of two letters, because BM25 drops words of one letter; the rest is other scripts
 ALPHABET = "ax bx cx dx the of 東京 京都 東 कमल कमाल が".split()
 TEXT = st.lists(st.sampled_from(ALPHABET), max_size=6).map(" ".join)
 TEXTS = st.lists(TEXT, min_size=1, max_size=7).filter(lambda texts: any(terms_of(texts)))
@@ -126,8 +126,8 @@ def test_added_documents_are_analysed_as_those_of_the_fit():
     german = "Der Pfad der Datei wird aus der Konfiguration gelesen und nicht mit den Häusern"
     index = lexical.extend(lexical.build([german]), ["the house of windows"])
     assert json.loads(index["settings"])["analysis"]["by_script"]["LATIN"] == "german"
-    assert lexical.search(index, ["the"], 1)[0][0, 0] == 1  # no stop word of German
-    # the control: fitted on English, it is one
+    assert lexical.search(index, ["the"], 1)[0][0, 0] == 1  # not a German stop word
+    # control: it is a stop word for English
     english = lexical.extend(lexical.build(["a path of the file"]), [german, "the house"])
     assert lexical.search(english, ["the"], 1)[0][0, 0] == -1
 
@@ -150,8 +150,8 @@ def test_a_query_of_unknown_or_stop_words_has_no_answer():
         ("天気予報", [0]),
         ("人口", [1]),
         ("标准化", [2]),
-        ("報", [0]),  # a character alone finds it within a word
-        ("東阪", []),  # two that do not stand beside each other are no word
+        ("報", [0]),  # one character matches inside a word
+        ("東阪", []),  # two characters that are not adjacent do not match
         ("कमल", [3]),
         ("कमाल", [4]),
         ("か", []),
@@ -194,7 +194,7 @@ def test_an_index_is_arrays_and_text_and_names_its_settings():
 
 def test_an_index_of_other_rules_is_refused():
     index = lexical.build(["Joining paths", "other"])
-    # as indexes looked that stored weights
+    # the layout of older indexes with stored weights
     old = {
         "weights": np.zeros(3, np.float32),
         "documents": np.array([0, 0, 1], np.int32),

@@ -1,4 +1,4 @@
-"""BM25 finds the names of countries in fifteen languages, none of which was named as an option."""
+"""BM25 finds country names in fifteen languages without a language option."""
 
 import collections
 
@@ -18,7 +18,7 @@ def names(language):
 
 
 def found(texts, rows, queries):
-    """Share of the queries that find their row of the texts within the first ten."""
+    """Share of the queries with their own text in the top ten."""
     documents, _ = lexical.search(lexical.build(texts), queries, 10)
     return np.mean([row in ranked for row, ranked in zip(rows, documents.tolist())])
 

@@ -1,4 +1,4 @@
-"""Logits that are read when needed against the same logits, computed first."""
+"""Lazily computed logits against the same logits computed in advance."""
 
 import functools
 
@@ -15,7 +15,7 @@ D, BATCH, WIDTH = 8, 3, 12
 
 
 def wide(num=4000, alphabet=20_000, skewed=True):
-    """Two tokens of a wide alphabet; some first tokens have thousands of children, most have few."""
+    """Two tokens of a wide alphabet; few first tokens have thousands of children."""
     rng = np.random.default_rng(0)
     first = 1 + (
         rng.zipf(1.3, size=4 * num) if skewed else rng.integers(0, alphabet - 1, 4 * num)
@@ -116,14 +116,14 @@ def test_a_search_without_a_constraint_may_read_late_too():
 
 
 def test_nothing_of_the_size_of_the_alphabet_is_written():
-    """At 2e5 identifiers the logits of a batch would be 3 x 2e5 floats; the program keeps blocks only."""
+    """The logits of a batch would be 3 x 2e5 floats; the program only holds blocks."""
     num = 200_000
     index, (hidden, kernels) = trie.build(table.atomic(num)), draw(1, num + 1)
     size = {}
     for lazy in (True, False):
         program = find.lower(index, hidden, kernels, lazy=lazy, length=1, score="model").compile()
         size[lazy] = program.memory_analysis().temp_size_in_bytes
-    assert size[False] > BATCH * num * 4  # the control
+    assert size[False] > BATCH * num * 4  # control
     assert size[True] < BATCH * num * 4 / 2
 
 

@@ -1,4 +1,4 @@
-"""Tries that come back from disk, and tries over several devices."""
+"""Tries loaded from disk, and tries sharded over several devices."""
 
 import json
 
@@ -76,7 +76,7 @@ def test_a_trie_over_eight_devices_answers_as_on_one():
     spread = store.shard(index, mesh, "trie")
     jax.tree.map(np.testing.assert_array_equal, find(spread, LOGITS), find(index, LOGITS))
     whole, each = _bytes(index), _bytes(spread, jax.devices()[0])
-    assert each <= whole / 8 * 1.1  # padding and what is too short to cut
+    assert each <= whole / 8 * 1.1  # padding and arrays too short to shard
     seen = jax.tree.map(lambda x: jnp.asarray(np.tile(x, (2, 1))), np.array([3, 4, -1]))
     rows = jnp.asarray(seen)
     tokens = jnp.asarray(draw().tokens)[jnp.maximum(rows, 0)]
@@ -90,7 +90,7 @@ def test_no_device_gathers_what_the_others_hold():
     spread = store.shard(trie.build(draw()), jax.make_mesh((8,), ("trie",)), "trie")
     program = find.lower(spread, LOGITS).compile().as_text()
     assert "all-reduce" in program
-    assert "all-gather" not in program  # the trie does not fit one device, that is the point
+    assert "all-gather" not in program  # the trie need not fit on one device
 
 
 def test_an_axis_that_the_mesh_lacks_is_refused():

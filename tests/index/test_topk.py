@@ -41,9 +41,9 @@ def test_the_parameters_above_take_both_ways():
 
 def test_chunks_taken_out_of_order_break_ties_wrongly(monkeypatch):
     score = np.zeros((1, 4096), np.float32)
-    score[0, 2000:] = 1.0  # chunks are found in order of their maxima: these, then none
+    score[0, 2000:] = 1.0  # chunks are taken in order of their maxima: these, then none
     score[0, 0] = 1.0
-    score[0, 4000] = 2.0  # the chunk of 4000 is found first
+    score[0, 4000] = 2.0  # the chunk of 4000 is taken first
     expected = np.argsort(-score, axis=1, kind="stable")[:, :7]
     assert (jax.jit(functools.partial(topk.top_k, k=7))(score)[1] == expected).all()
     monkeypatch.setattr(topk.jnp, "sort", lambda chunks, axis: chunks)

@@ -11,7 +11,7 @@ from zoo.index import level as levels, trie
 
 ROWS, LENGTH, ALPHABET = 8, 3, 4
 
-FORMS = {  # by most children of a light node, of 3: no heavy ones, some, and as many as can be
+FORMS = {  # by the maximum of children of a light node, out of 3: no, some, and only heavy nodes
     "light": levels.Form(ALPHABET, ALPHABET, False, 0, 1, "uint8"),
     "split": levels.Form(ALPHABET, 2, True, 0, 1, "uint8"),
     "heavy": levels.Form(ALPHABET, 1, True, 0, 1, "uint8"),
@@ -47,7 +47,7 @@ def nested(ids):
 
 
 def build(ids, form=FORMS["light"]):
-    """A trie of which every level has this form, so that one compilation serves all that hypothesis draws."""
+    """A trie with this form at every level, so that all hypothesis examples share one program."""
     return trie.build(ids, forms=(form,) * LENGTH, documents_per_leaf=ROWS)
 
 
@@ -77,7 +77,7 @@ def test_children_of_every_node_equal_those_of_a_dictionary_trie(form, ids):
             for token, score, child in found:
                 assert score == (float(LOGITS[0, 0, token]) if token else 0.0)
                 below.append((child, expected[token]))
-        # lexicographic numbers, each node once
+        # lexicographic numbers, distinct nodes
         assert [node for node, _ in below] == list(range(len(below)))
         level = below
 

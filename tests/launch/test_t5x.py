@@ -29,9 +29,11 @@ pytestmark = [
 ]
 STAND_INS = {  # for `python -m t5x.train` without zoo.launch
     "airio/__init__.py": "",
-    "airio/core.py": "class DatasetProviderBase: pass\nclass Task: pass\nclass Mixture: pass\nclass AirIODatasetIterator: pass\n",
+    "airio/core.py": "class DatasetProviderBase: pass\nclass Task: pass\n"
+    "class Mixture: pass\nclass AirIODatasetIterator: pass\n",
     "jestimator/__init__.py": "",
-    "jestimator/amos.py": "from typing import NamedTuple\nclass ScaleByAmosState(NamedTuple): pass\namos = None\n",
+    "jestimator/amos.py": "from typing import NamedTuple\n"
+    "class ScaleByAmosState(NamedTuple): pass\namos = None\n",
     "jestimator/amos_helper.py": "state_partition_rule = None\n",
 }
 

@@ -1,4 +1,4 @@
-"""The losses and codes of a tokenizer: what each term reads, and where a codebook begins."""
+"""Losses and codes of a tokenizer: inputs of each term, and initial codebooks."""
 
 import functools
 
@@ -151,7 +151,7 @@ def test_a_codebook_starts_at_centroids_of_residuals_from_prefix_means():
     found = begin(vectors.astype(np.float32), prefix) * 2  # sqrt D
     for place in places:
         assert np.linalg.norm(found - place, axis=1).min() < 0.1
-    # the control: without codes the prefixes are what differs most
+    # control: without codes the prefixes differ most
     plain = begin(vectors.astype(np.float32), prefix[:, :0]) * 2
     assert np.linalg.norm(plain - places[0], axis=1).min() > 10
 
@@ -171,7 +171,7 @@ def test_diverse_clusters_are_bounded_and_lone_documents_left_out():
     }
     # 45 documents, of which a cluster holds 16 at most
     assert there[False] == 1 and there[True] >= 2
-    # nobody has a sibling: all are taken as they are
+    # no row has a sibling: all stay as they are
     alone = np.arange(60, dtype=np.int32)[:, None]
     apart = code_tokenizer.initial_codebook(
         vectors, alone, jax.random.key(0), num_codes=8, diverse=True

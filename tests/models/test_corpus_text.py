@@ -1,4 +1,4 @@
-"""Texts as systems read them: in the language of the collection, the same for documents and queries."""
+"""Texts in the collection's language, with the same rules for documents and queries."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_documents_and_queries_are_stemmed_in_the_language_of_the_documents():
     assert texts.contents[0].startswith("die haus der stadt")
     queries = corpus_text.as_queries(Config(), state_of(texts), records.Queries.of("HÄUSER"))
     assert queries.texts == ("haus",)
-    # the control: read as English, the plural stays
+    # control: as English, the plural stays
     english = read(GERMAN, Config(language="english"))
     assert english.contents[0].startswith("die häuser der")
 
@@ -51,7 +51,7 @@ def test_a_fitted_system_goes_on_reading_as_it_was_fitted():
     state = state_of(read(GERMAN, Config()))
     again = read(["The houses of the city are on the map"], Config(), state=state)
     assert again.languages["LATIN"] == "german" and again.tokenizer == state["tokenizer"]
-    # a state of a time when all stems were English
+    # an older state without languages: all stems are English
     del state["languages"]
     assert corpus_text.as_read(Config(), state, ["Häuser houses"]) == ["häuser hous"]
     assert read(GERMAN, Config(), state=state).languages == languages.ENGLISH

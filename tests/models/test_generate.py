@@ -1,4 +1,4 @@
-"""What recipes that generate identifiers share."""
+"""Shared code of recipes that generate identifiers."""
 
 import jax
 import jax.numpy as jnp

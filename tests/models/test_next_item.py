@@ -1,4 +1,4 @@
-"""SASRec and GRU4Rec: what they read, what a state may know, and that they learn order."""
+"""SASRec and GRU4Rec: inputs, causality of states, and learning of order."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A generator of queries learns from train pairs alone, and asks for the document that it reads."""
+"""A query generator trains on train pairs only, and its queries match their document."""
 
 import dataclasses
 import json

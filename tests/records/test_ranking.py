@@ -1,4 +1,4 @@
-"""A ranking as people use it: iterated, indexed, printed, converted."""
+"""Using a ranking: iterate, index, print, convert."""
 
 import sys
 import types

@@ -129,7 +129,7 @@ def test_rare_labels_of_a_code_tree_share_a_colour(tmp_path):
 
 
 def test_labels_beyond_the_colours_still_differ():
-    """Twenty labels under one code: the most common one has 5 %, although all are drawn as `other`."""
+    """Twenty labels under one code: the most common has 5 %, but all are drawn as `other`."""
     assert code_tree._agreement(np.zeros((20, 1), int), np.arange(20)).startswith("5% of documents")
 
 

@@ -1,4 +1,4 @@
-"""Schemes by name: new documents are named by what was fitted, and nothing that has a name gets another."""
+"""Schemes by name: fitted schemes name new documents and never rename old ones."""
 
 import itertools
 
@@ -65,7 +65,7 @@ def test_new_identifiers_are_unique_prefix_free_and_as_long_as_the_old(name, fit
     assert fresh.tokens.shape == (NEW, ids.tokens.shape[1]) and fresh.alphabet >= ids.alphabet
     both = table.join(ids, fresh)  # checks them
     np.testing.assert_array_equal(both.tokens[:NUM], ids.tokens)
-    # tokens that are new stand at the last position
+    # new tokens occur only at the last position
     grown = (fresh.tokens >= ids.alphabet).any(axis=0)
     assert not grown[:-1].any() or name == "title"
 
@@ -94,7 +94,7 @@ def test_a_new_document_with_an_old_vector_shares_the_beginning_of_its_identifie
     naming, state, ids = fitted(name)
     fresh = naming.assign(state, corpus(range(20)), VECTORS[:20], ids)
     np.testing.assert_array_equal(fresh.tokens[:, 0], ids.tokens[:20, 0])
-    # the control: other vectors begin otherwise
+    # control: other vectors get other first tokens
     other = naming.assign(state, corpus(range(20)), VECTORS[20:40], ids)
     assert (other.tokens[:, 0] == ids.tokens[:20, 0]).mean() < 0.6
 

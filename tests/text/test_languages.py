@@ -13,7 +13,8 @@ from zoo.text import languages, words
 SENTENCES = {
     "english": "The path of a file is read from the configuration and written to the log.",
     "german": "Der Pfad der Datei wird aus der Konfiguration gelesen und in das Protokoll mit dem",
-    "spanish": "La ruta del archivo se lee de la configuración y los datos se escriben en el registro",
+    "spanish": "La ruta del archivo se lee de la configuración y los datos se escriben en el "
+    "registro",
     "turkish": "Dosyanın yolu yapılandırmadan okunur ve bir günlük için olarak daha çok yazılır",
     "finnish": "Tiedoston polku luetaan asetuksista ja se on kirjoitettu lokiin, mutta ei aina",
     "russian": "Путь к файлу читается из настроек и записывается в журнал, но не на диск",

@@ -1,4 +1,4 @@
-"""Generated queries come from their documents, and from nothing else."""
+"""Generated queries come from their documents only."""
 
 import math
 
@@ -9,7 +9,7 @@ WORDS = [f"w{number}" for number in range(400)]
 
 
 def prose(first, sentences, length=8):
-    """Text of words that occur once each, so that a span tells where it was taken."""
+    """Text of unique words, so that a span shows its position."""
     words = iter(WORDS[first:])
     return " ".join(" ".join(next(words) for _ in range(length)) + "." for _ in range(sentences))
 
@@ -22,7 +22,7 @@ CORPUS = records.Corpus(
 
 
 def terms(corpus, **options):
-    """Of each query of terms, the first of every three, its document's row and the terms."""
+    """(row of the document, terms) of every query of terms, the first of every three."""
     made = enumerate(zip(*rules.by_rules(corpus, **options)))
     return [
         (row, query.split())
@@ -32,7 +32,7 @@ def terms(corpus, **options):
 
 
 def spans(corpus, **options):
-    """Of each sentence and span its document's row, whether it names the title, and the words after it."""
+    """(row of the document, True if it starts with the title, words) of each sentence and span."""
     found = []
     for number, (query, row) in enumerate(zip(*rules.by_rules(corpus, **options))):
         if number % options["per_document"] % 3 == 0:
@@ -62,7 +62,7 @@ def test_sentences_and_spans_are_words_in_a_row_of_their_document():
         assert holds(words, span)
         assert min(len(words), rules.SHORTEST) <= len(span) <= rules.LONGEST
         others = [text for number, text in enumerate(CORPUS.texts) if number != row]
-        # control: it tells documents apart
+        # control: documents differ
         assert not any(holds(text.split(), span) for text in others)
 
 
@@ -76,7 +76,7 @@ def test_terms_are_different_words_of_their_document():
         range(rules.SHORTEST, rules.MOST_TERMS + 1)
     )
     in_a_row = [holds(CORPUS.texts[0].lower().split(), words) for row, words in found if row == 0]
-    assert not all(in_a_row)  # control: they are no spans
+    assert not all(in_a_row)  # control: terms are not spans
 
 
 def test_the_first_term_is_drawn_by_its_tfidf_weight():
@@ -126,7 +126,7 @@ def test_the_title_stands_in_front_of_its_share_of_queries():
     for wanted in (0, 5):
         share = sum(titled for row, titled, _ in found if row == wanted) / number
         assert abs(share - rules.TITLE_SHARE) < 4 * deviation  # one in 16,000 by chance
-        # control: a share that is a third larger is told apart
+        # control: the test rejects a share larger by a third
         assert abs(share - 0.4) > 4 * deviation
     assert not any(titled for row, titled, _ in found if row in (1, 3))
 

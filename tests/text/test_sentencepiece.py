@@ -1,4 +1,4 @@
-"""T5's tokens: unigram models read from their files, against a search over all segmentations and against sentencepiece."""
+"""T5's tokens: unigram models from files against brute-force segmentation and sentencepiece."""
 
 import gzip
 import json
@@ -91,7 +91,7 @@ def model(folder, scores=SCORES, *, first=("<pad>", "</s>"), kind=1):
 
 
 def best(text):
-    """Pieces of the segmentation of largest score, of all; text begins with its blank."""
+    """Pieces of the best of all segmentations; the text begins with a blank."""
     if not text:
         return 0.0, []
     options = [

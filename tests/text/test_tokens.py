@@ -1,4 +1,4 @@
-"""Sub-word tokens: what a trained tokenizer promises, on a small corpus of its own."""
+"""Sub-word tokens: guarantees of a tokenizer trained on a small corpus."""
 
 import unicodedata
 
@@ -126,7 +126,7 @@ def test_words_that_differ_in_marks_have_different_tokens(word, other, strip_acc
 
 
 def test_text_is_normalised_as_the_words_of_an_inverted_index():
-    """All code points, hence two seconds; Cherokee is left out, whose case folding is upper case."""
+    """Two seconds for all code points, except Cherokee, which case-folds to upper case."""
     normalize = tokens._normalizer(False).normalize_str
     differ = [
         c

@@ -1,4 +1,4 @@
-"""A small training: `python resumed_run.py FOLDER [STEPS]` saves after every step; tests kill it."""
+"""A small training run: `python resumed_run.py FOLDER [STEPS]` saves after every step."""
 
 import sys
 
