@@ -63,7 +63,7 @@ def fixed(relation, predicted, mean, stderr=0.0, wrong=9.0, **others):
         (fixed("equal", np.inf, 1.0), False, True),
     ],
 )
-def test_the_check_tells_right_from_wrong(claim, holds, rejects):
+def test_the_check_accepts_right_and_rejects_wrong_predictions(claim, holds, rejects):
     (row,) = claims.check(claim, jax.random.key(0)).rows
     assert (row.holds, row.rejects) == (holds, rejects)
     assert claims.check(claim, jax.random.key(0)).passed is (holds and rejects)

@@ -149,7 +149,7 @@ def test_no_heavy_framework_is_imported():
             )
 
 
-def test_no_file_is_long_or_has_a_name_that_says_nothing():
+def test_no_file_is_long_or_has_a_meaningless_name():
     for file in sources():
         lines = len(file.read_text().splitlines())
         assert lines <= MOST_LINES, (
@@ -226,7 +226,7 @@ def modules_imported(source, modules):
     return names & modules
 
 
-def test_modules_import_each_other_in_no_circle():
+def test_there_are_no_import_cycles():
     files = {
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
         for file in sources()
@@ -241,6 +241,6 @@ def test_modules_import_each_other_in_no_circle():
     assert cycles(edges) == []
 
 
-def test_a_circle_is_found():
+def test_an_import_cycle_is_found():
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [("a", "b", "c")]
     assert cycles({"a": {"b"}, "b": set()}) == []

@@ -40,7 +40,7 @@ class Config(options.Writing, options.Reading, options.Answering):
         ({"decoding": "guess"}, "mine: option decoding expects one of trie, .*, got 'guess'"),
     ],
 )
-def test_a_config_refuses_what_means_nothing(given, message):
+def test_a_config_refuses_meaningless_values(given, message):
     with pytest.raises(records.DataError, match=message):
         Config(**given)
 

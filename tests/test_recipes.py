@@ -119,7 +119,7 @@ def test_it_memorises_200_documents_or_learns_the_walks(name, data, memorised):
 
 
 @every_recipe
-def test_a_hurried_fit_has_not_memorised_what_only_training_can_teach(name, data, hurried):
+def test_a_quick_fit_has_not_memorised_the_training_data(name, data, hurried):
     """Negative control of the test above: a barely trained system has not memorised."""
     if not hasattr(hurried(name).config, "steps"):
         pytest.skip(f"{name} does not train")
@@ -263,7 +263,7 @@ def test_the_way_of_a_beam_ends_in_the_answers(name, data, hurried):
 
 
 @every_recipe
-def test_it_survives_being_saved_and_loaded(name, data, hurried, tmp_path):
+def test_it_survives_saving_and_loading(name, data, hurried, tmp_path):
     zoo.save(hurried(name), tmp_path / "system")
     loaded = zoo.load(tmp_path / "system")
     assert fingerprint(loaded) == fingerprint(hurried(name))
@@ -422,7 +422,7 @@ def test_histories_may_name_removed_items_and_what_was_removed_may_come_back(
 
 
 @every_recipe
-def test_what_cannot_be_added_or_removed_is_refused_in_one_line(name, data, hurried, grown):
+def test_invalid_additions_and_removals_are_refused_in_one_line(name, data, hurried, grown):
     fitted = hurried(name)
     corpus = data(name).corpus
     known = records.Corpus(corpus.ids[:1], corpus.titles[:1], corpus.texts[:1])

@@ -95,7 +95,7 @@ def test_a_system_wins_only_beyond_both_intervals(half, said):
     assert results._winner(cells, ["DPR", "BM25"]).startswith(said)
 
 
-def test_what_matching_words_has_to_go_by():
+def test_describe_measures_the_word_overlap_of_queries():
     collection = toy.build(20)
     found = results.describe(collection)
     assert (

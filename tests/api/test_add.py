@@ -28,7 +28,7 @@ def corpus_of(rows, *, of):
     )
 
 
-def test_a_collection_after_changes_is_evaluated_and_the_one_before_refused(bm25):
+def test_evaluate_takes_the_changed_collection_and_refuses_the_old_one(bm25):
     whole = toy.build(30)
     less = zoo.remove(bm25, ["d4", "d9"])
     left = [row for row in range(30) if row not in (4, 9)]
@@ -55,7 +55,7 @@ def test_items_in_another_order_are_the_same_items(markov):
     assert found.measures == expected.measures
 
 
-def test_an_item_comes_back_as_it_was_or_is_refused(markov):
+def test_a_removed_item_returns_unchanged_or_is_refused(markov):
     corpus = toy.interactions().corpus
     less = zoo.remove(markov, ["d3"])
     again = zoo.add(less, corpus_of([3], of=corpus))
@@ -65,7 +65,7 @@ def test_an_item_comes_back_as_it_was_or_is_refused(markov):
         zoo.add(less, other)
 
 
-def test_commands_remove_documents_named_on_the_line_and_in_a_file(bm25, tmp_path, capsys):
+def test_commands_remove_documents_listed_as_arguments_and_in_a_file(bm25, tmp_path, capsys):
     zoo.save(bm25, tmp_path / "bm25")
     (tmp_path / "ids.txt").write_text("d1\n\nd2\n", encoding="utf-8")
     folder, out = str(tmp_path / "bm25"), str(tmp_path / "less")
@@ -80,7 +80,7 @@ def test_commands_remove_documents_named_on_the_line_and_in_a_file(bm25, tmp_pat
         assert error.startswith("zoo: ") and error.count("\n") == 1 and not none.exists()
 
 
-def test_a_system_whose_documents_cannot_change_says_so(bm25, monkeypatch):
+def test_a_system_with_fixed_documents_refuses_changes(bm25, monkeypatch):
     fixed = recipes.get("bm25")._replace(add=None)
     monkeypatch.setattr(add.recipes, "get", lambda name: fixed)
     with pytest.raises(records.DataError, match="bm25: its documents cannot change"):

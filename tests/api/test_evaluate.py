@@ -30,7 +30,7 @@ def fitted():
     return zoo.fit("bm25", collection(("q", "ideas"), q={"c": 1}), quiet=True)
 
 
-def test_a_query_that_is_a_document_is_no_answer_to_itself(fitted):
+def test_a_query_that_is_a_document_does_not_retrieve_itself(fitted):
     """By hand: the counter-argument ranks second, 1 / log2(3), and first without the query."""
     asked = collection(("a1", CORPUS.texts[0]), a1={"a2": 1})
     measured = {

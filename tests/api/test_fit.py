@@ -63,7 +63,7 @@ def modules_after(statement):
     return {name.split(".")[0] for name in out.split()}
 
 
-def test_import_zoo_brings_nothing_heavy():
+def test_import_zoo_imports_no_heavy_package():
     heavy = {
         "tensorflow",
         "torch",
@@ -85,7 +85,7 @@ def test_import_zoo_brings_nothing_heavy():
     )
 
 
-def test_every_public_name_is_there():
+def test_every_public_name_exists():
     assert len(set(zoo.__all__)) == len(zoo.__all__)
     for name in zoo.__all__:
         value = getattr(zoo, name)
@@ -103,7 +103,7 @@ def test_no_verb_shares_its_name_with_a_package():
     modules_after("import zoo; import zoo.metrics.measures as m; assert m.DEFAULT; zoo.evaluate")
 
 
-def test_the_measures_are_those_of_the_answers(collection, fitted):
+def test_metrics_equal_counts_over_the_answers(collection, fitted):
     """Hit@1 and RR@10 of `evaluate` equal counts over the answers of `retrieve`."""
     queries, qrels = collection.split("test")
     result = evaluate.evaluate(fitted, collection)
@@ -122,7 +122,7 @@ def test_the_measures_are_those_of_the_answers(collection, fitted):
     assert result.queries_per_second > 0 and len(result.ranking) == len(queries)
 
 
-def test_a_system_says_what_it_was_fitted_to(collection, fitted):
+def test_a_system_records_its_training_data(collection, fitted):
     assert (
         fitted.about["corpus"] == collection.corpus.fingerprint()
         and fitted.about["num_documents"] == 30
@@ -142,7 +142,7 @@ def test_a_name_a_folder_and_a_collection_give_the_same_system(tmp_path):
         assert other.state["index"]["words"] == first.state["index"]["words"]
 
 
-def test_a_fitted_folder_is_whole_and_not_overwritten(collection, tmp_path):
+def test_a_fitted_folder_is_complete_and_not_overwritten(collection, tmp_path):
     out = tmp_path / "deep" / "system"
     zoo.fit("bm25", collection, out=out, quiet=True)
     before = files_of(out)
@@ -183,7 +183,9 @@ def test_a_refused_fit_leaves_no_trace(arguments, collection, tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty"]
 
 
-def test_an_interrupted_fit_goes_on_and_another_one_is_refused(collection, tmp_path, monkeypatch):
+def test_an_interrupted_fit_resumes_and_refuses_another_configuration(
+    collection, tmp_path, monkeypatch
+):
     out = tmp_path / "system"
 
     def interrupt(*arguments, **options):
@@ -213,7 +215,7 @@ def test_an_interrupted_fit_goes_on_and_another_one_is_refused(collection, tmp_p
     assert zoo.load(out).about["num_documents"] == 30
 
 
-def test_bad_input_found_while_going_on_keeps_what_there_is(collection, tmp_path, monkeypatch):
+def test_bad_input_found_while_resuming_keeps_the_folder(collection, tmp_path, monkeypatch):
     out = tmp_path / "system"
     for error in (KeyboardInterrupt, records.DataError):
 
@@ -227,7 +229,7 @@ def test_bad_input_found_while_going_on_keeps_what_there_is(collection, tmp_path
     assert (out / "run.json").exists()
 
 
-def test_a_save_that_was_cut_off_is_made_good(fitted, tmp_path):
+def test_saving_again_completes_an_interrupted_save(fitted, tmp_path):
     out = tmp_path / "system"
     zoo.save(fitted, out)
     (out / "fit.json").unlink()
@@ -237,7 +239,7 @@ def test_a_save_that_was_cut_off_is_made_good(fitted, tmp_path):
     assert zoo.load(out).documents == fitted.documents and not (out / "state.part").exists()
 
 
-def test_what_is_no_system_is_refused_by_what_it_is(tmp_path):
+def test_load_refuses_folders_without_a_system(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder, message in (("absent", "no such folder"), ("empty", "holds no fitted system")):
         with pytest.raises(records.DataError, match=message):
@@ -260,7 +262,7 @@ def test_a_system_of_an_unknown_recipe_or_a_changed_option_is_refused(fitted, tm
             zoo.load(tmp_path / "system")
 
 
-def test_retrieve_refuses_what_it_cannot_answer(fitted):
+def test_retrieve_refuses_bad_queries(fitted):
     for queries, k, message in (
         ("", 1, "the query is empty"),
         (["a", " \n"], 1, "query '1' is empty"),
@@ -272,7 +274,7 @@ def test_retrieve_refuses_what_it_cannot_answer(fitted):
             zoo.retrieve(fitted, queries, k)
 
 
-def test_evaluate_refuses_a_corpus_that_was_not_learned(collection, fitted):
+def test_evaluate_refuses_another_corpus(collection, fitted):
     texts = ("other", *collection.corpus.texts[1:])  # under the same ids
     other = dataclasses.replace(
         collection, corpus=dataclasses.replace(collection.corpus, texts=texts)
@@ -326,7 +328,7 @@ def logged_steps(folder):
     return 0
 
 
-def test_keywords_of_training_are_the_fields_of_an_execution():
+def test_keywords_of_training_equal_the_fields_of_execution():
     fields = {field.name for field in dataclasses.fields(execution.Execution)}
     assert execution.Flags.__annotations__.keys() == fields
     with pytest.raises(TypeError, match="no parameter 'mseh'; those of training are: mesh, accum"):
@@ -337,7 +339,7 @@ def test_keywords_of_training_are_the_fields_of_an_execution():
         zoo.fit("bm25", toy.build(5), inputs={"cf": "runs/x"}, quiet=True)
 
 
-def test_options_without_a_value_name_no_file(tmp_path, monkeypatch):
+def test_empty_options_are_not_files(tmp_path, monkeypatch):
     """The empty path means the working directory; a fit must not read or depend on it."""
     (tmp_path / "large").write_bytes(bytes(99))
     monkeypatch.chdir(tmp_path)

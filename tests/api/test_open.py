@@ -35,7 +35,7 @@ def prepared(monkeypatch):
     return done
 
 
-def test_what_is_paid_once_is_paid_once(fitted, prepared):
+def test_opening_prepares_a_system_once(fitted, prepared):
     fresh = zoo.with_options(fitted, {"beam": 8})
     ask = zoo.open(fresh)
     assert sorted(prepared) == ["tokenizer", "trie"]
@@ -47,14 +47,14 @@ def test_what_is_paid_once_is_paid_once(fitted, prepared):
     assert sorted(prepared) == ["tokenizer", "trie"]
 
 
-def test_other_options_open_another_system(fitted, prepared):
+def test_changed_options_open_another_system(fitted, prepared):
     one, other = (zoo.with_options(fitted, {"beam": beam}) for beam in (1, 40))
     assert (zoo.retrieve(one, "bab", k=1).scores <= zoo.retrieve(other, "bab", k=1).scores).all()
     assert sorted(prepared) == ["tokenizer"] * 2 + ["trie"] * 2
     assert one.opened.beam == 1 and other.opened.beam == 40
 
 
-def test_a_folder_answers_as_the_system_does(fitted, tmp_path):
+def test_a_folder_gives_the_answers_of_the_system(fitted, tmp_path):
     zoo.save(fitted, tmp_path / "dsi")
     expected = zoo.retrieve(fitted, ["bab", "cec"], k=5)
     for found in (
@@ -66,7 +66,7 @@ def test_a_folder_answers_as_the_system_does(fitted, tmp_path):
         assert found.titles == expected.titles
 
 
-def test_bad_questions_are_refused_by_an_opened_system(fitted):
+def test_an_opened_system_refuses_bad_queries(fitted):
     ask = zoo.open(fitted)
     with pytest.raises(records.DataError, match="expected k of at least 1, got 0"):
         ask("bab", k=0)
@@ -81,7 +81,7 @@ def test_an_opened_system_can_be_pickled_and_opens_again(fitted):
     np.testing.assert_array_equal(zoo.retrieve(copy, "bab", k=3).documents, before.documents)
 
 
-def test_a_folder_with_an_option_that_is_gone_says_to_fit_again(fitted, tmp_path, monkeypatch):
+def test_a_folder_with_a_removed_option_asks_for_a_new_fit(fitted, tmp_path, monkeypatch):
     zoo.save(fitted, tmp_path / "dsi")
     configure = recipes.configure
     monkeypatch.setattr(

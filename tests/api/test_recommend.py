@@ -26,7 +26,7 @@ def folders(tmp_path_factory):
     return place / "data", place / "markov"
 
 
-def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
+def test_evaluate_prints_the_values_of_the_python_verb(folders, capsys, tmp_path):
     data, system = folders
     assert (
         main.main(
@@ -59,7 +59,7 @@ def test_evaluate_prints_what_python_counts(folders, capsys, tmp_path):
     assert len((tmp_path / "out.trec").read_text().splitlines()) == 200 * 40
 
 
-def test_fit_reports_how_many_users_were_left_out(folders, capsys, tmp_path):
+def test_fit_reports_the_number_of_dropped_users(folders, capsys, tmp_path):
     assert (
         main.main(["fit", "popularity", "--data", str(folders[0]), "--out", str(tmp_path / "new")])
         == 0
@@ -87,7 +87,7 @@ def test_fit_counts_tied_and_repeated_events(capsys, tmp_path):
     )
 
 
-def test_data_with_new_items_is_written(folders, capsys, tmp_path):
+def test_data_with_cold_items_is_written(folders, capsys, tmp_path):
     assert (
         main.main(
             ["data", "cold", str(folders[0]), "--share", "0.2", "--out", str(tmp_path / "cold")]
@@ -104,7 +104,7 @@ def test_data_with_new_items_is_written(folders, capsys, tmp_path):
     assert "has queries" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
-def test_options_of_answering_change_without_a_new_fit(folders, capsys, tmp_path):
+def test_answering_options_change_without_a_new_fit(folders, capsys, tmp_path):
     data, system = folders
     printed = []
     for options in ([], ["--set", "filter=true"]):
@@ -234,7 +234,7 @@ def test_a_system_without_scores_is_evaluated_by_its_ranking(monkeypatch):
     np.testing.assert_array_equal(by_scores.hit_curve, by_ranking.hit_curve)
 
 
-def test_popularity_counts_what_came_before_dev():
+def test_popularity_counts_events_before_dev():
     walks = toy.interactions()
     fitted = zoo.fit("popularity", walks, quiet=True)
     counts = np.zeros(40, int)
@@ -319,7 +319,7 @@ def test_measures_of_items_and_identifiers_are_reported_together(generative, fol
     assert len(shown["markov"]) == len(names) and shown["markov"][-2:] == ["-", "-"]
 
 
-def test_a_system_without_identifiers_has_no_measures_of_them(folders, capsys):
+def test_a_system_without_identifiers_has_no_identifier_metrics(folders, capsys):
     result = zoo.evaluate(zoo.load(folders[1]), folders[0])
     assert not result.by_identifier and not [
         name for name in result.measures if "identifier" in name

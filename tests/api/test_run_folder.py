@@ -26,7 +26,7 @@ def files_of(folder):
     }
 
 
-def test_a_finished_fit_is_answered_and_not_repeated(tmp_path, monkeypatch):
+def test_a_finished_fit_returns_and_does_not_repeat(tmp_path, monkeypatch):
     first = zoo.fit("bm25", toy.build(20), out=tmp_path / "system", quiet=True)
     (tmp_path / "system" / "training" / "train").mkdir(parents=True)  # killed before the removal
     before = files_of(tmp_path / "system")
@@ -55,7 +55,7 @@ def test_any_error_before_the_first_checkpoint_leaves_the_folder_as_it_was(
     zoo.fit("bm25", toy.build(5), options={"b": 0.5}, out=tmp_path / "absent", quiet=True)
 
 
-def test_a_full_disk_after_the_first_checkpoint_keeps_it_and_the_fit_goes_on(tmp_path, monkeypatch):
+def test_a_full_disk_after_the_first_checkpoint_keeps_it_and_the_fit_resumes(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # a checkpoint at once, instead of after minutes
     calls, refuse_full = [], checkpoint.refuse_full
 
@@ -127,7 +127,7 @@ with run_folder.locked(pathlib.Path({os.fspath(out)!r})):
     zoo.fit("bm25", toy.build(5), out=out, quiet=True)
 
 
-def test_an_option_that_names_a_file_of_other_contents_is_another_fit(tmp_path, monkeypatch):
+def test_changed_contents_of_a_file_option_make_another_fit(tmp_path, monkeypatch):
     walks, path = toy.interactions(), tmp_path / "vectors.npy"
     vectors = np.random.default_rng(0).normal(size=(len(walks.corpus), 8)).astype(np.float32)
     np.save(path, vectors)
@@ -143,7 +143,7 @@ def test_an_option_that_names_a_file_of_other_contents_is_another_fit(tmp_path, 
     assert files_of(tmp_path / "system") == before
 
 
-def test_a_fit_that_goes_on_under_another_jax_says_so_and_keeps_both(tmp_path):
+def test_a_fit_resumed_under_another_jax_records_both_versions(tmp_path):
     out, run = tmp_path / "system", {"recipe": "bm25"}
     for version in ("0.10.2", "0.10.2", "0.12.0"):
         with pytest.raises(KeyboardInterrupt), run_folder.opened(out, run, version):
@@ -152,7 +152,7 @@ def test_a_fit_that_goes_on_under_another_jax_says_so_and_keeps_both(tmp_path):
     assert json.loads((out / "run.json").read_text()) == run | {"jax": ["0.10.2", "0.12.0"]}
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     old = [tmp_path / ".a.xyz.part", tmp_path / ".out.xyz.part"]
     old[0].write_text("half a file")
     old[1].mkdir()

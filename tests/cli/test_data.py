@@ -33,7 +33,7 @@ def test_documents_are_imported_fitted_and_found(tmp_path, capsys):
     assert json.loads(path.read_text())["document"] == "a b, c.md"
 
 
-def test_columns_are_named_once_for_fit_and_evaluate(tmp_path, capsys):
+def test_columns_given_to_fit_work_for_retrieve_evaluate_and_report(tmp_path, capsys):
     """The file is newest first; in file order, f would follow a."""
     path = tmp_path / "log.csv"
     path.write_text(LOG.replace("when", "watch time"))

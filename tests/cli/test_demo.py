@@ -7,7 +7,7 @@ from zoo.cli import demo
 from zoo.data import toy
 
 
-def test_only_the_same_fit_is_taken_from_before(tmp_path, capsys):
+def test_only_an_identical_earlier_fit_is_reused(tmp_path, capsys):
     arguments = dict(
         folder=tmp_path / "bm25",
         collection=toy.build(20),
@@ -26,7 +26,7 @@ def test_only_the_same_fit_is_taken_from_before(tmp_path, capsys):
             demo._fitted(**arguments | other)
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "hits.png").write_bytes(b"of an earlier demo")
     demo._refuse_foreign(tmp_path)
     demo._refuse_foreign(tmp_path / "new")

@@ -31,7 +31,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_an_example_that_is_understood(name, zoo_command):
+def test_help_shows_an_example_that_parses(name, zoo_command):
     code, out, err = zoo_command(*name.split(), "--help")
     assert code == 0 and err == ""
     (example,) = out.partition("example:\n")[2].partition("\n\n")[0].strip().splitlines()

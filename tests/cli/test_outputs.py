@@ -125,7 +125,7 @@ def test_stdout_holds_the_json_alone(redirected, data, system, tmp_path):
     assert "Hit@10" in done.stderr
 
 
-def test_a_foreign_run_is_evaluated_without_a_fitted_folder(data, tmp_path, capsys):
+def test_an_external_run_is_evaluated_without_a_fitted_folder(data, tmp_path, capsys):
     run, target = tmp_path / "foreign.trec", tmp_path / "foreign.json"
     run.write_text(
         "q1 Q0 third 1 2.5 other\nq1 Q0 Paris 2 1.5 other\nq9 Q0 ok 1 1 other\n"
@@ -139,12 +139,12 @@ def test_a_foreign_run_is_evaluated_without_a_fitted_folder(data, tmp_path, caps
     assert str(run) in capsys.readouterr().out
 
 
-def test_a_query_that_a_foreign_run_does_not_answer_counts_0(data, tmp_path):
+def test_an_unanswered_query_of_an_external_run_counts_0(data, tmp_path):
     (tmp_path / "a.trec").write_text("q2 Q0 ok 1 7 other\n")
     assert zoo.evaluate_run(tmp_path / "a.trec", str(data)).measures["RR@10"] == 0.5
 
 
-def test_a_foreign_run_of_recommendations_is_evaluated():
+def test_an_external_run_of_recommendations_is_evaluated():
     corpus = records.Corpus(tuple("abcd"), ("",) * 4, ("x",) * 4)
     histories = records.Histories(
         ("u", "v"), np.array([0, 1, 2, 3, 2, 1], np.int32), np.array([0, 3, 6])
@@ -170,7 +170,7 @@ def test_a_foreign_run_of_recommendations_is_evaluated():
         (["--run-file", "b.trec"], "document 'nowhere' is not in the corpus"),
     ),
 )
-def test_a_foreign_run_that_cannot_be_evaluated_is_refused(
+def test_an_invalid_external_run_is_refused(
     arguments, message, data, system, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)

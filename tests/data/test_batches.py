@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_batches_and_another_seed_others():
 
 
 @pytest.mark.parametrize("stopped", [0, 1, 13])
-def test_a_sought_position_goes_on_with_the_next_batch(stopped):
+def test_seek_continues_with_the_next_batch(stopped):
     make = lambda: batches.Batches(
         [source(np.arange(1, 60), 1.0), source([9] * 20, 0.5, first=100)], batch_size=8, seed=1
     )
@@ -104,7 +104,7 @@ def test_every_batch_is_of_one_length_class_and_loses_no_token():
     assert 7 <= seen.min() <= seen.max() <= 9
 
 
-def test_sources_of_different_widths_are_padded_to_one():
+def test_sources_of_different_widths_are_padded_to_the_same_width():
     stream = batches.Batches(
         [source([3] * 5, 1.0), source([30] * 5, 1.0, first=100)], batch_size=4, seed=0
     )
@@ -114,7 +114,7 @@ def test_sources_of_different_widths_are_padded_to_one():
         np.testing.assert_array_equal((batch["source"] != 0).sum(axis=1), expected)
 
 
-def test_the_shares_of_processes_are_together_the_whole_batch_in_its_order():
+def test_shards_of_processes_concatenate_to_the_whole_batch():
     make = lambda: batches.Batches([source(np.arange(1, 60), 1.0)], batch_size=12, seed=2)
     whole, parts = make(), [make() for _ in range(3)]
     for number, part in enumerate(parts):
@@ -150,7 +150,7 @@ def test_quotas_grow_with_the_count_and_follow_the_shares(weights, count, more):
     assert np.abs(np.array(before) - exact).max() < len(weights) + 1e-3
 
 
-def test_sources_that_do_not_fit_together_are_refused():
+def test_incompatible_sources_are_refused():
     ragged = batches.Source({"source": np.ones((3, 4), int), "target": np.ones((2, 1), int)}, 1.0)
     with pytest.raises(ValueError, match=r"source 1 has arrays \{'source': 3, 'target': 2\}"):
         batches.Batches([source([4], 1.0), ragged], batch_size=2, seed=0)

@@ -38,14 +38,14 @@ def test_an_archive_is_downloaded_unpacked_and_read(archive, tmp_path):
     assert sorted(os.listdir(tmp_path / "cache")) == ["tiny", "tiny.zip"]
 
 
-def test_the_second_call_needs_no_site(archive, tmp_path):
+def test_the_second_call_needs_no_download(archive, tmp_path):
     address, md5 = archive
     first = catalog.beir("tiny", md5, address)
     (tmp_path / "site" / "tiny.zip").unlink()
     assert catalog.beir("tiny", md5, address) == first
 
 
-def test_a_file_placed_by_hand_will_do_but_is_checked(archive, tmp_path):
+def test_a_file_placed_by_hand_is_accepted_after_its_checksum(archive, tmp_path):
     address, md5 = archive
     (tmp_path / "cache").mkdir()
     (tmp_path / "site" / "tiny.zip").rename(tmp_path / "cache" / "tiny.zip")
@@ -64,7 +64,7 @@ def test_without_a_published_checksum_the_first_download_sets_it(archive, tmp_pa
         download.archive(address, None)
 
 
-def test_a_site_out_of_reach_is_named_with_the_place_for_the_file(archive, tmp_path):
+def test_an_unreachable_site_names_the_path_for_a_manual_download(archive, tmp_path):
     address, md5 = archive
     (tmp_path / "site" / "tiny.zip").unlink()
     with pytest.raises(records.DataError) as caught:
@@ -76,7 +76,7 @@ def test_a_site_out_of_reach_is_named_with_the_place_for_the_file(archive, tmp_p
     assert os.listdir(tmp_path / "cache") == []
 
 
-def test_a_transfer_that_breaks_leaves_nothing(archive, tmp_path, monkeypatch):
+def test_a_failed_download_leaves_nothing(archive, tmp_path, monkeypatch):
     address, md5 = archive
 
     class Short:
@@ -113,7 +113,7 @@ def test_broken_archives_are_refused_and_leave_no_folder(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["bad.zip", "other.zip", "slip.zip"]
 
 
-def test_names_folders_and_mistakes_are_told_apart(tmp_path, monkeypatch):
+def test_names_folders_and_mistakes_are_distinguished(tmp_path, monkeypatch):
     assert load.load("toy") == toy.build()
     files.write_beir(toy.build(3), tmp_path / "toy")
     monkeypatch.chdir(tmp_path)
@@ -124,14 +124,14 @@ def test_names_folders_and_mistakes_are_told_apart(tmp_path, monkeypatch):
     assert "\n" not in str(caught.value) and "pydocs" in str(caught.value)
 
 
-def test_every_entry_says_what_it_is():
+def test_every_entry_has_a_description():
     for name, entry in catalog.CATALOG.items():
         assert entry.description and entry.licence and "\n" not in entry.description
         assert entry.address == "" or entry.address.startswith("https://")
         assert entry.address == "" or name.rpartition("-")[2] in entry.address.lower()
 
 
-def test_the_licence_is_told_before_a_download(monkeypatch, capsys):
+def test_the_licence_is_printed_before_a_download(monkeypatch, capsys):
     def fails():
         raise download.Unreachable("cannot download")
 

@@ -26,7 +26,7 @@ def write(folder, **texts):
     return folder
 
 
-def test_pages_without_their_marks():
+def test_pages_lose_their_markup():
     assert markup.html_page(PAGE) == ("Join & split", "Paths\nJoin two\npaths.\none\ntwo")
     assert markup.html_page("<h1>Only <b>this</b></h1>text") == ("Only this", "Only this\ntext")
     assert markup.html_page("<head><title>Open<body>text")[0] == "Opentext"  # never closed
@@ -54,7 +54,7 @@ def test_broken_pages_take_linear_time(piece):
     assert time.monotonic() - started < 20  # a second on an idle machine
 
 
-def test_mails_by_their_subject_and_text():
+def test_mails_give_subject_and_text():
     mail = (
         b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\nMIME-Version: 1.0\n"
         b'Content-Type: multipart/mixed; boundary="x"\n\n--x\n'
@@ -76,7 +76,7 @@ def test_any_text_and_any_bytes_are_parsed_or_refused(text, content):
     (title + body).encode()
 
 
-def test_a_folder_is_read_by_the_endings_of_its_files(tmp_path):
+def test_a_folder_is_read_by_file_extension(tmp_path):
     write(
         tmp_path / "docs",
         a__txt="first text",
@@ -116,7 +116,7 @@ def test_declared_and_named_encodings_are_used(tmp_path):
         documents.read(tmp_path, encoding="klingon")
 
 
-def test_tables_by_their_usual_columns(tmp_path):
+def test_tables_are_read_by_common_column_names(tmp_path):
     write(tmp_path, a__csv='Doc_ID;Name;Body\n7;"A;B";"two\nlines"\n8;;x\n')
     found = documents.read(tmp_path / "a.csv")
     assert found.corpus == records.Corpus(("7", "8"), ("A;B", ""), ("two\nlines", "x"))
@@ -179,7 +179,7 @@ def test_a_mailbox_is_read_by_message_ids(tmp_path):
         ({"a__parquet": b"PAR1"}, "a.parquet", "a.parquet: "),
     ),
 )
-def test_what_cannot_be_read_is_refused_and_nothing_is_written(tmp_path, texts, name, message):
+def test_unreadable_input_is_refused_and_nothing_is_written(tmp_path, texts, name, message):
     write(tmp_path / "in", **texts)
     (tmp_path / "in").mkdir(exist_ok=True)
     with pytest.raises(records.DataError, match=message) as refused:

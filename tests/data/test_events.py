@@ -34,7 +34,7 @@ def history(found):
     "time",
     "time timestamp Timestamp datetime unixReviewTime ts date DATE event_time created_at".split(),
 )
-def test_a_time_column_is_known_by_its_usual_names(tmp_path, time):
+def test_a_time_column_is_recognised_by_common_names(tmp_path, time):
     found = histories.read(write(tmp_path, table(["user_id", "item_id", time])))
     assert history(found) == "abcd"
     assert found.notes == (
@@ -53,12 +53,12 @@ def test_a_time_column_is_known_by_its_usual_names(tmp_path, time):
         "session_id,product_id,event_time",
     ),
 )
-def test_usual_headers_are_known(tmp_path, header):
+def test_common_headers_are_recognised(tmp_path, header):
     found = histories.read(write(tmp_path, table(header.split(","))))
     assert history(found) == "abcd" and len(found.notes) == 1
 
 
-def test_a_doubtful_time_is_refused_and_named_by_the_user(tmp_path):
+def test_an_ambiguous_time_is_refused_until_the_user_names_it(tmp_path):
     write(tmp_path, table(["user", "item", "watch_time"]))
     with pytest.raises(
         records.DataError, match=r"is 'watch_time' the time .* --columns time=watch_time"
@@ -69,7 +69,7 @@ def test_a_doubtful_time_is_refused_and_named_by_the_user(tmp_path):
     assert history(without) == "dcba" and without.times is None
 
 
-def test_a_log_without_a_time_says_that_the_order_of_the_file_counts(tmp_path):
+def test_a_log_without_times_reports_that_file_order_counts(tmp_path):
     found = histories.read(write(tmp_path, table(["user", "item", "stars"])))
     assert history(found) == "dcba"
     assert found.notes == ("no time column among 'stars'; events keep the order of the file",)
@@ -87,13 +87,13 @@ def test_several_columns_for_one_role_are_reported_or_refused(tmp_path):
 
 
 @pytest.mark.parametrize("separator", ["\t", ";", "::", "|"])
-def test_separators_are_found(tmp_path, separator):
+def test_separators_are_detected(tmp_path, separator):
     found = histories.read(write(tmp_path, table(["user", "item", "time"], separator)))
     assert history(found) == "abcd"
     assert found.notes == (f"cells of interactions.csv are separated by {separator!r}",)
 
 
-def test_a_separator_is_the_one_under_which_the_header_is_known(tmp_path):
+def test_the_separator_is_the_one_that_gives_a_known_header(tmp_path):
     write(tmp_path, "a, b, c, d|user|item\nx, y, z, w|u|a\n,|u|b\n,|u|c\n")
     assert history(histories.read(tmp_path)) == "abc"
 
@@ -138,7 +138,7 @@ def test_nanoseconds_and_dates_order_events(tmp_path):
     assert np.diff(found.times).tolist() == [86_400 * 10**9] * 3
 
 
-def test_json_lines_and_parquet_say_the_same_as_a_table(tmp_path):
+def test_json_lines_and_parquet_equal_a_table(tmp_path):
     pyarrow, parquet = (pytest.importorskip(name) for name in ("pyarrow", "pyarrow.parquet"))
 
     for kind in ("csv", "jsonl", "parquet"):
@@ -169,7 +169,7 @@ def test_json_lines_and_parquet_say_the_same_as_a_table(tmp_path):
         histories.read(tmp_path / "parquet")
 
 
-def test_parquet_names_the_package_that_it_needs(tmp_path, monkeypatch):
+def test_parquet_names_its_missing_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "interactions.parquet").write_bytes(b"PAR1")
     with pytest.raises(

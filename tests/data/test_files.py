@@ -226,12 +226,12 @@ def test_broken_input_is_refused_in_one_line(tmp_path, change, message):
         "topic\tx\tgrade",
     ),
 )
-def test_usual_headers_of_judgements_are_known(tmp_path, header):
+def test_common_headers_of_qrels_are_recognised(tmp_path, header):
     folder = layout(tmp_path / "headed", test=f"{header}\nq1\td1\t1\n")
     assert files.read_beir(folder).qrels["test"].grades == {"q1": {"d1": 1}}
 
 
-def test_few_judgements_of_missing_documents_are_kept_and_reported(tmp_path):
+def test_few_qrels_of_missing_documents_are_kept_and_reported(tmp_path):
     """BEIR's archives have a few; many of them mean another corpus and raise an error."""
     queries = "".join(f'{{"_id":"q{n}","text":"query {n}"}}\n' for n in range(200))
     judged = "".join(f"q{n}\td{n % 2 + 1}\t1\n" for n in range(199))
@@ -262,7 +262,7 @@ def test_every_truncation_of_a_gzip_file_is_refused(tmp_path):
             files.read_beir(folder)
 
 
-def test_two_files_for_one_thing_are_refused(tmp_path):
+def test_two_files_for_the_same_table_are_refused(tmp_path):
     folder = layout(tmp_path / "double")
     (folder / "qrels" / "test.tsv.gz").write_bytes(gzip.compress(QRELS.encode()))
     with pytest.raises(records.DataError, match="both test.tsv and test.tsv.gz"):
@@ -272,7 +272,7 @@ def test_two_files_for_one_thing_are_refused(tmp_path):
         files.read_beir(folder)
 
 
-def test_a_missing_folder_and_a_file_in_its_place_are_told_apart(tmp_path):
+def test_a_missing_folder_and_a_file_in_its_place_have_different_errors(tmp_path):
     with pytest.raises(records.DataError, match="found nothing"):
         files.read_beir(tmp_path / "nowhere")
     (tmp_path / "file").write_text("")
@@ -313,7 +313,7 @@ IDS = st.lists(
 
 @hypothesis.given(IDS, IDS, st.data())
 @hypothesis.settings(max_examples=40)
-def test_writing_and_reading_give_the_collection_back(document_ids, query_ids, data):
+def test_a_collection_survives_writing_and_reading(document_ids, query_ids, data):
     corpus = records.Corpus(
         tuple(document_ids),
         tuple(data.draw(TEXT) for _ in document_ids),
@@ -333,7 +333,7 @@ def test_writing_and_reading_give_the_collection_back(document_ids, query_ids, d
     assert found == original
 
 
-def test_what_cannot_be_read_back_is_not_written(tmp_path):
+def test_collections_that_would_not_round_trip_are_not_written(tmp_path):
     def collection(name="d", text="t", queries=((), ()), qrels=None):
         return records.Collection(
             "c", records.Corpus((name,), ("",), (text,)), records.Queries(*queries), qrels or {}

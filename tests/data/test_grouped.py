@@ -20,7 +20,7 @@ def stream(codes=CODES, chance=None, **options):
     )
 
 
-def test_an_epoch_has_every_document_once_and_says_which_rows_are_filling():
+def test_an_epoch_has_every_document_once_and_marks_padding_rows():
     found = stream()
     for epoch in range(3):
         batches = [found.batch(5 * epoch + place) for place in range(5)]
@@ -33,7 +33,7 @@ def test_an_epoch_has_every_document_once_and_says_which_rows_are_filling():
             np.testing.assert_array_equal(batch["codes"], CODES[batch["document"][:, 0] - 1])
 
 
-def test_a_group_stands_together_in_an_order_that_is_new_each_epoch():
+def test_groups_are_contiguous_and_reshuffled_each_epoch():
     found, orders = stream(), []
     for epoch in range(4):
         batches = [found.batch(5 * epoch + place) for place in range(5)]
@@ -50,7 +50,7 @@ def test_a_group_stands_together_in_an_order_that_is_new_each_epoch():
     assert (np.diff(groups) != 0).sum() > 6
 
 
-def test_queries_come_as_often_as_their_chances_say():
+def test_queries_are_drawn_with_their_weights():
     chance = np.ones(len(OWNER))
     chance[7] = 6  # of document 7: 6, 1 and 1
     found = stream(chance=chance, batch_size=NUM)
@@ -65,7 +65,7 @@ def test_queries_come_as_often_as_their_chances_say():
     np.testing.assert_allclose(share, [0.75, 0.125, 0.125], atol=0.08)
 
 
-def test_it_goes_on_where_it_stood_and_refuses_the_place_of_another():
+def test_a_position_resumes_and_that_of_another_stream_is_refused():
     one = stream()
     for _ in range(7):
         next(one)

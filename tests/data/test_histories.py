@@ -47,7 +47,7 @@ def test_without_times_the_order_is_that_of_the_file(tmp_path):
     assert sequences(read) == {"u": ["b", "a", "b"]}
 
 
-def test_the_three_layouts_say_the_same(tmp_path):
+def test_the_three_layouts_give_the_same_interactions(tmp_path):
     one, two, three = (tmp_path / name for name in ("one", "two", "three"))
     for path in (one, two, three):
         path.mkdir()
@@ -139,7 +139,7 @@ def test_tied_and_repeated_events_are_counted(drawn):
     )
 
 
-def test_what_is_written_is_read_back(tmp_path):
+def test_interactions_survive_writing_and_reading(tmp_path):
     walks = toy.interactions()
     histories.write(walks, tmp_path / "walks")
     read = load.load(tmp_path / "walks")

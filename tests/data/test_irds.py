@@ -56,7 +56,7 @@ def test_a_name_is_one_split(package, capsys):
     assert load.exists("ir:mine/test") and load.locate("ir:mine/test") == "ir:mine/test"
 
 
-def test_a_name_above_the_splits_has_them_all(package):
+def test_a_parent_name_has_all_splits(package):
     found = irds.load("ir:mine")
     assert {split: list(qrels.grades) for split, qrels in found.qrels.items()} == {
         "train": ["q1"],
@@ -65,7 +65,7 @@ def test_a_name_above_the_splits_has_them_all(package):
     assert irds.load("ir:alone").qrels == {}
 
 
-def test_what_cannot_be_had_is_refused_in_one_line(package, monkeypatch):
+def test_unavailable_names_are_refused_in_one_line(package, monkeypatch):
     for name, message in (
         ("ir:other", "knows no such dataset"),
         ("ir:nothing", "has no documents"),

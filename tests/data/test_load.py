@@ -8,7 +8,7 @@ from zoo.data import files, load, toy
 LOG = "uid,sku,when\nu,b,2\nu,a,1\nu,c,3\n"
 
 
-def test_a_log_with_other_columns_is_named_with_them(tmp_path):
+def test_a_log_with_other_columns_loads_by_a_name_with_its_columns(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(LOG)
     with pytest.raises(records.DataError, match="is 'when' the time of an event"):
@@ -31,7 +31,7 @@ def test_column_names_of_any_letters_survive(tmp_path):
     assert load.exists(name) and load.exists(path) and not load.exists(tmp_path / "other?user=a")
 
 
-def test_a_name_holds_from_any_folder(tmp_path, monkeypatch):
+def test_a_located_name_loads_from_any_working_directory(tmp_path, monkeypatch):
     (tmp_path / "log.csv").write_text(LOG)
     monkeypatch.chdir(tmp_path)
     name = load.locate("log.csv?user=uid&item=sku&time=when")
@@ -50,7 +50,7 @@ def test_notes_are_printed(tmp_path, capsys):
     ]
 
 
-def test_nobody_with_a_log_is_asked_for_documents(tmp_path):
+def test_an_error_about_a_log_does_not_ask_for_documents(tmp_path):
     (tmp_path / "ratings.csv").write_text("a,b\n1,2\n")
     for name in (tmp_path, tmp_path / "ratings.csv"):
         with pytest.raises(records.DataError) as refused:

@@ -144,7 +144,7 @@ def test_amazon_is_read(tmp_path, monkeypatch):
     assert read.histories.items.tolist() == [1, 2, 0] and read.left_out == 1
 
 
-def test_another_file_of_amazon_is_told_by_its_sizes(tmp_path, monkeypatch):
+def test_another_amazon_file_is_refused_by_its_counts(tmp_path, monkeypatch):
     address = products(
         tmp_path, monkeypatch, [review("u", item, 1) for item in ("B1", "B2", "B3")], []
     )
@@ -186,7 +186,7 @@ def test_broken_products_are_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_what_cannot_be_fetched_says_where_to_place_it(tmp_path, monkeypatch):
+def test_a_failed_download_says_where_to_place_the_file(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     absent = movielens.ARCHIVES["ml-1m"]._replace(address=(tmp_path / "ml-1m.zip").as_uri())
     with pytest.raises(

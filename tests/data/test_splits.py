@@ -53,7 +53,7 @@ def test_a_split_by_ratio_by_hand(tmp_path):
     assert "".join(found.corpus.ids[i] for i in found.without("dev").histories.items) == "abcdea"
 
 
-def test_users_who_begin_after_the_cut_are_neither_learned_from_nor_asked(tmp_path):
+def test_users_after_the_cut_are_neither_trained_on_nor_evaluated(tmp_path):
     late = EVENTS + "z,a,9\nz,b,9\nz,c,9\n"
     found = splits.split(log(tmp_path, late), "time", dev=0.2, test=0.3)
     assert "z" not in asked(found, "dev") and "z" not in asked(found, "test")
@@ -64,7 +64,7 @@ def test_users_who_begin_after_the_cut_are_neither_learned_from_nor_asked(tmp_pa
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), min_size=12, max_size=30),
     st.sampled_from(["time", "ratio"]),
 )
-def test_no_event_that_is_asked_for_is_learned(pairs, by):
+def test_no_target_is_trained_on(pairs, by):
     users = np.sort([user for user, _ in pairs])
     ids, lengths = np.unique(users, return_counts=True)
     hypothesis.assume((lengths >= 3).all())
@@ -150,12 +150,12 @@ def test_a_recommender_is_fitted_and_measured_on_a_split_by_time(tmp_path):
         ({"by": "time", "dev": 1e-9, "test": 1e-9}, "asks no user"),
     ),
 )
-def test_splits_that_mean_nothing_are_refused(tmp_path, options, message):
+def test_meaningless_splits_are_refused(tmp_path, options, message):
     with pytest.raises(records.DataError, match=message):
         splits.split(log(tmp_path, EVENTS), **options)
 
 
-def test_times_that_are_missing_are_asked_for(tmp_path):
+def test_splits_by_time_without_times_are_refused(tmp_path):
     made = dataclasses.replace(log(tmp_path, EVENTS), times=None)
     for options in ({"by": "time"}, {"by": "ratio", "ties": "shuffled"}):
         with pytest.raises(records.DataError, match="has no times; name data with a time column"):

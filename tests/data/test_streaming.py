@@ -58,7 +58,7 @@ def test_shards_make_up_the_batch_of_one_process():
         assert np.stack(parts, axis=1).ravel().tolist() == one.batch(number)["number"].tolist()
 
 
-def test_a_resumed_iterator_goes_on_as_one_that_was_not_interrupted():
+def test_a_resumed_iterator_equals_an_uninterrupted_one():
     first = made(Source(10))
     for _ in range(7):
         next(first)
@@ -80,14 +80,14 @@ def test_a_position_of_other_batches_is_refused(change):
         made(source, **change).seek(made(Source(10)).position())
 
 
-def test_a_huge_source_costs_what_is_read():
+def test_a_huge_source_is_read_lazily():
     source = Source(10**12)
     batches = made(source)
     assert len(set(batches.batch(10**9)["number"].tolist())) == 4
     assert source.reads == 3 + 4  # the fingerprint of the source, and the batch
 
 
-def test_what_cannot_be_split_is_refused():
+def test_invalid_shards_and_empty_sources_are_refused():
     with pytest.raises(ValueError, match="a batch of 4 cannot be split over 3 processes"):
         made(Source(10), shards=3)
     with pytest.raises(ValueError, match="at least one example"):

@@ -40,7 +40,7 @@ def same(first, second):
     (toy.build(9), toy.interactions(5, 7), cold.hide(toy.interactions(), 0.2)),
     ids=("search", "walks", "cold"),
 )
-def test_tables_give_the_collection_back(collection):
+def test_a_collection_survives_conversion_to_tables(collection):
     assert same(returned(collection), collection)
 
 
@@ -63,7 +63,7 @@ def test_a_sequence_ends_in_its_target(tmp_path):
     }
 
 
-def test_a_judgement_carries_the_text_of_its_query():
+def test_a_qrel_contains_the_text_of_its_query():
     collection = toy.build(2)
     (first, *_) = tables.of(collection)["qrels"]["dev"]()
     assert first == {
@@ -74,7 +74,7 @@ def test_a_judgement_carries_the_text_of_its_query():
     }
 
 
-def test_examples_that_were_changed_are_refused():
+def test_changed_examples_are_refused():
     for collection, table in ((toy.build(4), "corpus"), (toy.interactions(5, 7), "items")):
         with pytest.raises(
             records.DataError, match=f"here: expected {table} of fingerprint .*prepare it again"
@@ -84,7 +84,7 @@ def test_examples_that_were_changed_are_refused():
             tables.collection(lambda *_: (), tables.about(collection), "here", ["queries"])
 
 
-def test_splits_get_names_that_tfds_takes():
+def test_splits_get_valid_tfds_names():
     assert tables.split_names(["train", "dev-small", "all", "tést"]) == {
         "train": "train",
         "dev_small": "dev-small",

@@ -129,7 +129,7 @@ def test_every_collection_of_the_catalog_has_a_builder():
     } <= set(known)
 
 
-def test_a_dataset_tells_source_and_licence(walks):
+def test_a_dataset_records_source_and_licence(walks):
     for name in ("ml-1m", "amazon-beauty", "scifact"):
         entry, builder = catalog.CATALOG[name], tfds.BUILDERS[name]
         (first, *_) = builder.BUILDER_CONFIGS
@@ -214,7 +214,7 @@ def test_a_folder_that_exists_is_refused_before_anything_is_read(walks, monkeypa
         tfds.prepare("toy-walks", walks.parent)
 
 
-def test_what_breaks_while_writing_leaves_nothing(tmp_path, monkeypatch):
+def test_an_error_while_writing_leaves_nothing(tmp_path, monkeypatch):
     def breaks(histories, place):
         yield {"user": "u", "history": np.zeros(1, np.int32), "target": 1}
         raise KeyboardInterrupt
@@ -327,7 +327,7 @@ def test_half_a_file_of_metadata_is_refused_in_one_line(name, walks, tmp_path):
         {"left_out": "none"},
     ),
 )
-def test_metadata_of_other_kinds_are_refused_in_one_line(change, walks, tmp_path):
+def test_invalid_metadata_is_refused_in_one_line(change, walks, tmp_path):
     copy = damaged(walks, tmp_path, lambda folder: None)
     path = copy / "items" / "1.0.0" / "metadata.json"
     known = json.loads(path.read_text())

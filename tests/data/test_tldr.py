@@ -92,7 +92,7 @@ def test_six_descriptions_give_one_to_dev(tmp_path):
     assert any(tldr.read(path, seed=seed).qrels != collection.qrels for seed in range(1, 9))
 
 
-def test_archives_of_something_else_are_refused(tmp_path):
+def test_other_archives_are_refused(tmp_path):
     with pytest.raises(records.DataError, match="found none"):
         tldr.read(archive(tmp_path, {"README.md": "x"}))
     (tmp_path / "bad.zip").write_bytes(b"nonsense")

@@ -22,13 +22,13 @@ NUM_CODES = 8
         ((2, 1, 1, 1, 1), 1 - (0.8 + 4 * 0.2) / 12),
     ],
 )
-def test_diversity_is_what_is_worked_by_hand(counts, expected):
+def test_diversity_equals_values_worked_by_hand(counts, expected):
     codes = np.repeat(np.arange(len(counts)), counts)
     assert balanced.diversity(codes, num_codes=len(counts)) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("codes", "got"), [([], "none"), ([0, 4], "0 to 4"), ([-1, 2], "-1 to 2")])
-def test_the_diversity_of_no_codes_or_of_codes_that_there_are_not_is_refused(codes, got):
+def test_diversity_refuses_no_codes_and_codes_out_of_range(codes, got):
     with pytest.raises(ValueError, match=f"expected codes from 0 to 3, got {got}"):
         balanced.diversity(np.array(codes, int), num_codes=4)
 
@@ -87,7 +87,7 @@ def test_the_sums_of_a_large_group_are_right_to_float32():
     np.testing.assert_allclose(plan.sum(axis=0, dtype=np.float64), 2000 / 7, rtol=1e-6)
 
 
-def test_groups_of_a_batch_do_not_hear_of_each_other(biased):
+def test_groups_of_a_batch_are_independent(biased):
     logits, group, together = biased
     scores = balanced.scaled(logits)
     plan = np.asarray(balanced.plan(scores, together))
@@ -108,7 +108,7 @@ def test_targets_of_a_plan_are_more_diverse_than_the_largest_logits(biased):
     assert (targets == plan.argmax(axis=1))[group == 0].all()  # scores only break ties
 
 
-def test_a_row_alone_or_among_its_equals_has_its_most_probable_code_for_a_target():
+def test_a_lone_row_and_equal_rows_target_their_most_probable_code():
     logits = jnp.asarray(np.random.default_rng(4).normal(size=(24, NUM_CODES)), jnp.float32)
     scores = balanced.scaled(logits)
     targets = balanced.targets(scores, jnp.eye(24, dtype=bool))
@@ -134,7 +134,7 @@ def test_an_epsilon_that_would_underflow_is_refused():
     ("rows", "codes", "expected"),
     [(110_000, 512, (107, 1024)), (128, 8, (2, 32)), (200, 64, (1, 128)), (30, 64, (0, 128))],
 )
-def test_bounds_are_those_of_the_paper_or_what_room_there_must_be(rows, codes, expected):
+def test_bounds_equal_the_paper_unless_capacity_needs_more(rows, codes, expected):
     found = balanced.bounds(rows, codes)
     assert found == expected and found[0] * codes <= rows <= found[1] * codes
 
@@ -148,7 +148,7 @@ def heap(count=90):
     )
 
 
-def test_sizes_of_clusters_keep_to_their_bounds():
+def test_cluster_sizes_respect_their_bounds():
     vectors = heap()
     centroids, codes = balanced.kmeans(vectors, jax.random.key(0), num_codes=6, least=10, most=20)
     count = np.bincount(codes, minlength=6)
@@ -195,6 +195,6 @@ def test_assignments_are_close_to_the_best_of_all():
     assert min(excess) > -1e-9 and np.mean(excess) < 0.1 * np.mean(drawn)
 
 
-def test_bounds_that_cannot_hold_are_refused():
+def test_infeasible_bounds_are_refused():
     with pytest.raises(ValueError, match="10 rows do not fit 3 columns of 0 to 3"):
         balanced.assign(np.zeros((10, 3)), least=0, most=3)

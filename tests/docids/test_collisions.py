@@ -52,7 +52,7 @@ def test_adding_documents_later_is_adding_them_at_once_and_changes_no_name(codes
     assert both.alphabet == whole.alphabet
 
 
-def test_three_equal_documents_are_told_apart_in_order():
+def test_three_equal_documents_get_counters_in_order():
     ids = collisions.collide(
         np.array([[5, 5], [1, 2], [5, 5], [5, 5]]), num_codes=6, policy="counter"
     )
@@ -226,7 +226,7 @@ def test_a_constant_tokenizer_is_refused(policy):
         ),
     ),
 )
-def test_what_cannot_be_resolved_is_refused(codes, options, message):
+def test_unresolvable_collisions_are_refused(codes, options, message):
     with pytest.raises(ValueError, match=message):
         collisions.collide(np.array(codes), **dict(num_codes=4, policy="counter") | options)
 

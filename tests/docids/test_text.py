@@ -133,7 +133,7 @@ def test_texts_that_are_the_same_are_refused_by_row():
         (lambda: text.keywords([["a"], []], duplicates="refuse"), "row 1 has no token"),
     ],
 )
-def test_what_cannot_be_named_is_refused_with_its_row(build, message):
+def test_unusable_texts_are_refused_with_their_row(build, message):
     with pytest.raises(records.DataError, match=message):
         build()
 

@@ -85,7 +85,7 @@ def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended,
 
 
 @pytest.mark.parametrize("form", ["light", "heavy", "split", "two chunks"])
-def test_of_equally_good_children_the_first_are_chosen(form):
+def test_the_first_of_equally_good_children_win(form):
     index = trie.build(draw(300, True, False), forms=forms(form, 300, False))
     node, score = index.start(1), jnp.zeros((1, 1))
     for t in range(LENGTH):

@@ -33,13 +33,13 @@ def test_blocks_find_what_all_documents_at_once_do(case, k):
     assert len({row // BLOCK for row in documents[:, 0]}) > 1
 
 
-def test_behind_the_last_document_there_is_nothing(case):
+def test_missing_answers_follow_the_last_document(case):
     documents, scores = dense.search(dense.build(case[0], block=BLOCK), case[1], N + 3)
     assert (documents[:, N:] == -1).all() and np.isneginf(scores[:, N:]).all()
     assert (np.sort(documents[:, :N]) == np.arange(N)).all() and np.isfinite(scores[:, :N]).all()
 
 
-def test_padding_is_no_document_even_where_all_products_are_negative():
+def test_padding_is_never_answered_even_if_all_products_are_negative():
     documents, scores = dense.search(dense.build(-np.ones((3, 2)), block=2), np.ones((1, 2)), 2)
     np.testing.assert_array_equal(documents, [[0, 1]])
     np.testing.assert_array_equal(scores, [[-2, -2]])
@@ -55,7 +55,7 @@ def test_other_corpora_and_queries_of_the_same_sizes_trace_nothing_new(case):
     assert dense._search._cache_size() == before + 1
 
 
-def test_vectors_that_are_none_are_refused():
+def test_invalid_vectors_are_refused():
     for vectors in (np.zeros((0, 3)), np.zeros(3), np.array([[1.0, np.nan]])):
         with pytest.raises(ValueError, match="expected finite vectors"):
             dense.build(vectors)

@@ -80,7 +80,7 @@ def brute(ids, logits, allowed, query, scoring):
         ("both", "split", 3, "renormalised"),
     ],
 )
-def test_a_filter_leaves_the_best_of_what_is_allowed(kind, form, per_leaf, scoring):
+def test_a_filter_keeps_the_best_allowed_documents(kind, form, per_leaf, scoring):
     for seed in range(2):
         ids = draw(seed, per_leaf)
         rng = np.random.default_rng(seed + 100)
@@ -153,7 +153,7 @@ _without = jax.jit(filters.without)
 @pytest.mark.parametrize(
     ("shared", "excluding"), [(True, False), (False, True), (None, True), (None, False)]
 )
-def test_counts_are_of_what_may_be_answered(shared, excluding):
+def test_counts_cover_allowed_documents_only(shared, excluding):
     rng = np.random.default_rng(5)
     ids = draw(0, 3)
     index, allowed = trie.build(ids), np.ones((BATCH, NUM), bool)

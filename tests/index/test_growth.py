@@ -46,7 +46,7 @@ def assert_same(found, tokens, rows, per_leaf):
     per_leaf=st.sampled_from([1, 3]),
 )
 @settings(max_examples=25)
-def test_adding_equals_building_with_what_is_added(seed, num, new, per_leaf):
+def test_adding_equals_building_with_the_new_documents(seed, num, new, per_leaf):
     rng = np.random.default_rng(seed)
     tokens = draw(rng, num + new)
     if per_leaf > 1:  # at most three documents share an identifier
@@ -77,7 +77,7 @@ def renumbered(index, rows):
     per_leaf=st.sampled_from([1, 3]),
 )
 @settings(max_examples=25)
-def test_removing_equals_building_without_what_is_removed(seed, num, gone, per_leaf):
+def test_removing_equals_building_without_the_removed_documents(seed, num, gone, per_leaf):
     rng = np.random.default_rng(seed)
     tokens = draw(rng, num)
     if per_leaf > 1:
@@ -97,7 +97,7 @@ def large(seed, num=3000, alphabet=300):
     )
 
 
-def test_a_day_of_changes_meets_the_program_that_is_compiled():
+def test_a_day_of_changes_reuses_the_compiled_program():
     traced = []
 
     @jax.jit
@@ -128,7 +128,7 @@ def test_a_day_of_changes_meets_the_program_that_is_compiled():
     jax.tree.map(np.testing.assert_array_equal, found, same)
 
 
-def test_what_cannot_be_added_or_removed_is_refused():
+def test_invalid_additions_and_removals_are_refused():
     index = trie.build(table.build(np.array([[1, 2, 0], [1, 3, 1], [2, 0, 0]]), 5))
     add = lambda tokens, rows: growth.add(index, table.build(np.array(tokens), 5), np.array(rows))
     for tokens, rows, match in [

@@ -112,7 +112,7 @@ def test_removing_documents_equals_fitting_on_the_others(texts, data):
             lexical.remove(index, rows)
 
 
-def test_what_comes_and_goes_leaves_no_trace():
+def test_adding_then_removing_restores_the_index():
     index = lexical.build(["ax bx", "cx"])
     assert_equal(lexical.extend(index, []), index)
     assert_equal(lexical.remove(index, []), index)

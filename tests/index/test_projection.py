@@ -53,7 +53,7 @@ def assert_same(one, other):
     ("skewed", "scoring"),
     [(False, "model"), (True, "renormalised"), (True, "model"), (True, "logit")],
 )
-def test_reading_what_is_needed_changes_no_answer(skewed, scoring):
+def test_lazy_logits_change_no_answer(skewed, scoring):
     ids = wide(skewed=skewed)
     forms = [
         levels.Form(ids.alphabet - 1, light, light < 4000, 1, -(-(ids.alphabet - 1) // 32), "int32")
@@ -106,7 +106,7 @@ def test_filters_hold_over_blocks():
     assert all(allowed[query, rows[query]].all() for query in range(BATCH))
 
 
-def test_a_search_without_a_constraint_may_read_late_too():
+def test_an_unconstrained_search_may_be_lazy_too():
     hidden, kernels = draw(2, 9000)
     lazy, computed = (
         find(automaton.Free(), hidden, kernels, lazy=lazy, length=2, score="model")
@@ -127,7 +127,7 @@ def test_nothing_of_the_size_of_the_alphabet_is_written():
     assert size[True] < BATCH * num * 4 / 2
 
 
-def test_levels_of_few_children_read_those_alone():
+def test_levels_with_few_children_compute_only_their_logits():
     logits = projection.Projection(jnp.ones((1, 2, D)), jnp.arange(D * 50.0).reshape(D, 50) / 100)
     token = jnp.array([[[3, 4, 0], [49, 0, 1]]])
     np.testing.assert_allclose(

@@ -34,7 +34,7 @@ def find(index, logits):
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(LENGTH, 2, 8, ALPHABET)), jnp.float32)
 
 
-def test_a_trie_comes_back_from_disk(tmp_path):
+def test_a_trie_survives_saving_and_loading(tmp_path):
     index = trie.build(draw(), documents_per_leaf=2)
     store.save(index, tmp_path / "a" / "trie")
     for mapped in (False, True):
@@ -86,7 +86,7 @@ def test_a_trie_over_eight_devices_answers_as_on_one():
     jax.tree.map(np.testing.assert_array_equal, one, other)
 
 
-def test_no_device_gathers_what_the_others_hold():
+def test_no_device_gathers_the_whole_trie():
     spread = store.shard(trie.build(draw()), jax.make_mesh((8,), ("trie",)), "trie")
     program = find.lower(spread, LOGITS).compile().as_text()
     assert "all-reduce" in program

@@ -33,7 +33,7 @@ def test_values_and_places_equal_those_of_a_stable_sort(length, k, seed, levels,
     np.testing.assert_array_equal(value, np.take_along_axis(score, expected, axis=1))
 
 
-def test_the_parameters_above_take_both_ways():
+def test_the_cases_above_cover_both_algorithms():
     assert [
         topk.chunk_of(length, k) for length, k in [(999, 3), (4096, 7), (50, 50), (100, 30)]
     ] == [16, 32, 1, 1]

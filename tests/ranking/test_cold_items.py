@@ -36,7 +36,7 @@ def clustered(num_users=300, length=8, seed=0):
     return records.Interactions("clustered", records.Corpus(names, names, texts), histories)
 
 
-def test_hidden_items_are_asked_for_and_never_learned():
+def test_hidden_items_are_targets_and_never_trained_on():
     whole = clustered()
     hidden = cold.hide(whole, 0.2, seed=3)
     learned = set(hidden.without("test").histories.items.tolist())
@@ -64,7 +64,7 @@ def test_hidden_items_are_asked_for_and_never_learned():
         (0.999, "take a smaller"),
     ),
 )
-def test_a_share_that_leaves_nothing_is_refused(share, message):
+def test_an_unusable_share_is_refused(share, message):
     walks = toy.interactions()
     short = records.Histories(
         walks.histories.ids[:2], np.array([0, 3, 2, 1, 2, 3], np.int32), np.array([0, 3, 6])
@@ -186,7 +186,7 @@ def test_categories_spread_with_the_temperature(fitted):
         zoo.evaluate(system, log, categories=["all"])
 
 
-def test_what_reads_alike_is_near():
+def test_similar_texts_are_near():
     log = cold.hide(clustered(), 0.2)
     system = zoo.fit("semanticknn", log, quiet=True)
     found = zoo.retrieve(system, [["i0"], ["i7", "i13"]], 5)

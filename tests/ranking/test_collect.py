@@ -48,7 +48,7 @@ def test_all_documents_of_an_identifier_are_answered_with_its_score_lower_rows_f
     ]
 
 
-def test_ties_that_are_to_be_refused_are_refused():
+def test_ties_are_refused_on_request():
     shared, own = index_of([0, 1, 1, 2, 3], range(5)), index_of([0, 1, 2, 3], range(4))
     beams = beams_of([[0]], [[-1.0]])
     refuse = collect.by_leaf(ties="refuse")
@@ -79,7 +79,7 @@ def test_documents_that_a_filter_forbids_are_not_answered_though_they_share_an_i
     assert found(collect.by_leaf(), beams_of([[1, 0]], [[-1, -2]]), index) == [[(2, -1), (0, -2)]]
 
 
-def test_what_a_free_search_wrote_is_looked_up():
+def test_answers_of_a_free_search_are_looked_up():
     index = index_of([0, 1, 1, 3], [3, 1, 0, 2])
     beams = beams_of([[1, 2, 3], [0, -1, -1]], [[-1, -2, -3], [-1, -np.inf, -np.inf]])
     beams = beams._replace(leaf=jnp.full_like(beams.leaf, beam.NO_LEAF))

@@ -29,7 +29,7 @@ def hit_at_1(config, collection):
     ]
 
 
-def test_words_of_their_own_are_found_at_once():
+def test_unique_words_rank_their_document_first():
     assert hit_at_1(bm25.Config(), toy.build(100)) == 1.0
 
 
@@ -77,7 +77,7 @@ def rows_of(corpus, rows):
     return records.Corpus(*columns)
 
 
-def test_documents_that_come_later_rank_as_if_they_had_been_there():
+def test_added_documents_rank_as_if_fitted_with_the_others():
     whole = toy.build(30)
     queries, _ = whole.split("test")
     first = dataclasses.replace(whole, corpus=rows_of(whole.corpus, slice(20)), qrels={})
@@ -92,7 +92,7 @@ def test_documents_that_come_later_rank_as_if_they_had_been_there():
     np.testing.assert_array_equal(mine.scores, other.scores)
 
 
-def test_documents_rank_as_if_those_that_are_removed_had_never_been_there():
+def test_removing_documents_ranks_as_if_they_had_never_existed():
     whole = toy.build(30)
     queries, _ = whole.split("test")
     left = np.setdiff1d(np.arange(30), [0, 7, 29])
@@ -129,7 +129,7 @@ def test_the_language_is_detected_or_named_and_stored():
         np.testing.assert_array_equal(found.documents, [[expected]])
 
 
-def test_options_that_mean_nothing_are_refused():
+def test_meaningless_options_are_refused():
     for options, message in (
         ({"language": "latin"}, "bm25: option language expects one of auto, none, english"),
         ({"k1": float("inf")}, "bm25: option k1 expects"),

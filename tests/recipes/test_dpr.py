@@ -61,7 +61,7 @@ def vectors_of(pooling, normalised, **changes):
         ),
     ),
 )
-def test_a_vector_is_what_its_pooling_says(pooling, expected):
+def test_a_vector_is_its_pooling_worked_by_hand(pooling, expected):
     plain, states = vectors_of(pooling, normalised=False)
     # float32 sums in another order
     np.testing.assert_allclose(plain, expected(states), rtol=1e-5, atol=1e-6)
@@ -90,7 +90,7 @@ def given(**changes):
     return dual_encoder.Examples(**fields | changes)
 
 
-def test_no_document_that_is_known_to_answer_is_a_wrong_answer():
+def test_no_known_positive_is_a_negative():
     batch = {
         "source": SOURCE,
         "right": np.array([0, 2, 1]),
@@ -127,7 +127,7 @@ def test_the_loss_is_the_softmax_over_allowed_documents():
     )
 
 
-def test_negatives_are_no_answers_no_copies_and_not_preferred():
+def test_negatives_are_not_positives_copies_or_preferred_documents():
     texts = corpus_text.Texts(["p", "q", "r", "r"], [], [], [], [], "", {})
     ranked = np.array([[0, 1, 2, 3], [3, 2, 1, -1], [1, 0, 2, 3]])
     rows, every = np.arange(3), np.ones((3, 4), bool)
@@ -157,7 +157,7 @@ def fitted():
     )
 
 
-def test_documents_that_come_later_are_found_and_the_others_stay(fitted, tmp_path):
+def test_added_documents_are_found_and_the_others_stay(fitted, tmp_path):
     whole, first = toy.build(30), toy.build(20).corpus
     columns = [
         (*getattr(first, name), *getattr(whole.corpus, name)[20:])
@@ -228,7 +228,7 @@ def test_the_command_that_adds_documents(fitted, tmp_path, capsys):
         zoo.add(fitted, "toy-walks")
 
 
-def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_path, monkeypatch):
+def test_an_interrupted_second_round_resumes_from_the_first_round(tmp_path, monkeypatch):
     """Resuming repeats no step of the first round and gives the result of an uninterrupted run."""
     options = {"steps": 4, "batch": 8, "towers": "shared"}
     whole = zoo.fit("dpr-hn", toy.build(20), size="tiny", options=options, quiet=True)
@@ -252,7 +252,7 @@ def test_an_interrupted_second_round_goes_on_from_the_first_one_s_result(tmp_pat
     np.testing.assert_array_equal(resumed.state["vectors"], whole.state["vectors"])
 
 
-def test_values_that_mean_nothing_are_refused():
+def test_meaningless_values_are_refused():
     for name, options, message in (
         ("dpr", {"pooling": "max"}, "dpr: option pooling expects one of first, mean, weighted"),
         ("dpr", {"batch": 1}, "dpr: option batch expects 2"),
@@ -262,7 +262,7 @@ def test_values_that_mean_nothing_are_refused():
             recipes.configure(recipes.get(name), "tiny", options)
 
 
-def test_nothing_to_learn_from_is_refused():
+def test_no_training_data_is_refused():
     alone = dataclasses.replace(toy.build(3), queries=records.Queries((), ()), qrels={})
     with pytest.raises(records.DataError, match="nothing to learn from"):
         zoo.fit("dpr", alone, size="tiny", options={"generated": 0}, quiet=True)

@@ -38,13 +38,13 @@ def hurried(collection):
         {"branching": 1},
     ),
 )
-def test_dsi_refuses_values_that_mean_nothing(options):
+def test_dsi_refuses_meaningless_values(options):
     (option,) = options
     with pytest.raises(records.DataError, match=f"dsi: option {option} expects"):
         recipes.configure(recipes.get("dsi"), "tiny", options)
 
 
-def test_dsi_without_anything_to_learn_from_is_refused(collection):
+def test_dsi_without_training_data_is_refused(collection):
     alone = dataclasses.replace(collection, queries=records.Queries((), ()), qrels={})
     with pytest.raises(records.DataError, match="nothing to learn from"):
         quick("dsi", alone, generated=0, index_ratio=0.0)
@@ -69,7 +69,7 @@ def test_dsi_answers_with_each_kind_of_identifier(collection, hurried, atomic):
         check_ranking(zoo.retrieve(fitted, queries, 10), queries, collection.corpus, 10)
 
 
-def test_free_decoding_counts_what_names_no_document(collection, hurried):
+def test_free_decoding_counts_invalid_identifiers(collection, hurried):
     """So little training generates mostly invalid identifiers; the trie allows none of them."""
     fitted = hurried
     free = dataclasses.replace(fitted, config=dataclasses.replace(fitted.config, decoding="free"))

@@ -279,7 +279,7 @@ def test_bad_options_are_refused_by_name(options, message):
         recipes.configure(recipes.get("genret"), "tiny", options)
 
 
-def test_few_documents_have_fewer_codes_and_a_single_one_is_refused():
+def test_few_documents_get_fewer_codes_and_a_single_one_is_refused():
     with pytest.raises(
         records.DataError,
         match="genret: codes tell documents apart, expected at least 2 documents, got 1; add "

@@ -102,7 +102,7 @@ def test_seen_items_are_left_out_unless_wanted():
         {"decay": -0.1},
     ),
 )
-def test_options_that_mean_nothing_are_refused(option):
+def test_meaningless_options_are_refused(option):
     (name,) = option
     with pytest.raises(records.DataError, match=f"itemknn: option {name} expects"):
         recipes.configure(recipes.get("itemknn"), "tiny", option)

@@ -17,7 +17,7 @@ def interactions(*sequences):
     )
 
 
-def test_counts_by_hand_leave_out_what_dev_and_test_ask_for():
+def test_counts_by_hand_exclude_dev_and_test_targets():
     """Train part a b c a, b c, a b: b -> c twice, c -> a, a -> b twice; d only in dev, test."""
     fitted = zoo.fit("markov", interactions("abcadd", "bcdd", "abdd"), quiet=True)
     share = np.array([3, 3, 2, 0]) / 8 * markov.SHARE_WEIGHT
@@ -57,7 +57,7 @@ def test_the_last_items_of_the_history_vote_and_seen_ones_can_be_left_out():
 
 
 @pytest.mark.parametrize("option", ("order", "window"))
-def test_options_that_mean_nothing_are_refused(option):
+def test_meaningless_options_are_refused(option):
     with pytest.raises(
         records.DataError, match=f"markov: option {option} expects 1 or more, got 0"
     ):

@@ -104,7 +104,7 @@ def test_the_length_penalty_divides_scores_and_orders_by_them(fitted):
     assert (plain.documents != penalised.documents).any()  # control
 
 
-def test_words_are_hidden_at_the_share_that_is_said():
+def test_words_are_masked_at_their_declared_rate():
     source = np.array([[5] * 1000 + [0] * 24] * 20, np.int32)
     hidden = np.asarray(encoder_decoder.drop_words(source, jax.random.key(0), 0.4))
     assert set(np.unique(hidden[:, :1000])) == {1, 5} and (hidden[:, 1000:] == 0).all()

@@ -80,7 +80,7 @@ def test_huge_windows_mean_the_whole_history(recipe):
         ("semanticknn", {"vectors": "words"}),
     ),
 )
-def test_options_that_mean_nothing_are_refused(recipe, options):
+def test_meaningless_options_are_refused(recipe, options):
     (name,) = options
     with pytest.raises(records.DataError, match=f"{recipe}: option {name} expects"):
         recipes.configure(recipes.get(recipe), "tiny", options)

@@ -35,7 +35,7 @@ def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
     )
 
 
-def test_what_is_longer_than_anything_in_training_is_cut_to_it():
+def test_histories_longer_than_in_training_are_truncated():
     """All users have 5 events, 3 of them for training.
 
     So training covers positions up to 2 items back, while test histories have 4 items.
@@ -86,7 +86,7 @@ def chain(num_items=64, num_users=1000, length=10, seed=0):
 
 
 @pytest.mark.slow  # trains two networks for 600 steps
-def test_a_chain_is_learned_nearly_as_well_as_it_can_be_where_places_are_told_from_the_end():
+def test_positions_from_the_end_learn_a_chain_almost_optimally():
     walks, best_first, best_ten = chain()
     asked, qrels = walks.split("test")
     right = np.array([int(next(iter(qrels.grades[user]))[1:]) for user in asked.ids])[:, None]
@@ -110,7 +110,7 @@ def fitted():
     return zoo.fit("tiger", toy.interactions(), size="tiny", options={"steps": 3}, quiet=True)
 
 
-def test_a_filter_leaves_out_what_was_seen_and_nothing_else(fitted):
+def test_a_filter_drops_seen_items_and_nothing_else(fitted):
     import dataclasses
 
     history = [f"d{row}" for row in range(0, 40, 2)]
@@ -135,7 +135,7 @@ def test_keeping_all_first_codes_finds_answers_that_a_beam_loses(fitted):
     assert lost(cut) > 0.05 and lost(kept) < lost(cut) / 2, (lost(cut), lost(kept))
 
 
-def test_a_filter_leaves_out_what_each_user_has_seen(fitted):
+def test_a_filter_drops_the_seen_items_of_each_user(fitted):
     import dataclasses
 
     walks = toy.interactions()
@@ -281,7 +281,7 @@ def test_a_user_token_stands_in_front_and_belongs_to_the_name():
     )
 
 
-def test_what_was_seen_is_left_out_where_nobody_takes_an_item_twice():
+def test_seen_items_are_excluded_if_no_user_repeats_an_item():
     assert not tiger._repeats(HISTORIES)
     # twice, by two users
     again = records.Histories(("a", "b"), np.array([5, 6, 1, 5, 1], np.int32), np.array([0, 3, 5]))
@@ -362,7 +362,7 @@ def test_a_small_catalogue_has_fewer_codes():
         )
 
 
-def test_identifiers_that_are_trained_leave_the_training_that_follows_alone(tmp_path, monkeypatch):
+def test_trained_identifiers_do_not_change_the_following_training(tmp_path, monkeypatch):
     quick = functools.partial(
         rqvae.Config,
         hidden=(8,),

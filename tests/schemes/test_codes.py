@@ -141,7 +141,7 @@ def test_a_constant_tokenizer_and_constant_vectors_are_refused():
         (dict(kind="random", collisions="sinkhorn"), "random has no distances"),
     ),
 )
-def test_options_that_do_not_go_together_are_refused(options, message):
+def test_incompatible_options_are_refused(options, message):
     with pytest.raises(DataError, match=message):
         quantisers.Config(**options)
 

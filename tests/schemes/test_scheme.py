@@ -145,7 +145,7 @@ def test_counters_of_equal_titles_go_on(fitted):
     assert (twins.tokens[last] > ids.tokens[last]).all()
 
 
-def test_what_does_not_exist_is_refused():
+def test_unknown_schemes_and_options_are_refused():
     with pytest.raises(records.DataError, match="no scheme 'vq'; expected one of: clusters, rq, "):
         schemes.scheme("vq")
     with pytest.raises(TypeError, match="width"):

@@ -277,7 +277,7 @@ def test_a_tie_between_children_of_unequally_good_prefixes_goes_to_the_lower_ide
         assert found.leaf[0, :2].tolist() == [0, 1]
 
 
-def test_a_cache_that_is_not_reordered_is_noticed(monkeypatch):
+def test_a_cache_that_is_not_reordered_fails_the_comparison(monkeypatch):
     ids = docids.build(
         np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET
     )
@@ -363,7 +363,7 @@ def test_a_logit_that_is_nan_or_infinite_gives_no_answer(poison, scoring):
 
 @every_form
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
-def test_of_raw_logits_only_those_that_are_no_numbers_are_dead(form, poison):
+def test_only_invalid_raw_logits_are_dead(form, poison):
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [2, 0, 0], [3, 1, 1]]), ALPHABET)
     clean, poisoned = draw_tables(0), draw_tables(0)
     for token in (1, 3):  # the second is illegal

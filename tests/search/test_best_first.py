@@ -212,7 +212,7 @@ def test_the_top_k_of_a_free_search_equal_those_of_brute_force(k, width, seed, d
 @pytest.mark.parametrize(("sweeps", "frontier"), [(1, 64), (2, 64), (64, 1), (64, 3), (2, 3)])
 @given(ids=prefix_free_docids(), seed=seeds, dead_share=dead_shares)
 @settings(max_examples=40)
-def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(
+def test_answers_above_the_bound_are_exact_however_early_the_search_stops(
     sweeps, frontier, ids, seed, dead_share
 ):
     tables, k = draw_tables(seed, dead_share), 3
@@ -229,7 +229,7 @@ def test_what_scores_above_the_bound_is_right_however_early_the_search_ends(
             assert missing[-1] <= bound + CLOSE
 
 
-def test_a_search_that_ends_early_says_so():
+def test_a_search_that_stops_early_proves_nothing():
     """Control of the tests above: one sweep or a small frontier misses the top 3, unproven."""
     ids = docids.build(
         np.array([[a, b, c] for a in (1, 2, 3) for b in (1, 2, 3) for c in (1, 2)]), ALPHABET

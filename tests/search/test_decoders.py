@@ -183,7 +183,7 @@ def test_reverse_annealed_draws_are_ranked_as_drawn_and_the_first_is_greedy():
     )
 
 
-def test_what_does_not_exist_is_refused_with_what_does():
+def test_unknown_names_are_refused_with_the_known_ones():
     names = ", ".join(decoders.NAMES)
     for text, message in (
         ("greedy", f"decoding expects one of {names}, got 'greedy'"),

@@ -141,7 +141,7 @@ def test_counted_probabilities_are_the_model_s_times_documents_over_siblings(
 
 @given(drawn=shared_docids(), seed=seeds, gone=st.integers(0, ROWS - 1))
 @settings(max_examples=50)
-def test_counts_over_capacities_correct_only_for_what_has_gone(drawn, seed, gone):
+def test_counts_over_capacities_only_correct_for_removed_documents(drawn, seed, gone):
     _, trained = drawn
     kept = docids.Docids(
         np.delete(trained.tokens, gone, axis=0) if 0 < gone < len(trained) else trained.tokens,

@@ -52,7 +52,7 @@ def documents(beams):
     return np.asarray(INDEX.documents_of(beams.leaf))[..., 0]
 
 
-def test_a_beam_of_all_with_exact_bounds_ranks_by_the_sum():
+def test_a_full_beam_with_exact_bounds_ranks_by_the_sum():
     beams, sums = find(bounds()), sequence_scores() + LEXICAL
     rows = documents(beams)
     np.testing.assert_array_equal(rows, np.argsort(-sums, axis=1))

@@ -170,7 +170,7 @@ def test_annealing_finds_every_identifier_once_and_the_greedy_one_first():
     assert (rows[:, 0] == rows_of(greedy)[0, 0]).all()
 
 
-def test_annealing_draws_what_a_filter_leaves_and_no_draw_is_lost():
+def test_annealing_draws_only_allowed_documents_and_loses_no_draw():
     # two documents each on the third and the fifth
     shared = table.Docids(IDS.tokens[[0, 1, 2, 3, 4, 5, 2, 4]], ALPHABET)
     index = filters.keep(

@@ -74,7 +74,7 @@ def test_prompts_are_single_tokens_numbered_from_two(tokenizer):
 
 
 @pytest.mark.parametrize("text", ["[pad]", "a [pad] b", "[index] files", "[unk]"])
-def test_what_looks_like_a_special_token_in_a_text_is_text(tokenizer, text):
+def test_special_token_names_in_a_text_are_text(tokenizer, text):
     row = tokens.whole(tokenizer, [text])[0]
     assert len(row) > 2 and not {tokens.PAD, 2, 3} & set(row.tolist())
     assert tokens.encode(tokenizer, [text], length=16)[0, 0] != tokens.PAD
