@@ -1,10 +1,10 @@
-"""The best children of the hypotheses of a beam, read off a level of a trie without a score for every token.
+"""The best children of the hypotheses of a beam, without scoring every token.
 
-What is computed is the top `width` of score + log-probability over all children, of equal ones the
-first in lexicographic order; what is read differs by the form of the level. A light level gathers C
-logits a hypothesis. A split level reads logits once in vectors, keeps of each 32 tokens the largest
-that is a child, does the same for the children of each light node, and looks inside the `width`
-best of these chunks only: exact, see `topk.top_k`.
+Returns the top `width` of score + log-probability over all children; ties go to the first in
+lexicographic order. The memory traffic depends on the form of the level. A light level gathers C
+logits per hypothesis. A split level reads the logits once in vectors, takes the maximum over the
+children in each block of 32 tokens, does the same for the children of each light node, and looks
+inside the `width` best blocks only; this is exact, see `topk.top_k`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ Score = Literal["model", "renormalised", "logit"]
 
 
 class Winners(NamedTuple):
-    """W = min(width, places for children) of them in lexicographic order; score -inf = none, the rest then arbitrary."""
+    """The W = min(width, number of children) best, in lexicographic order.
+
+    Score -inf = no child; the other fields are then arbitrary.
+    """
 
     score: jax.Array  # f32[B, W]
     token: jax.Array  # i32[B, W]
@@ -34,7 +37,10 @@ class Winners(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """Which edges of a level a filter leaves, see `zoo.index.filters`; G = 1 or B; a field is None where it forbids nothing."""
+    """The edges of a level that a filter leaves, see `zoo.index.filters`; None restricts nothing.
+
+    G = 1 or B.
+    """
 
     child: jax.Array | None  # u32[G, M' / 32 + 1] bit of each child
     rows: jax.Array | None  # u32[G, H, w] what is left of the rows of heavy nodes
@@ -52,7 +58,7 @@ def best(
     score: Score,
     mask: Mask | None = None,
 ) -> Winners:
-    """The best children of nodes i32[B, K] whose scores before this step are f32[B, K]. Cost: module docstring; never a top-k over K V."""
+    """The best children of nodes i32[B, K] with scores f32[B, K]; never a top-k over K V."""
     if score == "logit":
         logits = _without_nan(logits)
     wide = (
@@ -74,7 +80,10 @@ def best(
 def children(
     level: levels.Level, node: jax.Array, num_places: int, mask: Mask | None = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The first `num_places` children i32[B, K, C] of nodes i32[B, K], their tokens, and whether they exist and are allowed."""
+    """The first `num_places` children i32[B, K, C] of nodes i32[B, K], their tokens, and a mask.
+
+    The mask bool[B, K, C] is true for children that exist and are allowed.
+    """
     first, end = level.first(node)[..., None], level.first(node + 1)[..., None]
     offset = jax.lax.broadcasted_iota(jnp.int32, (*node.shape, num_places), 2)
     real = first + offset < end
@@ -94,13 +103,16 @@ def children(
 
 
 def bit_of(words: jax.Array, index: jax.Array) -> jax.Array:
-    """bool[B, ...] bits i32[B, ...] of u32[G, n], G = 1 or B."""
+    """bool[B, ...]: bits at i32[B, ...] of u32[G, n], G = 1 or B."""
     read = lambda row, place: (row[place // BLOCK] >> (place % BLOCK).astype(jnp.uint32)) & 1 == 1
     return read(words[0], index) if len(words) == 1 else jax.vmap(read)(words, index)
 
 
 def logits_of(logits: jax.Array, token: jax.Array, real: jax.Array) -> jax.Array:
-    """f32[B, K, C] logits of tokens i32[B, K, C], -inf where not real; 0 for PAD, which says nothing after an identifier has ended."""
+    """f32[B, K, C] logits of tokens i32[B, K, C]; -inf where not real, 0 for PAD.
+
+    PAD after the end of an identifier is forced, so it carries no information.
+    """
     if isinstance(logits, projection.Projection):
         value = logits.read(token)
     else:
@@ -116,10 +128,10 @@ def pick(rows: jax.Array, place: jax.Array) -> jax.Array:
 def best_of_all(
     before: jax.Array, logits: jax.Array, *, width: int, score: Score
 ) -> tuple[jax.Array, jax.Array]:
-    """The `width` largest of before f32[B, K] + score of logits f32[B, K, V], all legal, and their places i32 in [0, K V), in order of place.
+    """The `width` largest of before f32[B, K] + score of logits f32[B, K, V]; every token is legal.
 
-    As `lax.top_k` over K V, of equal ones the first, but nothing of that size is written: the loop
-    without a constraint.
+    Also returns their indices i32 in [0, K V), ascending. Equivalent to `lax.top_k` over the
+    flattened scores (first index wins ties), without materialising them.
     """
     batch, _, alphabet = logits.shape
     if score == "logit":
@@ -219,7 +231,10 @@ def _best_of_split(level, node, before, logits, width, score, mask) -> Winners:
 
 
 def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
-    """As `_best_of_split`, of logits that are computed block by block; of equal scores at the cut those of lower tokens are kept."""
+    """Like `_best_of_split` for logits computed block by block.
+
+    Ties at the cut go to lower tokens.
+    """
     batch, beams = node.shape
     words = _rows(level, node, mask)
     low, span = level.form.low, level.form.words * BLOCK
@@ -258,19 +273,22 @@ def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
 
 
 def _without_nan(logits: jax.Array | projection.Projection) -> jax.Array | projection.Projection:
-    """Logits with -inf for NaN and +inf: tokens that cannot follow. A projection drops them itself as it is read."""
+    """Logits with NaN and +inf replaced by -inf; a projection does this while it is read."""
     if isinstance(logits, projection.Projection):
         return logits
     return jnp.where(logits < jnp.inf, logits, -jnp.inf)
 
 
 def _normaliser(logits, score):
-    """f32[B, K] that is subtracted from every logit, unless that depends on which tokens are legal."""
+    """f32[B, K] subtracted from every logit, if it does not depend on the legal tokens."""
     return jnp.zeros(logits.shape[:2]) if score == "logit" else projection.normaliser(logits)
 
 
 def _total(before, value, normaliser, token=None):
-    """before + log-probability; -inf where the normaliser is not finite: a logit that it reads is NaN or +inf, or all are -inf."""
+    """before + log-probability; -inf where the normaliser is not finite.
+
+    That is the case if a logit is NaN or +inf, or all are -inf.
+    """
     forced = False if token is None else token == table.PAD
     gain = jnp.where(forced, 0.0, value - normaliser)
     possible = (value > -jnp.inf) & (value < jnp.inf)
@@ -278,7 +296,7 @@ def _total(before, value, normaliser, token=None):
 
 
 def _rank(level, node, word, bit):
-    """i32[B, W] children of heavy nodes i32[B, W] before bit i32[B, W] of a word."""
+    """i32[B, W] number of children of heavy nodes i32[B, W] before bit i32[B, W] of a word."""
     # -> [B, W, w], of all children, allowed or not: nodes are counted by them
     row = level.rows[level.row(node)[1]]
     index = jax.lax.broadcasted_iota(jnp.int32, row.shape, 2)
@@ -290,7 +308,7 @@ def _rank(level, node, word, bit):
 
 
 def _rows(level, node, mask):
-    """u32[B, K, w] the allowed children of heavy nodes i32[B, K]; 0 for light ones."""
+    """u32[B, K, w] allowed children of heavy nodes i32[B, K]; 0 for light nodes."""
     heavy, row = level.row(node)
     rows = level.rows[None] if mask is None or mask.rows is None else mask.rows
     words = rows[0][row] if len(rows) == 1 else jax.vmap(lambda rows, index: rows[index])(rows, row)
@@ -306,7 +324,10 @@ def _rows(level, node, mask):
 
 
 def _gone(level, node, gone, num_words, bit_of_child):
-    """u32[B, K, num_words] bits bit_of_child(child, first child) of the children `gone` i32[B, E] of nodes i32[B, K]."""
+    """u32[B, K, num_words] bits of the removed children `gone` i32[B, E] of nodes i32[B, K].
+
+    bit_of_child(child, first child) gives the index of a child's bit.
+    """
     first, end = level.first(node)[:, None], level.first(node + 1)[:, None]
     owned = (first <= gone[..., None]) & (gone[..., None] < end)  # -> [B, E, K]
     # the first hypothesis at that node; a dead one may stand there too
@@ -354,7 +375,7 @@ def _in_words(level, logits):
 
 
 def _largest_of_words(level, logits, words):
-    """f32[B, K, w] largest logit of each 32 tokens among those whose bit is set, -inf where none is."""
+    """f32[B, K, w] maximal logit per block of 32 tokens among the set bits; -inf without any."""
     least = topk.ordered(jnp.float32(-jnp.inf))
     return topk.unordered(
         jnp.where(_bits(words), topk.ordered(_in_words(level, logits)), least).max(axis=3)
@@ -362,7 +383,7 @@ def _largest_of_words(level, logits, words):
 
 
 def _normaliser_of_words(level, logits, words):
-    """f32[B, K] log-sum-exp of the logits whose bit is set."""
+    """f32[B, K] log-sum-exp of the logits at the set bits."""
     return jax.nn.logsumexp(
         jnp.where(_bits(words), _in_words(level, logits), -jnp.inf), axis=(2, 3)
     )

@@ -1,4 +1,4 @@
-"""The best tokens that may follow n-grams of an FM-index, without a test for every token: exact, see `best`."""
+"""The best tokens that follow n-grams of an FM-index, exactly, without testing every token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.index import children, topk, wavelet
 
 
 class Found(NamedTuple):
-    """Children of nodes found so far, those of each node in increasing order of token."""
+    """The children of nodes found so far, per node in increasing order of token."""
 
     total: jax.Array  # f32[B, K, C] score, -inf = no child
     token: jax.Array  # i32[B, K, C]
@@ -28,18 +28,22 @@ def best(
     width: int,
     tested: int,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Score f32[B, W], token and parent i32[B, W] of the `width` children of largest score + gain, in the order of (parent, token).
+    """The `width` children of largest score + gain: score f32[B, W], token and parent i32[B, W].
 
-    A narrow node, of at most 2 m rows, m = max(tested, width), has its children read off its rows. Of a wide one the m tokens of
-    largest gain are tried. Any child it has beyond them gains at most as much as the last of those; while that could be a winner
-    or tie with one, the wide node where it could gain most is looked at in full, one node at a time. So the answer is exact,
-    whatever `tested` is: of equal ones the first. A model that knows the corpus seldom pays for the full look.
+    Sorted by (parent, token). The children of a narrow node, of at most 2 m rows with m =
+    max(tested, width), are read off its rows. Of a wide node, the m tokens of largest gain are
+    tried. Any other child gains at most as much as the last of those; while such a child could win
+    or tie, the wide node with the largest possible gain is expanded in full, one node at a time. So
+    the result is exact for any `tested`, and the first wins ties. A model that knows the corpus
+    rarely pays for a full expansion.
 
-    Cost: 2 m D gathers a node, V = 2^D, and 2 V a full look; top-m over V a node.
+    Cost: 2 m D gathers per node, V = 2^D, and 2 V per full expansion; a top-m over V per node.
 
-    Args: column: tokens after the rows, 0 = none. node: i32[B, K, 2], first row and the row after
-      the last. score, gain: f32[B, K], f32[B, K, V], not NaN; gain -inf for what is not to follow,
-      as 0 is not.
+    Args:
+      column: tokens after the rows, 0 = none.
+      node: i32[B, K, 2], first row and end.
+      score: f32[B, K]; gain: f32[B, K, V], not NaN, -inf for tokens that must not follow, such as
+        0.
     """
     batch, beams, alphabet = gain.shape
     found = _tried(column, node, score, gain, width, min(max(tested, width), alphabet))
@@ -74,7 +78,7 @@ def best(
 
 
 def can_follow(column: wavelet.Wavelet, node: jax.Array, alphabet: int) -> jax.Array:
-    """bool[..., V] which tokens follow in nodes i32[..., 2]. Cost: 2 V gathers each."""
+    """bool[..., V]: which tokens follow nodes i32[..., 2]. Cost: 2 V gathers per node."""
     place = column.follow_all(node)[..., :alphabet]
     return place[..., 0, :] < place[..., 1, :]
 
@@ -109,7 +113,7 @@ def _tried(column, node, score, gain, width: int, most: int) -> Found:
 
 
 def _least(total: jax.Array, width: int) -> jax.Array:
-    """f32[B] the `width`-th largest of f32[B, K, C], -inf where there are fewer."""
+    """f32[B] the `width`-th largest of f32[B, K, C]; -inf if there are fewer."""
     total = total.reshape(len(total), -1)
     return (
         topk.top_k(total, width)[0][:, -1]

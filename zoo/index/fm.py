@@ -1,13 +1,14 @@
-"""An FM-index over the tokens of a corpus: every n-gram of a document is an identifier (SEAL, arXiv 2204.10628, sec. 3).
+"""An FM-index over the tokens of a corpus: every n-gram of a document is an identifier.
 
-The index holds the documents reversed, each closed by a separator. An n-gram read backwards is the
-beginning of some suffixes of that text, which are neighbours once sorted: the n-gram is a range of
-rows. The token before each of these suffixes, the last column of the Burrows-Wheeler matrix, is the
-token after that occurrence of the n-gram; so to append a token is one step of backward search
-(Ferragina and Manzini 2005), two walks down a wavelet matrix (`zoo.index.wavelet`).
+SEAL, arXiv 2204.10628, sec. 3. The index stores the documents reversed, each followed by a
+separator. An n-gram read backwards is a prefix of some suffixes of that text, which are adjacent
+once sorted: an n-gram is a range of rows. The token before each of these suffixes, the last column
+of the Burrows-Wheeler matrix, is the token after that occurrence of the n-gram, so appending a
+token is one step of backward search (Ferragina and Manzini 2005): two walks down a wavelet matrix
+(`zoo.index.wavelet`).
 
-A node is a range of rows, i32[2]: lo and the row after the last; its width counts the occurrences.
-Separators are 0, as PAD is, and never legal: no n-gram crosses into another document, and one at
+A node is a range of rows, i32[2]: first row and end; its width is the number of occurrences.
+Separators are 0, like PAD, and never legal: no n-gram crosses a document boundary, and an n-gram at
 the end of its document has no child.
 """
 
@@ -31,7 +32,7 @@ SAMPLED = 8  # every so many places of a document one is kept
 
 
 class Occurrences(NamedTuple):
-    """Where an n-gram stands; -1 after the last occurrence."""
+    """The occurrences of an n-gram; -1 past the last."""
 
     document: jax.Array  # i32[..., most] row, as often as the n-gram occurs in it
     end: jax.Array  # i32[..., most] place in the document of the token after the n-gram
@@ -44,7 +45,10 @@ def _static(**kwargs):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class FMIndex:
-    """A pytree: pass it to a jitted function as an argument. Arrays are padded to classes of sizes (`levels.size_class`)."""
+    """A pytree: pass it to a jitted function as an argument.
+
+    Arrays are padded to size classes (`level.size_class`).
+    """
 
     column: wavelet.Wavelet  # the token after each row's n-gram, 0 = the document ends
     marked: jax.Array  # u32[R, wavelet.ROW] rows of which the place is kept
@@ -61,10 +65,11 @@ class FMIndex:
     def expand(
         self, t: int, node: jax.Array, logits: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Logit f32[B, K, V'], token and node i32[B, K, V', 2] of each token; -inf where the n-gram with it does not occur.
+        """Logit f32[B, K, V'], token and node i32[B, K, V', 2] of each token.
 
-        Exact, for logits f32[B, K, V'], V' >= V. Cost: 2 V gathers a node, and memory of B K V'
-        nodes; `choose` does without.
+        The logit is -inf if the n-gram does not occur with that token. Exact, for logits f32[B, K,
+        V'], V' >= V. Cost: 2 V gathers per node, and memory for B K V' nodes; `choose` needs
+        neither.
         """
         self._check(logits)
         token = jax.lax.broadcasted_iota(jnp.int32, logits.shape, 2)
@@ -82,10 +87,10 @@ class FMIndex:
         width: int,
         score: winners.Score,
     ) -> winners.Winners:
-        """The `width` best children of nodes i32[B, K, 2], exactly those of `beam.best_children`; see `automaton.Choosing`.
+        """The `width` best children of nodes i32[B, K, 2], equal to `beam.best_children`.
 
-        Cost: `continuations.best`; it tries `tested` tokens a node first. With score="renormalised"
-        the mass of all children is needed, which is 2 V gathers a node.
+        See `automaton.Choosing`. Cost: `continuations.best`, which tries `tested` tokens per node
+        first. score="renormalised" needs the mass of all children, 2 V gathers per node.
         """
         self._check(logits)
         if score == "model":
@@ -105,23 +110,32 @@ class FMIndex:
         return winners.Winners(total, token, self.extend(winners.pick(node, parent), token), parent)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
-        """i32[...] first row of an n-gram, -1 if it does not occur; n-grams of one length have different ones."""
+        """i32[...] first row of an n-gram, unique among n-grams of one length.
+
+        -1 if it does not occur.
+        """
         return jnp.where(node[..., 0] < node[..., 1], node[..., 0], -1)
 
     def extend(self, node: jax.Array, token: jax.Array) -> jax.Array:
-        """i32[..., 2] nodes i32[..., 2] with tokens i32[...] appended; empty, lo = hi, where that does not occur."""
+        """i32[..., 2] nodes i32[..., 2] with tokens i32[...] appended.
+
+        Empty if that does not occur.
+        """
         known = (token > table.PAD) & (token < self.alphabet)
         child = self.column.follow(jnp.where(known, token, 0)[..., None], node)
         return jnp.where(known[..., None], child, 0)
 
     def children(self, node: jax.Array) -> jax.Array:
-        """i32[..., V, 2] nodes i32[..., 2] with every token appended; empty where that does not occur, as for token 0."""
+        """i32[..., V, 2] nodes i32[..., 2] with every token appended.
+
+        Empty (first row = end) if that does not occur, as for token 0.
+        """
         child = jnp.moveaxis(self.column.follow_all(node)[..., : self.alphabet], -2, -1)
         return child.at[..., table.PAD, :].set(0)
 
     @jax.jit
     def find(self, tokens: jax.Array) -> jax.Array:
-        """i32[..., 2] nodes of n-grams i32[..., L]; PAD after the end of a shorter one. No tokens: all rows."""
+        """i32[..., 2] nodes of n-grams i32[..., L], padded with PAD; all rows for no tokens."""
         tokens = jnp.asarray(tokens)
         node = jnp.broadcast_to(self.start(1)[0, 0], (*tokens.shape[:-1], 2))
         append = lambda node, token: (
@@ -131,15 +145,15 @@ class FMIndex:
         return jax.lax.scan(append, node, jnp.moveaxis(tokens, -1, 0))[0]
 
     def count(self, tokens: jax.Array) -> jax.Array:
-        """i32[...] occurrences of n-grams i32[..., L], PAD after the end of a shorter one."""
+        """i32[...] occurrences of n-grams i32[..., L], padded with PAD."""
         node = self.find(tokens)
         return node[..., 1] - node[..., 0]
 
     @functools.partial(jax.jit, static_argnames="most")
     def locate(self, node: jax.Array, *, most: int) -> Occurrences:
-        """The first `most` occurrences of n-grams, in the order of their rows, which is none of the corpus.
+        """The first `most` occurrences of n-grams, in row order, which is not corpus order.
 
-        node: i32[..., 2]. Cost: up to SAMPLED - 1 steps of D gathers an occurrence.
+        node: i32[..., 2]. Cost: up to SAMPLED - 1 steps of D gathers per occurrence.
         """
         row = node[..., :1] + jax.lax.broadcasted_iota(
             jnp.int32, (*node.shape[:-1], most), node.ndim - 1
@@ -161,7 +175,7 @@ class FMIndex:
         return Occurrences(jnp.where(real, document, -1), jnp.where(real, end, -1))
 
     def _renormalized(self, node: jax.Array, gain: jax.Array) -> jax.Array:
-        """f32[V] gains over the children of one node alone."""
+        """f32[V] log-probabilities renormalised over the children of one node."""
         return jax.nn.log_softmax(
             jnp.where(continuations.can_follow(self.column, node, self.alphabet), gain, -jnp.inf)
         )
@@ -175,7 +189,7 @@ class FMIndex:
 
 
 def join(documents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens i32[n] of documents one after another and where each starts, i64[N + 1], as `build` takes them."""
+    """Concatenated tokens i32[n] of documents and their starts i64[N + 1], as `build` takes them."""
     starts = np.cumsum([0, *map(len, documents)], dtype=np.int64)
     return np.concatenate(
         [np.zeros(0, np.int32), *(np.asarray(one, np.int32) for one in documents)]
@@ -185,18 +199,18 @@ def join(documents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def build(
     tokens: np.ndarray, starts: np.ndarray, *, alphabet: int, tested: int = TESTED
 ) -> FMIndex:
-    """FM-index of N documents, on the device. Host cost: `suffixes.suffix_array` and a pass for each bit of a token.
+    """FM-index of N documents, on the device.
 
-    Bytes a token: log2(V) / 7 in the wavelet matrix, 4 / SAMPLED and 1 / 7 to locate; 2.8 for V =
-      2^15, and 4 a document.
+    Host cost: `suffixes.suffix_array` and a pass per bit of a token. Bytes per token: log2(V) / 7
+    in the wavelet matrix, 4 / SAMPLED and 1 / 7 to locate; 2.8 for V = 2^15; plus 4 per document.
 
-    Args: tokens: i[n] from 1 to alphabet - 1, document after document; n + N below 2^31. starts:
-      i64[N + 1]; the tokens of document d are tokens[starts[d] : starts[d + 1]], none for an empty
-      document. alphabet: V; logits of a search have at least as many places. tested: tokens of a
-      wide node that a search tries first; answers do not depend on it.
+    Args:
+      tokens: i[n] in 1 .. alphabet - 1, document after document; n + N < 2^31.
+      starts: i64[N + 1]; document d is tokens[starts[d] : starts[d + 1]], empty documents included.
+      alphabet: V; logits of a search have at least as many entries.
+      tested: tokens of a wide node that a search tries first; answers do not depend on it.
 
-    Raises:
-      DataError: naming the document of a token that is none.
+    Raises DataError naming the document of an invalid token.
     """
     tokens, starts = np.asarray(tokens), np.asarray(starts, np.int64)
     _refuse(tokens, starts, alphabet)
@@ -226,7 +240,8 @@ def build(
 def _refuse(tokens: np.ndarray, starts: np.ndarray, alphabet: int) -> None:
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
         raise records.DataError(
-            f"fm: expected integer tokens [n], got {tokens.dtype} {list(tokens.shape)}; join the documents with fm.join"
+            f"fm: expected integer tokens [n], got {tokens.dtype} {list(tokens.shape)}; join the "
+            "documents with fm.join"
         )
     if (
         len(starts) < 2
@@ -235,16 +250,19 @@ def _refuse(tokens: np.ndarray, starts: np.ndarray, alphabet: int) -> None:
         or (np.diff(starts) < 0).any()
     ):
         raise records.DataError(
-            f"fm: expected starts of one document or more that rise from 0 to {len(tokens)}, got {starts}"
+            f"fm: expected starts of one document or more that rise from 0 to {len(tokens)}, got "
+            f"{starts}"
         )
     if len(tokens) + len(starts) > 2**31 - 1:
         raise records.DataError(
-            f"fm: {len(tokens)} tokens in {len(starts) - 1} documents are over 2^31; index the corpus in parts"
+            f"fm: {len(tokens)} tokens in {len(starts) - 1} documents are over 2^31; index the "
+            "corpus in parts"
         )
     bad = np.flatnonzero((tokens <= table.PAD) | (tokens >= alphabet))
     if len(bad):
         document = int(np.searchsorted(starts, bad[0], side="right")) - 1
         raise records.DataError(
-            f"fm: document {document} has the token {int(tokens[bad[0]])} at place {int(bad[0] - starts[document])}; expected tokens from "
+            f"fm: document {document} has the token {int(tokens[bad[0]])} at place "
+            f"{int(bad[0] - starts[document])}; expected tokens from "
             f"1 to {alphabet - 1}, 0 closes documents; renumber them or enlarge the alphabet"
         )

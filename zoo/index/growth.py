@@ -1,8 +1,9 @@
-"""Documents added to a trie and taken out of it, by merging: nothing is sorted but what is new.
+"""Adding documents to a trie and removing them by merging: only new documents are sorted.
 
-A level is a list of nodes in order, so new nodes are inserted and empty ones deleted: a search per new document and copies of
-the levels, as fast as memory, instead of the sort of `trie.build`. Arrays keep their size classes: a program that is compiled
-for the trie before serves the trie after as long as nothing outgrows its class.
+A level is a sorted list of nodes, so new nodes are inserted and empty ones deleted: a search per
+new document and copies of the levels, at memory speed, instead of the sort of `trie.build`. Arrays
+keep their size classes: programs compiled for the old trie serve the new one unless a class
+overflows.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from zoo.index import level as levels, trie
 
 
 def add(index: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
-    """The trie with documents `rows` i[n] besides, row i of ids naming document rows[i]; it equals a build of all.
+    """The trie with documents `rows` i[n] added; equal to a build of all.
+
+    Ids names document rows[i].
 
     Raises:
-      ValueError: a row is in the trie; an identifier begins another or is begun by it; it is taken, and the trie was built with one
-        document an identifier (`documents_per_leaf`); length or alphabet differ.
+      ValueError: a row is in the trie already; an identifier is a prefix of another one; an
+        identifier is taken and the trie was built with one document per identifier
+        (`documents_per_leaf`); length or alphabet differ.
     """
     rows = np.asarray(rows)
     starts, edges, num_documents, documents = _parts(index)
@@ -51,7 +55,8 @@ def add(index: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
     if index.documents_per_leaf == 1 and known.any():
         taken = int(np.flatnonzero(known)[0])
         raise ValueError(
-            f"growth: document {int(rows[taken])} is called {tokens[taken].tolist()}, which is taken; "
+            f"growth: document {int(rows[taken])} is called {tokens[taken].tolist()}, which is "
+            "taken; "
             "give it another identifier or build the trie with documents_per_leaf > 1"
         )
     num_new = np.bincount(group - 1)
@@ -67,9 +72,11 @@ def add(index: trie.Trie, ids: table.Docids, rows: np.ndarray) -> trie.Trie:
 
 
 def remove(index: trie.Trie, rows: np.ndarray) -> trie.Trie:
-    """The trie without documents `rows` i[n]; the others keep their rows. It equals a build of what is left.
+    """The trie without documents `rows` i[n].
 
-    Raises ValueError if one of them is not in the trie, or if none would be left.
+    Equal to a build of the others, which keep their rows.
+
+    Raises ValueError if a row is not in the trie, or if none would remain.
     """
     rows = np.asarray(rows)
     starts, edges, num_documents, documents = _parts(index)
@@ -80,7 +87,8 @@ def remove(index: trie.Trie, rows: np.ndarray) -> trie.Trie:
         )
     if gone.all():
         raise ValueError(
-            f"growth: removing {len(np.unique(rows))} documents leaves none; a trie has at least one: filter the last ones out instead (filters.keep)"
+            f"growth: removing {len(np.unique(rows))} documents leaves none; a trie has at least "
+            "one: filter the last ones out instead (filters.keep)"
         )
     first = np.concatenate([[0], np.cumsum(num_documents)])
     num_documents = num_documents.copy()
@@ -98,10 +106,14 @@ def remove(index: trie.Trie, rows: np.ndarray) -> trie.Trie:
 
 
 def _parts(index: trie.Trie) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
-    """First child i64[M_t + 1] and token i32[M_{t+1}] of L levels, number of documents of each leaf, documents leaf by leaf."""
+    """First child i64[M_t + 1] and token i32[M_{t+1}] per level, and the documents leaf by leaf.
+
+    The number of documents of each leaf comes third, the documents last.
+    """
     if index.filter is not None:
         raise ValueError(
-            "growth: expected a trie without a filter; change the catalogue first and filter the result"
+            "growth: expected a trie without a filter; change the catalogue first and filter the "
+            "result"
         )
     starts, edges, num_nodes = [], [], 1
     for level in index.levels:
@@ -122,14 +134,16 @@ def _assembled(index, counts, edges, num_documents, documents) -> trie.Trie:
 def _check(index, ids, rows, documents) -> None:
     if ids.tokens.shape[1] != index.length or ids.alphabet > index.alphabet:
         raise ValueError(
-            f"growth: expected identifiers of length {index.length} over at most {index.alphabet} tokens, "
+            f"growth: expected identifiers of length {index.length} over at most {index.alphabet} "
+            "tokens, "
             f"got {ids.tokens.shape[1]} over {ids.alphabet}; make them by the scheme of the trie"
         )
     right = rows.shape == (len(ids),)
     pairs = np.column_stack([ids.tokens, rows]) if right and ids.document is not None else rows
     if not right or len(np.unique(pairs, axis=0)) < len(rows) or rows.min() < 0:
         raise ValueError(
-            f"growth: expected {len(ids)} different rows of at least 0, one an identifier, got {rows.tolist()[:10]}"
+            f"growth: expected {len(ids)} different rows of at least 0, one an identifier, got "
+            f"{rows.tolist()[:10]}"
         )
     if (known := np.isin(rows, documents)).any():
         raise ValueError(
@@ -138,7 +152,10 @@ def _check(index, ids, rows, documents) -> None:
 
 
 def _refuse_prefixes(ids, order, tokens, t, edge, first, known) -> None:
-    """An identifier that ends at a node is its only child, PAD; at depth 0 none ends."""
+    """Raises ValueError if an identifier is a prefix of another one.
+
+    An identifier that ends at a node is its only child, PAD; none ends at depth 0.
+    """
     # the first child of the node that a document has reached
     other = edge[np.minimum(first, len(edge) - 1)]
     bad = (
@@ -149,13 +166,14 @@ def _refuse_prefixes(ids, order, tokens, t, edge, first, known) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"growth: the new identifier {int(order[row])}, {tokens[row].tolist()}, begins one of the trie or is begun by it; "
+            f"growth: the new identifier {int(order[row])}, {tokens[row].tolist()}, begins one of "
+            "the trie or is begun by it; "
             "append an end token to identifiers"
         )
 
 
 def _search(edge, low, high, token) -> np.ndarray:
-    """First place in low .. high whose token is not below, of sorted pieces of edge."""
+    """First index in low .. high whose token is not smaller, in sorted pieces of edge."""
     low, high = low.copy(), high.copy()
     while (low < high).any():
         middle = (low + high) // 2
@@ -165,5 +183,5 @@ def _search(edge, low, high, token) -> np.ndarray:
 
 
 def _firsts(group) -> np.ndarray:
-    """bool[n] whether a place is the first of its group."""
+    """bool[n]: whether an index is the first of its group."""
     return np.concatenate([[True], group[1:] != group[:-1]])

@@ -1,21 +1,20 @@
-"""One level of a trie: the edges from the nodes of a depth to those of the next, and the best of them under jit.
+"""One level of a trie: the edges from the nodes of one depth to those of the next.
 
 Nodes of one depth are numbered in the lexicographic order of their prefixes, so the children of
-node n are the contiguous nodes first(n) .. first(n+1)-1 of the next depth: a next state is computed
-and never stored. `first` is kept as one i32 every 32 nodes and a u8 or u16 offset a node; tokens as
-u8 or u16 where they fit.
+node n are the contiguous nodes first(n) .. first(n+1)-1 of the next depth: the next state is
+computed, not stored. `first` is stored as an i32 every 32 nodes and a u8 or u16 offset per node;
+tokens as u8 or u16 if they fit.
 
-Three forms, chosen by `form_of` from the fan-outs and static under jit:
+`form_of` chooses one of three forms by the fan-outs; it is static under jit:
 
-- chain: every node has one child. Nothing to store but tokens, nothing to rank.
-- light: at most C children, C small. Gather C logits a hypothesis, whatever V is.
+- chain: every node has one child. Only tokens are stored, nothing is ranked.
+- light: at most C children, C small. C logits are gathered per hypothesis, for any V.
 - split: few nodes have many children (real identifiers are skewed, and the widest node would set C
-  for all). Those are heavy: their children are also a row of V bits, and reading all V logits in
-  vectors beats a gather. The rest are light. With no light node left, as at the root, the gather
-  goes too.
+  for all). These heavy nodes also store their children as a row of V bits: reading all V logits in
+  vectors is faster than gathering them. The other nodes are light. Without light nodes, as at the
+  root, nothing is gathered.
 
-All arrays are padded to classes of sizes, so that a changed catalogue of the same classes meets a
-compiled program.
+All arrays are padded to size classes: a changed catalogue of the same classes does not recompile.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ GATHER = 4.0  # cost of a gathered logit, in logits read in order (CPU)
 
 
 class Form(NamedTuple):
-    """What is static of a level. Two levels of one form and equal array shapes share a program."""
+    """The static part of a level. Levels of equal form and array shapes share compiled programs."""
 
     widest: int  # most children of a node, rounded up to a class
     light: int  # most children of a light node, likewise; 0 = no light node
@@ -52,7 +51,7 @@ class Form(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Level:
-    """Edges from M nodes to M'. Arrays may be longer: what follows is never reached."""
+    """Edges from M nodes to M'. Arrays may be longer; the padding is never reached."""
 
     # i32[M / 32 + 1] first child of every 32nd node; [0] in a chain, as the next three
     base: jax.Array
@@ -65,7 +64,7 @@ class Level:
     form: Form = dataclasses.field(metadata={"static": True})
 
     def first(self, node: jax.Array) -> jax.Array:
-        """i32[...] first child of nodes i32[...]; of node M: M'."""
+        """i32[...] first child of nodes i32[...]; M' for node M."""
         if self.form.chain:
             return node
         return self.base[node // BLOCK] + self.offset[node].astype(jnp.int32)
@@ -96,10 +95,11 @@ class Level:
 
 
 def form_of(num_children: np.ndarray, token: np.ndarray, alphabet: int) -> Form:
-    """Form of a level, given the children i[M] of each node and the tokens i[M'] into them: the cheapest to search.
+    """The form that is cheapest to search.
 
-    The cost of a hypothesis is counted in logits read in order; a gathered one costs GATHER of
-    them.
+    Cost is in logits read sequentially; a gathered logit costs GATHER of them.
+
+    num_children: i[M] per node; tokens: i[M'] into the children.
     """
     least, offset = int(token.min()), _smallest_dtype(_most_before(num_children) * 5 // 4)
     most = int(num_children.max())
@@ -120,12 +120,14 @@ def form_of(num_children: np.ndarray, token: np.ndarray, alphabet: int) -> Form:
 
 
 def lightest_heavy(span: int) -> int:
-    """Children that a heavy node exceeds: a row of `span` bits is then at most 8 bytes a child."""
+    """Number of children above which a node is heavy: its row of `span` bits costs <= 8 bytes a
+    child.
+    """
     return max(LIGHTEST_HEAVY, span // 64)
 
 
 def misfit(num_children: np.ndarray, token: np.ndarray, form: Form) -> str | None:
-    """What keeps a level out of a form, None if nothing does."""
+    """Why a level does not fit a form, or None."""
     most, least, last = int(num_children.max()), int(token.min()), int(token.max())
     if most > form.widest or least < form.low or last >= form.low + form.words * BLOCK:
         return f"{most} children and tokens {least} .. {last}"
@@ -146,10 +148,10 @@ def misfit(num_children: np.ndarray, token: np.ndarray, form: Form) -> str | Non
 def encode(
     num_children: np.ndarray, token: np.ndarray, form: Form, like: Level | None = None
 ) -> Level:
-    """A level on the host, of numpy arrays. num_children: i[M]; token: i[M'], children in order.
+    """A level of NumPy arrays. num_children: i[M]; token: i[M'], children in order.
 
-    like: its arrays are as long as those of this level, where they suffice. Raises ValueError if
-      the form has no room.
+    like: a level whose array lengths are reused where they suffice. Raises ValueError if the form
+      has no room.
     """
     if wrong := misfit(num_children, token, form):
         raise ValueError(
@@ -193,7 +195,7 @@ def _on_host(*arrays: Any, form: Form) -> Level:
 
 
 def first_children(level: Level, num_nodes: int) -> np.ndarray:
-    """i64[num_nodes + 1] first child of every node, on the host; the last is the number of children of all."""
+    """i64[num_nodes + 1] first child of every node, on the host; the last entry is the total."""
     if level.form.chain:
         return np.arange(num_nodes + 1)
     node = np.arange(num_nodes + 1)
@@ -212,7 +214,7 @@ def rows_of(
     *,
     alive: np.ndarray | None = None,
 ) -> np.ndarray:
-    """u32[num_rows, words] bits of the children of the heavy nodes; of those alive, bool[M'], if given."""
+    """u32[num_rows, words] bits of the children of heavy nodes, restricted to `alive` bool[M']."""
     bits = np.zeros((num_rows, words * BLOCK), bool)
     count = first[heavy + 1] - first[heavy]
     row = np.repeat(np.arange(len(heavy)), count)
@@ -222,7 +224,7 @@ def rows_of(
 
 
 def _most_before(num_children: np.ndarray) -> int:
-    """Most children before a node within its block."""
+    """Maximal number of children before a node within its block."""
     before = np.concatenate([[0], np.cumsum(num_children)])
     starts = before[::BLOCK]
     ends = before[np.minimum(np.arange(len(starts)) * BLOCK + BLOCK - 1, len(before) - 1)]
@@ -234,7 +236,10 @@ def _smallest_dtype(most: int) -> str:
 
 
 def size_class(size: int, room: int = 0) -> int:
-    """`room` if that suffices, else the least of 64, 68, .. 128, 136, .. (five significant bits, at most 1/16 too many)."""
+    """`room` if it suffices, else the next size of 64, 68, .. 128, 136, ..
+
+    (at most 1/16 too large).
+    """
     if 0 < size <= room:
         return room
     step = 1 << max(max(size, 64).bit_length() - 5, 0)
@@ -242,7 +247,7 @@ def size_class(size: int, room: int = 0) -> int:
 
 
 def width_class(width: int) -> int:
-    """The least of 1, 2, 3, 4, 6, 8, 12, .. that is not below: two significant bits."""
+    """The next of 1, 2, 3, 4, 6, 8, 12, ..: two significant bits."""
     step = 1 << max(width.bit_length() - 2, 0)
     return -(-width // step) * step
 

@@ -1,9 +1,9 @@
-"""Logits that are not computed until they are read: what a network knows of the next token, and its output head.
+"""Logits computed when they are read: the hidden state of a network and its output layer.
 
-Over a wide alphabet (2,048 to 32k tokens; atomic identifiers have one a document) beam x alphabet
-is most of the memory and time of a step. A step that returns a `Projection` instead of logits has
-them computed for the children alone where a level is light, and block by block where it is not:
-nothing of size V is written for a hypothesis.
+With a large alphabet (2,048 to 32k tokens; atomic identifiers have one per document), beam x
+alphabet dominates the memory and time of a step. A step that returns a `Projection` instead of
+logits has them computed only for the children if a level is light, and block by block otherwise:
+nothing of size V is materialised per hypothesis.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Projection:
         return batch, beams, self.kernel.shape[1]
 
     def num_blocks(self, span: int) -> int:
-        """Blocks that `span` tokens are read in; 1 where reading them at once is better."""
+        """Number of blocks that `span` tokens are read in; 1 if reading them at once is faster."""
         return -(-min(span, self.shape[2]) // BLOCK) if self.shape[2] >= BLOCK else 1
 
     def read(self, token: jax.Array) -> jax.Array:
@@ -44,7 +44,10 @@ class Projection:
     def normaliser(
         self, low: int = 0, span: int | None = None, legal: Callable | None = None
     ) -> jax.Array:
-        """f32[B, K] log-sum-exp of the logits of `span` tokens from `low` that are legal, see `largest`; by default of all."""
+        """f32[B, K] log-sum-exp of the legal logits of `span` tokens from `low`, see `largest`.
+
+        By default of all tokens.
+        """
         span = self.shape[2] if span is None else span
         if self.num_blocks(span) == 1 and legal is None:
             return jax.nn.logsumexp(dense(self), axis=-1)
@@ -59,10 +62,11 @@ class Projection:
     def largest(
         self, low: int, span: int, legal: Callable, offset: jax.Array, width: int
     ) -> tuple[jax.Array, jax.Array]:
-        """The `width` largest of offset f32[B, K] + legal logits, and their places hypothesis x span + token - low.
+        """The `width` largest of offset f32[B, K] + legal logits: f32[B, width] and places i32[B,
+        width].
 
-        legal: tokens i32[T] -> bool[B, K, T]. Returns f32[B, width] and i32[B, width]; -inf where
-          there are fewer.
+        A place is hypothesis x span + token - low. legal: tokens i32[T] -> bool[B, K, T]. -inf if
+        there are fewer.
         """
         batch, beams, _ = self.shape
 
@@ -86,7 +90,10 @@ class Projection:
         return jax.lax.scan(better, nothing, jnp.arange(self.num_blocks(span)))[0]
 
     def _block(self, low, span, block, legal):
-        """f32[B, K, T] logits of a block of tokens, -inf where not legal or in an earlier block, and the tokens i32[T]."""
+        """f32[B, K, T] logits of a block of tokens, and the tokens i32[T].
+
+        -inf for tokens that are illegal or in an earlier block.
+        """
         last = self.shape[2] - BLOCK
         start = jnp.minimum(low + block * BLOCK, last)  # the last block overlaps the one before
         tokens = start + jnp.arange(BLOCK)
@@ -100,7 +107,7 @@ class Projection:
 
 
 def dense(logits: jax.Array | Projection) -> jax.Array:
-    """Logits [B, K, V], computed if they are not."""
+    """Logits [B, K, V], computed if necessary."""
     if not isinstance(logits, Projection):
         return logits
     return jnp.einsum(
@@ -116,5 +123,5 @@ def normaliser(logits: jax.Array | Projection) -> jax.Array:
 
 
 def single(logits: jax.Array | Projection) -> jax.Array | Projection:
-    """The same in float32, if computed."""
+    """The logits in float32, computed if necessary."""
     return logits if isinstance(logits, Projection) else logits.astype(jnp.float32)

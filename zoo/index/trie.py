@@ -1,12 +1,12 @@
-"""The trie of legal identifiers: built on the host with numpy, walked under jit.
+"""The trie of legal identifiers: built on the host with NumPy, searched under jit.
 
-A tuple of `levels.Level` is the whole index: nodes of one depth are numbered in the lexicographic
-order of their prefixes, so that states are computed and not stored. Identifiers shorter than L go
-on as a chain of PAD children; all leaves are at depth L and leaf number = lexicographic rank of the
-identifier, so the documents below any node are contiguous.
+A tuple of `level.Level` is the whole index. Nodes of one depth are numbered in the lexicographic
+order of their prefixes, so states are computed, not stored. Identifiers shorter than L continue as
+a chain of PAD children: all leaves are at depth L, leaf number = lexicographic rank of the
+identifier, and the documents below any node are contiguous.
 
-Bytes an item: about 4 to name the document, b a level for tokens of b = 1 or 2 bytes, and 1 to 2 a
-level that is no chain; 1e6 x 4 x 256: 7, 1e6 x 4 x 2,048: 12.
+Bytes per item: about 4 for the row of the document, b per level for tokens of b = 1 or 2 bytes, and
+1 to 2 per level that is not a chain; 1e6 x 4 x 256: 7, 1e6 x 4 x 2,048: 12.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def _static(**kwargs):
 
 
 class Filter(NamedTuple):
-    """What `zoo.index.filters` leaves of a trie; G = 1 for all queries or B, one each; a field is None where it forbids nothing."""
+    """Restriction of a trie by `zoo.index.filters`; None in a field restricts nothing.
+
+    G = 1 for all queries, or B for one restriction per query.
+    """
 
     masks: tuple[children.Mask, ...]  # L
     allowed: jax.Array | None  # u32[G, N / 32 + 1] bit of each place of `Trie.documents`
@@ -62,10 +65,10 @@ class Filter(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trie:
-    """A pytree: pass it to a jitted function as an argument; as a closure it would become a constant of the program.
+    """A pytree: pass it to a jitted function as an argument; in a closure it becomes a constant.
 
-    M_t nodes at depth t, M_0 = 1, M_L leaves. Arrays are padded to classes of sizes (`levels.size_class`): a changed catalogue
-    of the same classes does not recompile.
+    M_t nodes at depth t, M_0 = 1, M_L leaves. Arrays are padded to size classes
+    (`level.size_class`): a changed catalogue of the same classes does not recompile.
     """
 
     levels: tuple[levels.Level, ...]  # L
@@ -83,7 +86,7 @@ class Trie:
 
     @property
     def fanout(self) -> tuple[int, ...]:
-        """L of C_t: places for children in what `expand` returns at depth t."""
+        """C_t for t = 0 .. L-1: the number of children that `expand` returns at depth t."""
         return tuple(level.form.widest for level in self.levels)
 
     def start(self, batch: int) -> jax.Array:
@@ -93,17 +96,17 @@ class Trie:
     def expand(
         self, t: int, node: jax.Array, logits: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Logit, token and node of every child. Cost O(B K C_t) whatever V is; `choose` costs less where C_t is large.
+        """Logit, token and node of every child. O(B K C_t) for any V; use `choose` if C_t is large.
 
         Args:
           t: depth of the nodes, static.
           node: i32[B, K].
           logits: f32[B, K, V].
 
-        Returns: f32[B, K, C_t] logits of the children in lexicographic order, -inf in the places of
-          a node that has fewer than C_t of them; 0 for the PAD child of an identifier that has
-          ended, which is forced and says nothing. i32[B, K, C_t] tokens and i32[B, K, C_t] nodes of
-          depth t+1, arbitrary where the logit is -inf.
+        Returns: f32[B, K, C_t] logits of the children in lexicographic order, -inf past the last
+          child of a node, 0 for the PAD child of an identifier that has ended (it is forced, so it
+          carries no information); i32[B, K, C_t] tokens; i32[B, K, C_t] nodes of depth t+1. Tokens
+          and nodes are arbitrary where the logit is -inf.
         """
         self._check(logits)
         child, token, real = children.children(self.levels[t], node, self.fanout[t], self._mask(t))
@@ -119,26 +122,32 @@ class Trie:
         width: int,
         score: children.Score,
     ) -> children.Winners:
-        """The `width` best children of nodes i32[B, K] whose scores before are f32[B, K], given logits f32[B, K, V]; see `automaton.Choosing`."""
+        """The `width` best children of nodes i32[B, K] with scores f32[B, K].
+
+        See `automaton.Choosing`.
+
+        logits: f32[B, K, V] of the next token.
+        """
         self._check(logits)
         return children.best(
             self.levels[t], node, before, logits, width=width, score=score, mask=self._mask(t)
         )
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
-        """i32[...] number of the identifier that ends in a node of depth `length`, which must be L."""
+        """i32[...] number of the identifier that ends in a node; `length`, its depth, must be L."""
         if length != self.length:
             raise ValueError(
-                f"trie: expected length {self.length}, the depth of the leaves, got {length}; pass length=trie.length"
+                f"trie: expected length {self.length}, the depth of the leaves, got {length}; "
+                "pass length=trie.length"
             )
         return node
 
     def counts(self, t: int, node: jax.Array) -> jax.Array:
-        """i32[...] number of documents below nodes i32[...] of depth t: of documents that may be answered, not of identifiers.
+        """i32[...] number of answerable documents below nodes i32[...] of depth t.
 
-        The documents below a node are contiguous: L - t + 1 gathers find the first of this node and
-        of the next. With a filter nodes are [B, ...]; documents that are excluded from a query are
-        counted one by one.
+        It counts documents, not identifiers. The documents below a node are contiguous: L - t + 1
+        gathers find the first one of this node and of the next. With a filter, nodes are [B, ...],
+        and documents excluded per query are counted one by one.
         """
         first, end = self.places(t, node)
         if self.filter is None:
@@ -153,14 +162,17 @@ class Trie:
         )
 
     def places(self, t: int, node: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """First place i32[...] in `documents` below nodes i32[...] of depth t, and the place after the last."""
+        """First index i32[...] in `documents` below nodes i32[...] of depth t, and the end index."""
         first, end = node, node + 1
         for level in self.levels[t:]:
             first, end = level.first(first), level.first(end)
         return self._first_document(first), self._first_document(end)
 
     def walk(self, tokens: jax.Array) -> jax.Array:
-        """i32[..., L] node of depth 1 .. L that each prefix of tokens i32[..., L] reaches, -1 = none. O(L log C) gathers a row."""
+        """i32[..., L] nodes of depth 1 .. L that prefixes of tokens i32[..., L] reach, -1 = none.
+
+        O(L log C) gathers per row.
+        """
         node, nodes = jnp.zeros(tokens.shape[:-1], jnp.int32), []
         for t, level in enumerate(self.levels):
             child = level.find(jnp.maximum(node, 0), tokens[..., t])
@@ -169,9 +181,10 @@ class Trie:
         return jnp.stack(nodes, axis=-1)
 
     def documents_of(self, leaf: jax.Array) -> jax.Array:
-        """i32[..., documents_per_leaf] rows of the documents of leaves i32[...]; -1 after the last and for leaf -1.
+        """i32[..., documents_per_leaf] rows of the documents of leaves i32[...].
 
-        With a filter the leaves are [B, K], and -1 stands for what it forbids as well.
+        -1 past the last document, for leaf -1, and for documents that the filter excludes; with a
+        filter, leaves are [B, K].
         """
         first, end = (self._first_document(leaf + i)[..., None] for i in (0, 1))
         place = first + jax.lax.broadcasted_iota(
@@ -195,7 +208,8 @@ class Trie:
     def _check(self, logits: jax.Array) -> None:
         if logits.shape[-1] < self.alphabet:
             raise ValueError(
-                f"trie: expected logits over {self.alphabet} tokens or more, got {logits.shape[-1]}; "
+                f"trie: expected logits over {self.alphabet} tokens or more, got "
+                f"{logits.shape[-1]}; "
                 "size the output layer by the alphabet of the docids"
             )
 
@@ -209,11 +223,12 @@ def build(
 ) -> Trie:
     """Trie of the identifiers, on the device. Host cost: a sort and L passes over N rows.
 
-    like: an earlier trie whose forms and array sizes are taken over where they suffice, so that
-    this one meets the programs compiled for it. forms: of the levels; by default the cheapest to
-    search. documents_per_leaf: least room for documents of one identifier; there is room for as
-    many as share one. A document with several identifiers has a place for each, and counts once
-    each.
+    A document with several identifiers has an entry for each and counts once for each.
+
+    like: an earlier trie; its forms and array sizes are reused where they suffice, so that compiled
+      programs serve this trie too.
+    forms: of the levels; the cheapest to search by default.
+    documents_per_leaf: minimal room for documents that share an identifier; it grows as needed.
     """
     parts = sorted_nodes(ids.tokens, ids.order)
     host = assemble(
@@ -230,7 +245,9 @@ def build(
 def sorted_nodes(
     tokens: np.ndarray, order: np.ndarray
 ) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-    """(number of children i[M_t], token into each child i[M_{t+1}]) of L levels, and number of documents i[M_L] of each leaf.
+    """Per level, the number of children i[M_t] and the token into each child i[M_{t+1}].
+
+    Also returns i[M_L], the number of documents of each leaf.
 
     tokens: i32[N, L]; order: their lexicographic order.
     """
@@ -260,7 +277,10 @@ def assemble(
     forms: tuple[levels.Form, ...] | None = None,
     documents_per_leaf: int = 1,
 ) -> Trie:
-    """A trie on the host, of numpy arrays, from what `sorted_nodes` returns and the documents leaf by leaf. Others: as `build`."""
+    """A trie of NumPy arrays from the results of `sorted_nodes` and the documents leaf by leaf.
+
+    The other arguments are those of `build`.
+    """
     models = [None] * len(counts) if like is None else like.levels
     if forms is None:
         forms = tuple(
