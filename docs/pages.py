@@ -1,4 +1,7 @@
-"""Pages of the site that come from the code: a page a system, a page a notebook, the reference. A hook of mkdocs."""
+"""Pages of the site that come from the code: a page a system, a page a notebook, the reference.
+
+A hook of mkdocs.
+"""
 
 from __future__ import annotations
 
@@ -73,14 +76,15 @@ def systems_index() -> str:
         first = re.split(r"(?<=[.:]) ", " ".join(idea.split()), maxsplit=1)[0].rstrip(":.")
         rows.append(f"| [`{name}`]({name}.md) | {first}. | {recipes.get(name).paper} |")
     return (
-        "# Systems\n\nEach is one file, `zoo/recipes/NAME.py`.\n\n| name | idea | paper |\n| --- | --- | --- |\n"
-        + "\n".join(rows)
-        + "\n"
+        "# Systems\n\nEach is one file, `zoo/recipes/NAME.py`.\n\n| name | idea | paper |\n| --- "
+        "| --- | --- |\n" + "\n".join(rows) + "\n"
     )
 
 
 def system(name: str, sections: str = "") -> str:
-    """Figure, commands, results, sections written by hand, deviations, options and citation of a system."""
+    """Figure, commands, results, sections written by hand, deviations, options and citation of a
+    system.
+    """
     recipe = recipes.get(name)
     data, asked = (
         ("toy-walks", "--history d3,d17")
@@ -196,13 +200,17 @@ def notebook(path: pathlib.Path) -> str:
 
 
 def maths(text: str) -> str:
-    """Markdown with the formulas between dollars as HTML, which is read without a network; ValueError for one that needs more than that."""
+    """Markdown with the formulas between dollars as HTML, which is read without a network.
+
+    ValueError for one that needs more than that.
+    """
 
     def html(found: re.Match) -> str:
         formula = found[1].replace(r"\,", "\u2009").replace("-", "\u2212")
         if re.search(r"[\\{}_]", formula):
             raise ValueError(
-                f"pages: expected a formula of letters, powers and fractions, got ${found[1]}$; write it in words"
+                f"pages: expected a formula of letters, powers and fractions, got ${found[1]}$; "
+                "write it in words"
             )
         formula = re.sub(r"\^(\w+)", r"<sup>\1</sup>", formula)
         return re.sub(r"([A-Za-z]+)(?![^<]*>)", r"<i>\1</i>", formula)
@@ -230,7 +238,8 @@ def reference() -> str:
     """Docstrings of the public names."""
     out = io.StringIO()
     out.write(
-        "# Reference\n\nWhat `import zoo` and `import theory` offer; each name is loaded when it is first used.\n\n"
+        "# Reference\n\nWhat `import zoo` and `import theory` offer; each name is loaded when it "
+        "is first used.\n\n"
     )
     for package in (zoo, theory):
         for name in package.__all__:

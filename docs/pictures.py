@@ -1,7 +1,9 @@
-"""What the notebooks print and show, kept for the site: `python docs/pictures.py [--small] NAME ...` runs them in a kernel of their own.
+"""What the notebooks print and show, kept for the site: `python docs/pictures.py [--small] NAME
+...` runs them in a kernel of their own.
 
-Of each notebook, under docs/notebooks: NAME.json, the setting, the machine and the output of each cell, and NAME-1.png, ..., each with
-its finding as its title. The site says of outputs of the small setting that they are no results, and of older code that it has changed.
+Of each notebook, under docs/notebooks: NAME.json, the setting, the machine and the output of each
+cell, and NAME-1.png, ..., each with its finding as its title. The site says of outputs of the small
+setting that they are no results, and of older code that it has changed.
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ def run(source: pathlib.Path, *, small: bool, folder: pathlib.Path = KEPT) -> di
     ).execute()
     about = {
         "setting": "small" if small else "full",
-        "machine": f"{len(os.sched_getaffinity(0))} cores, {_device(notebook)}, jax {metadata.version('jax')}",
+        "machine": f"{len(os.sched_getaffinity(0))} cores, {_device(notebook)}, jax "
+        f"{metadata.version('jax')}",
         "date": datetime.date.today().isoformat(),
         "seconds": round(time.monotonic() - begun),
     }
@@ -56,7 +59,9 @@ def run(source: pathlib.Path, *, small: bool, folder: pathlib.Path = KEPT) -> di
 
 
 def store(source: pathlib.Path, notebook, about: dict, folder: pathlib.Path = KEPT) -> dict:
-    """Writes the outputs of an executed notebook under a folder, in place of those that were there; returns what the JSON file holds."""
+    """Writes the outputs of an executed notebook under a folder, in place of those that were there;
+    returns what the JSON file holds.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     cells, pictures = [], {}
     for cell in notebook.cells:
@@ -102,7 +107,10 @@ def fingerprint(source: pathlib.Path) -> str:
 
 
 def shown(source: pathlib.Path, folder: pathlib.Path = KEPT) -> tuple[str, list[str]]:
-    """Markdown of where a notebook's outputs are from, and of the output of each code cell; empty where none is kept."""
+    """Markdown of where a notebook's outputs are from, and of the output of each code cell.
+
+    Empty where none is kept.
+    """
     codes = sum(cell.cell_type == "code" for cell in jupytext.read(source).cells)
     path = folder / f"{source.stem}.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"cells": []}
@@ -181,14 +189,16 @@ def main(arguments: Sequence[str]) -> None:
         name for name in asked.names if not any(source.stem.startswith(name) for source in sources)
     ]:
         parser.error(
-            f"expected names of notebooks, got {unknown[0]!r}; there are {', '.join(source.stem for source in sources)}"
+            f"expected names of notebooks, got {unknown[0]!r}; there are "
+            f"{', '.join(source.stem for source in sources)}"
         )
     for source in sources:
         if not asked.names or any(source.stem.startswith(name) for name in asked.names):
             found = run(source, small=asked.small)
             pictures = [picture["file"] for cell in found["cells"] for picture in cell["pictures"]]
             print(
-                f"{source.stem}: {found['setting']} setting, {found['seconds']} s, {len(pictures)} pictures",
+                f"{source.stem}: {found['setting']} setting, {found['seconds']} s, "
+                f"{len(pictures)} pictures",
                 flush=True,
             )
 

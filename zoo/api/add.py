@@ -16,12 +16,15 @@ from zoo.update import catalogue
 
 
 def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted:
-    """The system with more documents. Nothing is trained: they are named, encoded or counted by what was fitted.
+    """The system with more documents. Nothing is trained: they are named, encoded or counted by
+    what was fitted.
 
-    An item that was removed from a recommender is recommended again, under the identifier that it had.
+    An item that was removed from a recommender is recommended again, under the identifier that it
+    had.
 
     Args:
-      documents: a corpus, a registered name, or a folder with a collection, whose documents are added.
+      documents: a corpus, a registered name, or a folder with a collection, whose documents are
+        added.
 
     Raises DataError if a document is in the system already, or the system cannot take any.
     """
@@ -54,7 +57,9 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
 
 
 def remove(fitted: Fitted, documents: Sequence[str] | str) -> Fitted:
-    """The system without some documents, which it never answers again; the others keep their identifiers.
+    """The system without some documents, which it never answers again.
+
+    The others keep their identifiers.
 
     A system for texts forgets them; a recommender goes on reading them in histories.
 
@@ -72,7 +77,8 @@ def remove(fitted: Fitted, documents: Sequence[str] | str) -> Fitted:
         if name not in known or hidden[known[name]]:
             shown = ", ".join(fitted.documents.ids[:3])
             raise DataError(
-                f"{fitted.recipe}: document {name!r} is not in the system; expected ids like {shown}"
+                f"{fitted.recipe}: document {name!r} is not in the system; expected ids like "
+                f"{shown}"
             )
     rows = np.unique([known[name] for name in ids])
     if len(rows) == np.count_nonzero(~hidden):
@@ -88,7 +94,8 @@ def _changeable(fitted: Fitted) -> recipes.Recipe:
     if recipe.add is None or recipe.remove is None:
         able = ", ".join(name for name in recipes.names() if recipes.get(name).add)
         raise DataError(
-            f"{fitted.recipe}: its documents cannot change after it is fitted; fit it again, or use "
+            f"{fitted.recipe}: its documents cannot change after it is fitted; fit it again, or "
+            "use "
             f"one of: {able}"
         )
     return recipe
@@ -134,7 +141,8 @@ def _refuse_other_content(fitted: Fitted, documents: records.Corpus, rows: Seque
         )
         if not same:
             raise DataError(
-                f"{fitted.recipe}: item {documents.ids[row]!r} was removed and had another text, by "
+                f"{fitted.recipe}: item {documents.ids[row]!r} was removed and had another text, "
+                "by "
                 "which it is known; give it a new id"
             )
 

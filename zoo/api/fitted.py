@@ -15,7 +15,8 @@ from typing import Any
 from zoo import recipes, records
 from zoo.records import DataError
 
-# of states: 2 keeps what new documents are named and embedded by; 1, of the version before, answers the same
+# of states: 2 keeps what new documents are named and embedded by; 1, of the version before, answers
+# the same
 LAYOUT = 2
 RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
 MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
@@ -168,10 +169,14 @@ def load(folder: str | os.PathLike) -> Fitted:
 
 
 def _config_of(folder: pathlib.Path, head: Mapping[str, Any]) -> Any:
-    """The config that `save` wrote; DataError if this version has other layouts of states, or other options."""
+    """The config that `save` wrote.
+
+    DataError if this version has other layouts of states, or other options.
+    """
     if head.get("layout", 1) > LAYOUT:
         raise DataError(
-            f"{folder / FIT}: layout {head['layout']}, this version reads up to {LAYOUT}; update the "
+            f"{folder / FIT}: layout {head['layout']}, this version reads up to {LAYOUT}; update "
+            "the "
             "package, or fit again"
         )
     recipe = recipes.get(head["recipe"])

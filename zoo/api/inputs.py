@@ -128,7 +128,8 @@ def refuse_other_corpus(
     if not same:
         changed = " with what was added and removed" if fitted.about.get("changes") else ""
         raise DataError(
-            f"{collection.name}: its {len(corpus)} documents are not the {len(fitted.documents)} of "
+            f"{collection.name}: its {len(corpus)} documents are not the {len(fitted.documents)} "
+            "of "
             f"this system, those of {fitted.about['collection']}{changed}; name that collection or "
             "fit to this one"
         )

@@ -1,4 +1,6 @@
-"""The folder of a fit while it runs: who writes to it, what is fitted there, and what an error leaves."""
+"""The folder of a fit while it runs: who writes to it, what is fitted there, and what an error
+leaves.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def refuse_occupied(folder: pathlib.Path, run: Mapping[str, Any] | None = None) 
 
 @contextlib.contextmanager
 def opened(out: str | os.PathLike | None, run: Mapping[str, Any], jax: str) -> Iterator[bool]:
-    """Locks the folder of a fit, notes there what is fitted, and tells whether that is finished already.
+    """Locks the folder of a fit, notes there what is fitted, and tells whether that is finished
+    already.
 
     An exception before the first checkpoint leaves the folder as it was; after it, the checkpoints
     and the note stay, so that the same call goes on.

@@ -2,7 +2,8 @@
 
 Every review counts as an event, whatever its stars; products are those with a review. Time is in
 days: events of one day keep the order of the file. Titles, brands and categories come from the
-category's file of metadata, which is large (Beauty 100 MB) and written as Python literals; a product
+category's file of metadata, which is large (Beauty 100 MB) and written as Python literals; a
+product
 that it lacks has no text.
 """
 
@@ -49,7 +50,8 @@ def load(name: str, address: str = ADDRESS) -> records.Interactions:
         user, item, time = (review.get(key) for key in ("reviewerID", "asin", "unixReviewTime"))
         if not isinstance(user, str) or not isinstance(item, str) or not isinstance(time, int):
             raise records.DataError(
-                f"{where}: expected reviewerID, asin and unixReviewTime, found {jsonl.short(', '.join(review))}"
+                f"{where}: expected reviewerID, asin and unixReviewTime, found "
+                f"{jsonl.short(', '.join(review))}"
             )
         users.add(user, line)
         items.add(item, line)
@@ -95,7 +97,8 @@ def _described(path: pathlib.Path, wanted) -> dict[str, tuple[str, str]]:
             title = product.get("title", "")
         except (ValueError, SyntaxError, AttributeError) as error:
             raise records.DataError(
-                f"{path}:{line}: expected a Python dict, got {jsonl.short(text)} ({type(error).__name__})"
+                f"{path}:{line}: expected a Python dict, got {jsonl.short(text)} "
+                f"({type(error).__name__})"
             ) from None
         found[named[1]] = html.unescape(title), html.unescape(item_files.describe(product))
     return found

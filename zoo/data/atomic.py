@@ -1,4 +1,6 @@
-"""Files and folders that appear whole or not at all: written beside their place, flushed to the disk, then renamed."""
+"""Files and folders that appear whole or not at all: written beside their place, flushed to the
+disk, then renamed.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
 
 @contextlib.contextmanager
 def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """A fresh folder that takes the place of `path` when the block ends without an error, else is removed.
+    """A fresh folder that takes the place of `path` when the block ends without an error, else is
+    removed.
 
     Raises DataError if `path` exists and is not an empty folder; nothing is ever overwritten.
     """
@@ -111,13 +114,17 @@ def empty(folder: pathlib.Path) -> None:
 
 
 def refuse_occupied(path: str | os.PathLike) -> None:
-    """Raises DataError if something other than an empty folder stands at `path`; call it before long work."""
+    """Raises DataError if something other than an empty folder stands at `path`.
+
+    Call it before long work.
+    """
     path = pathlib.Path(path)
     if path.is_dir():
         first = next(path.iterdir(), None)
         if first is not None:
             raise records.DataError(
-                f"{path}: expected no folder or an empty one, found {first.name} in it; remove it or name another"
+                f"{path}: expected no folder or an empty one, found {first.name} in it; remove it "
+                "or name another"
             )
     elif path.exists() or path.is_symlink():
         raise records.DataError(

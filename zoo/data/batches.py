@@ -1,4 +1,6 @@
-"""Batches of token rows over grain: shuffled, mixed by weight, grouped by length, and resumable at any batch."""
+"""Batches of token rows over grain: shuffled, mixed by weight, grouped by length, and resumable at
+any batch.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Source(NamedTuple):
 
 
 class Stream:
-    """The examples of one source that are of one length class, as an endless sequence of fresh permutations."""
+    """The examples of one source that are of one length class, as an endless sequence of fresh
+    permutations.
+    """
 
     def __init__(self, rows: np.ndarray, *seed: int) -> None:
         """rows: i64[n] of the joined arrays."""
@@ -51,12 +55,14 @@ class Stream:
 
 
 class Batches:
-    """An endless iterator of dicts of arrays [batch_size / shards, ...], the same for the same seed.
+    """An endless iterator of dicts of arrays [batch_size / shards, ...], the same for the same
+    seed.
 
-    A batch is of one length class, and its examples are of the sources in the ratio of their weights; in a class, counts stray
-    from that ratio by fewer examples than there are sources. Every epoch of a source is a fresh permutation of it. Batch
-    number i is a function of i and the seed, so that `position()` and `seek()` lose and repeat nothing, and each of several
-    processes can take its share of the same batches.
+    A batch is of one length class, and its examples are of the sources in the ratio of their
+    weights; in a class, counts stray from that ratio by fewer examples than there are sources.
+    Every epoch of a source is a fresh permutation of it. Batch number i is a function of i and the
+    seed, so that `position()` and `seek()` lose and repeat nothing, and each of several processes
+    can take its share of the same batches.
     """
 
     def __init__(self, sources: Sequence[Source], *, batch_size: int, seed: int) -> None:
@@ -100,13 +106,15 @@ class Batches:
         return next(self._iterator)
 
     def share(self, part: int, parts: int) -> None:
-        """From here on gives only the part-th of `parts` equal blocks of each batch's rows, as one of several processes does.
+        """From here on gives only the part-th of `parts` equal blocks of each batch's rows, as one
+        of several processes does.
 
         Raises DataError if the parts do not divide a batch.
         """
         if self._batch_size % parts:
             raise DataError(
-                f"batches: a batch of {self._batch_size} cannot be split over {parts} processes; choose a multiple"
+                f"batches: a batch of {self._batch_size} cannot be split over {parts} processes; "
+                "choose a multiple"
             )
         size = self._batch_size // parts
         self._block = slice(part * size, (part + 1) * size)
@@ -122,8 +130,10 @@ class Batches:
         """
         if position["batches"] != self._identity:
             raise DataError(
-                "batches: the examples, their weights, the batch size or the seed are not those of the run to go on from; "
-                "what makes the examples must give the same each time; start again in another folder"
+                "batches: the examples, their weights, the batch size or the seed are not those "
+                "of the run to go on from; "
+                "what makes the examples must give the same each time; start again in another "
+                "folder"
             )
         self._iterator.set_state(position["place"])
 
@@ -134,7 +144,9 @@ class Batches:
         return {"source": self.rows["source"][picked, :length], **batch}
 
     def examples(self, number: int) -> np.ndarray:
-        """i64[B] which examples the batch of that number has: their rows in the sources, one after the other."""
+        """i64[B] which examples the batch of that number has: their rows in the sources, one after
+        the other.
+        """
         return self._picked(number)[0]
 
     def _picked(self, number: int) -> tuple[np.ndarray, int]:
@@ -151,7 +163,10 @@ class Batches:
 
 
 def numbered(batch: Callable[[int], dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    """batch(0), batch(1), ... made ahead in a thread; its `get_state` and `set_state` are grain's."""
+    """batch(0), batch(1), ... made ahead in a thread.
+
+    Its `get_state` and `set_state` are grain's.
+    """
     import grain
 
     numbers = grain.MapDataset.range(sys.maxsize)
@@ -161,7 +176,9 @@ def numbered(batch: Callable[[int], dict[str, np.ndarray]]) -> Iterator[dict[str
 
 
 def length_classes(lengths: np.ndarray, share: np.ndarray | None = None) -> tuple[int, ...]:
-    """Sizes that sources are padded to: powers of two from 8 on, the last cut to the longest; rare ones join the next.
+    """Sizes that sources are padded to: powers of two from 8 on, the last cut to the longest.
+
+    Rare ones join the next.
 
     lengths: i[n] tokens of each row; share: f[n] how much each row counts, equal if None.
     """
@@ -179,7 +196,9 @@ def length_classes(lengths: np.ndarray, share: np.ndarray | None = None) -> tupl
 
 
 def quotas(count: int, shares: Sequence[int]) -> list[int]:
-    """How many of the first `count` items belong to each share (integers out of ONE); sums to count, never falls with it.
+    """How many of the first `count` items belong to each share (integers out of ONE).
+
+    Sums to count, never falls with it.
 
     The first takes its share of all, rounded down, the next its share of what is left, and so on.
     """
@@ -199,7 +218,10 @@ def _shares(weights: Sequence[float]) -> list[int]:
 
 
 def _joined(sources: Sequence[Source]) -> dict[str, np.ndarray]:
-    """The arrays of all sources, one after the other; sources shorter than the longest are padded with 0."""
+    """The arrays of all sources, one after the other.
+
+    Sources shorter than the longest are padded with 0.
+    """
     names = list(sources[0].rows)
     longest = max(source.rows["source"].shape[1] for source in sources)
     parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -215,7 +237,8 @@ def _joined(sources: Sequence[Source]) -> dict[str, np.ndarray]:
             expected = sources[0].rows[name].shape[1:]
             if name != "source" and values.shape[1:] != expected:
                 raise ValueError(
-                    f"batches: {name!r} of source {number} has rows {values.shape[1:]}, the first has {expected}"
+                    f"batches: {name!r} of source {number} has rows {values.shape[1:]}, the first "
+                    f"has {expected}"
                 )
             parts[name].append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}

@@ -1,7 +1,9 @@
-"""The Beam graphs that build the corpus of a search folder, and check its judgements, on as many machines as a runner has.
+"""The Beam graphs that build the corpus of a search folder, and check its judgements, on as many
+machines as a runner has.
 
-Every worker must see the files by the same path and have this package. The corpus is read twice, once to count the lines of its
-pieces, so that a document's key is its row and the order is that of the files; its ids are grouped, never its texts.
+Every worker must see the files by the same path and have this package. The corpus is read twice,
+once to count the lines of its pieces, so that a document's key is its row and the order is that of
+the files; its ids are grouped, never its texts.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ def judgements(
     rows: Sequence[tables.Example],
     where: str,
 ):
-    """(number, example) of each judgement. A document that is not in the corpus ends the pipeline."""
+    """(number, example) of each judgement.
+
+    A document that is not in the corpus ends the pipeline.
+    """
     judged = pipeline | "Judged" >> beam.Create([frozenset(row["document"] for row in rows)])
     present = (
         _read(pipeline, pieces)
@@ -72,6 +77,7 @@ def _refuse_unknown(judged: frozenset[str], present: Iterable[str], where: str) 
     unknown = judged.difference(present)
     if unknown:
         raise records.DataError(
-            f"{where}: document {min(unknown)!r} is not in the corpus; add it there or remove the line"
+            f"{where}: document {min(unknown)!r} is not in the corpus; add it there or remove the "
+            "line"
         )
     return True

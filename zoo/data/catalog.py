@@ -30,8 +30,9 @@ class Entry(NamedTuple):
 def beir(name: str, md5: str, address: str | None = None) -> records.Collection:
     """A collection of the BEIR benchmark (Thakur et al. 2021), downloaded at the first call.
 
-    Documents without title and text, which arguana and fiqa have, are dropped with their judgements.
-    Judgements of documents that are not there, of which arguana has five, count as not found.
+    Documents without title and text, which arguana and fiqa have, are dropped with their
+    judgements. Judgements of documents that are not there, of which arguana has five, count as not
+    found.
     """
     path = download.archive(address or f"{_BEIR}/{name}.zip", md5)
     return files.read_beir(download.unzipped(path, name), empty="drop", may_miss=1.0)
@@ -82,7 +83,10 @@ def _products_entry(name: str, description: str) -> Entry:
 
 
 def tldr_pages() -> records.Collection:
-    """The tldr-pages at one commit, downloaded at the first call; GitHub publishes no checksum for its archives."""
+    """The tldr-pages at one commit, downloaded at the first call.
+
+    GitHub publishes no checksum for its archives.
+    """
     return tldr.read(download.archive(tldr.ADDRESS, None))
 
 

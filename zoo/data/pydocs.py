@@ -1,28 +1,44 @@
-"""A search collection made from the running interpreter's own documentation: no download, no file written.
+"""A search collection made from the running interpreter's own documentation: no download, no file
+written.
 
-A document is a public function, class or method of the standard library. Its id and title are the qualified name; its
-text is the name in words, the parameters ("os path join (a, p)") and what is left of the docstring. A query is a
-sentence of the docstring that has been TAKEN OUT of the document; its only relevant document is the one it was taken from.
+A document is a public function, class or method of the standard library. Its id and title are the
+qualified name; its text is the name in words, the parameters ("os path join (a, p)") and what is
+left of the docstring. A query is a sentence of the docstring that has been TAKEN OUT of the
+document; its only relevant document is the one it was taken from.
 
 Protocol
-  1. Objects: modules in `sys.stdlib_module_names` that import here, without those in `stdlib.SKIPPED`. An object is
-     documented once, under its shortest name in the package that defines it; of objects with the same docstring (inherited,
+  1. Objects: modules in `sys.stdlib_module_names` that import here, without those in
+  `stdlib.SKIPPED`. An object is
+     documented once, under its shortest name in the package that defines it; of objects with the
+     same docstring (inherited,
      or a method and its module-level alias) the one with the shortest name stays.
-  2. A docstring is cut into sentences and other paragraphs (doctests, lists, signatures, tables). A sentence can be asked if it
-     has 4 to 40 words, at least three quarters of them plain words, and if its words (case, punctuation and white space ignored)
+  2. A docstring is cut into sentences and other paragraphs (doctests, lists, signatures, tables). A
+  sentence can be asked if it
+     has 4 to 40 words, at least three quarters of them plain words, and if its words (case,
+     punctuation and white space ignored)
      stand in one place of its own docstring and in no other docstring of the library.
-  3. The collection holds the objects whose first sentence can be asked, if something remains of the docstring without it.
-     The first sentence is the `test` query. Of the other sentences that can be asked the 1st, 3rd, 5th, ... are `train`
-     queries and the rest stay in the document. From every fifth document with two train queries or more, the last goes to `dev`.
-  4. An object is left out if, after that, the words of one of its queries still follow each other somewhere in its document
+  3. The collection holds the objects whose first sentence can be asked, if something remains of the
+  docstring without it.
+     The first sentence is the `test` query. Of the other sentences that can be asked the 1st, 3rd,
+     5th, ... are `train`
+     queries and the rest stay in the document. From every fifth document with two train queries or
+     more, the last goes to `dev`.
+  4. An object is left out if, after that, the words of one of its queries still follow each other
+  somewhere in its document
      (heading and remaining parts may by chance join to them).
 
-Measured on Python 3.11.7 (3.12.1; 3.13.0): 2,228 (2,227; 2,204) documents, each with one test query; 2,404 (2,399; 2,408)
-train queries on 1,624 of them, 93 (93; 94) dev queries; a document has 19 words in the median (90th percentile 74), a query 11;
-517 documents keep nothing but name and parameters. BM25 (Lucene, k1 .9, b .4, English stop words, Snowball stemmer) on
-the test queries: Hit@1 .295, Hit@10 .612 (.613; .617; .649 with k1 1.5, b .75), Hit@100 .835; with the train queries appended
-to their documents Hit@1 .360, Hit@10 .685 (.693; .700), Hit@100 .886. A linear softmax over documents on bags of word stems,
-trained for 12 s on parts and train queries, reaches Hit@10 .67: there is something to learn, and words alone do not settle it.
+Measured on Python 3.11.7 (3.12.1; 3.13.0): 2,228 (2,227; 2,204) documents, each with one test
+query; 2,404 (2,399; 2,408)
+train queries on 1,624 of them, 93 (93; 94) dev queries; a document has 19 words in the median (90th
+percentile 74), a query 11;
+517 documents keep nothing but name and parameters. BM25 (Lucene, k1 .9, b .4, English stop words,
+Snowball stemmer) on
+the test queries: Hit@1 .295, Hit@10 .612 (.613; .617; .649 with k1 1.5, b .75), Hit@100 .835; with
+  the train queries appended
+to their documents Hit@1 .360, Hit@10 .685 (.693; .700), Hit@100 .886. A linear softmax over
+documents on bags of word stems,
+trained for 12 s on parts and train queries, reaches Hit@10 .67: there is something to learn, and
+words alone do not settle it.
 """
 
 from __future__ import annotations
@@ -50,7 +66,9 @@ _NAME_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 
 def build(max_documents: int | None = None) -> records.Collection:
-    """The collection described above, the same at every call on the same build of Python; about 2 s.
+    """The collection described above, the same at every call on the same build of Python.
+
+    About 2 s.
 
     max_documents: keep this many documents, evenly spaced in the order of their names; all if None.
     Raises DataError if the interpreter has no documentation to offer or max_documents is below 1.
@@ -75,7 +93,8 @@ def build(max_documents: int | None = None) -> records.Collection:
                 documents[name], queries[name] = text, asked
     if not documents:
         raise records.DataError(
-            f"pydocs: {sys.executable} has no docstrings; expected thousands; use a Python built with docstrings"
+            f"pydocs: {sys.executable} has no docstrings; expected thousands; use a Python built "
+            "with docstrings"
         )
     kept = _spread(list(documents), max_documents)
     return _collection(
@@ -84,7 +103,9 @@ def build(max_documents: int | None = None) -> records.Collection:
 
 
 def normalised(text: str) -> str:
-    """The words of a text in lower case with one space before, between and after; equal for texts that say the same.
+    """The words of a text in lower case with one space before, between and after.
+
+    Equal for texts that say the same.
 
     >>> normalised("Join  two `path`s.")
     ' join two path s '
@@ -94,10 +115,13 @@ def normalised(text: str) -> str:
 
 
 def _objects() -> list[tuple[str, list[str], str]]:
-    """(name, parameters, documentation) of the public objects, listed by a fresh interpreter of the same build."""
+    """(name, parameters, documentation) of the public objects, listed by a fresh interpreter of the
+    same build.
+    """
     if not sys.executable:
         raise records.DataError(
-            "pydocs: sys.executable is empty; expected the path of the interpreter; run under python itself"
+            "pydocs: sys.executable is empty; expected the path of the interpreter; run under "
+            "python itself"
         )
     command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", stdlib.__file__]
     try:
@@ -115,7 +139,9 @@ def _objects() -> list[tuple[str, list[str], str]]:
 
 
 def _cut(documentation: str) -> list[tuple[bool, str]]:
-    """(whether it reads as a sentence, text with single spaces) of each sentence and each other paragraph, in order."""
+    """(whether it reads as a sentence, text with single spaces) of each sentence and each other
+    paragraph, in order.
+    """
     parts = []
     for paragraph in re.split(r"\n\s*\n", documentation):
         lines = paragraph.split("\n")
@@ -144,7 +170,9 @@ def _is_sentence(text: str) -> bool:
 
 
 def _askable(cut: list[list[tuple[bool, str]]]) -> list[set[int]]:
-    """Numbers of the parts of each document that are sentences, stand in it once and stand in no other document."""
+    """Numbers of the parts of each document that are sentences, stand in it once and stand in no
+    other document.
+    """
     contents = ["".join(normalised(text) for _, text in parts) for parts in cut]
     # four successive words -> documents, so that few need a full comparison
     where: dict[tuple[str, ...], set[int]] = {}
@@ -168,7 +196,10 @@ def _askable(cut: list[list[tuple[bool, str]]]) -> list[set[int]]:
 
 
 def _taken(parts: list[tuple[bool, str]], askable: set[int]) -> list[int]:
-    """Numbers of the parts that become queries, the test query first; none if the document is to be left out."""
+    """Numbers of the parts that become queries, the test query first.
+
+    None if the document is to be left out.
+    """
     first = next(
         (number for number, (_, text) in enumerate(parts) if not _SIGNATURE.match(text)), None
     )

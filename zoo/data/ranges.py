@@ -1,7 +1,10 @@
-"""Files of lines read in pieces of bytes, so that many workers share one; what the Beam builder of `zoo.data.tfds` reads by.
+"""Files of lines read in pieces of bytes, so that many workers share one.
 
-A line is of the piece in which it begins. A gzipped file is one piece, as nobody can begin in its middle: for many workers
-leave it plain, or cut it into several files. The number of a line is told once the lines of the pieces before it were counted.
+What the Beam builder of `zoo.data.tfds` reads by.
+
+A line is of the piece in which it begins. A gzipped file is one piece, as nobody can begin in its
+middle: for many workers leave it plain, or cut it into several files. The number of a line is told
+once the lines of the pieces before it were counted.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Prints the documented public objects of this interpreter's standard library as one JSON list.
 
-`pydocs` runs this file in a fresh interpreter, which sees neither the packages nor the patches of the calling process,
-so that the list depends on the build of Python alone. It imports nothing but the standard library itself.
+`pydocs` runs this file in a fresh interpreter, which sees neither the packages nor the patches of
+the calling process, so that the list depends on the build of Python alone. It imports nothing but
+the standard library itself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from collections.abc import Iterator
 # no documentation
 # of their own (tests, codecs, demos, another platform's paths), or that many builds of Python lack.
 SKIPPED = frozenset(
-    "antigravity curses distutils encodings ensurepip idlelib lib2to3 msilib nt ntpath nturl2path posix readline "
+    "antigravity curses distutils encodings ensurepip idlelib lib2to3 msilib nt ntpath nturl2path "
+    "posix readline "
     "rlcompleter sre_compile sre_constants sre_parse test this tkinter turtle turtledemo".split()
 )
 SKIPPED_PARTS = frozenset({"test", "tests", "idle_test"})
@@ -44,7 +46,10 @@ def main() -> None:
 
 
 def documented() -> list[tuple[str, list[str], str]]:
-    """(name, parameters, documentation) of each object, sorted by name; of objects that say the same the shortest name."""
+    """(name, parameters, documentation) of each object, sorted by name.
+
+    Of objects that say the same the shortest name.
+    """
     objects = named_objects()
     kept: dict[str, str] = {}
     for name in sorted(objects, key=_length):
@@ -57,7 +62,9 @@ def documented() -> list[tuple[str, list[str], str]]:
 
 
 def named_objects() -> dict[str, object]:
-    """Public functions, classes and methods by name, each object once however often it is re-exported."""
+    """Public functions, classes and methods by name, each object once however often it is
+    re-exported.
+    """
     names: dict[int, list[str]] = {}
     objects: dict[int, object] = {}
     for module in _modules():
@@ -70,7 +77,10 @@ def named_objects() -> dict[str, object]:
 
 
 def documentation_of(value: object) -> str:
-    """Docstring of an object, for a class followed by that of its own constructor; "" where there is none."""
+    """Docstring of an object, for a class followed by that of its own constructor.
+
+    "" where there is none.
+    """
     parts = [value.__doc__]
     if inspect.isclass(value):
         constructor = vars(value).get("__init__")
@@ -107,7 +117,9 @@ def _imported(name: str) -> types.ModuleType | None:
 
 
 def _members(module: types.ModuleType) -> Iterator[tuple[str, object]]:
-    """(name, object) of the public functions and classes of a module and of the public methods of its classes."""
+    """(name, object) of the public functions and classes of a module and of the public methods of
+    its classes.
+    """
     prefix = RENAMED.get(module.__name__, module.__name__)
     for name, value in sorted(vars(module).items()):
         if name.startswith("_") or not (inspect.isclass(value) or inspect.isroutine(value)):
@@ -122,7 +134,9 @@ def _members(module: types.ModuleType) -> Iterator[tuple[str, object]]:
 
 
 def _own_name(value: object, names: list[str]) -> str:
-    """The shortest name in the package that defines the object, or the shortest of all if it is defined in a hidden one."""
+    """The shortest name in the package that defines the object, or the shortest of all if it is
+    defined in a hidden one.
+    """
     home = (
         getattr(value, "__module__", None)
         or getattr(getattr(value, "__objclass__", None), "__module__", None)

@@ -1,8 +1,10 @@
-"""Batches of examples that stay on the disk: read as they are needed, shuffled, sharded by process, resumable at any batch.
+"""Batches of examples that stay on the disk: read as they are needed, shuffled, sharded by process,
+resumable at any batch.
 
-`zoo.data.batches` keeps all examples in memory and groups them by length; this reads a source of random access, such as
-`zoo.data.tfds_read.data_source`, and has the same contract: batch number i is a function of i and the seed alone. The order of an
-epoch is grain's permutation of numbers, which takes no memory, so that a source may have billions of examples.
+`zoo.data.batches` keeps all examples in memory and groups them by length; this reads a source of
+random access, such as `zoo.data.tfds_read.data_source`, and has the same contract: batch number i
+is a function of i and the seed alone. The order of an epoch is grain's permutation of numbers,
+which takes no memory, so that a source may have billions of examples.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class StreamedBatches:
-    """An endless iterator of dicts of arrays [batch_size / shards, ...], the same for the same seed.
+    """An endless iterator of dicts of arrays [batch_size / shards, ...], the same for the same
+    seed.
 
-    Every epoch is a fresh permutation of the source; a batch may end one and begin the next. The shards of a batch are parts of
-    the batch that one process would get.
+    Every epoch is a fresh permutation of the source; a batch may end one and begin the next. The
+    shards of a batch are parts of the batch that one process would get.
     """
 
     def __init__(
@@ -35,8 +38,12 @@ class StreamedBatches:
         shard: int = 0,
         shards: int = 1,
     ) -> None:
-        """source: has a length and gives the example of a number; if it has __getitems__, those of many at once.
-        arrays_of: makes the arrays of a batch of a list of its examples; the same shapes each time, or jit compiles anew.
+        """source: has a length and gives the example of a number.
+
+        If it has __getitems__, those of many at once.
+
+        arrays_of: makes the arrays of a batch of a list of its examples; the same shapes each time,
+        or jit compiles anew.
 
         Raises ValueError if the source is empty, or shards do not divide a batch.
         """
@@ -48,7 +55,8 @@ class StreamedBatches:
             )
         if batch_size % shards:
             raise ValueError(
-                f"streaming: a batch of {batch_size} cannot be split over {shards} processes; choose a multiple"
+                f"streaming: a batch of {batch_size} cannot be split over {shards} processes; "
+                "choose a multiple"
             )
         self._source, self._arrays_of = source, arrays_of
         self._batch_size, self._shard, self._shards = batch_size, shard, shards
@@ -73,11 +81,13 @@ class StreamedBatches:
     def seek(self, position: dict) -> None:
         """Goes to where an iterator over the same source stood.
 
-        Raises DataError if the position is one of another source, by its length and three of its examples, or of other batches of it.
+        Raises DataError if the position is one of another source, by its length and three of its
+        examples, or of other batches of it.
         """
         if position["batches"] != self._identity:
             raise DataError(
-                "streaming: the examples, the batch size or the seed are not those of the run to go on from; start again in another folder"
+                "streaming: the examples, the batch size or the seed are not those of the run to "
+                "go on from; start again in another folder"
             )
         self._iterator.set_state(position["place"])
 

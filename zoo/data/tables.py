@@ -1,18 +1,20 @@
-"""Collections as tables of plain examples and back: what a TFDS dataset of one holds, and what a pipeline reads.
+"""Collections as tables of plain examples and back: what a TFDS dataset of one holds, and what a
+pipeline reads.
 
 Interactions are two tables,
 
     items       split train                 id, title, text
     sequences   splits train, dev, test     user; history: i32 rows of items, oldest first; target: the row that came next
 
-where each user is one example of each split: the target of `test` is the last event, of `dev` the last but one, of `train` the
-one before that. Search collections are up to three,
+where each user is one example of each split: the target of `test` is the last event, of `dev` the
+last but one, of `train` the one before that. Search collections are up to three,
 
     corpus      split train                 id, title, text
     queries     split train                 id, text; the queries of all splits
     qrels       a split each of its own     query, text (of the query), document, grade
 
-Examples come in the order of the collection, so that `collection` gives back what `of` was given, bit for bit.
+Examples come in the order of the collection, so that `collection` gives back what `of` was given,
+bit for bit.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ Splits = Mapping[str, Callable[[], Iterator[Example]]]  # each call starts anew
 def of(collection: records.Collection | records.Interactions) -> dict[str, Splits]:
     """The tables of a collection, by name; no table and no split is empty.
 
-    Raises DataError if two splits have one name in TFDS, which takes letters, digits and underlines.
+    Raises DataError if two splits have one name in TFDS, which takes letters, digits and
+    underlines.
     """
     if isinstance(collection, records.Interactions):
         if not all(isinstance(place, int) for place in collection.held.values()):
@@ -95,7 +98,8 @@ def about(collection: records.Collection | records.Interactions) -> dict:
 def collection(
     read: Callable[[str, str], Iterable[Example]], known: Mapping, where: str, tables: Iterable[str]
 ) -> records.Collection | records.Interactions:
-    """The collection whose tables `read(table, split)` gives, and of which `about` said what is known.
+    """The collection whose tables `read(table, split)` gives, and of which `about` said what is
+    known.
 
     tables: those there are. where: named in messages.
     Raises DataError if a table is missing, or the examples are not those that were written.
@@ -105,7 +109,8 @@ def collection(
     missing = [table for table in needed if table not in tables]
     if missing:
         raise records.DataError(
-            f"{where}: expected the tables {', '.join(needed)}, found no {missing[0]}; prepare it again in a new folder"
+            f"{where}: expected the tables {', '.join(needed)}, found no {missing[0]}; prepare it "
+            "again in a new folder"
         )
     corpus = _corpus(read(needed[0], "train"))
     if known["corpus"] is not None:
@@ -149,7 +154,8 @@ def split_names(splits: Iterable[str]) -> dict[str, str]:
         name = name + "_" if name == "all" else name
         if name in named:
             raise records.DataError(
-                f"splits {named[name]!r} and {split!r} are both {name!r} in TFDS; rename one of qrels/"
+                f"splits {named[name]!r} and {split!r} are both {name!r} in TFDS; rename one of "
+                "qrels/"
             )
         named[name] = split
     return named
@@ -208,7 +214,8 @@ def _refuse_malformed(known: Mapping, where: str) -> None:
         good = all(isinstance(split, str) for split in known["splits"].values())
     if not good:
         raise records.DataError(
-            f"{where}: its metadata are not what `zoo data prepare` writes; prepare it again in a new "
+            f"{where}: its metadata are not what `zoo data prepare` writes; prepare it again in a "
+            "new "
             "folder"
         )
 
@@ -216,5 +223,6 @@ def _refuse_malformed(known: Mapping, where: str) -> None:
 def _refuse_changed(where: str, table: str, expected: str, found: str) -> None:
     if found != expected:
         raise records.DataError(
-            f"{where}: expected {table} of fingerprint {expected}, got {found}; the files have changed, prepare it again"
+            f"{where}: expected {table} of fingerprint {expected}, got {found}; the files have "
+            "changed, prepare it again"
         )

@@ -1,17 +1,21 @@
-"""TFDS datasets of every collection: built from its name or from a folder, read through `data_source` (grain) or tf.data (t5x).
+"""TFDS datasets of every collection: built from its name or from a folder, read through
+`data_source` (grain) or tf.data (t5x).
 
-A dataset is one of the names of `zoo data list`, written with underlines, or a folder of the user's; its configurations are the
-tables of `zoo.data.tables`. Built and read here without TensorFlow as array_record; with TensorFlow also as tfrecord:
+A dataset is one of the names of `zoo data list`, written with underlines, or a folder of the
+user's; its configurations are the tables of `zoo.data.tables`. Built and read here without
+TensorFlow as array_record; with TensorFlow also as tfrecord:
 
     path = tfds.prepare("ml-100k", "data")                          # or a folder; data/ml_100k/items/1.0.0, .../sequences/1.0.0
     interactions = load.load(path)                               # those of load.load("ml-100k"), bit for bit
     source = tfds_read.data_source(path, "sequences", "train")           # random access; grain.MapDataset.source(source)
     seqio.Task("next", source=tfds_read.seqio_source(path, "sequences"), ...)
 
-Importing this module registers the builders, so TFDS's own commands find them: `tensorflow_datasets.load("ml_100k/items")`,
-`tfds build`, and `own_interactions`, `own_search` and `large_search` (Beam) for a folder given as manual_dir. Downloads go through
-`zoo.data.download`, which knows the owners' checksums, the files placed by hand and the copies in packages, and not through TFDS.
-Examples keep the order of the collection. This is the one module that imports TFDS, and `import zoo` does not import it.
+Importing this module registers the builders, so TFDS's own commands find them:
+`tensorflow_datasets.load("ml_100k/items")`, `tfds build`, and `own_interactions`, `own_search` and
+`large_search` (Beam) for a folder given as manual_dir. Downloads go through `zoo.data.download`,
+which knows the owners' checksums, the files placed by hand and the copies in packages, and not
+through TFDS. Examples keep the order of the collection. This is the one module that imports TFDS,
+and `import zoo` does not import it.
 """
 
 from __future__ import annotations
@@ -194,11 +198,13 @@ def prepare(
     file_format: str = "array_record",
     beam: str | None = None,
 ) -> pathlib.Path:
-    """Writes the TFDS dataset of a collection and returns its folder, out/NAME, which appears whole or not at all.
+    """Writes the TFDS dataset of a collection and returns its folder, out/NAME, which appears whole
+    or not at all.
 
-    name_or_path: what `load.load` takes. out: TFDS's data_dir; it may hold other datasets. beam: options of Apache Beam, as
-      on its command line ("" for this machine alone), to build the corpus of a search folder piece by piece; None: without.
-    Raises DataError if out/NAME exists, TensorFlow or Beam is needed and missing, or the collection cannot be read.
+    name_or_path: what `load.load` takes. out: TFDS's data_dir; it may hold other datasets. beam:
+      options of Apache Beam, as on its command line ("" for this machine alone), to build the
+      corpus of a search folder piece by piece; None: without. Raises DataError if out/NAME exists,
+      TensorFlow or Beam is needed and missing, or the collection cannot be read.
     """
     if file_format not in FORMATS:
         raise records.DataError(f"expected a format of {', '.join(FORMATS)}, got {file_format!r}")
@@ -257,7 +263,8 @@ def _beam_options(source: str, beam: str):
     """Beam's options, if it is there and the source is for it."""
     if importlib.util.find_spec("apache_beam") is None:
         raise records.DataError(
-            "Beam is the package apache-beam; pip install 'generative-retrieval-zoo[beam]', or leave out --beam"
+            "Beam is the package apache-beam; pip install 'generative-retrieval-zoo[beam]', or "
+            "leave out --beam"
         )
     if (
         source in catalog.CATALOG
@@ -265,7 +272,8 @@ def _beam_options(source: str, beam: str):
         or histories.holds_interactions(pathlib.Path(source))
     ):
         raise records.DataError(
-            f"{source}: Beam builds a folder in the BEIR layout, with corpus.jsonl or corpus/; leave out --beam for others"
+            f"{source}: Beam builds a folder in the BEIR layout, with corpus.jsonl or corpus/; "
+            "leave out --beam for others"
         )
     from apache_beam.options import pipeline_options
 
@@ -283,7 +291,8 @@ def _tables_of(folder: pathlib.Path) -> Sequence[str]:
     )
     if bool(asked) != bool(judged):
         raise records.DataError(
-            f"{folder}: expected queries.jsonl and qrels/SPLIT.tsv together or neither; add the other, or remove the one"
+            f"{folder}: expected queries.jsonl and qrels/SPLIT.tsv together or neither; add the "
+            "other, or remove the one"
         )
     return tables.SEARCH if asked else tables.SEARCH[:1]
 

@@ -26,7 +26,8 @@ METADATA_KEY = "zoo"  # of what `tables.about` says, within a dataset's metadata
 def read(folder: str | os.PathLike) -> records.Collection | records.Interactions:
     """The collection that a dataset was prepared from; `folder` holds its tables.
 
-    Raises DataError if the dataset is not of `prepare`, lacks a table, or does not match its fingerprint.
+    Raises DataError if the dataset is not of `prepare`, lacks a table, or does not match its
+    fingerprint.
     """
     folder = pathlib.Path(folder)
     builders = {
@@ -41,7 +42,8 @@ def read(folder: str | os.PathLike) -> records.Collection | records.Interactions
 
 
 def data_source(folder: str | os.PathLike, table: str, split: str):
-    """Examples of a split by number, of a dataset in array_record: what `grain.MapDataset.source` takes; text is bytes.
+    """Examples of a split by number, of a dataset in array_record: what `grain.MapDataset.source`
+    takes; text is bytes.
 
     Raises DataError if there is no such table or split, or the dataset is of another format.
     """
@@ -52,15 +54,18 @@ def data_source(folder: str | os.PathLike, table: str, split: str):
         )
     if builder.info.file_format.value != "array_record":
         raise records.DataError(
-            f"{folder}: expected array_record, got {builder.info.file_format.value}; prepare it again with --format array_record"
+            f"{folder}: expected array_record, got {builder.info.file_format.value}; prepare it "
+            "again with --format array_record"
         )
     return builder.as_data_source(split)
 
 
 def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str] | None = None):
-    """A `seqio.TfdsDataSource` of a table, of a dataset in tfrecord, for the tasks that t5x trains on.
+    """A `seqio.TfdsDataSource` of a table, of a dataset in tfrecord, for the tasks that t5x trains
+    on.
 
-    splits: SeqIO's name -> split of the table (default: the table's own; SeqIO's `validation` is `dev` where there is one).
+    splits: SeqIO's name -> split of the table (default: the table's own; SeqIO's `validation` is
+    `dev` where there is one).
     """
     import seqio
 
@@ -68,7 +73,8 @@ def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str
     builder = _opened(folder, table)
     if builder.info.file_format.value != "tfrecord":
         raise records.DataError(
-            f"{folder}: expected tfrecord, got {builder.info.file_format.value}; prepare it again with --format tfrecord"
+            f"{folder}: expected tfrecord, got {builder.info.file_format.value}; prepare it again "
+            "with --format tfrecord"
         )
     named = {"validation" if split == "dev" else split: split for split in builder.info.splits}
     return seqio.TfdsDataSource(
@@ -88,14 +94,16 @@ def _opened(folder: pathlib.Path, table: str):
         )
         what = f"{len(found)} versions of {table}" if found else f"no table {table!r}, but: {have}"
         raise records.DataError(
-            f"{folder}: expected one version of {table}, found {what}; name the folder that `zoo data prepare` wrote"
+            f"{folder}: expected one version of {table}, found {what}; name the folder that `zoo "
+            "data prepare` wrote"
         )
     with _named(found[0].parent):
         builder = tensorflow_datasets.builder_from_directory(os.fspath(found[0].parent))
         metadata = dict(builder.info.metadata or {})
     if METADATA_KEY not in metadata:
         raise records.DataError(
-            f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; it says nothing of zoo"
+            f"{found[0].parent}: expected a dataset that `zoo data prepare` wrote, got another; "
+            "it says nothing of zoo"
         )
     return builder
 
@@ -124,7 +132,9 @@ def _examples(builder, split: str) -> Iterator[tables.Example]:
 
 @contextlib.contextmanager
 def _named(folder: str | os.PathLike) -> Iterator[None]:
-    """Names the folder of a dataset that TFDS cannot read, for which it raises errors of many types."""
+    """Names the folder of a dataset that TFDS cannot read, for which it raises errors of many
+    types.
+    """
     try:
         yield
     except Exception as error:

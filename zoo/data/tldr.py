@@ -1,13 +1,16 @@
 """The tldr-pages as a search collection: what a user wants to do -> the command that does it.
 
-A document is an English page: its id is platform/command, its title the command, its text the description and the command
-lines. A query is the description of one example ("Extract an archive into the current directory"), which stands on the page
-but not in the document. Pages that only point to another one, pages without examples, and descriptions that stand on more
-than one page ("Display help") are left out. Per page one query is for `test` if there are at least 3 and one for `dev` if
-at least 6; the rest is `train`, so that every test document has train queries. Which ones is drawn with a seed.
+A document is an English page: its id is platform/command, its title the command, its text the
+description and the command lines. A query is the description of one example ("Extract an archive
+into the current directory"), which stands on the page but not in the document. Pages that only
+point to another one, pages without examples, and descriptions that stand on more than one page
+("Display help") are left out. Per page one query is for `test` if there are at least 3 and one for
+`dev` if at least 6; the rest is `train`, so that every test document has train queries. Which ones
+is drawn with a seed.
 
-By the tldr-pages team and contributors, CC BY 4.0. At the commit below: 6,826 documents, 20,429 train, 1,748 dev and 4,970
-test queries; BM25 (k1 .9, b .4) Hit@10 .658, with the train queries appended to their documents .797.
+By the tldr-pages team and contributors, CC BY 4.0. At the commit below: 6,826 documents, 20,429
+train, 1,748 dev and 4,970 test queries; BM25 (k1 .9, b .4) Hit@10 .658, with the train queries
+appended to their documents .797.
 """
 
 from __future__ import annotations
@@ -55,7 +58,8 @@ def read(archive: pathlib.Path, *, seed: int = 0) -> records.Collection:
     pages = {name: page for name, page in pages.items() if page is not None}
     if not pages:
         raise records.DataError(
-            f"{archive}: expected pages/PLATFORM/COMMAND.md in the archive, found none; get it from {ADDRESS}"
+            f"{archive}: expected pages/PLATFORM/COMMAND.md in the archive, found none; get it "
+            f"from {ADDRESS}"
         )
     pages_with = Counter(
         asked
@@ -89,7 +93,10 @@ def read(archive: pathlib.Path, *, seed: int = 0) -> records.Collection:
 
 
 def _page(markdown: str) -> tuple[str, str, list[str]] | None:
-    """(command, description || command lines, example descriptions) of a page; None if it is left out."""
+    """(command, description || command lines, example descriptions) of a page.
+
+    None if it is left out.
+    """
     lines = [line.strip() for line in markdown.splitlines()]
     titles = [line[2:] for line in lines if line.startswith("# ")]
     description = [_plain(line[1:].strip()) for line in lines if line.startswith(">")]

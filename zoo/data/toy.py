@@ -1,4 +1,6 @@
-"""A synthetic collection for tests: each document has words of its own, so that a system either remembers it or does not."""
+"""A synthetic collection for tests: each document has words of its own, so that a system either
+remembers it or does not.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,13 @@ OWN_WORDS = 8  # words that occur in one document alone
 
 
 def build(num_documents: int = 200, *, seed: int = 0) -> records.Collection:
-    """Documents of eight words of their own among common ones; three train, one dev and one test query each.
+    """Documents of eight words of their own among common ones.
 
-    A query is three of the document's own words and one common word, in any order; no two queries of a document have the
-    same three. So perfect retrieval is possible from any single word, and from train queries alone (they cover all eight).
+    Three train, one dev and one test query each.
+
+    A query is three of the document's own words and one common word, in any order; no two queries
+    of a document have the same three. So perfect retrieval is possible from any single word, and
+    from train queries alone (they cover all eight).
 
     num_documents: 1 to 40,000. The same arguments give the same collection.
     """
@@ -50,10 +55,12 @@ def build(num_documents: int = 200, *, seed: int = 0) -> records.Collection:
 def interactions(
     num_items: int = 40, num_users: int = 200, *, seed: int = 0
 ) -> records.Interactions:
-    """Users who walk a circle of items in a hidden order and now and then jump to an item, the more likely the more popular.
+    """Users who walk a circle of items in a hidden order and now and then jump to an item, the more
+    likely the more popular.
 
-    The next item of the circle follows with probability .8, else item number r is chosen with probability in proportion to
-    1 / (r + 1). So the last item tells most, popularity something. Histories have 6 to 12 events, items the titles of `build`.
+    The next item of the circle follows with probability .8, else item number r is chosen with
+    probability in proportion to 1 / (r + 1). So the last item tells most, popularity something.
+    Histories have 6 to 12 events, items the titles of `build`.
     """
     rng = np.random.default_rng(seed)
     circle = rng.permutation(num_items)

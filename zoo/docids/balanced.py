@@ -1,6 +1,8 @@
-"""Codes that are used evenly: a measure of it, balanced targets for training, and k-means whose clusters have bounded sizes.
+"""Codes that are used evenly: a measure of it, balanced targets for training, and k-means whose
+clusters have bounded sizes.
 
-What learned tokenizers share (GenRet, arXiv 2304.04171, sec. 3.3): without it most documents get the same few codes.
+What learned tokenizers share (GenRet, arXiv 2304.04171, sec. 3.3): without it most documents get
+the same few codes.
 """
 
 from __future__ import annotations
@@ -24,10 +26,11 @@ LLOYD = 20  # iterations at most
 
 
 def diversity(codes: np.ndarray, *, num_codes: int) -> float:
-    """1 - sum_j |n_j - n / K| / 2n for n codes i[n] of which n_j are j: 1 if all are used equally, 1 / K if only one is.
+    """1 - sum_j |n_j - n / K| / 2n for n codes i[n] of which n_j are j: 1 if all are used equally,
+    1 / K if only one is.
 
-    GenRet's measure. n / K is not rounded (public code does), so that n codes, one each of K > n, have n / K.
-    Raises ValueError if there are no codes, or one is not from 0 to K - 1.
+    GenRet's measure. n / K is not rounded (public code does), so that n codes, one each of K > n,
+    have n / K. Raises ValueError if there are no codes, or one is not from 0 to K - 1.
     """
     codes = np.asarray(codes).reshape(-1)
     if not len(codes) or codes.min() < 0 or codes.max() >= num_codes:
@@ -39,30 +42,37 @@ def diversity(codes: np.ndarray, *, num_codes: int) -> float:
 
 
 def scaled(logits: jax.Array) -> jax.Array:
-    """f32[B, K] logits less the middle of their row's range, over half of the widest range: from -1 to 1."""
+    """f32[B, K] logits less the middle of their row's range, over half of the widest range: from -1
+    to 1.
+    """
     low, high = logits.min(axis=1, keepdims=True), logits.max(axis=1, keepdims=True)
     return (logits - (low + high) / 2) / jnp.maximum((high - low).max() / 2, 1e-6)
 
 
 def targets(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) -> jax.Array:
-    """i32[B] the code of which each row has the largest share in `plan`, and the highest score where shares are level.
+    """i32[B] the code of which each row has the largest share in `plan`, and the highest score
+    where shares are level.
 
-    The shares of a row that is alone in its group, or among others of the same scores, are 1 / K whatever its scores are.
+    The shares of a row that is alone in its group, or among others of the same scores, are 1 / K
+    whatever its scores are.
     """
     shares = plan(scores, together, epsilon=epsilon)
     return (jnp.log(jnp.maximum(shares, 1e-30)) + TIE * scores).argmax(axis=1).astype(jnp.int32)
 
 
 def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) -> jax.Array:
-    """f32[B, K] shares of codes of each row that maximise <P, scores> + epsilon H(P), balanced within each group of rows.
+    """f32[B, K] shares of codes of each row that maximise <P, scores> + epsilon H(P), balanced
+    within each group of rows.
 
-    A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv 1306.0895). So a group of a
-    prefix spreads over all codes whatever the others do. All groups are balanced at once: a group's sums of columns are a product
-    with `together`. Rounds end when no column misses its sum by more than ERROR, or RELATIVE of it; no gradient passes.
+    A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv
+    1306.0895). So a group of a prefix spreads over all codes whatever the others do. All groups are
+    balanced at once: a group's sums of columns are a product with `together`. Rounds end when no
+    column misses its sum by more than ERROR, or RELATIVE of it; no gradient passes.
 
     Args:
       scores: f32[B, K] from -1 to 1 (`scaled`).
-      together: bool[B, B], whether two rows are of one group; a row that is not even with itself takes no part, and gets zeros.
+      together: bool[B, B], whether two rows are of one group; a row that is not even with itself
+        takes no part, and gets zeros.
       epsilon: at least LEAST_EPSILON.
 
     O(rounds B^2 K), at most ROUNDS of them.
@@ -97,7 +107,9 @@ def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) ->
 
 
 def bounds(num_rows: int, num_codes: int) -> tuple[int, int]:
-    """Least and most rows of a cluster at initialisation: min(n / 2K, K / 4) and 2K, GenRet's, or 2n / K where K codes would not hold n."""
+    """Least and most rows of a cluster at initialisation: min(n / 2K, K / 4) and 2K, GenRet's, or
+    2n / K where K codes would not hold n.
+    """
     least = int(min(num_rows / (2 * num_codes), num_codes / 4))
     return least, max(2 * num_codes, -(-2 * num_rows // num_codes))
 
@@ -107,8 +119,9 @@ def kmeans(
 ) -> tuple[np.ndarray, np.ndarray]:
     """k-means with `least` to `most` rows a cluster: centroids f32[K, D] and codes i32[n].
 
-    Starts from the unbounded k-means of `quantize.rq_kmeans`, then LLOYD times at most: rows go to centroids by `assign`, centroids to
-    the means of their rows. A cluster without rows (least 0) keeps its centroid.
+    Starts from the unbounded k-means of `quantize.rq_kmeans`, then LLOYD times at most: rows go to
+    centroids by `assign`, centroids to the means of their rows. A cluster without rows (least 0)
+    keeps its centroid.
 
     Args:
       vectors: f32[n, D], not all equal; K at most n, least * K <= n <= most * K.
@@ -128,16 +141,19 @@ def kmeans(
 
 
 def assign(cost: np.ndarray, *, least: int, most: int) -> np.ndarray:
-    """i32[n] a column for each row of cost f[n, K] at little total cost, `least` to `most` rows a column.
+    """i32[n] a column for each row of cost f[n, K] at little total cost, `least` to `most` rows a
+    column.
 
-    Every row takes its cheapest column. Then full columns keep the rows that would lose most by leaving, the others ask at their next
-    choice (deferred acceptance); then columns with too few take the rows that lose least, from columns that can spare them. Exact where
-    no bound binds, a heuristic else. Raises ValueError if no assignment keeps to the bounds.
+    Every row takes its cheapest column. Then full columns keep the rows that would lose most by
+    leaving, the others ask at their next choice (deferred acceptance); then columns with too few
+    take the rows that lose least, from columns that can spare them. Exact where no bound binds, a
+    heuristic else. Raises ValueError if no assignment keeps to the bounds.
     """
     rows, columns = cost.shape
     if not least * columns <= rows <= most * columns:
         raise ValueError(
-            f"assign: {rows} rows do not fit {columns} columns of {least} to {most}; choose other bounds"
+            f"assign: {rows} rows do not fit {columns} columns of {least} to {most}; choose other "
+            "bounds"
         )
     closed = np.zeros((rows, columns), bool)  # where a row was turned away
     while True:

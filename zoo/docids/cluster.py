@@ -22,9 +22,10 @@ def kmeans(
 ) -> tuple[jax.Array, jax.Array]:
     """Centroids and nearest centroid of every row: k-means++ seeds, then Lloyd's iterations in L2.
 
-    Minimises the inertia sum_n |x_n - c_{a(n)}|^2; no iteration raises it. Stops early once no row changes its cluster.
-    A cluster that loses its last row keeps its centroid. Among equally near centroids a row takes the first. When the rows
-    have fewer distinct values than `num_clusters`, the last seeds repeat a row and their clusters are empty.
+    Minimises the inertia sum_n |x_n - c_{a(n)}|^2; no iteration raises it. Stops early once no row
+    changes its cluster. A cluster that loses its last row keeps its centroid. Among equally near
+    centroids a row takes the first. When the rows have fewer distinct values than `num_clusters`,
+    the last seeds repeat a row and their clusters are empty.
 
     Args:
       vectors: f32[N, D], finite.
@@ -32,8 +33,8 @@ def kmeans(
       key: decides the seeds; the same key, vectors and k give the same result.
       iterations: updates of the centroids at most; 0 returns the seeds.
 
-    Returns:
-      f32[k, D] centroids and i32[N] assignment to them. Cost O(iterations N k D); compiled once a size class of N.
+    Returns: f32[k, D] centroids and i32[N] assignment to them. Cost O(iterations N k D); compiled
+      once a size class of N.
     """
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or num_clusters < 1:
@@ -55,7 +56,9 @@ def kmeans(
 
 
 class Tree(NamedTuple):
-    """The clusters of `hierarchical`, C of them at all depths, by which new vectors find their place."""
+    """The clusters of `hierarchical`, C of them at all depths, by which new vectors find their
+    place.
+    """
 
     paths: np.ndarray  # i32[C, L - 1] tokens from the root to each cluster, PAD behind
     centroids: np.ndarray  # f32[C, D]
@@ -64,26 +67,29 @@ class Tree(NamedTuple):
 def hierarchical(
     vectors: np.ndarray, key: jax.Array, *, branching: int = 10, leaf_size: int = 100
 ) -> tuple[Tree, table.Docids]:
-    """Identifiers by recursive k-means, sec. 3.2 and algorithm 1 of arXiv:2202.06991 (branching k, leaf_size c there).
+    """Identifiers by recursive k-means, sec.
 
-    A cluster of more than `leaf_size` documents is split into `branching` clusters, whose number is the next digit; the
-    documents of a smaller one are numbered 0, 1, ... in row order, which is the last digit (one token, where the paper
-    appends the decimal digits of that number). Digit d is token d + 1. A cluster that k-means does not separate, because
-    its vectors are equal, is cut into `branching` equal runs of rows; so it ends on duplicates.
+    3.2 and algorithm 1 of arXiv:2202.06991 (branching k, leaf_size c there).
+
+    A cluster of more than `leaf_size` documents is split into `branching` clusters, whose number is
+    the next digit; the documents of a smaller one are numbered 0, 1, ... in row order, which is the
+    last digit (one token, where the paper appends the decimal digits of that number). Digit d is
+    token d + 1. A cluster that k-means does not separate, because its vectors are equal, is cut
+    into `branching` equal runs of rows; so it ends on duplicates.
 
     Args:
       vectors: f32[N, D], finite.
       branching: at least 2.
       leaf_size: at least 1.
 
-    Returns:
-      The tree, which is empty if all documents fit one leaf, and Docids of N documents, length 1 + depth of the
-      hierarchy, alphabet max(branching, leaf_size) + 1.
+    Returns: The tree, which is empty if all documents fit one leaf, and Docids of N documents,
+      length 1 + depth of the hierarchy, alphabet max(branching, leaf_size) + 1.
     """
     vectors = np.asarray(vectors, np.float32)
     if branching < 2 or leaf_size < 1:
         raise ValueError(
-            f"hierarchical: expected branching >= 2 and leaf_size >= 1, got {branching} and {leaf_size}"
+            f"hierarchical: expected branching >= 2 and leaf_size >= 1, got {branching} and "
+            f"{leaf_size}"
         )
     leaves, paths, centroids = [], [], []
     open_clusters: list[tuple[np.ndarray, tuple, jax.Array]] = [(np.arange(len(vectors)), (), key)]
@@ -114,11 +120,13 @@ def hierarchical(
 def descend(
     tree: Tree, vectors: np.ndarray, taken: np.ndarray, *, leaf_size: int, room: Sequence[int]
 ) -> np.ndarray:
-    """i32[n, L] identifiers of new documents: the nearest cluster at each depth, then the next number of its leaf.
+    """i32[n, L] identifiers of new documents: the nearest cluster at each depth, then the next
+    number of its leaf.
 
-    A leaf is full if its numbers have reached `room` of their position or, at the last position, leaf_size; or if a
-    document is named by the cluster alone. Then the next nearest leaf is taken, depth first. If all are full, the
-    nearest leaf whose numbers stand at the last position takes more than leaf_size.
+    A leaf is full if its numbers have reached `room` of their position or, at the last position,
+    leaf_size; or if a document is named by the cluster alone. Then the next nearest leaf is taken,
+    depth first. If all are full, the nearest leaf whose numbers stand at the last position takes
+    more than leaf_size.
 
     Args:
       vectors: f32[n, D], finite.
@@ -209,7 +217,8 @@ def _lloyd(
 def _seeds(
     vectors: jax.Array, live: jax.Array, count: int, key: jax.Array, num_clusters: int
 ) -> jax.Array:
-    """k-means++: the first seed uniform, each next with probability proportional to its squared distance from the nearest.
+    """k-means++: the first seed uniform, each next with probability proportional to its squared
+    distance from the nearest.
 
     "k-means++: the advantages of careful seeding", Arthur and Vassilvitskii, 2007, sec. 2.2.
     """

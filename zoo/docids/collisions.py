@@ -1,12 +1,15 @@
-"""Identifiers of codes: what happens where several documents have the same codes, and where documents are added later.
+"""Identifiers of codes: what happens where several documents have the same codes, and where
+documents are added later.
 
 Code c of a level is token c + 1. `collide` and `extend` take one of POLICIES:
 
 counter    a last token numbers the documents of the same codes 1, 2, ... in row order; it is there where nothing collides too
            (TIGER, arXiv 2305.05065, sec. 3.1)
 sinkhorn   documents that agree in all but the last code share out the last codes among them, one each, at least total
-           distance; the Sinkhorn plan of that problem is rounded to an assignment (after LC-Rec, arXiv 2311.09049, sec. 3.1,
-           whose plan may leave duplicates). Where more than C agree, those that fit worst first move to the nearest earlier
+           distance; the Sinkhorn plan of that problem is rounded to an assignment (after LC-Rec,
+           arXiv 2311.09049, sec. 3.1,
+           whose plan may leave duplicates). Where more than C agree, those that fit worst first
+           move to the nearest earlier
            code that has room
 refuse     an error
 """
@@ -40,19 +43,22 @@ def collide(
       codes: i32[N, L] from 0 to num_codes - 1.
       num_codes: C.
       policy: one of POLICIES.
-      costs: as `quantize.distances`, of the codes of a level after those before it; needed by sinkhorn only.
+      costs: as `quantize.distances`, of the codes of a level after those before it; needed by
+        sinkhorn only.
 
-    Returns:
-      Docids of length L + 1 (counter) or L, with alphabet 1 + the larger of C and, under counter, the most that collide.
+    Returns: Docids of length L + 1 (counter) or L, with alphabet 1 + the larger of C and, under
+      counter, the most that collide.
 
     Raises:
-      ValueError: all of several documents have the same codes; documents collide under `refuse`; under `sinkhorn`, there are
+      ValueError: all of several documents have the same codes; documents collide under `refuse`;
+        under `sinkhorn`, there are
         more documents than identifiers.
     """
     codes = np.asarray(codes)
     if len(codes) > 1 and (codes == codes[0]).all():
         raise ValueError(
-            f"collide: all {len(codes)} documents have the codes {codes[0].tolist()}: the tokenizer has collapsed; train it again "
+            f"collide: all {len(codes)} documents have the codes {codes[0].tolist()}: the "
+            "tokenizer has collapsed; train it again "
             "with k-means initialisation and restarts, or look at the vectors"
         )
     return extend(None, codes, num_codes=num_codes, policy=policy, costs=costs)
@@ -66,10 +72,12 @@ def extend(
     policy: str,
     costs: Costs | None = None,
 ) -> table.Docids:
-    """The identifiers of `ids`, unchanged, and after them those of new documents with codes i32[M, L]; `ids` by the same policy.
+    """The identifiers of `ids`, unchanged, and after them those of new documents with codes i32[M,
+    L]; `ids` by the same policy.
 
-    Under counter the numbers of each group go on, so that adding documents in parts or at once is the same. Under sinkhorn the
-    new documents get last codes that no old one of their group has. `costs` is asked for rows from 0 to M - 1.
+    Under counter the numbers of each group go on, so that adding documents in parts or at once is
+    the same. Under sinkhorn the new documents get last codes that no old one of their group has.
+    `costs` is asked for rows from 0 to M - 1.
     """
     codes = np.asarray(codes)
     _refuse_shape(ids, codes, num_codes, policy)
@@ -80,7 +88,8 @@ def extend(
     elif policy == "sinkhorn":
         if costs is None:
             raise ValueError(
-                "collide: sinkhorn needs the costs of the last codes; pass costs=, or choose counter"
+                "collide: sinkhorn needs the costs of the last codes; pass costs=, or choose "
+                "counter"
             )
         known = np.zeros((0, codes.shape[1]), np.int64) if ids is None else ids.tokens - 1
         fresh = _shared_out(known, codes, num_codes, costs)
@@ -96,11 +105,14 @@ def extend(
 def sinkhorn(
     cost: jax.Array, rows: jax.Array, columns: jax.Array, *, epsilon: float, rounds: int
 ) -> jax.Array:
-    """Plan P f32[G, C] with sums `rows` and `columns` that minimises <P, cost> - epsilon H(P) (Cuturi 2013, arXiv 1306.0895).
+    """Plan P f32[G, C] with sums `rows` and `columns` that minimises <P, cost> - epsilon H(P)
+    (Cuturi 2013, arXiv 1306.0895).
 
-    Computed on logarithms, so that a small epsilon does not underflow; the last half round makes the sums of rows exact.
+    Computed on logarithms, so that a small epsilon does not underflow; the last half round makes
+    the sums of rows exact.
 
-    cost: f32[G, C]; rows: f32[G], columns: f32[C], at least 0 and of one total, 0 = takes no part. O(rounds G C).
+    cost: f32[G, C]; rows: f32[G], columns: f32[C], at least 0 and of one total, 0 = takes no part.
+    O(rounds G C).
     """
     log_rows, log_columns = jnp.log(rows), jnp.log(columns)  # -inf where nothing is to be had
 
@@ -134,7 +146,9 @@ def _numbers(codes: np.ndarray) -> np.ndarray:
 
 
 def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
-    """Codes of which no more begin alike than there are ways to go on: rows beyond move to codes with room, level by level."""
+    """Codes of which no more begin alike than there are ways to go on: rows beyond move to codes
+    with room, level by level.
+    """
     length = codes.shape[1]
     if len(known) + len(codes) > num_codes**length:
         found = f"{len(known) + len(codes)} documents and {num_codes}^{length} identifiers"
@@ -163,7 +177,9 @@ def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Cost
 
 
 def _shared_out(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
-    """Codes changed where needed, of each row the last if that will do, so that no row is another or a known one."""
+    """Codes changed where needed, of each row the last if that will do, so that no row is another
+    or a known one.
+    """
     codes = _with_room(known, codes, num_codes, costs)
     together = np.concatenate([known, codes])
     _, prefix = np.unique(together[:, :-1], axis=0, return_inverse=True)
@@ -209,7 +225,8 @@ def _refuse_duplicates(codes: np.ndarray) -> None:
         row = codes[same[0]]
         other = same[1:][(codes[same[1:]] == row).all(axis=1)][0]
         raise ValueError(
-            f"collide: documents {int(same[0])} and {int(other)} both have the codes {row.tolist()} ({len(same)} documents collide); "
+            f"collide: documents {int(same[0])} and {int(other)} both have the codes "
+            f"{row.tolist()} ({len(same)} documents collide); "
             "choose policy counter or sinkhorn, or more codes"
         )
 
@@ -219,16 +236,19 @@ def _refuse_shape(ids: table.Docids | None, codes: np.ndarray, num_codes: int, p
         raise ValueError(f"collide: no policy {policy!r}; expected one of: {', '.join(POLICIES)}")
     if codes.ndim != 2 or 0 in codes.shape or not np.issubdtype(codes.dtype, np.integer):
         raise ValueError(
-            f"collide: expected codes i32[N, L] with N, L >= 1, got {codes.dtype} {list(codes.shape)}"
+            f"collide: expected codes i32[N, L] with N, L >= 1, got {codes.dtype} "
+            f"{list(codes.shape)}"
         )
     outside = ((codes < 0) | (codes >= num_codes)).any(axis=1)
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
         raise ValueError(
-            f"collide: document {row} has the codes {codes[row].tolist()}; expected 0 to {num_codes - 1}"
+            f"collide: document {row} has the codes {codes[row].tolist()}; expected 0 to "
+            f"{num_codes - 1}"
         )
     length = codes.shape[1] + (policy == "counter")
     if ids is not None and ids.tokens.shape[1] != length:
         raise ValueError(
-            f"extend: expected identifiers of length {length} for {policy}, got {ids.tokens.shape[1]}"
+            f"extend: expected identifiers of length {length} for {policy}, got "
+            f"{ids.tokens.shape[1]}"
         )

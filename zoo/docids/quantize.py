@@ -1,6 +1,9 @@
-"""Codes of vectors: residual and product k-means, random hyperplanes, random codes; and how well a table of codes is used.
+"""Codes of vectors: residual and product k-means, random hyperplanes, random codes.
 
-Codes are i32[N, L], row n the codes of vector n, each from 0 to C - 1. `zoo.docids.collisions` makes identifiers of them.
+And how well a table of codes is used.
+
+Codes are i32[N, L], row n the codes of vector n, each from 0 to C - 1. `zoo.docids.collisions`
+makes identifiers of them.
 """
 
 from __future__ import annotations
@@ -45,18 +48,21 @@ class Stats(NamedTuple):
 def rq_kmeans(
     vectors: np.ndarray, key: jax.Array, *, levels: int, codes: int, iterations: int = ITERATIONS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Residual k-means: level l clusters what the centroids of levels 0 .. l-1 leave of the vectors.
+    """Residual k-means: level l clusters what the centroids of levels 0 ..
 
-    Each level: greedy k-means++ seeds (Arthur and Vassilvitskii 2007, sec. 7) from SEEDED * C rows, then Lloyd; a code without rows
-    moves to the row that is farthest from its own. A code stays unused only where the residuals have fewer distinct values than codes.
+    l-1 leave of the vectors.
+
+    Each level: greedy k-means++ seeds (Arthur and Vassilvitskii 2007, sec. 7) from SEEDED * C rows,
+    then Lloyd; a code without rows moves to the row that is farthest from its own. A code stays
+    unused only where the residuals have fewer distinct values than codes.
 
     Args:
       vectors: f32[N, D], finite, not all equal.
       key: the same key gives the same codes.
       levels: L. codes: C of each level, at most N.
 
-    Returns:
-      codebooks f32[L, C, D] and codes i32[N, L], which `encode` gives for the same vectors. O(iterations N L C D).
+    Returns: codebooks f32[L, C, D] and codes i32[N, L], which `encode` gives for the same vectors.
+      O(iterations N L C D).
     """
     vectors = checked("rq_kmeans", vectors, levels=levels, codes=codes)
     codebooks = []
@@ -74,12 +80,14 @@ def rq_kmeans(
 def product(
     vectors: np.ndarray, key: jax.Array, *, levels: int, codes: int, iterations: int = ITERATIONS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Product quantisation (Jegou et al. 2011): level l clusters columns l D/L to (l+1) D/L - 1 of the vectors, rounded down.
+    """Product quantisation (Jegou et al. 2011): level l clusters columns l D/L to (l+1) D/L - 1 of
+    the vectors, rounded down.
 
-    Its codebooks are those of a residual quantiser whose levels live in different columns, so `encode` and `decode` are the same.
+    Its codebooks are those of a residual quantiser whose levels live in different columns, so
+    `encode` and `decode` are the same.
 
-    Returns: codebooks f32[L, C, D], 0 outside a level's columns, and codes i32[N, L]. Else as `rq_kmeans`.
-    Raises ValueError if there are more levels than columns.
+    Returns: codebooks f32[L, C, D], 0 outside a level's columns, and codes i32[N, L]. Else as
+    `rq_kmeans`. Raises ValueError if there are more levels than columns.
     """
     vectors = checked("product", vectors, levels=levels, codes=codes)
     dim = vectors.shape[1]
@@ -99,9 +107,11 @@ def product(
 def lsh(
     vectors: np.ndarray, key: jax.Array, *, levels: int, bits: int
 ) -> tuple[Hyperplanes, np.ndarray]:
-    """Codes i32[N, L] from 0 to 2^bits - 1: on which sides of random hyperplanes through the mean a vector lies.
+    """Codes i32[N, L] from 0 to 2^bits - 1: on which sides of random hyperplanes through the mean a
+    vector lies.
 
-    Charikar 2002: two vectors at angle a (seen from the mean) share a bit with probability 1 - a / pi.
+    Charikar 2002: two vectors at angle a (seen from the mean) share a bit with probability 1 - a /
+    pi.
     """
     vectors = checked("lsh", vectors, levels=levels, codes=1)
     if not 1 <= bits <= 20:
@@ -114,7 +124,9 @@ def lsh(
 
 
 def lsh_encode(vectors: np.ndarray, planes: Hyperplanes) -> np.ndarray:
-    """Codes i32[N, L] of vectors f32[N, D]: bit b of code l is whether a vector lies on the positive side of normal [l, b]."""
+    """Codes i32[N, L] of vectors f32[N, D]: bit b of code l is whether a vector lies on the
+    positive side of normal [l, b].
+    """
     side = (
         np.einsum("nd,lbd->nlb", np.asarray(vectors, np.float32) - planes.origin, planes.normals)
         > 0
@@ -123,20 +135,25 @@ def lsh_encode(vectors: np.ndarray, planes: Hyperplanes) -> np.ndarray:
 
 
 def random(num_rows: int, key: jax.Array, *, levels: int, codes: int) -> np.ndarray:
-    """Independent uniform codes i32[N, L], identifiers without meaning: the control that the others must beat."""
+    """Independent uniform codes i32[N, L], identifiers without meaning: the control that the others
+    must beat.
+    """
     return np.asarray(jax.random.randint(key, (num_rows, levels), 0, codes, jnp.int32))
 
 
 def encode(vectors: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """Codes i32[N, L]: the nearest code of each level to what the levels before leave; the first of equally near ones.
+    """Codes i32[N, L]: the nearest code of each level to what the levels before leave.
 
-    vectors: f32[N, D]; codebooks: f32[L, C, D], of `rq_kmeans` or `product` or learned. Codebooks do not change: new
-    vectors get codes in the same space. O(N L C D).
+    The first of equally near ones.
+
+    vectors: f32[N, D]; codebooks: f32[L, C, D], of `rq_kmeans` or `product` or learned. Codebooks
+    do not change: new vectors get codes in the same space. O(N L C D).
     """
     codebooks, vectors = np.asarray(codebooks), np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or codebooks.ndim != 3 or vectors.shape[1] != codebooks.shape[2]:
         raise ValueError(
-            f"encode: expected vectors [N, D] and codebooks [L, C, D], got {list(vectors.shape)} and {list(codebooks.shape)}"
+            f"encode: expected vectors [N, D] and codebooks [L, C, D], got {list(vectors.shape)} "
+            f"and {list(codebooks.shape)}"
         )
     return np.asarray(_encode(vectors, codebooks))
 
@@ -147,7 +164,9 @@ def decode(codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
 
 
 def distances(vectors: np.ndarray, codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """f32[N, C] squared distances from every last code to what the earlier codes of each row leave of its vector."""
+    """f32[N, C] squared distances from every last code to what the earlier codes of each row leave
+    of its vector.
+    """
     residual = vectors - decode(codes[:, :-1], codebooks[:-1])
     last = np.asarray(codebooks[-1])
     squares = (residual**2).sum(axis=1)[:, None] - 2 * residual @ last.T + (last**2).sum(axis=1)
@@ -163,7 +182,10 @@ def relative_error(vectors: np.ndarray, approximations: np.ndarray) -> float:
 
 
 def stats(codes: np.ndarray, *, num_codes: int) -> Stats:
-    """How codes i32[N, L] from 0 to num_codes - 1 are spread; a tokenizer that says the same of everything is `collapsed`."""
+    """How codes i32[N, L] from 0 to num_codes - 1 are spread.
+
+    A tokenizer that says the same of everything is `collapsed`.
+    """
     codes = np.asarray(codes)
     rows, levels = codes.shape
     counts = np.stack([np.bincount(column, minlength=num_codes) for column in codes.T])
@@ -193,11 +215,14 @@ def _bits(counts: np.ndarray) -> float:
 
 
 def checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.ndarray:
-    """Vectors as f32[N, D]; ValueError, in the name of who asks, for what has no codes: too few, not finite, or all equal."""
+    """Vectors as f32[N, D]; ValueError, in the name of who asks, for what has no codes: too few,
+    not finite, or all equal.
+    """
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or levels < 1:
         raise ValueError(
-            f"{name}: expected vectors [N, D] and at least 1 level, got {list(vectors.shape)} and {levels}"
+            f"{name}: expected vectors [N, D] and at least 1 level, got {list(vectors.shape)} and "
+            f"{levels}"
         )
     if not 1 <= codes <= len(vectors):
         raise ValueError(
@@ -210,7 +235,8 @@ def checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.nd
         )
     if len(vectors) > 1 and (vectors == vectors[0]).all():
         raise ValueError(
-            f"{name}: all {len(vectors)} vectors are equal, so codes could tell nothing apart; look at what made them"
+            f"{name}: all {len(vectors)} vectors are equal, so codes could tell nothing apart; "
+            "look at what made them"
         )
     return vectors
 
@@ -256,7 +282,9 @@ def _kmeans(vectors: jax.Array, key: jax.Array, iterations: int, *, num_codes: i
 def _refilled(
     centroids: jax.Array, count: jax.Array, vectors: jax.Array, distance: jax.Array
 ) -> jax.Array:
-    """Codes without rows at the rows that are farthest from their own code, one each, where these are off it at all."""
+    """Codes without rows at the rows that are farthest from their own code, one each, where these
+    are off it at all.
+    """
     empty = count == 0
     far, row = jax.lax.top_k(distance, len(count))
     rank = jnp.cumsum(empty) - 1
@@ -280,7 +308,9 @@ def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Arra
 
 
 def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
-    """Greedy k-means++ seeds: of TRIALS rows drawn in proportion to their squared distance from the nearest, the best is next."""
+    """Greedy k-means++ seeds: of TRIALS rows drawn in proportion to their squared distance from the
+    nearest, the best is next.
+    """
     draws = jax.random.uniform(key, (num_codes, TRIALS))
     squares = (vectors**2).sum(axis=1)
 

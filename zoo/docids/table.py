@@ -1,7 +1,7 @@
 """Docids: the identifiers of documents, one row of tokens each, prefix-free.
 
-Usually row n names document n. With `document`, a document may have several identifiers (a title and a URL,
-or all orders of a set of keywords) and several documents may share one.
+Usually row n names document n. With `document`, a document may have several identifiers (a title
+and a URL, or all orders of a set of keywords) and several documents may share one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Docids:
         return order
 
     def fingerprint(self) -> str:
-        """First 16 hex digits of the SHA-256 of shape, alphabet, tokens and, where there is one, `document`."""
+        """First 16 hex digits of the SHA-256 of shape, alphabet, tokens and, where there is one,
+        `document`.
+        """
         head = np.array([*self.tokens.shape, self.alphabet], "<i8")
         digest = hashlib.sha256(head.tobytes() + self.tokens.astype("<i4").tobytes())
         if self.document is not None:
@@ -73,18 +75,22 @@ def build(
     Args:
       tokens: integers [M, L], M and L at least 1, PAD = 0 only after the end of an identifier.
       alphabet: V, greater than every token; by default the largest token plus one.
-      document: integers [M], row of the document of each identifier; documents may then share an identifier.
+      document: integers [M], row of the document of each identifier; documents may then share an
+        identifier.
         By default identifier n names document n, and no two are equal.
 
     Raises:
-      ValueError: naming the row, for a wrong shape or type, a token outside 0 .. V-1, a PAD before a token, an
-        empty identifier, a negative document; naming both rows if one identifier begins another, if two
+      ValueError: naming the row, for a wrong shape or type, a token outside 0 .. V-1, a PAD before
+        a token, an
+        empty identifier, a negative document; naming both rows if one identifier begins another, if
+        two
         documents have the same one without `document`, or one document has it twice.
     """
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or 0 in tokens.shape or not np.issubdtype(tokens.dtype, np.integer):
         raise ValueError(
-            f"docids: expected integers [N, L] with N, L >= 1, got {tokens.dtype} {list(tokens.shape)}"
+            f"docids: expected integers [N, L] with N, L >= 1, got {tokens.dtype} "
+            f"{list(tokens.shape)}"
         )
     alphabet = int(tokens.max() + 1 if alphabet is None else alphabet)
     end = min(alphabet, 2**31 - 1)  # tokens are i32
@@ -109,9 +115,11 @@ def atomic(num_documents: int) -> Docids:
 
 
 def offset(ids: Docids) -> Docids:
-    """The same identifiers over position-specific tokens: token + the largest tokens of all earlier positions.
+    """The same identifiers over position-specific tokens: token + the largest tokens of all earlier
+    positions.
 
-    The alphabet is 1 + the sum over positions of their largest token; the lexicographic order does not change.
+    The alphabet is 1 + the sum over positions of their largest token; the lexicographic order does
+    not change.
     """
     sizes = ids.tokens.max(axis=0)
     earlier = np.concatenate([[0], np.cumsum(sizes)])
@@ -120,7 +128,9 @@ def offset(ids: Docids) -> Docids:
 
 
 def lookup(ids: Docids, tokens: np.ndarray) -> np.ndarray:
-    """i32[...] document named tokens[..., :], -1 where there is none; the first row of several that share it.
+    """i32[...] document named tokens[..., :], -1 where there is none.
+
+    The first row of several that share it.
 
     tokens: integers [..., L], PAD after the end. Exact; cost O(L log M) a row.
     """
@@ -130,7 +140,8 @@ def lookup(ids: Docids, tokens: np.ndarray) -> np.ndarray:
 
 
 def span(ids: Docids, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First place i64[...] in `ids.order` of the identifiers equal to tokens[..., :], and the place after the last.
+    """First place i64[...] in `ids.order` of the identifiers equal to tokens[..., :], and the place
+    after the last.
 
     The documents that they name are ids.documents[ids.order[first:end]].
     """
@@ -138,7 +149,8 @@ def span(ids: Docids, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if tokens.ndim < 1 or tokens.shape[-1] != ids.tokens.shape[1]:
         length = ids.tokens.shape[1]
         raise ValueError(
-            f"lookup: expected tokens [..., {length}], got {list(tokens.shape)}; decode to length {length}"
+            f"lookup: expected tokens [..., {length}], got {list(tokens.shape)}; decode to length "
+            f"{length}"
         )
     known, wanted = _keys(ids.tokens[ids.order]), _keys(tokens)
     return np.searchsorted(known, wanted), np.searchsorted(known, wanted, side="right")
@@ -170,7 +182,8 @@ def gather(ids: Docids, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def join(ids: Docids, more: Docids) -> Docids:
     """The identifiers of both; documents of `more` are numbered on from the last of `ids`.
 
-    Raises ValueError as `build`, if an identifier begins another or, where both are one-to-one, is equal.
+    Raises ValueError as `build`, if an identifier begins another or, where both are one-to-one, is
+    equal.
     """
     document = None
     if ids.document is not None or more.document is not None:
@@ -221,7 +234,8 @@ def _refuse(tokens: np.ndarray, bad: np.ndarray, what: str) -> None:
 
 
 def _refuse_prefixes(ids: Docids) -> None:
-    # PAD sorts first, so every row between an identifier and a longer one that it begins is begun by it too:
+    # PAD sorts first, so every row between an identifier and a longer one that it begins is begun
+    # by it too:
     # comparing neighbours is enough.
     first, second = ids.order[:-1], ids.order[1:]
     equal = ids.tokens[first] == ids.tokens[second]
@@ -240,7 +254,8 @@ def _refuse_prefixes(ids: Docids) -> None:
                 f"docids: documents {a} and {b} are both {short}; append a tie-break token"
             )
         raise ValueError(
-            f"docids: document {a} is {short}, which begins document {b}, {long}; append an end token to it"
+            f"docids: document {a} is {short}, which begins document {b}, {long}; append an end "
+            "token to it"
         )
 
 

@@ -1,8 +1,10 @@
-"""Identifiers that are text: numbers as strings, titles and URLs in sub-words, keywords in one order or in any.
+"""Identifiers that are text: numbers as strings, titles and URLs in sub-words, keywords in one
+order or in any.
 
-Sub-word tokens come from a function `encode`, such as `functools.partial(zoo.text.tokens.whole, tokenizer)`; `alphabet` is then
-`tokens.count(tokenizer)`. An identifier may begin another, so each is closed by a token of its own kind, END = `alphabet`: no text
-has it. Documents of the same text are told apart by one of POLICIES:
+Sub-word tokens come from a function `encode`, such as `functools.partial(zoo.text.tokens.whole,
+tokenizer)`; `alphabet` is then `tokens.count(tokenizer)`. An identifier may begin another, so each
+is closed by a token of its own kind, END = `alphabet`: no text has it. Documents of the same text
+are told apart by one of POLICIES:
 
 counter    the k-th of them in row order is closed by token END + k - 1 instead, so identifiers get no longer
 refuse     an error
@@ -30,10 +32,13 @@ Encode = Callable[[Sequence[str]], Sequence[np.ndarray]]  # N texts -> N of i[..
 
 
 def naive_string(num_documents: int, key: jax.Array) -> table.Docids:
-    """Arbitrary integers written as text, DSI's naive string identifiers (sec. 3.2 of arXiv:2202.06991).
+    """Arbitrary integers written as text, DSI's naive string identifiers (sec.
 
-    The integers are a random permutation of 0 .. N-1, without leading zeros; digit d is token d + 1. "7" begins
-    "70": every string shorter than the longest is closed by END, so no identifier begins another.
+    3.2 of arXiv:2202.06991).
+
+    The integers are a random permutation of 0 .. N-1, without leading zeros; digit d is token d +
+    1. "7" begins "70": every string shorter than the longest is closed by END, so no identifier
+    begins another.
 
     Returns Docids of length = digits of N-1 and alphabet 12.
     """
@@ -49,8 +54,8 @@ def naive_string(num_documents: int, key: jax.Array) -> table.Docids:
 def next_naive(taken: np.ndarray, count: int) -> np.ndarray:
     """i32[count, L] identifiers like those of `naive_string` that are none of i32[M, L].
 
-    First the integers from M on, then strings with leading zeros, which no integer has. Raises ValueError if fewer
-    are left.
+    First the integers from M on, then strings with leading zeros, which no integer has. Raises
+    ValueError if fewer are left.
     """
     width, known = taken.shape[1], {tuple(row) for row in taken.tolist()}
     numbers = (str(number) for number in range(len(taken), 10**width))
@@ -84,7 +89,9 @@ def titles(
     duplicates: str,
     taken: np.ndarray | None = None,
 ) -> table.Docids:
-    """Sub-words of each title and a closing token, GENRE's identifiers (arXiv 2010.00904, sec. 3). Arguments and rules: `spell`.
+    """Sub-words of each title and a closing token, GENRE's identifiers (arXiv 2010.00904, sec. 3).
+
+    Arguments and rules: `spell`.
 
     Raises DataError naming the row of a title that is empty.
     """
@@ -105,9 +112,11 @@ def urls(
     length: int,
     duplicates: str,
 ) -> table.Docids:
-    """Sub-words of `url_text` of each document and a closing token: Ultron's (arXiv 2208.09257, sec. 3). Arguments and rules: `spell`.
+    """Sub-words of `url_text` of each document and a closing token: Ultron's (arXiv 2208.09257,
+    sec. 3). Arguments and rules: `spell`.
 
-    titles: "" where a document has none. Raises DataError naming the row of an address of which nothing is left.
+    titles: "" where a document has none. Raises DataError naming the row of an address of which
+    nothing is left.
     """
     texts = [url_text(address, title) for address, title in zip(addresses, titles, strict=True)]
     _refuse_empty("address", texts, "expected one with a host, such as https://example.org/page")
@@ -117,8 +126,9 @@ def urls(
 def url_text(address: str, title: str = "") -> str:
     """Words of a URL in Ultron's order: what is specific first.
 
-    Lower case, without scheme, query, suffix of the file, digits and punctuation; the segments of the path from the last to the
-    first, then the host. A title of more than two words stands for the path.
+    Lower case, without scheme, query, suffix of the file, digits and punctuation; the segments of
+    the path from the last to the first, then the host. A title of more than two words stands for
+    the path.
 
     >>> url_text("https://www.example.org/animals/big-cats_2.html")
     'big cats animals www example org'
@@ -139,33 +149,41 @@ def spell(
     duplicates: str,
     taken: np.ndarray | None = None,
 ) -> table.Docids:
-    """Docids of N texts: their first length - 1 tokens, then a closing token; see the module's docstring.
+    """Docids of N texts: their first length - 1 tokens, then a closing token.
 
-    Texts that agree in their first length - 1 tokens have the same identifier, which `duplicates` settles.
+    See the module's docstring.
+
+    Texts that agree in their first length - 1 tokens have the same identifier, which `duplicates`
+    settles.
 
     Args:
       tokens: N of i[...], at least one each, from 1 to alphabet - 1.
-      alphabet: tokens of the texts, 0 among them; the identifiers have as many more as the most that are the same.
+      alphabet: tokens of the texts, 0 among them; the identifiers have as many more as the most
+        that are the same.
       length: L, 2 or more.
       duplicates: one of POLICIES.
       taken: i32[M, L] identifiers in use that the new ones must not repeat; their counters go on.
 
     Raises:
-      DataError: naming the row of a text without tokens or with one out of range, or two rows that are the same under `refuse`.
+      DataError: naming the row of a text without tokens or with one out of range, or two rows that
+        are the same under `refuse`.
     """
     if length < 2:
         raise records.DataError(
-            f"text identifiers: expected a length of 2 or more, a token and the one that closes, got {length}"
+            "text identifiers: expected a length of 2 or more, a token and the one that closes, "
+            f"got {length}"
         )
     rows = np.full((len(tokens), length), table.PAD, np.int32)
     for row, one in enumerate(map(np.asarray, tokens)):
         if not len(one):
             raise records.DataError(
-                f"text identifiers: the text of row {row} has no token; give it one with a letter or digit"
+                f"text identifiers: the text of row {row} has no token; give it one with a letter "
+                "or digit"
             )
         if one.min() < 1 or one.max() >= alphabet:
             raise records.DataError(
-                f"text identifiers: row {row} has tokens from {one.min()} to {one.max()}; expected 1 to {alphabet - 1}: "
+                f"text identifiers: row {row} has tokens from {one.min()} to {one.max()}; "
+                f"expected 1 to {alphabet - 1}: "
                 "pass the alphabet of the tokenizer"
             )
         rows[row, : min(len(one), length - 1)] = one[: length - 1]
@@ -192,16 +210,20 @@ def keywords(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords:
 
 
 def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords:
-    """Each document's set of words in every order: all permutations are its identifiers (TSGen, arXiv 2305.13859, sec. 3).
+    """Each document's set of words in every order: all permutations are its identifiers (TSGen,
+    arXiv 2305.13859, sec. 3).
 
-    At most n! rows for n words. Documents of the same set are closed by their number in every order.
+    At most n! rows for n words. Documents of the same set are closed by their number in every
+    order.
 
-    Raises DataError naming the row of a set of more than MOST_TERMS words or with a word twice, and as `spell`.
+    Raises DataError naming the row of a set of more than MOST_TERMS words or with a word twice, and
+    as `spell`.
     """
     for row, one in enumerate(terms):
         if len(one) > MOST_TERMS or len(set(one)) < len(one):
             raise records.DataError(
-                f"keyword sets: row {row} is {list(one)}; expected at most {MOST_TERMS} words, each once"
+                f"keyword sets: row {row} is {list(one)}; expected at most {MOST_TERMS} words, "
+                "each once"
             )
     named = keywords([sorted(one) for one in terms], duplicates=duplicates)
     rows, document = [], []
@@ -217,10 +239,13 @@ def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords
 def _closed(
     rows: np.ndarray, end: int, duplicates: str, taken: np.ndarray | None = None
 ) -> table.Docids:
-    """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among the same rows."""
+    """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among
+    the same rows.
+    """
     if duplicates not in POLICIES:
         raise records.DataError(
-            f"text identifiers: no policy {duplicates!r} for duplicates; expected one of: {', '.join(POLICIES)}"
+            f"text identifiers: no policy {duplicates!r} for duplicates; expected one of: "
+            f"{', '.join(POLICIES)}"
         )
     num_taken = 0 if taken is None else len(taken)
     if taken is not None:  # without their closing tokens, which alone are `end` or more
@@ -235,7 +260,8 @@ def _closed(
     if duplicates == "refuse" and len(again):
         first = int(np.flatnonzero((rows == rows[again[0]]).all(axis=1))[0])
         raise records.DataError(
-            f"text identifiers: rows {first} and {int(again[0])} are both {[int(t) for t in rows[again[0]] if t]} ({len(again)} rows repeat "
+            f"text identifiers: rows {first} and {int(again[0])} are both "
+            f"{[int(t) for t in rows[again[0]] if t]} ({len(again)} rows repeat "
             "an earlier one); choose duplicates='counter', or a greater length where they were cut"
         )
     rows, number = rows[num_taken:].copy(), number[num_taken:]

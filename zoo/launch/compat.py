@@ -1,7 +1,8 @@
 """Stand-ins for airio and jestimator, which t5x imports but does not call in runs on SeqIO.
 
 t5x uses airio's types only in isinstance checks, and jestimator only for the optimiser Amos.
-Neither is published in a version that works with current JAX. Checked with t5x cc342d4 of 2026-04-21.
+Neither is published in a version that works with current JAX. Checked with t5x cc342d4 of
+2026-04-21.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 It differs from t5x's own beam search with masked logits: a masked token is a dead hypothesis, never
 an answer of score -1e7; identifiers need no end token, and token 1 is a code like any other,
-whatever eos_id is; there is no length penalty; if fewer identifiers exist than are requested, the rest are
-padding with score -inf.
+whatever eos_id is; there is no length penalty; if fewer identifiers exist than are requested, the
+rest are padding with score -inf.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ def trie_beam_search(
     folder: str,
     score: children.Score = "model",
 ) -> tuple[jax.Array, jax.Array]:
-    """Identifiers i32[B, K, L'] of an export and their scores f32[B, K], in ASCENDING order: the best is [:, -1].
+    """Identifiers i32[B, K, L'] of an export and their scores f32[B, K], in ASCENDING order: the
+    best is [:, -1].
 
-    inputs: i32[B, L'], whose length alone counts, at least that of the identifiers; a prompt is not followed.
-    cache: of flax, leaves [B, ...], or [layers, B, ...] with cache_offset = 1. num_decodes: K, also the width of the beam.
+    inputs: i32[B, L'], whose length alone counts, at least that of the identifiers; a prompt is not
+      followed.
+    cache: of flax, leaves [B, ...], or [layers, B, ...] with cache_offset = 1. num_decodes: K, also
+      the width of the beam.
     folder: of the export. score: as of `zoo.search.beam`. eos_id and decode_rng are not read.
     """
     index = jax.tree.map(jnp.asarray, _trie(folder))

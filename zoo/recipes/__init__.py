@@ -29,7 +29,8 @@ MODULES = {
 SIZES = ("tiny", "small", "base", "paper")
 
 
-# An opened system: (queries, k) -> Ranking. Systems that generate identifiers return `zoo.models.generate.Opened`,
+# An opened system: (queries, k) -> Ranking. Systems that generate identifiers return
+# `zoo.models.generate.Opened`,
 # recommenders that score every item `zoo.ranking.scores.Scored`.
 Ask = Callable[[records.Queries | records.Histories, int], records.Ranking]
 
@@ -37,22 +38,24 @@ Ask = Callable[[records.Queries | records.Histories, int], records.Ranking]
 class Recipe(NamedTuple):
     """A system of the literature as a pair of functions.
 
-    fit(collection, config, key, log) -> state: a nested dict whose leaves are arrays or str. The collection comes
-    without the test split; see `zoo.train.log` for `log`.
-    open(config, state) -> Ask: whatever is paid once is paid here: parsing the tokenizer, building the index, moving
+    fit(collection, config, key, log) -> state: a nested dict whose leaves are arrays or str. The
+    collection comes without the test split; see `zoo.train.log` for `log`. open(config, state) ->
+    Ask: whatever is paid once is paid here: parsing the tokenizer, building the index, moving
     parameters to the device.
 
-    A recommender asks "history": its collection is `records.Interactions`, its queries `records.Histories`. If it
-    scores every item, `open` returns `scores.Scored`, and places of items are exact, ties included.
+    A recommender asks "history": its collection is `records.Interactions`, its queries
+    `records.Histories`. If it scores every item, `open` returns `scores.Scored`, and places of
+    items are exact, ties included.
 
-    A system whose encoder-decoder can be trained elsewhere (`zoo export`) opens as `generate.Opened` and has
-    examples(collection, config, state) -> kind -> `batches.Source` of what `fit` learns from, whose targets are rows
-    of `state["docids"]["tokens"]`.
+    A system whose encoder-decoder can be trained elsewhere (`zoo export`) opens as
+    `generate.Opened` and has examples(collection, config, state) -> kind -> `batches.Source` of
+    what `fit` learns from, whose targets are rows of `state["docids"]["tokens"]`.
 
-    A system whose documents may change after it is fitted has add(config, state, corpus) -> the state with the
-    documents of `corpus`, none of which it has, after its own, and remove(config, state, rows i[n]) -> state. A system
-    for texts forgets what is removed and moves later rows up; a recommender hides it (`zoo.update.catalogue`), because
-    histories go on naming it. Identifiers never change.
+    A system whose documents may change after it is fitted has add(config, state, corpus) -> the
+    state with the documents of `corpus`, none of which it has, after its own, and remove(config,
+    state, rows i[n]) -> state. A system for texts forgets what is removed and moves later rows up;
+    a recommender hides it (`zoo.update.catalogue`), because histories go on naming it. Identifiers
+    never change.
     """
 
     name: str
@@ -62,7 +65,8 @@ class Recipe(NamedTuple):
     open: Callable[[Any, Any], Ask]
     deviations: tuple[str, ...]  # from the paper, one sentence each
     asks: str = "text"  # or "history"
-    # whether `fit` takes start=, a `zoo.models.warm_start.Start` of weights, and has its options of sizes
+    # whether `fit` takes start=, a `zoo.models.warm_start.Start` of weights, and has its options of
+    # sizes
     starts: bool = False
     # options that `open` alone reads: they may change after fitting
     answering: tuple[str, ...] = ()
@@ -88,9 +92,12 @@ def get(name: str) -> Recipe:
 
 
 def configure(recipe: Recipe, size: str, options: Mapping[str, Any]) -> Any:
-    """The preset of a size with options replaced; values may be text, as they come from `--set key=value`.
+    """The preset of a size with options replaced.
 
-    Raises DataError for a size or key that does not exist (naming those that do) and a value of the wrong kind.
+    Values may be text, as they come from `--set key=value`.
+
+    Raises DataError for a size or key that does not exist (naming those that do) and a value of the
+    wrong kind.
     """
     if size not in recipe.presets:
         raise DataError(

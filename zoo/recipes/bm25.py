@@ -102,7 +102,8 @@ RECIPE = recipes.Recipe(
     remove=remove,
     deviations=(
         "Lucene's variant: idf is log(1 + ...), never negative, and k1 + 1 is left out",
-        "documents that share no word with the query are not answered; the original ranks them last",
+        "documents that share no word with the query are not answered; the original ranks them "
+        "last",
         "k1 = .9, b = .4 (Anserini's defaults) instead of values tuned for each collection",
         "pairs of characters instead of words in scripts without spaces, as Lucene's CJKAnalyzer",
     ),

@@ -1,12 +1,14 @@
-"""DPR: a dual encoder whose documents are found by the inner product of their vectors with the query's, the dense peer of generation.
+"""DPR: a dual encoder whose documents are found by the inner product of their vectors with the
+query's, the dense peer of generation.
 
-Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answering" (arXiv 2004.04906). Sec. 3.1: two encoders and
-their inner product; sec. 3.2: a query's own document against those of the other queries of the batch,
+Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answering" (arXiv
+2004.04906). Sec. 3.1: two encoders and their inner product; sec. 3.2: a query's own document
+against those of the other queries of the batch,
 
     L = -log exp(q_i . d_i) / sum_j exp(q_i . d_j)                                                    (eq. 2)
 
-and exact search over the vectors of all documents. A document that is known to answer query i is never a wrong answer to it.
-Documents that come later are encoded by the frozen encoder (`add`).
+and exact search over the vectors of all documents. A document that is known to answer query i is
+never a wrong answer to it. Documents that come later are encoded by the frozen encoder (`add`).
 """
 
 from __future__ import annotations
@@ -93,7 +95,9 @@ def fit(
 
 
 def open(config: Config, state: dict) -> Callable[[records.Queries, int], records.Ranking]:
-    """Documents by the inner product of their vectors with the query's, over the temperature if there is one."""
+    """Documents by the inner product of their vectors with the query's, over the temperature if
+    there is one.
+    """
     read = corpus_text.reader(config, state, prompt=dual_encoder.PROMPTS[dual.QUERY])
     shape, params = dual.Shape.of(state["shape"]), jax.device_put(state["params"])
     index, corpus_ids = dense.build(state["vectors"]), tuple(json.loads(state["corpus_ids"]))
@@ -108,7 +112,10 @@ def open(config: Config, state: dict) -> Callable[[records.Queries, int], record
 
 
 def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
-    """The state with more documents, encoded by the encoder as it is; equals encoding all at once."""
+    """The state with more documents, encoded by the encoder as it is.
+
+    Equals encoding all at once.
+    """
     contents = corpus_text.as_read(config, state, corpus.contents())
     source = tokens.encode(
         state["tokenizer"],
@@ -196,18 +203,25 @@ PRESETS = {
     ),
 }
 DEVIATIONS = (
-    "trained from scratch unless --init-from names T5 weights, whose encoder both towers then have; the paper's encoders are BERT's",
-    "small and base have one tower for both sides, and the cosine over a temperature; the paper two towers and the plain product",
-    "small's text is a bag of words (encoder_layers=0) with a learned weight a word (pooling=weighted)",
-    "word embeddings and weights start from the SVD of the documents and their train queries (vector_start)",
+    "trained from scratch unless --init-from names T5 weights, whose encoder both towers then "
+    "have; the paper's encoders are BERT's",
+    "small and base have one tower for both sides, and the cosine over a temperature; the paper "
+    "two towers and the plain product",
+    "small's text is a bag of words (encoder_layers=0) with a learned weight a word "
+    "(pooling=weighted)",
+    "word embeddings and weights start from the SVD of the documents and their train queries "
+    "(vector_start)",
     "queries made by rule join the training (generated); the paper has none",
-    "documents are cut after document_length tokens; the paper splits them into passages of 100 words",
-    "a document that is known to answer a query is left out of its wrong answers (judged, or the query was made of it)",
+    "documents are cut after document_length tokens; the paper splits them into passages of 100 "
+    "words",
+    "a document that is known to answer a query is left out of its wrong answers (judged, or the "
+    "query was made of it)",
 )
 
 RECIPE = recipes.Recipe(
     name="dpr",
-    paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906",
+    paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, "
+    "arXiv 2004.04906",
     presets=PRESETS,
     fit=fit,
     add=add,

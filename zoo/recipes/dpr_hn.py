@@ -1,13 +1,15 @@
-"""DPR-HN: DPR that also learns from mined hard negatives, documents that look like answers and are none.
+"""DPR-HN: DPR that also learns from mined hard negatives, documents that look like answers and are
+none.
 
-Karpukhin et al. 2020 (arXiv 2004.04906), sec. 3.2 and 5.2: to each query one wrong document that BM25 ranks high; a second round with
-those that the first round's own encoder ranks high is that of the follow-ups (Xiong et al. 2020, ANCE, arXiv 2007.00808, sec. 4; the
-authors' later "adversarial" checkpoint). In both, a document is a negative of a query if it is among the first `depth` and
+Karpukhin et al. 2020 (arXiv 2004.04906), sec. 3.2 and 5.2: to each query one wrong document that
+BM25 ranks high; a second round with those that the first round's own encoder ranks high is that of
+the follow-ups (Xiong et al. 2020, ANCE, arXiv 2007.00808, sec. 4; the authors' later "adversarial"
+checkpoint). In both, a document is a negative of a query if it is among the first `depth` and
 
-    it is not judged to answer the query, nor was the query made of it,
-    its text is not that of the right document, and
-    in the second round, s(q, d) < s(q, right) - (1 - ceiling) |s(q, right)|: what the encoder prefers is likely an answer that nobody
-    judged (the rule of NV-Retriever, arXiv 2407.15831, sec. 3.2, with its 95 %).
+    it is not judged to answer the query, nor was the query made of it, its text is not that of the
+    right document, and in the second round, s(q, d) < s(q, right) - (1 - ceiling) |s(q, right)|:
+    what the encoder prefers is likely an answer that nobody judged (the rule of NV-Retriever, arXiv
+    2407.15831, sec. 3.2, with its 95 %).
 """
 
 from __future__ import annotations
@@ -103,7 +105,9 @@ def fit(
 def by_bm25(
     texts: corpus_text.Texts, given: dual_encoder.Examples, rows: np.ndarray, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Documents i32[n, depth] that BM25 finds for the examples at rows i64[n], and whether each may be wrong, bool[n, depth]: yes."""
+    """Documents i32[n, depth] that BM25 finds for the examples at rows i64[n], and whether each may
+    be wrong, bool[n, depth]: yes.
+    """
     documents, _ = lexical.search(
         lexical.build(texts.contents), [given.texts[row] for row in rows], config.depth
     )
@@ -113,7 +117,9 @@ def by_bm25(
 def by_encoder(
     params: Any, shape: dual.Shape, given: dual_encoder.Examples, rows: np.ndarray, config: Config
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same of the encoder's own ranking, where a document may be wrong if its score is below the ceiling."""
+    """The same of the encoder's own ranking, where a document may be wrong if its score is below
+    the ceiling.
+    """
     vectors = dual_encoder.encode(params, given.documents, shape=shape, side=dual.DOCUMENT)
     asked = dual_encoder.encode(params, given.queries[rows], shape=shape, side=dual.QUERY)
     documents, scores = dense.search(dense.build(vectors), asked, config.depth)
@@ -131,7 +137,9 @@ def draw_negatives(
     *,
     seed: int,
 ) -> np.ndarray:
-    """i64[n, count] negatives of the examples at rows i64[n], drawn from rankings i32[n, depth] by the rule above; -1 where there are fewer."""
+    """i64[n, count] negatives of the examples at rows i64[n], drawn from rankings i32[n, depth] by
+    the rule above; -1 where there are fewer.
+    """
     number = {text: row for row, text in enumerate(texts.contents)}
     # documents of one text have one number
     same = np.array([number[text] for text in texts.contents])
@@ -156,7 +164,8 @@ def _preset(size: str, **options) -> Config:
 
 RECIPE = recipes.Recipe(
     name="dpr-hn",
-    paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, arXiv 2004.04906; with own negatives, ANCE, arXiv 2007.00808",
+    paper="Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering, "
+    "arXiv 2004.04906; with own negatives, ANCE, arXiv 2007.00808",
     presets={
         "tiny": _preset("tiny"),
         "small": _preset("small"),
@@ -170,9 +179,13 @@ RECIPE = recipes.Recipe(
     starts=True,
     deviations=(
         *dpr.DEVIATIONS,
-        "negatives are drawn once a round from the first `depth` of a ranking; the paper takes the first of BM25's that lacks the answer",
-        "the own negatives are mined once, after the first round; ANCE mines them anew while it trains",
-        "only train queries have mined negatives where there are any; queries made by rule then have those of the batch",
-        "documents that the encoder scores above ceiling x the right one's score are no negatives (the rule of NV-Retriever)",
+        "negatives are drawn once a round from the first `depth` of a ranking; the paper takes "
+        "the first of BM25's that lacks the answer",
+        "the own negatives are mined once, after the first round; ANCE mines them anew while it "
+        "trains",
+        "only train queries have mined negatives where there are any; queries made by rule then "
+        "have those of the batch",
+        "documents that the encoder scores above ceiling x the right one's score are no negatives "
+        "(the rule of NV-Retriever)",
     ),
 )

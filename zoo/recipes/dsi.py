@@ -1,8 +1,10 @@
-"""DSI: one encoder-decoder that holds a corpus in its weights and generates the identifier of the answer.
+"""DSI: one encoder-decoder that holds a corpus in its weights and generates the identifier of the
+answer.
 
-Tay et al. 2022, "Transformer Memory as a Differentiable Search Index" (arXiv 2202.06991). Sec. 3.1: indexing, document
-tokens -> identifier (direct indexing, the first S tokens), and retrieval, query -> identifier, are mixed in one run and told
-apart by a prompt. Sec. 3.2: atomic, naive string and semantically structured identifiers. Sec. 3.3: cross-entropy, beam search.
+Tay et al. 2022, "Transformer Memory as a Differentiable Search Index" (arXiv 2202.06991). Sec. 3.1:
+indexing, document tokens -> identifier (direct indexing, the first S tokens), and retrieval, query
+-> identifier, are mixed in one run and told apart by a prompt. Sec. 3.2: atomic, naive string and
+semantically structured identifiers. Sec. 3.3: cross-entropy, beam search.
 """
 
 from __future__ import annotations
@@ -77,7 +79,8 @@ def fit(
     sources = list(_sources(texts, config, ids.tokens).values())
     if not sources:
         raise records.DataError(
-            f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and index_ratio=0; raise one of the two"
+            f"{config.SYSTEM}: nothing to learn from: no train queries, generated=0 and "
+            "index_ratio=0; raise one of the two"
         )
     start = warm_start.writing(start, ids.tokens)
     shape = transformer.Shape(**encoder_decoder.sizes_of(config, texts.tokenizer, ids))
@@ -110,7 +113,10 @@ def open(config: Config, state: dict) -> generate.Opened:
 def examples(
     collection: records.Collection, config: Config, state: dict
 ) -> dict[str, batches.Source]:
-    """What `fit` learns from: "index", documents; "retrieve", train queries; "made", queries made of documents, by a generator trained anew if queries=seq2seq."""
+    """What `fit` learns from: "index", documents; "retrieve", train queries.
+
+    "made", queries made of documents, by a generator trained anew if queries=seq2seq.
+    """
     texts = corpus_text.read(collection, config, logs.Log(), state=state)
     return _sources(texts, config, np.asarray(state["docids"]["tokens"]))
 
@@ -158,7 +164,8 @@ def naming_of(config: Config) -> schemes.Scheme:
 def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with more documents, which are named and not learned.
 
-    Under atomic, the row of a new token starts from what the network makes of the document's text, read as a query.
+    Under atomic, the row of a new token starts from what the network makes of the document's text,
+    read as a query.
     """
     naming = naming_of(config)
     vectors = corpus_text.new_vectors(config, state, naming, corpus)
@@ -226,14 +233,20 @@ RECIPE = recipes.Recipe(
     fit=fit,
     open=open,
     deviations=(
-        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
-        "source and identifiers have vocabularies of their own; digits of semantic identifiers are position-specific tokens",
-        "the last digit of a semantic identifier is one token of up to c values; the paper writes that number in decimal digits",
-        "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has an 8-layer BERT",
+        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the "
+        "paper does",
+        "source and identifiers have vocabularies of their own; digits of semantic identifiers "
+        "are position-specific tokens",
+        "the last digit of a semantic identifier is one token of up to c values; the paper writes "
+        "that number in decimal digits",
+        "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on "
+        "all-MiniLM-L6-v2; the paper has an 8-layer BERT",
         "source embeddings start from the same SVD (vector_start)",
-        "queries made by rule, or by a trained generator (queries=seq2seq), join the retrieval task (generated); the paper has none",
+        "queries made by rule, or by a trained generator (queries=seq2seq), join the retrieval "
+        "task (generated); the paper has none",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
-        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), index_ratio 0.3 and word dropout",
+        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), "
+        "index_ratio 0.3 and word dropout",
     ),
     starts=True,
     answering=("beam", "decoding"),

@@ -1,8 +1,10 @@
-"""DSI-QG: DSI whose documents are the queries that a generator expects of them, so that indexing and retrieval read the same kind of text.
+"""DSI-QG: DSI whose documents are the queries that a generator expects of them, so that indexing
+and retrieval read the same kind of text.
 
-Zhuang et al. 2022, "Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index with Query Generation"
-(arXiv 2206.10128). Sec. 3.2: n queries are drawn for each document; sec. 3.3: a cross-encoder may rank them and the best m are kept;
-sec. 3.1: the pairs (generated query, identifier) are all that the index is taught, identifiers are arbitrary integers as strings.
+Zhuang et al. 2022, "Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index
+with Query Generation" (arXiv 2206.10128). Sec. 3.2: n queries are drawn for each document; sec.
+3.3: a cross-encoder may rank them and the best m are kept; sec. 3.1: the pairs (generated query,
+identifier) are all that the index is taught, identifiers are arbitrary integers as strings.
 Everything else is DSI, `zoo.recipes.dsi`.
 """
 
@@ -55,7 +57,8 @@ TINY = dsi.RECIPE.presets["tiny"]
 
 RECIPE = recipes.Recipe(
     name="dsi-qg",
-    paper="Zhuang et al. 2022, Bridging the Gap Between Indexing and Retrieval for Differentiable Search Index with Query Generation, arXiv 2206.10128",
+    paper="Zhuang et al. 2022, Bridging the Gap Between Indexing and Retrieval for Differentiable "
+    "Search Index with Query Generation, arXiv 2206.10128",
     presets={
         "tiny": Config(
             **dataclasses.asdict(TINY)
@@ -81,14 +84,21 @@ RECIPE = recipes.Recipe(
     fit=fit,
     open=dsi.open,
     deviations=(
-        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query or mT5",
-        "small names documents by their clusters (identifiers=semantic); the paper's arbitrary integers, those of base and paper, take it far longer to learn",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper "
+        "draws them from docT5query or mT5",
+        "small names documents by their clusters (identifiers=semantic); the paper's arbitrary "
+        "integers, those of base and paper, take it far longer to learn",
         "generated queries are not ranked by a cross-encoder: all are kept",
-        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the paper does",
-        "digits are tokens of a vocabulary of the identifiers' own, and a string that is shorter than others is closed by a token",
-        "the search is constrained to identifiers that exist (decoding=trie); the paper's is to digits, and drops what names nothing",
-        "source embeddings start from the SVD of the documents and their train queries (vector_start); the paper's are T5's",
-        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0) and word dropout",
+        "trained from scratch unless --init-from names T5 weights, with their vocabulary, as the "
+        "paper does",
+        "digits are tokens of a vocabulary of the identifiers' own, and a string that is shorter "
+        "than others is closed by a token",
+        "the search is constrained to identifiers that exist (decoding=trie); the paper's is to "
+        "digits, and drops what names nothing",
+        "source embeddings start from the SVD of the documents and their train queries "
+        "(vector_start); the paper's are T5's",
+        "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0) and "
+        "word dropout",
     ),
     answering=("beam", "decoding"),
     add=dsi.add,

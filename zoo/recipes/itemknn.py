@@ -5,7 +5,8 @@
 
 where the last event has age 0, n counts the events of an item, and c(i, j) sums over the pairs of
 events of one user: 1 / distance each if `window` is above 0 (pairs further apart do not count),
-else 1 at any distance. After Deshpande and Karypis 2004, "Item-based top-N recommendation algorithms",
+else 1 at any distance. After Deshpande and Karypis 2004, "Item-based top-N recommendation
+algorithms",
 sec. 4 (cosine, k neighbours of an item).
 """
 

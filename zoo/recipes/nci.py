@@ -1,9 +1,11 @@
-"""NCI: a neural corpus indexer, whose decoder reads each token of an identifier in the light of the prefix before it.
+"""NCI: a neural corpus indexer, whose decoder reads each token of an identifier in the light of the
+prefix before it.
 
-Wang et al. 2022, "A Neural Corpus Indexer for Document Retrieval" (arXiv 2206.02743). Sec. 3.1: identifiers by hierarchical k-means,
-with tokens of each position's own. Sec. 3.2: queries generated from documents, spans of documents, and real queries. Sec. 3.3: the
-prefix-aware weight-adaptive decoder (`zoo.nets.heads`). Sec. 3.4: cross-entropy + alpha x the divergence of two passes through dropout
-(eq. 6), beam search over the tree of identifiers.
+Wang et al. 2022, "A Neural Corpus Indexer for Document Retrieval" (arXiv 2206.02743). Sec. 3.1:
+identifiers by hierarchical k-means, with tokens of each position's own. Sec. 3.2: queries generated
+from documents, spans of documents, and real queries. Sec. 3.3: the prefix-aware weight-adaptive
+decoder (`zoo.nets.heads`). Sec. 3.4: cross-entropy + alpha x the divergence of two passes through
+dropout (eq. 6), beam search over the tree of identifiers.
 """
 
 from __future__ import annotations
@@ -160,7 +162,9 @@ def _sources(texts: corpus_text.Texts, config: Config, ids: table.Docids) -> lis
 
 
 def consistent(net: network.Network, config: Config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
-    """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their symmetric divergence (eq. 6)."""
+    """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their
+    symmetric divergence (eq. 6).
+    """
     once = encoder_decoder.likelihood(
         net, smoothing=config.smoothing, word_dropout=config.word_dropout, unknown=unknown
     )
@@ -185,7 +189,9 @@ def consistent(net: network.Network, config: Config, *, unknown: int = tokens.UN
 
 
 def open(config: Config, state: dict) -> generate.Opened:
-    """Documents by the probability of their identifiers given the query, divided by a power of the length if `length_penalty` says so."""
+    """Documents by the probability of their identifiers given the query, divided by a power of the
+    length if `length_penalty` says so.
+    """
     return generate.open(
         config,
         generate.load(state),
@@ -197,9 +203,11 @@ def open(config: Config, state: dict) -> generate.Opened:
 def pieces(
     texts: corpus_text.Texts, *, length: int, number: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Beginnings i32[n, length] of all documents and random spans of the longer ones, and the row of each i64[n].
+    """Beginnings i32[n, length] of all documents and random spans of the longer ones, and the row
+    of each i64[n].
 
-    A document of more than `length` tokens has number + tokens / 3000 spans; each draws from a stream of its own.
+    A document of more than `length` tokens has number + tokens / 3000 spans; each draws from a
+    stream of its own.
     """
     beginnings = texts.encode(texts.contents, length)
     spans, rows = [beginnings], list(range(len(beginnings)))
@@ -213,7 +221,9 @@ def pieces(
 
 
 def without_lone_leaves(ids: table.Docids) -> table.Docids:
-    """The identifiers without the last token of documents that are alone in their leaf, which their cluster names already."""
+    """The identifiers without the last token of documents that are alone in their leaf, which their
+    cluster names already.
+    """
     last = ids.lengths - 1
     clusters = ids.tokens.copy()
     clusters[np.arange(len(ids)), last] = table.PAD
@@ -277,14 +287,21 @@ RECIPE = recipes.Recipe(
     fit=fit,
     open=open,
     deviations=(
-        "trained from scratch unless --init-from names T5 weights; the paper takes the encoder of T5 and draws the decoder, here both are taken",
-        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper draws them from docT5query",
-        "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on all-MiniLM-L6-v2; the paper has BERT",
+        "trained from scratch unless --init-from names T5 weights; the paper takes the encoder of "
+        "T5 and draws the decoder, here both are taken",
+        "queries are made by rule, or by a generator trained here (queries=seq2seq); the paper "
+        "draws them from docT5query",
+        "documents are clustered on TF-IDF and SVD vectors, with their train queries, or on "
+        "all-MiniLM-L6-v2; the paper has BERT",
         "one learning rate; the paper has 2e-4 for the encoder and 1e-4 for the decoder",
-        "the consistency of two passes is the paper's symmetric divergence (eq. 6); its public code trains a contrastive loss in its place",
-        "words are hidden in training (word_dropout), others in each of the two passes; the paper's passes differ in dropout alone, which small has none of",
-        "the adaptor's matrices start at zero, so training begins with the head that is tied to the table of tokens",
-        "small has a decoder over the embeddings of words (encoder_layers=0), one layer, and an adaptor of one layer; the paper 12, 6 and 4",
+        "the consistency of two passes is the paper's symmetric divergence (eq. 6); its public "
+        "code trains a contrastive loss in its place",
+        "words are hidden in training (word_dropout), others in each of the two passes; the "
+        "paper's passes differ in dropout alone, which small has none of",
+        "the adaptor's matrices start at zero, so training begins with the head that is tied to "
+        "the table of tokens",
+        "small has a decoder over the embeddings of words (encoder_layers=0), one layer, and an "
+        "adaptor of one layer; the paper 12, 6 and 4",
         "small ranks by probability (length_penalty=0); the paper divides by a power of the length",
     ),
     answering=("beam", "decoding", "length_penalty"),

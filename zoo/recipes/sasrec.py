@@ -89,7 +89,8 @@ RECIPE = recipes.Recipe(
     fit=fit,
     open=next_item.open,
     deviations=(
-        "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); the paper has bce",
+        "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); the paper has "
+        "bce",
         "blocks are those of T5 v1.1: pre-RMSNorm, gated MLPs, and relative position biases "
         "instead of learned positions",
         "a history longer than `history` is learned in pieces; the paper drops what is older",

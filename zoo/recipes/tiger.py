@@ -1,8 +1,10 @@
-"""TIGER: an encoder-decoder that reads the identifiers of what a user did and generates the identifier of what comes next.
+"""TIGER: an encoder-decoder that reads the identifiers of what a user did and generates the
+identifier of what comes next.
 
-Rajput et al. 2023, "Recommender Systems with Generative Retrieval" (arXiv 2305.05065). Sec. 3.1: item texts -> vectors -> codes of a
-residual quantiser, a counter after them where several items share their codes. Sec. 3.2: a history is the codes of its items, oldest
-first; every prefix of a history is an example; beam search.
+Rajput et al. 2023, "Recommender Systems with Generative Retrieval" (arXiv 2305.05065). Sec. 3.1:
+item texts -> vectors -> codes of a residual quantiser, a counter after them where several items
+share their codes. Sec. 3.2: a history is the codes of its items, oldest first; every prefix of a
+history is an example; beam search.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class Config(options.Writing, options.Answering, options.Validation):
     )
     vectors: str = option(
         "tfidf",
-        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per item",
+        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per "
+        "item",
     )
     neighbours: float = option(
         0.0,
@@ -113,7 +116,8 @@ class Config(options.Writing, options.Answering, options.Validation):
         if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
             remedy = "set collisions=counter"
             raise records.DataError(
-                f"tiger: identifiers={self.identifiers} has no distances to share out codes by (collisions=sinkhorn); {remedy}"
+                f"tiger: identifiers={self.identifiers} has no distances to share out codes by "
+                f"(collisions=sinkhorn); {remedy}"
             )
         if self.new_items >= 0 and not decoders.parse(self.decoding).filters:
             allowed = " or ".join(name for name in decoders.NAMES if decoders.KINDS[name].filters)
@@ -122,7 +126,8 @@ class Config(options.Writing, options.Answering, options.Validation):
             )
         if self.new_items >= 0 and self.identifiers == "atomic":
             raise records.DataError(
-                "tiger: identifiers=atomic say nothing of new items; choose identifiers=rqkmeans, or leave new_items=-1"
+                "tiger: identifiers=atomic say nothing of new items; choose identifiers=rqkmeans, "
+                "or leave new_items=-1"
             )
 
 
@@ -133,7 +138,10 @@ def fit(
     log,
     start: warm_start.Start | None = None,
 ) -> dict:
-    """Identifiers, and the parameters of the encoder-decoder. The events of `dev` are not learned from."""
+    """Identifiers, and the parameters of the encoder-decoder.
+
+    The events of `dev` are not learned from.
+    """
     name_key, train_key = jax.random.split(key)
     learned = collection.without("dev").histories
     log.phase("identifiers")
@@ -298,7 +306,10 @@ def _repeats(histories: records.Histories) -> bool:
 
 
 def _after_users(sources: np.ndarray, names, alphabet: int, config: Config) -> np.ndarray:
-    """Sources i32[B, S] behind the token of each user, by a hash of the name (sec. 3.2.1); as they are without user tokens."""
+    """Sources i32[B, S] behind the token of each user, by a hash of the name (sec. 3.2.1).
+
+    As they are without user tokens.
+    """
     if not config.user_tokens:
         return sources
     users = [
@@ -311,7 +322,9 @@ def _after_users(sources: np.ndarray, names, alphabet: int, config: Config) -> n
 def prefixes(
     histories: records.Histories, longest: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Events before each target i32[n, longest], -1 = none; targets i32[n], every event but the first of a user; their users i64[n].
+    """Events before each target i32[n, longest], -1 = none.
+
+    Targets i32[n], every event but the first of a user; their users i64[n].
 
     At most `longest` events before. They stand oldest first and end in the last column.
     """
@@ -389,15 +402,24 @@ RECIPE = recipes.Recipe(
     fit=fit,
     open=open,
     deviations=(
-        "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has Sentence-T5",
-        "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions that zoo.schemes.rqvae lists",
-        "small names items by their neighbours in histories as well as by their texts, and shares out last codes in place of a counter",
-        "tokens are position-specific and so are output heads; no user tokens unless user_tokens=2000",
-        "gated MLPs (T5 v1.1); the paper's are of the first T5; places from the end of a history have vectors unless recency=false",
-        "the search is constrained to identifiers that exist (decoding=trie) and keeps up to 256 first codes (first_beam); the paper's is free, of one width",
-        "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was found unstable by several",
-        "items of the history are left out where no user took an item twice in training (filter=auto); the paper's may come again",
-        "the parameters kept are those of best Recall@10 on a sample of dev, validated during training; patience=N ends it early",
+        "item texts become vectors by TF-IDF and SVD or all-MiniLM-L6-v2; the paper has "
+        "Sentence-T5",
+        "small quantises by residual k-means; base and paper by an RQ-VAE, with the additions "
+        "that zoo.schemes.rqvae lists",
+        "small names items by their neighbours in histories as well as by their texts, and shares "
+        "out last codes in place of a counter",
+        "tokens are position-specific and so are output heads; no user tokens unless "
+        "user_tokens=2000",
+        "gated MLPs (T5 v1.1); the paper's are of the first T5; places from the end of a history "
+        "have vectors unless recency=false",
+        "the search is constrained to identifiers that exist (decoding=trie) and keeps up to 256 "
+        "first codes (first_beam); the paper's is free, of one width",
+        "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was "
+        "found unstable by several",
+        "items of the history are left out where no user took an item twice in training "
+        "(filter=auto); the paper's may come again",
+        "the parameters kept are those of best Recall@10 on a sample of dev, validated during "
+        "training; patience=N ends it early",
     ),
     asks="history",
     starts=True,

@@ -1,8 +1,9 @@
-"""The scheme of DSI's semantic identifiers: paths in a tree of k-means clusters, which new documents descend.
+"""The scheme of DSI's semantic identifiers: paths in a tree of k-means clusters, which new
+documents descend.
 
-The state holds the tree ("paths", "centroids"; absent if all documents fit one leaf), the most documents of a leaf, and
-the tokens of each position that exist from the start ("sizes"). See `zoo.docids.cluster` for where a new document goes
-if its leaf is full.
+The state holds the tree ("paths", "centroids"; absent if all documents fit one leaf), the most
+documents of a leaf, and the tokens of each position that exist from the start ("sizes"). See
+`zoo.docids.cluster` for where a new document goes if its leaf is full.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def fit(
 ) -> tuple[dict, table.Docids]:
     """State and identifiers of documents with vectors f32[N, D].
 
-    branching: clusters that a cluster is split into; leaf_size: the most documents of a cluster that is not split.
+    branching: clusters that a cluster is split into; leaf_size: the most documents of a cluster
+      that is not split.
     shorten: changes the identifiers, as long as each stays below its cluster.
     """
     try:
@@ -45,7 +47,10 @@ def fit(
 def assign(
     state: Mapping[str, Any], corpus: records.Corpus, vectors: np.ndarray, taken: table.Docids
 ) -> table.Docids:
-    """Identifiers of new documents with vectors f32[n, D]; clusters do not change, only the last position gets tokens."""
+    """Identifiers of new documents with vectors f32[n, D].
+
+    Clusters do not change, only the last position gets tokens.
+    """
     length = taken.tokens.shape[1]
     if "paths" in state:
         tree = cluster.Tree(np.asarray(state["paths"]), np.asarray(state["centroids"]))

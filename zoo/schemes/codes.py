@@ -1,4 +1,6 @@
-"""How codes are spread over documents: statistics of identifiers in a folder or a fitted system, and how many codes to take."""
+"""How codes are spread over documents: statistics of identifiers in a folder or a fitted system,
+and how many codes to take.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ def stats(state: Mapping[str, Any]) -> quantize.Stats:
 
 
 def codes_of(config: Any, state: dict) -> np.ndarray | None:
-    """Codes of the content in a fitted system's identifiers, i[N, levels], without the counter; None without identifiers."""
+    """Codes of the content in a fitted system's identifiers, i[N, levels], without the counter.
+
+    None without identifiers.
+    """
     if "docids" not in state:
         return None
     tokens = np.asarray(state["docids"]["tokens"])
@@ -27,7 +32,8 @@ def codes_of(config: Any, state: dict) -> np.ndarray | None:
 
 
 def cap_codes(codes: int, num_documents: int, log, *, power_of_two: bool = False) -> int:
-    """`codes`, or one for every FEWEST_OF documents if that is less, with a warning: emptier codes carry no information.
+    """`codes`, or one for every FEWEST_OF documents if that is less, with a warning: emptier codes
+    carry no information.
 
     power_of_two: round the lower number down to a power of two, as LSH needs.
     """
@@ -35,19 +41,25 @@ def cap_codes(codes: int, num_documents: int, log, *, power_of_two: bool = False
     most = 1 << (most.bit_length() - 1) if power_of_two else most
     if codes > most:
         log.warn(
-            f"codes={codes} is more than {num_documents} documents fill, {FEWEST_OF} to a code; each level has {most}"
+            f"codes={codes} is more than {num_documents} documents fill, {FEWEST_OF} to a code; "
+            f"each level has {most}"
         )
     return min(codes, most)
 
 
 def num_codes_of(config: Any, state: dict) -> int | None:
-    """Codes of each level, which are fewer than the config says where there are few documents; None if unknown."""
+    """Codes of each level, which are fewer than the config says where there are few documents.
+
+    None if unknown.
+    """
     found = state.get("num_codes", state.get("tokenizer_of_documents", {}).get("num_codes"))
     return getattr(config, "codes", None) if found is None else int(found)
 
 
 def spread(codes: np.ndarray, num_codes: int | None = None) -> quantize.Stats:
-    """Statistics of codes i[N, L] whose numbers need not begin at 0; num_codes: by default the codes of the fullest level."""
+    """Statistics of codes i[N, L] whose numbers need not begin at 0; num_codes: by default the
+    codes of the fullest level.
+    """
     numbered = np.stack(
         [np.unique(column, return_inverse=True)[1].reshape(-1) for column in codes.T], axis=1
     )
@@ -66,7 +78,8 @@ def report(state: dict) -> str:
     rows = len(state["codes"])
     told_apart = np.log2(rows)
     lines.append(
-        f"{rows:,} documents ({told_apart:.2f} bits), {found.colliding:.1%} share their codes with another, "
+        f"{rows:,} documents ({told_apart:.2f} bits), {found.colliding:.1%} share their codes "
+        "with another, "
         f"at most {found.most_alike} the same"
     )
     if found.collapsed:

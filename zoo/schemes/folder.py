@@ -37,9 +37,11 @@ def make(
     labels: Sequence[str] = (),
     quiet: bool = False,
 ) -> dict:
-    """State of the codes of N documents, also written into a folder with a table of identifiers, a summary and the log.
+    """State of the codes of N documents, also written into a folder with a table of identifiers, a
+    summary and the log.
 
-    Codes are capped for few documents (`codes.cap_codes`). Interrupted at any point, the same call goes on.
+    Codes are capped for few documents (`codes.cap_codes`). Interrupted at any point, the same call
+    goes on.
 
     Args:
       names_of: ids of the N documents.
@@ -81,8 +83,8 @@ def make(
 def fit(vectors: np.ndarray, config: quantisers.Config, key: jax.Array, log: Any) -> dict:
     """State of the codes of N documents with vectors f32[N, D].
 
-    It is that of the scheme, with "codes" i32[N, L] before collisions were resolved, and "tokens" and "alphabet" of
-    the identifiers.
+    It is that of the scheme, with "codes" i32[N, L] before collisions were resolved, and "tokens"
+    and "alphabet" of the identifiers.
     """
     rows = tuple(map(str, range(len(vectors))))
     corpus = records.Corpus(rows, ("",) * len(rows), ("",) * len(rows))
@@ -103,7 +105,9 @@ def fit(vectors: np.ndarray, config: quantisers.Config, key: jax.Array, log: Any
 
 @contextlib.contextmanager
 def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
-    """Notes in a folder what is made there until it is; bad input leaves no trace of a folder that was opened here.
+    """Notes in a folder what is made there until it is.
+
+    Bad input leaves no trace of a folder that was opened here.
 
     Raises DataError if the folder holds anything but the same, unfinished.
     """
@@ -117,7 +121,8 @@ def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
             file.write(identity)
     elif note.read_text(encoding="utf-8") != identity:
         raise DataError(
-            f"{out}: holds unfinished identifiers of another configuration or of other data; repeat that command, or remove the folder"
+            f"{out}: holds unfinished identifiers of another configuration or of other data; "
+            "repeat that command, or remove the folder"
         )
     try:
         yield
@@ -129,11 +134,15 @@ def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
 
 
 def load(folder: str | os.PathLike) -> tuple[dict, dict]:
-    """The tokenizer that `make` wrote, and what it is; DataError if the folder does not hold one."""
+    """The tokenizer that `make` wrote, and what it is.
+
+    DataError if the folder does not hold one.
+    """
     folder = pathlib.Path(folder)
     if not (folder / ABOUT).is_file():
         raise DataError(
-            f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids fit"
+            f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids "
+            "fit"
         )
     return checkpoint.load_state(folder / STATE), json.loads(
         (folder / ABOUT).read_text(encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Schemes whose identifiers are numbers that say nothing of the document: one token each, or digits."""
+"""Schemes whose identifiers are numbers that say nothing of the document: one token each, or
+digits.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ def assign_atomic(
 def fit_naive(
     corpus: records.Corpus, vectors: None, key: jax.Array, log: Any
 ) -> tuple[dict, table.Docids]:
-    """Random integers as strings of digits (`text.naive_string`); the state holds nothing but the name."""
+    """Random integers as strings of digits (`text.naive_string`).
+
+    The state holds nothing but the name.
+    """
     ids = text.naive_string(len(corpus), key)
     return {"name": "naive", "sizes": ids.tokens.max(axis=0)}, ids
 
@@ -40,7 +45,8 @@ def fit_naive(
 def assign_naive(
     state: Mapping[str, Any], corpus: records.Corpus, vectors: None, taken: table.Docids
 ) -> table.Docids:
-    """The next integers, or strings with leading zeros once all integers of as many digits are in use.
+    """The next integers, or strings with leading zeros once all integers of as many digits are in
+    use.
 
     Raises DataError if no string of as many digits is left.
     """

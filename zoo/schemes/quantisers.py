@@ -1,4 +1,5 @@
-"""Schemes that name documents by codes of their vectors, with a policy for documents of equal codes.
+"""Schemes that name documents by codes of their vectors, with a policy for documents of equal
+codes.
 
     rqvae      codes of a trained auto-encoder (zoo.schemes.rqvae), TIGER's
     rqkmeans   residual k-means
@@ -7,9 +8,10 @@
     random     codes that do not depend on the document: the control
     atomic     a code per document, which is the scheme of that name: it has no levels, codes or collisions
 
-New documents get the codes of the quantiser that was fitted. Code c is token c + 1; `scheme.position_specific` gives
-every position its own tokens. The state holds what encodes ("fitted"), the options ("about") and the tokens of each
-position that exist from the start ("sizes").
+New documents get the codes of the quantiser that was fitted. Code c is token c + 1;
+`scheme.position_specific` gives every position its own tokens. The state holds what encodes
+("fitted"), the options ("about") and the tokens of each position that exist from the start
+("sizes").
 """
 
 from __future__ import annotations
@@ -37,7 +39,10 @@ ABOUT = ("kind", "levels", "codes", "collisions")  # options that the state keep
 
 @dataclasses.dataclass(frozen=True)
 class Config(options.Checked):
-    """Options of identifiers made of codes; only rqvae reads `training`, without levels and codes."""
+    """Options of identifiers made of codes.
+
+    Only rqvae reads `training`, without levels and codes.
+    """
 
     kind: str = option("rqvae", "quantiser", one_of=KINDS)
     levels: int = option(3, "codes per document; atomic has 1", limits=options.SIZE)
@@ -76,7 +81,8 @@ def fit(
 ) -> tuple[dict, table.Docids]:
     """State and identifiers of documents with vectors f32[N, D].
 
-    Raises DataError for vectors that are all equal, and for collisions that the policy does not resolve.
+    Raises DataError for vectors that are all equal, and for collisions that the policy does not
+    resolve.
     """
     try:
         fitted, codes = _fit(corpus, vectors, config, key, log)
@@ -133,7 +139,10 @@ def encode(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
 def relative_error(
     state: Mapping[str, Any], vectors: np.ndarray, codes: np.ndarray
 ) -> float | None:
-    """Error of vectors f32[N, D] when they are decoded from their codes; None for codes that stand for no vector."""
+    """Error of vectors f32[N, D] when they are decoded from their codes.
+
+    None for codes that stand for no vector.
+    """
     kind = json.loads(state["about"])["kind"]
     if kind in WITHOUT_DISTANCES:
         return None

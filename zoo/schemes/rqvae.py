@@ -1,6 +1,8 @@
-"""RQ-VAE as a tokenizer of vectors: trained through the one loop, with codebooks that start from k-means and are kept in use.
+"""RQ-VAE as a tokenizer of vectors: trained through the one loop, with codebooks that start from
+k-means and are kept in use.
 
-Not a system by itself: systems that name items by their content take the codes from here. TIGER (arXiv 2305.05065), sec. 3.1 and 4.
+Not a system by itself: systems that name items by their content take the codes from here. TIGER
+(arXiv 2305.05065), sec. 3.1 and 4.
 """
 
 from __future__ import annotations
@@ -75,7 +77,10 @@ class Config(options_.Checked):
 
 
 def configured(options: Mapping[str, Any]) -> Config:
-    """The defaults with options replaced, values as text; `hidden` is widths with commas. DataError as `options.replace`."""
+    """The defaults with options replaced, values as text; `hidden` is widths with commas.
+
+    DataError as `options.replace`.
+    """
     options = dict(options)
     if isinstance(widths := options.pop("hidden", None), str):
         try:
@@ -90,8 +95,8 @@ def configured(options: Mapping[str, Any]) -> Config:
 def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     """State of a tokenizer fitted to vectors f32[N, D]; what `encode`, `decode` and `latents` read.
 
-    At each evaluation the log gets, by level, the share of codes in use and their perplexity, the relative error and the share of
-    vectors that collide; a level that has collapsed is warned of.
+    At each evaluation the log gets, by level, the share of codes in use and their perplexity, the
+    relative error and the share of vectors that collide; a level that has collapsed is warned of.
 
     Raises ValueError for vectors that no quantiser takes (see `quantize.rq_kmeans`).
     """
@@ -143,7 +148,10 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
 
 
 def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
-    """Codes i32[N, L] of vectors f32[N, D], those of the fit or new ones; the codebooks do not change."""
+    """Codes i32[N, L] of vectors f32[N, D], those of the fit or new ones.
+
+    The codebooks do not change.
+    """
     return np.asarray(
         _apply(
             state["params"], _scaled(state, vectors), shape=_shape(state), method="quantize"
@@ -152,7 +160,9 @@ def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
 
 
 def latents(state: dict, vectors: np.ndarray) -> np.ndarray:
-    """f32[N, d] what the codebooks f32[L, C, d] of the state, `state["params"]["params"]["codebooks"]`, quantise."""
+    """f32[N, d] what the codebooks f32[L, C, d] of the state,
+    `state["params"]["params"]["codebooks"]`, quantise.
+    """
     return np.asarray(
         _apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="encode")
     )
@@ -216,7 +226,9 @@ def loss_function(shape: bottleneck.Shape, *, commitment: float, reduction: str)
 def _restart_codes(
     params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottleneck.Shape
 ) -> dict:
-    """Parameters with every code that none of the vectors [N, D] has moved to what a random vector leaves for its level."""
+    """Parameters with every code that none of the vectors [N, D] has moved to what a random vector
+    leaves for its level.
+    """
     codebooks = params["params"]["codebooks"]
     residual = bottleneck.RqVae(shape).apply(params, vectors, method="encode")
     moved = []
@@ -238,11 +250,13 @@ def _report(
     found = quantize.stats(np.asarray(quantized.codes), num_codes=shape.codes)
     if found.collapsed:
         which = ", ".join(
-            f"level {level + 1} uses {found.usage[level]:.0%} of its codes, perplexity {found.perplexity[level]:.1f}"
+            f"level {level + 1} uses {found.usage[level]:.0%} of its codes, perplexity "
+            f"{found.perplexity[level]:.1f}"
             for level in found.collapsed
         )
         log.warn(
-            f"the codes are collapsing: {which}; restart unused codes (restart_every), or lower the rate"
+            f"the codes are collapsing: {which}; restart unused codes (restart_every), or lower "
+            "the rate"
         )
     by_level = {f"usage_{level + 1}": share for level, share in enumerate(found.usage)}
     by_level |= {f"perplexity_{level + 1}": value for level, value in enumerate(found.perplexity)}
@@ -255,7 +269,10 @@ def _report(
 
 
 def _principal(vectors: np.ndarray, count: int) -> jax.Array:
-    """f32[D, d] orthonormal directions of most variance of centred vectors [N, D]; past the D-th, zeros."""
+    """f32[D, d] orthonormal directions of most variance of centred vectors [N, D].
+
+    Past the D-th, zeros.
+    """
     directions = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1][:, :count]
     return jnp.asarray(np.pad(directions, ((0, 0), (0, count - directions.shape[1]))))
 

@@ -29,7 +29,8 @@ class Scheme(NamedTuple):
 
     # (corpus, vectors f32[N, D] | None, key, log) -> (state, Docids of the N documents)
     fit: Callable[[records.Corpus, np.ndarray | None, jax.Array, Any], tuple[dict, table.Docids]]
-    # (state, corpus, vectors f32[n, D] | None, taken) -> Docids of the n documents alone, over an alphabet
+    # (state, corpus, vectors f32[n, D] | None, taken) -> Docids of the n documents alone, over an
+    # alphabet
     # that holds those of `taken` too; taken: identifiers in use, and those of removed documents
     assign: Callable[[State, records.Corpus, np.ndarray | None, table.Docids], table.Docids]
     needs_vectors: bool
@@ -63,7 +64,8 @@ TABLE: Mapping[str, Callable[..., Scheme]] = {
 def scheme(name: str, **options: Any) -> Scheme:
     """The scheme of that name; options are those of its `fit`.
 
-    Raises DataError for a name or a value that does not exist, TypeError for an option that does not.
+    Raises DataError for a name or a value that does not exist, TypeError for an option that does
+    not.
     """
     if name not in TABLE:
         raise DataError(f"no scheme {name!r}; expected one of: {', '.join(TABLE)}")
@@ -79,7 +81,10 @@ def of_codes(config: quantisers.Config) -> Scheme:
 
 
 def of_given(codes: np.ndarray, num_codes: int) -> Scheme:
-    """The scheme of documents whose codes i32[n, M] a network of the system gives; equal codes get a counter."""
+    """The scheme of documents whose codes i32[n, M] a network of the system gives.
+
+    Equal codes get a counter.
+    """
 
     def fit(
         corpus: records.Corpus, vectors: np.ndarray | None, key: jax.Array, log: Any
@@ -98,10 +103,11 @@ def of_given(codes: np.ndarray, num_codes: int) -> Scheme:
 
 
 def position_specific(inner: Scheme) -> Scheme:
-    """The scheme with tokens of their own for each position: those of position t follow those of position t - 1.
+    """The scheme with tokens of their own for each position: those of position t follow those of
+    position t - 1.
 
-    A position has the tokens that the state of `inner` counts in "sizes"; only the last one gets more later. The state
-    gains "starts" i32[L], what is added to the tokens of each position.
+    A position has the tokens that the state of `inner` counts in "sizes"; only the last one gets
+    more later. The state gains "starts" i32[L], what is added to the tokens of each position.
     """
 
     def fit(

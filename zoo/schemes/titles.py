@@ -1,4 +1,6 @@
-"""The scheme of GENRE: a document is named by the sub-words of its title and a closing token (arXiv 2010.00904, sec. 3)."""
+"""The scheme of GENRE: a document is named by the sub-words of its title and a closing token (arXiv
+2010.00904, sec. 3).
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ def fit(
 def assign(
     state: Mapping[str, Any], corpus: records.Corpus, vectors: None, taken: table.Docids
 ) -> table.Docids:
-    """Identifiers of new documents, cut to the length of those in use; counters of equal names go on."""
+    """Identifiers of new documents, cut to the length of those in use.
+
+    Counters of equal names go on.
+    """
     ids = _spell(
         state["tokenizer"], _names(corpus), taken.tokens.shape[1], state["duplicates"], taken.tokens
     )

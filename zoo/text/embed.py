@@ -20,7 +20,8 @@ def refuse_embedding(system: str, how: str) -> None:
     """Raises DataError, naming the system, unless `embed` knows the name."""
     if how not in EMBEDDINGS and not how.endswith(".npy"):
         raise DataError(
-            f"{system}: option vectors expects one of {', '.join(EMBEDDINGS)}, or FILE.npy with a row "
+            f"{system}: option vectors expects one of {', '.join(EMBEDDINGS)}, or FILE.npy with a "
+            "row "
             f"an item, got {how!r}"
         )
 
@@ -43,7 +44,8 @@ def fit(
     if how.endswith(".npy"):
         if len(vectors := npy.read_vectors(how)) != len(corpus):
             raise DataError(
-                f"{how}: expected {len(corpus)} rows, a vector for each document in their order, got "
+                f"{how}: expected {len(corpus)} rows, a vector for each document in their order, "
+                "got "
                 f"{len(vectors)}"
             )
         return {"how": how}, vectors
@@ -60,7 +62,8 @@ def fit(
 
 
 def embed_new(state: Mapping[str, Any], corpus: records.Corpus, log: Any) -> np.ndarray:
-    """Vectors f32[M, D] of new documents in the space of a fit; state: of a system, `fit` made its "embedder".
+    """Vectors f32[M, D] of new documents in the space of a fit; state: of a system, `fit` made its
+    "embedder".
 
     Raises DataError if there is none, or the vectors of the fit came from a file.
     """

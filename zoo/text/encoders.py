@@ -24,7 +24,8 @@ def encode(
     max_tokens: int = MAX_TOKENS,
     encoder: pretrained.Encoder | None = None,
 ) -> np.ndarray:
-    """f32[N, D] vectors of unit length, the mean over the tokens of each text (all-MiniLM-L6-v2: D = 384).
+    """f32[N, D] vectors of unit length, the mean over the tokens of each text (all-MiniLM-L6-v2: D
+    = 384).
 
     Args:
       texts: N; cut at `max_tokens` with the two tokens that frame a text.

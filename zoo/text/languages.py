@@ -176,7 +176,10 @@ def _stems(vocabulary: Sequence[str], languages: Mapping[str, str]) -> list[str]
 
 
 def script_of(word: str) -> str:
-    """The script of a folded word by its first character, as Unicode names it; digits count as Latin."""
+    """The script of a folded word by its first character, as Unicode names it.
+
+    Digits count as Latin.
+    """
     return "LATIN" if word.isascii() else _script(word[0])
 
 

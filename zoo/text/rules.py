@@ -1,8 +1,8 @@
 """Queries made from documents, for documents that have few or none of their own.
 
-A generator is a function `generate(corpus, *, per_document, seed) -> (queries, rows)`: texts and the row of the document
-each was made from. DSI-QG (arXiv 2206.10128) has a trained sequence-to-sequence generator in this place; the one here
-needs no training.
+A generator is a function `generate(corpus, *, per_document, seed) -> (queries, rows)`: texts and
+the row of the document each was made from. DSI-QG (arXiv 2206.10128) has a trained
+sequence-to-sequence generator in this place; the one here needs no training.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ _TERM = re.compile(r"\w+")
 def by_rules(
     corpus: records.Corpus, *, per_document: int, seed: int
 ) -> tuple[list[str], list[int]]:
-    """Queries of three kinds, turn about: terms of a document drawn by TF-IDF weight, sentences, and spans of words.
+    """Queries of three kinds, turn about: terms of a document drawn by TF-IDF weight, sentences,
+    and spans of words.
 
-    Terms are SHORTEST to MOST_TERMS different words of title and text, drawn without replacement with weight
-    tf * ln(N / df) (as the terms of Ultron's pre-training, arXiv 2208.09257); some sentences and spans stand behind the title.
-    Documents shorter than SHORTEST words give what they have. Each document draws from a stream of its own.
+    Terms are SHORTEST to MOST_TERMS different words of title and text, drawn without replacement
+    with weight tf * ln(N / df) (as the terms of Ultron's pre-training, arXiv 2208.09257); some
+    sentences and spans stand behind the title. Documents shorter than SHORTEST words give what they
+    have. Each document draws from a stream of its own.
     """
     if not per_document:
         return [], []
@@ -61,6 +63,8 @@ def by_rules(
 
 
 def _terms(weights: dict[str, float], draw: random.Random) -> list[str]:
-    """Different terms drawn one after another by weight: the first to ring of exponential clocks with these rates."""
+    """Different terms drawn one after another by weight: the first to ring of exponential clocks
+    with these rates.
+    """
     size = draw.randint(SHORTEST, MOST_TERMS)
     return sorted(weights, key=lambda term: draw.expovariate(weights[term]))[:size]

@@ -1,11 +1,13 @@
-"""SentencePiece's unigram models as tokenizers of `tokenizers`: T5's vocabulary from its `spiece.model`.
+"""SentencePiece's unigram models as tokenizers of `tokenizers`: T5's vocabulary from its
+`spiece.model`.
 
-Kudo 2018 (arXiv 1804.10959) and Kudo and Richardson 2018 (arXiv 1808.06226). The file is a protocol buffer, ModelProto of
-sentencepiece_model.proto: pieces with scores and kinds, and the compiled table of its normaliser. T5 adds 100 sentinels behind the
-pieces, <extra_id_99> first, and ends each text with </s>.
+Kudo 2018 (arXiv 1804.10959) and Kudo and Richardson 2018 (arXiv 1808.06226). The file is a protocol
+buffer, ModelProto of sentencepiece_model.proto: pieces with scores and kinds, and the compiled
+table of its normaliser. T5 adds 100 sentinels behind the pieces, <extra_id_99> first, and ends each
+text with </s>.
 
-Differs from the sentencepiece library where combining marks stand on letters that the table rewrites, as full-width ones: `tokenizers`
-normalises such a cluster as a whole.
+Differs from the sentencepiece library where combining marks stand on letters that the table
+rewrites, as full-width ones: `tokenizers` normalises such a cluster as a whole.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ UNIGRAM = 1  # kind of model
 def tokenizer(path: str | os.PathLike, *, sentinels: int = SENTINELS) -> str:
     """JSON of the tokenizer of a `spiece.model` with T5's numbers of <pad>, </s> and <unk>.
 
-    Raises DataError if the file is none, is no unigram model, or numbers its special pieces otherwise.
+    Raises DataError if the file is none, is no unigram model, or numbers its special pieces
+    otherwise.
     """
     from tokenizers import (
         Regex,
@@ -52,7 +55,8 @@ def tokenizer(path: str | os.PathLike, *, sentinels: int = SENTINELS) -> str:
         or not settings["prefix"]
     ):
         raise DataError(
-            f"{path}: expected a unigram model with pad 0, end 1, unknown 2 and words after them, as T5's; this one is another"
+            f"{path}: expected a unigram model with pad 0, end 1, unknown 2 and words after them, "
+            "as T5's; this one is another"
         )
     made = Tokenizer(models.Unigram(pieces, UNKNOWN, False))
     steps = [normalizers.Precompiled(settings["table"])] if settings["table"] else []
@@ -74,7 +78,10 @@ def tokenizer(path: str | os.PathLike, *, sentinels: int = SENTINELS) -> str:
 
 
 def published(path: str | os.PathLike) -> str:
-    """JSON of T5's tokenizer from the `tokenizer.json` of the Hugging Face layout. Raises DataError if it is another's."""
+    """JSON of T5's tokenizer from the `tokenizer.json` of the Hugging Face layout.
+
+    Raises DataError if it is another's.
+    """
     try:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         first = [piece for piece, _ in content["model"]["vocab"][:3]]
@@ -85,13 +92,16 @@ def published(path: str | os.PathLike) -> str:
         ) from None
     if not fits:
         raise DataError(
-            f"{path}: expected unigram pieces with <pad>, </s> and <unk> first, as T5's; got {first}"
+            f"{path}: expected unigram pieces with <pad>, </s> and <unk> first, as T5's; got "
+            f"{first}"
         )
     return _guarded(content)
 
 
 def _guarded(content: dict) -> str:
-    """The tokenizer with special pieces that no text has: behind their names stands a line break, which normalising takes out of texts."""
+    """The tokenizer with special pieces that no text has: behind their names stands a line break,
+    which normalising takes out of texts.
+    """
     vocabulary = content["model"]["vocab"]
     for number in (PAD, END, UNKNOWN):
         vocabulary[number][0] += "\n"
@@ -100,7 +110,9 @@ def _guarded(content: dict) -> str:
 
 
 def _read(path: pathlib.Path) -> tuple[list[tuple[str, float]], list[int], dict]:
-    """Pieces with their scores, their kinds, and what of the other messages matters: numbers of fields are those of ModelProto."""
+    """Pieces with their scores, their kinds, and what of the other messages matters: numbers of
+    fields are those of ModelProto.
+    """
     pieces, kinds = [], []
     settings = {"kind": UNIGRAM, "table": b"", "prefix": True, "squeeze": True}
     try:
@@ -130,7 +142,9 @@ def _read(path: pathlib.Path) -> tuple[list[tuple[str, float]], list[int], dict]
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """(number, value) of each field of a protocol buffer: an int of a varint, the bytes of anything else."""
+    """(number, value) of each field of a protocol buffer: an int of a varint, the bytes of anything
+    else.
+    """
     place = 0
 
     def varint() -> int:

@@ -139,7 +139,10 @@ def decode(tokenizer: str, rows: np.ndarray) -> list[str]:
 
 
 def encode(tokenizer: str, texts: Sequence[str], *, length: int, prompt: str = "") -> np.ndarray:
-    """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad; see `encoder`."""
+    """i32[N, length] tokens of each text after its prompt, cut at `length`, 0 = pad.
+
+    See `encoder`.
+    """
     return encoder(tokenizer, length=length, prompt=prompt)(texts)
 
 

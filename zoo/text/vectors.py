@@ -1,4 +1,7 @@
-"""Vectors of documents from the words they hold, or of items from what stands near them; reduced by a truncated SVD."""
+"""Vectors of documents from the words they hold, or of items from what stands near them.
+
+Reduced by a truncated SVD.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,9 @@ class Vectors(NamedTuple):
 def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: int) -> Vectors:
     """Latent semantic vectors of documents (Deerwester et al. 1990).
 
-    A document is x_w = (1 + ln tf_w) idf_w with idf_w = 1 + ln((1 + N) / (1 + df_w)), scaled to unit length; its vector is
-    x V of the truncated SVD X = U S V', scaled to unit length. Columns past the smaller of N and `vocabulary` are zero.
+    A document is x_w = (1 + ln tf_w) idf_w with idf_w = 1 + ln((1 + N) / (1 + df_w)), scaled to
+    unit length; its vector is x V of the truncated SVD X = U S V', scaled to unit length. Columns
+    past the smaller of N and `vocabulary` are zero.
 
     Args:
       rows: N arrays i[...] of tokens from 0 to vocabulary - 1, of any lengths.
@@ -39,7 +43,8 @@ def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: in
 
     if dim < 1 or not len(rows):
         raise ValueError(
-            f"tfidf_svd: expected at least one document and dim of at least 1, got {len(rows)} and dim={dim}"
+            f"tfidf_svd: expected at least one document and dim of at least 1, got {len(rows)} "
+            f"and dim={dim}"
         )
     weights = _log_counts(rows, vocabulary)
     seen = np.bincount(weights.indices, minlength=vocabulary)
@@ -59,13 +64,17 @@ def tfidf_svd(rows: Sequence[np.ndarray], *, vocabulary: int, dim: int, seed: in
 def cooccurrence_svd(
     items: np.ndarray, starts: np.ndarray, *, num_items: int, window: int, dim: int, seed: int
 ) -> np.ndarray:
-    """f32[num_items, dim] of unit length: what stands near an item in sequences; zeros for an item without a neighbour.
+    """f32[num_items, dim] of unit length: what stands near an item in sequences.
 
-    c_ij = sum over places of i and j in one sequence at distance d <= window of 1 / d; the matrix of positive pointwise mutual
-    information max(0, ln(c_ij C / (c_i c_j))) (Levy and Goldberg 2014), with the largest of each row on the diagonal so that
-    neighbours are near each other and not only their neighbours, = U S V', of which item i has U_i sqrt(S).
+    Zeros for an item without a neighbour.
 
-    items: i[E] sequences one after another; starts: i[B + 1] where each begins. O(E window) pairs and the SVD.
+    c_ij = sum over places of i and j in one sequence at distance d <= window of 1 / d; the matrix
+    of positive pointwise mutual information max(0, ln(c_ij C / (c_i c_j))) (Levy and Goldberg
+    2014), with the largest of each row on the diagonal so that neighbours are near each other and
+    not only their neighbours, = U S V', of which item i has U_i sqrt(S).
+
+    items: i[E] sequences one after another; starts: i[B + 1] where each begins. O(E window) pairs
+    and the SVD.
     """
     import scipy.sparse
     from sklearn.utils import extmath
@@ -100,7 +109,9 @@ def cooccurrence_svd(
 
 
 def embed(rows: Sequence[np.ndarray], words: np.ndarray) -> np.ndarray:
-    """f32[N, D] vectors of unit length of texts, sum of (1 + ln tf_w) words_w; what `tfidf_svd` gave for the same rows.
+    """f32[N, D] vectors of unit length of texts, sum of (1 + ln tf_w) words_w.
+
+    What `tfidf_svd` gave for the same rows.
 
     rows: N arrays i[...] of tokens; words: f32[V, D] of `Vectors`.
     """
@@ -115,7 +126,8 @@ def _log_counts(rows: Sequence[np.ndarray], vocabulary: int):
     tokens = np.concatenate([np.zeros(0, np.int64), *(np.asarray(row, np.int64) for row in rows)])
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < vocabulary:
         raise ValueError(
-            f"vectors: expected tokens from 0 to {vocabulary - 1}, got {tokens.min()} to {tokens.max()}"
+            f"vectors: expected tokens from 0 to {vocabulary - 1}, got {tokens.min()} to "
+            f"{tokens.max()}"
         )
     document = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     shape = (len(rows), vocabulary)
