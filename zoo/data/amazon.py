@@ -21,7 +21,10 @@ from zoo.data import download, events, histories, items as item_files, jsonl
 
 LICENCE = "research use; the owner states no terms of redistribution"
 HOMEPAGE = "https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html"
-CITATION = "McAuley et al. 2015, Image-based recommendations on styles and substitutes, SIGIR, doi:10.1145/2766462.2767755"
+CITATION = (
+    "McAuley et al. 2015, Image-based recommendations on styles and substitutes, SIGIR, "
+    "doi:10.1145/2766462.2767755"
+)
 ADDRESS = "https://snap.stanford.edu/data/amazon/productGraph/categoryFiles"
 CATEGORIES = {
     "amazon-beauty": "Beauty",

@@ -22,7 +22,7 @@ STALE_SECONDS = 1.0  # a part that is younger may not be locked yet
 
 @contextlib.contextmanager
 def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
-    """An open file that takes the place of `path` when the block ends without an error, else is removed.
+    """An open file that replaces `path` when the block ends without an error, else is removed.
 
     A pipe, a terminal or a device is written directly; a symbolic link keeps pointing to the file.
 

@@ -69,7 +69,8 @@ def _refuse_repeated(name: str, where: Iterable[str]) -> None:
     first, *others = sorted(where)
     if others:
         raise records.DataError(
-            f'{others[0]}: "_id" {name!r} stands already at {first}; ids must be unique, rename or remove one'
+            f'{others[0]}: "_id" {name!r} stands already at {first}; '
+            "ids must be unique, rename or remove one"
         )
 
 

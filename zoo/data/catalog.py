@@ -11,7 +11,10 @@ from zoo.data import amazon, download, files, movielens, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
-_BEIR_CITATION = "Thakur et al. 2021, BEIR: a heterogeneous benchmark for zero-shot evaluation of information retrieval models, arXiv:2104.08663"
+_BEIR_CITATION = (
+    "Thakur et al. 2021, BEIR: a heterogeneous benchmark for zero-shot evaluation of information "
+    "retrieval models, arXiv:2104.08663"
+)
 
 
 class Entry(NamedTuple):

@@ -4,7 +4,7 @@ The BEIR layout is a folder with
 
     corpus.jsonl            one JSON object a line: "_id", "text" and, if there is one, "title"
     queries.jsonl           one JSON object a line: "_id", "text"
-    qrels/SPLIT.tsv         query id, document id, integer grade, separated by tabs (`zoo.data.qrels`)
+    qrels/SPLIT.tsv         query id, document id, integer grade, tab-separated (`zoo.data.qrels`)
 
 each of which may end in `.gz`. Ids are unique strings without white space at the ends, tabs and
 line breaks. Text is UTF-8; a byte order mark is accepted, blank lines are skipped, further JSON

@@ -24,7 +24,10 @@ from zoo.data import download, events, histories, items as item_files, jsonl, ta
 
 LICENCE = "non-commercial research, not to be redistributed (GroupLens, README of the archive)"
 HOMEPAGE = "https://grouplens.org/datasets/movielens/"
-CITATION = "Harper and Konstan 2015, The MovieLens datasets: history and context, ACM TiiS 5(4), doi:10.1145/2827872"
+CITATION = (
+    "Harper and Konstan 2015, The MovieLens datasets: history and context, ACM TiiS 5(4), "
+    "doi:10.1145/2827872"
+)
 GENRES = (  # of 100k, in the order of its columns; of 1M by name
     "unknown",
     "Action",

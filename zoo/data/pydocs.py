@@ -215,7 +215,7 @@ def _spread(names: list[str], count: int | None) -> list[str]:
 
 
 def _collection(documents: dict[str, str], asked: dict[str, list[str]]) -> records.Collection:
-    """The records; query `name#0` is the test query of document `name`, `name#1` and on the others."""
+    """The records; `name#0` is the test query of document `name`, `name#1`, ... the others."""
     splits: dict[str, dict[str, dict[str, int]]] = {"train": {}, "dev": {}, "test": {}}
     queries = {}
     rich = 0

@@ -4,7 +4,7 @@ pipeline reads.
 Interactions are two tables,
 
     items       split train                 id, title, text
-    sequences   splits train, dev, test     user; history: i32 rows of items, oldest first; target: the row that came next
+    sequences   splits train, dev, test     user; history: i32 rows, oldest first; target: next row
 
 where each user is one example of each split: the target of `test` is the last event, of `dev` the
 last but one, of `train` the one before that. Search collections are up to three,

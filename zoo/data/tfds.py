@@ -5,9 +5,9 @@ A dataset is one of the names of `zoo data list`, written with underlines, or a 
 user's; its configurations are the tables of `zoo.data.tables`. Built and read here without
 TensorFlow as array_record; with TensorFlow also as tfrecord:
 
-    path = tfds.prepare("ml-100k", "data")                          # or a folder; data/ml_100k/items/1.0.0, .../sequences/1.0.0
-    interactions = load.load(path)                               # those of load.load("ml-100k"), bit for bit
-    source = tfds_read.data_source(path, "sequences", "train")           # random access; grain.MapDataset.source(source)
+    path = tfds.prepare("ml-100k", "data")  # or a folder; data/ml_100k/items/1.0.0, ...
+    interactions = load.load(path)  # equal to load.load("ml-100k"), bit for bit
+    source = tfds_read.data_source(path, "sequences", "train")  # grain.MapDataset.source(source)
     seqio.Task("next", source=tfds_read.seqio_source(path, "sequences"), ...)
 
 Importing this module registers the builders, so TFDS's own commands find them:
@@ -136,9 +136,12 @@ class OwnSearch(SearchTables):
 
 
 class LargeSearch(SearchTables):
-    """The search collection of a folder whose corpus is too large for one machine, built by Beam."""
+    """The collection of a folder whose corpus is too large for one machine, built by Beam."""
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "manual_dir is a folder in the BEIR layout; in place of corpus.jsonl it may have corpus/*.jsonl"
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "manual_dir is a folder in the BEIR layout; "
+        "in place of corpus.jsonl it may have corpus/*.jsonl"
+    )
 
     def _split_generators(self, dl_manager) -> Mapping[str, object]:
         from zoo.data import beam_corpus, ranges  # needs apache_beam

@@ -1,4 +1,4 @@
-"""Identifiers that are paths in a hierarchy of clusters, DSI's semantically structured identifiers."""
+"""DSI's semantically structured identifiers: paths in a hierarchy of clusters."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@ documents are added later.
 
 Code c of a level is token c + 1. `collide` and `extend` take one of POLICIES:
 
-counter    a last token numbers the documents of the same codes 1, 2, ... in row order; it is there where nothing collides too
+counter    a last token numbers documents of equal codes 1, 2, ... in row order; all have it
            (TIGER, arXiv 2305.05065, sec. 3.1)
-sinkhorn   documents that agree in all but the last code share out the last codes among them, one each, at least total
+sinkhorn   documents that agree in all but the last code get different last codes at the least total
            distance; the Sinkhorn plan of that problem is rounded to an assignment (after LC-Rec,
            arXiv 2311.09049, sec. 3.1,
            whose plan may leave duplicates). Where more than C agree, those that fit worst first

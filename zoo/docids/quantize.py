@@ -174,7 +174,7 @@ def distances(vectors: np.ndarray, codes: np.ndarray, codebooks: np.ndarray) -> 
 
 
 def relative_error(vectors: np.ndarray, approximations: np.ndarray) -> float:
-    """Sum of |x - y|^2 over the sum of |x - mean of x|^2: 0 if exact, 1 if no better than the mean."""
+    """Sum of |x - y|^2 over the sum of |x - mean of x|^2: 0 is exact, 1 as good as the mean."""
     vectors = np.asarray(vectors, np.float64)
     return float(
         ((vectors - approximations) ** 2).sum() / ((vectors - vectors.mean(axis=0)) ** 2).sum()

@@ -222,7 +222,7 @@ def _checked_document(document: np.ndarray | None, tokens: np.ndarray) -> np.nda
 
 
 def _keys(tokens: np.ndarray) -> np.ndarray:
-    """One scalar a row; as bytes, most significant first, they sort as the rows do (tokens >= 0)."""
+    """One scalar per row, big-endian bytes that sort like the rows (tokens >= 0)."""
     rows = np.ascontiguousarray(tokens, ">i4")
     return rows.view(np.dtype((np.void, rows.shape[-1] * 4)))[..., 0]
 

@@ -6,7 +6,7 @@ tokenizer)`; `alphabet` is then `tokens.count(tokenizer)`. An identifier may beg
 is closed by a token of its own kind, END = `alphabet`: no text has it. Documents of the same text
 are told apart by one of POLICIES:
 
-counter    the k-th of them in row order is closed by token END + k - 1 instead, so identifiers get no longer
+counter    the k-th of them in row order ends in token END + k - 1: identifiers get no longer
 refuse     an error
 """
 

@@ -189,7 +189,7 @@ class FMIndex:
 
 
 def join(documents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Concatenated tokens i32[n] of documents and their starts i64[N + 1], as `build` takes them."""
+    """Concatenated tokens i32[n] of documents and their starts i64[N + 1], for `build`."""
     starts = np.cumsum([0, *map(len, documents)], dtype=np.int64)
     return np.concatenate(
         [np.zeros(0, np.int32), *(np.asarray(one, np.int32) for one in documents)]

@@ -162,7 +162,7 @@ class Trie:
         )
 
     def places(self, t: int, node: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """First index i32[...] in `documents` below nodes i32[...] of depth t, and the end index."""
+        """First index i32[...] in `documents` below nodes i32[...] of depth t, and the end."""
         first, end = node, node + 1
         for level in self.levels[t:]:
             first, end = level.first(first), level.first(end)

@@ -5,7 +5,7 @@ Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answeri
 2004.04906). Sec. 3.1: two encoders and their inner product; sec. 3.2: a query's own document
 against those of the other queries of the batch,
 
-    L = -log exp(q_i . d_i) / sum_j exp(q_i . d_j)                                                    (eq. 2)
+    L = -log exp(q_i . d_i) / sum_j exp(q_i . d_j)                                    (eq. 2)
 
 and exact search over the vectors of all documents. A document that is known to answer query i is
 never a wrong answer to it. Documents that come later are encoded by the frozen encoder (`add`).

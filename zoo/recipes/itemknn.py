@@ -135,7 +135,7 @@ def open(config: Config, state: dict) -> scoring.Scored:
 
 
 def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
-    """The state with new items, which are similar to nothing until a fit to events that name them."""
+    """The state with new items; they are similar to nothing until a fit to their events."""
     starts = np.asarray(state["starts"])
     return catalogue.append(state, corpus) | {
         "starts": np.concatenate([starts, np.full(len(corpus), starts[-1])]),

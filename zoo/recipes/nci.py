@@ -126,7 +126,7 @@ def fit(
 
 
 def naming_of(config: Config) -> schemes.Scheme:
-    """How documents are named (sec. 3.1): clusters, without a number for documents alone in theirs."""
+    """The scheme of sec. 3.1: clusters; a document alone in its cluster gets no number."""
     clusters = schemes.scheme(
         "clusters",
         branching=config.branching,

@@ -228,7 +228,7 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
 def _vectors(
     corpus: records.Corpus, learned: records.Histories, config: Config, log
 ) -> tuple[dict, np.ndarray | None]:
-    """What embeds new items, as part of the state, and f32[N, D] vectors that items are named by."""
+    """State that embeds new items, and the vectors f32[N, D] that identifiers are made of."""
     if config.identifiers in quantisers.WITHOUT_VECTORS:
         return {}, None
     embedder, vectors = embed.fit(corpus, config.vectors, log)
@@ -338,7 +338,7 @@ def prefixes(
 
 
 def to_tokens(ids: table.Docids, items: np.ndarray) -> np.ndarray:
-    """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first without gaps, padded behind."""
+    """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first, padding at the end."""
     num_users, longest = items.shape
     tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], table.PAD).reshape(
         num_users, longest * ids.tokens.shape[1]

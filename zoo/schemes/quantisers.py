@@ -6,7 +6,7 @@ codes.
     pq         product quantisation
     lsh        sides of random hyperplanes
     random     codes that do not depend on the document: the control
-    atomic     a code per document, which is the scheme of that name: it has no levels, codes or collisions
+    atomic     a code per document, the scheme of that name, without levels, codes or collisions
 
 New documents get the codes of the quantiser that was fitted. Code c is token c + 1;
 `scheme.position_specific` gives every position its own tokens. The state holds what encodes

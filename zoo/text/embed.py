@@ -40,7 +40,7 @@ def embed(
 def fit(
     corpus: records.Corpus, how: str, log: Any, *, dim: int = 384, vocabulary: int = 8000
 ) -> tuple[dict, np.ndarray]:
-    """What places new documents in the space of these, for `embed_new`, and what `embed` returns."""
+    """State that places new documents in the same space (`embed_new`); the result of `embed`."""
     if how.endswith(".npy"):
         if len(vectors := npy.read_vectors(how)) != len(corpus):
             raise DataError(
