@@ -1,4 +1,4 @@
-"""The levels of a docid tree laid out for sums of products over siblings: the arithmetic under `theory.exact`."""
+"""The levels of a docid tree, laid out for sums and products over siblings."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ import numpy as np
 
 from theory import worlds
 
-LEAF_BLOCK = 2**15  # numbers of a leaf array at a time, 256 KiB: stays in the cache
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Round:
-    """Joins items in pairs: after `order`, item i of the first `pairs` with item i of the second; the rest stay single."""
+    """Pairs items: after `order`, item i of the first `pairs` with item i of the second `pairs`.
 
-    order: np.ndarray | None  # i64[items], None where they stand so already
+    The remaining items stay single.
+    """
+
+    order: np.ndarray | None  # i64[items]; None: already in order
     pairs: int
 
     def split(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self.order is not None:
             array = array[..., self.order]
-        return (
-            array[..., : self.pairs],
-            array[..., self.pairs : 2 * self.pairs],
-            array[..., 2 * self.pairs :],
-        )
+        first, second = array[..., : self.pairs], array[..., self.pairs : 2 * self.pairs]
+        return first, second, array[..., 2 * self.pairs :]
 
     def join(self, left: np.ndarray, right: np.ndarray, single: np.ndarray) -> np.ndarray:
         """Inverse of `split`."""
@@ -38,63 +36,76 @@ class Round:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Level:
-    """The n nodes of one depth, in an order of the layout's own, and how they join into their parents."""
+class Siblings:
+    """How the n nodes of one depth combine into their parents."""
 
     parent: np.ndarray  # i64[n], index into the level above
-    mass: np.ndarray  # f64[n] r(T_v)
-    stay: np.ndarray  # f64[n] P(alive); 0 for a node without mass, which the decoder never enters
-    gone: np.ndarray  # f64[n] P(not alive); 1 for a node without mass
-    # f64[n] P(no leaf with relevance alive); unlike `gone` where a leaf without relevance may live
-    # on
-    bare: np.ndarray
     rounds: tuple[Round, ...]
-    last: np.ndarray | None  # order of the joined items that is the level above's
-    alone: np.ndarray  # f64[n] P(no sibling alive)
+    last: np.ndarray | None  # order of the joined items that matches the level above
 
     def sum(self, array: np.ndarray) -> np.ndarray:
-        """Totals over siblings: [n] -> [nodes above]."""
+        """Totals over siblings: [..., n] -> [..., nodes above]."""
         for step in self.rounds:
             left, right, single = step.split(array)
             array = np.concatenate([left + right, single], axis=-1)
         return array if self.last is None else array[..., self.last]
 
-    def reduce(
-        self, gone: np.ndarray, alive: np.ndarray, *, others: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Products over siblings of (gone + alive), apart by how many factors are `alive`.
+    def two_alive(self, gone: np.ndarray, alive: np.ndarray) -> np.ndarray:
+        """Sum over sets of two or more siblings of prod(alive in the set) prod(gone outside it).
 
-        gone: f64[n]. alive: f64[J, n], such as E[e^(-s X_c); c alive]. All terms are positive: nothing cancels.
-
-        Returns:
-          exactly one alive f64[J, nodes above]; two or more f64[J, nodes above]; with `others`, for each child the
-          product over its siblings less that of all being gone, f64[J, n], else None.
+        gone: f64[n]. alive: f64[J, n], such as E[e^(-s X_c); c alive]. All terms are positive, so
+        nothing cancels. Returns f64[J, nodes above].
         """
-        one, more, history = alive, None, []
+        one, more = alive, np.zeros_like(alive)
         for step in self.rounds:
             g_left, g_right, g_single = step.split(gone)
-            a_left, a_right, a_single = step.split(one if more is None else one + more)
+            a_left, a_right, _ = step.split(one + more)
             o_left, o_right, o_single = step.split(one)
-            both = a_left * a_right
-            if more is not None:
-                m_left, m_right, m_single = step.split(more)
-                both = both + m_left * g_right + g_left * m_right
-            more = np.concatenate(
-                [both, np.zeros_like(o_single) if more is None else m_single], axis=-1
-            )
+            m_left, m_right, m_single = step.split(more)
+            both = a_left * a_right + m_left * g_right + g_left * m_right
             one = np.concatenate([o_left * g_right + g_left * o_right, o_single], axis=-1)
+            more = np.concatenate([both, m_single], axis=-1)
             gone = np.concatenate([g_left * g_right, g_single])
-            if others:
-                history.append((step, g_left, g_right, a_left, a_right))
-        if more is None:
-            more = np.zeros_like(one)
-        rest = self._others(history, gone, one) if others else None
-        if self.last is not None:
-            one, more = one[:, self.last], more[:, self.last]
-        return one, more, rest
+        return more if self.last is None else more[:, self.last]
+
+    def excess(
+        self, gone: np.ndarray, base: np.ndarray, linear: np.ndarray, rest: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Second-order part of a product over siblings, and the products over the other siblings.
+
+        With alive = base + linear + rest, both over sets of two or more alive siblings:
+        prod(alive) - prod(base) - sum over c of linear_c prod(base of the others). Written as a
+        sum of products: nothing cancels where linear = 0 and rest >= 0.
+
+        gone: f64[n]; base, linear, rest: f64[J, n].
+
+        Returns:
+          the second-order part f64[J, nodes above]; for each child prod(gone + base) of its
+          siblings minus prod(gone), f64[J, n].
+        """
+        one, more, history = (base, linear, rest), tuple(map(np.zeros_like, (base,) * 3)), []
+        for step in self.rounds:
+            g_left, g_right, g_single = step.split(gone)
+            lefts, rights, singles = zip(*map(step.split, one), strict=True)
+            m_lefts, m_rights, m_singles = zip(*map(step.split, more), strict=True)
+            b, lin, t = (x + y for x, y in zip(lefts, m_lefts, strict=True))
+            b2, lin2, t2 = (x + y for x, y in zip(rights, m_rights, strict=True))
+            both = b * b2, lin * b2 + b * lin2, t * b2 + b * t2 + (lin + t) * (lin2 + t2)
+            history.append((step, g_left, g_right, b, b2))
+            one = tuple(
+                np.concatenate([x * g_right + g_left * y, z], axis=-1)
+                for x, y, z in zip(lefts, rights, singles, strict=True)
+            )
+            more = tuple(
+                np.concatenate([w + x * g_right + g_left * y, z], axis=-1)
+                for w, x, y, z in zip(both, m_lefts, m_rights, m_singles, strict=True)
+            )
+            gone = np.concatenate([g_left * g_right, g_single])
+        second = more[2] if self.last is None else more[2][:, self.last]
+        return second, _others(history, gone, one[0])
 
     def product_of_others(self, array: np.ndarray) -> np.ndarray:
-        """For each node the product of `array` over its siblings, itself left out: [n] -> [n]."""
+        """For each node the product of `array` over its siblings, without itself: [n] -> [n]."""
         history = []
         for step in self.rounds:
             left, right, single = step.split(array)
@@ -105,97 +116,46 @@ class Level:
             out = step.join(out[: step.pairs] * right, out[: step.pairs] * left, out[step.pairs :])
         return out
 
-    def _others(self, history: list, gone: np.ndarray, like: np.ndarray) -> np.ndarray:
-        out_gone, out = np.ones_like(gone), np.zeros_like(like)  # of all that is not below the item
-        for step, g_left, g_right, a_left, a_right in reversed(history):
-            count = step.pairs
-            og, o, og_single, o_single = (
-                out_gone[:count],
-                out[:, :count],
-                out_gone[count:],
-                out[:, count:],
-            )
-            left = o * (g_right + a_right) + og * a_right
-            right = o * (g_left + a_left) + og * a_left
-            out = step.join(left, right, o_single)
-            out_gone = step.join(og * g_right, og * g_left, og_single)
-        return out
+
+def _others(history: list, gone: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """For each item prod(gone + alive) minus prod(gone) over the other items of its group."""
+    out_gone, out = np.ones_like(gone), np.zeros_like(like)
+    for step, g_left, g_right, a_left, a_right in reversed(history):
+        count = step.pairs
+        og, og_single = out_gone[:count], out_gone[count:]
+        o, o_single = out[:, :count], out[:, count:]
+        left = o * (g_right + a_right) + og * a_right
+        right = o * (g_left + a_left) + og * a_left
+        out = step.join(left, right, o_single)
+        out_gone = step.join(og * g_right, og * g_left, og_single)
+    return out
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Layout:
-    """A tree of depth m with the probability of each leaf to stay, f64[N]. Make one with `layout`."""
+def siblings(tree: worlds.Tree) -> tuple[list[Siblings], list[np.ndarray], int | None]:
+    """The levels 1 .. m of a tree in an order that makes sums over siblings fast.
 
-    levels: tuple[Level, ...]  # depth 1 .. m; levels[-1] holds the leaves
-    alive: float  # P(corpus not empty)
-    lightest: float  # smallest positive relevance
-    # children of every node of depth m-1 in a full tree, whose leaves then lie slot by slot
-    slots: int | None
-
-    @property
-    def widest(self) -> int:
-        """Numbers of the largest array a point s needs: all nodes, and the leaves but for a full tree."""
-        return max(len(level.mass) for level in self.levels[: -1 if self.slots else None])
-
-    def leaves(self, s: np.ndarray) -> np.ndarray:
-        """E[e^(-s X_v); v alive] for the nodes v of depth m-1, f64[J, nodes], at s f64[J]."""
-        level, s = self.levels[-1], s[:, None]
-        if self.slots is None:
-            one, more, _ = level.reduce(level.gone, level.stay * np.exp(-s * level.mass))
-            return one + more
-        mass, stay, gone = (
-            array.reshape(self.slots, -1) for array in (level.mass, level.stay, level.gone)
-        )
-        result = np.empty((len(s), mass.shape[1]))
-        size = max(1, LEAF_BLOCK // len(s))
-        for lo in range(0, mass.shape[1], size):
-            part = slice(lo, lo + size)
-            alive, none = result[:, part], np.ones(1)
-            alive[:] = 0
-            term, scratch = np.empty((2, *alive.shape))
-            for j in range(self.slots):  # alive <- alive (gone_j + term) + none term
-                np.exp(np.multiply(-s, mass[j, part], out=term), out=term)
-                term *= stay[j, part]
-                alive *= np.add(term, gone[j, part], out=scratch)
-                alive += np.multiply(term, none, out=scratch)
-                none = none * gone[j, part]
-        return result
-
-
-def layout(tree: worlds.Tree, keep: np.ndarray) -> Layout:
-    """Layout of a tree with keep f64[N] in (0, 1]."""
+    Returns:
+      how each level combines; for each level the tree's index of its nodes, i64[n]; and the
+      number of children of a node of depth m-1 in a full tree (its leaves then lie slot by slot),
+      None for another tree.
+    """
     fans = [np.bincount(parent) for parent in tree.parents]
     is_full = all((fan == fan[0]).all() for fan in fans)
-    with np.errstate(divide="ignore"):  # keep = 1
-        log_gone = tree.sums(np.log1p(-keep))
-        log_bare = tree.sums(np.where(tree.relevance > 0, np.log1p(-keep), 0.0))
-    order, built = np.zeros(1, np.int64), []
+    order, levels, orders = np.zeros(1, np.int64), [], []
     for t, parent in enumerate(tree.parents):
         if is_full:
-            fan, above = fans[t][0], len(order)
+            fan, above = int(fans[t][0]), len(order)
             order = (order * fan + np.arange(fan)[:, None]).ravel()
-            parent, rounds, last = np.tile(np.arange(above), fan), _halves(fan, above), None
+            levels.append(Siblings(np.tile(np.arange(above), fan), _halves(fan, above), None))
         else:
             order = np.arange(len(parent))
-            rounds, last = _pairs(parent)
-        mass = tree.masses[t + 1][order]
-        stay = np.where(mass > 0, -np.expm1(log_gone[t + 1][order]), 0.0)
-        gone = np.where(mass > 0, np.exp(log_gone[t + 1][order]), 1.0)
-        level = Level(
-            parent, mass, stay, gone, np.exp(log_bare[t + 1][order]), rounds, last, np.ones(1)
-        )
-        built.append(dataclasses.replace(level, alone=level.product_of_others(gone)))
-    lightest = tree.relevance[tree.relevance > 0].min()
-    return Layout(
-        tuple(built),
-        float(-np.expm1(log_gone[0][0])),
-        float(lightest),
-        int(fans[-1][0]) if is_full else None,
-    )
+            levels.append(Siblings(parent, *_pairs(parent)))
+        orders.append(order)
+    return levels, orders, int(fans[-1][0]) if is_full else None
 
 
 def _halves(fan: int, above: int) -> tuple[Round, ...]:
-    """Rounds for `fan` children a node that lie slot by slot: the first half of the slots with the second."""
+    """Rounds for `fan` children a node that lie slot by slot: first half of the slots, second."""
     rounds = []
     while fan > 1:
         rounds.append(Round(None, fan // 2 * above))
@@ -204,7 +164,7 @@ def _halves(fan: int, above: int) -> tuple[Round, ...]:
 
 
 def _pairs(parent: np.ndarray) -> tuple[tuple[Round, ...], np.ndarray]:
-    """Rounds for children of any numbers: neighbours under one parent, until one item a parent is left."""
+    """Rounds for any numbers of children: pair neighbours until each parent has one item."""
     rounds = []
     while True:
         order = np.argsort(parent, kind="stable")

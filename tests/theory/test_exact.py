@@ -13,8 +13,7 @@ from zoo.docids import table
 
 SHARES = st.floats(1e-3, 1.0)
 QUICK = settings(max_examples=60)
-# The value is a difference of terms of order P(two alive) * log p, each good to 1e-16: an absolute
-# error of 1e-14 per unit of it.
+# The oracle, enumeration in float64, subtracts logs of order log p: an absolute error of 1e-14.
 CLOSE = {"rtol": 1e-9, "atol": 1e-14}
 
 
@@ -261,11 +260,11 @@ def test_relevance_that_is_none_is_refused_in_one_line(relevance, says):
 def test_a_million_leaves_take_seconds_and_memory_of_the_order_of_the_tree():
     relevance = worlds.zipf(32, 4, placement="random")
     tracemalloc.start()
-    begin = time.perf_counter()
+    begin = time.process_time()
     steps = theory.expected_kl(relevance, 32, 4, 0.1)
-    seconds, peak = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
+    seconds, peak = time.process_time() - begin, tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert seconds < 20  # 1 to 3 s measured on two cores; a machine under load is given time
+    assert seconds < 15  # of CPU; 2.5 measured, without tracemalloc
     # forty numbers a leaf, where a point of the grid for each would be 120
     assert peak < 40 * 8 * 32**4
     assert (steps[:3] > 0).all() and steps[3] == 0

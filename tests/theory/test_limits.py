@@ -53,7 +53,7 @@ def test_small_shares_follow_the_slope_at_zero(relevance):
 @given(RELEVANCE)
 def test_shares_near_one_follow_the_slope_at_one(relevance):
     slope = limits.kl_slope_at_one(relevance, 2, 3)
-    # the next order is of size 1e-5; the exact value is good to 1e-14 / 1e-5
+    # the next order is of size 1e-5
     np.testing.assert_allclose(
         theory.expected_kl(relevance, 2, 3, 1 - 1e-5) / 1e-5, slope, rtol=1e-3, atol=1e-6
     )
