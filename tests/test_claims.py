@@ -19,13 +19,35 @@ def test_a_claim_holds_and_its_check_has_power(name):
     for row in check.rows:
         assert row.holds, (row.params, row.predicted, row.found)
         assert row.rejects, (row.params, claim.control(row.params), row.found)
+        assert row.tight, (row.params, row.predicted, row.found)
+
+
+@pytest.mark.parametrize("name", claims.names())
+def test_a_control_is_near_the_truth_or_says_why_not(name):
+    claim = claims.get(name)
+    if claim.control_note:
+        return
+    for params in claim.cases:
+        right = np.atleast_1d(np.asarray(claim.predict(params), np.float64))
+        wrong = np.atleast_1d(np.asarray(claim.control(params), np.float64))
+        assert (np.abs(wrong - right) <= claims.CONTROL * np.abs(right)).all()
+        assert (wrong != right).any()
+
+
+def test_a_bound_says_how_tight_it_is():
+    for name in claims.names():
+        claim = claims.get(name)
+        assert not claim.ratios or len(claim.ratios) == len(claim.cases)
+        if claim.relation in ("at least", "at most"):
+            assert claim.ratios, name
 
 
 def test_every_file_is_listed_and_says_what_it_claims():
     assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(claims.names())
     for name in claims.names():
         claim = claims.get(name)
-        assert claim.name == name and claim.relation in claims.RELATIONS
+        assert claim.name == name
+        assert set(np.atleast_1d(claim.relation)) <= set(claims.RELATIONS)
         assert claim.statement.endswith(".") and claim.source and claim.assumptions and claim.cases
     titles = [claims.get(name).title for name in claims.names()]
     assert len(set(titles)) == len(titles)
@@ -41,7 +63,7 @@ def fixed(relation, predicted, mean, stderr=0.0, wrong=9.0, **others):
         cases=({},),
         relation=relation,
         predict=lambda params: predicted,
-        measure=lambda key, params, n: Estimate(np.float64(mean), np.float64(stderr), n),
+        measure=lambda key, params, n: Estimate(np.asarray(mean), np.asarray(stderr), n),
         control=lambda params: wrong,
         **others,
     )
@@ -59,6 +81,8 @@ def fixed(relation, predicted, mean, stderr=0.0, wrong=9.0, **others):
         (fixed("at least", 1.0, 0.9), False, True),
         (fixed("at most", 1.0, 0.9, wrong=0.5), True, True),
         (fixed("at most", 1.0, 1.1, wrong=0.5), False, True),
+        (fixed(("equal", "at least"), [1.0, 1.0], [1.0, 2.0]), True, True),
+        (fixed(("equal", "at least"), [1.0, 1.0], [2.0, 2.0]), False, True),
         (fixed("equal", np.inf, np.inf), True, True),
         (fixed("equal", np.inf, 1.0), False, True),
     ],
@@ -67,6 +91,13 @@ def test_the_check_accepts_right_and_rejects_wrong_predictions(claim, holds, rej
     (row,) = claims.check(claim, jax.random.key(0)).rows
     assert (row.holds, row.rejects) == (holds, rejects)
     assert claims.check(claim, jax.random.key(0)).passed is (holds and rejects)
+
+
+def test_a_bound_that_is_not_as_tight_as_stated_fails():
+    assert claims.check(fixed("at least", 1.0, 2.0, ratios=(2.0,)), jax.random.key(0)).passed
+    # the bound doubled: still a bound, no longer the one stated
+    doubled = fixed("at least", 2.0, 2.0, ratios=(2.0,))
+    assert not claims.check(doubled, jax.random.key(0)).passed
 
 
 def test_an_unknown_claim_is_refused_with_the_names():

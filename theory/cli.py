@@ -14,7 +14,10 @@ BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130  # exit codes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns 0, FAILED if a claim did not pass, BAD_INPUT with one line on stderr, or INTERRUPTED."""
+    """Runs a command and returns its exit status.
+
+    0, FAILED if a claim did not pass, BAD_INPUT after one line on stderr, or INTERRUPTED.
+    """
     parsed = _parser().parse_args(arguments)
     try:
         return parsed.run(parsed)
@@ -53,14 +56,12 @@ def _check(parsed: argparse.Namespace) -> int:
         claim = check.claim
         print(f"{'PASS' if check.passed else 'FAIL'}  {name}: {claim.statement}")
         for row in check.rows:
-            power = (
-                "a wrong prediction is rejected"
-                if row.rejects
-                else "A WRONG PREDICTION IS ACCEPTED"
-            )
+            power = "control rejected" if row.rejects else "CONTROL ACCEPTED"
+            tight = "" if row.tight else "; NOT AS TIGHT AS STATED"
             print(
-                f"  {'ok ' if row.holds else 'NOT'} {report.case(row.params)}: predicted {report.number(row.predicted)}, measured "
-                f"{report.measured(row.found)} ({claim.relation}); {power}; resolution {row.resolution:.1g}"
+                f"  {'ok ' if row.holds else 'NOT'} {report.case(row.params)}: predicted "
+                f"{report.number(row.predicted)}, measured {report.measured(row.found)} "
+                f"({report.relation(claim)}); {power}; resolution {row.resolution:.1g}{tight}"
             )
         for line in check.limits:
             print(f"  limit: {line}")
@@ -81,41 +82,52 @@ def _sweep(parsed: argparse.Namespace) -> int:
     from zoo.data import atomic
 
     claim = claims.get(parsed.name)
+    if not 0 <= parsed.case < len(claim.cases):
+        raise ValueError(f"--case: expected 0 .. {len(claim.cases) - 1}, got {parsed.case}")
     base = dict(claim.cases[parsed.case])
-    grid = {}
-    for text in parsed.grid:
-        name, equals, values = text.partition("=")
-        if not equals or name not in base:
-            raise ValueError(
-                f"--grid: expected key=value,value,... with a key of {', '.join(base)}, got {text!r}"
-            )
-        grid[name] = [_like(base[name], value) for value in values.split(",")]
-    rows = []
+    grid = _grid(parsed.grid, base)
+    rows, misses = [], []
     for number, setting in enumerate(itertools.product(*grid.values())):
         params = base | dict(zip(grid, setting))
-        found = claim.measure(
-            jax.random.fold_in(jax.random.key(parsed.seed), number), params, parsed.n or claim.quick
-        )
+        key = jax.random.fold_in(jax.random.key(parsed.seed), number)
         predicted = np.atleast_1d(np.asarray(claim.predict(params), np.float64))
-        for step, values in enumerate(
-            zip(predicted, np.atleast_1d(found.mean), np.atleast_1d(found.stderr))
-        ):
+        found = claim.measure(key, params, parsed.n or claim.quick)
+        misses.append(claims.miss(claim, predicted, found))
+        columns = predicted, np.atleast_1d(found.mean), np.atleast_1d(found.stderr)
+        for step, values in enumerate(zip(*columns, strict=True)):
             entry = {"step": step} if len(predicted) > 1 else {}
-            rows.append(
-                dict(zip(grid, setting))
-                | entry
-                | dict(zip(("predicted", "measured", "stderr"), map(float, values)))
-            )
+            measured = dict(zip(("predicted", "measured", "stderr"), map(float, values)))
+            rows.append(dict(zip(grid, setting)) | entry | measured)
     folder = pathlib.Path(parsed.out)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic.file(folder / f"{parsed.name}.csv") as out:
         writer = csv.DictWriter(out, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    along = next(iter(grid))
-    plots.sweep(rows, along, claim.title, folder / f"{parsed.name}.png")
-    print(f"{folder / parsed.name}.csv and .png: {len(rows)} rows over {', '.join(grid)}")
+    failed = sum(value > 0 for value in misses)
+    verdict = f"PASS at all {len(misses)} points"
+    if failed:
+        verdict = f"FAIL at {failed} of {len(misses)} points, by up to {100 * max(misses):.3g} %"
+    title = f"{parsed.name} ({claim.relation if isinstance(claim.relation, str) else 'mixed'})"
+    plots.sweep(rows, next(iter(grid)), f"{title}: {verdict}", folder / f"{parsed.name}.png")
+    print(
+        f"{folder / parsed.name}.csv and .png: {len(rows)} rows over {', '.join(grid)}; {verdict}"
+    )
     return 0
+
+
+def _grid(texts: Sequence[str], base: dict) -> dict[str, list]:
+    """Values of each swept parameter, in the types of the case."""
+    grid = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or name not in base:
+            raise ValueError(
+                f"--grid: expected key=value,value,... with a key of {', '.join(base)}, "
+                f"got {text!r}"
+            )
+        grid[name] = [_like(base[name], value) for value in values.split(",")]
+    return grid
 
 
 def _report(parsed: argparse.Namespace) -> int:
@@ -145,7 +157,9 @@ def _explain(parsed: argparse.Namespace) -> int:
 
 
 def _like(example, text: str):
-    """Text as the kind of an example."""
+    """Text converted to the type of an example."""
+    if isinstance(example, tuple):
+        raise ValueError("--grid: a list of parameters cannot be swept; start from another --case")
     try:
         return (
             type(example)(float(text))
@@ -154,12 +168,12 @@ def _like(example, text: str):
         )
     except ValueError:
         raise ValueError(
-            f"--grid: expected {type(example).__name__} as {example!r}, got {text!r}"
+            f"--grid: expected {type(example).__name__} like {example!r}, got {text!r}"
         ) from None
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in one line, without the usage before it."""
+    """Reports errors in one line, without the usage."""
 
     def error(self, message: str):
         self.exit(BAD_INPUT, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
@@ -191,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     added.add_argument("name", metavar="NAME|all")
     added.add_argument("--quick", action="store_true", help="fewer draws")
-    added.add_argument("--n", type=int, help="draws of a case")
+    added.add_argument("--n", type=int, help="draws per case")
     added.add_argument("--seed", type=int, default=0)
     added = command(
         "sweep",
@@ -205,23 +219,23 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="KEY=A,B,...",
-        help="values of parameters of the claim's cases",
+        help="values of a parameter of the claim's cases",
     )
     added.add_argument(
         "--case",
         type=int,
         default=0,
-        help="the case that gives the other parameters (default: the first)",
+        help="the case with the other parameters (default: 0, the first)",
     )
-    added.add_argument("--n", type=int, help="draws of a point")
+    added.add_argument("--n", type=int, help="draws per point")
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--out", required=True, metavar="DIR")
     added = command(
-        "report", _report, "one HTML page that tells it all", "python -m theory report --out report"
+        "report", _report, "one HTML page of all claims", "python -m theory report --out report"
     )
     added.add_argument("--out", required=True, metavar="DIR")
-    added.add_argument("--claims", nargs="*", default=[], metavar="NAME", help="some claims only")
-    added.add_argument("--full", action="store_true", help="as many draws as a full check")
+    added.add_argument("--claims", nargs="*", default=[], metavar="NAME", help="only these claims")
+    added.add_argument("--full", action="store_true", help="the draws of a full check")
     added.add_argument("--seed", type=int, default=0)
     added = command(
         "explain",
@@ -229,13 +243,13 @@ def _parser() -> argparse.ArgumentParser:
         "what the theorems predict for a fitted system",
         "python -m theory explain runs/dsi --keep 0.5 --recall 0.9",
     )
-    added.add_argument("folder", metavar="DIR", help="what `zoo fit --out` wrote")
+    added.add_argument("folder", metavar="DIR", help="folder that `zoo fit --out` wrote")
     added.add_argument("--scores", metavar="FILE.npy", help="relevance of each document, f[N]")
     added.add_argument(
-        "--relevant", type=int, default=10, help="documents that a query is to find (default: 10)"
+        "--relevant", type=int, default=10, help="relevant documents per query (default: 10)"
     )
     added.add_argument(
-        "--keep", type=float, action="append", help="share of documents that stay; may repeat"
+        "--keep", type=float, action="append", help="share of documents that stay; repeatable"
     )
-    added.add_argument("--recall", type=float, action="append", help="recall wanted; may repeat")
+    added.add_argument("--recall", type=float, action="append", help="wanted recall; repeatable")
     return parser

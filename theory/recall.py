@@ -1,35 +1,40 @@
-"""Recall and precision of beam search by marginals on sparse relevance under a thick tail: exact values, limits, bounds.
+"""Recall of a beam that ranks branches by their mass: exact values, limits and bounds.
 
-Model `worlds.SparseThick`: b root branches, k of them with one relevant leaf each, every other leaf a tail score. A beam keeps the
-K branches of largest total. lambda (snr) is the lead of a relevant branch in standard deviations of a branch's total,
-kappa = k / b, beta = K / b. Statements: arXiv 2504.09935 ("recall is at most 0.5 + o(1)"); its text on the data model was not at
-hand, so the model and all formulas T6-T9 here are derived for this project. Gaussian totals; `recall_bound` holds for any tail.
+Model `worlds.SparseThick`: b root branches, k of them with one relevant leaf each, every other leaf
+with a tail score. A beam keeps the K branches of largest total. lambda (snr) is the lead of a
+relevant branch in standard deviations of a branch's total, kappa = k / b, beta = K / b. All of it is
+about the *first step*: later steps only lose relevant leaves, see `theory.product` for the whole
+search. Statements: arXiv 2504.09935 ("recall is at most 0.5 + o(1)"); the model and the formulas T6
+to T9 are derived for this project. Totals are Gaussian, except in `recall_bound`.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from theory import tails
 
 BERRY_ESSEEN = 0.4748  # Shevtsova (2011), for sums of independent identically distributed terms
 NODES = 256  # of the quadrature
 NEGLIGIBLE = 1e-17
+ROWS = 2**16  # numbers at a time
 
 
 def recall_exact(b: int, k: int, width: int, snr: float) -> float:
-    """Mean recall of the k relevant leaves after the first step, Gaussian totals, finite b (T8).
+    """Mean share of the k relevant branches that survive the first step, finite b (T8).
 
-    int phi(x) P[Bin(k-1, Phi(-x)) + Bin(b-k, Phi(-x-snr)) <= K-1] dx: a relevant branch of noise x survives if fewer than K of
-    the other branches have a larger total. At snr = 0 it is K / b.
+    int phi(x) P[Bin(k-1, Phi(-x)) + Bin(b-k, Phi(-x-snr)) <= K-1] dx: a relevant branch with noise
+    x survives if fewer than K of the other branches have a larger total. K / b at snr = 0. The
+    recall of the whole search is `theory.leaf_recall`.
 
     Args:
       b: branches.
       k: branches that hold a relevant leaf; 1 <= k <= b.
-      width: K, branches kept; from b on all survive.
+      width: K, branches kept; all survive if width >= b.
       snr: lambda, finite.
 
     Relative error about 1e-12; b up to 1e5 in seconds.
@@ -46,16 +51,17 @@ def recall_exact(b: int, k: int, width: int, snr: float) -> float:
 
     low = _first(lambda x: survives(np.array([x]))[0] > NEGLIGIBLE)
     high = _first(lambda x: survives(np.array([x]))[0] > 1 - 1e-15)
-    points, weights = np.polynomial.legendre.leggauss(NODES)
+    points, weights = _legendre()
     x = (low + high) / 2 + (high - low) / 2 * points
-    inside = (high - low) / 2 * float(np.sum(weights * stats.norm.pdf(x) * survives(x)))
+    density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
+    inside = (high - low) / 2 * float(np.sum(weights * density * survives(x)))
     return min(inside + float(special.ndtr(-high)), 1.0)
 
 
 def recall_limit(kappa: float, snr: float, beta: float) -> float:
-    """Recall as b goes to infinity: Phi(snr - t), where kappa Phi(snr - t) + (1 - kappa) Phi(-t) = beta (T8).
+    """First-step recall as b goes to infinity (T8).
 
-    For kappa = beta = 1/2 it is Phi(snr / 2).
+    Phi(snr - t), where kappa Phi(snr - t) + (1 - kappa) Phi(-t) = beta. For kappa = beta = 1/2 it is Phi(snr / 2).
 
     Args:
       kappa: k / b in (0, 1].
@@ -78,12 +84,14 @@ def recall_limit(kappa: float, snr: float, beta: float) -> float:
 
 
 def width_for_recall(kappa: float, snr: float, recall: float) -> float:
-    """K / b with which the limiting recall is `recall`: kappa rho + (1 - kappa) Phi(z_rho - snr); inverts `recall_limit`.
+    """K / b that reaches a limiting first-step recall rho; inverse of `recall_limit`.
+
+    kappa rho + (1 - kappa) Phi(z_rho - snr).
 
     Args:
       kappa: k / b in (0, 1].
       snr: lambda, finite.
-      recall: rho in (0, 1]; 1 takes all branches.
+      recall: rho in (0, 1]; 1 needs all branches.
     """
     kappa, recall = (
         _share("width_for_recall", "kappa", kappa),
@@ -96,10 +104,10 @@ def width_for_recall(kappa: float, snr: float, recall: float) -> float:
 
 
 def half_threshold(kappa: float) -> float:
-    """lambda* = Phi^-1(1 - kappa / (2 (1 - kappa))): with K = k the limiting recall is at most 1/2 iff snr <= lambda* (T9).
+    """lambda*: with K = k the limiting first-step recall is at most 1/2 iff snr <= lambda* (T9).
 
-    0 at kappa = 1/2, about sqrt(2 log(2 / kappa)) for small kappa, below 0 above 1/2, and -inf from 2/3 on, where any ranking
-    keeps more than half.
+    Phi^-1(1 - kappa / (2 (1 - kappa))): 0 at kappa = 1/2, about sqrt(2 log(2 / kappa)) for small
+    kappa, negative above 1/2, and -inf from 2/3 on, where any ranking keeps more than half.
     """
     kappa = _share("half_threshold", "kappa", kappa)
     if kappa >= 2 / 3:
@@ -110,34 +118,48 @@ def half_threshold(kappa: float) -> float:
 def recall_bound(
     b: int, k: int, width: int, *, leaves: float, score: float, tail: tails.Tail
 ) -> float:
-    """What mean recall cannot exceed, at any depth: K/b + c / (tau sqrt(2 pi n)) + 0.95 rho3 / (tau^3 sqrt n), at most 1 (T6).
+    """Upper bound on mean recall, at any depth, for scores bounded below (T6); at most 1.
 
-    A relevant branch must reach the K-th largest total of others that have no help from it: with its lead c removed it would be in
-    the top K with probability K / b, and Berry-Esseen bounds what c adds. b = 2k and K = k give 1/2 + O(n^-1/2).
+    K/b + (c - low) / (tau sqrt(2 pi (n-1))) + 0.95 rho3 / (tau^3 sqrt(n-1)). Proof: let Z_j be the
+    sum of n - 1 tail scores of branch j. A relevant branch scores Z_i + c, every other branch at
+    least Z_j + low. So i survives only if Z_i + (c - low) reaches the K-th largest Z of the others:
+    without the lead, i is in the top K of b exchangeable branches with probability K/b, and
+    Berry-Esseen bounds what a lead of c - low adds. b = 2k and K = k give 1/2 + O(n^-1/2).
 
     Args:
       b: branches.
       k: branches that hold a relevant leaf.
       width: K, branches kept.
-      leaves: n, below each branch.
-      score: c >= 0, of a relevant leaf.
-      tail: law of the others' scores.
+      leaves: n >= 2, below each branch.
+      score: c >= tail.low, of a relevant leaf.
+      tail: law of the other scores; its lower end `low` is finite.
+
+    Raises:
+      ValueError: for a tail without a lower end, or a score below it: the proof needs both.
     """
     b, _, width = _counts("recall_bound", b, k, width)
-    if not leaves >= 1 or not (math.isfinite(score) and score >= 0):
+    if not leaves >= 2 or not math.isfinite(score):
         raise ValueError(
-            f"recall_bound: expected leaves >= 1 and a finite score >= 0, got {leaves} and {score}"
+            f"recall_bound: expected leaves >= 2 and a finite score, got {leaves} and {score}"
         )
-    lead = score / (tail.sd * math.sqrt(2 * math.pi * leaves))
-    distance = 2 * BERRY_ESSEEN * tail.third / (tail.sd**3 * math.sqrt(leaves))
+    if not (math.isfinite(tail.low) and score >= tail.low):
+        raise ValueError(
+            f"recall_bound: expected a tail bounded below and score >= its lower end, got a "
+            f"{tail.name} tail from {tail.low} and score {score}; use gamma, uniform or bounded"
+        )
+    root = math.sqrt(leaves - 1)
+    lead = (score - tail.low) / (tail.sd * math.sqrt(2 * math.pi) * root)
+    distance = 2 * BERRY_ESSEEN * tail.third / (tail.sd**3 * root)
     return min(width / b + lead + distance, 1.0)
 
 
 def precision_bound(b: int, k: int, width: int) -> float:
-    """What the probability of a relevant branch in the beam cannot fall below: 1 - C(b-k, K) / C(b, K) (T7).
+    """Lower bound on P(a relevant branch survives step 1): 1 - C(b-k, K) / C(b, K) (T7).
 
-    Scores of relevant leaves above the tail only help their branches, so chance is the worst case. With two levels the survivor is
-    then ranked first: it bounds precision@1. b = 2k and K = k give 1 - 1 / C(2k, k).
+    A relevant leaf that scores above the tail only helps its branch, so chance is the worst case.
+    Precision@1 of the whole search only if no later step loses the survivor: at depth 2 with
+    c above every tail score it is ranked first; deeper trees need sqrt(4 log(K b / eps)) <=
+    lambda_t at each later level t. b = 2k and K = k give 1 - 1 / C(2k, k).
     """
     b, k, width = _counts("precision_bound", b, k, width)
     if width > b - k:
@@ -149,24 +171,32 @@ def precision_bound(b: int, k: int, width: int) -> float:
     return float(-np.expm1(log_choose(b - k, width) - log_choose(b, width)))
 
 
+@functools.cache
+def _legendre() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(NODES)
+
+
 def _at_most(most: int, n: int, p: np.ndarray, m: int, q: np.ndarray) -> np.ndarray:
-    """P[Bin(n, p) + Bin(m, q) <= most], elementwise; the law of the first is cut where less than 1e-20 of it is left."""
+    """P[Bin(n, p) + Bin(m, q) <= most], elementwise, up to 1e-20."""
     spread = 10 * math.sqrt(n / 4) + 50
     total = np.zeros(len(p))
-    for i, (one, other) in enumerate(zip(p, q)):
-        first, last = (
-            max(0, math.floor(n * one - spread)),
-            min(n, most, math.ceil(n * one + spread)),
-        )
-        if first > most:
+    size = max(1, ROWS // (min(n, most, 2 * int(spread)) + 1))  # rows at a time
+    for lo in range(0, len(p), size):
+        one, other = p[lo : lo + size, None], q[lo : lo + size, None]
+        first = max(0, math.floor(n * one.min() - spread))
+        last = min(n, most, math.ceil(n * one.max() + spread))
+        if first > last:
             continue
         count = np.arange(first, last + 1)
-        total[i] = np.sum(stats.binom.pmf(count, n, one) * stats.binom.cdf(most - count, m, other))
+        log = special.gammaln(n + 1) - special.gammaln(count + 1) - special.gammaln(n - count + 1)
+        chance = np.exp(log + special.xlogy(count, one) + special.xlog1py(n - count, -one))
+        rest = np.minimum(most - count, m)
+        total[lo : lo + size] = (chance * special.bdtr(rest, m, other)).sum(axis=1)
     return total
 
 
 def _first(holds) -> float:
-    """Where in [-12, 12] a condition that stays true begins; an end of the interval if it never or always holds."""
+    """Start of a monotone condition in [-12, 12]; an end of the interval if it is constant."""
     low, high = -12.0, 12.0
     if holds(low):
         return low
@@ -179,7 +209,7 @@ def _first(holds) -> float:
 def _counts(where: str, b: int, k: int, width: int) -> tuple[int, int, int]:
     if any(value != int(value) for value in (b, k, width)) or not (1 <= k <= b and width >= 1):
         raise ValueError(
-            f"{where}: expected whole 1 <= k <= b and width >= 1, got b={b}, k={k}, width={width}"
+            f"{where}: expected integers 1 <= k <= b and width >= 1, got b={b}, k={k}, width={width}"
         )
     return int(b), int(k), int(width)
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page that tells the theory in order, a figure for every claim."""
+"""One self-contained HTML page: definitions, every claim with its formula, figure and meaning."""
 
 from __future__ import annotations
 
@@ -13,43 +13,88 @@ from collections.abc import Iterable
 import jax
 import numpy as np
 
-from theory import claims, plots
+from theory import claims, mathml, plots
 from zoo.data import atomic
 from zoo.report import html as page
 
 PAGE = "theory.html"
-PARTS = {  # first claim of each part -> its heading and what it is about
+DEFINITIONS = (  # symbol, meaning
+    ("b, m, N = b^m", "children of a node, levels (tokens of an identifier), leaves (documents)"),
+    ("r(d), r(T_v)", "relevance of a document; its sum over the subtree below prefix v"),
+    ("p", "share of the documents that is in the corpus; each stays independently"),
+    ("n, n_t", "leaves below a branch; below a node of level t, b^(m-t)"),
+    ("w_c", "share of the parent's relevance that lies below child c"),
+    ("S_c", "share of the relevance below c that survives in the corpus"),
+    ("P, Q", "decoder that masks dead children and renormalises; the true law given the corpus"),
+    ("A", "Simpson index of a branch: sum of the squared shares of its leaves, in [1/n, 1]"),
+    (r"\bar{E}_t", "mean Simpson index of the nodes at level t, weighted by relevance"),
+    ("k, K, c", "relevant documents, beam width, score of a relevant document"),
+    (r"\mu, \tau, \rho_3", "mean, standard deviation, third absolute moment of other scores"),
+    (r"\kappa", "share of branches that hold a relevant document, k/b"),
+    (
+        r"\lambda",
+        "lead of a relevant document over the noise of its branch, (c - mu) / (tau sqrt n)",
+    ),
+    (r"\lambda_t", "the same at level t: lambda_1 b^((t-1)/2)"),
+    (r"\rho, \rho_t", "recall of the whole search; of level t given survival so far"),
+)
+THEOREMS = (
+    ("T1", "a step's KL is the Jensen gap of log over surviving shares", "jensen_identity"),
+    ("T2", "the KL of steps adds up to the KL of sequences", "chain_rule"),
+    ("T3", "its expectation is an integral, exactly", "exact_kl"),
+    ("T4", "to second order it is linear in the Simpson index", "sharp_law"),
+    ("T5", "lower bounds, without conditions and in readable forms", "rigorous_bound"),
+    ("T6", "first-step recall is at most 1/2 + o(1)", "recall_half"),
+    ("T7", "precision@1 stays near one", "precision"),
+    ("T8", "first-step recall in closed form", "closed_forms"),
+    ("T9", "the signal up to which 1/2 is the ceiling", "half_ceiling"),
+    ("T10", "which tails are thick", "thick_tails"),
+    ("product law", "recall of the whole search is a product over levels", "product_law"),
+)
+PARTS = {  # first claim of each part -> its heading and introduction
     "jensen_identity": (
         "What the constraint costs",
-        "A Bayes-optimal model knows the relevance of every identifier that could exist. A corpus holds some of them. Masking what does not exist "
-        "and renormalising tells the decoder which branches live, not how much of each does. The difference has a price, step by step.",
+        "A Bayes-optimal model knows the relevance of every identifier that could exist; a corpus "
+        "holds some of them. Masking the others and renormalising informs the decoder which "
+        "branches are alive, not how much of each is left. The difference costs KL at every step.",
     ),
     "count_correction": (
         "Ways out of the cost",
-        "The price is what the decoder does not know of the survivors. Some of it can be told for free.",
+        "The decoder pays for what it does not know about the survivors. Part of that knowledge "
+        "is free.",
     ),
     "recall_half": (
-        "What beam search misses",
-        "A beam ranks prefixes by the mass below them. Where relevance is sparse and most mass lies in many moderate documents, half of the "
-        "relevant branches look no better than the rest.",
+        "What the first beam misses",
+        "A beam ranks prefixes by the mass below them. Where relevance is sparse and most mass "
+        "lies in many moderate documents, half of the relevant branches look like the others.",
+    ),
+    "product_law": (
+        "What the whole search misses: the product law",
+        "One half is the first factor. Every level selects again, with a signal that grows by "
+        "sqrt(b), so recall is a product that an index designer can compute beforehand.",
     ),
     "wider_beams": (
         "Ways out of the ceiling",
-        "A wider beam pays for recall. Ranking by the best leaf gets it for nothing, if that leaf is known.",
+        "A wider first beam buys recall. Ranking by the best leaf is exact, if that leaf is known.",
     ),
     "concentration": (
         "Both at once",
-        "The two effects pull in opposite directions; and a decoder is close to a multi-vector scorer, but not one.",
+        "The two effects pull in opposite directions; and a decoder is close to a multi-vector "
+        "scorer, but not equal to one.",
     ),
 }
+STYLE = (
+    "math{font-size:1.15em;margin:.5em 0} .meaning{border-left:3px solid #4477aa;"
+    "padding-left:.8em} td math{display:inline;margin:0}"
+)
 
 
 def write(
     folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (), quick: bool = True
 ) -> tuple[pathlib.Path, bool]:
-    """Checks the claims, draws their figures, writes PAGE; returns its path and whether every claim passed.
+    """Checks claims, draws their figures and writes PAGE; returns its path and whether all passed.
 
-    names: of claims; all if empty. quick: as many draws as a quick check.
+    names: of claims; all if empty. quick: use the draws of a quick check.
     """
     from tqdm import tqdm
 
@@ -70,19 +115,26 @@ def write(
             )
         )
         summary.append(
-            f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td><td>{_verdict(check.passed)}</td></tr>'
+            f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td>'
+            f"<td>{_verdict(check.passed)}</td></tr>"
         )
     seconds = time.monotonic() - started
+    device = html.escape(jax.devices()[0].device_kind)
     text = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Constrained decoding: theory, measured</title><style>{page.STYLE}</style></head><body>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Constrained decoding: theory, measured</title><style>{page.STYLE}{STYLE}</style></head><body>
 <h1>Constrained decoding: theory, measured</h1>
-<p>The theorems of “Constrained Auto-Regressive Decoding Constrains Generative Retrieval” (Wu et al., SIGIR 2025, arXiv 2504.09935),
-re-derived, sharpened, and checked through the beam search and the trie that retrieve. Each claim names its source, predicts numbers, measures them,
-and rejects a wrong prediction; its limits are measured too. All logarithms are natural.</p>
+<p>The theorems of “Constrained Auto-Regressive Decoding Constrains Generative Retrieval” (Wu et
+al., SIGIR 2025, arXiv 2504.09935), re-derived, sharpened, and checked through the beam search and
+the trie of the retrieval systems; the story ends in a product law for the recall of the whole
+search. Each claim names its source, predicts numbers, measures them, and rejects a wrong prediction
+nearby; its limits are measured too.</p>
+{_definitions()}
+<h2>Claims</h2>
 <table><tr><th>claim</th><th>check</th></tr>{"".join(summary)}</table>
 {"".join(sections)}
-<p class="small">{len(chosen)} claims in {seconds:.0f} s on {html.escape(jax.devices()[0].device_kind)}, jax {jax.__version__}.
+<p class="small">{len(chosen)} claims in {seconds:.0f} s on {device}, jax {jax.__version__}.
 <code>python -m theory check NAME</code> repeats one.</p></body></html>
 """
     with atomic.file(path) as out:
@@ -90,21 +142,51 @@ and rejects a wrong prediction; its limits are measured too. All logarithms are 
     return path, passed
 
 
+def _definitions() -> str:
+    rows = "".join(
+        f"<tr><td>{mathml.convert(symbol)}</td><td>{html.escape(text)}</td></tr>"
+        for symbol, text in DEFINITIONS
+    )
+    theorems = "".join(
+        f'<tr><td>{name}</td><td>{html.escape(text)}</td><td><a href="#{claim}">{claim}</a></td></tr>'
+        for name, text, claim in THEOREMS
+    )
+    return (
+        f"<h2>Definitions</h2><table>{rows}</table><p>All logarithms are natural, KL is in nats.</p>"
+        f"<table><tr><th>theorem</th><th>says</th><th>claim</th></tr>{theorems}</table>"
+    )
+
+
 def _section(check: claims.Check, picture: bytes) -> str:
     claim = check.claim
     rows = "".join(
-        f"<tr><td>{html.escape(case(row.params))}</td><td>{number(row.predicted)}</td><td>{measured(row.found)}</td><td>{_verdict(row.passed)}</td></tr>"
+        f"<tr><td>{html.escape(case(row.params))}</td><td>{number(row.predicted)}</td>"
+        f"<td>{measured(row.found)}</td><td>{_verdict(row.passed)}</td></tr>"
         for row in check.rows
     )
     limits = "".join(f"<li>{html.escape(line)}</li>" for line in check.limits)
+    limits = f"<p><strong>Limits.</strong></p><ul>{limits}</ul>" if limits else ""
+    meaning = (
+        '<p class="meaning"><strong>What this means for your index.</strong> '
+        f"{html.escape(claim.meaning)}</p>"
+        if claim.meaning
+        else ""
+    )
+    formula = mathml.convert(claim.formula) if claim.formula else ""
     image = base64.b64encode(picture).decode()
     return f"""<section id="{claim.name}"><h3>{html.escape(claim.title)}</h3>
-<p><strong>Statement.</strong> {html.escape(claim.statement)}</p>
-<p class="small">Source: {html.escape(claim.source)}. Assumes: {html.escape("; ".join(claim.assumptions))}.</p>
+{formula}<p><strong>Statement.</strong> {html.escape(claim.statement)}</p>
+<p class="small">Source: {html.escape(claim.source)}.
+Assumes: {html.escape("; ".join(claim.assumptions))}.</p>
 <img alt="{html.escape(claim.title)}" src="data:image/png;base64,{image}">
-<table><tr><th>case</th><th>predicted</th><th>measured ({claim.relation})</th><th></th></tr>{rows}</table>
-{f"<p><strong>Limits.</strong></p><ul>{limits}</ul>" if limits else ""}</section>
+<table><tr><th>case</th><th>predicted</th><th>measured ({relation(claim)})</th><th></th></tr>
+{rows}</table>{limits}{meaning}</section>
 """
+
+
+def relation(claim: claims.Claim) -> str:
+    """How measured values relate to predictions, in words."""
+    return claim.relation if isinstance(claim.relation, str) else ", ".join(claim.relation)
 
 
 def _verdict(passed: bool) -> str:
@@ -112,7 +194,7 @@ def _verdict(passed: bool) -> str:
 
 
 def case(params: claims.Params) -> str:
-    """Parameters in a line."""
+    """Parameters on one line."""
     return ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in params.items()
@@ -120,16 +202,16 @@ def case(params: claims.Params) -> str:
 
 
 def number(values: np.ndarray, most: int = 4) -> str:
-    """A few numbers, and how many more."""
+    """The first few numbers, and their total number."""
     values = np.atleast_1d(values)
-    told = ", ".join(f"{value:.6g}" for value in values[:most])
-    return told if len(values) <= most else f"{told}, ... ({len(values)})"
+    shown = ", ".join(f"{value:.6g}" for value in values[:most])
+    return shown if len(values) <= most else f"{shown}, ... ({len(values)})"
 
 
 def measured(found) -> str:
-    """Means with standard errors where there are any."""
+    """Means, with standard errors if sampled."""
     mean, stderr = np.atleast_1d(found.mean), np.atleast_1d(found.stderr)
     if not stderr.any():
         return number(mean)
-    told = ", ".join(f"{m:.6g} ± {s:.1g}" for m, s in zip(mean[:4], stderr[:4]))
-    return f"{told} (n = {found.n:,})"
+    shown = ", ".join(f"{m:.6g} ± {s:.1g}" for m, s in zip(mean[:4], stderr[:4]))
+    return f"{shown} (n = {found.n:,})"

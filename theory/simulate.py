@@ -191,10 +191,13 @@ def recall(world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries
     return _over_queries(lambda hits: hits.sum(-1) / world.relevant, found, world, key, num_queries)
 
 
-def precision(
+def any_relevant(
     world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries: int
 ) -> Estimate:
-    """Share of queries with a relevant branch in the beam, which bounds and for two levels equals precision@1 (T7)."""
+    """Share of queries in which a relevant branch survives step 1: an upper bound on precision@1.
+
+    At depth 2, with relevant scores above the tail, it equals precision@1 of the whole search (T7).
+    """
     found = functools.partial(_found, world, width)
     return _over_queries(
         lambda hits: hits.any(-1).astype(jnp.float32), found, world, key, num_queries

@@ -1,4 +1,4 @@
-"""Laws of the irrelevant leaves' scores: moments, draws, and draws of the sum of many at the cost of one number."""
+"""Laws of the scores of irrelevant leaves: moments, samples, and samples of the sum of many leaves."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ import jax
 import jax.numpy as jnp
 from scipy import special
 
-MOST_SUMMED = 4096  # leaves a law without a sum of its own adds up one by one
+MOST_SUMMED = 4096  # leaves that are added one by one where the sum has no law in closed form
 
 
 @dataclasses.dataclass(frozen=True)
 class Tail:
-    """The law F of a leaf's score, with what the theorems ask of it."""
+    """The law F of a leaf's score, with the moments that the theorems use."""
 
     name: str
     mean: float  # mu
     sd: float  # tau > 0
     third: float  # rho3 = E|g - mu|^3
+    low: float  # no score is below it; -inf for a law without a lower end
     # (key, shape) -> f32[shape] standardised, (g - mu) / tau
     leaves: Callable[[jax.Array, tuple[int, ...]], jax.Array]
     # (key, n, shape) -> f32[shape] (S_n - n mu) / (tau sqrt n)
@@ -36,11 +37,12 @@ def gaussian(mean: float, sd: float) -> Tail:
         _above("sums", "num_leaves", num_leaves, 0)
         return jax.random.normal(key, shape)
 
-    return Tail("gaussian", mean, sd, 2 * math.sqrt(2 / math.pi) * sd**3, jax.random.normal, sums)
+    third = 2 * math.sqrt(2 / math.pi) * sd**3
+    return Tail("gaussian", mean, sd, third, -math.inf, jax.random.normal, sums)
 
 
 def gamma(mean: float, sd: float) -> Tail:
-    """Gamma scores of shape (mean/sd)^2; the sum of n is Gamma of n times the shape, drawn directly for any n."""
+    """Gamma scores of shape (mean/sd)^2; the sum of n is a Gamma of n times the shape, for any n."""
     _above("gamma", "mean", mean, 0)
     _above("gamma", "sd", sd, 0)
     alpha = (mean / sd) ** 2
@@ -59,12 +61,12 @@ def gamma(mean: float, sd: float) -> Tail:
         return _standard_gamma(key, alpha * num_leaves, shape)
 
     return Tail(
-        "gamma", mean, sd, third, lambda key, shape: _standard_gamma(key, alpha, shape), sums
+        "gamma", mean, sd, third, 0.0, lambda key, shape: _standard_gamma(key, alpha, shape), sums
     )
 
 
 def uniform(low: float, high: float) -> Tail:
-    """Scores uniform on [low, high]; sums are added up, for at most `MOST_SUMMED` leaves."""
+    """Scores uniform on [low, high]; sums of up to `MOST_SUMMED` leaves."""
     _above("uniform", "high", high, low)
     half = (high - low) / 2
 
@@ -76,13 +78,14 @@ def uniform(low: float, high: float) -> Tail:
         low + half,
         half / math.sqrt(3),
         half**3 / 4,
+        low,
         leaves,
         functools.partial(_summed, "uniform", leaves),
     )
 
 
 def bounded(alpha: float, beta: float, *, most: float = 1.0) -> Tail:
-    """Scores `most` times Beta(alpha, beta), so at most M = `most`; sums are added up, for at most `MOST_SUMMED` leaves."""
+    """Scores `most` times Beta(alpha, beta), at most M = `most`; sums of up to `MOST_SUMMED` leaves."""
     for name, value in (("alpha", alpha), ("beta", beta), ("most", most)):
         _above("bounded", name, value, 0)
     mean = alpha / (alpha + beta)
@@ -102,6 +105,7 @@ def bounded(alpha: float, beta: float, *, most: float = 1.0) -> Tail:
         most * mean,
         most * sd,
         third,
+        0.0,
         leaves,
         functools.partial(_summed, "bounded", leaves),
     )
@@ -111,7 +115,8 @@ def _summed(name, leaves, key, num_leaves, shape):
     _above("sums", "num_leaves", num_leaves, 0)
     if num_leaves > MOST_SUMMED:
         raise ValueError(
-            f"sums: expected at most {MOST_SUMMED} leaves of a {name} tail, got {num_leaves}; use gaussian or gamma"
+            f"sums: expected at most {MOST_SUMMED} leaves of a {name} tail, got {num_leaves}; "
+            "use gaussian or gamma"
         )
 
     def add(total, key):
@@ -122,10 +127,11 @@ def _summed(name, leaves, key, num_leaves, shape):
 
 
 def _standard_gamma(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax.Array:
-    """f32[shape] (G - alpha) / sqrt(alpha), G of Gamma(alpha); as precise at alpha = 1e12 as at 1.
+    """f32[shape] (G - alpha) / sqrt(alpha), G ~ Gamma(alpha); as precise at alpha = 1e12 as at 1.
 
-    Marsaglia and Tsang (2000): G = d (1 + c x)^3, d = alpha - 1/3, c = 1 / (3 sqrt d), x normal and kept when log of a
-    uniform is below d (3 log1p(y) - 3 y + 1.5 y^2 - y^3), y = c x. Centred by hand, nothing large is subtracted.
+    Marsaglia and Tsang (2000): G = d (1 + c x)^3, d = alpha - 1/3, c = 1 / (3 sqrt d), x normal,
+    accepted when the log of a uniform is below d (3 log1p(y) - 3 y + 1.5 y^2 - y^3), y = c x.
+    Centred algebraically, so no large numbers are subtracted.
     """
     if alpha < 100:
         return (jax.random.gamma(key, alpha, shape) - alpha) / math.sqrt(alpha)
@@ -142,7 +148,7 @@ def _standard_gamma(key: jax.Array, alpha: float, shape: tuple[int, ...]) -> jax
 
 
 def _proposal(x: jax.Array, alpha: float) -> tuple[jax.Array, jax.Array]:
-    """For x normal and alpha >= 100: the standardised gamma value, and the log of the probability to keep it."""
+    """Standardised gamma value of x normal, alpha >= 100, and the log of its acceptance."""
     d = alpha - 1 / 3
     c = 1 / (3 * math.sqrt(d))
     # |y| < .2 here, so that this series of 3 log1p(y) - 3 y + 1.5 y^2 - y^3 is exact to f32

@@ -65,6 +65,14 @@ def test_sweep_writes_a_table_and_a_picture(tmp_path, capsys):
     assert (tmp_path / "sharp_law.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_sweep_says_where_the_claim_fails(tmp_path, capsys):
+    sweep = ["sweep", "sharp_law", "--out", str(tmp_path), "--grid"]
+    assert cli.main([*sweep, "relevance=uniform,spike"]) == 0
+    assert "FAIL at 1 of 2 points" in capsys.readouterr().out
+    assert cli.main([*sweep, "keep=0.4,0.5"]) == 0
+    assert "PASS at all 2 points" in capsys.readouterr().out
+
+
 def test_report_is_one_page_that_needs_no_network(tmp_path, capsys):
     assert (
         cli.main(["report", "--out", str(tmp_path), "--claims", "sharp_law", "rigorous_bound"]) == 0
@@ -118,6 +126,14 @@ def test_explain_predicts_what_the_exact_value_is():
             "a key of relevance, branching, depth, keep",
         ),
         (["sweep", "sharp_law", "--grid", "keep=half", "--out", "{}"], "expected float"),
+        (
+            ["sweep", "published_bound", "--grid", "relevance=nonsense", "--out", "{}"],
+            "one of unif",
+        ),
+        (
+            ["sweep", "sharp_law", "--grid", "keep=0.5", "--case", "9", "--out", "{}"],
+            "--case: expe",
+        ),
         (["sweep", "sharp_law", "--grid", "keep=1.5", "--out", "{}"], r"\(0, 1\]"),
         (["explain", "{}"], "holds no fitted system"),
         (["report", "--out", "{}", "--claims", "nope"], "no claim 'nope'"),

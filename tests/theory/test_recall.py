@@ -65,7 +65,7 @@ def test_finite_recall_goes_to_its_limit(kappa, beta, snr):
         abs(recall.recall_exact(b, int(kappa * b), int(beta * b), snr) - limit)
         for b in (100, 1000, 10_000)
     ]
-    assert gaps[2] < 1e-4 and gaps[2] <= gaps[1] <= gaps[0] + 1e-12
+    assert gaps[2] < 1e-4 and gaps[2] <= gaps[1] + 1e-12 and gaps[1] <= gaps[0] + 1e-12
 
 
 @given(SNR)
@@ -108,7 +108,7 @@ def test_thresholds_equal_the_reference_values():
 @settings(max_examples=60)
 @given(st.integers(1, 20), st.integers(1, 60), st.floats(0, 50), st.integers(1, 10**6))
 def test_the_bound_is_above_exact_recall(half, width, score, leaves):
-    b, tail = 2 * half, tails.gaussian(1.0, 0.7)
+    b, tail, leaves = 2 * half, tails.uniform(0.0, 1.0), leaves + 1
     snr = max(score - tail.mean, 0) / (tail.sd * math.sqrt(leaves))
     bound = recall.recall_bound(b, half, width, leaves=leaves, score=score, tail=tail)
     assert recall.recall_exact(b, half, width, snr) <= bound + 1e-12
@@ -118,13 +118,27 @@ def test_the_bound_decays_to_one_half_as_the_root_of_the_branch_size():
     tail = tails.gamma(1.0, 1.0)
     excess = [
         recall.recall_bound(100, 50, 50, leaves=n, score=5.0, tail=tail) - 0.5
-        for n in (10**4, 10**6, 10**8)
+        for n in (10**4 + 1, 10**6 + 1, 10**8 + 1)
     ]
     assert excess[0] / excess[1] == pytest.approx(10, rel=1e-6) and excess[1] / excess[
         2
     ] == pytest.approx(10, rel=1e-6)
     assert excess[2] == pytest.approx(
         (5 / math.sqrt(2 * math.pi) + 2 * 0.4748 * tail.third) * 1e-4, rel=1e-6
+    )
+
+
+def test_a_tail_below_zero_counts_from_its_lower_end():
+    # replacing a leaf of mean -9.5 by a score of 0 is a lead of 9.5: measured recall is .697, the
+    # bound without the lower end said .539
+    tail, b, k, n = tails.uniform(-10.0, -9.0), 100, 50, 1000
+    bound = recall.recall_bound(b, k, k, leaves=n, score=0.0, tail=tail)
+    assert recall.recall_exact(b, k, k, 9.5 / (tail.sd * math.sqrt(n))) > 0.69
+    assert bound > 0.9
+    assert bound - 0.5 == pytest.approx(
+        10 / (tail.sd * math.sqrt(2 * math.pi * 999))
+        + 0.9496 * tail.third / (tail.sd**3 * math.sqrt(999)),
+        rel=1e-12,
     )
 
 
@@ -151,8 +165,16 @@ def test_precision_of_half_relevant_branches_is_exponentially_near_one():
         (lambda: recall.half_threshold(-1), "kappa"),
         (lambda: recall.precision_bound(4, 5, 1), "1 <= k <= b"),
         (
-            lambda: recall.recall_bound(4, 2, 2, leaves=0, score=1.0, tail=tails.gaussian(0, 1)),
-            "leaves >= 1",
+            lambda: recall.recall_bound(4, 2, 2, leaves=1, score=1.0, tail=tails.gamma(1, 1)),
+            "leaves >= 2",
+        ),
+        (
+            lambda: recall.recall_bound(4, 2, 2, leaves=9, score=1.0, tail=tails.gaussian(0, 1)),
+            "bounded below",
+        ),
+        (
+            lambda: recall.recall_bound(4, 2, 2, leaves=9, score=1.0, tail=tails.uniform(2, 3)),
+            "score >= its lower end",
         ),
     ],
 )

@@ -1,9 +1,13 @@
-"""The claims: each a statement with a prediction, a measurement by the real code, and a wrong prediction that the check must reject."""
+"""The claims: statements with a prediction, a measurement by the real code, and a control.
+
+The control is a wrong prediction near the right one; a check that accepts it fails.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +34,7 @@ MODULES = {  # in the order in which the report tells them
         "precision",
         "half_ceiling",
         "thick_tails",
+        "product_law",
         "wider_beams",
         "max_marginals",
         "count_noise",
@@ -38,7 +43,18 @@ MODULES = {  # in the order in which the report tells them
     )
 }
 ERRORS = 4.0  # standard errors between a prediction and what is measured; one in 16,000 by chance
+CONTROL = 0.05  # relative distance of a control from the right prediction
+RATIO = 0.03  # relative error of a stated measured / predicted
 RELATIONS = ("equal", "at least", "at most")
+
+# kinds of relevance, with the arguments that a case may leave out
+RELEVANCE: dict[str, dict[str, Any]] = {
+    "uniform": {},
+    "zipf": {},
+    "dirichlet": {"concentration": 1.0},
+    "spike": {"mass": 0.5},
+    "lognormal_branches": {"sigma": 1.0},
+}
 
 Params = Mapping[str, Any]
 
@@ -46,10 +62,12 @@ Params = Mapping[str, Any]
 class Claim(NamedTuple):
     """A statement that can be checked.
 
-    predict(params) -> f64[...]; measure(key, params, n) -> Estimate of the same shape, standard error 0 where nothing is drawn.
-    relation: measured is equal to, at least, or at most predicted, within ERRORS standard errors and `tolerance`.
-    control(params) -> a prediction that is wrong for these cases; a check that accepts it has no power and fails.
-    limits() -> sentences with numbers: what happens outside the assumptions.
+    predict(params) -> f64[...]; measure(key, params, n) -> Estimate of the same shape, standard
+    error 0 where nothing is drawn. `relation`: measured equals, is at least, or is at most the
+    prediction, within ERRORS standard errors plus `tolerance` and `absolute`; one relation, or one
+    per entry. control(params) -> a wrong prediction, within CONTROL of the right one unless
+    `control_note` says why not; a check that accepts it has no power and fails. `ratios` says how
+    tight a bound is: measured / predicted in each case, checked to RATIO.
     """
 
     name: str
@@ -61,11 +79,16 @@ class Claim(NamedTuple):
     predict: Callable[[Params], Any]
     measure: Callable[[jax.Array, Params, int], Estimate]
     control: Callable[[Params], Any]
-    relation: str = "equal"
+    control_note: str = ""
+    relation: str | tuple[str, ...] = "equal"
+    ratios: tuple[Any, ...] = ()  # per case: a number or one per entry, NaN = not stated
     tolerance: float = 1e-6  # relative; of an asymptotic law, the size of what it leaves out
     absolute: float = 1e-6  # nats or shares; scores of the search are f32
-    n: int = 2000  # draws of a case
+    n: int = 2000  # draws per case
     quick: int = 400  # of a quick check
+    formula: str = ""  # the statement in the notation of `theory.mathml`
+    meaning: str = ""  # one paragraph: what this means for an index
+    # sentences with numbers: what happens outside the assumptions
     limits: Callable[[], Sequence[str]] = tuple
     # draws on matplotlib axes; the report's default shows the cases
     figure: Callable[[Any, jax.Array, int], None] | None = None
@@ -80,11 +103,12 @@ class Row:
     found: Estimate
     holds: bool
     rejects: bool  # the control's prediction
-    resolution: float  # smallest deviation that would have been noticed, relative to the prediction
+    tight: bool  # measured / predicted is the ratio that the claim states
+    resolution: float  # smallest relative deviation of the prediction that fails the check
 
     @property
     def passed(self) -> bool:
-        return self.holds and self.rejects
+        return self.holds and self.rejects and self.tight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +157,24 @@ def check(
                 found,
                 _holds(claim, predicted, found),
                 not _holds(claim, wrong, found),
+                _tight(claim, number, predicted, found),
                 resolution,
             )
         )
     return Check(claim, tuple(rows), tuple(claim.limits()) if limits else ())
+
+
+def miss(claim: Claim, predicted: np.ndarray, found: Estimate) -> float:
+    """Largest |measured - predicted| / |predicted| of the entries that fail; 0 where all hold."""
+    predicted, mean = np.atleast_1d(predicted), np.atleast_1d(found.mean)
+    relations = np.broadcast_to(claim.relation, mean.shape)
+    worst = 0.0
+    for i, relation in enumerate(relations):
+        one = Estimate(mean[i : i + 1], np.atleast_1d(found.stderr)[i : i + 1], found.n)
+        if not _holds(claim._replace(relation=str(relation)), predicted[i : i + 1], one):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                worst = max(worst, float(np.abs(mean[i] / predicted[i] - 1)))
+    return worst
 
 
 def _slack(claim: Claim, predicted: np.ndarray, found: Estimate) -> np.ndarray:
@@ -150,26 +188,49 @@ def _holds(claim: Claim, predicted: np.ndarray, found: Estimate) -> bool:
     with np.errstate(invalid="ignore"):  # of equal infinities
         gap = np.where(mean == predicted, 0, mean - predicted)
     slack = _slack(claim, np.where(np.isfinite(predicted), predicted, 0), found)
-    if claim.relation == "at least":
-        return bool((gap >= -slack).all())
-    if claim.relation == "at most":
-        return bool((gap <= slack).all())
-    return bool((np.abs(gap) <= slack).all())
+    relations = np.broadcast_to(claim.relation, mean.shape)
+    low = (gap >= -slack) | (relations == "at most")
+    high = (gap <= slack) | (relations == "at least")
+    return bool((low & high).all())
+
+
+def _tight(claim: Claim, number: int, predicted: np.ndarray, found: Estimate) -> bool:
+    if not claim.ratios:
+        return True
+    stated = np.broadcast_to(np.asarray(claim.ratios[number], np.float64), predicted.shape)
+    mean, stderr = np.atleast_1d(found.mean), np.atleast_1d(found.stderr)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(mean / predicted - stated)
+        slack = RATIO * stated + ERRORS * stderr / np.abs(predicted)
+    return bool((np.isnan(stated) | (off <= slack)).all())
+
+
+def off(predict: Callable[[Params], Any], share: float = 0.03) -> Callable[[Params], Any]:
+    """The control that is wrong by a share of the prediction."""
+    return lambda params: (1 + share) * np.asarray(predict(params), np.float64)
 
 
 def exactly(value: Any) -> Estimate:
-    """An estimate of something that nothing was drawn for."""
+    """The estimate of a value that was computed, not sampled."""
     value = np.asarray(value, np.float64)
     return Estimate(value, np.zeros_like(value), 1)
 
 
 def world(params: Params) -> np.ndarray:
-    """Relevance of a case: {"relevance": name in `worlds`, "branching": b, "depth": m, other arguments of that function}."""
+    """Relevance of a case.
+
+    params: {"relevance": name in RELEVANCE, "branching": b, "depth": m, arguments of that
+    function in `worlds`}.
+
+    Raises:
+      ValueError: for another name, or arguments out of range.
+    """
     from theory import worlds
 
-    rest = {
-        name: value
-        for name, value in params.items()
-        if name in ("exponent", "placement", "seed", "concentration", "mass", "leaf", "sigma")
-    }
-    return getattr(worlds, params["relevance"])(params["branching"], params["depth"], **rest)
+    name = params["relevance"]
+    if name not in RELEVANCE:
+        raise ValueError(f"relevance: expected one of {', '.join(RELEVANCE)}, got {name!r}")
+    function = getattr(worlds, name)
+    allowed = set(inspect.signature(function).parameters) - {"branching", "depth"}
+    chosen = {word: value for word, value in params.items() if word in allowed}
+    return function(params["branching"], params["depth"], **RELEVANCE[name] | chosen)

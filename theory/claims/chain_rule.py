@@ -17,7 +17,7 @@ def predict(params):
 
 
 def measure(key, params, n):
-    """Mean of KL over whole identifiers, of the law that beam search gives the documents against r conditioned on the corpus."""
+    """Mean KL over whole identifiers: the law that beam search returns against r given the corpus."""
     relevance, costs = claims.world(params), []
     for kept in jensen_identity.corpora(params):
         law = decoded.law(relevance, params["branching"], params["depth"], kept)
@@ -35,6 +35,8 @@ CLAIM = claims.Claim(
     cases=jensen_identity.CLAIM.cases,
     predict=predict,
     measure=measure,
-    control=lambda params: _steps(params, reverse=True).sum(1).mean(),  # KL[Q||P]
+    control=claims.off(predict, 0.02),
+    formula=r"KL[P||Q] = \sum_t \sum_v P(v) KL_v",
+    meaning="Step costs add up, so the cheapest place to repair is the step that costs most.",
     tolerance=2e-5,
 )

@@ -1,4 +1,4 @@
-"""T8: recall in closed form, for any number of branches, and in the limit."""
+"""T8: first-step recall in closed form, for any number of branches, and in the limit."""
 
 import numpy as np
 
@@ -30,7 +30,8 @@ def limits():
     gaps = []
     for b in (10, 100, 1000):
         gaps.append(
-            f"{theory.recall_exact(b, b // 2, b // 2, 1.0) - theory.recall_limit(0.5, 1.0, 0.5):+.1e} at b = {b}"
+            f"{theory.recall_exact(b, b // 2, b // 2, 1.0) - theory.recall_limit(0.5, 1, 0.5):+.1e}"
+            f" at b = {b}"
         )
     return [f"the limit Phi(lambda/2) is off by {', '.join(gaps)} (lambda = 1, K = k = b/2)"]
 
@@ -57,15 +58,23 @@ def figure(axes, key, n):
     axes.axhline(0.5, color="k", linewidth=0.8)
     axes.set(
         xlabel="signal of a relevant branch, lambda",
-        ylabel="recall@k with a beam of k (points: b = 100)",
+        ylabel="recall after step 1, beam of k (points: b = 100)",
     )
     axes.legend()
 
 
 CLAIM = claims.Claim(
     name="closed_forms",
-    title="Recall is known in closed form: Phi(lambda/2) for half of the branches",
-    statement="E recall = int phi(x) P[Bin(k-1, Phi(-x)) + Bin(b-k, Phi(-x-lambda)) <= K-1] dx; exactly K/b at lambda = 0.",
+    title="First-step recall is known in closed form: Phi(lambda/2) for half of the branches",
+    statement=(
+        "Recall after step 1 = int phi(x) P[Bin(k-1, Phi(-x)) + Bin(b-k, Phi(-x-lambda)) <= K-1] "
+        "dx; exactly K/b at lambda = 0."
+    ),
+    formula=(r"\rho_1 = \int \phi(x) P[Bin(k-1, \Phi(-x)) + Bin(b-k, \Phi(-x-\lambda)) < K] dx"),
+    meaning=(
+        "lambda, the lead of a relevant document over the noise of its first-token branch, is the "
+        "one number to measure: it fixes what the first beam keeps."
+    ),
     source="T8, derived here",
     assumptions=("Gaussian totals of the branches, as for any tail with n large",),
     cases=(
@@ -76,9 +85,9 @@ CLAIM = claims.Claim(
     ),
     predict=predict,
     measure=measure,
-    control=lambda params: predict({**params, "snr": params["snr"] + 0.25}),
-    n=20_000,
-    quick=10_000,
+    control=claims.off(predict),
+    n=30_000,
+    quick=15_000,
     limits=limits,
     figure=figure,
 )

@@ -41,17 +41,19 @@ def measure(key, params, n):
 
 
 def limits_():
-    told = []
+    shown = []
     for score in (1, 20, 50, 100, 200):
         params = dict(
             branches=64, relevant=32, leaves=1000, keep=0.5, spread=1.0, score=float(score), draw=0
         )
         snr = (score - 1) / np.sqrt(1000)
-        told.append(
-            f"c = {score}: recall {theory.recall_exact(64, 32, 32, snr):.3f}, KL_1 {1e3 * measure(None, params, 0).mean:.2f}e-3"
+        shown.append(
+            f"c = {score}: first-step recall {theory.recall_exact(64, 32, 32, snr):.3f}, "
+            f"KL_1 {1e3 * measure(None, params, 0).mean:.2f}e-3"
         )
     return [
-        f"64 branches of 1,000, p = .5: {'; '.join(told)}; the formula overshoots once c is near n mu / 5"
+        f"64 branches of 1,000, p = .5: {'; '.join(shown)}; the formula overshoots once c is near "
+        "n mu / 5"
     ]
 
 
@@ -75,7 +77,7 @@ def figure(axes, key, n):
             label=f"p = {keep}",
         )
     axes.set(
-        xlabel="E KL of the first step (nats)", ylabel="recall@k of the beam, k = b/2", xscale="log"
+        xlabel="E KL of the first step (nats)", ylabel="recall after step 1, k = b/2", xscale="log"
     )
     axes.legend()
 
@@ -83,7 +85,15 @@ def figure(axes, key, n):
 CLAIM = claims.Claim(
     name="concentration",
     title="What lifts recall raises the cost of the constraint",
-    statement="For b = 2k: recall = Phi(lambda/2) while KL_1 ~ (1-p)/(2pn) (1 + CV^2 (1 + lambda^2/2)).",
+    statement=(
+        "For b = 2k: first-step recall = Phi(lambda/2) while "
+        "KL_1 ~ (1-p)/(2pn) (1 + CV^2 (1 + lambda^2/2))."
+    ),
+    formula=r"KL_1 \sim \frac{1-p}{2pn} (1 + CV^2 (1 + \frac{\lambda^2}{2}))",
+    meaning=(
+        "Sharpening a model's scores helps the beam and makes later deletions more expensive. "
+        "Decide which of the two an index will see more of."
+    ),
     source="derived here",
     assumptions=("p n >> 1", "c well below n mu"),
     cases=(

@@ -30,7 +30,7 @@ def control(params):
 
 
 def limits():
-    told = []
+    shares = []
     for concentration in (0.2, 1.0, 5.0):
         relevance = worlds.dirichlet(8, 2, concentration=concentration)
         key = _key()
@@ -38,10 +38,12 @@ def limits():
         counted = simulate.kl(
             relevance, 8, 2, worlds.Kept(0.5), key, num_corpora=4000, decoder="counted"
         ).mean.sum()
-        told.append(f"{counted / masked:.2f} for Dirichlet({concentration:g})")
+        shares.append(f"{counted / masked:.2f} for Dirichlet({concentration:g})")
     return [
-        f"what is left of the cost, 8 x 8 leaves at p = .5: {', '.join(told)}; the more concentrated, the less counts tell",
-        "zoo.search.guided.Counted is this correction; a model trained on the very corpus has it already (see its docstring)",
+        f"remaining share of the cost, 8 x 8 leaves at p = .5: {', '.join(shares)}; the more "
+        "concentrated the relevance, the less the counts explain",
+        "zoo.search.guided.Counted is this correction; a model trained on the reduced corpus "
+        "already has it (see its docstring)",
     ]
 
 
@@ -75,21 +77,30 @@ def figure(axes, key, n):
 
 CLAIM = claims.Claim(
     name="count_correction",
-    title="One addition a child, the log of its documents, removes most of the cost",
-    statement="With logit_c + log #(C below c), A becomes A - 1/n in the second order; the cost is 0 where relevance is uniform below each node.",
+    title="Adding the log of the documents below each child removes what sizes explain of the cost",
+    statement=(
+        "With logit_c + log #(C below c), A becomes A - 1/n in the second order; the cost is 0 "
+        "where relevance is uniform below each node."
+    ),
+    formula=r"A_c \to A_c - \frac{1}{n_c}",
+    meaning=(
+        "decoding=counted is free and worth having where relevance is spread out. A trained model "
+        "that puts its mass on few documents keeps most of the cost; look-ahead removes it."
+    ),
     source="derived here; coefficient 1 is that of the best linear predictor of what survives",
     assumptions=("the model's marginals are over the full tree", "p n >> 1 for the second order"),
     cases=(
         dict(relevance="zipf", branching=2, depth=3, keep=0.1, enumerate=True),
         dict(relevance="uniform", branching=8, depth=3, keep=0.3),
-        dict(relevance="lognormal_branches", sigma=0.4, branching=16, depth=3, keep=0.5),
+        dict(relevance="lognormal_branches", sigma=0.4, branching=64, depth=3, keep=0.5),
     ),
     predict=predict,
     measure=measure,
     control=control,
-    tolerance=0.05,
-    n=20_000,
-    quick=10_000,
+    control_note="0 where relevance is uniform: there the control is the cost without counts",
+    tolerance=0.005,
+    n=4000,
+    quick=2000,
     limits=limits,
     figure=figure,
 )
