@@ -1,8 +1,9 @@
-"""What the expected KL per step is about, at least and at the ends: closed forms, in nats.
+"""The expected KL per step in closed form: second order, lower bounds, averages; in nats.
 
-Simpson index of a branch: A = sum of squared shares of its leaves' relevance, in [1/n, 1]. T4, T5, T5', T5'' and the limits
-are derived here; `published_bound` is the form on the slides of arXiv 2504.09935, which is not a bound for every parameter.
-Every function of (relevance, branching, depth) has a twin `..._of(tree)` for trees of any shape where a claim needs one.
+Simpson index of a branch: A = sum of squared shares of its leaves' relevance, in [1/n, 1]. T4, T5,
+T5' and T5'' are derived here; `published_bound` is the form on the slides of arXiv 2504.09935, read
+as >=, which is not a bound for every parameter. Functions of (relevance, branching, depth) have a
+twin `..._of(tree)` for trees of any shape where a claim needs one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ PAIRS_BLOCK = 2**22  # pairs of branches or leaves at a time
 
 
 def simpson(relevance: np.ndarray, branching: int, depth: int) -> np.ndarray:
-    """f64[m+1] level averages Ebar_t = sum over the nodes v at depth t of r(T_v) A_v; never falls with t, ends at 1."""
+    """f64[m+1] level averages Ebar_t = sum over nodes v at depth t of r(T_v) A_v.
+
+    Non-decreasing in t; the last is 1.
+    """
     return simpson_of(worlds.full(branching, depth, relevance))
 
 
@@ -34,13 +38,15 @@ def second_order_kl(
     size: int | None = None,
     decoder: str = "masked",
 ) -> np.ndarray:
-    """f64[m] the sharp second order of E[KL of step t], T4: (1-p)/(2p) sum over v of r_v sum over c of w_c (1 - w_c) A_c.
+    """f64[m] second order of E[KL of step t] (T4).
 
-    For the masked decoder that is (1-p)/(2p) (Ebar_t - Ebar_{t-1}), Ebar of `simpson`. "counted" has A_c - 1/n_c for A_c (what
-    the count of survivors does not explain), "exact" 0. The last step, which is exactly 0, is 0. Good where
-    p n >> 1 for the branches of a step and no leaf holds a share near p; relative error of order 1/(p n).
+    (1-p)/(2p) sum over v of r_v sum over c of w_c (1 - w_c) A_c, which for the masked decoder is
+    (1-p)/(2p) (Ebar_t - Ebar_{t-1}), Ebar of `simpson`. "counted" replaces A_c by A_c - 1/n_c (the
+    part that counts of survivors do not explain), "exact" gives 0. The last step is 0. Relative
+    error of order 1/(p n); needs p n >> 1 for the branches of a step and no leaf with a share near
+    p.
 
-    keep: p in (0, 1]. size: M of N leaves in its place: p = M/N, and the factor N/(N-1).
+    keep: p in (0, 1]. size: M of N leaves instead: p = M/N, times N/(N-1).
     """
     return second_order_kl_of(
         worlds.full(branching, depth, relevance), keep, size=size, decoder=decoder
@@ -82,10 +88,12 @@ def second_order_kl_of(
 
 
 def kl_lower_bound(relevance: np.ndarray, branching: int, depth: int, keep: float) -> float:
-    """A lower bound on E[KL of step 1; corpus not empty], hence on `expected_kl(...)[0]`; T5, for every p and relevance.
+    """Lower bound on E[KL of step 1; corpus not empty], for every p and relevance (T5).
 
-    1/2 sum over i != l of w_i w_l (E[X^2; both])^2 / E[X^2 Y^2; both], X, Y difference and sum of the surviving shares of the root
-    branches i and l, "both" = both alive; from power sums up to the fourth. Cost O(N + b^2).
+    Hence a lower bound on `expected_kl(...)[0]`. 1/2 sum over i != l of
+    w_i w_l (E[X^2; both])^2 / E[X^2 Y^2; both], X and Y the difference and sum of the surviving
+    shares of the root branches i and l, "both" = both alive; from power sums up to the fourth.
+    Cost O(N + b^2).
     """
     return kl_lower_bound_of(worlds.full(branching, depth, relevance), keep)
 
@@ -121,8 +129,9 @@ def kl_lower_bound_of(tree: worlds.Tree, keep: float) -> float:
 
 
 def readable_bound(relevance: np.ndarray, branching: int, depth: int, keep: float) -> float:
-    """T5': 0.93 (1-p)/p sum of w (1-w) A / (4 + 7 a + a^2), a = largest share of a leaf in its root branch, over p.
+    """T5': 0.93 (1-p)/p sum of w (1-w) A / (4 + 7 a + a^2).
 
+    a = largest share of a leaf in its root branch, divided by p.
     Below E[KL of step 1] for p <= 1/2 and p n >= 6 with n = leaves of a root branch.
 
     Raises:
@@ -132,7 +141,8 @@ def readable_bound(relevance: np.ndarray, branching: int, depth: int, keep: floa
     leaves = branching ** (depth - 1)
     if p > 0.5 or p * leaves < 6:
         raise ValueError(
-            f"readable_bound: expected keep <= 1/2 and keep * {leaves} leaves a branch >= 6, got {p}; use kl_lower_bound"
+            f"readable_bound: expected keep <= 1/2 and keep * {leaves} leaves per branch >= 6, "
+            f"got {p}; use kl_lower_bound"
         )
     share, index, _ = _branches(tree, 0)
     a = _largest_share(tree) / p
@@ -154,14 +164,18 @@ def sufficient_bound(relevance: np.ndarray, branching: int, depth: int, keep: fl
 
 
 def sufficient(relevance: np.ndarray, branching: int, depth: int, keep: float) -> bool:
-    """Whether T5'' is proved here: p <= 1/2, p n >= 6, no root branch over 1/4, no leaf over 0.4 p of its branch."""
+    """Whether the conditions of T5'' hold.
+
+    p <= 1/2, p n >= 6, no root branch over 1/4, no leaf over 0.4 p of its branch.
+    """
     return not _failing(relevance, branching, depth, keep)
 
 
 def published_bound(relevance: np.ndarray, branching: int, depth: int, keep: float) -> float:
-    """0.05 E^2[A]/p, the form on the slides of arXiv 2504.09935, E[A] = sum of w A over the root branches, for step 1.
+    """0.05 E^2[A]/p for step 1, E[A] = sum of w A over the root branches.
 
-    Not a lower bound for every parameter: it lacks a factor that vanishes with 1 - p, and grows as p -> 0 where the KL
+    The slides of arXiv 2504.09935 write >~ for it. Read as >=, it is not a lower bound for every
+    parameter: it lacks a factor that vanishes with 1 - p, and grows as p -> 0 where the KL
     vanishes. `sufficient` says where it is one.
     """
     p = worlds.checked_keep("published_bound", keep)
@@ -171,9 +185,10 @@ def published_bound(relevance: np.ndarray, branching: int, depth: int, keep: flo
 def correlated_kl(
     relevance: np.ndarray, branching: int, depth: int, keep: float, correlation: float
 ) -> float:
-    """Second order of E[KL of step 1] when inclusion correlates by rho within root branches: A becomes (1-rho) A + rho.
+    """Second order of E[KL of step 1] when inclusion correlates by rho within root branches.
 
-    So topical corpora have a floor of order rho (1-p)/(2p) that no tree size removes. See `worlds.BranchCorrelated`.
+    A becomes (1-rho) A + rho, so topical corpora have a floor of order rho (1-p)/(2p) for any tree
+    size. See `worlds.BranchCorrelated`.
     """
     tree, p = worlds.full(branching, depth, relevance), worlds.checked_keep("correlated_kl", keep)
     if not 0 <= correlation < 1:
@@ -187,10 +202,11 @@ def correlated_kl(
 
 
 def heterogeneous_kl(relevance: np.ndarray, branching: int, depth: int, keep: np.ndarray) -> float:
-    """Second order of E[KL of step 1] when leaf d stays with probability keep[d], f[N]: shift between branches, then noise.
+    """Second order of E[KL of step 1] when leaf d stays with probability keep[d], f[N].
 
-    With pbar_i = E S_i and pbar its mean under w: 1/2 Var_w(pbar_i)/pbar^2 + sum of w (1-w) Var(S_i) / (2 pbar^2). The shift
-    is not small when the probabilities differ much between branches; `expected_kl` takes the same keep and is exact.
+    Shift between branches plus noise: with pbar_i = E S_i and pbar its mean under w,
+    1/2 Var_w(pbar_i)/pbar^2 + sum of w (1-w) Var(S_i) / (2 pbar^2). The shift is large when the
+    probabilities differ much between branches; `expected_kl` takes the same keep and is exact.
     """
     tree = worlds.full(branching, depth, relevance)
     keep = worlds.checked_keeps("heterogeneous_kl", keep, len(tree.relevance))
@@ -204,11 +220,15 @@ def heterogeneous_kl(relevance: np.ndarray, branching: int, depth: int, keep: np
 
 
 def dirichlet_simpson(branching: int, depth: int, concentration: float) -> np.ndarray:
-    """f64[m+1] expectation of `simpson` for symmetric Dirichlet relevance, exactly (a + 1) / (a n_t + 1), n_t = b^(m-t)."""
+    """f64[m+1] expectation of `simpson` for symmetric Dirichlet relevance.
+
+    Exactly (a + 1) / (a n_t + 1), n_t = b^(m-t).
+    """
     worlds.uniform(branching, 1)  # checks
     if depth < 1 or not concentration > 0:
         raise ValueError(
-            f"dirichlet_simpson: expected depth >= 1 and concentration > 0, got {depth} and {concentration}"
+            "dirichlet_simpson: expected depth >= 1 and concentration > 0, "
+            f"got {depth} and {concentration}"
         )
     leaves = float(branching) ** np.arange(depth, -1, -1)
     return (concentration + 1) / (concentration * leaves + 1)

@@ -1,4 +1,4 @@
-"""What constrained beam search does on one corpus: the law of the documents that it generates, from the search itself."""
+"""The law of the documents that constrained beam search generates, from the search itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from zoo.search import beam
 
 
 def law(relevance: np.ndarray, branching: int, depth: int, kept: np.ndarray) -> np.ndarray:
-    """f64[kept.sum()] probability of each document of the corpus under the decoder that masks and renormalises each step.
+    """f64[kept.sum()] probability of each kept document under masking and renormalising.
 
-    relevance: f[N] that the Bayes-optimal model knows; its marginals over the full tree are the step closure. kept: bool[N].
+    relevance: f[N] of the Bayes-optimal model; its marginals over the full tree are the step
+    closure. kept: bool[N].
     The beam is as wide as the corpus, so every document comes back with its exact probability.
     """
     leaves = np.flatnonzero(kept)

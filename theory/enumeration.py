@@ -1,6 +1,7 @@
-"""Expected KL per decoding step by enumeration of every corpus of a small tree, straight from the definitions.
+"""Expected KL per decoding step by enumeration of every corpus of a small tree.
 
-The oracle of `theory.exact` and of the simulations: it knows no identity, only P, Q and sum P log(P/Q).
+The oracle of `theory.exact` and of the simulations: it uses no identity, only the definitions of P,
+Q and sum P log(P/Q).
 """
 
 from __future__ import annotations
@@ -28,22 +29,26 @@ def enumerate_kl(
     decoder: str = "masked",
     reverse: bool = False,
 ) -> np.ndarray:
-    """E[KL of step t | corpus not empty] for t = 1 .. m, in nats, over all corpora; arXiv 2504.09935's quantity.
+    """E[KL of step t | corpus not empty] for t = 1 .. m, in nats; the quantity of arXiv 2504.09935.
 
     Args:
-      relevance: f[N], N = branching**depth, >= 0, any scale, leaves in the lexicographic order of docids.
-      keep: each leaf stays on its own with this probability, in (0, 1]; a number or f[N]. Give this or `size`.
+      relevance: f[N], N = branching**depth, >= 0, any scale, leaves in lexicographic docid order.
+      keep: each leaf stays independently with this probability in (0, 1], a number or f[N]; either
+        this or `size`.
       size: all sets of this many leaves are equally likely.
-      decoder: P(c|v) on alive children in proportion to "masked": r(T_c); "counted": r(T_c) times the share of the leaves
-        below c that are in the corpus (in a full tree: add log of their number to the logit); "exact": r(T_c and C), which is Q.
+      decoder: P(c|v) on alive children is proportional to r(T_c) for "masked"; r(T_c) times the
+        share of the leaves below c in the corpus for "counted" (in a full tree: the log of their
+        number is added to the logit); r(T_c and C), which is Q, for "exact".
       reverse: KL[Q||P], steps weighed by Q(v), in place of KL[P||Q], weighed by P(v).
 
     Returns:
-      f64[m]; inf where P gives mass to an alive child without relevance in the corpus while Q exists. A corpus without any
+      f64[m]; inf where P gives mass to an alive child without relevance in the corpus while Q
+      exists. A corpus without any
       relevance counts as 0.
 
     Raises:
-      ValueError: for parameters as above, more than 20 leaves with `keep`, or more than 2^20 corpora with `size`.
+      ValueError: for parameters out of range, more than 20 leaves with `keep`, or more than 2^20
+        corpora with `size`.
     """
     return enumerate_kl_of(
         worlds.full(branching, depth, relevance),
@@ -73,7 +78,7 @@ def enumerate_kl_of(
 def kl_of_corpora(
     tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "masked", reverse: bool = False
 ) -> np.ndarray:
-    """f64[R, depth] KL of every step for each corpus, in nats; parameters and conventions as `enumerate_kl`.
+    """f64[R, depth] KL of every step for each corpus, in nats; conventions as `enumerate_kl`.
 
     corpora: bool[R, N], True = in the corpus; an empty one has KL 0. Cost and memory O(R N).
     """
@@ -101,7 +106,10 @@ def kl_of_corpora(
 def laws_of_corpora(
     tree: worlds.Tree, corpora: np.ndarray, *, decoder: str = "masked"
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """P(c|v) and Q(c|v) at each depth, f64[R, nodes at depth t+1] both, for each corpus bool[R, N]; 0 where v has no mass."""
+    """P(c|v) and Q(c|v) at each depth for corpora bool[R, N]; 0 where v has no mass.
+
+    Both f64[R, nodes at depth t+1].
+    """
     if decoder not in DECODERS:
         raise ValueError(f"enumerate_kl: expected decoder in {DECODERS}, got {decoder!r}")
     here = _below(tree, corpora * tree.relevance)  # r(T_v and C), level by level
@@ -144,7 +152,8 @@ def _of_any_size(num_leaves: int, keep: float | np.ndarray):
     """Blocks (corpora, probabilities) of all corpora but the empty one."""
     if num_leaves > MOST_LEAVES:
         raise ValueError(
-            f"enumerate_kl: expected at most {MOST_LEAVES} leaves, got {num_leaves}; use theory.expected_kl"
+            f"enumerate_kl: expected at most {MOST_LEAVES} leaves, got {num_leaves}; "
+            "use theory.expected_kl"
         )
     keep = worlds.checked_keeps("enumerate_kl", keep, num_leaves)
     for lo in range(1, 2**num_leaves, BLOCK):
@@ -159,7 +168,8 @@ def _of_size(num_leaves: int, size: int):
         raise ValueError(f"enumerate_kl: expected size in 1 .. {num_leaves}, got {size}")
     if math.comb(num_leaves, int(size)) > MOST_CORPORA:
         raise ValueError(
-            f"enumerate_kl: expected at most {MOST_CORPORA} corpora, got {num_leaves} choose {size}; shrink the tree"
+            f"enumerate_kl: expected at most {MOST_CORPORA} corpora, got {num_leaves} choose "
+            f"{size}; shrink the tree"
         )
     chosen = itertools.combinations(range(num_leaves), int(size))
     while block := list(itertools.islice(chosen, BLOCK)):

@@ -1,4 +1,7 @@
-"""The expected KL at the ends: few leaves a branch (the Poisson curve), p -> 0, p -> 1, thick tails; derived here."""
+"""Limits of the expected KL: few leaves per branch (Poisson), p -> 0, p -> 1, thick tails.
+
+Derived here.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ PAIRS_BLOCK = 2**20
 
 
 def poisson_kl(x: np.ndarray) -> np.ndarray:
-    """f(x) = log(x / (1 - e^-x)) - E[log K | K >= 1], K ~ Poisson(x), in nats; f64 of the shape of x >= 0.
+    """f(x) = log(x / (1 - e^-x)) - E[log K | K >= 1], K ~ Poisson(x), in nats; shape of x >= 0.
 
-    The expected KL of a step over many branches, relevance uniform within each, x = p n expected survivors a branch. About
-    0.1534 x near 0 ((1 - log 2)/2), 1/(2x) at infinity, never over `POISSON_PEAK`. Absolute error 1e-14.
+    The expected KL of a step over many branches with uniform relevance in each, x = p n expected
+    survivors per branch. About 0.1534 x near 0 ((1 - log 2)/2), 1/(2x) at infinity, at most
+    `POISSON_PEAK`. Absolute error 1e-14.
     """
     x = np.asarray(x, np.float64)
     if not ((x >= 0) & np.isfinite(x)).all():
@@ -26,7 +30,8 @@ def poisson_kl(x: np.ndarray) -> np.ndarray:
 def kl_slope_at_zero(relevance: np.ndarray, branching: int, depth: int) -> np.ndarray:
     """f64[m] limit of E[KL of step t] / p as p -> 0: 1/N times the KL of every corpus of two leaves.
 
-    Two leaves part at one step, with P = (r_c, r_c') and Q = (r_d, r_d') normalised. Cost O(N^2). Inf where a leaf has no relevance.
+    Two leaves separate at one step, with P = (r_c, r_c') and Q = (r_d, r_d') normalised. Inf where
+    a leaf has no relevance. Cost O(N^2).
     """
     tree = worlds.full(branching, depth, relevance)
     steps, num_leaves = np.zeros(depth), len(tree.relevance)
@@ -42,9 +47,10 @@ def kl_slope_at_zero(relevance: np.ndarray, branching: int, depth: int) -> np.nd
 
 
 def kl_slope_at_one(relevance: np.ndarray, branching: int, depth: int) -> np.ndarray:
-    """f64[m] limit of E[KL of step t] / (1 - p) as p -> 1: the sum over d of the KL of the corpus of all leaves but d.
+    """f64[m] limit of E[KL of step t] / (1 - p) as p -> 1.
 
-    At the ancestor v of d, with child c: r_v (log(1 - w_c a) - w_c log(1 - a)), a = r_d / r_c. Cost O(N m).
+    The sum over d of the KL of the corpus without leaf d. At the ancestor v of d, with child c:
+    r_v (log(1 - w_c a) - w_c log(1 - a)), a = r_d / r_c. Cost O(N m).
     """
     tree = worlds.full(branching, depth, relevance)
     steps = np.zeros(depth)
@@ -59,15 +65,18 @@ def kl_slope_at_one(relevance: np.ndarray, branching: int, depth: int) -> np.nda
 
 
 def sparse_thick_kl(keep: float, leaves: float, spread: float, snr: float) -> float:
-    """Second order of E[KL of step 1] in the model ST: (1-p)/(2 p n) (1 + CV^2 (1 + lambda^2 / 2)), b = 2k, many branches.
+    """Second order of E[KL of step 1] in the model ST with b = 2k and many branches.
 
-    keep: p. leaves: n a branch. spread: CV = tau/mu of a tail score. snr: lambda, whose recall is Phi(lambda/2): what makes the
-    marginals tell relevant branches apart also makes them move. Too high once the score is no longer small beside n mu.
+    (1-p)/(2 p n) (1 + CV^2 (1 + lambda^2 / 2)); first-step recall is Phi(lambda/2). Too high once
+    the score is no longer small compared with n mu.
+
+    keep: p. leaves: n per branch. spread: CV = tau/mu of a tail score. snr: lambda.
     """
     p = worlds.checked_keep("sparse_thick_kl", keep)
     if not (leaves > 0 and spread >= 0 and snr >= 0):
         raise ValueError(
-            f"sparse_thick_kl: expected leaves > 0, spread >= 0, snr >= 0, got {leaves}, {spread}, {snr}"
+            "sparse_thick_kl: expected leaves > 0, spread >= 0, snr >= 0, "
+            f"got {leaves}, {spread}, {snr}"
         )
     return (1 - p) / (2 * p * leaves) * (1 + spread**2 * (1 + snr**2 / 2))
 
@@ -88,7 +97,7 @@ def _poisson_kl(x: float) -> float:
 
 
 def _two(mass: np.ndarray, relevance: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
-    """Sum over pairs of leaves of the KL at the node where they part; mass f64[N] of the child each leaf lies in."""
+    """Sum over pairs of leaves of the KL at the node where they separate; mass f64[N] of children."""
     entered = (mass[first] > 0) & (mass[second] > 0) & (relevance[first] + relevance[second] > 0)
     first, second = first[entered], second[entered]
     p = mass[first] / (mass[first] + mass[second])

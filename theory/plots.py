@@ -1,4 +1,4 @@
-"""Figures of claims and of sweeps, in the style of `zoo.report.plots`: each says its finding in its title."""
+"""Figures of claims and sweeps in the style of `zoo.report.plots`; titles state the finding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZE = (7.2, 4.2)  # inches
 
 
 def of_claim(claim: claims.Claim, check: claims.Check, key: jax.Array, n: int) -> bytes:
-    """PNG of a claim: its own figure, or predictions beside what was measured. n: draws of a point."""
+    """PNG of a claim: its figure, or predictions against measurements. n: draws per point."""
     with _axes(claim.title) as (axes, picture):
         if claim.figure is not None:
             claim.figure(axes, key, n)
@@ -30,7 +30,7 @@ def of_claim(claim: claims.Claim, check: claims.Check, key: jax.Array, n: int) -
 def sweep(
     rows: Sequence[Mapping[str, float]], along: str, title: str, path: str | os.PathLike
 ) -> None:
-    """Saves predicted and measured values over one parameter, a line for each setting of the others.
+    """Saves predicted and measured values over one parameter, one line per setting of the others.
 
     rows: {parameter: value, ..., "predicted": ., "measured": ., "stderr": .}.
     """
@@ -84,7 +84,7 @@ def _cases(axes, check: claims.Check) -> None:
 
 @contextlib.contextmanager
 def _axes(title: str) -> Iterator[tuple]:
-    """Axes to draw on, and a function that gives the PNG of what was drawn."""
+    """Axes, and a function that returns the PNG of the drawing."""
     import matplotlib
     from matplotlib.backends import backend_agg
     from matplotlib.figure import Figure

@@ -1,8 +1,9 @@
-"""Monte Carlo of both theorems, with standard errors: jitted, streamed in blocks, memory O(N + block) for any number of draws.
+"""Monte Carlo of both theorems, with standard errors.
 
-`kl` draws corpora and walks the tree; `recall` draws queries and searches with `zoo.search.beam.beam_search` on a real
-`zoo.index.trie.Trie`. With several devices each draws a share of its own. Keys are explicit: the same key, number of draws and number
-of devices give the same numbers. What is measured is defined in arXiv 2504.09935; the form of the measurement is derived here.
+Jitted and streamed in blocks: memory O(N + block) for any number of draws. `kl` draws corpora and
+walks the tree; `recall` draws queries and searches with `zoo.search.beam.beam_search` on a real
+`zoo.index.trie.Trie`. Several devices share the draws; the same key, number of draws and number of
+devices give the same numbers. The quantities are those of arXiv 2504.09935.
 """
 
 from __future__ import annotations
@@ -53,10 +54,11 @@ def kl(
 ) -> Estimate:
     """KL of each decoding step over random corpora that are not empty, f64[m] in nats.
 
-    At a node, with S_c the share of the mass below child c that is in the corpus, f_c what the decoder knows of it (masked: whether
-    anything is left; counted: the share of the leaves; exact: S_c) and P(c) ~ r_c f_c: KL[P||Q] = log E_P[X] - E_P[log X] for
-    X = S / f (T1), and KL[Q||P] = E_P[X log X] / E_P[X] - log E_P[X]; nodes are weighed by the probability with which P reaches
-    them, or Q for the reverse.
+    S_c is the share of the mass below child c that is in the corpus, f_c the decoder's knowledge of
+    it (masked: whether anything is left; counted: the share of the leaves; exact: S_c), and P(c) is
+    proportional to r_c f_c. KL[P||Q] = log E_P[X] - E_P[log X] for X = S / f (T1), and KL[Q||P] =
+    E_P[X log X] / E_P[X] - log E_P[X]. Nodes are weighted by the probability that P (for the
+    reverse, Q) reaches them.
 
     Args:
       relevance: f[N], N = branching**depth, any scale.
@@ -66,9 +68,10 @@ def kl(
       reverse: KL[Q||P] instead.
 
     Raises:
-      ValueError: for relevance, sizes or decoder as above.
+      ValueError: for relevance, sizes or a decoder out of range.
 
-    Inf where an alive child has no relevance left but had some. Sums are in f32: relative error about 1e-5.
+    Inf where an alive child has no relevance left but had some. Sums are in f32: relative error
+    about 1e-5.
     """
     if decoder not in DECODERS:
         raise ValueError(f"kl: expected a decoder of {', '.join(DECODERS)}, got {decoder!r}")
@@ -112,8 +115,9 @@ def _leaves(corpora, key: jax.Array, together: int, num_leaves: int) -> jax.Arra
 def _kept_bytes(key: jax.Array, keep: float, size: int) -> jax.Array:
     """bool[size], each True with probability `keep`, at the cost of one random byte.
 
-    A byte below floor(256 p) says yes; one equal to it says yes where a fixed random pattern, of frequency 256 p - floor(256 p) and read
-    from a random place, is set. Each block so has exactly the law wanted; blocks share the pattern.
+    A byte below floor(256 p) is True; one equal to it is True where a fixed random pattern of
+    frequency 256 p - floor(256 p), read from a random offset, is set. Each block has exactly the
+    wanted law; blocks share the pattern.
     """
     bits, place = jax.random.split(key)
     words = jax.random.bits(bits, (size // 4,), jnp.uint32)
@@ -133,7 +137,10 @@ def _kept_bytes(key: jax.Array, keep: float, size: int) -> jax.Array:
 def _steps(
     alive: jax.Array, weights: list[jax.Array], *, branching: int, decoder: str, reverse: bool
 ) -> jax.Array:
-    """f32[m] KL of each step for one corpus bool[N]; NaN if it is empty. weights[t]: f32[b^(t+1)] r_c / r_v."""
+    """f32[m] KL of each step for one corpus bool[N]; NaN if it is empty.
+
+    weights[t]: f32[b^(t+1)] r_c / r_v.
+    """
     depth = len(weights)
     rows = lambda x: x.reshape(-1, branching)
     share = {depth: alive}  # of mass; bool at the leaves
@@ -181,11 +188,11 @@ def _steps(
 
 
 def recall(world: worlds.SparseThick, key: jax.Array, *, width: int, num_queries: int) -> Estimate:
-    """Share of the k relevant branches that a beam of `width` keeps, by `beam_search` on the trie of the b branches.
+    """First-step recall: share of the k relevant branches that a beam of `width` keeps.
 
-    The step closure returns the world's standardised marginals, exact for any number of leaves a branch: n = 1e12 is one number. Later
-    steps only lose relevant leaves, so this is the recall that bounds them (T6), and that of two levels exactly when all leaves
-    of a kept branch fit into the second beam.
+    By `beam_search` on the trie of the b branches; the step closure returns the standardised
+    totals, exact for any number of leaves per branch: n = 1e12 is one number. Later steps only lose
+    relevant leaves: an upper bound on the recall of the whole search (T6).
     """
     found = functools.partial(_found, world, width)
     return _over_queries(lambda hits: hits.sum(-1) / world.relevant, found, world, key, num_queries)
@@ -244,7 +251,7 @@ def _over_queries(
 
 
 class Leafwise(NamedTuple):
-    """What `search_leaves` measures, over queries."""
+    """Result of `search_leaves`, over queries."""
 
     recall: Estimate  # share of the k relevant leaves among the K answers
     precision: Estimate  # whether the first answer is relevant
@@ -265,16 +272,19 @@ def search_leaves(
       world: of branching**(depth - 1) leaves a branch, with scores above 0.
       depth: m of the tree.
       width: K.
-      marginal: "sum": a step closure gives the log of the mass below each child, as a Bayes-optimal autoregressive model does;
+      marginal: "sum", the step closure returns the log of the mass below each child, like a
+        Bayes-optimal autoregressive model; or
         "max": `guided.max_marginal`, with which a beam of k finds the exact top k.
 
     Raises:
-      ValueError: another number of leaves, another marginal, or a score that is not positive in a search by sums.
+      ValueError: for another number of leaves, another marginal, or a score <= 0 in a search by
+        sums.
     """
     b, num_leaves = world.branching, world.branching**depth
     if world.leaves * b != num_leaves:
         raise ValueError(
-            f"search_leaves: expected {num_leaves // b} leaves a branch at depth {depth}, got {world.leaves}"
+            f"search_leaves: expected {num_leaves // b} leaves per branch at depth {depth}, "
+            f"got {world.leaves}"
         )
     if marginal not in ("sum", "max"):
         raise ValueError(f'search_leaves: expected marginal "sum" or "max", got {marginal!r}')
@@ -290,7 +300,8 @@ def search_leaves(
     ]
     if marginal == "sum" and any(bool(negative) for _, negative in parts):
         raise ValueError(
-            f"search_leaves: a search by sums expects scores above 0, the {world.tail.name} tail gave one below; use gamma"
+            f"search_leaves: a search by sums expects scores above 0, the {world.tail.name} tail "
+            "drew one below; use gamma"
         )
     values = np.concatenate([np.asarray(found, np.float64) for found, _ in parts])
     mean, stderr = values.mean(0), values.std(0, ddof=1) / math.sqrt(max(len(values), 2))
@@ -354,9 +365,9 @@ def _streams() -> int:
 
 
 def _averaged(draw, arrays, key: jax.Array, together: int, wanted: int, size: int) -> Estimate:
-    """Mean and standard error of draw(arrays, key) -> f32[together, size] over blocks; rows with a NaN do not count.
+    """Mean and standard error of draw(arrays, key) -> f32[together, size] over blocks.
 
-    Blocks are shared out to the devices; a single one, if it is a CPU, works on two streams of them at once.
+    Rows with a NaN do not count. Devices share the blocks; a single device runs two streams.
     """
     keys = jax.random.split(key, (_streams(), -(-wanted // (together * _streams()))))
 

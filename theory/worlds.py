@@ -1,8 +1,9 @@
-"""Worlds with known parameters: relevance over docid trees, corpora drawn from them, laws of leaf scores.
+"""Synthetic worlds: relevance over docid trees, random corpora, sparse relevance under a tail.
 
-Relevance r(d) is f64[N], non-negative, sum 1, leaves in the lexicographic order of their docids. The model of section
-"constraint" keeps a random part of the leaves; the model of section "beam search" is `SparseThick`. Both after arXiv
-2504.09935; the second is a reconstruction made here, since the paper's own data model was not at hand.
+Relevance r(d) is f64[N], non-negative, sum 1, leaves in lexicographic docid order. For the cost of
+the constraint, corpora keep a random part of the leaves; for beam search the model is
+`SparseThick`. Both after arXiv 2504.09935; the second is our reconstruction of its data model,
+which its abstract and slides do not give.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from zoo.docids import table
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Tree:
-    """A docid tree of any shape. All N leaves lie at the same depth m: a short identifier ends in nodes of one child."""
+    """A docid tree of any shape, with all N leaves at depth m.
+
+    A short identifier ends in a chain of only children.
+    """
 
     # m arrays; parents[t] is i64[nodes at depth t+1], ascending, index into depth t
     parents: tuple[np.ndarray, ...]
@@ -56,8 +60,8 @@ def full(branching: int, depth: int, relevance: np.ndarray) -> Tree:
     """The full tree of `branching`**`depth` leaves with this relevance, of any scale.
 
     Raises:
-      ValueError: for sizes below 1, a length other than branching**depth, a value that is negative or not finite, or no
-        positive value at all.
+      ValueError: for sizes below 1, a length other than branching**depth, negative or infinite
+        values, or no positive value.
     """
     num_leaves = _sizes("full", branching, depth)
     return Tree(
@@ -71,7 +75,7 @@ def from_docids(ids: table.Docids, scores: np.ndarray | None = None) -> Tree:
 
     Args:
       ids: N identifiers of at most L tokens.
-      scores: f[N] relevance of each document, row n as in the table, any scale; by default all the same.
+      scores: f[N] relevance of each document in the order of the table, any scale; default equal.
 
     Raises:
       ValueError: when two documents share an identifier, or as `full` does.
@@ -81,7 +85,8 @@ def from_docids(ids: table.Docids, scores: np.ndarray | None = None) -> Tree:
     new = np.logical_or.accumulate(tokens[1:] != tokens[:-1], axis=1)
     if len(tokens) > 1 and not new[:, -1].all():
         raise ValueError(
-            "from_docids: expected one document an identifier, got two on one; append a tie-break token"
+            "from_docids: expected one document per identifier, got two with the same; append a "
+            "tie-break token"
         )
     # number of each prefix
     node = np.concatenate([np.zeros((1, tokens.shape[1]), np.int64), np.cumsum(new, axis=0)])
@@ -95,21 +100,24 @@ def from_docids(ids: table.Docids, scores: np.ndarray | None = None) -> Tree:
 
 
 def normalised(where: str, relevance: np.ndarray, num_leaves: int) -> np.ndarray:
-    """f64[num_leaves] relevance of sum 1, or a ValueError in the name of the function `where`."""
+    """f64[num_leaves] relevance of sum 1; ValueError naming the function `where` if invalid."""
     relevance = np.asarray(relevance, np.float64)
     if relevance.shape != (num_leaves,):
         raise ValueError(
-            f"{where}: expected relevance of shape [{num_leaves}], one value a leaf, got {list(relevance.shape)}"
+            f"{where}: expected relevance of shape [{num_leaves}], one value per leaf, "
+            f"got {list(relevance.shape)}"
         )
     bad = ~(np.isfinite(relevance) & (relevance >= 0))
     if bad.any():
         leaf = int(np.flatnonzero(bad)[0])
         raise ValueError(
-            f"{where}: expected finite relevance >= 0, got {relevance[leaf]} at leaf {leaf}; shift or drop it"
+            f"{where}: expected finite relevance >= 0, got {relevance[leaf]} at leaf {leaf}; "
+            "shift or drop it"
         )
     if not relevance.any():
         raise ValueError(
-            f"{where}: expected some relevance above 0, got all {num_leaves} zero; give one leaf mass"
+            f"{where}: expected some relevance above 0, got all {num_leaves} zero; "
+            "give one leaf mass"
         )
     # first, so that the sum of large values does not overflow
     relevance = relevance / relevance.max()
@@ -117,22 +125,24 @@ def normalised(where: str, relevance: np.ndarray, num_leaves: int) -> np.ndarray
 
 
 def checked_keep(where: str, keep: float) -> float:
-    """p in (0, 1] as a float, or a ValueError in the name of the function `where`."""
+    """p in (0, 1] as a float; ValueError naming the function `where` otherwise."""
     if np.ndim(keep) != 0 or not 0 < float(keep) <= 1:
         raise ValueError(
-            f"{where}: expected keep, the share of leaves in the corpus, in (0, 1], got {keep}; 1 keeps all"
+            f"{where}: expected keep, the share of leaves in the corpus, in (0, 1], got {keep}; "
+            "1 keeps all"
         )
     return float(keep)
 
 
 def checked_keeps(where: str, keep: float | np.ndarray, num_leaves: int) -> np.ndarray:
-    """f64[num_leaves] in (0, 1] from one number or one a leaf, or a ValueError in the name of the function `where`."""
+    """f64[num_leaves] in (0, 1] from a number or one per leaf; ValueError naming `where` if not."""
     if np.ndim(keep) == 0:
         return np.full(num_leaves, checked_keep(where, keep))
     keep = np.asarray(keep, np.float64)
     if keep.shape != (num_leaves,):
         raise ValueError(
-            f"{where}: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, got {list(keep.shape)}"
+            f"{where}: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, "
+            f"got {list(keep.shape)}"
         )
     bad = ~((keep > 0) & (keep <= 1))
     if bad.any():
@@ -163,7 +173,10 @@ def uniform(branching: int, depth: int) -> np.ndarray:
 def zipf(
     branching: int, depth: int, *, exponent: float = 1.0, placement: str = "sorted", seed: int = 0
 ) -> np.ndarray:
-    """f64[N] proportional to rank^-exponent; "sorted": leaf d has rank d+1; "random": ranks permuted by `seed`."""
+    """f64[N] proportional to rank^-exponent.
+
+    placement: "sorted", leaf d has rank d+1; or "random", ranks permuted by `seed`.
+    """
     num_leaves = _sizes("zipf", branching, depth)
     if placement not in ("sorted", "random"):
         raise ValueError(f'zipf: expected placement "sorted" or "random", got {placement!r}')
@@ -174,7 +187,7 @@ def zipf(
 
 
 def dirichlet(branching: int, depth: int, *, concentration: float, seed: int = 0) -> np.ndarray:
-    """f64[N] one draw of a symmetric Dirichlet with `concentration` a leaf (small: few leaves hold all)."""
+    """f64[N] one draw of a symmetric Dirichlet; with a small `concentration` few leaves hold all."""
     num_leaves = _sizes("dirichlet", branching, depth)
     _positive("dirichlet", "concentration", concentration)
     # log Gamma(a) = log Gamma(a+1) + log(U)/a: a direct draw underflows to exact zeros for small a
@@ -191,7 +204,8 @@ def spike(branching: int, depth: int, *, mass: float, leaf: int = 0) -> np.ndarr
     num_leaves = _sizes("spike", branching, depth)
     if not 0 < mass < 1 or not 0 <= leaf < num_leaves or num_leaves < 2:
         raise ValueError(
-            f"spike: expected mass in (0, 1) and leaf in 0 .. {num_leaves - 1} of at least 2, got {mass} and {leaf}"
+            f"spike: expected mass in (0, 1), leaf in 0 .. {num_leaves - 1} and at least 2 leaves, "
+            f"got {mass} and {leaf}"
         )
     weights = np.full(num_leaves, (1 - mass) / (num_leaves - 1))
     weights[leaf] = mass
@@ -199,7 +213,7 @@ def spike(branching: int, depth: int, *, mass: float, leaf: int = 0) -> np.ndarr
 
 
 def lognormal_branches(branching: int, depth: int, *, sigma: float, seed: int = 0) -> np.ndarray:
-    """f64[N] product over the path of exp(sigma x) with x standard normal for every node: nearby leaves are alike."""
+    """f64[N] product over the path of exp(sigma x), x standard normal per node: siblings are alike."""
     num_leaves = _sizes("lognormal_branches", branching, depth)
     if not 0 <= sigma <= 20:
         raise ValueError(f"lognormal_branches: expected sigma in [0, 20], got {sigma}")
@@ -215,13 +229,12 @@ def _positive(where: str, name: str, value: float) -> None:
         raise ValueError(f"{where}: expected {name} > 0, got {value}")
 
 
-# ---------------------------------------------------------------- corpora: draw(key, num_leaves) ->
-# bool[num_leaves], True = in the corpus
+# ------------------------------ corpora: draw(key, num_leaves) -> bool[num_leaves], True = in it
 
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """Each leaf kept on its own with probability `keep` (iid-p)."""
+    """Each leaf is kept independently with probability `keep` (iid-p)."""
 
     keep: float  # p in (0, 1]
 
@@ -234,7 +247,7 @@ class Kept:
 
 @dataclasses.dataclass(frozen=True)
 class FixedSize:
-    """`size` leaves, every such set equally likely (fixed-M)."""
+    """A uniformly random set of `size` leaves (fixed-M)."""
 
     size: int  # M
 
@@ -244,14 +257,18 @@ class FixedSize:
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if self.size > num_leaves:
             raise ValueError(
-                f"FixedSize: expected at most {num_leaves} leaves, got size {self.size}; enlarge the tree"
+                f"FixedSize: expected at most {num_leaves} leaves, got size {self.size}; "
+                "enlarge the tree"
             )
         return jax.random.permutation(key, num_leaves) < self.size
 
 
 @dataclasses.dataclass(frozen=True)
 class BranchCorrelated:
-    """Beta-binomial inclusion: a root branch draws its own share of mean `keep`; two leaves of it correlate by `correlation`."""
+    """Beta-binomial inclusion: each root branch draws its own share, of mean `keep`.
+
+    Two leaves of a branch correlate by `correlation`.
+    """
 
     keep: float  # p in (0, 1)
     correlation: float  # rho in [0, 1)
@@ -262,13 +279,15 @@ class BranchCorrelated:
         _sizes("BranchCorrelated", self.branching, 1)
         if not 0 <= self.correlation < 1 or (self.correlation > 0 and self.keep == 1):
             raise ValueError(
-                f"BranchCorrelated: expected correlation in [0, 1) and keep < 1, got {self.correlation} and {self.keep}"
+                "BranchCorrelated: expected correlation in [0, 1) and keep < 1, "
+                f"got {self.correlation} and {self.keep}"
             )
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if num_leaves % self.branching:
             raise ValueError(
-                f"BranchCorrelated: expected a multiple of {self.branching} leaves, got {num_leaves}"
+                f"BranchCorrelated: expected a multiple of {self.branching} leaves, "
+                f"got {num_leaves}"
             )
         if self.correlation == 0:
             return Kept(self.keep).draw(key, num_leaves)
@@ -284,7 +303,7 @@ class BranchCorrelated:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Heterogeneous:
-    """Leaf d kept on its own with probability keep[d]."""
+    """Leaf d is kept independently with probability keep[d]."""
 
     keep: np.ndarray  # f[N] in [0, 1]
 
@@ -294,24 +313,27 @@ class Heterogeneous:
             or not ((np.asarray(self.keep) >= 0) & (np.asarray(self.keep) <= 1)).all()
         ):
             raise ValueError(
-                "Heterogeneous: expected keep of shape [N] in [0, 1], one probability a leaf"
+                "Heterogeneous: expected keep of shape [N] in [0, 1], one probability per leaf"
             )
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if len(self.keep) != num_leaves:
             raise ValueError(
-                f"Heterogeneous: expected {len(self.keep)} leaves, as many as probabilities, got {num_leaves}"
+                f"Heterogeneous: expected {len(self.keep)} leaves, one per probability, "
+                f"got {num_leaves}"
             )
         return jax.random.bernoulli(key, jnp.asarray(self.keep, jnp.float32), (num_leaves,))
 
 
-# ---------------------------------------------------------------- sparse relevance under a thick
-# tail
+# ---------------------------------------------------------------- sparse relevance under a tail
 
 
 @dataclasses.dataclass(frozen=True)
 class SparseThick:
-    """Model ST(b, k, n, c, F): k relevant leaves of score c in k distinct random branches, all other scores from a tail F."""
+    """Model ST(b, k, n, c, F): k relevant leaves with score c in k distinct random branches.
+
+    All other scores are iid from a tail F.
+    """
 
     branching: int  # b root branches
     relevant: int  # k <= b
@@ -337,12 +359,13 @@ class SparseThick:
         return (self.score - self.tail.mean) / (self.tail.sd * math.sqrt(self.leaves))
 
     def draw(self, key: jax.Array, num_queries: int) -> tuple[jax.Array, jax.Array]:
-        """Marginals of the root branches, standardised, (r(T_i) - n mu) / (tau sqrt n), and which hold a relevant leaf.
+        """Standardised totals of the root branches, and the branches with a relevant leaf.
 
-        Exact for every n: a branch sums n - 1 tail scores and one leaf more, which is relevant (c) or not (from F).
+        (r(T_i) - n mu) / (tau sqrt n), exact for every n: a branch sums n - 1 tail scores and one
+        more leaf, which is relevant (c) or not (from F).
 
-        Returns: f32[num_queries, b], bool[num_queries, b] with k True a row. Cost O(num_queries b), whatever n, for tails
-        closed under addition.
+        Returns f32[num_queries, b], bool[num_queries, b] with k True per row. Cost
+        O(num_queries b) for any n, if the tail is closed under addition.
         """
         shape = num_queries, self.branching
         rest, last, place = jax.random.split(key, 3)

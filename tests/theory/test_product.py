@@ -5,8 +5,7 @@ import math
 
 import jax
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import theory
 from theory import product, recall, simulate, tails, worlds

@@ -7,7 +7,7 @@ from theory import claims, simulate, worlds
 
 
 def predict(params):
-    """Second order of the first step with the correction, (1-p)/(2p) sum w (1-w) (A - 1/n), or its exact value in a small tree."""
+    """First step with counts: (1-p)/(2p) sum w (1-w) (A - 1/n), or exact for a small tree."""
     relevance, tree = claims.world(params), (params["branching"], params["depth"])
     if params.get("enumerate"):
         return theory.enumerate_kl(relevance, *tree, keep=params["keep"], decoder="counted")[0]

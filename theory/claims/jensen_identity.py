@@ -5,11 +5,11 @@ import numpy as np
 
 from theory import claims, decoded, worlds
 
-CORPORA = 4  # each is a trie of its own, which compiles
+CORPORA = 4  # each is a separate trie, which compiles
 
 
 def corpora(params):
-    """bool[CORPORA, N] corpora of the case with at least one document; the same for prediction and measurement."""
+    """bool[CORPORA, N] non-empty corpora of the case, for both prediction and measurement."""
     law = worlds.Kept(params["keep"])
     size = params["branching"] ** params["depth"]
     drawn = np.stack(
@@ -39,7 +39,7 @@ def predict(params):
 
 
 def measure(key, params, n):
-    """Mean of KL[P||Q] of the first step, P summed up from the probabilities of all documents that beam search returns."""
+    """Mean KL[P||Q] of the first step; P sums the probabilities that beam search returns."""
     relevance, costs = claims.world(params), []
     for kept in corpora(params):
         law = np.zeros(len(relevance))

@@ -1,4 +1,4 @@
-"""Exact look-ahead costs nothing, through the beam search; a few levels of masked look-ahead help nothing."""
+"""Exact look-ahead costs nothing; a few levels of masked look-ahead do not help."""
 
 import functools
 
@@ -73,7 +73,7 @@ B, M, KEEP = 4, 6, 0.1  # the tree in which masked look-ahead is tried
 
 
 def _masked(corpora):
-    """f64[M] mean cost of the first step over corpora when the masses of the alive nodes at depth 1 .. M are looked at."""
+    """f64[M] mean cost of the first step for masking at depth 1 .. M, over corpora."""
     relevance = np.asarray(jax.random.gamma(jax.random.key(0), 1.0, (B**M,)), np.float64)
     relevance /= relevance.sum()
     rng, totals = np.random.default_rng(0), np.zeros(M)

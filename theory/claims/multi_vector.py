@@ -138,6 +138,7 @@ CLAIM = claims.Claim(
     predict=predict,
     measure=measure,
     control=control,
+    control_note="another decomposition (attention averaged over heads): every logit differs",
     absolute=1e-5,
     limits=limits,
 )
