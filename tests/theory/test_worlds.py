@@ -196,7 +196,7 @@ def test_sparse_thick_worlds_have_their_marginals():
         (lambda: worlds.from_docids(table.build([[1], [2]]), [1.0]), r"shape \[2\]"),
         (
             lambda: worlds.from_docids(table.Docids(np.array([[1], [2], [1]]), 3)),
-            "two on one; append a tie-break",
+            "two with the same; append a tie-break",
         ),
     ),
 )

@@ -90,7 +90,7 @@ CLAIM = claims.Claim(
         dict(
             relevance="dirichlet", concentration=0.2, branching=4, depth=2, keep=0.7, enumerate=True
         ),
-        dict(relevance="zipf", branching=8, depth=3, keep=0.2),
+        dict(relevance="dirichlet", concentration=1.0, branching=16, depth=3, keep=0.2),
         dict(relevance="lognormal_branches", sigma=1.0, branching=16, depth=3, keep=0.5),
         dict(relevance="lognormal_branches", sigma=1.0, branching=16, depth=4, keep=0.035),
     ),
