@@ -75,14 +75,14 @@ CLAIM = claims.Claim(
     cases=(
         dict(relevance="uniform", branching=16, depth=3, keep=0.7, correlation=0.0),
         dict(relevance="uniform", branching=16, depth=3, keep=0.7, correlation=0.004),
-        dict(relevance="uniform", branching=16, depth=3, keep=0.8, correlation=0.01),
+        dict(relevance="uniform", branching=16, depth=3, keep=0.6, correlation=0.004),
     ),
     predict=predict,
     measure=measure,
     control=claims.off(predict, -0.03),
     tolerance=0.01,  # of the next order
     n=20_000,
-    quick=7000,
+    quick=10_000,
     limits=limits,
     figure=figure,
 )
