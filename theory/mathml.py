@@ -104,7 +104,7 @@ def _atom(tokens: list) -> tuple[str, bool, list]:
         return f"<msqrt>{inner}</msqrt>", False, tokens
     if text == "bar":
         inner, _, tokens = _atom(tokens)
-        return f"<mover accent='true'>{inner}<mo>¯</mo></mover>", False, tokens
+        return f"<mover accent='true'>{inner}<mo stretchy='false'>‾</mo></mover>", False, tokens
     if text not in SYMBOLS:
         raise ValueError(f"mathml: expected a command of this module, got \\{text}")
     tag = "mi" if text in ("log",) or SYMBOLS[text].isalpha() and text not in LARGE else "mo"
