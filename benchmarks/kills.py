@@ -48,20 +48,10 @@ COMMANDS = {  # name -> preparation and command; the command writes to {out}
     "docids fit": ((), "docids fit rqkmeans --data toy --levels 2 --codes 8 --out {out}"),
     "queries generate": ((), "queries generate --data toy --count 2 --set steps=40 --out {out}"),
 }
-LEFT_OUT = (
-    "events.out.tfevents",
-    "_CHECKPOINT_METADATA",
-    "commit_success",
-)  # prefixes of file names
-TIMES = (
-    "seconds",
-    "_per_second",
-    "data_wait",
-    "wall",
-    "source",
-    "path",
-    "time",
-)  # substrings of keys
+# prefixes of file names
+LEFT_OUT = ("events.out.tfevents", "_CHECKPOINT_METADATA", "commit_success")
+# substrings of keys
+TIMES = ("seconds", "_per_second", "data_wait", "wall", "source", "path", "time")
 
 
 def comparable(value):

@@ -1,7 +1,7 @@
 """Writes the results of a demo into docs/results.md: `python benchmarks/readme.py demo`.
 
-Run it after `make demo`. Stores the numbers as results/pydocs.json and the picture, which the README
-also shows, as docs/hits.png. The table stands between two marks of the page.
+Run `make demo` first. Stores the numbers in results/pydocs.json and the picture in docs/hits.png,
+which the README also shows. Replaces the table between two marks of the page.
 """
 
 from __future__ import annotations

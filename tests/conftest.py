@@ -36,13 +36,12 @@ import hypothesis
 import jax
 import pytest
 
-hypothesis.settings.register_profile(
-    "zoo", deadline=None
-)  # the first example includes compilation or imports
+# no deadline: the first example includes compilation or imports
+hypothesis.settings.register_profile("zoo", deadline=None)
 hypothesis.settings.load_profile("zoo")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-# a shell ignores it for what runs in its background
+# shells ignore SIGINT for background processes
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

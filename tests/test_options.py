@@ -69,7 +69,7 @@ def test_the_most_derived_default_help_and_limits_win():
         ("stem", ""),
     ],
 )
-def test_accepted_values_are_said_in_words(name, accepts):
+def test_accepted_values_are_described_in_words(name, accepts):
     (found,) = [each for each in options.describe(Config) if each.name == name]
     assert found.accepts == accepts
 

@@ -11,7 +11,7 @@ every_recipe = pytest.mark.parametrize("name", recipes.names())
 
 
 @every_recipe
-def test_every_size_is_there_and_says_what_it_is(name):
+def test_every_size_exists_and_has_a_description(name):
     recipe = recipes.get(name)
     assert recipe.name == name and tuple(recipe.presets) == recipes.SIZES
     for size, preset in recipe.presets.items():
@@ -28,7 +28,7 @@ def test_every_size_is_there_and_says_what_it_is(name):
 
 
 @every_recipe
-def test_options_that_do_not_exist_or_do_not_fit_are_refused(name):
+def test_unknown_and_invalid_options_are_refused(name):
     recipe = recipes.get(name)
     with pytest.raises(records.DataError, match="no option 'colour'; expected one of: .*"):
         recipes.configure(recipe, "tiny", {"colour": "red"})
@@ -43,7 +43,7 @@ def test_options_that_do_not_exist_or_do_not_fit_are_refused(name):
                     recipes.configure(recipe, "tiny", {option: bad})
 
 
-def test_a_recipe_that_does_not_exist_is_refused_with_those_that_do():
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(
         records.DataError, match="no recipe 'dsl'; expected one of: " + ", ".join(recipes.names())
     ):

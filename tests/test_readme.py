@@ -41,7 +41,7 @@ readme, recommend, search, decode_trie = map(
 )
 
 
-def test_the_results_are_those_of_the_recorded_run():
+def test_the_results_equal_the_recorded_run():
     results = json.loads(readme.RESULTS.read_text(encoding="utf-8"))
     assert readme.replaced(RESULTS, results) == RESULTS
     assert readme.PICTURE.stat().st_size > 10_000
@@ -58,20 +58,20 @@ def test_the_table_of_the_recorded_run_shows_its_numbers():
         )
 
 
-def test_the_rows_of_recommendation_are_those_of_the_recorded_run():
+def test_the_rows_of_recommendation_equal_the_recorded_run():
     results = json.loads(recommend.RESULTS.read_text(encoding="utf-8"))
     assert recommend.replaced(RESULTS, results) == RESULTS
     next(iter(results["data"].values()))["runs"]["popularity"]["R@10"] += 0.1
     assert recommend.replaced(RESULTS, results) != RESULTS  # control
 
 
-def test_the_search_systems_results_are_those_of_the_stored_runs():
+def test_the_search_systems_results_equal_the_stored_runs():
     assert search.replaced(RESULTS) == RESULTS
     # control: a page that differs is corrected
     assert search.replaced(RESULTS.replace(search.OPEN, search.OPEN + "\nmore")) == RESULTS
 
 
-def test_the_rows_of_decoding_are_those_of_the_recorded_run(tmp_path):
+def test_the_rows_of_decoding_equal_the_recorded_run(tmp_path):
     rows = decode_trie.rows_in(decode_trie.KEPT)
     assert decode_trie.replaced(PERFORMANCE, rows) == PERFORMANCE
     half_written = tmp_path / "rows.jsonl"
@@ -123,7 +123,7 @@ def test_every_path_that_is_named_exists(path):
     assert (ROOT / path).exists()
 
 
-def test_the_search_in_python_prints_what_the_page_says(tmp_path, monkeypatch, capsys):
+def test_the_search_in_python_prints_the_output_on_the_page(tmp_path, monkeypatch, capsys):
     (code,) = re.findall(r"^```python\n(.*?)^```", DECODERS, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "decoders.md", "exec"), {})
@@ -135,11 +135,11 @@ def test_the_search_in_python_prints_what_the_page_says(tmp_path, monkeypatch, c
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def test_every_section_of_the_readme_that_shows_what_to_do_has_a_block():
+def test_every_how_to_section_of_the_readme_has_a_block():
     assert len(BLOCKS) >= 6 and all(len(code.splitlines()) <= 16 for _, code in BLOCKS)
 
 
-@pytest.mark.slow  # fits six systems, three of them in a process of their own with nothing compiled
+@pytest.mark.slow  # fits six systems, three of them in a new process without compiled programs
 @pytest.mark.trains
 def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
     """In a copy of the pages; two minutes on pydocs become two steps on the toy collection."""

@@ -216,7 +216,7 @@ def changed(given):
 
 
 @every_recipe
-def test_the_same_seed_gives_the_same_system_whatever_the_test_split_holds(name, data, hurried):
+def test_the_same_seed_gives_the_same_system_for_any_test_split(name, data, hurried):
     """A changed test split must not change the system."""
     again = quick(name, poisoned(data(name)))
     assert fingerprint(again) == fingerprint(hurried(name))
@@ -235,7 +235,7 @@ def test_other_documents_or_another_seed_give_another_system(name, data, hurried
 
 
 @every_recipe
-def test_the_way_of_a_beam_ends_in_the_answers(name, data, hurried):
+def test_the_path_of_a_beam_ends_in_the_answers(name, data, hurried):
     fitted = hurried(name)
     queries, _ = data(name).split("dev")
     first = {
@@ -374,7 +374,7 @@ def test_new_documents_are_named_and_no_other_is_renamed(name, data, hurried, gr
 
 
 @every_recipe
-def test_a_removed_document_is_never_answered_and_the_others_are(name, grown, tmp_path):
+def test_only_remaining_documents_are_answered_after_a_removal(name, grown, tmp_path):
     before = grown(name)
     asked = naming(name, before.documents, ["d3", "d7"])
     first = [one for one, _ in zoo.retrieve(before, asked, 2).answers(0)]
@@ -394,7 +394,7 @@ def test_a_removed_document_is_never_answered_and_the_others_are(name, grown, tm
 
 
 @every_recipe
-def test_histories_may_name_removed_items_and_what_was_removed_may_come_back(
+def test_histories_may_contain_removed_items_and_removed_items_may_return(
     name, data, grown, newcomers
 ):
     before = grown(name)
@@ -416,7 +416,7 @@ def test_histories_may_name_removed_items_and_what_was_removed_may_come_back(
     assert len(set(back.values())) == len(back)
     if recipes.get(name).asks == "history":
         assert back == names
-    else:  # what a network learned of an identifier is of the document that it named
+    else:  # the network associates an identifier with its document
         assert {back[one] for one in gone if back}.isdisjoint(names.values())
     assert answered(again, naming(name, before.documents, ["d3", "d7"]), 10)
 

@@ -39,7 +39,7 @@ def test_a_finished_fit_returns_and_does_not_repeat(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("error", (OSError("gone"), records.DataError("bad"), ValueError("bug")))
-def test_any_error_before_the_first_checkpoint_leaves_the_folder_as_it_was(
+def test_any_error_before_the_first_checkpoint_leaves_the_folder_unchanged(
     error, tmp_path, monkeypatch
 ):
     def fail(*arguments, **options):

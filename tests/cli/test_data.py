@@ -91,7 +91,7 @@ def test_histories_come_from_a_file_and_from_quoted_ids(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flag", "expected"), ((None, 1), ("--leave-out-self", 1), ("--no-leave-out-self", 0))
 )
-def test_queries_that_are_documents_are_left_out(tmp_path, capsys, flag, expected):
+def test_queries_that_are_documents_are_excluded(tmp_path, capsys, flag, expected):
     (tmp_path / "qrels").mkdir()
     corpus = {"a1": "uniforms cost money", "a2": "uniforms save money", "c": "ideas"}
     lines = [json.dumps({"_id": name, "text": text}) + "\n" for name, text in corpus.items()]

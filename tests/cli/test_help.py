@@ -58,7 +58,7 @@ def test_list_shows_every_recipe_and_option(zoo_command):
     assert "dsi (search)\n" in short and "tiger (recommendation)\n" in short
 
 
-def test_the_version_is_that_of_the_package(zoo_command):
+def test_the_version_equals_that_of_the_package(zoo_command):
     assert zoo_command("--version") == (0, f"zoo {zoo.__version__}\n", "")
 
 

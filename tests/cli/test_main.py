@@ -248,7 +248,7 @@ def test_retrieve_prints_ranked_answers(system, zoo_command):
     assert zoo_command("retrieve", system, "--query", "qwertz")[1] == "qwertz\n  no answer\n"
 
 
-def test_a_run_file_holds_the_ranking(data, system, zoo_command, tmp_path):
+def test_a_run_file_contains_the_ranking(data, system, zoo_command, tmp_path):
     code, out, _ = zoo_command(
         "retrieve",
         system,

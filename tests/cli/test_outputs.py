@@ -110,7 +110,7 @@ def test_devices_are_written_through(data, system):
 
 
 @pytest.mark.parametrize("redirected", (False, True))
-def test_stdout_holds_the_json_alone(redirected, data, system, tmp_path):
+def test_stdout_contains_only_the_json(redirected, data, system, tmp_path):
     """Over a second: starts a process with a pipe or a file as stdout."""
     command = [sys.executable, "-m", "zoo", "evaluate", system, "--data", data, "--json"]
     with open(tmp_path / "out", "w+") as file:

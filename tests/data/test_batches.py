@@ -78,7 +78,7 @@ def test_sources_are_mixed_in_the_ratio_of_their_weights():
     assert all((rows < 5000).all() for rows in drawn)
 
 
-def test_a_rare_source_comes_as_often_as_its_weight_says():
+def test_a_rare_source_is_drawn_with_its_weight():
     parts = [source([4] * 50, 1.0), source([4] * 50, 0.01, first=1000)]
     stream = batches.Batches(parts, batch_size=8, seed=0)
     rare = sum((rows >= 1000).sum() for rows in targets(stream, 505))

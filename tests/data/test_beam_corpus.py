@@ -36,7 +36,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_beam_builds_what_one_process_builds(folder, tmp_path):
+def test_beam_builds_the_dataset_of_one_process(folder, tmp_path):
     assert len(ranges.pieces([folder / "corpus.jsonl"])) > 5
     written = tfds.prepare(folder, tmp_path / "beam", beam="")
     assert load.load(written) == load.load(folder)

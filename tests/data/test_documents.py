@@ -105,11 +105,8 @@ def test_declared_and_named_encodings_are_used(tmp_path):
         documents.read(tmp_path)
     write(tmp_path, c__txt="größer", d__txt="hoch".encode("utf-16"))
     found = documents.read(tmp_path, encoding="latin-1").corpus
-    assert found.texts[1:] == (
-        "schön",
-        "größer",
-        "hoch",
-    )  # the encoding applies to files that are not UTF-8
+    # the encoding applies to files that are not UTF-8
+    assert found.texts[1:] == ("schön", "größer", "hoch")
     write(tmp_path, e__html="<title>\x93quoted\x94</title>x".encode("latin-1"))
     assert documents.read(tmp_path, encoding="cp1252").corpus.titles[-1] == "“quoted”"
     with pytest.raises(records.DataError, match="no encoding 'klingon'"):

@@ -98,7 +98,7 @@ def test_the_separator_is_the_one_that_gives_a_known_header(tmp_path):
     assert history(histories.read(tmp_path)) == "abc"
 
 
-def test_ratings_without_a_header_are_read_as_movielens_writes_them(tmp_path):
+def test_ratings_without_a_header_use_the_movielens_columns(tmp_path):
     lines = "".join(f"1::{item}::5::{978300760 + when}\n" for _, item, when in ROWS)
     (tmp_path / "ratings.dat").write_text(lines)
     found = histories.read(tmp_path)

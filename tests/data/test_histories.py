@@ -32,7 +32,7 @@ def sequences(interactions):
 EVENTS = "user,item,time\nu,a,30\nv,c,1\nu,b,10\nu,c,10\nv,b,2\nw,a,5\nv,a,2\nu,a,2e1\n"
 
 
-def test_events_are_sorted_by_time_ties_in_file_order_and_short_users_left_out(tmp_path):
+def test_events_are_sorted_by_time_then_file_order_and_short_users_dropped(tmp_path):
     read = histories.read(folder(tmp_path, interactions__csv=EVENTS))
     assert sequences(read) == {"u": ["b", "c", "a", "a"], "v": ["c", "b", "a"]}
     assert read.left_out == 1
@@ -40,7 +40,7 @@ def test_events_are_sorted_by_time_ties_in_file_order_and_short_users_left_out(t
     assert read.name == tmp_path.name
 
 
-def test_without_times_the_order_is_that_of_the_file(tmp_path):
+def test_without_times_events_keep_file_order(tmp_path):
     read = histories.read(
         folder(tmp_path, interactions__csv='item,user,note\nb,u,"x, y"\na,u,\nb,u,\n')
     )

@@ -51,7 +51,7 @@ def test_a_dict_has_texts_by_id():
     assert (found.ids, found.texts) == (("a", "b"), ("bread", "tea"))
 
 
-def test_documents_without_text_are_left_out_and_the_others_keep_their_position():
+def test_documents_without_text_are_dropped_and_the_others_keep_their_position():
     found = memory.collect(["bread", " ", "tea"])
     assert found.corpus.ids == ("0", "2")
     assert any("1 documents without text" in note for note in found.notes)

@@ -32,7 +32,7 @@ def test_most_documents_have_train_queries_and_all_splits_are_disjoint(collectio
     assert 50 <= len(collection.qrels["dev"]) <= 200
 
 
-def test_no_query_stands_in_its_document_nor_in_another_query_of_it(collection):
+def test_no_query_occurs_in_its_document_or_another_query_of_it(collection):
     texts = dict(zip(collection.queries.ids, collection.queries.texts))
     contents = dict(zip(collection.corpus.ids, collection.corpus.contents()))
     of_document = collections.defaultdict(list)
@@ -58,7 +58,7 @@ def test_the_leak_check_sees_a_planted_leak():
     assert pydocs.normalised("join two") not in pydocs.normalised("rejoin two")  # whole words only
 
 
-def test_no_query_stands_in_any_document_or_asks_for_two(collection):
+def test_no_query_occurs_in_a_document_or_has_two_documents(collection):
     keys = [pydocs.normalised(text) for text in collection.queries.texts]
     assert len(set(keys)) == len(keys)
     everything = "\0".join(pydocs.normalised(text) for text in collection.corpus.contents())
@@ -126,7 +126,7 @@ def test_patches_in_this_process_do_not_change_the_collection(collection, monkey
     assert pydocs.build().corpus.fingerprint() == collection.corpus.fingerprint()
 
 
-def test_max_documents_takes_an_even_and_whole_part(collection):
+def test_max_documents_takes_an_even_sample_of_whole_documents(collection):
     part = pydocs.build(max_documents=100)
     assert len(part.corpus) == 100 and len(part.qrels["test"]) == 100
     assert set(part.corpus.ids) <= set(collection.corpus.ids)

@@ -16,7 +16,7 @@ def queries(*pairs):
     return records.Queries(*map(tuple, zip(*pairs)))
 
 
-def test_queries_that_say_what_the_documents_of_their_ids_say_are_documents():
+def test_queries_with_the_id_and_text_of_a_document_are_documents():
     same = queries(("a1", "uniforms  cost families money and help nobody"), ("x", "ideas"))
     assert self_queries.are_documents(same, CORPUS)
 
@@ -29,7 +29,7 @@ def test_equal_ids_alone_mean_nothing():
     assert not self_queries.are_documents(collection.queries, collection.corpus)
 
 
-def test_the_query_itself_is_left_out_and_the_rest_moves_up():
+def test_the_query_itself_is_removed_and_the_rest_moves_up():
     ranking = records.Ranking(
         ("a1", "c", "x"),
         CORPUS.ids,

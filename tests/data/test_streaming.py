@@ -34,7 +34,7 @@ def made(source, **settings):
     return streaming.StreamedBatches(source, column, **{"batch_size": 4, "seed": 3, **settings})
 
 
-def test_an_epoch_holds_every_example_once_and_each_has_its_own_order():
+def test_an_epoch_has_every_example_once_in_a_new_order():
     batches = made(Source(10))
     numbers = np.concatenate([batches.batch(number)["number"] for number in range(10)]).reshape(
         4, 10

@@ -95,7 +95,7 @@ def test_splits_get_valid_tfds_names():
         tables.split_names(["a-b", "a.b"])
 
 
-def test_the_catalog_knows_what_each_entry_asks():
+def test_the_catalog_knows_the_kind_of_each_entry():
     for name in ("toy", "toy-walks"):
         assert isinstance(load.load(name), records.Interactions) == (
             catalog.CATALOG[name].asks == "history"

@@ -354,11 +354,11 @@ def test_tables_and_splits_that_are_absent_are_named(walks, tmp_path):
         ("a.b", "a_b"),
     ),
 )
-def test_names_are_those_of_tfds(name, expected):
+def test_names_equal_those_of_tfds(name, expected):
     assert tfds.dataset_name(name) == expected
 
 
-def test_the_command_writes_what_fit_takes(tmp_path, capsys):
+def test_fit_reads_the_output_of_the_command(tmp_path, capsys):
     assert main.main(["data", "prepare", "toy-walks", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert (

@@ -118,7 +118,7 @@ def test_a_lone_row_and_equal_rows_target_their_most_probable_code():
     np.testing.assert_array_equal(equals, logits[0].argmax())
 
 
-def test_scores_span_minus_one_to_one_whatever_a_row_begins_with():
+def test_scores_span_minus_one_to_one_for_any_row():
     logits = jnp.array([[0.0, 4.0, 1.0], [100.0, 101.0, 100.5]])
     np.testing.assert_allclose(
         balanced.scaled(logits), [[-1, 1, -0.5], [-0.25, 0.25, 0]], atol=1e-5

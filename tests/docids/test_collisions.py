@@ -63,7 +63,7 @@ def test_three_equal_documents_get_counters_in_order():
 
 @given(codes=varied, seed=seeds)
 @settings(max_examples=30)
-def test_sharing_out_keeps_all_but_the_last_code_and_whoever_does_not_collide(codes, seed):
+def test_sharing_out_changes_only_the_last_code_of_colliding_documents(codes, seed):
     table, costs = drawn_costs(seed)
     prefixes = codes[:, 0].tolist()
     ids = collisions.collide(codes, num_codes=CODES, policy="sinkhorn", costs=costs)

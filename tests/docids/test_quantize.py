@@ -208,7 +208,7 @@ def test_distances_to_the_last_codes_equal_those_to_whole_sums():
         )
 
 
-def test_statistics_are_those_counted_by_hand():
+def test_statistics_equal_counts_by_hand():
     codes = np.array([[0, 1], [0, 1], [0, 2], [3, 0]])
     found = quantize.stats(codes, num_codes=4)
     np.testing.assert_allclose(found.usage, [2 / 4, 3 / 4])
@@ -232,7 +232,7 @@ def test_statistics_are_those_counted_by_hand():
         (np.r_[np.arange(32), np.zeros(5000, int)], True),
     ),
 )
-def test_a_level_that_says_little_is_reported_as_collapsed(column, collapsed):
+def test_a_nearly_constant_level_is_reported_as_collapsed(column, collapsed):
     codes = np.stack([column, np.arange(len(column)) % 32], axis=1)
     assert quantize.stats(codes, num_codes=32).collapsed == ((0,) if collapsed else ())
 
@@ -272,7 +272,7 @@ def test_vectors_that_cannot_be_quantised_are_refused(vectors, options, message)
         quantize.rq_kmeans(vectors, jax.random.key(0), **dict(levels=2, codes=4) | options)
 
 
-def test_other_refusals_say_what_to_do():
+def test_other_errors_name_a_remedy():
     vectors, key = normal(0), jax.random.key(0)
     with pytest.raises(ValueError, match="7 levels have no column each of 6; choose fewer"):
         quantize.product(vectors, key, levels=7, codes=2)

@@ -32,7 +32,7 @@ def prefix_free(names):
 
 
 @given(identifiers)
-def test_build_refuses_exactly_the_lists_where_one_identifier_begins_another(names):
+def test_build_refuses_exactly_the_lists_that_are_not_prefix_free(names):
     if first_conflict(names):
         with pytest.raises(ValueError, match="documents? [0-9]+"):
             table.build(padded(names))
@@ -98,7 +98,7 @@ def test_offset_keeps_the_order_and_gives_every_position_its_own_tokens(names):
         (np.zeros((0, 3), int), None, r"got int64 \[0, 3\]"),
     ],
 )
-def test_build_says_what_is_wrong_and_with_which_document(tokens, alphabet, message):
+def test_build_errors_name_the_problem_and_the_document(tokens, alphabet, message):
     with pytest.raises(ValueError, match=message):
         table.build(np.array(tokens), alphabet)
 

@@ -153,7 +153,7 @@ def test_unusable_texts_are_refused_with_their_row(build, message):
         ("http://example.org:8080/index.php/a.b.c", "", "a b index php example org"),
     ],
 )
-def test_the_words_of_an_address_stand_from_the_last_segment_to_the_host(address, title, expected):
+def test_the_words_of_an_address_run_from_the_last_segment_to_the_host(address, title, expected):
     assert text.url_text(address, title) == expected
 
 
@@ -184,7 +184,7 @@ def test_keywords_are_words_in_their_order(names):
 
 
 @given(terms)
-def test_every_order_of_a_keyword_set_names_its_document_and_nothing_else_does(names):
+def test_only_the_orders_of_a_keyword_set_name_its_document(names):
     ids, document, words = text.keyword_sets(names, duplicates="counter")
     found = {}
     for row, owner in zip(ids.tokens.tolist(), document.tolist()):

@@ -57,7 +57,7 @@ def alive(found, query):
 @pytest.mark.parametrize(
     ("alphabet", "skewed", "ended"), [(100, False, True), (300, True, False), (257, True, True)]
 )
-def test_a_trie_chooses_what_ranking_all_children_finds(alphabet, skewed, ended, form, scoring):
+def test_choose_equals_ranking_all_children(alphabet, skewed, ended, form, scoring):
     ids = draw(alphabet, skewed, ended)
     index = trie.build(ids, forms=None if form == "chosen" else forms(form, alphabet, ended))
     rng = np.random.default_rng(1)

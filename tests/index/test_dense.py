@@ -24,7 +24,7 @@ def expected(vectors, queries, k):
 
 
 @pytest.mark.parametrize("k", (1, 7, N))
-def test_blocks_find_what_all_documents_at_once_do(case, k):
+def test_search_in_blocks_equals_search_over_all_documents(case, k):
     vectors, queries = case
     documents, scores = dense.search(dense.build(vectors, block=BLOCK), queries, k)
     for got, wanted in zip((documents, scores), expected(vectors, queries, k)):

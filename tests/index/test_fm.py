@@ -64,7 +64,7 @@ def padded(names, length=LENGTH):
 
 
 @for_every_corpus
-def test_the_suffix_array_is_that_of_sorting_lists_with_increasing_separators(corpus):
+def test_the_suffix_array_equals_sorted_lists_with_increasing_separators(corpus):
     text = np.array([token for row in corpus for token in [*row, 0]])
     keys = [(0, i) if token == 0 else (token, 0) for i, token in enumerate(text.tolist())]
     expected = sorted(range(len(text)), key=lambda i: keys[i:])
@@ -126,7 +126,7 @@ def test_count_and_locate_equal_a_search_through_lists(corpus):
 
 
 @for_every_corpus
-def test_children_are_what_follows_in_some_document(corpus):
+def test_children_are_the_tokens_that_follow_in_some_document(corpus):
     index = build(corpus)
     asked = ([(), *ngrams(corpus, 1), *ngrams(corpus, 2), (ALPHABET,)] * 64)[:64]
     children = CHILDREN(index, index.find(padded(asked)))
@@ -186,7 +186,7 @@ def test_a_corpus_over_many_rows_of_every_array_is_searched_through():
         ([], [0], "one document or more"),
     ],
 )
-def test_build_says_what_is_wrong_and_with_which_document(tokens, starts, message):
+def test_build_errors_name_the_problem_and_the_document(tokens, starts, message):
     with pytest.raises(records.DataError, match=message):
         fm.build(
             np.array(tokens, int if not tokens or isinstance(tokens[0], int) else float),

@@ -122,7 +122,7 @@ def test_adding_then_removing_restores_the_index():
             lexical.remove(index, rows)
 
 
-def test_added_documents_are_analysed_as_those_of_the_fit():
+def test_added_documents_are_analysed_like_those_of_the_fit():
     german = "Der Pfad der Datei wird aus der Konfiguration gelesen und nicht mit den Häusern"
     index = lexical.extend(lexical.build([german]), ["the house of windows"])
     assert json.loads(index["settings"])["analysis"]["by_script"]["LATIN"] == "german"
@@ -132,7 +132,7 @@ def test_added_documents_are_analysed_as_those_of_the_fit():
     assert lexical.search(english, ["the"], 1)[0][0, 0] == -1
 
 
-def test_equal_scores_come_in_the_order_of_the_corpus_whatever_k():
+def test_ties_keep_corpus_order_for_any_k():
     index = lexical.build(["ax bx"] * 50 + ["ax ax"])
     for k in (1, 2, 7, 50, 51, 80):
         documents, _ = lexical.search(index, ["ax"], k)

@@ -30,7 +30,7 @@ def test_every_country_is_found_by_its_name(language):
     assert found(texts, range(len(texts)), texts) >= 0.98
 
 
-def test_every_country_is_found_among_those_of_all_languages():
+def test_every_country_is_found_among_the_names_of_all_languages():
     texts = sorted({name for language in LANGUAGES for name in names(language)})
     assert found(texts, range(len(texts)), texts) >= 0.98
 

@@ -22,7 +22,7 @@ top_k = jax.jit(topk.top_k, static_argnames="k")
     dead=st.sampled_from([0.0, 0.5, 0.999, 1.0]),
 )
 @settings(max_examples=40)
-def test_values_and_places_equal_those_of_a_stable_sort(length, k, seed, levels, dead):
+def test_values_and_positions_equal_a_stable_sort(length, k, seed, levels, dead):
     rng = np.random.default_rng(seed)
     # few levels: ties within and across chunks
     score = rng.integers(-levels, levels, (3, length)).astype(np.float32)

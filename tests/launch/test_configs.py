@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.gin"))
 EXPERIMENTS = [name for name in FILES if name.count("/") == 1]
 RUNS_OF_T5X = {f"t5x/configs/runs/{name}.gin" for name in ("pretrain", "finetune", "eval", "infer")}
-EXTERNAL = {"__gin__", "__main__", "seqio", "optax", "t5x"}  # what may be imported besides ours
+EXTERNAL = {"__gin__", "__main__", "seqio", "optax", "t5x"}  # allowed imports besides ours
 
 
 class Reference(str):
@@ -66,7 +66,7 @@ def inside(value):
 
 
 def arguments_of(function):
-    """Names that may be bound, including the sizes of `module.shape`."""
+    """Names valid in bindings, including the sizes of `module.shape`."""
     named = {
         name
         for name, kind in inspect.signature(function).parameters.items()
@@ -146,12 +146,12 @@ def test_missing_names_are_found(text, complaint):
 
 
 def macros(name, seen=None):
-    """NAME -> value of an experiment, later ones win, as in gin; and bindings of the shape."""
+    """(NAME -> value of an experiment, bindings of the shape); later values win, like in gin."""
     values, sizes = {}, {}
     if not (ROOT / name).is_file():
         return values, sizes
     imports, includes, bindings = statements((ROOT / name).read_text())
-    for include in includes:  # they stand before the bindings in every file
+    for include in includes:  # includes precede the bindings in every file
         for mine, theirs in zip((values, sizes), macros(include)):
             mine.update(theirs)
     for selector, argument, value in bindings:
@@ -218,5 +218,5 @@ def test_every_dataset_is_unpacked():
 
 
 def test_tasks_can_be_read_without_seqio():
-    assert tasks.CUTS[0] == 1  # importing this file has not needed it
+    assert tasks.CUTS[0] == 1  # the import above works without it
     assert "seqio" not in vars(tasks)

@@ -1,6 +1,6 @@
 """The trie-constrained `decode_fn` for t5x has the answers of the zoo's beam search.
 
-The model is a table of logits with one row a prefix, which it knows through its cache alone.
+The model is a table of logits with one row per prefix; it reads the prefix from its cache only.
 """
 
 import functools
@@ -28,7 +28,7 @@ def row(code, t):
 
 
 def tokens_to_logits(tables, layered, state):
-    """As in t5x: logits f32[B K, V] and the cache; entry b K + k of a leaf is hypothesis (b, k)."""
+    """t5x's interface: logits f32[B K, V] and the cache; entry b K + k is hypothesis (b, k)."""
     width = len(state.cur_token) // BATCH
     cache, t = state.cache, state.cache["cache_index"]
     code = cache["layer"]["code"][0] if layered else cache["layer"]["code"]
@@ -94,10 +94,10 @@ def test_renormalising_is_another_ranking(tables):
         [[answer for _, answer in query] for query in by_brute_force(tables, scoring)]
         for scoring in ("model", "renormalised")
     ]
-    assert orders[0] != orders[1]  # otherwise the test before is vacuous
+    assert orders[0] != orders[1]  # otherwise the previous test is vacuous
 
 
-def test_a_narrow_beam_is_that_of_the_zoo(tables, index):
+def test_a_narrow_beam_equals_that_of_the_zoo(tables, index):
     def step(t, token, code):
         code = jnp.where(t > 0, code * ALPHABET + token, 0)
         return jnp.take_along_axis(tables, row(code, t)[..., None], axis=1), code

@@ -37,7 +37,7 @@ def test_every_file_is_in_the_manifest_and_nothing_else(export, source):
         source.checked(name)
 
 
-def test_examples_are_those_that_fit_learns_from(source, run, collection):
+def test_exported_examples_equal_the_training_examples(source, run, collection):
     fitted = zoo.load(run)
     learned = dsi.examples(collection.without("test"), fitted.config, fitted.state)
     assert set(source.about["examples"]) == set(learned) == {"index", "retrieve", "made"}
@@ -51,7 +51,7 @@ def test_examples_are_those_that_fit_learns_from(source, run, collection):
         }
 
 
-def test_test_queries_are_asked_and_not_learned(source, collection):
+def test_test_queries_are_evaluated_and_not_trained_on(source, collection):
     asked, (queries, qrels) = source.questions("test"), collection.split("test")
     assert (asked.ids, asked.texts) == (queries.ids, queries.texts)
     for row, name in enumerate(asked.ids):
@@ -64,7 +64,7 @@ def test_test_queries_are_asked_and_not_learned(source, collection):
     assert not learned & {tuple(row) for row in asked.inputs.tolist()}
 
 
-def test_the_trie_holds_the_identifiers(source):
+def test_the_trie_contains_the_identifiers(source):
     ids = source.docids()
     index = jax.tree.map(jnp.asarray, source.trie())
     leaf = index.walk(jnp.asarray(ids.tokens))[:, -1]
@@ -194,8 +194,8 @@ def test_a_refused_export_leaves_nothing(tmp_path, collection, run, export):
         exported.read(tmp_path)
 
 
-def test_examples_of_tiger_are_every_event_after_those_before():
-    """Of the events 4, 1, 2, 0, 3, dev and test hold out 0 and 3; the targets are 1 and 2."""
+def test_examples_of_tiger_predict_every_event_from_earlier_ones():
+    """From events 4, 1, 2, 0, 3, dev and test hold out 0 and 3; the targets are 1 and 2."""
     tokens = np.arange(1, 11, dtype=np.int32).reshape(5, 2)
     corpus = records.Corpus(tuple("abcde"), ("",) * 5, ("",) * 5)
     walks = records.Interactions(

@@ -43,7 +43,7 @@ def tokens():
 
 
 def initial(shape, tokens):
-    """Inputs as t5x passes them: tokens as floats."""
+    """Inputs in t5x's form: tokens as floats."""
     source, target = (array.astype(jnp.float32) for array in tokens)
     return module.Transformer(shape).init(
         jax.random.key(0), source, target, target, decode=False, enable_dropout=False
@@ -51,7 +51,7 @@ def initial(shape, tokens):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_parameters_and_axes_stand_where_the_network_has_them(kind, tokens):
+def test_parameters_and_axes_have_the_paths_of_the_network(kind, tokens):
     variables = jax.eval_shape(lambda: initial(KINDS[kind], tokens))
     ours = jax.eval_shape(KINDS[kind].net().init, jax.random.key(0), *tokens)
     assert jax.tree.map(lambda leaf: leaf.shape, variables["params"]) == jax.tree.map(
@@ -94,7 +94,7 @@ def params(tokens):
     return {"params": jax.jit(lambda: initial(SHAPE, tokens)["params"])()}
 
 
-def test_logits_are_those_of_the_network_with_a_floor(params, tokens):
+def test_logits_equal_the_network_with_a_floor(params, tokens):
     source, target = tokens
     before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
     call = jax.jit(
@@ -107,7 +107,7 @@ def test_logits_are_those_of_the_network_with_a_floor(params, tokens):
     np.testing.assert_array_equal(call(params), np.maximum(ours, module.FLOOR))
 
 
-def test_steps_through_a_flax_cache_are_the_whole(params, tokens):
+def test_steps_with_a_flax_cache_equal_the_full_pass(params, tokens):
     source, target = tokens
     net = module.Transformer(SHAPE)
     before = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))

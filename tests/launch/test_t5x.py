@@ -1,6 +1,6 @@
-"""t5x trains, evaluates and asks an exported system, if installed: `make test-t5x DIR=CHECKOUT`.
+"""t5x trains, evaluates and queries an exported system, if installed.
 
-Each run is a process of its own, as a user would start it; none sees a network.
+`make test-t5x DIR=CHECKOUT`. Each run is a separate process, like a user's, without a network.
 """
 
 import importlib.util
@@ -39,7 +39,7 @@ STAND_INS = {  # for `python -m t5x.train` without zoo.launch
 
 
 def start(*command, devices=1, path=()):
-    """Runs `python -m ...` in the repository; returns the output, or fails with the end of it."""
+    """Runs `python -m ...` in the repository; returns the output, or fails with its last lines."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     environment["PYTHONPATH"] = os.pathsep.join(
@@ -63,7 +63,7 @@ def metrics_of(folder):
 
 
 def answers_of(folder):
-    """Of each query, [(document, score), ...]."""
+    """[(document, score), ...] per query."""
     (path,) = (
         path
         for path in folder.iterdir()
@@ -148,7 +148,7 @@ def test_a_checkpoint_of_t5x_answers_in_the_zoo_as_in_t5x(imported, model, expor
     check_same_answers(imported, exported.read(export).questions("test"), answers_of(tmp_path))
 
 
-def test_t5x_eval_measures_what_the_zoo_measures(run, export, collection, tmp_path):
+def test_t5x_eval_gives_the_metrics_of_the_zoo(run, export, collection, tmp_path):
     files = ["--gin_file=configs/models/encoder_decoder.gin", "--gin_file=configs/runs/eval.gin"]
     checkpoint = export / exported.read(export).about["checkpoint"]
     start(

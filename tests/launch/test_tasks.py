@@ -9,7 +9,7 @@ from zoo.launch import tasks
 from zoo.metrics import measures
 
 
-def test_measures_are_those_of_the_zoo():
+def test_measures_equal_those_of_the_zoo():
     rng = np.random.default_rng(0)
     answers = np.stack([rng.permutation(30)[:20] for _ in range(50)])  # best first
     relevant = [rng.choice(30, size=rng.integers(1, 4), replace=False).tolist() for _ in range(50)]
@@ -31,13 +31,13 @@ def test_measures_are_those_of_the_zoo():
         "no cut beyond the answers"
     )
     assert list(found.values()) == pytest.approx([expected[name] for name in list(expected)[:5]])
-    assert tasks.hits_and_mrr(relevant, answers.tolist()) != found  # control: the order counts
+    assert tasks.hits_and_mrr(relevant, answers.tolist()) != found  # control: the order matters
 
 
 def test_identifiers_become_rows_and_others_none(export):
     ids = exported.read(export).docids()
     rows = tasks.rows_of(ids)
-    filled = np.pad(ids.tokens, ((0, 0), (0, 2)))  # as t5x fills them to the length of a batch
+    filled = np.pad(ids.tokens, ((0, 0), (0, 2)))  # padded to the length of the batch, like in t5x
     assert tasks.documents_of(filled, rows=rows) == list(range(len(ids)))
     assert tasks.documents_of(np.zeros_like(filled[:2]), rows=rows) == [-1, -1]
     assert tasks.documents_of(filled[3], rows=rows) == [3]

@@ -36,7 +36,7 @@ def test_gini_is_half_the_mean_difference_over_the_mean():
 
 
 def test_buckets_hold_a_third_of_the_events_each():
-    counts = np.array([1, 6, 0, 2, 1, 2])  # 12 events: the first third is passed within item 1
+    counts = np.array([1, 6, 0, 2, 1, 2])  # 12 events: the first third ends within item 1
     assert [exposure.BUCKETS[bucket] for bucket in exposure.buckets(counts)] == [
         "tail",
         "head",

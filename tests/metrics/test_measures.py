@@ -87,7 +87,7 @@ NAMES = ("Success@1", "Success@5", "RR@3", "RR@5", "nDCG@5", "R@2", "R@5")
 
 
 @hypothesis.given(judged_rankings())
-def test_measures_equal_their_definitions_whatever_the_ties(case):
+def test_measures_equal_their_definitions_for_any_ties(case):
     found, qrels = case
     values = measures.per_query(found, qrels, NAMES)
     for name in NAMES:
@@ -132,7 +132,7 @@ def test_the_fraction_of_invalid_answers_is_kept():
     )
 
 
-def test_a_ranking_cut_too_short_is_refused_unless_the_corpus_is_that_small():
+def test_a_ranking_cut_too_short_is_refused_unless_the_corpus_is_small():
     qrels = records.Qrels({"q0": {"d0": 1}})
     with pytest.raises(
         records.DataError,

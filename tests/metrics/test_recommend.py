@@ -1,4 +1,4 @@
-"""Measures of recommendation, against loops over all orders of the ties."""
+"""Metrics of recommenders against loops over all orders of the ties."""
 
 import itertools
 import json
@@ -23,7 +23,7 @@ def tied_scores(num_users=60, num_items=6, seed=0):
 
 
 def measured(name, rank):
-    """One measure of a rank from 0."""
+    """One metric of a rank, counted from 0."""
     kind, _, depth = name.partition("@")
     if rank >= (int(depth) if depth else math.inf):
         return 0.0
@@ -31,7 +31,7 @@ def measured(name, rank):
 
 
 def ranks_of(scores, target):
-    """Ranks of the target in every order that sorts by score; empty if it is no answer."""
+    """Ranks of the target in every order sorted by score; empty if it is not ranked."""
     if scores[target] == -np.inf:
         return []
     orders = itertools.permutations(range(len(scores)))
@@ -45,7 +45,7 @@ def ranks_of(scores, target):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_measures_equal_those_over_all_orders_of_the_ties(name):
-    """720 orders of six items: the measure of the mean rank, and the mean of the measure."""
+    """720 orders of six items: metric of the mean rank, and mean of the metric."""
     scores, targets = tied_scores()
     places = recommend.places(scores, targets)
     ranks = [ranks_of(row, target) for row, target in zip(scores, targets)]
@@ -71,7 +71,7 @@ def test_a_system_with_equal_scores_finds_nothing():
     np.testing.assert_allclose(recommend.expected(places, ("R@10",))["R@10"], 0.1)
 
 
-def test_places_in_a_deep_ranking_are_those_among_all_scores():
+def test_places_in_a_deep_ranking_equal_those_among_all_scores():
     scores, targets = tied_scores(num_items=12)
     users = tuple(map(str, range(len(scores))))
     histories = records.Histories(
@@ -85,7 +85,7 @@ def test_places_in_a_deep_ranking_are_those_among_all_scores():
     np.testing.assert_array_equal(found.ranks(), places.ranks())
 
 
-def test_top_is_a_stable_sort_whatever_the_block(monkeypatch):
+def test_top_is_a_stable_sort_for_any_block(monkeypatch):
     scores, _ = tied_scores(num_users=50, num_items=30)
     order = np.argsort(-scores, axis=1, kind="stable")
     for k in (1, 4, 30, 33):
@@ -119,7 +119,7 @@ def test_bad_inputs_are_refused():
 
 
 def shared_identifiers(num_users=80, num_items=12, num_codes=5, seed=1):
-    """A ranking in which items of one identifier are adjacent with one score; the identifiers."""
+    """(ranking where items of an identifier are adjacent with equal scores, identifiers)."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, num_codes, (num_items, 1))
     by_code = rng.random((num_users, num_codes))
@@ -146,7 +146,7 @@ def test_identifiers_compete_with_identifiers():
     )
 
 
-def test_an_identifier_ranks_no_lower_than_its_item():
+def test_an_identifier_ranks_at_least_as_high_as_its_item():
     for seed in range(20):
         ranking, codes, _, targets = shared_identifiers(seed=seed)
         identifiers, items = (

@@ -156,7 +156,7 @@ def test_a_codebook_starts_at_centroids_of_residuals_from_prefix_means():
     assert np.linalg.norm(plain - places[0], axis=1).min() > 10
 
 
-def test_diverse_clusters_are_bounded_and_lone_documents_left_out():
+def test_diverse_clusters_are_bounded_and_skip_lone_documents():
     vectors = np.random.default_rng(2).normal(size=(60, 4)).astype(np.float32)
     vectors[:45] *= 1e-3  # three in four in one place
     codes = np.zeros((60, 0), np.int32)

@@ -47,7 +47,7 @@ def test_documents_and_queries_are_stemmed_in_the_language_of_the_documents():
     assert english.contents[0].startswith("die häuser der")
 
 
-def test_a_fitted_system_goes_on_reading_as_it_was_fitted():
+def test_a_fitted_system_keeps_the_language_rules_of_its_fit():
     state = state_of(read(GERMAN, Config()))
     again = read(["The houses of the city are on the map"], Config(), state=state)
     assert again.languages["LATIN"] == "german" and again.tokenizer == state["tokenizer"]

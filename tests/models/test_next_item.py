@@ -66,7 +66,7 @@ def test_attention_has_relative_positions_only():
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_scores_are_those_of_the_last_item_however_queries_are_batched(name):
+def test_scores_read_the_last_state_for_any_batching_of_queries(name):
     walks = toy.interactions()
     fitted = zoo.fit(name, walks, size="tiny", options={"steps": 2}, quiet=True)
     asked, _ = walks.split("test")

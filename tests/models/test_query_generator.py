@@ -99,7 +99,7 @@ def test_other_splits_are_not_read_and_an_interrupted_command_resumes(made, tmp_
         write()
     assert not (tmp_path / "made").exists()
     write()
-    assert len(batches) == 3  # two batches of documents: the first was kept
+    assert len(batches) == 3  # two batches of documents; the resumed run reuses the first
     for name in ("queries.jsonl", "qrels/train.tsv"):
         assert (tmp_path / "made" / name).read_bytes() == (made / name).read_bytes()
 

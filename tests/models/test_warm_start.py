@@ -1,4 +1,4 @@
-"""Training starts from weights: rows of equal meaning are copied, others drawn at random."""
+"""Training starts from pretrained weights: copies rows of known words, others are random."""
 
 import dataclasses
 import functools
@@ -46,7 +46,7 @@ def drawn(shape, seed=0):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A folder as T5's are published, with a letter a piece."""
+    """A folder in the layout of published T5 weights, with one letter per piece."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     folder = tmp_path_factory.mktemp("t5")
@@ -104,7 +104,7 @@ def fitted(weights, tmp_path_factory):
     ), out
 
 
-def test_a_system_has_the_layers_and_words_of_the_weights_and_rows_of_its_own(weights, fitted):
+def test_a_system_copies_layers_and_words_and_adds_its_own_rows(weights, fitted):
     tree, published = (np.asarray, t5_weights.load(weights).params["params"])
     tree = jax.tree.map(np.asarray, fitted[0].state["params"]["params"])
     for part in set(published) - {"source_embedding"}:
@@ -112,12 +112,12 @@ def test_a_system_has_the_layers_and_words_of_the_weights_and_rows_of_its_own(we
     table = np.asarray(published["source_embedding"]["embedding"])
     np.testing.assert_array_equal(tree["source_embedding"]["embedding"][:WORDS], table)
     rows = tree["target_embedding"]["embedding"]
-    assert len(rows) > 20 and "head" not in tree  # tied, as the weights are
+    assert len(rows) > 20 and "head" not in tree  # tied, like the weights
     deviation = table.std(axis=0)
     # standard normal: means of len(rows) draws of 16 dimensions
     score = (rows - table.mean(axis=0)) / deviation
     assert np.abs(score.mean(axis=0)).max() < 5 / np.sqrt(len(rows)) and 0.8 < score.std() < 1.2
-    # control: a mean that one would miss
+    # control: a shifted mean is rejected
     assert np.abs(table.mean(axis=0) / deviation).max() > 5 / np.sqrt(len(rows)) / 2
     shape = network.of(fitted[0].state).spec
     assert (shape.mlp, shape.tied, shape.shared, shape.width) == ("relu", True, False, 16)
@@ -134,7 +134,7 @@ def test_the_choice_is_recorded_and_answers_come(weights, fitted):
 
 def test_an_earlier_fit_continues_from_its_parameters(fitted):
     system, out = fitted
-    # the same identifiers: all is kept
+    # equal identifiers: keeps all parameters
     again = zoo.fit(
         "dsi", corpus(), size="tiny", options=QUICK, inputs={"weights": out}, quiet=True
     )
@@ -264,7 +264,7 @@ def test_a_separate_head_starts_at_the_scale_of_the_tied_table():
 
 
 def test_another_head_keeps_its_own_parameters(weights):
-    """NCI's: the layers are the weights', the decoder of prefixes stays as drawn."""
+    """NCI: the layers come from the weights; the prefix decoder stays random."""
     start = warm_start.of_weights(weights)
     shape = warm_start.match_shape(
         heads.PrefixShape(

@@ -1,4 +1,4 @@
-"""The bottleneck against a loop over rows, and which level sends what gradient where."""
+"""The bottleneck against a loop over rows, and the gradients of each level."""
 
 import jax
 import jax.numpy as jnp
@@ -51,9 +51,7 @@ def level_losses(z, codebooks, residual_grad):
 @pytest.mark.parametrize("estimator", bottleneck.ESTIMATORS)
 @given(seed=seeds)
 @settings(max_examples=10)
-def test_codes_and_values_are_those_of_a_loop_whatever_the_gradients(
-    seed, residual_grad, estimator
-):
+def test_codes_and_values_equal_a_loop_for_every_gradient_estimator(seed, residual_grad, estimator):
     z, codebooks = drawn(seed)
     found, expected = run(z, codebooks, residual_grad, estimator), by_hand(z, codebooks)
     np.testing.assert_array_equal(found.codes, expected)

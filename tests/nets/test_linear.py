@@ -17,7 +17,7 @@ DRAWS = 400_000
     "features, contracted, shape",
     [(5, 1, (2, 3, 7)), ((2, 4), 1, (2, 3, 6)), (7, 2, (2, 3, 4, 5)), (3, 1, (4,))],
 )
-def test_a_product_is_that_of_flax_with_the_same_parameters(features, contracted, shape):
+def test_a_product_equals_that_of_flax_with_the_same_parameters(features, contracted, shape):
     x = jax.random.normal(jax.random.key(1), shape)
     axes = tuple(range(-contracted, 0))
     theirs = nn.DenseGeneral(features, axis=axes, use_bias=False, kernel_init=NORMAL)
@@ -37,7 +37,7 @@ def test_a_product_is_that_of_flax_with_the_same_parameters(features, contracted
     )
 
 
-def test_inner_products_are_those_of_rows_whatever_the_axes_before():
+def test_inner_products_equal_those_of_rows_for_any_leading_axes():
     x, rows = (
         jax.random.normal(jax.random.key(0), (2, 3, 5)),
         jax.random.normal(jax.random.key(1), (7, 5)),
@@ -50,8 +50,8 @@ def test_inner_products_are_those_of_rows_whatever_the_axes_before():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_rows_are_those_of_flax_and_their_gradients_are_summed_in_float32(dtype):
-    ids = jnp.asarray([[1] * 3_000 + [2, 0, 1]])  # a sum of bfloat16 ends at 256
+def test_rows_equal_those_of_flax_and_gradients_are_summed_in_float32(dtype):
+    ids = jnp.asarray([[1] * 3_000 + [2, 0, 1]])  # bfloat16 sums saturate at 256
     ours, theirs = (
         linear.Embed(4, 8, dtype=dtype),
         nn.Embed(4, 8, dtype=dtype, embedding_init=nn.initializers.normal(1.0)),
@@ -75,7 +75,7 @@ def test_a_mask_keeps_its_share_everywhere_and_positions_are_independent(share):
     assert np.abs(masks.mean(axis=(0, 1)) - share).max() < 5 * deviation / (4 * DRAWS / 100) ** 0.5
     centred = (masks - share).reshape(4, -1) / deviation
     between = centred @ centred.T / DRAWS - np.eye(4) * (centred**2).mean(axis=1)
-    assert np.abs(between).max() < 5 / DRAWS**0.5  # layers and steps have keys of their own
+    assert np.abs(between).max() < 5 / DRAWS**0.5  # layers and steps have different keys
     for lag in (1, 2, 64, 100, 128, 1024):
         assert np.abs((centred[:, lag:] * centred[:, :-lag]).mean()) < 5 / (4 * DRAWS) ** 0.5, lag
 

@@ -1,4 +1,4 @@
-"""A network is described by JSON and built from it, and its functions agree with one another."""
+"""Networks survive a JSON round trip, and their functions agree with one another."""
 
 import dataclasses
 import json
@@ -99,7 +99,7 @@ def test_dropout_masks_of_source_and_target_differ():
     assert encoder.shape == decoder.shape and (encoder != decoder).any()
 
 
-def test_an_intercepted_module_has_the_output_that_it_is_given():
+def test_an_intercepted_module_returns_the_given_output():
     net = network.build(GENERATORS["t5"])
     params = net.init(jax.random.key(0))
     silent = network.intercept(net, ["decoder_0/mlp"], lambda path, output: 0 * output)
@@ -135,6 +135,6 @@ def test_specs_of_no_network_are_refused(spec, message):
         network.build(spec)
 
 
-def test_a_state_that_does_not_say_its_network_is_refused_in_one_line():
+def test_a_state_without_its_network_is_refused_in_one_line():
     with pytest.raises(DataError, match="fitted by an earlier version, .*; fit again"):
         network.of({"shape": "{}"})

@@ -203,7 +203,7 @@ def test_logits_equal_numpy_and_every_file_of_the_same_numbers_gives_the_same(tm
     expected = logits_in_numpy(tensors, config, SOURCE, TARGET)
     # float32 through three layers
     np.testing.assert_allclose(logits(loaded), expected, rtol=1e-4, atol=1e-4)
-    assert np.abs(expected).max() > 1  # so that the tolerance says something
+    assert np.abs(expected).max() > 1  # so that the tolerance is meaningful
 
     parts = tmp_path / "parts"
     parts.mkdir()
@@ -216,7 +216,7 @@ def test_logits_equal_numpy_and_every_file_of_the_same_numbers_gives_the_same(tm
     (parts / "model.safetensors.index.json").write_text(
         json.dumps({"weight_map": {name: file for file, held in files.items() for name in held}})
     )
-    # as later versions of the format write it, with a copy that nothing reads
+    # the layout of later versions, with an unused copy
     later = {name: value for name, value in config.items() if name != "tie_word_embeddings"}
     (parts / "config.json").write_text(
         json.dumps(
@@ -238,7 +238,7 @@ def test_checkpoints_of_t5x_give_the_same_parameters(tmp_path, config):
     import orbax.checkpoint as ocp
     import tensorstore
 
-    # a checkpoint of t5x does not say: T5's is taken
+    # t5x checkpoints do not store it: uses T5's value
     config = config | {"relative_attention_max_distance": 128}
     tensors = drawn(config)
     expected = t5_weights.load(write(tmp_path / "files", tensors, config), target_length=L)
@@ -263,7 +263,8 @@ def test_checkpoints_of_t5x_give_the_same_parameters(tmp_path, config):
         != expected.digest
     )
 
-    legacy = tmp_path / "legacy" / "checkpoint_9"  # before Orbax, and as T5's are published
+    # the layout before Orbax, used by the published T5
+    legacy = tmp_path / "legacy" / "checkpoint_9"
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         place = legacy / ".".join(["target", *(key.key for key in path)])
         store = {"driver": "zarr", "kvstore": {"driver": "file", "path": str(place)}}
@@ -338,7 +339,7 @@ def test_logits_and_generation_equal_those_of_transformers(tmp_path, config):
     model = theirs.T5ForConditionalGeneration(theirs.T5Config(**given)).eval()
     with torch.no_grad():
         for weight in model.parameters():
-            # larger than they start, so that beams tell hypotheses apart
+            # larger than initial values, so that beams separate hypotheses
             weight.copy_(torch.randn_like(weight) * 0.7)
     model.save_pretrained(tmp_path)
     loaded = t5_weights.load(tmp_path, target_length=4)
@@ -362,7 +363,7 @@ def test_logits_and_generation_equal_those_of_transformers(tmp_path, config):
             loaded.params, t, token, cache, memory, padded, method="step"
         )
     )
-    # without their cache, which takes the decoder for as deep as the encoder
+    # without their cache, which assumes equal depth of decoder and encoder
     options = dict(
         use_cache=False,
         max_new_tokens=4,
@@ -372,7 +373,7 @@ def test_logits_and_generation_equal_those_of_transformers(tmp_path, config):
         return_dict_in_generate=True,
         output_scores=True,
     )
-    for width in (1, 50):  # greedy, and so many that no beam of either drops what the other keeps
+    for width in (1, 50):  # greedy, and wide enough for both beams to keep the same hypotheses
         cache = transformer.empty_cache(loaded.shape, 1)
         found = beam.beam_search(
             step, cache, automaton.Sentences(1), width=width, length=4, score="model"
@@ -387,7 +388,7 @@ def test_logits_and_generation_equal_those_of_transformers(tmp_path, config):
             )
         wanted = answer.sequences[:10, 1:].numpy()
         ended = np.cumsum(wanted == 1, axis=1) - (wanted == 1) > 0
-        wanted = np.where(ended, 0, wanted)  # theirs repeats the end behind it
+        wanted = np.where(ended, 0, wanted)  # transformers repeats the end token
         np.testing.assert_array_equal(np.asarray(found.token)[0, :10, : wanted.shape[1]], wanted)
         if width > 1:
             np.testing.assert_allclose(found.score[0, :10], answer.sequences_scores[:10], atol=1e-4)

@@ -37,7 +37,7 @@ CLOSE = dict(rtol=1e-4, atol=1e-4)
 
 @functools.cache
 def params(shape=SHAPE):
-    """Random weights; the norms' scales too, which start at 1, so that a scale left out is seen."""
+    """Random weights and norm scales (initially 1), so that a missing scale shows."""
     pairs = jnp.ones((1, S), jnp.int32), jnp.ones((1, L), jnp.int32)
     wanted = jax.eval_shape(transformer.EncoderDecoder(shape).init, jax.random.key(0), *pairs)
     random = np.random.default_rng(0)
@@ -93,7 +93,7 @@ step = jax.jit(_step, static_argnames="shape")
 
 
 def before(target, t):
-    """i32[B, K] tokens given to step t."""
+    """i32[B, K] input tokens of step t."""
     return target[:, :, t - 1] if t else jnp.zeros(target.shape[:2], jnp.int32)
 
 
@@ -222,7 +222,7 @@ def test_steps_of_the_first_t5_equal_teacher_forcing_and_its_head_is_tied():
 
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("buckets, max_distance", [(32, 128), (32, 100), (8, 6), (8, 20)])
-def test_relative_buckets_are_those_of_the_definition(bidirectional, buckets, max_distance):
+def test_relative_buckets_equal_the_definition(bidirectional, buckets, max_distance):
     query, key = np.arange(150, 153), np.arange(300)
     call = functools.partial(
         transformer.relative_buckets,
@@ -244,7 +244,7 @@ def test_relative_buckets_worked_by_hand():
         transformer.relative_buckets, np.array([4]), np.arange(10), buckets=8, max_distance=8
     )
     np.testing.assert_array_equal(at_four(bidirectional=True), [[3, 2, 2, 1, 0, 5, 6, 6, 7, 7]])
-    # 8 buckets backwards only: distances 0 to 3 exact, 4 in the next; what is ahead shares bucket 0
+    # 8 buckets backwards only: distances 0 to 3 exact, 4 in the next; later keys share bucket 0
     np.testing.assert_array_equal(at_four(bidirectional=False), [[4, 3, 2, 1, 0, 0, 0, 0, 0, 0]])
 
 
@@ -305,7 +305,7 @@ def test_a_step_does_not_read_the_cache_at_or_after_its_position():
     np.testing.assert_array_equal(clean_logits, dirty_logits)
 
 
-def test_more_pads_behind_the_source_change_nothing():
+def test_more_padding_after_the_source_changes_nothing():
     source, target = case()
     padded = jnp.pad(source, ((0, 0), (0, 4)))
     one, other = (teacher_forced(params(), given, target) for given in (source, padded))
@@ -383,7 +383,7 @@ def test_bfloat16_is_close_to_float32_and_parameters_stay_float32():
         assert logits.dtype == jnp.float32 and np.sqrt((distance**2).mean()) < tolerance
 
 
-def test_parameters_of_the_base_shape_are_those_of_t5():
+def test_the_base_shape_has_the_parameter_count_of_t5():
     d, inner, hidden, words, ids = 768, 12 * 64, 2048, 32128, 512
     shape = transformer.Shape(
         source_vocab=words,
@@ -442,8 +442,8 @@ def test_the_gradient_reaches_every_parameter():
             assert np.asarray(leaf).any(), where
         else:
             assert np.asarray(leaf).all(), where  # every number of every matrix
-    # control: what is not used has no gradient, the pad, words in no source, buckets of distances
-    # that do not occur
+    # control: unused rows have no gradient: the pad, words in no source, buckets of absent
+    # distances
     used = np.isin(np.arange(SHAPE.source_vocab), np.asarray(source)) & (
         np.arange(SHAPE.source_vocab) > 0
     )
@@ -460,7 +460,7 @@ def test_dropout_is_drawn_from_the_key_and_only_in_training():
     @functools.partial(jax.jit, static_argnames="rate")
     def trained(seed, rate=SHAPE.dropout):
         model = transformer.EncoderDecoder(dataclasses.replace(SHAPE, dropout=rate))
-        rngs = {"dropout": jax.random.key(seed, impl="rbg")}  # quick to compile
+        rngs = {"dropout": jax.random.key(seed, impl="rbg")}  # compiles fast
         return model.apply(params(), source, target[:, 0], train=True, rngs=rngs)
 
     source, target = case()

@@ -76,7 +76,7 @@ def test_reconstruction_moves_codes_and_states_but_not_its_targets():
 
     moved, codes = jax.grad(loss, argnums=(0, 1))(jnp.asarray(STATES), jnp.asarray(CHOSEN))
     np.testing.assert_allclose(moved, codes, atol=1e-6)  # the path through the choice alone
-    # alone under their prefix: nothing to tell
+    # alone under their prefix: no contrast
     assert np.abs(codes[:3]).min() > 0 and (np.asarray(codes)[[3, 4], 1] == 0).all()
 
 

@@ -74,7 +74,7 @@ def test_a_length_penalty_divides_by_a_power_of_the_length_and_reorders():
     assert found(collect.by_leaf(), beams, index) == [[(2, -1.6), (0, -2.1)]]
 
 
-def test_documents_that_a_filter_forbids_are_not_answered_though_they_share_an_identifier():
+def test_a_filter_excludes_one_of_two_documents_of_an_identifier():
     index = filters.keep(index_of([0, 1, 1, 2, 3], range(5)), np.arange(5) != 1)
     assert found(collect.by_leaf(), beams_of([[1, 0]], [[-1, -2]]), index) == [[(2, -1), (0, -2)]]
 

@@ -33,7 +33,7 @@ def test_unique_words_rank_their_document_first():
     assert hit_at_1(bm25.Config(), toy.build(100)) == 1.0
 
 
-def test_the_ranking_is_that_of_the_index():
+def test_the_ranking_equals_that_of_the_index():
     collection = toy.build(30)
     queries, _ = collection.split("test")
     config = bm25.Config(k1=1.2, b=0.75)
@@ -46,7 +46,7 @@ def test_the_ranking_is_that_of_the_index():
     assert found.corpus_ids == collection.corpus.ids and found.query_ids == queries.ids
 
 
-def test_expansion_finds_by_words_that_stand_in_train_queries_alone():
+def test_expansion_matches_words_of_train_queries():
     corpus = records.Corpus(("d0", "d1"), ("", ""), ("apple", "banana"))
     queries = records.Queries(("q0", "q1"), ("round fruit", "long fruit"))
     splits = {"train": records.Qrels({"q0": {"d0": 1}, "q1": {"d1": 2, "d0": 0}})}

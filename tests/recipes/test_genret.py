@@ -239,7 +239,7 @@ def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(le
 
 
 @pytest.mark.parametrize("kind", ["random", "kmeans"])
-def test_other_identifiers_go_through_the_same_retriever(collection, kind):
+def test_other_identifiers_use_the_same_retriever(collection, kind):
     fitted = quick(collection, identifiers=kind)
     assert fitted.name == f"genret-{kind}"
     assert {row["phase"] for row in fitted.history} == {"fit-2"}

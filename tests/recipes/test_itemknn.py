@@ -35,7 +35,7 @@ def test_similarities_are_cosines_of_columns():
     assert (shrunk <= found).all() and shrunk.sum() < found.sum()
 
 
-def test_only_the_nearest_are_kept_equal_ones_by_column():
+def test_only_the_nearest_are_kept_ties_by_column():
     from scipy import sparse
 
     table = np.array([[0, 3, 1, 3], [2, 0, 0, 0], [1, 1, 0, 1], [0, 0, 0, 0]], float)
@@ -78,7 +78,7 @@ def test_scores_equal_those_of_a_loop(options):
         np.testing.assert_allclose(np.where(np.isneginf(found), 0, found), wanted, rtol=1e-5)
 
 
-def test_seen_items_are_left_out_unless_wanted():
+def test_seen_items_are_excluded_by_default():
     walks = toy.interactions()
     asked, _ = walks.split("test")
     for filter in (True, False):

@@ -46,7 +46,7 @@ def test_pairs_equal_those_of_a_loop(window, symmetric):
     )
 
 
-def test_the_last_items_of_the_history_vote_and_seen_ones_can_be_left_out():
+def test_the_last_items_vote_and_seen_items_can_be_excluded():
     seen = interactions("abcadd", "bcdd", "abdd")
     fitted = zoo.fit("markov", seen, options={"order": 2, "filter": True}, quiet=True)
     (scores,) = fitted.opened.score(records.Histories.of(CORPUS, [["d", "a", "b"]]))

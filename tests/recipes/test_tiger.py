@@ -214,7 +214,7 @@ def test_the_parameters_of_best_validation_are_kept():
             np.testing.assert_array_equal(left, right)
 
 
-def test_neighbours_in_histories_change_identifiers_and_dev_is_not_among_them(fitted):
+def test_neighbours_in_histories_change_identifiers_and_exclude_dev(fitted):
     walks = toy.interactions()
     near = zoo.fit("tiger", walks, size="tiny", options={"steps": 3, "neighbours": 1.0}, quiet=True)
     assert not np.array_equal(near.state["docids"]["tokens"], fitted.state["docids"]["tokens"])

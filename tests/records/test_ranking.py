@@ -29,7 +29,7 @@ def test_it_is_indexed_by_position_and_by_query(ranking):
 
 
 @pytest.mark.parametrize(("which", "error"), ((3, IndexError), (-4, IndexError), ("q4", KeyError)))
-def test_a_query_that_is_not_there_is_refused(which, error, ranking):
+def test_an_unknown_query_is_refused(which, error, ranking):
     with pytest.raises(error, match="this ranking has 3 queries: 'q1', 'q2', 'q3'"):
         ranking[which]
 
@@ -52,7 +52,7 @@ def test_it_prints_as_a_table_without_control_characters(ranking):
     assert repr(ranking[2:]) == "no answers to 1 queries"
 
 
-def test_a_long_table_says_what_it_leaves_out():
+def test_a_long_table_reports_its_omitted_rows():
     documents = np.tile(np.arange(20, dtype=np.int32), (30, 1))
     ids = tuple(map(str, range(30)))
     long = records.Ranking(ids, ids[:20], documents, -documents.astype(np.float32))
@@ -80,7 +80,7 @@ def test_it_converts_to_rows_and_a_data_frame(ranking, monkeypatch):
         ranking.to_dataframe()
 
 
-def test_it_converts_to_the_trec_run_that_is_written(ranking, tmp_path):
+def test_it_converts_to_the_written_trec_run(ranking, tmp_path):
     trec.write(ranking, tmp_path / "a.trec", tag="mine")
     assert ranking.to_trec("mine") == (tmp_path / "a.trec").read_text()
     assert ranking.to_trec().startswith("q1 Q0 c 1 2.5 zoo\nq1 Q0 a 2 2.4999")

@@ -101,7 +101,7 @@ def test_titles_are_escaped(reader, runs):
     assert sum(text.startswith(NASTY) for text in read.texts) > 100
 
 
-def test_numbers_are_those_of_evaluate(runs):
+def test_numbers_equal_those_of_evaluate(runs):
     data, folder, source = runs
     own = zoo.evaluate(zoo.load(folder), data, split="dev")
     baselines = {
@@ -161,7 +161,7 @@ def test_the_test_split_is_evaluated_only_on_request(runs, tmp_path):
     assert bodies["test", "same"] != bodies["test", "other"]
 
 
-def test_identifier_statistics_are_those_of_the_codes(runs):
+def test_identifier_statistics_equal_those_of_the_codes(runs):
     _, folder, source = runs
     codes = np.asarray(zoo.load(folder).state["docids"]["tokens"])[:, :2]
     for level, row in enumerate(rows_of(source, "Identifiers")[1:]):

@@ -68,7 +68,7 @@ def test_every_kind_names_every_document(kind):
 
 
 @pytest.mark.parametrize("kind", quantisers.KINDS)
-def test_documents_that_come_one_by_one_are_named_as_if_together(kind):
+def test_documents_added_one_by_one_get_the_names_of_one_batch(kind):
     state, naming = fitted(kind)
     ids = table.unpack(state)
     together = naming.assign(state, corpus_of(6), VECTORS[:6], ids)
@@ -100,7 +100,7 @@ def test_last_codes_are_shared_out_at_the_distances_of_the_quantiser(kind):
     assert chosen < costs.mean()
 
 
-def test_vectors_of_ones_own_are_read_a_row_a_document(tmp_path):
+def test_user_vectors_are_read_one_row_per_document(tmp_path):
     corpus = records.Corpus(*(tuple(map(str, range(60))),) * 3)
     np.save(tmp_path / "own.npy", VECTORS.astype(np.float64))
     np.testing.assert_array_equal(
@@ -164,7 +164,7 @@ def test_options_of_the_training_are_checked(options, message):
     )
 
 
-def test_the_report_says_what_the_statistics_say():
+def test_the_report_shows_the_statistics():
     state = {
         "about": json.dumps({"kind": "rqkmeans", "codes": 4}),
         "codes": np.array([[0, 1], [0, 1], [0, 2], [3, 0]]),
@@ -301,7 +301,7 @@ def test_commands_refuse_in_one_line_and_leave_nothing(vectors_file, tmp_path, c
     assert "expected 60 lines, a category for each document" in capsys.readouterr().err
 
 
-def test_a_fit_killed_before_anything_is_trained_goes_on(tmp_path, monkeypatch):
+def test_a_fit_killed_before_training_resumes(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(folder, "fit", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         folder.make(["x"] * 60, VECTORS, config("random"), tmp_path / "ids", quiet=True)
@@ -318,7 +318,7 @@ def test_a_fit_killed_before_anything_is_trained_goes_on(tmp_path, monkeypatch):
     assert folder.read_labels(tmp_path / "ids" / folder.LABELS, 60) == ["a b"] * 60
 
 
-def test_an_interrupted_fit_of_a_folder_goes_on_to_the_same_identifiers(tmp_path, monkeypatch):
+def test_an_interrupted_fit_of_a_folder_resumes_to_the_same_identifiers(tmp_path, monkeypatch):
     whole = folder.make(["x"] * 60, VECTORS, config("rqvae"), tmp_path / "whole", quiet=True)
     report = rqvae._report
 

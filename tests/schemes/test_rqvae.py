@@ -103,7 +103,7 @@ def test_collapse_is_warned_of():
     assert [row["collapsed_levels"] for row in log.history if "usage_1" in row][-1] > 0
 
 
-def test_codes_that_nothing_has_come_back_at_what_a_vector_leaves_and_others_stay(fitted):
+def test_unused_codes_restart_at_residuals_and_the_others_stay(fitted):
     state, _ = fitted
     shape, seen = rqvae._shape(state), rqvae._scaled(state, VECTORS)
     dead = state["params"]["params"]["codebooks"].at[0, 3:7].set(1e3).at[1, 2].set(-1e3)

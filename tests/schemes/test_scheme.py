@@ -81,7 +81,7 @@ def test_naming_in_parts_equals_naming_at_once(name, fitted):
 
 
 @every_scheme
-def test_identifiers_that_were_given_are_not_given_again(name, fitted):
+def test_used_identifiers_are_not_assigned_again(name, fitted):
     naming, state, ids = fitted(name)
     rows = np.arange(NUM, NUM + 5)
     first = new(naming, state, rows, ids)
@@ -111,14 +111,14 @@ def test_new_documents_go_to_the_nearest_cluster_of_each_level_while_it_has_room
     assert ids.tokens[:, 1].max() == last < fresh.tokens[:, 1].max()  # the last position grows
 
 
-def test_a_corpus_of_one_leaf_goes_on_counting():
+def test_a_corpus_of_one_leaf_continues_its_counter():
     naming = schemes.scheme("clusters", branching=4, leaf_size=100)
     state, ids = naming.fit(corpus(range(5)), VECTORS[:5], jax.random.key(0), LOG)
     fresh = naming.assign(state, corpus(range(200)), VECTORS[np.zeros(200, int)], ids)
     assert fresh.tokens[:, 0].tolist() == list(range(6, 206))  # past leaf_size, as no leaf has room
 
 
-def test_a_cluster_that_names_its_only_document_takes_no_other():
+def test_a_shortened_cluster_takes_no_other_document():
     alone = lambda ids: table.Docids(np.where(np.arange(2) < 1, ids.tokens, 0), ids.alphabet)
     naming = schemes.scheme("clusters", branching=2, leaf_size=1, shorten=alone)
     state, ids = naming.fit(corpus(range(2)), VECTORS[:2] * 9, jax.random.key(0), LOG)
@@ -136,7 +136,7 @@ def test_the_next_integers_are_taken_and_then_strings_with_leading_zeros():
     assert text.next_naive(ids.tokens, 2).tolist() == [[10, 9], [10, 10]]  # 98 and 99
 
 
-def test_counters_of_equal_titles_go_on(fitted):
+def test_counters_of_equal_titles_continue(fitted):
     _, state, ids = fitted("title")
     naming = schemes.position_specific(schemes.scheme("title"))
     twins = naming.assign(state, corpus(range(NUM)), None, ids)

@@ -89,7 +89,7 @@ def oracle(table, ids, width, scoring):
         (1000, "zipf", "renormalised", "float32"),
     ],
 )
-def test_a_beam_finds_what_numpy_finds(width, law, scoring, dtype):
+def test_a_beam_equals_the_numpy_oracle(width, law, scoring, dtype):
     ids = names(law)
     index = trie.build(ids)
     found = search(tables(), index, width=width, score=scoring, dtype=dtype)

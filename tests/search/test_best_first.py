@@ -253,7 +253,7 @@ def test_a_search_that_stops_early_proves_nothing():
 
 @given(ids=prefix_free_docids(), seed=seeds)
 @settings(max_examples=30)
-def test_the_first_sweep_is_a_beam_search(ids, seed):
+def test_the_first_sweep_equals_a_beam_search(ids, seed):
     tables, legal = draw_tables(seed), build(ids)
     one = search(tables, legal, k=2, width=2, score="model", sweeps=1).beams
     other = narrow_beam(tables, legal)

@@ -138,7 +138,7 @@ def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_post
     assert divergence("counted") < 0.9 * divergence("renormalised")
 
 
-def test_all_scores_are_those_of_brute_force():
+def test_all_scores_equal_brute_force():
     scores = decoders.all_scores(step, CACHE, INDEX, num_leaves=60, length=LENGTH)
     np.testing.assert_allclose(scores, brute_force("model"), atol=1e-5)
 

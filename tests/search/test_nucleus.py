@@ -18,7 +18,7 @@ def kept(**options):
     ).tolist()
 
 
-def test_the_fewest_that_hold_the_share_stay():
+def test_the_smallest_set_with_the_share_stays():
     assert kept() == [0, 1, 2, 3, 4]
     assert kept(top_k=2) == [1, 3] and kept(top_k=1) == [1] and kept(top_k=9) == [0, 1, 2, 3, 4]
     assert kept(top_p=0.39) == [1] and kept(top_p=0.64) == [1, 3] and kept(top_p=0.66) == [1, 3, 4]
@@ -62,7 +62,7 @@ def test_draws_have_the_frequencies_of_the_chain_and_end():
     assert (found[0] != found[1]).any()
 
 
-def test_an_end_of_its_own_leaves_pads_to_what_is_behind_it():
+def test_a_custom_end_token_is_followed_by_pads():
     flat = drawn(2000, end=2).reshape(-1, 3)
     assert (flat[:, 0] > 0).all()
     assert (flat[flat[:, 0] == 2, 1:] == 0).all() and (flat[flat[:, 0] == 1, 1] > 0).all()

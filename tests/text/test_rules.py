@@ -131,7 +131,7 @@ def test_the_title_stands_in_front_of_its_share_of_queries():
     assert not any(titled for row, titled, _ in found if row in (1, 3))
 
 
-def test_a_short_document_gives_what_it_has():
+def test_a_short_document_gives_its_few_queries():
     found = {row: set() for row in range(len(CORPUS))}
     for row, _, span in spans(CORPUS, per_document=20, seed=5):
         found[row].add(" ".join(span))

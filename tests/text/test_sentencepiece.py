@@ -102,7 +102,7 @@ def best(text):
     return max(options, default=(-np.inf, []))
 
 
-def test_pieces_are_those_of_the_best_segmentation(tmp_path):
+def test_pieces_equal_the_best_segmentation(tmp_path):
     made = sentencepiece.tokenizer(model(tmp_path))
     names = ["<pad>", "</s>", "<unk>", *SCORES]
     for text in ("a", "ab", "abab", "babba", "aab", "abbabab"):

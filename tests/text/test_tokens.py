@@ -125,7 +125,7 @@ def test_words_that_differ_in_marks_have_different_tokens(word, other, strip_acc
     assert rows[0] != rows[1] and tokens.UNKNOWN not in rows[0] + rows[1]
 
 
-def test_text_is_normalised_as_the_words_of_an_inverted_index():
+def test_text_is_normalised_like_the_words_of_an_inverted_index():
     """Two seconds for all code points, except Cherokee, which case-folds to upper case."""
     normalize = tokens._normalizer(False).normalize_str
     differ = [

@@ -22,7 +22,7 @@ def tfidf(rows, vocabulary):
 
 
 @pytest.mark.parametrize("dim", [1, 3, 6])
-def test_cosines_are_those_of_the_exact_truncated_svd(dim):
+def test_cosines_equal_the_exact_truncated_svd(dim):
     dense = tfidf(ROWS, 7)
     _, _, right = np.linalg.svd(dense)
     exact = dense @ right[:dim].T
@@ -77,7 +77,7 @@ def test_a_token_outside_the_vocabulary_is_refused():
 
 
 def test_neighbours_in_sequences_are_near_in_vectors():
-    # 0 and 1 stand together, 2 and 3 too; 4 nowhere
+    # 0 and 1 are neighbours, 2 and 3 too; 4 is absent
     items = np.array([0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 2, 3])
     starts = np.array([0, 4, 8, 10, 12])
     found = vectors.cooccurrence_svd(items, starts, num_items=5, window=1, dim=3, seed=0)

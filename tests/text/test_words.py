@@ -14,7 +14,7 @@ UAX_BOUNDARY = regex.compile(r"(?w)\b", regex.VERSION1)
 # letters with and without marks of 20 scripts; no Hangul, which UAX #29 joins to Latin letters
 LETTERS = "aZß9é٣бйґαωאבعةकमালাতি்गไทยม้าລາວកម្ពុមြန်မာ東京国かがアーパաბმሀಕನ್మె"
 MARKS = "\u0301\u0308\u093e\u094d\u0e49\u0327"
-OTHERS = " \n,;-()!。、“”…/"  # nothing that UAX #29 lets stand within a word
+OTHERS = " \n,;-()!。、“”…/"  # characters that UAX #29 never puts inside a word
 
 
 def bounds(found, text):
@@ -29,7 +29,7 @@ def bounds(found, text):
 
 @hypothesis.given(st.text(alphabet=LETTERS + MARKS + OTHERS, max_size=30))
 @hypothesis.settings(max_examples=300)
-def test_words_are_those_of_uax_29_and_stretches_of_them_where_a_script_has_no_spaces(text):
+def test_words_end_at_uax_29_boundaries_and_split_there_in_scripts_with_spaces(text):
     text = words.fold(text)
     edges = {match.start() for match in UAX_BOUNDARY.finditer(text)} | {0, len(text)}
     spans = bounds(words.split(text), text)

@@ -75,7 +75,7 @@ def test_a_progress_bar_in_a_file_prints_few_lines_and_a_quiet_one_none(capsys):
 
 
 def test_a_row_that_an_interrupted_run_logged_is_not_logged_twice(tmp_path):
-    """Phases that keep no checkpoint, such as mining, run again after an interruption."""
+    """Phases without checkpoints, for example mining, run again after an interruption."""
     for _ in range(2):
         with contextlib.closing(logs.Log(tmp_path, quiet=True)) as log:
             log.phase("mine")
@@ -89,7 +89,7 @@ def test_a_row_that_an_interrupted_run_logged_is_not_logged_twice(tmp_path):
 
 
 def test_a_full_disk_raises_in_the_thread_that_logs(tmp_path, monkeypatch):
-    """A writer thread that dies of it would leave training waiting on its queue."""
+    """A dead writer thread would leave training waiting for its queue."""
     log = logs.Log(tmp_path, quiet=True)
 
     def full(event):

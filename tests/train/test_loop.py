@@ -35,7 +35,7 @@ def equal(first, second):
 
 
 class Given:
-    """A stream of the given batches, again and again."""
+    """A stream that repeats the given batches."""
 
     def __init__(self, *batches):
         self.batches, self.number = batches, 0
@@ -159,7 +159,7 @@ def test_a_run_of_two_trainings_interrupted_in_either_resumes_to_the_same_bits(
             both(tmp_path / "parts", stop_in=phase)
     found, again = both(tmp_path / "parts")
     assert equal(found, expected) and again == losses
-    ended = both(tmp_path / "parts", stop_in="train")  # nothing is left to interrupt
+    ended = both(tmp_path / "parts", stop_in="train")  # no further interruption
     assert equal(ended[0], expected) and ended[1] == losses
 
 
@@ -181,7 +181,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
     with contextlib.closing(quiet(tmp_path)) as log:
         got = run.train(log, folder=tmp_path / "training", identity="run")
     assert equal(got, expected)
-    # none lost, none twice
+    # no step lost or repeated
     assert [row["step"] for row in log.history] == list(range(1, run.STEPS + 1))
 
 
@@ -203,7 +203,7 @@ def test_an_interrupt_without_a_folder_says_that_nothing_is_saved():
 
 
 class Numbered(Given):
-    """Batches that can be asked for by their number, as those of zoo.data.batches."""
+    """Batches addressable by number, like those of zoo.data.batches."""
 
     def batch(self, number):
         return self.batches[number % len(self.batches)]
@@ -221,7 +221,7 @@ def test_a_non_finite_loss_stops_at_its_step_and_saves_its_inputs(tmp_path):
         r"[0-9a-f]{16}\)",
     ) as raised:
         descend(batches, steps=4000, folder=tmp_path / "training")
-    assert batches.number < 100  # it was seen long before the end
+    assert batches.number < 100  # detected long before the end
     assert saved_step(tmp_path / "training") == 0
     assert str(tmp_path / "failed-at-7") in str(raised.value)
     state = checkpoint.load_state(tmp_path / "failed-at-7")
@@ -230,7 +230,7 @@ def test_a_non_finite_loss_stops_at_its_step_and_saves_its_inputs(tmp_path):
     value, norm = health.reproduce(mean_error, tmp_path / "failed-at-7")
     assert np.isnan(value) and np.isnan(norm)
     with pytest.raises(FloatingPointError, match=r"at step 7 \(batch number 6\); lower"):
-        # of batches that cannot be asked for again, the number alone
+        # for batches without addresses, only the number
         descend(Given(*batches.batches), steps=20)
 
 

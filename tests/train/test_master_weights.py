@@ -1,4 +1,4 @@
-"""Training in bfloat16 computes in it and learns in float32: no update is too small to be kept."""
+"""bfloat16 training computes in bfloat16 and updates in float32, so small updates count."""
 
 import dataclasses
 
@@ -81,4 +81,4 @@ def test_updates_that_bfloat16_would_round_away_add_up():
     moved = np.abs(scale(progress.params) - scale(before))
     assert 1e-5 < moved.max() < 1e-4
     rounded = optax.apply_updates(jnp.ones(16, jnp.bfloat16), jnp.full(16, 1e-6, jnp.bfloat16))
-    assert (rounded == 1).all()  # control: what happens to weights kept in bfloat16
+    assert (rounded == 1).all()  # control: bfloat16 weights lose the updates

@@ -60,7 +60,7 @@ def test_two_processes_equal_one_and_resume_after_one_was_killed(tmp_path):
         process.communicate() for process in pair if process.poll() is not None
     ]
     pair[1].kill()
-    pair[0].kill()  # it waits for the other until its heartbeat is missed
+    pair[0].kill()  # it would wait for the heartbeat timeout of the other
     for process in pair:
         process.communicate()
     reached = saved_step(tmp_path)
@@ -73,7 +73,7 @@ def test_two_processes_equal_one_and_resume_after_one_was_killed(tmp_path):
     for name, leaf in expected.items():
         np.testing.assert_allclose(found[name], leaf, atol=1e-5)  # sums in another order
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == list(range(1, run.STEPS + 1))  # none lost, none twice
+    assert [row["step"] for row in rows] == list(range(1, run.STEPS + 1))  # each once
 
 
 @pytest.mark.parametrize(

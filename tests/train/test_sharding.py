@@ -1,4 +1,4 @@
-"""A mesh of devices changes where arrays lie, never what training finds."""
+"""A mesh of devices changes the placement of arrays but not the result of training."""
 
 import dataclasses
 import functools
@@ -93,7 +93,7 @@ def test_a_mesh_gives_the_result_of_one_device(mesh, alone):
     for got, expected in zip(jax.tree.leaves(found), jax.tree.leaves(alone[0])):
         assert len(got.devices()) == 1
         np.testing.assert_allclose(got, expected, atol=1e-5)
-    assert abs(alone[1][0] - alone[1][1]) > 1e-2  # what it is compared with moves
+    assert abs(alone[1][0] - alone[1][1]) > 1e-2  # the reference loss changes
 
 
 def test_a_mesh_splits_parameters_and_moments_alike():
@@ -131,7 +131,7 @@ def test_a_dimension_that_an_axis_does_not_divide_is_refused_by_name():
         trained(execution.Execution(mesh="data=2,model=4"))
     spec = lambda *shape: sharding.layout("params/source_embedding/embedding", shape, mesh)
     assert spec(20, 16) == jax.sharding.PartitionSpec("model", None)
-    # a vocabulary of any size: a copy each, as the table declares
+    # a vocabulary of any size: replicated, as the table declares
     assert spec(19, 16) == jax.sharding.PartitionSpec(None, None)
     with pytest.raises(DataError, match="has 1 dimensions, and the rule .* is for 2"):
         sharding.layout("mlp/out/kernel", (16,), mesh)
@@ -210,7 +210,7 @@ def test_rematerialisation_stores_only_layer_outputs():
     drawn = jax.eval_shape(transformer.EncoderDecoder(deep).init, jax.random.key(0), source, target)
 
     def kept(shape):
-        """Bytes that the backward pass is handed, parameters among them."""
+        """Bytes of the residuals for the backward pass, including parameters."""
         loss = encoder_decoder.likelihood(network.build(shape), smoothing=0.0, word_dropout=0.0)
         given = lambda params, source, target: jax.vjp(
             lambda p: loss(p, {"source": source, "target": target}, jax.random.key(0))[0], params

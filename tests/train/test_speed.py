@@ -58,7 +58,7 @@ def test_products_of_a_program(program, products):
     assert speed.products(jax.jit(program).trace(A, B).jaxpr) == products * ONE
 
 
-def test_the_count_of_a_step_is_that_of_xla():
+def test_the_count_of_a_step_equals_that_of_xla():
     def step(weights, batch, _):
         loss = lambda w: jnp.square(jax.nn.relu(batch["x"] @ w["in"]) @ w["out"]).mean()
         return jax.tree.map(lambda w, g: w - 0.1 * g, weights, jax.grad(loss)(weights))

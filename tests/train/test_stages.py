@@ -120,7 +120,7 @@ def test_the_clock_leaves_out_compilation():
     assert not log.warnings
 
 
-def test_a_stage_that_time_cuts_short_warns_and_leaves_the_others_their_shares():
+def test_a_stage_cut_short_by_time_warns_and_leaves_the_others_their_shares():
     def sleepy(params):
         time.sleep(0.1)
         return {}
@@ -140,7 +140,7 @@ def test_a_stage_that_time_cuts_short_warns_and_leaves_the_others_their_shares()
     ]
 
 
-def test_later_stages_get_the_time_that_earlier_ones_leave():
+def test_later_stages_get_the_time_left_by_earlier_ones():
     budget = stages.Budget(100, seconds=60.0)
     assert budget.seconds_of(0.25) == 15.0
     budget.spend(0.25, 3.0)
@@ -159,7 +159,7 @@ def test_a_share_of_few_steps_warns():
         "stage first: its share of 100 steps is 10, fewer than 20: "
         "it trains next to nothing; raise steps"
     ]
-    _, log = run([stages.Stage("only", [source(5.0)], pull)], steps=3)  # the control: as asked for
+    _, log = run([stages.Stage("only", [source(5.0)], pull)], steps=3)  # control: as requested
     assert not log.warnings
 
 
@@ -193,7 +193,7 @@ def test_an_interrupted_run_resumes_in_its_stage_to_the_same_bits(tmp_path, stop
     assert losses(log) == losses(whole)
 
 
-def test_a_stage_that_time_ended_is_not_trained_further_when_the_run_resumes(tmp_path):
+def test_a_stage_ended_by_time_does_not_train_further_after_a_resume(tmp_path):
     plan = [stages.Stage("only", [source(5.0)], pull)]
     steps = []
     for _ in range(2):
@@ -203,7 +203,7 @@ def test_a_stage_that_time_ended_is_not_trained_further_when_the_run_resumes(tmp
     assert steps[0] == steps[1] > 0
 
 
-def test_a_budget_shows_examples_as_often_as_the_options_say():
+def test_a_budget_repeats_examples_as_the_options_specify():
     training = options.Training(batch=10, visits=5.0, fewest_steps=20, most_steps=100)
     steps = lambda **changed: stages.Budget.of(options.replace(training, changed, system=""), 60)
     assert steps().steps == 30  # 5 x 60 / 10
