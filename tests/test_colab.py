@@ -26,13 +26,13 @@ SMALL = os.environ | {  # compilation takes most of the time
 every_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
-def test_there_are_notebooks_each_with_a_number_of_its_own():
+def test_notebooks_have_distinct_numbers():
     numbers = [path.name[:2] for path in SOURCES]
     assert SOURCES and all(map(str.isdigit, numbers)) and len(set(numbers)) == len(numbers)
 
 
 @every_notebook
-def test_the_notebook_is_made_from_its_source(source):
+def test_the_notebook_is_generated_from_its_source(source):
     """`make notebooks` writes it."""
     written, made = nbformat.read(source.with_suffix(".ipynb"), as_version=4), jupytext.read(source)
     cells = lambda notebook: [(cell.cell_type, cell.source) for cell in notebook.cells]
@@ -52,7 +52,7 @@ def test_the_badge_and_the_first_cell_name_the_repository(source):
 
 
 @every_notebook
-def test_a_notebook_says_what_it_runs_on_and_ends_in_assertions(source):
+def test_a_notebook_names_its_hardware_and_ends_in_assertions(source):
     cells = [cell.source for cell in jupytext.read(source).cells]
     assert any("jax.devices()[0].device_kind" in cell for cell in cells)
     assert (

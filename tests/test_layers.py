@@ -98,7 +98,7 @@ def sources():
 
 
 @pytest.mark.parametrize("package", ALLOWED)
-def test_a_package_imports_only_what_lies_below_it(package):
+def test_a_package_imports_only_lower_layers(package):
     files = files_of(package)
     assert files
     for file in files:
@@ -178,7 +178,7 @@ def test_package_files_hold_one_line_of_docstring():
             )
 
 
-def test_every_form_of_import_is_seen():
+def test_every_form_of_import_is_detected():
     source = (
         "import zoo.nets.heads\nfrom zoo import search\ndef f():\n"
         "    from zoo.recipes.dsi import fit\n    import theory, numpy"

@@ -119,7 +119,7 @@ def test_the_number_of_claims_is_right():
         - {"zoo/recipes/NAME.py"}
     ),
 )
-def test_every_path_that_is_named_exists(path):
+def test_every_path_in_the_docs_exists(path):
     assert (ROOT / path).exists()
 
 
@@ -189,7 +189,7 @@ def test_commands_are_found():
 
 
 @pytest.mark.parametrize(("where", "program", "line"), SHOWN)
-def test_every_command_that_is_shown_has_a_parser_that_takes_it(where, program, line):
+def test_every_command_in_the_docs_parses(where, program, line):
     words = shlex.split(line, comments=True)
     if program == "make":
         assert f"\n{words[0]}:" in (ROOT / "Makefile").read_text("utf-8")

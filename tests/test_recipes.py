@@ -176,7 +176,7 @@ def test_other_queries_compile_nothing_new(name, data, hurried):
     assert compiled == []
 
 
-def test_compilations_are_seen():
+def test_compilations_are_detected():
     with compilations() as compiled:
         jax.jit(lambda x: x + 1)(np.arange(7))
     assert len(compiled) == 1

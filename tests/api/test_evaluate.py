@@ -49,7 +49,7 @@ def test_equal_ids_of_other_texts_are_answers(fitted):
     assert zoo.evaluate(fitted, asked, leave_out_self=True).measures["R@100"] == 0
 
 
-def test_judgements_of_missing_documents_count_as_not_found(fitted, tmp_path):
+def test_qrels_of_missing_documents_count_as_not_found(fitted, tmp_path):
     """By hand: one of two relevant documents exists and ranks first: recall 1/2."""
     asked = collection(("q", "ideas"), ("r", "years"), q={"c": 1, "gone": 1}, r={"lost": 1})
     result = zoo.evaluate(fitted, asked)

@@ -68,7 +68,7 @@ def test_a_split_by_time_is_written_fitted_and_evaluated(tmp_path, capsys):
     assert "has no times" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
-def test_histories_come_from_a_file_and_from_quoted_ids(tmp_path, capsys):
+def test_histories_are_read_from_a_file_and_from_quoted_ids(tmp_path, capsys):
     items = ["a,1", "b c", "d"]
     lines = [{"user": f"u{n}", "items": (items * 3)[n : n + 6]} for n in range(3)]
     (tmp_path / "sequences.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))

@@ -433,7 +433,7 @@ def test_the_module_runs():
     assert running.returncode == 0 and err == "" and "bm25" in out
 
 
-def test_a_closed_pipe_is_no_error(data, system):
+def test_a_closed_pipe_is_not_an_error(data, system):
     running = process("retrieve", system, "--queries", data / "queries.jsonl")
     running.stdout.close()
     with running.stderr as err:

@@ -115,7 +115,7 @@ def test_broken_folders_are_refused_in_one_line_and_leave_nothing(
     assert os.listdir(tmp_path / "beam") == []
 
 
-def test_beam_is_for_search_folders(tmp_path):
+def test_beam_accepts_only_search_folders(tmp_path):
     for source in ("toy", str(tmp_path / "absent")):
         with pytest.raises(records.DataError, match="Beam builds a folder in the BEIR layout"):
             tfds.prepare(source, tmp_path / "beam", beam="")

@@ -105,7 +105,7 @@ def test_ratings_without_a_header_use_the_movielens_columns(tmp_path):
     assert history(found) == "abcd" and "has no header" in " ".join(found.notes)
     lines = "".join(f"5,{item},u,{when}\n" for _, item, when in ROWS)
     (tmp_path / "ratings.dat").write_text(lines)
-    with pytest.raises(records.DataError, match="found none"):  # whose columns are whose?
+    with pytest.raises(records.DataError, match="found none"):  # ambiguous columns
         histories.read(tmp_path)
     named = {"user": "3", "item": "2", "time": "4"}
     assert history(histories.read(tmp_path / "ratings.dat", named)) == "abcd"

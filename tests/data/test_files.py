@@ -30,7 +30,7 @@ def layout(folder, *, corpus=CORPUS, queries=QUERIES, test=QRELS, **splits):
     return folder
 
 
-def test_a_folder_is_read_as_written(tmp_path):
+def test_a_folder_is_read_unchanged(tmp_path):
     collection = files.read_beir(layout(tmp_path / "tiny", train="q1\td2\t1\n"))
     assert collection.name == "tiny"
     assert collection.corpus == records.Corpus(("d1", "d2"), ("One", ""), ("first", "second"))
@@ -59,7 +59,7 @@ def test_byte_order_marks_blank_lines_gzip_and_windows_line_ends_are_accepted(tm
     )
 
 
-def test_documents_alone_make_a_collection_without_splits(tmp_path):
+def test_a_collection_may_have_documents_without_splits(tmp_path):
     folder = layout(tmp_path / "alone", queries=None, test=None)
     collection = files.read_beir(folder)
     assert len(collection.corpus) == 2 and len(collection.queries) == 0 and collection.qrels == {}

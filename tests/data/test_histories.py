@@ -263,7 +263,7 @@ def test_histories_that_cannot_be_split_or_name_no_item_are_refused():
         records.Histories(("u",), np.zeros(3, np.int32), np.array([0, 2]))
 
 
-def test_taking_rows_takes_their_events():
+def test_selecting_rows_selects_their_events():
     corpus = toy.build(5).corpus
     all_of_them = records.Histories.of(corpus, [["d1"], ["d2", "d3"], [], ["d4"]])
     taken = all_of_them.take([3, 1, 2])

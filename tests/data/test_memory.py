@@ -79,7 +79,7 @@ def test_events_are_ordered_by_their_time():
         (["text", None], "got NoneType at 1"),
     ),
 )
-def test_other_types_are_refused_saying_what_is_accepted(data, message):
+def test_other_types_are_refused_with_the_accepted_ones(data, message):
     with pytest.raises(TypeError, match=message):
         zoo.fit("bm25", data)
 

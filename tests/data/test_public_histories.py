@@ -230,7 +230,7 @@ def wheel_in(folder, monkeypatch, tmp_path):
     )
 
 
-def test_without_the_site_the_copy_in_a_wheel_is_the_archive(tmp_path, monkeypatch):
+def test_without_the_site_a_wheel_provides_the_archive(tmp_path, monkeypatch):
     archive = archived(
         tmp_path,
         monkeypatch,

@@ -89,7 +89,7 @@ def test_pieces_cover_a_file(tmp_path):
         ),
     ),
 )
-def test_broken_lines_are_refused_by_file_and_line(name, content, message, tmp_path):
+def test_errors_in_lines_name_file_and_line(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(records.DataError, match=message):
         read([tmp_path / name], 10)

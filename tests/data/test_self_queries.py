@@ -21,7 +21,7 @@ def test_queries_with_the_id_and_text_of_a_document_are_documents():
     assert self_queries.are_documents(same, CORPUS)
 
 
-def test_equal_ids_alone_mean_nothing():
+def test_equal_ids_alone_do_not_make_a_query_a_document():
     numbered = queries(("a1", "what is an idea"), ("a2", "who pays"), ("x", "ideas"))
     assert not self_queries.are_documents(numbered, CORPUS)
     assert not self_queries.are_documents(queries(("x", "ideas")), CORPUS)

@@ -1,4 +1,4 @@
-"""Collections become tables of examples and come back as they were."""
+"""Collections survive a round trip through tables of examples."""
 
 import dataclasses
 

@@ -79,12 +79,12 @@ def odd_search(folder):
     return folder
 
 
-def test_interactions_come_back_bit_for_bit(walks):
+def test_interactions_survive_a_round_trip_bit_for_bit(walks):
     assert walks.name == "toy_walks" and same(load.load(walks), load.load("toy-walks"))
 
 
 @pytest.mark.parametrize("odd", (odd_interactions, odd_search))
-def test_a_folder_of_ones_own_comes_back_bit_for_bit(odd, tmp_path):
+def test_a_user_folder_survives_a_round_trip_bit_for_bit(odd, tmp_path):
     folder = odd(tmp_path / "My Shop-2")
     written = tfds.prepare(folder, tmp_path / "tfds")
     read = load.load(written)
@@ -97,14 +97,14 @@ def test_a_folder_of_ones_own_comes_back_bit_for_bit(odd, tmp_path):
 
 
 @pytest.mark.parametrize("path", ("data/rec/ml100k", "data/search/med"))
-def test_public_collections_come_back_bit_for_bit(path, shared, tmp_path):
+def test_public_collections_survive_a_round_trip_bit_for_bit(path, shared, tmp_path):
     folder = shared / path
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
     assert same(load.load(tfds.prepare(folder, tmp_path)), load.load(folder))
 
 
-def test_all_this_needs_no_tensorflow(tmp_path):
+def test_these_datasets_need_no_tensorflow(tmp_path):
     program = f"""
 import sys
 import zoo
@@ -161,7 +161,7 @@ def test_tfds_itself_builds_and_reads_it(tmp_path, monkeypatch):
     )
 
 
-def test_own_folders_are_built_by_tfds_from_their_manual_dir(tmp_path):
+def test_tfds_builds_user_folders_from_the_manual_dir(tmp_path):
     folder = odd_interactions(tmp_path / "shop")
     for table in tables.INTERACTIONS:
         builder = tfds.OwnInteractions(
@@ -204,7 +204,7 @@ def test_a_data_source_feeds_grain_and_resumes(walks):
     )
 
 
-def test_a_folder_that_exists_is_refused_before_anything_is_read(walks, monkeypatch):
+def test_an_existing_folder_is_refused_before_reading(walks, monkeypatch):
     monkeypatch.setattr(load, "load", lambda *_: pytest.fail("read"))
     with pytest.raises(
         records.DataError,
@@ -225,7 +225,7 @@ def test_an_error_while_writing_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path / "out") == []
 
 
-def test_a_site_out_of_reach_or_another_file_is_refused_as_by_load(tmp_path, monkeypatch):
+def test_an_unreachable_site_or_another_file_raises_the_error_of_load(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     absent = movielens.ARCHIVES["ml-1m"]._replace(address=(tmp_path / "ml-1m.zip").as_uri())
     monkeypatch.setitem(

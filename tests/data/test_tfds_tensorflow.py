@@ -160,7 +160,7 @@ def walks(tmp_path_factory):
     return tfds.prepare("toy-walks", tmp_path_factory.mktemp("tfds"), file_format="tfrecord")
 
 
-def test_tfrecord_comes_back_bit_for_bit(walks, tmp_path):
+def test_tfrecord_survives_a_round_trip_bit_for_bit(walks, tmp_path):
     read, expected = load.load(walks), load.load("toy-walks")
     assert (
         read.corpus == expected.corpus

@@ -85,6 +85,6 @@ def test_decimal_numbers_keep_their_order_and_their_ratios(values):
         (["1e18", "1e-18"], "log.csv: its times do not fit 64-bit"),
     ),
 )
-def test_anything_else_is_refused_with_its_place(cells, message):
+def test_invalid_times_are_refused_with_their_position(cells, message):
     with pytest.raises(records.DataError, match=message):
         column(*cells)

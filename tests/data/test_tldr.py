@@ -62,7 +62,7 @@ def test_documents_are_the_english_pages_with_examples(collection):
     )
 
 
-def test_queries_are_the_descriptions_of_one_page_alone(collection):
+def test_queries_are_the_descriptions_unique_to_one_page(collection):
     assert set(collection.queries.texts) == {
         "Extract an archive file",
         "create an archive",

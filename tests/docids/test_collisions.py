@@ -81,7 +81,7 @@ def test_sharing_out_changes_only_the_last_code_of_colliding_documents(codes, se
 
 @given(seed=seeds, rows=st.integers(20, 27), old=st.integers(0, 20))
 @settings(max_examples=40)
-def test_where_codes_run_out_few_move_and_to_the_nearest_with_room(seed, rows, old):
+def test_if_codes_run_out_few_documents_move_to_the_nearest_free_code(seed, rows, old):
     """27 identifiers of 3 codes at 3 levels, nearly as many documents, few first codes."""
     random = np.random.default_rng(seed)
     codebooks = random.normal(size=(3, 3, 2)) * np.array([9, 3, 1])[:, None, None]

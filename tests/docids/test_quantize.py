@@ -49,7 +49,7 @@ def test_codes_are_the_nearest_of_each_level_by_brute_force(seed, shift):
     np.testing.assert_array_equal(quantize.encode(vectors, codebooks), greedy(vectors, codebooks))
 
 
-def test_codes_far_from_the_origin_are_as_near_as_codes_about_it():
+def test_codes_far_from_the_origin_are_the_nearest():
     # squares of 3000 leave no digit of a distance near 1; numbers of that size are themselves
     # rounded to 2e-4
     vectors, codebooks = (
@@ -116,7 +116,7 @@ def test_lloyd_lowers_the_error_of_its_seeds_and_stops_at_a_fixed_point():
     assert errors == sorted(errors, reverse=True) and errors[-1] < 0.8 * errors[0]
 
 
-def test_residual_kmeans_of_a_hierarchy_uses_every_code_and_each_level_takes_error_off():
+def test_residual_kmeans_of_a_hierarchy_uses_every_code_and_each_level_reduces_the_error():
     vectors = mixture(0)
     codebooks, codes = quantize.rq_kmeans(vectors, jax.random.key(0), levels=3, codes=64)
     errors = [
@@ -146,7 +146,7 @@ def test_codes_left_without_rows_move_to_the_farthest_rows_one_each():
     np.testing.assert_array_equal(found, expected)
 
 
-def test_every_distinct_value_gets_a_code_where_there_are_enough():
+def test_every_distinct_value_gets_a_code_if_there_are_enough():
     vectors = np.repeat(
         10.0 * np.stack([np.arange(9) % 3, np.arange(9) // 3], axis=1), 30, axis=0
     ).astype(np.float32)
@@ -197,7 +197,7 @@ def test_random_codes_are_uniform_and_follow_the_key():
     assert (codes != quantize.random(4000, jax.random.key(1), levels=2, codes=8)).any()
 
 
-def test_distances_to_the_last_codes_equal_those_to_whole_sums():
+def test_distances_to_the_last_codes_equal_distances_to_full_sums():
     vectors = normal(0)
     codebooks, codes = quantize.rq_kmeans(vectors, jax.random.key(0), levels=LEVELS, codes=CODES)
     for code in range(CODES):

@@ -33,7 +33,7 @@ def read(ids, row):
 
 
 @given(st.lists(st.sampled_from(TITLES), min_size=1, max_size=12), st.integers(2, 12))
-def test_titles_are_read_back_up_to_their_cut_and_numbered_in_row_order(names, length):
+def test_titles_decode_up_to_their_cut_and_are_numbered_in_row_order(names, length):
     ids = text.titles(names, ENCODE, alphabet=ALPHABET, length=length, duplicates="counter")
     seen = []
     for row, whole in enumerate(ENCODE(names)):
@@ -45,14 +45,14 @@ def test_titles_are_read_back_up_to_their_cut_and_numbered_in_row_order(names, l
     assert (table.lookup(ids, ids.tokens) == np.arange(len(ids))).all()
 
 
-def test_a_title_that_begins_another_is_closed_before_it():
+def test_a_title_that_is_a_prefix_of_another_gets_an_end_token():
     ids = text.titles(["cats", "cats of"], ENCODE, alphabet=ALPHABET, length=8, duplicates="refuse")
     (first, _), (second, _) = read(ids, 0), read(ids, 1)
     assert second[: len(first)] == first and len(second) > len(first)
     assert ids.tokens[0, len(first)] == ALPHABET != ids.tokens[1, len(first)]
 
 
-def test_the_text_of_a_title_comes_back_from_the_tokenizer():
+def test_the_tokenizer_decodes_the_text_of_a_title():
     from tokenizers import Tokenizer
 
     ids = text.titles(
@@ -67,7 +67,7 @@ def test_the_text_of_a_title_comes_back_from_the_tokenizer():
     ]
 
 
-def test_texts_that_are_the_same_are_refused_by_row():
+def test_equal_texts_are_refused_with_their_rows():
     with pytest.raises(
         records.DataError,
         match=r"rows 1 and 2 are both \[[0-9, ]+\] \(1 rows repeat .*duplicates='counter'",
@@ -157,7 +157,7 @@ def test_the_words_of_an_address_run_from_the_last_segment_to_the_host(address, 
     assert text.url_text(address, title) == expected
 
 
-def test_addresses_are_spelt_from_their_words():
+def test_addresses_are_spelled_from_their_words():
     pages = ["http://cats.org/asia", "http://cats.org/asia?p=2", "http://cats.org"]
     ids = text.urls(pages, [""] * 3, ENCODE, alphabet=ALPHABET, length=30, duplicates="counter")
     wanted = [row.tolist() for row in ENCODE(["asia cats org", "asia cats org", "cats org"])]

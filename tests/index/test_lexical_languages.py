@@ -36,7 +36,7 @@ def test_every_country_is_found_among_the_names_of_all_languages():
 
 
 @pytest.mark.parametrize("language", ["ja", "zh", "ko"])
-def test_a_country_is_found_by_its_first_two_characters_if_they_are_its_own(language):
+def test_a_country_is_found_by_its_first_two_characters_if_they_are_unique(language):
     texts = names(language)
     count = collections.Counter(text[:2] for text in texts)
     rows = [row for row, text in enumerate(texts) if count[text[:2]] == 1 and len(text) > 2]

@@ -48,7 +48,7 @@ def test_a_trie_survives_saving_and_loading(tmp_path):
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["trie"]
 
 
-def test_a_folder_that_is_no_trie_is_refused(tmp_path):
+def test_a_folder_without_a_trie_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no trie"):
         store.load(tmp_path)
     store.save(trie.build(draw()), tmp_path / "trie")
@@ -70,7 +70,7 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow  # compiles a partitioned search, twice
-def test_a_trie_over_eight_devices_answers_as_on_one():
+def test_a_trie_over_eight_devices_gives_the_answers_of_one():
     index = trie.build(draw(), documents_per_leaf=2)
     mesh = jax.make_mesh((8,), ("trie",))
     spread = store.shard(index, mesh, "trie")

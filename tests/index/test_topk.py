@@ -39,7 +39,7 @@ def test_the_cases_above_cover_both_algorithms():
     ] == [16, 32, 1, 1]
 
 
-def test_chunks_taken_out_of_order_break_ties_wrongly(monkeypatch):
+def test_chunks_merged_out_of_order_break_ties_wrongly(monkeypatch):
     score = np.zeros((1, 4096), np.float32)
     score[0, 2000:] = 1.0  # chunks are taken in order of their maxima: these, then none
     score[0, 0] = 1.0
@@ -51,7 +51,7 @@ def test_chunks_taken_out_of_order_break_ties_wrongly(monkeypatch):
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=2))
-def test_integers_are_ordered_as_the_floats_they_are_made_of(pair):
+def test_integer_keys_have_the_order_of_their_floats(pair):
     a, b = (np.float32(x) + np.float32(0) for x in pair)  # no negative zero
     first, second = topk.ordered(jnp.array([a, b]))
     assert (first < second) == (a < b) and (first == second) == (a == b)

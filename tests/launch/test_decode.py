@@ -81,7 +81,7 @@ def index():
 
 
 @pytest.mark.parametrize("scoring", ("model", "renormalised"))
-def test_all_identifiers_come_in_ascending_order_with_the_model_s_scores(tables, index, scoring):
+def test_all_identifiers_have_the_model_s_scores_in_ascending_order(tables, index, scoring):
     tokens, scores = decoded(tables, index, width=len(IDS), score=scoring)
     for query, expected in enumerate(by_brute_force(tables, scoring)):
         assert tokens[query, ::-1].tolist() == [answer for _, answer in expected]

@@ -70,7 +70,7 @@ def test_parameters_and_axes_have_the_paths_of_the_network(kind, tokens):
     } <= STANDARD
 
 
-def test_a_vocabulary_is_split_where_it_is_a_multiple_of_128():
+def test_a_vocabulary_is_sharded_if_it_is_a_multiple_of_128():
     tables = {
         "source_embedding": {"embedding": np.zeros((256, 8))},
         "head": {"kernel": np.zeros((8, 100))},
@@ -148,7 +148,7 @@ def test_steps_with_a_flax_cache_equal_the_full_pass(params, tokens):
     assert cache["cache_index"] == 3
 
 
-def test_dropout_needs_a_key_only_where_it_is_enabled(params, tokens):
+def test_dropout_needs_a_key_only_if_it_is_enabled(params, tokens):
     source, target = tokens
     with pytest.raises(Exception, match='"dropout"'):
         module.Transformer(SHAPE).apply(params, source, enable_dropout=True, method="encode")

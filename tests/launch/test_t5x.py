@@ -133,7 +133,9 @@ def test_training_saves_and_measures_by_constrained_decoding(model):
         )
 
 
-def test_a_checkpoint_of_t5x_answers_in_the_zoo_as_in_t5x(imported, model, export, tmp_path):
+def test_a_t5x_checkpoint_gives_equal_answers_in_the_zoo_and_in_t5x(
+    imported, model, export, tmp_path
+):
     files = ["--gin_file=configs/models/dsi_small.gin", "--gin_file=configs/runs/infer.gin"]
     places = bound(
         D=str(export),

@@ -34,7 +34,7 @@ def test_measures_equal_those_of_the_zoo():
     assert tasks.hits_and_mrr(relevant, answers.tolist()) != found  # control: the order matters
 
 
-def test_identifiers_become_rows_and_others_none(export):
+def test_identifiers_become_rows_and_invalid_ones_none(export):
     ids = exported.read(export).docids()
     rows = tasks.rows_of(ids)
     filled = np.pad(ids.tokens, ((0, 0), (0, 2)))  # padded to the length of the batch, like in t5x

@@ -57,7 +57,7 @@ def test_a_fitted_system_keeps_the_language_rules_of_its_fit():
     assert read(GERMAN, Config(), state=state).languages == languages.ENGLISH
 
 
-def test_texts_stay_as_they_are_without_stems():
+def test_texts_are_unchanged_without_stems():
     config = Config(stem=False)
     texts = read(GERMAN, config)
     assert texts.contents == list(GERMAN)

@@ -180,7 +180,7 @@ def test_items_start_from_layers_alone(weights):
     ).all()
 
 
-def test_both_towers_of_a_dual_encoder_start_as_the_encoder_of_the_weights(weights):
+def test_both_towers_of_a_dual_encoder_start_from_the_pretrained_encoder(weights):
     options = QUICK | {"towers": "two", "temperature": "0"}
     del options["beam"]
     system = zoo.fit(

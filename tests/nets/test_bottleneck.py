@@ -125,9 +125,7 @@ def test_straight_through_gives_the_encoder_the_gradient_of_the_output():
 
 @given(seed=seeds)
 @settings(max_examples=20)
-def test_rotation_gives_a_gradient_of_scaled_length_at_the_same_angle_to_z_as_it_had_to_the_output(
-    seed,
-):
+def test_rotation_scales_the_gradient_and_keeps_its_angle(seed):
     z, codebooks = drawn(seed)
     weight = np.random.default_rng(seed + 1).normal(size=(BATCH, WIDTH)).astype(np.float32)
     gradient = np.asarray(

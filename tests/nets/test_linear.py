@@ -64,7 +64,7 @@ def test_rows_equal_those_of_flax_and_gradients_are_summed_in_float32(dtype):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_mask_keeps_its_share_everywhere_and_positions_are_independent(share):
+def test_a_mask_keeps_its_share_at_every_position_independently(share):
     keys = jax.random.split(jax.random.key(3), 4)
     masks = np.stack(
         [np.asarray(linear.keep_mask(key, (DRAWS // 100, 100), share)) for key in keys]

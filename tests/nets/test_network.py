@@ -58,7 +58,7 @@ def test_steps_give_the_logits_of_the_whole_target(kind):
         token = TARGET[:, t : t + 1]
 
 
-def test_wide_alphabets_come_as_factors_of_the_same_logits(monkeypatch):
+def test_wide_alphabets_return_factors_of_the_same_logits(monkeypatch):
     spec = dataclasses.replace(GENERATORS["t5"], last_tokens=())
     net = network.build(spec)
     params = net.init(jax.random.key(0))
@@ -115,7 +115,7 @@ def test_an_intercepted_module_returns_the_given_output():
     assert np.abs(np.asarray(plain - found)[finite]).max() > 1e-3  # the control
 
 
-def test_rematerialisation_is_a_network_of_its_own():
+def test_rematerialisation_builds_another_network():
     net = network.with_remat(network.build(GENERATORS["t5"]), True)
     assert net.spec.remat and net is not network.build(GENERATORS["t5"])
     gru = network.build(SPECS["gru"])

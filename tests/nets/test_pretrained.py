@@ -138,7 +138,7 @@ def test_the_encoder_equals_numpy_and_pads_change_nothing(tmp_path, tensors):
         np.testing.assert_allclose(pooled[row], mean / np.linalg.norm(mean), atol=2e-5)
 
 
-def test_weights_that_do_not_fit_are_refused_by_name_and_shape(tmp_path, tensors):
+def test_mismatched_weights_are_refused_by_name_and_shape(tmp_path, tensors):
     name = "encoder.layer.1.output.dense.weight"
     with pytest.raises(
         DataError,

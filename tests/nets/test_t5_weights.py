@@ -283,7 +283,7 @@ def test_half_precision_weights_are_cast_to_float32(tmp_path):
     )
 
 
-def test_tensors_that_do_not_fit_are_refused_by_name_and_shape(tmp_path):
+def test_mismatched_tensors_are_refused_by_name_and_shape(tmp_path):
     tensors = drawn(LATER)
     refused = lambda match: pytest.raises(DataError, match=match)
     name = "decoder.block.1.layer.2.DenseReluDense.wo.weight"

@@ -181,7 +181,7 @@ def bucket_of(distance, bidirectional, buckets, max_distance):
 
 
 @pytest.mark.parametrize("shape", [SHAPE, FIRST], ids=["v1.1", "first"])
-def test_the_network_is_t5_written_out_in_numpy(shape):
+def test_the_network_equals_t5_in_numpy(shape):
     source, target = case()
     got = teacher_forced(params(shape), source, target, shape)
     for row, length in enumerate(LENGTHS):

@@ -15,7 +15,7 @@ from zoo.recipes import nci
 from zoo.text import tokens
 
 
-def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
+def test_a_document_alone_in_its_leaf_has_no_leaf_digit():
     ids = table.build(
         np.array([[1, 1, 0], [1, 2, 0], [2, 1, 0], [3, 1, 1], [3, 1, 2], [3, 2, 1]]), 4
     )
@@ -26,7 +26,7 @@ def test_a_document_alone_in_its_leaf_is_named_by_its_cluster():
     np.testing.assert_array_equal(nci.without_lone_leaves(alone).tokens, [[1]])
 
 
-def test_pieces_are_beginnings_and_runs_of_words():
+def test_pieces_are_prefixes_and_spans_of_documents():
     contents = ["a b", " ".join(f"w{n}" for n in range(40))]
     tokenizer = tokens.train(contents, size=400)
     texts = corpus_text.Texts(contents, [], [], [], [], tokenizer, {})

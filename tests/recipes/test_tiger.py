@@ -18,7 +18,7 @@ HISTORIES = records.Histories(
 )
 
 
-def test_every_event_but_the_first_is_a_target_after_those_before_it():
+def test_every_event_but_the_first_is_a_target_of_its_prefix():
     before, following, users = tiger.prefixes(HISTORIES, 2)
     np.testing.assert_array_equal(users, [0, 0, 0, 1][: len(users)])
     np.testing.assert_array_equal(following, [6, 7, 8])
@@ -27,7 +27,7 @@ def test_every_event_but_the_first_is_a_target_after_those_before_it():
     np.testing.assert_array_equal(before[-1], [-1] * 6 + [5, 6, 7])  # no event of another user
 
 
-def test_a_history_is_read_as_tokens_without_gaps_and_pads_come_last():
+def test_a_history_becomes_tokens_without_gaps_and_pads_at_the_end():
     ids = table.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
     found = tiger.to_tokens(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
     np.testing.assert_array_equal(
@@ -197,7 +197,7 @@ def test_the_parameters_of_best_validation_are_kept():
     found = zoo.fit("tiger", toy.interactions(), size="tiny", options=options, quiet=True)
     scores = {row["step"]: row["validation"] for row in found.history if "validation" in row}
     assert list(scores) == [40, 80, 120, 160, 200]
-    best = max(scores, key=scores.get)  # the first of the best
+    best = max(scores, key=scores.get)  # the first maximum
     shorter = zoo.fit(
         "tiger", toy.interactions(), size="tiny", options=options | {"patience": 1}, quiet=True
     )
@@ -259,7 +259,7 @@ def test_draws_at_a_temperature_are_different_items_and_more_of_them(fitted):
     )
 
 
-def test_a_user_token_stands_in_front_and_belongs_to_the_name():
+def test_a_user_token_comes_first_and_depends_on_the_name():
     walks = toy.interactions()
     fitted = zoo.fit(
         "tiger", walks, size="tiny", options={"steps": 3, "user_tokens": 50}, quiet=True

@@ -179,7 +179,7 @@ def test_scalars_with_numbers_share_a_panel_and_rows_may_lack_some(tmp_path):
     # the second line of the second panel
     assert has_colour(image, figures.COLOURS[0]) and has_colour(image, figures.COLOURS[1])
     assert has_colour(alone, figures.COLOURS[0]) and not has_colour(alone, figures.COLOURS[1])
-    assert image.shape == alone.shape  # two panels side by side are one row, as one is
+    assert image.shape == alone.shape  # two panels side by side are one row, like a single panel
 
 
 def test_stages_follow_each_other_on_one_axis(tmp_path):

@@ -50,12 +50,12 @@ def test_the_markdown_table_has_a_cell_per_column_and_bold_bests():
     assert table[2].count("**") == 10 and "**" not in table[3]
 
 
-def test_invalid_answers_have_a_column_only_where_there_are_some():
+def test_invalid_answers_have_a_column_only_if_there_are_any():
     assert "invalid" not in tables.text(comparison())
     assert "2.5 %" in tables.text(comparison(invalid_share=0.025))
 
 
-def test_one_run_alone_is_reported_without_a_winner():
+def test_a_single_run_is_reported_without_a_winner():
     alone = compare.compare([compare.Run("bm25", {name: np.ones(3) for name in measures.DEFAULT})])
     assert tables.verdict(alone) == "bm25 reaches nDCG@10 1.000 on 3 queries."
     assert tables.text(alone).splitlines()[2].startswith("bm25")

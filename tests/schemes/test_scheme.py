@@ -126,7 +126,7 @@ def test_a_shortened_cluster_takes_no_other_document():
         naming.assign(state, corpus(range(1)), VECTORS[:1], ids)
 
 
-def test_the_next_integers_are_taken_and_then_strings_with_leading_zeros():
+def test_new_strings_are_the_next_integers_then_leading_zeros():
     ids = text.naive_string(100, jax.random.key(0))  # all of two digits
     assert [text.next_naive(ids.tokens, 10).tolist()] == [[[1, digit] for digit in range(1, 11)]]
     table.build(np.concatenate([ids.tokens, text.next_naive(ids.tokens, 10)]), ids.alphabet)

@@ -337,7 +337,7 @@ def test_renormalising_changes_the_winner():
     assert next(iter(masked)) == (2, 1) and next(iter(renormalised)) == (1, 1)
 
 
-def test_renormalising_moves_the_first_step_by_the_divergence_worked_out_by_hand():
+def test_renormalising_shifts_the_first_step_by_the_divergence_worked_by_hand():
     def first_step(found):
         mass = [sum(p for name, p in found.items() if name[0] == token) for token in (1, 2)]
         return np.array(mass) / sum(mass)
@@ -428,7 +428,7 @@ def test_search_traces_once_for_tries_of_one_shape():
 
 
 @both
-def test_a_level_where_every_node_has_one_child_is_cut_to_its_width(scoring):
+def test_a_level_with_one_child_per_node_is_cut_to_its_width(scoring):
     index = trie.build(docids.build(np.array([[1, 1], [2, 1], [3, 1]]), ALPHABET))
     logits = jnp.array([0.0, 1.0, 3.0, 2.0])
     step = lambda t, token, cache: (jnp.broadcast_to(logits, (*token.shape, ALPHABET)), cache)

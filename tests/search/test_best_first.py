@@ -281,7 +281,7 @@ def test_ties_go_to_the_identifier_that_is_lower_in_lexicographic_order(k, width
     assert [name for name, _ in answers(found, 0)] == [row[1:] for row in by_length[:k]]
 
 
-def test_a_tie_that_is_found_late_goes_to_the_lower_identifier():
+def test_a_late_tie_goes_to_the_lower_identifier():
     """The search expands the likelier branch [2, ...] first; [1, 1, 1] ties with its result."""
     tables = np.full((1, PREFIXES, ALPHABET), -np.inf, np.float32)
     with np.errstate(divide="ignore"):

@@ -143,7 +143,7 @@ def test_all_scores_equal_brute_force():
     np.testing.assert_allclose(scores, brute_force("model"), atol=1e-5)
 
 
-def test_a_name_stands_for_its_constraint():
+def test_a_name_implies_its_constraint():
     kinds = {name: type(decoders.decoder(name).constraint(INDEX, IDS)) for name in decoders.NAMES}
     special = {
         "counted": guided.Counted,
@@ -175,7 +175,7 @@ def test_a_nucleus_of_nearly_nothing_is_greedy_and_of_everything_is_not():
     assert (answers("nucleus,top_p=1").beams.leaf[:, :1] != greedy).any()
 
 
-def test_reverse_annealed_draws_are_ranked_as_drawn_and_the_first_is_greedy():
+def test_reverse_annealed_draws_keep_their_order_and_the_first_is_greedy():
     found = answers("reverse-annealed,score=renormalised").beams
     np.testing.assert_allclose(found.score, np.tile(1 / np.arange(1, K + 1), (BATCH, 1)))
     np.testing.assert_array_equal(

@@ -238,7 +238,7 @@ def test_a_max_marginal_beam_of_width_k_finds_the_exact_top_k(width, drawn, seed
     np.testing.assert_allclose(found.score[0][alive], [best[name] for name in top], rtol=1e-6)
 
 
-def test_a_beam_of_exact_sums_misses_what_a_beam_of_maxima_finds():
+def test_a_beam_of_exact_sums_misses_an_answer_of_a_beam_of_maxima():
     """Exact marginals do not fix recall: the best leaf [2, 1] is in the lighter branch."""
     ids = docids.build(np.array([[1, 1, 0], [1, 2, 0], [1, 3, 0], [2, 1, 0], [2, 2, 0]]), ALPHABET)
     relevance = jnp.log(jnp.array([[0.2, 0.2, 0.2, 0.3, 0.1]]))
@@ -324,7 +324,7 @@ def looked_ahead(ids, log_relevance):
         (1 / np.arange(1.0, 9), 0.1, looked_ahead, 0.0),
     ],
 )
-def test_the_expected_divergence_is_the_theory_s(relevance, keep, guide, expected):
+def test_the_expected_divergence_equals_the_theory(relevance, keep, guide, expected):
     found = expected_divergence(relevance, keep, guide)
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)  # f32 log-probabilities
 

@@ -73,7 +73,7 @@ def test_a_narrow_beam_that_plans_ahead_finds_more_of_the_best_sums():
 
 
 @pytest.mark.parametrize("score", ["model", "renormalised", "logit"])
-def test_without_a_potential_or_with_zeros_it_is_the_plain_beam(score):
+def test_without_a_potential_or_with_zeros_it_equals_the_plain_beam(score):
     plain = find(None, width=5, score=score)
     zeros = find(bounds(np.zeros_like(LEXICAL)), width=5, score=score)
     np.testing.assert_array_equal(plain.leaf, zeros.leaf)

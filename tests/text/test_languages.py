@@ -84,7 +84,7 @@ def test_every_stemmer_but_three_has_a_language_option():
     }
 
 
-def test_stop_words_are_those_of_english_alone():
+def test_stop_words_are_english_only():
     stop_words = sorted(stopwords.STOPWORDS_EN)
     assert languages.stem(stop_words, {"LATIN": "english"}) == [""] * len(stop_words)
     assert languages.stem(["того", "the"], {"CYRILLIC": "russian"}) == ["тог", "the"]
@@ -96,7 +96,7 @@ def test_stop_words_are_those_of_english_alone():
     + [("nl", "dutch"), ("pt_BR", "portuguese")],
 )
 def test_collections_of_short_texts_are_recognised(shared, name, language):
-    """Each thirty neighbouring queries of a collection, a few words each."""
+    """Groups of thirty neighbouring short queries of a collection."""
     with gzip.open(shared / f"data/search/tldr/queries_test_{name}.jsonl.gz", "rt") as lines:
         texts = [json.loads(line)["text"] for line in lines]
     for start in range(0, len(texts) - 30, 30):

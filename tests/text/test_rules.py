@@ -94,7 +94,7 @@ def test_the_first_term_is_drawn_by_its_tfidf_weight():
         assert abs(first.count(term) / number - 1 / 3) > 4 * deviation  # control: not drawn evenly
 
 
-def test_sentences_and_spans_come_turn_about():
+def test_sentences_and_spans_alternate():
     first = CORPUS.texts[0].split(". ")
     sentences = [sentence.removesuffix(".").split() for sentence in first]
     found = [
@@ -119,7 +119,7 @@ def test_spans_reach_the_whole_document():
     assert taken == set(CORPUS.texts[5].split())
 
 
-def test_the_title_stands_in_front_of_its_share_of_queries():
+def test_the_title_precedes_its_share_of_queries():
     number = 2000
     found = spans(CORPUS, per_document=3 * number // 2, seed=4)
     deviation = math.sqrt(rules.TITLE_SHARE * (1 - rules.TITLE_SHARE) / number)

@@ -29,13 +29,13 @@ def encoded(tokenizer, text, **options):
 
 
 def test_the_same_texts_give_the_same_tokenizer(tokenizer):
-    # a hash table with another seed each time numbers parts of words
+    # another hash seed in each process numbers parts of words
     for texts in (TEXTS, TEXTS[::-1], TEXTS):
         assert tokens.train(texts, size=SIZE, prompts=PROMPTS) == tokenizer
     assert tokens.train(TEXTS[:2], size=SIZE, prompts=PROMPTS) != tokenizer
 
 
-def test_a_tokenizer_knows_as_many_tokens_as_asked():
+def test_a_tokenizer_has_the_requested_size():
     assert [tokens.count(tokens.train(TEXTS, size=size)) for size in (90, 120)] == [90, 120]
 
 
@@ -57,7 +57,7 @@ def test_rows_are_whole_tokens_cut_and_padded(tokenizer):
 @hypothesis.given(
     text=st.text(alphabet="aefijnopst Éß日1.,[]_\n", max_size=30), length=st.integers(2, 8)
 )
-def test_pads_stand_only_at_the_end_and_a_prompt_only_at_the_start(tokenizer, text, length):
+def test_pads_occur_only_at_the_end_and_a_prompt_only_at_the_start(tokenizer, text, length):
     plain, prompted = (
         encoded(tokenizer, text, length=length, prompt=prompt) for prompt in ("", "[retrieve]")
     )
@@ -150,7 +150,7 @@ def test_punctuation_and_blanks_part_words(tokenizer):
 
 
 def test_frequent_words_are_one_token(tokenizer):
-    # "the", "path" and "of" come most often; a word that never came is spelled out of parts
+    # "the", "path" and "of" are most frequent; an unseen word consists of parts
     assert [len(row) for row in tokens.whole(tokenizer, ["the", "path", "of", "zebra"])][:3] == [
         1,
         1,

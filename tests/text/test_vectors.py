@@ -37,7 +37,7 @@ def test_full_rank_keeps_the_cosines_of_tfidf():
     np.testing.assert_allclose(got @ got.T, dense @ dense.T, atol=1e-5)
 
 
-def test_the_words_alone_embed_the_documents_again():
+def test_the_vocabulary_alone_embeds_the_documents_again():
     found = vectors.tfidf_svd(ROWS, vocabulary=7, dim=3, seed=0)
     np.testing.assert_array_equal(vectors.embed(ROWS, found.words), found.documents)
     one = vectors.embed([np.array([4])], found.words)[0]

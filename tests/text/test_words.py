@@ -1,4 +1,4 @@
-"""Words of all scripts: UAX #29 boundaries, nothing of a letter lost, ASCII as ever."""
+"""Words of all scripts: UAX #29 boundaries, no letter lost, ASCII words unchanged."""
 
 import re
 import unicodedata
@@ -18,7 +18,7 @@ OTHERS = " \n,;-()!。、“”…/"  # characters that UAX #29 never puts insid
 
 
 def bounds(found, text):
-    """Start and end of each word in its text, words being in the order of the text."""
+    """(start, end) of each word in the text; words are in text order."""
     place, spans = 0, []
     for word in found:
         start = text.index(word, place)
@@ -50,7 +50,7 @@ def test_words_of_ascii_are_runs_of_letters_digits_and_underscores(text):
 
 
 def test_the_short_way_for_plain_text_equals_the_rules():
-    """Every folded code point of the plain ranges, alone and after a letter, by both patterns."""
+    """Both patterns agree on every folded code point of the plain ranges, also after a letter."""
     plain = [
         c
         for c in map(chr, range(0x2C00))

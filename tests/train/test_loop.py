@@ -60,7 +60,7 @@ def descend(batches, **options):
     return run.looped(mean_error, {"w": jnp.zeros(())}, batches, optax.sgd(0.25), **settings)
 
 
-def test_steps_of_descent_are_those_worked_by_hand():
+def test_steps_of_descent_equal_values_worked_by_hand():
     batches = Given(
         {"x": np.array([2.0, 4.0], np.float32)}, {"x": np.array([8.0, 8.0], np.float32)}
     )
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         run.train(quiet(), folder=tmp_path, identity="another")
 
 
-def test_an_interrupt_without_a_folder_says_that_nothing_is_saved():
+def test_an_interrupt_without_a_folder_reports_that_nothing_is_saved():
     stop = lambda params: signal.raise_signal(signal.SIGINT) or {}
     with pytest.raises(loop.Interrupted, match="step 2 of 40; nothing is kept"):
         run.train(quiet(), evaluate=stop, evaluate_every=2)
@@ -274,7 +274,7 @@ def test_a_device_out_of_memory_raises_a_one_line_error():
     assert "\n" not in str(raised.value)
 
 
-def test_sigterm_is_no_failure_if_everything_is_saved(tmp_path):
+def test_sigterm_is_not_a_failure_if_everything_is_saved(tmp_path):
     stop = lambda params: signal.raise_signal(signal.SIGTERM) or {}
     with pytest.raises(loop.Preempted, match="all 2 steps are kept"):
         run.train(quiet(), folder=tmp_path, evaluate=stop, evaluate_every=2)
