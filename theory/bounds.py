@@ -239,7 +239,7 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _branches(tree: worlds.Tree, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For the nodes c at depth t+1: share w_c of the parent, Simpson index A_c, mass of the parent."""
+    """Of the nodes c at depth t+1: share w_c of the parent, Simpson index A_c, parent's mass."""
     mass = tree.masses[t + 1]
     above = tree.masses[t][tree.parents[t]]
     share = _shares(mass, above)
@@ -257,7 +257,7 @@ def _failing(relevance: np.ndarray, branching: int, depth: int, keep: float) -> 
     leaves, heaviest, largest = branching ** (depth - 1), tree.masses[1].max(), _largest_share(tree)
     conditions = {
         f"keep <= 1/2, got {p}": p <= 0.5,
-        f"keep * leaves a branch >= 6, got {p * leaves:.3g}": p * leaves >= 6,
+        f"keep * leaves per branch >= 6, got {p * leaves:.3g}": p * leaves >= 6,
         f"root branches of at most 1/4, got {heaviest:.3g}": heaviest <= 0.25,
         f"leaves of at most 0.4 keep in their branch, got {largest:.3g}": largest <= 0.4 * p,
     }

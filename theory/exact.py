@@ -149,7 +149,7 @@ def _columns(
 
 
 def _unsupported(tree: worlds.Tree, keep: np.ndarray) -> np.ndarray:
-    """bool[m] steps where P may put mass on a child without relevance in the corpus while Q exists."""
+    """bool[m] steps where P may reach a child without relevance in the corpus while Q exists."""
     bad = np.zeros(tree.depth, bool)
     barren = (tree.relevance == 0).astype(np.int64)
     # a leaf that never leaves keeps its branch relevant

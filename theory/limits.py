@@ -23,12 +23,12 @@ def poisson_kl(x: np.ndarray) -> np.ndarray:
     """
     x = np.asarray(x, np.float64)
     if not ((x >= 0) & np.isfinite(x)).all():
-        raise ValueError("poisson_kl: expected finite x >= 0, the expected survivors a branch")
+        raise ValueError("poisson_kl: expected finite x >= 0, the expected survivors per branch")
     return np.vectorize(_poisson_kl, otypes=[np.float64])(x)
 
 
 def kl_slope_at_zero(relevance: np.ndarray, branching: int, depth: int) -> np.ndarray:
-    """f64[m] limit of E[KL of step t] / p as p -> 0: 1/N times the KL of every corpus of two leaves.
+    """f64[m] limit of E[KL of step t] / p as p -> 0: 1/N times the KL of all pairs of leaves.
 
     Two leaves separate at one step, with P = (r_c, r_c') and Q = (r_d, r_d') normalised. Inf where
     a leaf has no relevance. Cost O(N^2).
@@ -97,7 +97,7 @@ def _poisson_kl(x: float) -> float:
 
 
 def _two(mass: np.ndarray, relevance: np.ndarray, first: np.ndarray, second: np.ndarray) -> float:
-    """Sum over pairs of leaves of the KL at the node where they separate; mass f64[N] of children."""
+    """Sum over pairs of leaves of the KL where they separate; mass f64[N] of children."""
     entered = (mass[first] > 0) & (mass[second] > 0) & (relevance[first] + relevance[second] > 0)
     first, second = first[entered], second[entered]
     p = mass[first] / (mass[first] + mass[second])

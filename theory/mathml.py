@@ -13,8 +13,8 @@ SYMBOLS = {
     **{
         name: chr(0x3B1 + i)
         for i, name in enumerate(
-            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
-            "varsigma sigma tau upsilon phi chi psi omega".split()
+            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi "
+            "rho varsigma sigma tau upsilon phi chi psi omega".split()
         )
     },
     "Phi": "Φ",

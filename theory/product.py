@@ -1,12 +1,14 @@
 """The product law: recall of the whole beam search, level by level, and the beams that it asks for.
 
-Model `worlds.SparseThick` with iid tail scores in a full tree. At level t < m a node sums
-n_t = b^(m-t) leaves; a relevant leaf leads by lambda_t = lambda_1 b^((t-1)/2) standard deviations of
-such a sum. Given that its ancestor survived, it is one of rho_1 .. rho_{t-1} k relevant nodes among
-the K b candidates of level t, of which K are kept: the same selection problem as at step 1, so
+Model `worlds.SparseThick` with iid tail scores in a full tree. At level t < m a node sums n_t =
+b^(m-t) leaves; a relevant leaf leads by lambda_t = lambda_1 b^((t-1)/2) standard deviations of
+such a sum. Given that its ancestor survived, it is one of rho_1 .. rho_{t-1} k relevant nodes
+among the K b candidates of level t, of which K are kept: the same selection problem as at step 1,
+so
 
     leaf recall = rho_1 rho_2 .. rho_{m-1},  rho_1 = recall_exact(b, k, K, lambda_1),
-    rho_t = recall_limit(kappa_t, lambda_t, K / candidates),  kappa_t = rho_1 .. rho_{t-1} k / (K b).
+    rho_t = recall_limit(kappa_t, lambda_t, K / candidates),
+    kappa_t = rho_1 .. rho_{t-1} k / (K b).
 
 The last factor is 1: at level m a node is one leaf, and a relevant score above the tail is never
 lost while K >= k. One half is the first factor alone. Derived here. Assumes Gaussian sums
@@ -54,7 +56,7 @@ def leaf_recall(b: int, depth: int, k: int, width: int | Sequence[int], snr: flo
 def level_recalls(
     b: int, depth: int, k: int, width: int | Sequence[int], snr: float
 ) -> tuple[float, ...]:
-    """The factors rho_1 .. rho_m of `leaf_recall`; the last is 1 unless the last beam is below k."""
+    """Factors rho_1 .. rho_m of `leaf_recall`; the last is 1 unless the last beam is below k."""
     widths = _widths("leaf_recall", b, depth, k, width)
     if not math.isfinite(snr):
         raise ValueError(f"leaf_recall: expected a finite snr, got {snr}")

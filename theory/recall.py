@@ -2,8 +2,8 @@
 
 Model `worlds.SparseThick`: b root branches, k of them with one relevant leaf each, every other leaf
 with a tail score. A beam keeps the K branches of largest total. lambda (snr) is the lead of a
-relevant branch in standard deviations of a branch's total, kappa = k / b, beta = K / b. All of it is
-about the *first step*: later steps only lose relevant leaves, see `theory.product` for the whole
+relevant branch in standard deviations of a branch's total, kappa = k / b, beta = K / b. All of it
+is about the *first step*: later steps only lose relevant leaves, see `theory.product` for the whole
 search. Statements: arXiv 2504.09935 ("recall is at most 0.5 + o(1)"); the model and the formulas T6
 to T9 are derived for this project. Totals are Gaussian, except in `recall_bound`.
 """
@@ -61,7 +61,8 @@ def recall_exact(b: int, k: int, width: int, snr: float) -> float:
 def recall_limit(kappa: float, snr: float, beta: float) -> float:
     """First-step recall as b goes to infinity (T8).
 
-    Phi(snr - t), where kappa Phi(snr - t) + (1 - kappa) Phi(-t) = beta. For kappa = beta = 1/2 it is Phi(snr / 2).
+    Phi(snr - t), where kappa Phi(snr - t) + (1 - kappa) Phi(-t) = beta; Phi(snr / 2) for
+    kappa = beta = 1/2.
 
     Args:
       kappa: k / b in (0, 1].
@@ -209,7 +210,8 @@ def _first(holds) -> float:
 def _counts(where: str, b: int, k: int, width: int) -> tuple[int, int, int]:
     if any(value != int(value) for value in (b, k, width)) or not (1 <= k <= b and width >= 1):
         raise ValueError(
-            f"{where}: expected integers 1 <= k <= b and width >= 1, got b={b}, k={k}, width={width}"
+            f"{where}: expected integers 1 <= k <= b and width >= 1, got b={b}, k={k}, "
+            f"width={width}"
         )
     return int(b), int(k), int(width)
 

@@ -148,11 +148,13 @@ def _definitions() -> str:
         for symbol, text in DEFINITIONS
     )
     theorems = "".join(
-        f'<tr><td>{name}</td><td>{html.escape(text)}</td><td><a href="#{claim}">{claim}</a></td></tr>'
+        f"<tr><td>{name}</td><td>{html.escape(text)}</td>"
+        f'<td><a href="#{claim}">{claim}</a></td></tr>'
         for name, text, claim in THEOREMS
     )
     return (
-        f"<h2>Definitions</h2><table>{rows}</table><p>All logarithms are natural, KL is in nats.</p>"
+        f"<h2>Definitions</h2><table>{rows}</table>"
+        "<p>All logarithms are natural, KL is in nats.</p>"
         f"<table><tr><th>theorem</th><th>says</th><th>claim</th></tr>{theorems}</table>"
     )
 

@@ -269,7 +269,7 @@ def search_leaves(
     """The whole search down a full tree, every leaf's score drawn.
 
     Args:
-      world: of branching**(depth - 1) leaves a branch, with scores above 0.
+      world: of branching**(depth - 1) leaves per branch, with scores above 0.
       depth: m of the tree.
       width: K.
       marginal: "sum", the step closure returns the log of the mass below each child, like a

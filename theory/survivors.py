@@ -322,7 +322,7 @@ def _bend(y: np.ndarray) -> np.ndarray:
 
 
 def _series(leaves: Nodes, keep: np.ndarray) -> np.ndarray:
-    """f64[ORDER - 1, nodes at depth m-1] sums over the leaves of k_j (-r)^j / j!, j = 2 .. ORDER."""
+    """f64[ORDER - 1, nodes at depth m-1] sums over leaves of k_j (-r)^j / j!, j = 2, 3, ..."""
     real = leaves.mass > 0
     alike = (keep[real] == keep[real][0]).all()  # then one number serves; r^j is 0 for the others
     power, coefficients = -leaves.mass, []

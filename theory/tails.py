@@ -1,4 +1,4 @@
-"""Laws of the scores of irrelevant leaves: moments, samples, and samples of the sum of many leaves."""
+"""Laws of the scores of irrelevant leaves: moments, samples, and samples of sums."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def gaussian(mean: float, sd: float) -> Tail:
 
 
 def gamma(mean: float, sd: float) -> Tail:
-    """Gamma scores of shape (mean/sd)^2; the sum of n is a Gamma of n times the shape, for any n."""
+    """Gamma scores of shape (mean/sd)^2; the sum of n is a Gamma of n times the shape."""
     _above("gamma", "mean", mean, 0)
     _above("gamma", "sd", sd, 0)
     alpha = (mean / sd) ** 2
@@ -85,7 +85,7 @@ def uniform(low: float, high: float) -> Tail:
 
 
 def bounded(alpha: float, beta: float, *, most: float = 1.0) -> Tail:
-    """Scores `most` times Beta(alpha, beta), at most M = `most`; sums of up to `MOST_SUMMED` leaves."""
+    """Scores `most` times Beta(alpha, beta); sums of up to `MOST_SUMMED` leaves."""
     for name, value in (("alpha", alpha), ("beta", beta), ("most", most)):
         _above("bounded", name, value, 0)
     mean = alpha / (alpha + beta)

@@ -187,7 +187,7 @@ def zipf(
 
 
 def dirichlet(branching: int, depth: int, *, concentration: float, seed: int = 0) -> np.ndarray:
-    """f64[N] one draw of a symmetric Dirichlet; with a small `concentration` few leaves hold all."""
+    """f64[N] draw of a symmetric Dirichlet; a small `concentration` puts all on few leaves."""
     num_leaves = _sizes("dirichlet", branching, depth)
     _positive("dirichlet", "concentration", concentration)
     # log Gamma(a) = log Gamma(a+1) + log(U)/a: a direct draw underflows to exact zeros for small a
@@ -213,7 +213,7 @@ def spike(branching: int, depth: int, *, mass: float, leaf: int = 0) -> np.ndarr
 
 
 def lognormal_branches(branching: int, depth: int, *, sigma: float, seed: int = 0) -> np.ndarray:
-    """f64[N] product over the path of exp(sigma x), x standard normal per node: siblings are alike."""
+    """f64[N] product over the path of exp(sigma x), x standard normal per node."""
     num_leaves = _sizes("lognormal_branches", branching, depth)
     if not 0 <= sigma <= 20:
         raise ValueError(f"lognormal_branches: expected sigma in [0, 20], got {sigma}")
@@ -337,7 +337,7 @@ class SparseThick:
 
     branching: int  # b root branches
     relevant: int  # k <= b
-    leaves: int  # n leaves a branch, b^(m-1) in a full tree
+    leaves: int  # n leaves per branch, b^(m-1) in a full tree
     score: float  # c
     tail: tails.Tail  # F
 

@@ -17,7 +17,7 @@ def predict(params):
 
 
 def measure(key, params, n):
-    """Mean KL over whole identifiers: the law that beam search returns against r given the corpus."""
+    """Mean KL over whole identifiers: the law of beam search against r given the corpus."""
     relevance, costs = claims.world(params), []
     for kept in jensen_identity.corpora(params):
         law = decoded.law(relevance, params["branching"], params["depth"], kept)

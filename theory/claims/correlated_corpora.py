@@ -50,7 +50,7 @@ def figure(axes, key, n):
         axes.plot(sizes, found, marker="o", label=f"correlation {correlation:g}")
         axes.axhline(0.375 * correlation, color="k", linewidth=0.6, linestyle=":")
     axes.set(
-        xlabel="leaves a branch, n",
+        xlabel="leaves per branch, n",
         ylabel="E KL of the first step (nats)",
         xscale="log",
         yscale="log",

@@ -21,7 +21,7 @@ def predict(params):
 
 
 def measure(key, params, n):
-    """By beam search with `guided.max_marginal` on the real trie; relevant leaves score 60, above the tail."""
+    """By beam search with `guided.max_marginal`; relevant leaves score 60, above the tail."""
     found = simulate.search_leaves(
         _world(params),
         params["depth"],
@@ -78,7 +78,7 @@ CLAIM = claims.Claim(
         "When document scores are available, decode by max-marginals: a beam of k is then exact at "
         "any depth, and the product law does not apply."
     ),
-    source="known for max-heap trees (arXiv 1801.02294, 2006.15408); used here as the way out of T6",
+    source="known for max-heap trees (arXiv 1801.02294, 2006.15408); here the way out of T6",
     assumptions=(
         "no ties",
         "the maximum below each node is known; zoo.search.best_first needs a bound only",

@@ -68,7 +68,7 @@ def _designers_view():
     plan = theory.beam_schedule(256, 4, 50, 0.5, 0.9)
     flat = _even_width(256, 4, 50, 0.5, 0.9)
     return (
-        "4,096 documents, k = K = 4, lambda_1 = 1.5 at 64 leaves a branch: leaf recall "
+        "4,096 documents, k = K = 4, lambda_1 = 1.5 at 64 leaves per branch: leaf recall "
         f"{', '.join(row)}; 256 codes at 4 levels, k = 50, lambda_1 = .5, recall .9: beams "
         f"{' '.join(map(str, plan.widths))} score {plan.cost:,} children, one width for all levels "
         f"needs {flat} and scores {256 + 256 * 3 * flat:,}"

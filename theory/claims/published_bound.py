@@ -75,7 +75,7 @@ def _edge(leaves):
 
 
 def figure(axes, key, n):
-    """Region map: exact over published, by branch size and p, uniform relevance within 32 branches."""
+    """Exact over published, by branch size and p, uniform relevance within 32 branches."""
     sizes, shares = (
         2 ** np.arange(1, 10),
         np.concatenate([np.geomspace(1e-4, 0.5, 22), 1 - np.geomspace(0.4, 1e-3, 14)]),

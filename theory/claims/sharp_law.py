@@ -22,7 +22,7 @@ def measure(key, params, n):
 
 def limits():
     ratios = {}
-    for leaves in (1, 3, 8, 16, 64):  # p n with n = 64 a branch
+    for leaves in (1, 3, 8, 16, 64):  # p n with n = 64 per branch
         relevance, keep = np.ones(64 * 64), leaves / 64
         if keep < 1:
             ratios[leaves] = (
@@ -53,7 +53,10 @@ def figure(axes, key, n):
         )
     axes.axhline(1, color="k", linewidth=0.8)
     axes.set(
-        xlabel="documents a branch, p n", ylabel="exact / second order", xscale="log", ylim=(0, 1.3)
+        xlabel="documents per branch, p n",
+        ylabel="exact / second order",
+        xscale="log",
+        ylim=(0, 1.3),
     )
     axes.legend()
 

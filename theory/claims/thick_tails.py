@@ -19,7 +19,7 @@ GRID = 2**13  # points of the density of a branch's total
 
 @functools.partial(jax.jit, static_argnames=("branches", "relevant"))
 def _recall(scores, key, index, *, branches, relevant):
-    """f32[] first-step recall of one query: `scores` by rank at random leaves; relevant: the first."""
+    """f32[] first-step recall of a query: `scores` by rank at random leaves, best k relevant."""
     order = jax.random.permutation(key, len(scores))  # leaf of each rank
     branch = order // (len(scores) // branches)
     totals = jax.ops.segment_sum(scores, branch, branches)

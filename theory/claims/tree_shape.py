@@ -49,8 +49,8 @@ def limits():
     return [
         *shown,
         "the order is one of averages over exchangeable relevance: for the relevance "
-        f"{COUNTEREXAMPLE.astype(int).tolist()} at p = .05, merging the two upper levels raises the "
-        f"expected cost from {deep:.4f} to {flat:.4f}",
+        f"{COUNTEREXAMPLE.astype(int).tolist()} at p = .05, merging the two upper levels raises "
+        f"the expected cost from {deep:.4f} to {flat:.4f}",
     ]
 
 

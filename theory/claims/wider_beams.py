@@ -58,7 +58,7 @@ def figure(axes, key, n):
 CLAIM = claims.Claim(
     name="wider_beams",
     title="A first-step recall of nine tenths takes a beam many times k",
-    statement="K/b = kappa rho + (1 - kappa) Phi(z_rho - lambda) gives the recall rho in the limit.",
+    statement="K/b = kappa rho + (1 - kappa) Phi(z_rho - lambda) reaches the limiting recall rho.",
     formula=r"\frac{K}{b} = \kappa \rho + (1 - \kappa) \Phi(z_\rho - \lambda)",
     meaning=(
         "Budget beams by the signal, not by the number of answers: at lambda = 1 and 5 % relevant "
