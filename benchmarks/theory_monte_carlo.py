@@ -89,7 +89,7 @@ def main() -> None:
         job()
         return time.perf_counter() - started
 
-    # a call compiles once, however many corpora it draws: the difference of two calls is the rest
+    # each call compiles once, so the difference of two calls excludes compilation
     few = min(32, given.corpora // 2)
     warm = seconds(lambda: ours(few, 0))
     rng = np.random.default_rng(0)

@@ -1,8 +1,8 @@
-"""Do the claims notice a wrong theory? `python benchmarks/theory_mutations.py [NAME ...]`.
+"""Do the claims detect a wrong theory? `python benchmarks/theory_mutations.py [NAME ...]`.
 
 Changes one formula or sampler at a time, by 3 % up to a factor of 10, and runs the quick check of a
-claim that states it, on the case that shows it best. Prints whether the claim fails, as it should,
-and the score. `tests/theory/test_mutations.py` runs it (marked slow).
+claim that states it, on its most sensitive case. Prints the score and whether the claim fails, as
+it should. `tests/theory/test_mutations.py` runs it (marked slow).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from theory import bounds, claims, exact, limits, product, recall, simulate, tai
 
 
 class Mutation(NamedTuple):
-    """A wrong formula: what replaces an attribute of a module or class, and who should notice."""
+    """A wrong formula: the replaced attribute, its replacement, and the claim that must fail."""
 
     name: str
     home: object
     attribute: str
-    wrong: Callable  # the right one -> the wrong one
+    wrong: Callable  # correct function -> wrong function
     claim: str
     case: int
 
@@ -85,7 +85,7 @@ def clustered(right):
 
 
 def law_of(signal: Callable, share: Callable) -> Callable:
-    """The product law with another growth of the signal or share of relevant nodes."""
+    """The product law with another growth of the signal or of the share of relevant nodes."""
 
     def leaf_recall(b, depth, k, width, snr):
         rho = recall.recall_exact(b, k, width, snr)
@@ -162,7 +162,7 @@ MUTATIONS = (
 
 @contextlib.contextmanager
 def applied(mutation: Mutation) -> Iterator[None]:
-    """Replaces the attribute where it is defined and where `theory` offers it."""
+    """Replaces the attribute where it is defined and where `theory` exports it."""
     right = getattr(mutation.home, mutation.attribute)
     wrong = mutation.wrong(right)
     homes = [mutation.home]
@@ -178,7 +178,7 @@ def applied(mutation: Mutation) -> Iterator[None]:
 
 
 def caught(mutation: Mutation) -> bool:
-    """Whether the claim fails on its case under the mutation."""
+    """True if the claim fails on its case under the mutation."""
     with applied(mutation):
         claim = claims.get(mutation.claim)
         if mutation.attribute == "predict":
@@ -191,7 +191,7 @@ def caught(mutation: Mutation) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="mutations; all by default")
+    parser.add_argument("names", nargs="*", help="mutations (default: all)")
     chosen = parser.parse_args().names
     score, run = 0, [m for m in MUTATIONS if not chosen or m.name in chosen]
     for mutation in run:

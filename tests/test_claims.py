@@ -23,7 +23,7 @@ def test_a_claim_holds_and_its_check_has_power(name):
 
 
 @pytest.mark.parametrize("name", claims.names())
-def test_a_control_is_near_the_truth_or_says_why_not(name):
+def test_a_control_is_near_the_truth_or_states_its_reason(name):
     claim = claims.get(name)
     if claim.control_note:
         return
@@ -34,7 +34,7 @@ def test_a_control_is_near_the_truth_or_says_why_not(name):
         assert (wrong != right).any()
 
 
-def test_a_bound_says_how_tight_it_is():
+def test_a_bound_states_its_tightness():
     for name in claims.names():
         claim = claims.get(name)
         assert not claim.ratios or len(claim.ratios) == len(claim.cases)
@@ -42,7 +42,7 @@ def test_a_bound_says_how_tight_it_is():
             assert claim.ratios, name
 
 
-def test_every_file_is_listed_and_says_what_it_claims():
+def test_every_file_is_listed_and_states_its_claim():
     assert {path.stem for path in FOLDER.glob("*.py")} - {"__init__"} == set(claims.names())
     for name in claims.names():
         claim = claims.get(name)

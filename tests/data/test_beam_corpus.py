@@ -88,7 +88,8 @@ def broken(folder):
     (
         (
             repeated,
-            r"""^\S*corpus.jsonl:31: "_id" 'd7' stands already at \S*corpus.jsonl:23; ids must be unique, rename or remove one$""",
+            r"""^\S*corpus.jsonl:31: "_id" 'd7' stands already at \S*corpus.jsonl:23; """
+            r"""ids must be unique, rename or remove one$""",
         ),
         (
             unknown,
