@@ -63,6 +63,7 @@ from IPython.display import Image, display
 import zoo
 from zoo.data import pydocs
 from zoo.metrics import compare
+from zoo.recipes import genret
 from zoo.report import plots, tables, trees
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
@@ -123,8 +124,8 @@ display(
 # %%
 def spread(system):
     """Of each level the share of codes in use and the diversity; the share of documents that share their codes with another."""
-    codes = np.asarray(system.state["tokenizer_of_documents"]["codes"])
-    num_codes = int(system.state["tokenizer_of_documents"]["num_codes"])
+    codes = genret.codes_of(system.state["docids"]["tokens"], system.state["num_codes"])
+    num_codes = int(system.state["num_codes"])
     counts = [np.bincount(column, minlength=num_codes) for column in codes.T]
     usage = [float((count > 0).mean()) for count in counts]
     diversity = [

@@ -62,7 +62,7 @@ from IPython.display import Image, display
 
 import theory
 from theory import bounds, claims, exact, plots, simulate, tails, worlds
-from zoo.report import plots as style
+from zoo.report import figures as style
 
 SMALL = "ZOO_SMALL" in os.environ  # a quick pass over everything, for tests
 KEY = jax.random.key(0)

@@ -10,7 +10,7 @@ from zoo import options, recipes, records
 from zoo.data import toy
 from zoo.models import query_generator
 from zoo.recipes import dsi_qg
-from zoo.schemes import codes, rqvae
+from zoo.schemes import quantisers, rqvae
 from zoo.train import execution
 
 
@@ -76,7 +76,7 @@ def test_accepted_values_are_described_in_words(name, accepts):
 
 def configs():
     systems = [recipes.get(name).presets["small"] for name in recipes.names()]
-    return [*systems, query_generator.Config(), rqvae.Config(), codes.Config()]
+    return [*systems, query_generator.Config(), rqvae.Config(), quantisers.Config()]
 
 
 def without_help(config):

@@ -280,7 +280,7 @@ def test_evaluate_refuses_another_corpus(collection, fitted):
         collection, corpus=dataclasses.replace(collection.corpus, texts=texts)
     )
     for data in (other, toy.build(31)):
-        with pytest.raises(records.DataError, match="are not those this system has learned"):
+        with pytest.raises(records.DataError, match="of this system, those of"):
             evaluate.evaluate(fitted, data)
     with pytest.raises(records.DataError, match="no split 'validation'; it has: dev, test, train"):
         evaluate.evaluate(fitted, collection, split="validation")

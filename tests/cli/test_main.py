@@ -361,7 +361,7 @@ def test_evaluate_refuses_other_splits_other_corpora_and_bad_outputs(
     assert "no split 'dev'; it has: test, train" in refused(
         "evaluate", system, "--data", data, "--split", "dev"
     )
-    assert "are not those this system has learned" in refused("evaluate", system, "--data", "toy")
+    assert "of this system, those of" in refused("evaluate", system, "--data", "toy")
     assert "to exist" in refused(
         "evaluate", system, "--data", data, "--json", tmp_path / "no" / "a.json"
     )
@@ -396,10 +396,10 @@ def test_compare_refuses_other_collections_unknown_measures_and_duplicates(
         tmp_path / "fewer", {name: DOCUMENTS[name] for name in list(DOCUMENTS)[:4]}
     )
     assert zoo_command("fit", "bm25", "--data", fewer, "--out", tmp_path / "other")[0] == 0
-    assert "are not those this system has learned" in refused(
+    assert "of this system, those of" in refused(
         "compare", system, tmp_path / "other", "--data", data
     )
-    assert "are not those this system has learned" in refused(
+    assert "of this system, those of" in refused(
         "compare", system, tmp_path / "other", "--data", fewer
     )
     assert "has no nDCG@7" in refused("compare", system, "--data", data, "--measure", "nDCG@7")

@@ -109,8 +109,8 @@ def test_the_best_of_everything_equal_a_stable_sort(seed, alphabet, width, dead)
     logits = np.log2(rng.integers(1, 4, (2, 5, alphabet))).astype(np.float32)
     logits = np.where(rng.random(logits.shape) < dead, -np.inf, logits)
     score = -rng.integers(0, 3, (2, 5)).astype(np.float32)
-    value, place = jax.jit(children.best_of_all, static_argnames="width")(
-        score, logits, width=width
+    value, place = jax.jit(children.best_of_all, static_argnames=("width", "score"))(
+        score, logits, width=width, score="model"
     )
     normaliser = np.asarray(jax.nn.logsumexp(logits, axis=-1))[..., None]
     with np.errstate(invalid="ignore"):

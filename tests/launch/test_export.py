@@ -181,7 +181,7 @@ def test_a_refused_export_leaves_nothing(tmp_path, collection, run, export):
         "genret, tiger",
     ):
         zoo.export(tmp_path / "bm25", tmp_path / "out", collection)
-    with pytest.raises(zoo.DataError, match="are not those this system has learned"):
+    with pytest.raises(zoo.DataError, match="of this system, those of"):
         zoo.export(
             run,
             tmp_path / "out",

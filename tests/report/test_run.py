@@ -246,7 +246,7 @@ def test_bad_input_is_refused_in_one_line(runs, tmp_path, capsys):
         ([tmp_path / "nothing"], "no such folder"),
         ([tmp_path / "empty"], "holds no fitted system"),
         ([tmp_path / "run"], "moved is not there any more; say where it is now with --data"),
-        ([folder, "--data", "toy-walks"], "are not those this system has learned"),
+        ([folder, "--data", "toy-walks"], "of this system, those of"),
         ([folder, "--data", "toy"], "learns from histories, toy has queries"),
         ([folder, "--split", "train"], "no split 'train' to report on; it has: dev, test"),
         ([folder, "--out", tmp_path / "no" / "page.html"], "to exist"),
