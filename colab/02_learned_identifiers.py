@@ -149,7 +149,7 @@ for label, (usage, diversity, conflicts) in spreads.items():
 
 # %%
 learned = systems["GenRet"]
-codes = np.asarray(learned.state["tokenizer_of_documents"]["codes"])
+codes = genret.codes_of(learned.state["docids"]["tokens"], learned.state["num_codes"])
 words = [
     set(text.lower().replace("(", " ").replace(")", " ").replace(",", " ").split())
     for text in collection.corpus.contents()
