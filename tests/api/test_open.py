@@ -87,5 +87,7 @@ def test_a_folder_with_a_removed_option_asks_for_a_new_fit(fitted, tmp_path, mon
     monkeypatch.setattr(
         recipes, "configure", lambda *given: configure(*given[:2], {**given[2], "gone": 1})
     )
-    with pytest.raises(records.DataError, match="not those of this version .*no option 'gone'.*fit again"):
+    with pytest.raises(
+        records.DataError, match="not those of this version .*no option 'gone'.*fit again"
+    ):
         zoo.load(tmp_path / "dsi")

@@ -140,7 +140,8 @@ def descend(
     for row, path in enumerate(paths):
         children.setdefault(path[:-1], []).append(row)
     leaves = {()} if not paths else {path for path in paths if path not in children}
-    last = dict.fromkeys(leaves, 0)  # the largest number of each leaf
+    # the largest number of each leaf
+    last: dict[tuple, float] = dict.fromkeys(leaves, 0.0)
     for name in taken.tolist():
         name = tuple(name[: np.count_nonzero(name)])
         if name in leaves:
