@@ -42,7 +42,8 @@ def leaf_recall(b: int, depth: int, k: int, width: int | Sequence[int], snr: flo
     """Mean share of the k relevant leaves among the answers of the whole beam search.
 
     Args:
-      b, depth: children of a node and levels m of the full tree.
+      b: children of a node.
+      depth: levels m of the full tree.
       k: relevant leaves, in distinct root branches; 1 <= k <= b.
       width: K of every level, or one for each level 1 .. m.
       snr: lambda_1 = (c - mu) / (tau sqrt(b^(m-1))), of a relevant leaf in its root branch.
@@ -86,7 +87,10 @@ def beam_schedule(b: int, depth: int, k: int, snr: float, recall: float) -> Sche
     of the width belongs to the first: this is what a wider first beam (`first_beam` of TIGER) does.
 
     Args:
-      b, depth, k, snr: as `leaf_recall`.
+      b: as in `leaf_recall`, like depth, k and snr.
+      depth: levels m.
+      k: relevant leaves.
+      snr: lambda_1.
       recall: wanted, in (0, 1).
     """
     _widths("beam_schedule", b, depth, k, max(k, 1))
