@@ -142,7 +142,7 @@ def test_every_how_to_section_of_the_readme_has_a_block():
 @pytest.mark.slow  # fits six systems, three of them in a new process without compiled programs
 @pytest.mark.trains
 def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
-    """In a copy of the pages; fits take two steps, and toy is in the place of pydocs."""
+    """In a copy of the pages; two minutes on pydocs become two steps on the toy collection."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -153,7 +153,6 @@ def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
         code if kind == "bash" else f"python - <<'END'\n{code}END" for kind, code in BLOCKS
     )
     script = script.replace("minutes=2", "steps=2").replace("--data pydocs", "--data toy")
-    script = script.replace("--size tiny", "--size tiny --set steps=2")
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
