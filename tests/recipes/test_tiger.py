@@ -1,6 +1,6 @@
 """TIGER reads histories as codes, oldest first, and trains on every prefix before dev and test."""
 
-import functools
+import dataclasses
 
 import numpy as np
 import pytest
@@ -363,16 +363,11 @@ def test_a_small_catalogue_has_fewer_codes():
 
 
 def test_trained_identifiers_do_not_change_the_following_training(tmp_path, monkeypatch):
-    quick = functools.partial(
-        rqvae.Config,
-        hidden=(8,),
-        code_width=8,
-        batch=32,
-        steps=4,
-        restart_every=0,
-        evaluate_every=9,
-    )
-    monkeypatch.setattr(rqvae, "Config", quick)
+    small = {"hidden": (8,), "code_width": 8, "batch": 32, "steps": 4}
+    small |= {"restart_every": 0, "evaluate_every": 9}
+    fit = rqvae.fit
+    quick = lambda vectors, config, *rest: fit(vectors, dataclasses.replace(config, **small), *rest)
+    monkeypatch.setattr(rqvae, "fit", quick)
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # both runs save checkpoints
     fitted = zoo.fit(
         "tiger",
