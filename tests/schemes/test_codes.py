@@ -114,7 +114,8 @@ def test_user_vectors_are_read_one_row_per_document(tmp_path):
         embed.embed(few, str(tmp_path / "own.npy"), logs.Log(quiet=True))
     with pytest.raises(
         DataError,
-        match="tiger: option vectors expects one of tfidf, minilm, or FILE.npy with a row an "
+        match="tiger: option vectors expects one of tfidf, minilm, the folder of an encoder, or "
+        "FILE.npy with a row an "
         "item, got 'bert'",
     ):
         embed.refuse_embedding("tiger", "bert")

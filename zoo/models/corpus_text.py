@@ -11,7 +11,7 @@ import numpy as np
 from zoo import records
 from zoo.models import encoder_decoder, query_generator, warm_start
 from zoo.schemes import scheme as schemes
-from zoo.text import encoders, languages, tokens, vectors, words as segments
+from zoo.text import embed as embed_, languages, tokens, vectors, words as segments
 from zoo.train import log as logs
 
 
@@ -125,8 +125,8 @@ def naming_vectors(
     config: Any, corpus: records.Corpus, embedded: vectors.Vectors, log: Any
 ) -> np.ndarray:
     """f32[N, D] vectors that name the documents of a fit; by `config.vectors`, default tfidf."""
-    if getattr(config, "vectors", "tfidf") == "minilm":
-        return encoders.encode(corpus.contents(), log=log)
+    if (how := getattr(config, "vectors", embed_.TFIDF)) != embed_.TFIDF:
+        return embed_.embed(corpus, how, log)
     return embedded.documents
 
 
@@ -143,8 +143,8 @@ def new_vectors(
     if not naming.needs_vectors:
         return None
     contents = corpus.contents()
-    if getattr(config, "vectors", "tfidf") == "minilm":
-        return encoders.encode(contents, log=logs.Log(quiet=True))
+    if (how := getattr(config, "vectors", embed_.TFIDF)) != embed_.TFIDF:
+        return embed_.embed_texts({"how": how}, contents, logs.Log(quiet=True))
     if "words" not in state:
         raise records.DataError(
             "fitted by an earlier version, which kept no word vectors to embed new documents by; "

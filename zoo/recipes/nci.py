@@ -26,7 +26,7 @@ from zoo.objectives import sequence
 from zoo.options import option
 from zoo.ranking import collect
 from zoo.schemes import scheme as schemes
-from zoo.text import tokens
+from zoo.text import embed, tokens
 from zoo.train import loop, stages
 from zoo.update import grow
 
@@ -39,8 +39,8 @@ class Config(options.Writing, options.Reading, options.Answering):
     leaf_size: int = option(30, "c, the maximal number of documents in a leaf", limits=options.SIZE)
     vectors: str = option(
         "tfidf",
-        "vectors that are clustered: tfidf (TF-IDF and SVD) or minilm (all-MiniLM-L6-v2)",
-        one_of=("tfidf", "minilm"),
+        "vectors that are clustered: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), the "
+        "folder of an encoder, or FILE.npy",
     )
     query_share: float = option(
         0.4,
@@ -76,6 +76,10 @@ class Config(options.Writing, options.Reading, options.Answering):
     )
 
     SYSTEM = "nci"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        embed.refuse_embedding(self.SYSTEM, self.vectors)
 
 
 def fit(

@@ -1,9 +1,14 @@
-"""Sentence vectors of texts from a pretrained encoder."""
+"""Vectors of texts from a pretrained encoder.
+
+Texts are sorted by length and cut into batches of TOKENS_PER_BATCH tokens, padded to one of
+LENGTHS, so that little is padding and few shapes are compiled. Each layer is a call of one
+compiled program: a shape costs the compilation of one layer.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -12,69 +17,98 @@ import numpy as np
 
 from zoo.nets import bert, pretrained
 
-LENGTHS = (16, 32, 64, 128, 256, 512)  # that texts are padded to; each compiles once
-TOKENS_PER_BATCH = 2048
-MAX_TOKENS = 256  # of a text, as all-MiniLM-L6-v2 was tuned for
+LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
+TOKENS_PER_BATCH = 4096
+ROWS = 4  # the last batch has a power of this many rows
 
 
 def encode(
     texts: Sequence[str],
     *,
     log: Any,
-    max_tokens: int = MAX_TOKENS,
     encoder: pretrained.Encoder | None = None,
+    side: str = pretrained.DOCUMENT,
+    max_tokens: int | None = None,
 ) -> np.ndarray:
-    """f32[N, D] vectors of unit length, the mean over the tokens of each text (all-MiniLM-L6-v2: D
-    = 384).
+    """f32[N, D] vectors of texts, pooled and normalised as the encoder was published.
 
     Args:
       texts: N; cut at `max_tokens` with the two tokens that frame a text.
       log: its progress bar is used (zoo.train.log).
-      max_tokens: 3 to 512.
-      encoder: all-MiniLM-L6-v2 if None.
+      encoder: all-MiniLM-L6-v2 if None (D = 384, unit length).
+      side: whose prompt, if the encoder has any, stands before each text: "query" or "document".
+      max_tokens: at least 3; by default, and at most, what the encoder reads.
 
     Raises:
       DataError: the encoder's weights are not installed.
     """
     if encoder is None:
-        encoder = pretrained.minilm()
-    if not 3 <= max_tokens <= min(encoder.shape.positions, LENGTHS[-1]):
-        raise ValueError(
-            f"encode: expected max_tokens from 3 to {encoder.shape.positions}, got {max_tokens}"
-        )
-    rows = _tokens(encoder.tokenizer, texts, max_tokens)
+        encoder = pretrained.load(pretrained.MINILM)
+    shape, longest = encoder.shape, min(encoder.max_tokens, LENGTHS[-1])
+    max_tokens = longest if max_tokens is None else max_tokens
+    if not 3 <= max_tokens <= longest:
+        raise ValueError(f"encode: expected max_tokens from 3 to {longest}, got {max_tokens}")
+    rows = _tokens(encoder, texts, side, max_tokens)
     lengths = np.array([len(row) for row in rows], np.int64)
-    sizes = np.minimum(
-        np.array(LENGTHS)[np.searchsorted(LENGTHS, lengths)], encoder.shape.positions
-    )
-    vectors = np.zeros((len(texts), encoder.shape.width), np.float32)
-    with log.progress(len(texts), "sentence vectors", "texts") as bar:
-        for size in np.unique(sizes):
-            members = np.flatnonzero(sizes == size)
-            batch = max(TOKENS_PER_BATCH // int(size), 1)
-            for first in range(0, len(members), batch):
-                picked = members[first : first + batch]
-                # the last batch keeps its shape, with empty rows
-                padded = np.zeros((batch, size), np.int32)
-                for place, row in enumerate(picked):
-                    padded[place, : lengths[row]] = rows[row]
-                vectors[picked] = np.asarray(
-                    _vectors(encoder.params, jnp.asarray(padded), shape=encoder.shape)
-                )[: len(picked)]
-                bar.update(len(picked))
+    vectors = np.zeros((len(texts), shape.width), np.float32)
+    with log.progress(len(texts), "vectors of texts", "texts") as bar:
+        for members, count, size in _batches(lengths, longest):
+            padded = np.full((count, size), shape.pad, np.int32)
+            for place, row in enumerate(members):
+                padded[place, : lengths[row]] = rows[row]
+            found = vectors_of(encoder, jnp.asarray(padded))
+            vectors[members] = np.asarray(found)[: len(members)]
+            bar.update(len(members))
     return vectors
 
 
+def vectors_of(encoder: pretrained.Encoder, tokens: jax.Array) -> jax.Array:
+    """f32[B, D] of texts i32[B, S], filled up with the encoder's pad."""
+    shape, params = encoder.shape, encoder.params["params"]
+    tables = {name: value for name, value in params.items() if not name.startswith("layer_")}
+    x, bias = _begin(tables, tokens, shape=shape)
+    for number in range(shape.layers):
+        x = _layer(params[f"layer_{number}"], x, bias, shape=shape)
+    return _pool(x, tokens, pad=shape.pad, first=encoder.first, normalised=encoder.normalised)
+
+
 @functools.partial(jax.jit, static_argnames="shape")
-def _vectors(params: Any, tokens: jax.Array, *, shape: bert.Shape) -> jax.Array:
-    encoded: Any = bert.Bert(shape).apply(params, tokens)
-    return bert.mean_pooled(encoded, tokens)
+def _begin(tables: Any, tokens: jax.Array, *, shape: bert.Shape) -> Any:
+    return bert.Bert(shape).apply({"params": tables}, tokens, method="begin")
 
 
-def _tokens(tokenizer: str, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+@functools.partial(jax.jit, static_argnames="shape")
+def _layer(params: Any, x: jax.Array, bias: jax.Array, *, shape: bert.Shape) -> Any:
+    return bert.Layer(shape).apply({"params": params}, x, bias)
+
+
+_pool = jax.jit(bert.pool, static_argnames=("pad", "first", "normalised"))
+
+
+def _batches(lengths: np.ndarray, longest: int) -> Iterator[tuple[np.ndarray, int, int]]:
+    """(texts, rows of the batch, tokens of a row), from the longest texts to the shortest."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = min(LENGTHS[np.searchsorted(LENGTHS, lengths[order[start]])], longest)
+        most, left = max(TOKENS_PER_BATCH // size, 1), len(order) - start
+        count = most
+        if left < most:
+            count = min(most, ROWS ** int(np.ceil(np.log2(left) / np.log2(ROWS) - 1e-9)))
+        yield order[start : start + count], count, size
+        start += count
+
+
+def _tokens(
+    encoder: pretrained.Encoder, texts: Sequence[str], side: str, max_tokens: int
+) -> list[list[int]]:
     from tokenizers import Tokenizer
 
-    loaded = Tokenizer.from_str(tokenizer)
+    loaded = Tokenizer.from_str(encoder.tokenizer)
     loaded.no_padding()
     loaded.enable_truncation(max_tokens)
-    return [encoding.ids for encoding in loaded.encode_batch_fast(list(texts))]
+    prompt = encoder.prompts.get(side, "")
+    read = [prompt + text for text in texts]
+    if encoder.lower:
+        read = [text.lower() for text in read]
+    return [encoding.ids for encoding in loaded.encode_batch_fast(read)]
