@@ -48,7 +48,8 @@ def compute(
                 _write(paths[number], vectors)
     if missing and limit:
         evict(folder, limit)
-    return np.concatenate(found) if found else encode(texts)
+    whole = [vectors for vectors in found if vectors is not None]
+    return np.concatenate(whole) if whole else encode(texts)
 
 
 def limit_bytes() -> int:
