@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from theory import worlds
+from theory import checks, worlds
 
 PAIRS_BLOCK = 2**22  # pairs of branches or leaves at a time
 
@@ -71,11 +71,12 @@ def second_order_kl_of(
         )
     num_leaves = len(tree.relevance)
     factor = 1.0
-    if keep is None:
+    if size is not None:
         if size != int(size) or not 1 <= size <= num_leaves:
             raise ValueError(f"second_order_kl: expected size in 1 .. {num_leaves}, got {size}")
         keep, factor = size / num_leaves, num_leaves / max(num_leaves - 1, 1)
-    keep = worlds.checked_keep("second_order_kl", keep)
+    assert keep is not None
+    keep = checks.share("second_order_kl", keep)
     steps = np.zeros(tree.depth)
     if decoder == "exact":
         return steps
@@ -100,7 +101,7 @@ def kl_lower_bound(relevance: np.ndarray, branching: int, depth: int, keep: floa
 
 def kl_lower_bound_of(tree: worlds.Tree, keep: float) -> float:
     """`kl_lower_bound` of a tree of any shape."""
-    p = worlds.checked_keep("kl_lower_bound", keep)
+    p = checks.share("kl_lower_bound", keep)
     if tree.depth == 1 or p == 1:
         return 0.0
     entered = tree.masses[1] > 0
@@ -137,7 +138,7 @@ def readable_bound(relevance: np.ndarray, branching: int, depth: int, keep: floa
     Raises:
       ValueError: where these conditions fail.
     """
-    tree, p = worlds.full(branching, depth, relevance), worlds.checked_keep("readable_bound", keep)
+    tree, p = worlds.full(branching, depth, relevance), checks.share("readable_bound", keep)
     leaves = branching ** (depth - 1)
     if p > 0.5 or p * leaves < 6:
         raise ValueError(
@@ -178,7 +179,7 @@ def published_bound(relevance: np.ndarray, branching: int, depth: int, keep: flo
     parameter: it lacks a factor that vanishes with 1 - p, and grows as p -> 0 where the KL
     vanishes. `sufficient` says where it is one.
     """
-    p = worlds.checked_keep("published_bound", keep)
+    p = checks.share("published_bound", keep)
     return 0.05 * float(simpson(relevance, branching, depth)[1]) ** 2 / p
 
 
@@ -190,7 +191,7 @@ def correlated_kl(
     A becomes (1-rho) A + rho, so topical corpora have a floor of order rho (1-p)/(2p) for any tree
     size. See `worlds.BranchCorrelated`.
     """
-    tree, p = worlds.full(branching, depth, relevance), worlds.checked_keep("correlated_kl", keep)
+    tree, p = worlds.full(branching, depth, relevance), checks.share("correlated_kl", keep)
     if not 0 <= correlation < 1:
         raise ValueError(f"correlated_kl: expected correlation in [0, 1), got {correlation}")
     if depth == 1:
@@ -209,7 +210,7 @@ def heterogeneous_kl(relevance: np.ndarray, branching: int, depth: int, keep: np
     probabilities differ much between branches; `expected_kl` takes the same keep and is exact.
     """
     tree = worlds.full(branching, depth, relevance)
-    keep = worlds.checked_keeps("heterogeneous_kl", keep, len(tree.relevance))
+    keep = checks.shares("heterogeneous_kl", keep, len(tree.relevance))
     if depth == 1:
         return 0.0
     share = tree.masses[1]
@@ -253,7 +254,7 @@ def _largest_share(tree: worlds.Tree) -> float:
 
 
 def _failing(relevance: np.ndarray, branching: int, depth: int, keep: float) -> list[str]:
-    tree, p = worlds.full(branching, depth, relevance), worlds.checked_keep("sufficient", keep)
+    tree, p = worlds.full(branching, depth, relevance), checks.share("sufficient", keep)
     leaves, heaviest, largest = branching ** (depth - 1), tree.masses[1].max(), _largest_share(tree)
     conditions = {
         f"keep <= 1/2, got {p}": p <= 0.5,

@@ -8,7 +8,7 @@ import itertools
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130  # exit codes
 
@@ -185,71 +185,78 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, run, about: str, example: str) -> argparse.ArgumentParser:
+    def command(run: Callable, about: str, example: str) -> argparse.ArgumentParser:
         added = commands.add_parser(
-            name,
+            run.__name__.removeprefix("_"),
             help=about,
             description=about,
-            epilog=f"example:\n  {example}",
+            epilog=f"example:\n  python -m theory {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
         return added
 
-    command("list", _list, "the claims and their sources", "python -m theory list")
-    added = command(
-        "check",
-        _check,
-        "measure a claim: agreement, power, limits",
-        "python -m theory check sharp_law",
+    command(_list, "the claims and their sources", "list")
+    _check_options(command(_check, "measure a claim: agreement, power, limits", "check sharp_law"))
+    _sweep_options(
+        command(
+            _sweep,
+            "predictions and measurements over a grid, as CSV and PNG",
+            "sweep closed_forms --grid snr=0,1,2,3 width=5,10 --out sweeps",
+        )
     )
-    added.add_argument("name", metavar="NAME|all")
-    added.add_argument("--quick", action="store_true", help="fewer draws")
-    added.add_argument("--n", type=int, help="draws per case")
-    added.add_argument("--seed", type=int, default=0)
-    added = command(
-        "sweep",
-        _sweep,
-        "predictions and measurements over a grid, as CSV and PNG",
-        "python -m theory sweep closed_forms --grid snr=0,1,2,3 width=5,10 --out sweeps",
+    _report_options(command(_report, "one HTML page of all claims", "report --out report"))
+    _explain_options(
+        command(
+            _explain,
+            "what the theorems predict for a fitted system",
+            "explain runs/dsi --keep 0.5 --recall 0.9",
+        )
     )
-    added.add_argument("name", metavar="NAME")
-    added.add_argument(
+    return parser
+
+
+def _check_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME|all")
+    parser.add_argument("--quick", action="store_true", help="fewer draws")
+    parser.add_argument("--n", type=int, help="draws per case")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _sweep_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
         "--grid",
         nargs="+",
         required=True,
         metavar="KEY=A,B,...",
         help="values of a parameter of the claim's cases",
     )
-    added.add_argument(
+    parser.add_argument(
         "--case",
         type=int,
         default=0,
         help="the case with the other parameters (default: 0, the first)",
     )
-    added.add_argument("--n", type=int, help="draws per point")
-    added.add_argument("--seed", type=int, default=0)
-    added.add_argument("--out", required=True, metavar="DIR")
-    added = command(
-        "report", _report, "one HTML page of all claims", "python -m theory report --out report"
-    )
-    added.add_argument("--out", required=True, metavar="DIR")
-    added.add_argument("--claims", nargs="*", default=[], metavar="NAME", help="only these claims")
-    added.add_argument("--full", action="store_true", help="the draws of a full check")
-    added.add_argument("--seed", type=int, default=0)
-    added = command(
-        "explain",
-        _explain,
-        "what the theorems predict for a fitted system",
-        "python -m theory explain runs/dsi --keep 0.5 --recall 0.9",
-    )
-    added.add_argument("folder", metavar="DIR", help="folder that `zoo fit --out` wrote")
-    added.add_argument("--scores", metavar="FILE.npy", help="relevance of each document, f[N]")
-    added.add_argument(
+    parser.add_argument("--n", type=int, help="draws per point")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", required=True, metavar="DIR")
+
+
+def _report_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--claims", nargs="*", default=[], metavar="NAME", help="only these claims")
+    parser.add_argument("--full", action="store_true", help="the draws of a full check")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def _explain_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="folder that `zoo fit --out` wrote")
+    parser.add_argument("--scores", metavar="FILE.npy", help="relevance of each document, f[N]")
+    parser.add_argument(
         "--relevant", type=int, default=10, help="relevant documents per query (default: 10)"
     )
-    added.add_argument(
+    parser.add_argument(
         "--keep", type=float, action="append", help="share of documents that stay; repeatable"
     )
-    added.add_argument("--recall", type=float, action="append", help="wanted recall; repeatable")
-    return parser
+    parser.add_argument("--recall", type=float, action="append", help="wanted recall; repeatable")

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from theory import worlds
+from theory import checks, worlds
 
 MOST_LEAVES = 20  # 2^20 corpora of random size
 MOST_CORPORA = 2**20
@@ -60,13 +60,21 @@ def enumerate_kl(
 
 
 def enumerate_kl_of(
-    tree: worlds.Tree, *, keep=None, size=None, decoder="masked", reverse=False
+    tree: worlds.Tree,
+    *,
+    keep: float | np.ndarray | None = None,
+    size: int | None = None,
+    decoder: str = "masked",
+    reverse: bool = False,
 ) -> np.ndarray:
     """`enumerate_kl` for a tree of any shape, f64[depth]."""
     if (keep is None) == (size is None):
         raise ValueError(f"enumerate_kl: expected keep or size, one of them, got {keep} and {size}")
     num_leaves = len(tree.relevance)
-    blocks = _of_size(num_leaves, size) if keep is None else _of_any_size(num_leaves, keep)
+    if size is not None:
+        blocks = _of_size(num_leaves, size)
+    else:
+        blocks = _of_any_size(num_leaves, 1.0 if keep is None else keep)
     total, weights = np.zeros(tree.depth), 0.0
     for corpora, weight in blocks:
         corpora, weight = corpora[weight > 0], weight[weight > 0]
@@ -155,7 +163,7 @@ def _of_any_size(num_leaves: int, keep: float | np.ndarray):
             f"enumerate_kl: expected at most {MOST_LEAVES} leaves, got {num_leaves}; "
             "use theory.expected_kl"
         )
-    keep = worlds.checked_keeps("enumerate_kl", keep, num_leaves)
+    keep = checks.shares("enumerate_kl", keep, num_leaves)
     for lo in range(1, 2**num_leaves, BLOCK):
         number = np.arange(lo, min(lo + BLOCK, 2**num_leaves))
         corpora = (number[:, None] >> np.arange(num_leaves)) % 2 == 1

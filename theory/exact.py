@@ -22,7 +22,7 @@ import os
 
 import numpy as np
 
-from theory import survivors, worlds
+from theory import checks, survivors, worlds
 
 # of log s; the integrands are analytic for |Im log s| < pi/2: error about exp(-pi^2 / STEP) = 7e-18
 STEP = 0.25
@@ -60,7 +60,7 @@ def expected_kl(
 
 def expected_kl_of(tree: worlds.Tree, keep: float | np.ndarray) -> np.ndarray:
     """`expected_kl` for a tree of any shape, f64[depth]; short identifiers add steps of 0."""
-    keep = worlds.checked_keeps("expected_kl", keep, len(tree.relevance))
+    keep = checks.shares("expected_kl", keep, len(tree.relevance))
     steps = np.zeros(tree.depth)
     if tree.depth == 1 or (keep == 1).all():
         return steps
@@ -92,15 +92,15 @@ def _integrals(layout: survivors.Layout) -> list[tuple[np.ndarray, np.ndarray, n
     workers = os.cpu_count() or 1
     width = min(width, -(-len(points) // workers))
     chunks = [slice(lo, lo + width) for lo in range(0, len(points), width)]
-    total = None
+    total: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         for part in pool.map(
             lambda chunk: _columns(layout, points[chunk], weights[:, chunk]), chunks
         ):
             total = (
-                part
-                if total is None
-                else [tuple(a + b for a, b in zip(*pair)) for pair in zip(total, part)]
+                [(a + x, b + y, c + z) for (a, b, c), (x, y, z) in zip(total, part, strict=True)]
+                if total
+                else part
             )
     return total
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from theory import worlds
+from theory import checks, worlds
 
 POISSON_PEAK = (2.46949, 0.148294)  # x where `poisson_kl` is largest, and its value in nats
 PAIRS_BLOCK = 2**20
@@ -72,7 +72,7 @@ def sparse_thick_kl(keep: float, leaves: float, spread: float, snr: float) -> fl
 
     keep: p. leaves: n per branch. spread: CV = tau/mu of a tail score. snr: lambda.
     """
-    p = worlds.checked_keep("sparse_thick_kl", keep)
+    p = checks.share("sparse_thick_kl", keep)
     if not (leaves > 0 and spread >= 0 and snr >= 0):
         raise ValueError(
             "sparse_thick_kl: expected leaves > 0, spread >= 0, snr >= 0, "

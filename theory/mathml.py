@@ -44,7 +44,7 @@ TOKEN = re.compile(r"\\([A-Za-z]+|[#{}])|(\d+(?:\.\d+)?)|([A-Za-z]+)|(\S)")
 
 def convert(formula: str) -> str:
     """`<math>` element of the formula; ValueError for a command that is not known."""
-    tokens = [(m.lastindex, m.group(m.lastindex)) for m in TOKEN.finditer(formula)]
+    tokens = [(m.lastindex, m.group(m.lastindex or 0)) for m in TOKEN.finditer(formula)]
     parts, rest = _row(tokens, top=True)
     if rest:
         raise ValueError(f"mathml: unbalanced braces in {formula!r}")

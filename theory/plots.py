@@ -86,10 +86,11 @@ def _cases(axes, check: claims.Check) -> None:
 def _axes(title: str) -> Iterator[tuple]:
     """Axes, and a function that returns the PNG of the drawing."""
     import matplotlib
+    from cycler import cycler
     from matplotlib.backends import backend_agg
     from matplotlib.figure import Figure
 
-    cycle = matplotlib.cycler(color=figures.COLOURS)
+    cycle = cycler(color=figures.COLOURS)
     with matplotlib.rc_context(
         {
             "axes.prop_cycle": cycle,

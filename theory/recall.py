@@ -78,9 +78,8 @@ def recall_limit(kappa: float, snr: float, beta: float) -> float:
         return kappa * special.ndtr(snr - t) + (1 - kappa) * special.ndtr(-t) - beta
 
     z = -special.ndtri(beta)
-    t = optimize.brentq(
-        excess, min(z, z + snr) - 1e-9, max(z, z + snr) + 1e-9, xtol=1e-14, rtol=1e-14
-    )
+    low, high = min(z, z + snr) - 1e-9, max(z, z + snr) + 1e-9
+    t = optimize.root_scalar(excess, bracket=(low, high), xtol=1e-14, rtol=1e-14).root
     return float(special.ndtr(snr - t))
 
 

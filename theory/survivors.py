@@ -100,7 +100,10 @@ def layout(tree: worlds.Tree, keep: np.ndarray) -> Layout:
         above = orders[t - 1] if t else np.zeros(1, np.int64)
         here = _moments(
             joins,
-            *(array[t + 1][order] for array in (tree.masses, log_gone, log_bare, means)),
+            tree.masses[t + 1][order],
+            log_gone[t + 1][order],
+            log_bare[t + 1][order],
+            means[t + 1][order],
             log_bare[t][above],
             expected[t + 1][order] < 1,
             below,

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from theory import tails
+from theory import checks, tails
 from zoo.docids import table
 
 # ---------------------------------------------------------------- trees
@@ -63,10 +63,10 @@ def full(branching: int, depth: int, relevance: np.ndarray) -> Tree:
       ValueError: for sizes below 1, a length other than branching**depth, negative or infinite
         values, or no positive value.
     """
-    num_leaves = _sizes("full", branching, depth)
+    num_leaves = checks.num_leaves("full", branching, depth)
     return Tree(
         tuple(np.arange(branching ** (t + 1)) // branching for t in range(depth)),
-        normalised("full", relevance, num_leaves),
+        checks.normalised("full", relevance, num_leaves),
     )
 
 
@@ -96,69 +96,7 @@ def from_docids(ids: table.Docids, scores: np.ndarray | None = None) -> Tree:
         parents.append(above[first])
         above = node[:, t]
     scores = np.ones(len(ids)) if scores is None else np.asarray(scores, np.float64)
-    return Tree(tuple(parents), normalised("from_docids", scores, len(ids))[ids.order])
-
-
-def normalised(where: str, relevance: np.ndarray, num_leaves: int) -> np.ndarray:
-    """f64[num_leaves] relevance of sum 1; ValueError naming the function `where` if invalid."""
-    relevance = np.asarray(relevance, np.float64)
-    if relevance.shape != (num_leaves,):
-        raise ValueError(
-            f"{where}: expected relevance of shape [{num_leaves}], one value per leaf, "
-            f"got {list(relevance.shape)}"
-        )
-    bad = ~(np.isfinite(relevance) & (relevance >= 0))
-    if bad.any():
-        leaf = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"{where}: expected finite relevance >= 0, got {relevance[leaf]} at leaf {leaf}; "
-            "shift or drop it"
-        )
-    if not relevance.any():
-        raise ValueError(
-            f"{where}: expected some relevance above 0, got all {num_leaves} zero; "
-            "give one leaf mass"
-        )
-    # first, so that the sum of large values does not overflow
-    relevance = relevance / relevance.max()
-    return relevance / relevance.sum()
-
-
-def checked_keep(where: str, keep: float) -> float:
-    """p in (0, 1] as a float; ValueError naming the function `where` otherwise."""
-    if np.ndim(keep) != 0 or not 0 < float(keep) <= 1:
-        raise ValueError(
-            f"{where}: expected keep, the share of leaves in the corpus, in (0, 1], got {keep}; "
-            "1 keeps all"
-        )
-    return float(keep)
-
-
-def checked_keeps(where: str, keep: float | np.ndarray, num_leaves: int) -> np.ndarray:
-    """f64[num_leaves] in (0, 1] from a number or one per leaf; ValueError naming `where` if not."""
-    if np.ndim(keep) == 0:
-        return np.full(num_leaves, checked_keep(where, keep))
-    keep = np.asarray(keep, np.float64)
-    if keep.shape != (num_leaves,):
-        raise ValueError(
-            f"{where}: expected keep in (0, 1], a number or one for each of {num_leaves} leaves, "
-            f"got {list(keep.shape)}"
-        )
-    bad = ~((keep > 0) & (keep <= 1))
-    if bad.any():
-        leaf = int(np.flatnonzero(bad)[0])
-        raise ValueError(
-            f"{where}: expected keep for every leaf in (0, 1], got {keep[leaf]} at leaf {leaf}"
-        )
-    return keep
-
-
-def _sizes(where: str, branching: int, depth: int) -> int:
-    if branching != int(branching) or depth != int(depth) or branching < 1 or depth < 1:
-        raise ValueError(
-            f"{where}: expected whole branching >= 1 and depth >= 1, got {branching} and {depth}"
-        )
-    return int(branching) ** int(depth)
+    return Tree(tuple(parents), checks.normalised("from_docids", scores, len(ids))[ids.order])
 
 
 # ---------------------------------------------------------------- relevance
@@ -166,7 +104,7 @@ def _sizes(where: str, branching: int, depth: int) -> int:
 
 def uniform(branching: int, depth: int) -> np.ndarray:
     """f64[N] 1/N everywhere."""
-    num_leaves = _sizes("uniform", branching, depth)
+    num_leaves = checks.num_leaves("uniform", branching, depth)
     return np.full(num_leaves, 1 / num_leaves)
 
 
@@ -177,31 +115,31 @@ def zipf(
 
     placement: "sorted", leaf d has rank d+1; or "random", ranks permuted by `seed`.
     """
-    num_leaves = _sizes("zipf", branching, depth)
+    num_leaves = checks.num_leaves("zipf", branching, depth)
     if placement not in ("sorted", "random"):
         raise ValueError(f'zipf: expected placement "sorted" or "random", got {placement!r}')
     weights = np.arange(1, num_leaves + 1, dtype=np.float64) ** -float(exponent)
     if placement == "random":
         weights = np.random.default_rng(seed).permutation(weights)
-    return normalised("zipf", weights, num_leaves)
+    return checks.normalised("zipf", weights, num_leaves)
 
 
 def dirichlet(branching: int, depth: int, *, concentration: float, seed: int = 0) -> np.ndarray:
     """f64[N] draw of a symmetric Dirichlet; a small `concentration` puts all on few leaves."""
-    num_leaves = _sizes("dirichlet", branching, depth)
-    _positive("dirichlet", "concentration", concentration)
+    num_leaves = checks.num_leaves("dirichlet", branching, depth)
+    checks.positive("dirichlet", "concentration", concentration)
     # log Gamma(a) = log Gamma(a+1) + log(U)/a: a direct draw underflows to exact zeros for small a
     rng = np.random.default_rng(seed)
     log = (
         np.log(rng.standard_gamma(concentration + 1, num_leaves))
         + np.log1p(-rng.random(num_leaves)) / concentration
     )
-    return normalised("dirichlet", np.exp(np.maximum(log - log.max(), -500)), num_leaves)
+    return checks.normalised("dirichlet", np.exp(np.maximum(log - log.max(), -500)), num_leaves)
 
 
 def spike(branching: int, depth: int, *, mass: float, leaf: int = 0) -> np.ndarray:
     """f64[N] `mass` in (0, 1) on one leaf, the rest spread evenly."""
-    num_leaves = _sizes("spike", branching, depth)
+    num_leaves = checks.num_leaves("spike", branching, depth)
     if not 0 < mass < 1 or not 0 <= leaf < num_leaves or num_leaves < 2:
         raise ValueError(
             f"spike: expected mass in (0, 1), leaf in 0 .. {num_leaves - 1} and at least 2 leaves, "
@@ -214,19 +152,14 @@ def spike(branching: int, depth: int, *, mass: float, leaf: int = 0) -> np.ndarr
 
 def lognormal_branches(branching: int, depth: int, *, sigma: float, seed: int = 0) -> np.ndarray:
     """f64[N] product over the path of exp(sigma x), x standard normal per node."""
-    num_leaves = _sizes("lognormal_branches", branching, depth)
+    num_leaves = checks.num_leaves("lognormal_branches", branching, depth)
     if not 0 <= sigma <= 20:
         raise ValueError(f"lognormal_branches: expected sigma in [0, 20], got {sigma}")
     rng = np.random.default_rng(seed)
     log = np.zeros(1)
     for t in range(depth):
         log = np.repeat(log, branching) + sigma * rng.standard_normal(branching ** (t + 1))
-    return normalised("lognormal_branches", np.exp(log - log.max()), num_leaves)
-
-
-def _positive(where: str, name: str, value: float) -> None:
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{where}: expected {name} > 0, got {value}")
+    return checks.normalised("lognormal_branches", np.exp(log - log.max()), num_leaves)
 
 
 # ------------------------------ corpora: draw(key, num_leaves) -> bool[num_leaves], True = in it
@@ -239,7 +172,7 @@ class Kept:
     keep: float  # p in (0, 1]
 
     def __post_init__(self):
-        checked_keep("Kept", self.keep)
+        checks.share("Kept", self.keep)
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         return jax.random.bernoulli(key, self.keep, (num_leaves,))
@@ -252,7 +185,7 @@ class FixedSize:
     size: int  # M
 
     def __post_init__(self):
-        _positive("FixedSize", "size", self.size)
+        checks.positive("FixedSize", "size", self.size)
 
     def draw(self, key: jax.Array, num_leaves: int) -> jax.Array:
         if self.size > num_leaves:
@@ -275,8 +208,8 @@ class BranchCorrelated:
     branching: int  # root branches, of num_leaves / branching leaves each
 
     def __post_init__(self):
-        checked_keep("BranchCorrelated", self.keep)
-        _sizes("BranchCorrelated", self.branching, 1)
+        checks.share("BranchCorrelated", self.keep)
+        checks.num_leaves("BranchCorrelated", self.branching, 1)
         if not 0 <= self.correlation < 1 or (self.correlation > 0 and self.keep == 1):
             raise ValueError(
                 "BranchCorrelated: expected correlation in [0, 1) and keep < 1, "

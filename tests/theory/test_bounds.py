@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import theory
-from theory import bounds, enumeration, exact, worlds
+from theory import bounds, checks, enumeration, exact, worlds
 
 QUICK = settings(max_examples=60)
 SHAPES = st.sampled_from(((2, 2), (2, 3), (2, 4), (3, 2), (4, 2), (3, 3), (8, 3)))
@@ -52,7 +52,7 @@ def test_the_bound_takes_branches_of_any_size(seed, spread, keep):
     parent = np.unique(parent, return_inverse=True)[1]
     tree = worlds.Tree(
         (np.zeros(parent.max() + 1, int), parent),
-        worlds.normalised("test", np.exp(spread * rng.standard_normal(9)), 9),
+        checks.normalised("test", np.exp(spread * rng.standard_normal(9)), 9),
     )
     first = enumeration.enumerate_kl_of(tree, keep=keep)[0] * (1 - (1 - keep) ** 9)
     assert bounds.kl_lower_bound_of(tree, keep) <= first * (1 + 1e-9) + 1e-13
@@ -174,7 +174,10 @@ def test_the_sharp_law_sums_over_pairs_and_telescopes():
 
 
 def half_variance(relevance, corpora, weight, keep, *, counted):
-    """E of 1/2 Var_w(S) / p^2 over the two root branches of 8 leaves, S the share that survives, or what counts leave of it."""
+    """E of 1/2 Var_w(S) / p^2 over the two root branches of 8 leaves.
+
+    S is the share that survives, or what counts leave of it.
+    """
     relevance = (relevance / relevance.sum()).reshape(2, 4)
     mass = relevance.sum(axis=1)
     share = (corpora.reshape(-1, 2, 4) * relevance).sum(axis=2) / mass
@@ -216,7 +219,7 @@ def test_the_sharp_law_is_sharp_near_a_full_corpus_of_large_branches(decoder):
     # p -> 1: one leaf of 600 is missing, and every one in turn; next order 1/n, n = 200
     relevance = 1 + np.random.default_rng(0).random(600)
     tree = worlds.Tree(
-        (np.zeros(3, int), np.repeat(np.arange(3), 200)), worlds.normalised("test", relevance, 600)
+        (np.zeros(3, int), np.repeat(np.arange(3), 200)), checks.normalised("test", relevance, 600)
     )
     found = enumeration.kl_of_corpora(tree, ~np.eye(600, dtype=bool), decoder=decoder)[:, 0].sum()
     sharp = {
@@ -280,10 +283,10 @@ def test_branches_without_relevance_change_no_bound(seed, keep):
     relevance = skewed((2, 3), seed, 1.0)
     padded = np.concatenate([relevance, np.zeros(8)])
     tree = worlds.Tree(
-        (np.repeat([0], 4), np.repeat(range(4), 4)), worlds.normalised("test", padded, 16)
+        (np.repeat([0], 4), np.repeat(range(4), 4)), checks.normalised("test", padded, 16)
     )
     flat = worlds.Tree(
-        (np.repeat([0], 2), np.repeat(range(2), 4)), worlds.normalised("test", relevance, 8)
+        (np.repeat([0], 2), np.repeat(range(2), 4)), checks.normalised("test", relevance, 8)
     )
     assert bounds.kl_lower_bound_of(tree, keep) == pytest.approx(
         bounds.kl_lower_bound_of(flat, keep), rel=1e-12

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import theory
-from theory import enumeration, exact, worlds
+from theory import checks, enumeration, exact, worlds
 from zoo.docids import table
 
 SHARES = st.floats(1e-3, 1.0)
@@ -34,7 +34,7 @@ def trees(draw, *, most=9, zeros=False):
             st.lists(st.booleans(), min_size=num_leaves, max_size=num_leaves).filter(any)
         )
     parents = tuple(above[first] for above, first in zip(labels, firsts[1:]))
-    return worlds.Tree(parents, worlds.normalised("trees", relevance, num_leaves))
+    return worlds.Tree(parents, checks.normalised("trees", relevance, num_leaves))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_one_level_or_one_branch_costs_nothing():
 @given(trees(), SHARES, st.floats(1e-200, 1e200))
 def test_scale_of_relevance_does_not_matter(tree, keep, scale):
     rescaled = worlds.Tree(
-        tree.parents, worlds.normalised("test", tree.relevance * scale, len(tree.relevance))
+        tree.parents, checks.normalised("test", tree.relevance * scale, len(tree.relevance))
     )
     np.testing.assert_allclose(
         exact.expected_kl_of(rescaled, keep),
@@ -210,7 +210,7 @@ def test_dead_branches_without_relevance_are_ignored():
     steps = theory.expected_kl(relevance, 6, 1, 0.5)
     assert not steps.any()
     tree = worlds.Tree(
-        (np.array([0, 0, 0]), np.array([0, 0, 1, 1, 2, 2])), worlds.normalised("test", relevance, 6)
+        (np.array([0, 0, 0]), np.array([0, 0, 1, 1, 2, 2])), checks.normalised("test", relevance, 6)
     )
     # but the corpus is not empty more often
     alone = theory.expected_kl(relevance[:4], 2, 2, 0.5) * (1 - 0.5**4) / (1 - 0.5**6)

@@ -119,7 +119,7 @@ def test_large_branches_are_exact_to_the_order_after_next():
     tree = worlds.Tree(
         (np.zeros(3, int), np.repeat(np.arange(3), leaves)), np.repeat(mass / leaves, leaves)
     )
-    # all branches live: KL = log sum w_i S_i - sum w_i log S_i, cumulants of K / (n p) up to order 4
+    # all branches live: KL = log sum w_i S_i - sum w_i log S_i, cumulants of K / (n p) to order 4
     q, n = mpmath.mpf(1) - mpmath.mpf(keep), mpmath.mpf(leaves) * mpmath.mpf(keep)
     p = mpmath.mpf(keep)
     weights = [mpmath.mpf(float(w)) for w in mass]

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 import theory
 import theory.exact
-from theory import limits, worlds
+from theory import checks, limits, worlds
 
 QUICK = settings(max_examples=30)
 RELEVANCE = st.lists(st.floats(-3, 3), min_size=8, max_size=8).map(np.exp)
@@ -86,7 +86,7 @@ def test_concentration_costs_divergence_as_the_formula_says():
     for c, spec in ((1, 0.98e-3), (20, 1.06e-3), (50, 1.51e-3)):
         scores[:32, 0] = c
         tree = worlds.Tree(
-            (np.zeros(64, int), parent), worlds.normalised("test", scores.reshape(-1), 64_000)
+            (np.zeros(64, int), parent), checks.normalised("test", scores.reshape(-1), 64_000)
         )
         found = theory.exact.expected_kl_of(tree, keep)[0]
         formula = limits.sparse_thick_kl(keep, 1000, 1.0, (c - 1) / np.sqrt(1000))

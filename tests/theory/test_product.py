@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import theory
-from theory import product, recall, simulate, tails, worlds
+from theory import leafwise, product, recall, tails, worlds
 
 TAIL = tails.uniform(0.0, 1.0)
 TREES = st.tuples(st.integers(2, 12), st.integers(1, 3))
@@ -58,7 +58,7 @@ GRID = [
 def test_the_law_predicts_the_whole_search(b, depth, score):
     k = b // 2
     queries = max(60, 8_000_000 // b**depth // k)
-    found = simulate.search_leaves(
+    found = leafwise.search(
         world(b, depth, k, score), depth, jax.random.key(3), width=k, num_queries=queries
     ).recall
     wanted = theory.leaf_recall(b, depth, k, k, world(b, depth, k, score).snr)
@@ -70,7 +70,7 @@ def test_the_law_predicts_the_whole_search(b, depth, score):
 
 def test_a_search_of_three_levels_keeps_what_the_law_says():
     case = world(16, 3, 8, 3.0)
-    found = simulate.search_leaves(case, 3, jax.random.key(1), width=8, num_queries=500).recall
+    found = leafwise.search(case, 3, jax.random.key(1), width=8, num_queries=500).recall
     assert abs(found.mean - theory.leaf_recall(16, 3, 8, 8, case.snr)) < 4 * found.stderr
     assert abs(found.mean - recall.recall_exact(16, 8, 8, case.snr)) > 4 * found.stderr  # control
 

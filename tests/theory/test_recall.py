@@ -1,4 +1,4 @@
-"""Recall and precision of a beam of marginals: exact values against enumeration, limits, thresholds and bounds."""
+"""Recall and precision of a beam of marginals: enumeration, limits, thresholds and bounds."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Monte Carlo against exact values: within four standard errors, and told apart from values that are wrong."""
+"""Monte Carlo within four standard errors of exact values, and not of wrong ones."""
 
 import math
 import pathlib
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import theory
-from theory import recall as exact_recall, simulate, tails, worlds
+from theory import leafwise, recall as exact_recall, simulate, tails, worlds
 
 ERRORS = 4.0  # standard errors that a true value may be off: one in 16,000 by chance
 
@@ -157,10 +157,10 @@ def test_a_relevant_branch_survives_while_recall_is_halved():
 def test_the_whole_search_by_sums_loses_what_the_first_step_does_and_by_maxima_nothing():
     # 40 is above any of the scores drawn
     world = worlds.SparseThick(16, 8, 16, 40.0, tails.gamma(1.0, 1.0))
-    by_max = simulate.search_leaves(world, 2, key(13), width=8, num_queries=500, marginal="max")
+    by_max = leafwise.search(world, 2, key(13), width=8, num_queries=500, marginal="max")
     assert by_max.recall.mean == by_max.precision.mean == 1
     weak = worlds.SparseThick(16, 8, 16, 12.0, tails.gamma(4.0, 3.0))
-    by_sum = simulate.search_leaves(weak, 2, key(14), width=8, num_queries=1000)
+    by_sum = leafwise.search(weak, 2, key(14), width=8, num_queries=1000)
     bound = exact_recall.recall_bound(16, 8, 8, leaves=16, score=12.0, tail=weak.tail)
     first = simulate.recall(weak, key(15), width=8, num_queries=4000)
     assert by_sum.recall.mean <= min(
@@ -184,7 +184,8 @@ def test_two_devices_agree_with_the_exact_value():
         from theory import simulate, tails, worlds
         assert jax.device_count() == 2
         relevance = worlds.zipf(4, 3)
-        found = simulate.kl(relevance, 4, 3, worlds.Kept(0.4), jax.random.key(0), num_corpora=20_000)
+        kept, key = worlds.Kept(0.4), jax.random.key(0)
+        found = simulate.kl(relevance, 4, 3, kept, key, num_corpora=20_000)
         wanted = theory.expected_kl(relevance, 4, 3, 0.4)
         assert (abs(found.mean - wanted) <= 4 * found.stderr + 1e-7).all(), (found, wanted)
         world = worlds.SparseThick(10, 5, 10**6, 501.0, tails.gaussian(1.0, 1.0))
@@ -226,7 +227,7 @@ ROOT = pathlib.Path(__file__).parents[2]
             "at least 2",
         ),
         (
-            lambda: simulate.search_leaves(
+            lambda: leafwise.search(
                 worlds.SparseThick(4, 2, 9, 1.0, tails.gaussian(0, 1)),
                 2,
                 key(),
@@ -236,7 +237,7 @@ ROOT = pathlib.Path(__file__).parents[2]
             "expected 4",
         ),
         (
-            lambda: simulate.search_leaves(
+            lambda: leafwise.search(
                 worlds.SparseThick(4, 2, 4, 1.0, tails.gaussian(0, 1)),
                 2,
                 key(),

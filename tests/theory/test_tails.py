@@ -1,4 +1,4 @@
-"""Laws of leaf scores: moments against quadrature, draws against moments, sums of any number of leaves."""
+"""Laws of leaf scores: moments by quadrature, draws, sums of any number of leaves."""
 
 import jax
 import numpy as np

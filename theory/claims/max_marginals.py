@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from theory import claims, simulate, tails, worlds
+from theory import claims, leafwise, simulate, tails, worlds
 
 
 def _world(params):
@@ -22,7 +22,7 @@ def predict(params):
 
 def measure(key, params, n):
     """By beam search with `guided.max_marginal`; relevant leaves score 60, above the tail."""
-    found = simulate.search_leaves(
+    found = leafwise.search(
         _world(params),
         params["depth"],
         key,
@@ -45,7 +45,7 @@ def figure(axes, key, n):
         for depth in depths:
             world = worlds.SparseThick(8, 4, 8 ** (depth - 1), 30.0, tails.gamma(1.0, 1.0))
             found.append(
-                simulate.search_leaves(
+                leafwise.search(
                     world, depth, key, width=width, num_queries=256, marginal=marginal
                 ).recall
             )

@@ -3,7 +3,7 @@
 import numpy as np
 
 import theory
-from theory import claims, recall, simulate, tails, worlds
+from theory import claims, leafwise, recall, simulate, tails, worlds
 
 
 def _world(params):
@@ -21,7 +21,7 @@ def predict(params):
 
 def measure(key, params, n):
     """Precision@1 and recall@k of the whole search down every leaf of a tree of depth 2."""
-    found = simulate.search_leaves(_world(params), 2, key, width=params["relevant"], num_queries=n)
+    found = leafwise.search(_world(params), 2, key, width=params["relevant"], num_queries=n)
     return simulate.Estimate(
         np.array([found.precision.mean, found.recall.mean]),
         np.array([found.precision.stderr, found.recall.stderr]),
@@ -33,7 +33,7 @@ def limits():
     import jax
 
     weak = worlds.SparseThick(10, 5, 1000, 3.0, tails.gamma(1.0, 1.0))
-    lost = simulate.search_leaves(weak, 4, jax.random.key(3), width=5, num_queries=200)
+    lost = leafwise.search(weak, 4, jax.random.key(3), width=5, num_queries=200)
     survive = simulate.any_relevant(weak, jax.random.key(4), width=5, num_queries=2000)
     return [
         "the score must be above the tail: gamma(1, 1), score 3, 10 branches of 10^3: a relevant "

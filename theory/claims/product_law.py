@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 import theory
-from theory import claims, product, simulate, tails, worlds
+from theory import claims, leafwise, product, tails, worlds
 
 TAIL = tails.uniform(0.0, 1.0)
 
@@ -26,7 +26,7 @@ def predict(params):
 
 def measure(key, params, n):
     """Recall of the whole search down every leaf."""
-    return simulate.search_leaves(
+    return leafwise.search(
         _world(params),
         params["depth"],
         key,
