@@ -136,7 +136,12 @@ def _report(parsed: argparse.Namespace) -> int:
     from theory import report
 
     path, passed = report.write(
-        parsed.out, jax.random.key(parsed.seed), names=parsed.claims, quick=not parsed.full
+        parsed.out,
+        jax.random.key(parsed.seed),
+        names=parsed.claims,
+        quick=not parsed.full,
+        fitted=parsed.fitted,
+        data=parsed.data,
     )
     print(f"{path}: {'all claims pass' if passed else 'A CLAIM FAILED'}")
     return 0 if passed else FAILED
@@ -148,6 +153,8 @@ def _explain(parsed: argparse.Namespace) -> int:
     lines = explain.of_folder(
         parsed.folder,
         parsed.scores,
+        data=parsed.data,
+        queries=parsed.queries,
         relevant=parsed.relevant,
         keeps=parsed.keep or explain.SHARES,
         recalls=parsed.recall or explain.RECALLS,
@@ -247,16 +254,32 @@ def _report_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--claims", nargs="*", default=[], metavar="NAME", help="only these claims")
     parser.add_argument("--full", action="store_true", help="the draws of a full check")
+    parser.add_argument(
+        "--fitted", metavar="DIR", help="folder of a fitted system whose law ends the page"
+    )
+    parser.add_argument(
+        "--data", metavar="NAME|PATH", help="its collection, for queries; titles without it"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 
 def _explain_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder that `zoo fit --out` wrote")
-    parser.add_argument("--scores", metavar="FILE.npy", help="relevance of each document, f[N]")
+    parser.add_argument(
+        "--data", metavar="NAME|PATH", help="collection whose dev queries are asked, else titles"
+    )
+    parser.add_argument("--queries", type=int, default=16, help="number of queries (default: 16)")
+    parser.add_argument(
+        "--scores",
+        metavar="FILE.npy",
+        help="relevance of each document, f[N], in place of the network's",
+    )
     parser.add_argument(
         "--relevant", type=int, default=10, help="relevant documents per query (default: 10)"
     )
     parser.add_argument(
         "--keep", type=float, action="append", help="share of documents that stay; repeatable"
     )
-    parser.add_argument("--recall", type=float, action="append", help="wanted recall; repeatable")
+    parser.add_argument(
+        "--recall", type=float, action="append", help="wanted recall, with --scores; repeatable"
+    )

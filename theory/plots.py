@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import jax
 import numpy as np
 
-from theory import claims
+from theory import claims, cuts, exact, worlds
 from zoo.data import atomic
+from zoo.docids import table
 from zoo.report import figures
 
 SIZE = (7.2, 4.2)  # inches
@@ -24,6 +25,36 @@ def of_claim(claim: claims.Claim, check: claims.Check, key: jax.Array, n: int) -
             claim.figure(axes, key, n)
         else:
             _cases(axes, check)
+        return picture()
+
+
+def of_law(name: str, ids: table.Docids, trees: Sequence[worlds.Tree]) -> bytes:
+    """PNG of the KL of masking over the share of documents that stay, for a fitted law.
+
+    trees: of the queries. The curves: exact, of equal relevance, and of the count correction over
+    drawn corpora.
+    """
+    keeps = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 0.97])
+    uniform = worlds.from_docids(ids)
+    total = lambda tree: [exact.expected_kl_of(tree, keep).sum() for keep in keeps]
+    law = np.array([total(tree) for tree in trees])
+    counted = [
+        np.mean(
+            [
+                cuts.losses(tree, cuts.draw(len(ids), keep, 16, seed)).counted_kl.sum()
+                for seed, tree in enumerate(trees)
+            ]
+        )
+        for keep in keeps
+    ]
+    with _axes(f"{name}: what a cut corpus costs its law") as (axes, picture):
+        for row in law:
+            axes.plot(keeps, row, color=figures.GRID, linewidth=0.8)
+        axes.plot(keeps, law.mean(0), "o-", label=f"mean of {len(trees)} queries (grey), masked")
+        axes.plot(keeps, counted, "s--", label="with counts")
+        axes.plot(keeps, total(uniform), "k:", label="equal relevance, masked")
+        axes.set(xlabel="share p of the documents that stay", ylabel="KL (nats)", ylim=(0, None))
+        axes.legend()
         return picture()
 
 

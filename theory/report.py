@@ -68,19 +68,24 @@ PARTS = {  # first claim of each part -> its heading and introduction
         "A beam ranks prefixes by the mass below them. Where relevance is sparse and most mass "
         "lies in many moderate documents, half of the relevant branches look like the others.",
     ),
-    "product_law": (
-        "What the whole search misses: the product law",
-        "One half is the first factor. Every level selects again, with a signal that grows by "
-        "sqrt(b), so recall is a product that an index designer can compute beforehand.",
-    ),
     "wider_beams": (
         "Ways out of the ceiling",
         "A wider first beam buys recall. Ranking by the best leaf is exact, if that leaf is known.",
     ),
     "concentration": (
         "Both at once",
-        "The two effects pull in opposite directions; and a decoder is close to a multi-vector "
-        "scorer, but not equal to one.",
+        "The two effects pull in opposite directions: concentrated relevance costs KL and saves "
+        "recall.",
+    ),
+    "product_law": (
+        "What the whole search misses: the product law",
+        "One half is the first factor. Every level selects again, with a signal that grows by "
+        "sqrt(b), so recall is a product that an index designer can compute beforehand.",
+    ),
+    "multi_vector": (
+        "What a trained network adds",
+        "The theorems speak of any law r(d | q). Two questions are about networks: is a generative "
+        "retriever a multi-vector scorer, and does a dense one lack dimensions?",
     ),
 }
 STYLE = (
@@ -90,11 +95,19 @@ STYLE = (
 
 
 def write(
-    folder: str | os.PathLike, key: jax.Array, *, names: Iterable[str] = (), quick: bool = True
+    folder: str | os.PathLike,
+    key: jax.Array,
+    *,
+    names: Iterable[str] = (),
+    quick: bool = True,
+    fitted: str | None = None,
+    data: str | None = None,
 ) -> tuple[pathlib.Path, bool]:
     """Checks claims, draws their figures and writes PAGE; returns its path and whether all passed.
 
-    names: of claims; all if empty. quick: use the draws of a quick check.
+    names: of claims; all if empty. quick: use the draws of a quick check. fitted: folder of a
+    fitted system whose own law ends the page, asked the dev queries of `data` (see
+    `explain.of_folder`).
     """
     from tqdm import tqdm
 
@@ -118,6 +131,8 @@ def write(
             f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td>'
             f"<td>{_verdict(check.passed)}</td></tr>"
         )
+    if fitted is not None:
+        sections.append(_of_system(fitted, data))
     seconds = time.monotonic() - started
     device = html.escape(jax.devices()[0].device_kind)
     text = f"""<!doctype html>
@@ -157,6 +172,27 @@ def _definitions() -> str:
         "<p>All logarithms are natural, KL is in nats.</p>"
         f"<table><tr><th>theorem</th><th>says</th><th>claim</th></tr>{theorems}</table>"
     )
+
+
+def _of_system(folder: str, data: str | None) -> str:
+    """The same quantities for the law of one fitted system."""
+    from theory import explain, fitted as fits
+
+    system = fits.open(folder)
+    source = fits.sources(system, fits.example_queries(system, data, explain.QUERIES))
+    lines = explain.of_law(system, source)
+    picture = plots.of_law(system.about.name, system.ids, fits.relevance_trees(system, source))
+    image = base64.b64encode(picture).decode()
+    return f"""<section id="fitted"><h2>Your system: {html.escape(system.about.name)}</h2>
+<p>Relevance is no longer assumed: it is what the fitted network says of every document. The same
+formulas give what a cut corpus costs, and the same search shows which answers its beams keep.</p>
+<img alt="KL of masking for the law of the fitted system" src="data:image/png;base64,{image}">
+<pre>{html.escape(chr(10).join(lines))}</pre>
+<p class="meaning"><strong>What this means for your index.</strong> A model that is sure of its
+answer (a large Simpson index) loses several times the KL that equal relevance predicts when
+documents leave, and counts repair little of it. Ranks suffer less than probabilities: see how often
+the best document flips. Use look-ahead decoding, or fit again, once flips matter.</p></section>
+"""
 
 
 def _section(check: claims.Check, picture: bytes) -> str:

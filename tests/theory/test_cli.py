@@ -6,9 +6,7 @@ import re
 import numpy as np
 import pytest
 
-import zoo
 from theory import cli, explain, worlds
-from zoo.data import toy
 from zoo.docids import table
 
 
@@ -73,30 +71,20 @@ def test_a_sweep_says_where_the_claim_fails(tmp_path, capsys):
     assert "PASS at all 2 points" in capsys.readouterr().out
 
 
-def test_report_is_one_page_that_needs_no_network(tmp_path, capsys):
-    assert (
-        cli.main(["report", "--out", str(tmp_path), "--claims", "sharp_law", "rigorous_bound"]) == 0
-    )
+def test_report_is_one_page_that_needs_no_network(fitted, tmp_path, capsys):
+    claims = ["--claims", "sharp_law", "rigorous_bound"]
+    assert cli.main(["report", "--out", str(tmp_path), "--fitted", str(fitted), *claims]) == 0
     page = (tmp_path / "theory.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 2 and page.count("PASS") >= 4
+    assert page.count("data:image/png;base64,") == 3 and page.count("PASS") >= 4
+    assert "Your system: dsi-semantic" in page and page.count("for your index") == 3
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
 
 
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("fit") / "dsi"
-    zoo.fit("dsi", toy.build(60), size="tiny", options={"steps": 2}, out=folder, quiet=True)
-    return folder
-
-
-def test_explain_tells_of_a_fitted_system(fitted, tmp_path, capsys):
-    assert cli.main(["explain", str(fitted), "--keep", "0.5", "--recall", "0.9"]) == 0
+def test_explain_reads_the_fitted_network(fitted, tmp_path, capsys):
+    assert cli.main(["explain", str(fitted), "--keep", "0.5", "--queries", "3"]) == 0
     plain = capsys.readouterr().out
-    assert (
-        plain.startswith("60 documents")
-        and "p = 0.5: " in plain
-        and "recall 0.9 takes a beam of" in plain
-    )
+    assert plain.startswith("60 documents") and "means over 3 queries" in plain
+    assert "p = 0.5: " in plain and "max-marginal, beam 10: 1.000" in plain
     scores = np.r_[np.full(5, 50.0), np.ones(55)]
     np.save(tmp_path / "scores.npy", scores)
     assert (
