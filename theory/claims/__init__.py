@@ -34,12 +34,13 @@ MODULES = {  # in the order in which the report tells them
         "precision",
         "half_ceiling",
         "thick_tails",
-        "product_law",
         "wider_beams",
         "max_marginals",
         "count_noise",
         "concentration",
+        "product_law",
         "multi_vector",
+        "limit_rank",
     )
 }
 ERRORS = 4.0  # standard errors between a prediction and what is measured; one in 16,000 by chance
