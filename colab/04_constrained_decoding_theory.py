@@ -20,8 +20,8 @@
 # [arXiv 2504.09935](https://arxiv.org/abs/2504.09935)) say what that costs: the constraint *changes
 # the relevance that is predicted*, and a beam that ranks prefixes by what lies below them *finds
 # about half* of the relevant documents where relevance is sparse and the tail is thick. Here are
-# both, with exact values beside the published forms, and remedies. A run on two CPU cores took
-# eleven minutes; other runtimes have not been timed.
+# both, with exact values beside the published forms, remedies, a law for the whole search, and what
+# it all says about a model that was trained.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -175,9 +175,10 @@ figure_of("published_bound")
 # %% [markdown]
 # ### Ways out of the cost
 #
-# The price is what the decoder does not know of the survivors. One number a child, the logarithm of
-# the documents below it, removes most of it (`--set decoding=counted`); the mass of the documents
-# below removes all of it (`decoding=lookahead`).
+# The price is what the decoder does not know about the survivors. One number per child, the
+# logarithm of the documents below it, removes what sizes explain (`--set decoding=counted`): most
+# of the cost if relevance is even, little if it is concentrated. The mass of the documents below
+# removes all of it (`decoding=lookahead`).
 
 # %% tags=["not-on-site"]
 figure_of("count_correction")
@@ -232,6 +233,45 @@ print(
 figure_of("max_marginals")
 
 # %% [markdown]
+# ## The product law: the whole search
+#
+# One half is only the first factor. Every level selects again, with a signal that grows by
+# $\sqrt b$ and fewer relevant nodes among more candidates; recall of the whole search is the
+# product (`theory.leaf_recall`). It says what depth costs, and where to spend the beam
+# (`theory.beam_schedule`): on the first level, as `first_beam` of TIGER does.
+
+# %%
+figure_of("product_law")
+plan = theory.beam_schedule(b=256, depth=4, k=50, snr=0.5, recall=0.9)
+print(f"256 codes, 4 levels, recall .9 of 50: beams {plan.widths}, {plan.cost:,} children scored")
+
+# %% [markdown]
+# ## A trained model
+#
+# Relevance was assumed so far. A fitted system has its own: what its network says of every
+# document. `theory explain` reads that law with the system's exact scorer.
+
+# %%
+import zoo
+from theory import explain, fitted
+from zoo.data import toy
+
+collection = toy.build()
+steps = {"steps": 20} if SMALL else {}
+system = fitted.open(zoo.fit("dsi", collection, size="tiny", options=steps, quiet=True))
+queries = collection.split("dev")[0].take(range(4 if SMALL else 16))
+source = fitted.sources(system, queries)
+print("\n".join(explain.of_law(system, source)))
+
+# %% [markdown]
+# The model is sure of its answers, so its relevance is concentrated and a cut corpus costs several
+# times what equal relevance predicts. Ranks suffer less than probabilities.
+
+# %%
+trees = fitted.relevance_trees(system, source)
+display(Image(plots.of_law("DSI on the toy collection", system.ids, trees)))
+
+# %% [markdown]
 # ## What this notebook claims
 
 # %%
@@ -249,8 +289,14 @@ assert abs(found.mean - theory.recall_exact(100, 50, 50, lead)) < 4 * found.stde
     "the beam search does what the formula says"
 )
 assert theory.recall_exact(100, 50, 50, 0.01) < 0.51, "without a lead a beam finds half"
+assert theory.leaf_recall(20, 3, 10, 10, 0.5) < 0.6 * theory.recall_exact(20, 10, 10, 0.5), (
+    "the second level loses again"
+)
+cut = sum(exact.expected_kl_of(tree, 0.5).sum() for tree in trees) / len(trees)
+even = exact.expected_kl_of(worlds.from_docids(system.ids), 0.5).sum()
+assert SMALL or cut > 2 * even, "a trained model's law is concentrated"
 smaller = theory.expected_kl(worlds.zipf(2, 3), 2, 3, 0.1)[0]
 assert smaller < bounds.published_bound(worlds.zipf(2, 3), 2, 3, 0.1), (
     "the smallest counterexample: two children, three levels"
 )
-print(f"all claims hold; `python -m theory report` tells all {len(claims.names())}")
+print(f"all claims hold; `python -m theory report` shows all {len(claims.names())}")
