@@ -2,9 +2,9 @@
 
 46 documents, a query for every pair (`theory.limit`), plain and with hard negatives: each thing is
 also disliked by NEGATIVES other persons. Systems: BM25, DPR (size tiny), and the FM-index of SEAL
-with two keys, the thing alone and "likes thing" (documents of the key's occurrences in their
-order). Dense systems learn every second pair; R@2 is on the other pairs. With --vectors also free,
-trained and random vectors by dimension.
+with two keys, the thing alone and "likes thing": the first two documents, in corpus order, that
+hold the key. Dense systems learn every second pair; R@2 is on the other pairs. With --vectors also
+free, trained and random vectors by dimension.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _of_system(recipe: str, data: records.Collection, options: dict) -> float:
 
 
 def _of_keys(data: records.Collection, before: tuple[str, ...]) -> float:
-    """R@2 of the documents in which the key of each query occurs, in the order of its rows."""
+    """R@2 of the first two documents, in corpus order, that hold the key of each query."""
     words = sorted({word for text in data.corpus.texts for word in _words(text)})
     number = {word: row + 1 for row, word in enumerate(words)}
     texts = [np.array([number[w] for w in _words(t)], np.int32) for t in data.corpus.texts]
@@ -84,7 +84,7 @@ def _of_keys(data: records.Collection, before: tuple[str, ...]) -> float:
     found = index.locate(index.find(np.asarray(keys, np.int32)), most=DOCUMENTS)
     shares = []
     for query, row in zip(queries.ids, np.asarray(found.document)):
-        first = list(dict.fromkeys(int(d) for d in row if d >= 0))[:2]
+        first = sorted({int(d) for d in row if d >= 0})[:2]
         shares.append(len({data.corpus.ids[d] for d in first} & set(qrels.grades[query])) / 2)
     return float(np.mean(shares))
 

@@ -122,11 +122,8 @@ def write(
         if name in PARTS:
             heading, about = PARTS[name]
             sections.append(f"<h2>{html.escape(heading)}</h2><p>{html.escape(about)}</p>")
-        sections.append(
-            _section(
-                check, plots.of_claim(claim, check, jax.random.fold_in(key, 1000), claim.quick)
-            )
-        )
+        drawn = plots.of_claim(claim, check, jax.random.fold_in(key, 1000), claim.quick)
+        sections.append(_section(check, drawn))
         summary.append(
             f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td>'
             f"<td>{_verdict(check.passed)}</td></tr>"
