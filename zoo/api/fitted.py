@@ -92,7 +92,7 @@ def _write(fitted: Fitted, folder: pathlib.Path) -> None:
     from zoo.train import checkpoint
 
     remedy = lambda: "nothing was lost; free some space and repeat the command"
-    with checkpoint.full_disk(folder, remedy):
+    with records.full_disk(folder, remedy):
         part = folder / f"{STATE}.part"
         checkpoint.save_state(dict(fitted.state), part)
         part.rename(folder / STATE)

@@ -13,7 +13,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from zoo.train import checkpoint, execution as executions
+from zoo import records
+from zoo.train import execution as executions
 
 CHECKPOINTS = "training"  # folder within the log's
 # between redraws on a terminal, and between lines in a file
@@ -148,7 +149,12 @@ class Log:
 
     def _explained(self) -> contextlib.AbstractContextManager:
         remedy = "free some space and repeat the command"
-        return checkpoint.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
+        return records.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
+
+
+def has_checkpoints(folder: pathlib.Path) -> bool:
+    """Whether a folder of a log holds a checkpoint, of any phase, that was written whole."""
+    return any(path.name.isdecimal() for path in (folder / CHECKPOINTS).glob("**/"))
 
 
 class _Board:
