@@ -155,7 +155,7 @@ def load(folder: str | os.PathLike) -> Fitted:
                     "copy the folder again or fit again"
                 )
         config = _config_of(folder, head)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{folder / FIT}: not what `zoo fit` writes ({error}); fit again") from None

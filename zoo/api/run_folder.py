@@ -124,7 +124,7 @@ def _note(folder: pathlib.Path, run: Mapping[str, Any], jax: str) -> None:
 def _read(folder: pathlib.Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / RUN).read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise DataError(
             f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another"
         ) from None

@@ -149,9 +149,19 @@ def load(folder: str | os.PathLike) -> tuple[dict, dict]:
             f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids "
             "fit"
         )
-    return checkpoint.load_state(folder / STATE), json.loads(
-        (folder / ABOUT).read_text(encoding="utf-8")
-    )
+    state = checkpoint.load_state(folder / STATE)
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        good = json.loads(state["about"]).items() <= about.items()
+        good = good and about["documents"] == len(state["codes"])
+        good = good and type(about["relative_error"]) in (int, float, type(None))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        good = False
+    if not good:
+        raise DataError(
+            f"{folder / ABOUT}: not what `zoo docids fit` writes; make the identifiers again"
+        )
+    return state, about
 
 
 def read_labels(path: str | os.PathLike, count: int) -> list[str]:

@@ -55,7 +55,7 @@ def load_state(folder: pathlib.Path) -> dict:
         )
     try:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise DataError(
             f"{folder / MANIFEST}: not a manifest; copy the folder again or fit again"
         ) from None

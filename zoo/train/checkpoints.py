@@ -183,7 +183,7 @@ def _changed(folder: pathlib.Path) -> str:
         return ""
     try:
         written = dict(json.loads((folder / DIGESTS).read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return f"{DIGESTS} is not what was written"
     found = _digests(folder)
     for name in sorted(written.keys() | found.keys()):

@@ -210,8 +210,17 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     """Rows of a log that an interrupted run left, without a last line that was cut off."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):
         path.write_text("".join(whole), encoding="utf-8")
-    return [json.loads(line) for line in whole]
+    try:
+        found = [json.loads(line) for line in whole]
+        if not all({"phase", "step"} <= row.keys() for row in found):
+            raise ValueError("a row without phase and step")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise records.DataError(
+            f"{path}: changed since it was written ({error}); remove the folder, or copy it again"
+        ) from None
+    return found
