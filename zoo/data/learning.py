@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
 
 from zoo import records
 
 KINDS = ("train", "train+dev", "all")
-Data = TypeVar("Data", records.Collection, records.Interactions)
+Data = records.Collection | records.Interactions
 
 
 def select(collection: Data, kind: str) -> Data:
