@@ -99,5 +99,4 @@ def path(
             f"path: {opened.fitted.recipe} generates no identifiers; "
             "expected a system with an encoder-decoder, such as dsi"
         )
-    source = opened.ask.read(inputs.as_queries(opened.fitted, [query]))
-    return beam_path.trace(opened.ask.model, source[0], width=width)
+    return beam_path.trace(opened.ask, inputs.as_queries(opened.fitted, [query]), width=width)

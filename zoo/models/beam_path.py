@@ -8,11 +8,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from zoo import records
 from zoo.docids import table
-from zoo.index import trie
+from zoo.index import children, trie
 from zoo.models import generate
 from zoo.nets import network
-from zoo.search import beam
+from zoo.search import beam, guided
 
 
 class Path(NamedTuple):
@@ -23,19 +24,46 @@ class Path(NamedTuple):
     documents: np.ndarray
 
 
-def trace(model: generate.Model, source: np.ndarray, *, width: int) -> Path:
-    """The prefixes that a trie-constrained beam keeps at each depth for source i32[S]."""
-    levels = _prefixes(model.params, source[None], model.index, net=model.net, width=width)
+def trace(opened: generate.Opened, queries: records.Queries, *, width: int) -> Path:
+    """The prefixes that a trie-constrained beam keeps at each depth for one query.
+
+    Scores are those of identifiers, without what a plan adds.
+    """
+    model, planned = opened.model, None
+    if opened.plan is not None:
+        planned = opened.plan(queries), opened.nodes
+    levels = _prefixes(
+        model.params,
+        opened.read(queries),
+        model.index,
+        planned,
+        net=model.net,
+        width=width,
+        score=opened.decode.score,
+    )
     levels = tuple(jax.tree.map(lambda leaf: np.asarray(leaf)[0], level) for level in levels)
     documents = table.lookup(model.ids, levels[-1].token)
     return Path(levels, np.where(np.isfinite(levels[-1].score), documents, -1))
 
 
-@functools.partial(jax.jit, static_argnames=("net", "width"))
+@functools.partial(jax.jit, static_argnames=("net", "width", "score"))
 def _prefixes(
-    params: dict, source: jax.Array, index: trie.Trie, *, net: network.Network, width: int
+    params: dict,
+    source: jax.Array,
+    index: trie.Trie,
+    planned: tuple[jax.Array, guided.Nodes] | None,
+    *,
+    net: network.Network,
+    width: int,
+    score: children.Score,
 ) -> tuple[beam.Prefixes, ...]:
     step, cache = generate.steps(params, source, net)
     return beam.beam_prefixes(
-        step, cache, index, width=width, length=net.spec.target_length, score="model"
+        step,
+        cache,
+        index,
+        width=width,
+        length=net.spec.target_length,
+        score=score,
+        potential=None if planned is None else guided.upper_bounds(planned[1], planned[0]),
     )

@@ -18,7 +18,7 @@ from zoo.docids import table
 from zoo.index import filters, projection, trie
 from zoo.nets import network
 from zoo.ranking import collect as collecting
-from zoo.search import decoders
+from zoo.search import decoders, guided
 from zoo.text import tokens
 
 QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
@@ -60,11 +60,30 @@ class Opened:
     first: int  # hypotheses kept at the first level, if more than the beam
     queries_at_once: Callable[[int], int]  # of the width of the beam
     ask: Callable[[Any, int], records.Ranking] | None = None  # by default `search` of `read`
+    # queries -> f32[B, N] scores of documents that are added to those of their identifiers; the
+    # best below a prefix is its potential (PAG, arXiv 2404.14600)
+    plan: Callable[[Any], np.ndarray] | None = None
+    # whether the beam keeps its width at inner levels where more answers are wanted
+    fixed: bool = False
 
     def __call__(self, queries: records.Queries | records.Histories, k: int) -> records.Ranking:
         if self.ask is not None:
             return self.ask(queries, k)
-        return self.search(self.read(queries), queries.ids, k)
+        planned = None if self.plan is None else self.plan(queries)
+        return self.search(self.read(queries), queries.ids, k, planned=planned)
+
+    @functools.cached_property
+    def nodes(self) -> guided.Nodes:
+        """Where the documents are in the trie."""
+        return guided.nodes(self.model.ids)
+
+    def widths(self, wanted: int) -> tuple[int, ...]:
+        """Hypotheses kept at each level for so many answers."""
+        length = self.model.net.spec.target_length
+        width = max(self.beam, wanted)
+        if self.fixed:
+            return (self.beam,) * (length - 1) + (width,)
+        return (max(self.first, width), width)[-length:]
 
     def search(
         self,
@@ -73,11 +92,14 @@ class Opened:
         k: int,
         *,
         excluded: np.ndarray | None = None,
+        planned: np.ndarray | None = None,
     ) -> records.Ranking:
-        """The k best documents for sources i32[B, S] of queries with these ids.
+        """The k best documents for sources i32[B, S], or vectors f32[B, D], of queries with these
+        ids.
 
         excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; only if
-        `decode.filters`. Decoders that draw repeat their draws for the same queries.
+        `decode.filters`. planned: f32[B, N], what `plan` returns. Decoders that draw repeat their
+        draws for the same queries.
         """
         model, wanted = self.model, min(k, self.model.ids.num_documents)
         width = max(self.beam, wanted)
@@ -98,12 +120,13 @@ class Opened:
                 legal,
                 legal if self.decode.filters else model.index,
                 jax.random.fold_in(jax.random.key(0), int(rows[0])) if self.decode.draws else None,
+                None if planned is None else (planned[padded], self.nodes),
                 net=model.net,
                 decode=self.decode,
                 collect=self.collect,
                 # programs are compiled for each k only where k decides what is computed
                 k=wanted if self.decode.finds_k else width,
-                width=(max(self.first, width), width)[-model.net.spec.target_length :],
+                width=self.widths(wanted),
             )
             found = Found(*(part[: len(rows)] for part in jax.device_get(found)))
             columns = min(k, found.documents.shape[1])
@@ -174,6 +197,7 @@ def answer(
     legal: Any,
     index: trie.Trie,
     key: jax.Array | None,
+    planned: tuple[jax.Array, guided.Nodes] | None = None,
     *,
     net: network.Network,
     decode: decoders.Decode,
@@ -181,11 +205,19 @@ def answer(
     k: int,
     width: tuple[int, ...],
 ) -> Found:
-    """Documents for source i32[B, S]: `generate`, then `collect` by the trie of the identifiers."""
-    beams, proven = generate(params, source, legal, key, net=net, decode=decode, k=k, width=width)
+    """Documents for source i32[B, S]: `generate`, then `collect` by the trie of the identifiers.
+
+    planned: scores f32[B, N] that guide the beam and are added to those of the documents found.
+    """
+    bounds = None if planned is None else guided.upper_bounds(planned[1], planned[0])
+    beams, proven = generate(
+        params, source, legal, key, net=net, decode=decode, k=k, width=width, potential=bounds
+    )
     if decode.name == "free":
         beams = collecting.locate(beams, index)
     documents, scores = collect(beams, index)
+    if planned is not None:
+        documents, scores = collecting.add(documents, scores, planned[0])
     alive = beams.score > -jnp.inf
     return Found(
         documents, scores, alive.sum(axis=1), (alive & (beams.leaf < 0)).sum(axis=1), proven
@@ -203,10 +235,20 @@ def generate(
     decode: decoders.Decode,
     k: int,
     width: int | tuple[int, ...],
+    potential: tuple[jax.Array, ...] | None = None,
 ) -> decoders.Answers:
     """Identifiers for source i32[B, S] among `legal`, what `decode.constraint` returns."""
     step, cache = steps(params, source, net)
-    return decode(step, cache, legal, k=k, width=width, length=net.spec.target_length, key=key)
+    return decode(
+        step,
+        cache,
+        legal,
+        k=k,
+        width=width,
+        length=net.spec.target_length,
+        key=key,
+        potential=potential,
+    )
 
 
 def steps(params: dict, source: jax.Array, net: network.Network, *, places: int = 0) -> tuple:
@@ -241,7 +283,10 @@ def _query_batches(sources: np.ndarray, most: int) -> Iterator[tuple[np.ndarray,
     Few queries go in one batch of the least of QUERY_BATCHES. Many are grouped by the class of
     their length, padding being most of what a model would read.
     """
-    lengths = (sources != tokens.PAD).sum(axis=1)
+    vectors = np.issubdtype(sources.dtype, np.floating)  # all of one length
+    lengths = (
+        np.full(len(sources), sources.shape[1]) if vectors else (sources != tokens.PAD).sum(axis=1)
+    )
     classes = np.array(
         batches.length_classes(lengths) if len(sources) >= MANY * most else (sources.shape[1],)
     )

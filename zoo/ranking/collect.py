@@ -102,6 +102,14 @@ def merged(views: Sequence[Collect], *, combine: Combine = "sum") -> Merged:
     return Merged(tuple(views), combine)
 
 
+def add(documents: jax.Array, scores: jax.Array, more: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Documents i32[B, M] by their scores f32[B, M] + more f32[B, N], best first; -1 stays last."""
+    extra = jnp.take_along_axis(more, jnp.maximum(documents, 0), axis=1)
+    total = jnp.where(documents >= 0, scores + extra, -jnp.inf)
+    total, place = jax.lax.top_k(total, total.shape[1])
+    return jnp.take_along_axis(documents, place, axis=1), total
+
+
 def locate(beams: beam.Beams, docs: Docs) -> beam.Beams:
     """The beams with leaves looked up by their tokens, for automata that do not know them."""
     leaf = docs.walk(beams.token)[..., -1]

@@ -81,6 +81,7 @@ class Kind(NamedTuple):
     run: Callable[..., Answers]
     options: Mapping[str, Option]
     filters: bool  # whether `legal` may be a trie with a filter for each query
+    plans: bool = False  # whether it takes a potential
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,17 @@ class Decode:
     def filters(self) -> bool:
         """Whether `legal` may be a trie with a filter per query; if not, filter afterwards."""
         return KINDS[self.name].filters
+
+    @property
+    def plans(self) -> bool:
+        """Whether a potential may guide the search."""
+        return KINDS[self.name].plans
+
+    @property
+    def score(self) -> children.Score:
+        """What a step of the beam adds to the score of a hypothesis."""
+        named: dict[str, children.Score] = {"renormalised": "renormalised", "logit": "logit"}
+        return named.get(self.name, "model")
 
     @property
     def draws(self) -> bool:
@@ -123,17 +135,33 @@ class Decode:
         width: int | Sequence[int],
         length: int,
         key: jax.Array | None = None,
+        potential: beam.Potential | None = None,
     ) -> Answers:
         """The answers. Jit with the decoder and the sizes static.
 
         Args: step, cache, length: as for `beam.beam_search`. legal: what `constraint` returns. k:
           number of answers wanted, at most the last width. width: of the beam, or one per level; of
           best-first, prefixes expanded together; of nucleus, draws. key: of decoders that draw.
+          potential: as for `beam.beam_search`, if `plans`.
         """
+        if potential is not None and not self.plans:
+            able = ", ".join(name for name, kind in KINDS.items() if kind.plans)
+            raise records.DataError(
+                f"decoding {self.name}: takes no potential; expected one of {able}"
+            )
         if self.draws and key is None:
             raise ValueError(f"decoding {self.name}: answers are random; expected a key")
+        planned = {} if potential is None else {"potential": potential}
         return KINDS[self.name].run(
-            step, cache, legal, k=k, width=width, length=length, key=key, **dict(self.options)
+            step,
+            cache,
+            legal,
+            k=k,
+            width=width,
+            length=length,
+            key=key,
+            **planned,
+            **dict(self.options),
         )
 
     def queries_at_once(self, index: trie.Trie, cache: beam.Cache, *, width: int, most: int) -> int:
@@ -229,8 +257,12 @@ def _last(width: int | Sequence[int], length: int) -> int:
     return beam.widths(width, length)[-1]
 
 
-def _beam(step, cache, legal, *, k, width, length, key, score):
-    return _unproven(beam.beam_search(step, cache, legal, width=width, length=length, score=score))
+def _beam(step, cache, legal, *, k, width, length, key, score, potential=None):
+    return _unproven(
+        beam.beam_search(
+            step, cache, legal, width=width, length=length, score=score, potential=potential
+        )
+    )
 
 
 def _tabled(step, cache, legal, *, k, width, length, key, guide):
@@ -296,9 +328,9 @@ def _score(default: str, *names: str) -> dict[str, Option]:
 _TEMPERATURE = Option(1.0, "temperature of the draws", 1e-3)
 
 KINDS: Mapping[str, Kind] = {
-    "trie": Kind(functools.partial(_beam, score="model"), {}, True),
-    "renormalised": Kind(functools.partial(_beam, score="renormalised"), {}, True),
-    "logit": Kind(functools.partial(_beam, score="logit"), {}, True),
+    "trie": Kind(functools.partial(_beam, score="model"), {}, True, True),
+    "renormalised": Kind(functools.partial(_beam, score="renormalised"), {}, True, True),
+    "logit": Kind(functools.partial(_beam, score="logit"), {}, True, True),
     "counted": Kind(functools.partial(_beam, score="model"), {}, False),
     "lookahead": Kind(functools.partial(_tabled, guide=guided.lookahead), {}, False),
     "max-marginal": Kind(functools.partial(_tabled, guide=guided.max_marginal), {}, False),
