@@ -138,6 +138,50 @@ def search(index: Index, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.n
     return documents, scores
 
 
+def matrix(index: Index):
+    """Sparse f32[V, N]: what each term of the index adds to the score of each document."""
+    from scipy import sparse
+
+    settings, _ = _settings(index)
+    k1, b = settings["k1"], settings["b"]
+    lengths = np.asarray(index["lengths"])
+    df = np.diff(index["starts"]).astype(np.float64)
+    idf = np.log(1 + (len(lengths) - df + 0.5) / (df + 0.5))
+    frequency = np.asarray(index["frequencies"], np.float64)
+    relative = lengths[index["documents"]] / lengths.mean(dtype=np.float64)
+    weights = idf[_rows(index)] * frequency / (frequency + k1 * (1 - b + b * relative))
+    return sparse.csr_matrix(
+        (weights.astype(np.float32), index["documents"], index["starts"]),
+        shape=(len(df), len(lengths)),
+    )
+
+
+def bags(index: Index, texts: Sequence[str]):
+    """Sparse f32[B, V]: how often each query has each term of the index.
+
+    `bags(index, texts) @ matrix(index)` are the scores of all documents.
+    """
+    from scipy import sparse
+
+    _, analysis = _settings(index)
+    found = terms.of_queries(texts, analysis)
+    numbers = {word: number for number, word in enumerate(json.loads(index["words"]))}
+    known = np.array([numbers.get(word, -1) for word in found.vocabulary], np.int64)
+    term = known[found.numbers] if len(known) else np.zeros(0, np.int64)
+    query = np.repeat(np.arange(len(texts)), np.diff(found.starts))
+    kept = term >= 0
+    return sparse.csr_matrix(
+        (np.ones(kept.sum(), np.float32), (query[kept], term[kept])),
+        shape=(len(texts), len(numbers)),
+    )
+
+
+def rows_of_terms(index: Index, grown: Index) -> np.ndarray:
+    """i64[V] the row in `matrix(grown)` of each term of an index that `extend` made grown of."""
+    numbers = {word: number for number, word in enumerate(json.loads(grown["words"]))}
+    return np.array([numbers[word] for word in json.loads(index["words"])], np.int64)
+
+
 def _settings(index: Index) -> tuple[dict, terms.Analysis]:
     """The settings of an index. Raises DataError if it was built by other rules."""
     settings = json.loads(index["settings"])
