@@ -13,8 +13,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from zoo import records
-from zoo.train import execution as executions
+from zoo.train import checkpoint, execution as executions
 
 CHECKPOINTS = "training"  # folder within the log's
 # between redraws on a terminal, and between lines in a file
@@ -47,6 +46,7 @@ class Log:
         self.warnings: list[str] = []
         # {"stage", "steps", "seconds"} of every finished stage, see zoo.train.stages
         self.stages: list[dict[str, Any]] = []
+        self.facts: dict[str, Any] = {}  # what a fit chose, by name, for its record
         self.quiet = quiet
         self._phase = ""
         self._folder = None if folder is None else pathlib.Path(folder)
@@ -149,12 +149,7 @@ class Log:
 
     def _explained(self) -> contextlib.AbstractContextManager:
         remedy = "free some space and repeat the command"
-        return records.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
-
-
-def has_checkpoints(folder: pathlib.Path) -> bool:
-    """Whether a folder of a log holds a checkpoint, of any phase, that was written whole."""
-    return any(path.name.isdecimal() for path in (folder / CHECKPOINTS).glob("**/"))
+        return checkpoint.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
 
 
 class _Board:
@@ -210,17 +205,8 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     """Rows of a log that an interrupted run left, without a last line that was cut off."""
     if not path.exists():
         return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    lines = text.splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):
         path.write_text("".join(whole), encoding="utf-8")
-    try:
-        found = [json.loads(line) for line in whole]
-        if not all({"phase", "step"} <= row.keys() for row in found):
-            raise ValueError("a row without phase and step")
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise records.DataError(
-            f"{path}: changed since it was written ({error}); remove the folder, or copy it again"
-        ) from None
-    return found
+    return [json.loads(line) for line in whole]
