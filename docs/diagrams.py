@@ -12,6 +12,34 @@ STEPS = {
         ("documents", "terms, stemmed", "inverted index"),
         ("query", "terms, stemmed", "sum of term weights", "documents"),
     ),
+    "tree": (
+        (
+            "vectors of documents,\nBM25 in few dimensions",
+            "clusters",
+            "*rows of documents,\nthen of clusters",
+        ),
+        ("query's vector\nand BM25", "beam over clusters,\nthen documents", "documents"),
+    ),
+    "flat": (
+        ("vectors of documents,\nBM25 in few dimensions", "*rows of documents"),
+        ("query's vector", "largest inner products,\nexact", "documents"),
+    ),
+    "dense": (
+        ("documents", "frozen encoder", "vectors"),
+        ("query", "frozen encoder", "largest cosines,\nexact", "documents"),
+    ),
+    "dense-max": (
+        ("documents and\ntrain queries", "frozen encoder", "several vectors\na document"),
+        ("query", "frozen encoder", "largest cosine\nof each document", "documents"),
+    ),
+    "hybrid": (
+        (
+            "documents and\ntrain queries",
+            "frozen encoder,\ninverted index",
+            "weight, on dev queries",
+        ),
+        ("query", "cosine + weight x BM25", "documents"),
+    ),
     "dsi": (
         (
             "first words of a document,\nor a query",

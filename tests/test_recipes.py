@@ -27,6 +27,7 @@ ODD = {  # by type of data
 # Success@1 on held-out walks for systems that read words only; all others must reach .6 (the best
 # possible is about .8)
 LEARNED = {"popularity": 0.05, "semanticknn": 0.0}
+STARTED = ("tree", "flat")
 
 every_recipe = pytest.mark.parametrize("name", recipes.names())
 
@@ -123,6 +124,8 @@ def test_a_quick_fit_has_not_memorised_the_training_data(name, data, hurried):
     """Negative control of the test above: a barely trained system has not memorised."""
     if not hasattr(hurried(name).config, "steps"):
         pytest.skip(f"{name} does not train")
+    if name in STARTED:
+        pytest.skip(f"{name} starts from vectors that find the documents before it is trained")
     queries, qrels = learnt(data(name))
     found = measures.evaluate(zoo.retrieve(hurried(name), queries, 10), qrels, ("Success@1",))
     assert found["Success@1"] < 0.5
@@ -246,6 +249,8 @@ def test_the_path_of_a_beam_ends_in_the_answers(name, data, hurried):
         with pytest.raises(records.DataError, match="generates no identifiers"):
             zoo.path(fitted, first)
         return
+    if "lexical" in recipes.get(name).answering:  # a path has the scores of identifiers alone
+        fitted = zoo.with_options(fitted, {"lexical": 0})
     way = zoo.path(fitted, first, width=4)
     options = {"beam": 4} | {
         option: value
@@ -378,7 +383,7 @@ def test_only_remaining_documents_are_answered_after_a_removal(name, grown, tmp_
     before = grown(name)
     asked = naming(name, before.documents, ["d3", "d7"])
     first = [one for one, _ in zoo.retrieve(before, asked, 2).answers(0)]
-    gone = [*first, "new1"]
+    gone = list(dict.fromkeys([*first, "new1"]))
     after = zoo.remove(before, gone)
     assert set(first) <= answered(before, asked, 10)
     assert answered(after, asked, 10) and not answered(after, asked, 10) & set(gone)

@@ -258,12 +258,7 @@ def _resume(kept: pathlib.Path | None) -> list[list[list[str]]]:
         if line.endswith("\n")
     ]
     kept.write_text("".join(lines), encoding="utf-8")
-    try:
-        return [json.loads(line) for line in lines]
-    except (ValueError, RecursionError) as error:
-        raise records.DataError(
-            f"{kept}: changed since it was written ({error}); remove the folder"
-        ) from None
+    return [json.loads(line) for line in lines]
 
 
 @functools.partial(jax.jit, static_argnames=("net", "num", "end", "top_k"))

@@ -4,8 +4,8 @@
     params = net.init(key)
     hidden = net.encode(params, items)
 
-Kinds: t5 and nci are encoder-decoders that generate identifiers; causal and gru read the items of a
-history and score every item as the next one.
+Kinds: t5 and nci are encoder-decoders that generate identifiers, rows generates them from a vector;
+causal and gru read the items of a history and score every item as the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import causal, heads, recurrent, transformer
+from zoo.nets import causal, heads, recurrent, rows, transformer
 from zoo.records import DataError
 
 WIDE = 2048  # alphabets from here on have their logits computed where they are read
@@ -188,10 +188,22 @@ def _items(make: Callable[[Any], nn.Module]) -> Callable[[Any], Network]:
     return network
 
 
+def _rows(spec: rows.Shape) -> Network:
+    return Network(
+        spec,
+        lambda key: rows.init(spec, key),
+        rows.encode,
+        rows.logits,
+        rows.step,
+        rows.empty_cache,
+    )
+
+
 # kind -> class of its spec, and spec -> Network
 KINDS: dict[str, tuple[type, Callable[[Any], Network]]] = {
     "t5": (transformer.Shape, _encoder_decoder),
     "nci": (heads.PrefixShape, _encoder_decoder),
+    "rows": (rows.Shape, _rows),
     "causal": (causal.Shape, _items(causal.CausalItems)),
     "gru": (recurrent.Shape, _items(recurrent.RecurrentItems)),
 }

@@ -12,6 +12,11 @@ from zoo.records import DataError
 
 MODULES = {
     "bm25": "zoo.recipes.bm25",
+    "tree": "zoo.recipes.tree",
+    "flat": "zoo.recipes.flat",
+    "dense": "zoo.recipes.dense",
+    "dense-max": "zoo.recipes.dense_max",
+    "hybrid": "zoo.recipes.hybrid",
     "dsi": "zoo.recipes.dsi",
     "dsi-qg": "zoo.recipes.dsi_qg",
     "nci": "zoo.recipes.nci",

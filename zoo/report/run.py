@@ -69,10 +69,7 @@ def write_report(
         ]
         for name, recipe, options in _baselines(fitted, collection):
             log.phase(f"fit and evaluate {name}")
-            learn = fitted.about.get("learn", "train")
-            rival = fit.fit(
-                recipe, collection, size=fitted.size, options=options, quiet=True, learn=learn
-            )
+            rival = fit.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
             systems.append(
                 results.Measured(name, rival, evaluate.evaluate(rival, collection, split=split))
             )

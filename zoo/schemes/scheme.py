@@ -19,7 +19,7 @@ import numpy as np
 from zoo import records
 from zoo.docids import collisions, table
 from zoo.records import DataError
-from zoo.schemes import clusters, numbers, quantisers, titles
+from zoo.schemes import cells, clusters, numbers, quantisers, titles
 
 State = Mapping[str, Any]  # nested dicts of arrays and text, part of the state of a system
 
@@ -44,12 +44,17 @@ def _clusters(**options: Any) -> Scheme:
     return Scheme(functools.partial(clusters.fit, **options), clusters.assign, needs_vectors=True)
 
 
+def _cells(**options: Any) -> Scheme:
+    return Scheme(functools.partial(cells.fit, **options), cells.assign, needs_vectors=True)
+
+
 def _title(**options: Any) -> Scheme:
     return Scheme(functools.partial(titles.fit, **options), titles.assign, needs_vectors=False)
 
 
 TABLE: Mapping[str, Callable[..., Scheme]] = {
     "clusters": _clusters,
+    "cells": _cells,
     "rq": _codes("rqkmeans"),
     "pq": _codes("pq"),
     "lsh": _codes("lsh"),

@@ -1,0 +1,114 @@
+"""Dev queries that choose weights, from the dev split or from train queries that are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from zoo import records
+
+SHARE = 0.1  # of the train queries that are held out where there is no dev split
+MOST = 500  # dev queries
+DEPTH = 10
+
+
+class Development(NamedTuple):
+    """Train pairs, and dev queries with the grades of their documents by row."""
+
+    queries: list[str]  # train queries, one for each pair
+    answers: np.ndarray  # i64[n] row of a relevant document of each
+    dev: list[str]
+    judged: list[Mapping[int, int]]  # of each dev query, row -> grade above 0
+    kind: str  # dev split, held out, or none
+
+    def ndcg(self, scores: np.ndarray) -> np.ndarray:
+        """f64[B] nDCG@10 of scores f32[B, N] of the dev queries, ties by row."""
+        gains = np.zeros(len(scores))
+        discounts = 1 / np.log2(np.arange(DEPTH) + 2)
+        for row, (score, judged) in enumerate(zip(scores, self.judged)):
+            few = min(DEPTH, len(score))
+            best = np.argpartition(-score, few - 1)[:few]
+            best = best[np.lexsort((best, -score[best]))]
+            found = np.array([judged.get(int(place), 0) for place in best], float)
+            ideal = np.sort(np.fromiter(judged.values(), float))[::-1][:DEPTH]
+            gains[row] = (found @ discounts[:few]) / (ideal @ discounts[: len(ideal)])
+        return gains
+
+    def mean(self, scores: np.ndarray) -> float:
+        """Mean of `ndcg`."""
+        return float(self.ndcg(scores).mean())
+
+
+def split(collection: records.Collection, *, seed: int = 0) -> Development:
+    """Train and dev queries of a collection.
+
+    Without a dev split, a tenth of the train queries is held out: half of it all queries of some
+    documents, so that these documents are as unseen as those that have no train query at all, the
+    other half queries of any documents.
+    """
+    rows, texts = collection.corpus.rows(), _texts(collection)
+    train = _grades(collection, "train", rows)
+    dev, kind = _grades(collection, "dev", rows), "dev split"
+    rng = np.random.default_rng(seed)
+    if not dev and len(train) >= 2 / SHARE:
+        held = _held_out(train, rng)
+        dev = {query: train[query] for query in train if query in held}
+        train = {query: train[query] for query in train if query not in held}
+        kind = "held out"
+    names = list(dev)
+    if len(names) > MOST:
+        names = [names[row] for row in np.sort(rng.permutation(len(names))[:MOST])]
+    pairs = [(texts[query], row) for query, judged in train.items() for row in judged]
+    return Development(
+        [text for text, _ in pairs],
+        np.array([row for _, row in pairs], np.int64),
+        [texts[query] for query in names],
+        [dev[query] for query in names],
+        kind if names else "none",
+    )
+
+
+def all_pairs(collection: records.Collection) -> tuple[list[str], list[int]]:
+    """Texts of all train queries, none held out, and the row of a relevant document of each."""
+    rows, texts = collection.corpus.rows(), _texts(collection)
+    train = _grades(collection, "train", rows)
+    pairs = [(texts[query], row) for query, judged in train.items() for row in judged]
+    return [text for text, _ in pairs], [row for _, row in pairs]
+
+
+def _held_out(train: Mapping[str, Mapping[int, int]], rng: np.random.Generator) -> set[str]:
+    wanted = round(SHARE * len(train))
+    of_document: dict[int, list[str]] = {}
+    for query, judged in train.items():
+        for row in judged:
+            of_document.setdefault(row, []).append(query)
+    held: set[str] = set()
+    documents = list(of_document)
+    for place in rng.permutation(len(documents)):
+        if len(held) >= wanted / 2:
+            break
+        held.update(of_document[documents[place]])
+    queries = list(train)
+    for place in rng.permutation(len(queries)):
+        if len(held) >= wanted:
+            break
+        held.add(queries[place])
+    return held
+
+
+def _grades(
+    collection: records.Collection, name: str, rows: Mapping[str, int]
+) -> dict[str, dict[int, int]]:
+    if name not in collection.qrels:
+        return {}
+    found = {
+        query: {rows[document]: grade for document, grade in judged.items() if grade > 0}
+        for query, judged in collection.qrels[name].among(rows).grades.items()
+    }
+    return {query: judged for query, judged in found.items() if judged}
+
+
+def _texts(collection: records.Collection) -> dict[str, str]:
+    return dict(zip(collection.queries.ids, collection.queries.texts))

@@ -1,0 +1,162 @@
+"""What systems start from whose rows are document vectors: vectors, queries, BM25, dev queries."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zoo import options, records
+from zoo.index import lexical
+from zoo.models import development, lexical_plan, query_generator, row_training, text_vectors
+from zoo.options import option
+
+ALPHAS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1)  # that are tried on dev queries
+UNTUNED = 0.02  # without dev queries
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(options.Checked):
+    """Options of systems that read texts by a frozen encoder."""
+
+    encoder: str = option(
+        text_vectors.AUTO,
+        "minilm (all-MiniLM-L6-v2), tfidf (TF-IDF and SVD), or auto: minilm where it is installed",
+        one_of=text_vectors.ENCODERS,
+    )
+    encoder_width: int = option(384, "dimensions of tfidf", limits=options.SIZE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Frozen):
+    """Options of systems whose rows start from document vectors."""
+
+    lexical_rank: int = option(
+        256, "dimensions of BM25's SVD beside the encoder's; 0 = none", limits=options.COUNT
+    )
+    alpha: float = option(
+        -1.0,
+        "weight of the SVD's BM25 beside the cosine; -1 = chosen on dev queries",
+        limits=(-1.0, 1e3),
+    )
+    queries: str = option(
+        "rules",
+        "source of generated queries: rules, seq2seq (trains a generator), or the folder of "
+        "`zoo queries generate`",
+    )
+
+
+class Start(NamedTuple):
+    """A collection as vectors."""
+
+    given: development.Development
+    space: text_vectors.Space
+    documents: np.ndarray  # f32[N, D]
+    examples: row_training.Examples
+    dev: np.ndarray  # f32[B, D] dev queries
+    expanded: lexical.Index | None  # BM25 of documents and the train queries that are not held out
+    seen: np.ndarray  # bool[N, 1] documents with a train query
+
+
+def begin(collection: records.Collection, config: Any, log: Any) -> Start:
+    """Vectors of documents and queries, and BM25 indexes. config: of `Config` and `generated`."""
+    given = development.split(collection)
+    made, origins = query_generator.make_queries(
+        config.queries, collection, per_document=config.generated, seed=0, log=log
+    )
+    log.phase("vectors")
+    contents = collection.corpus.contents()
+    index = lexical.build(contents)
+    components = text_vectors.components(index, config.lexical_rank)
+    found = text_vectors.fit(collection.corpus, config.encoder, log, width=config.encoder_width)
+    terms = text_vectors.lexical_part(index, components)
+    encode = lambda texts: text_vectors.of_queries(found.state, texts, log)
+    counts = lambda texts: lexical.bags(index, texts) @ components
+    dev = encode(given.dev), counts(given.dev)
+    alpha = _alpha(config.alpha, given, found.documents, terms, *dev)
+    space = text_vectors.Space(found.state, index, components, np.asarray(alpha, np.float32))
+    vectors = lambda texts: _vectors(space, encode(texts), counts(texts), found.documents)
+    log.facts |= {"encoder": found.state["how"], "alpha": alpha, "dev": given.kind}
+    expanded = None
+    if given.queries:
+        expanded = lexical.build(lexical_plan.expand(contents, given.queries, given.answers))
+    return Start(
+        given,
+        space,
+        space.join(found.documents, terms),
+        row_training.Examples(
+            vectors(given.queries), given.answers, vectors(made), np.asarray(origins, np.int64)
+        ),
+        vectors(given.dev),
+        expanded,
+        row_training.seen_of(len(contents), given.answers),
+    )
+
+
+def _vectors(space: Any, dense: np.ndarray, terms: Any, like: np.ndarray) -> np.ndarray:
+    if not len(dense):
+        return np.zeros((0, like.shape[1] + space.components.shape[1]), np.float32)
+    return space.join(dense, terms)
+
+
+def _alpha(
+    alpha: float,
+    given: development.Development,
+    documents: np.ndarray,
+    terms: np.ndarray,
+    dense: np.ndarray,
+    counts: np.ndarray,
+) -> float:
+    if alpha >= 0 or not terms.shape[1]:
+        return max(alpha, 0.0)
+    if not given.dev:
+        return UNTUNED
+    cosine, lexical_scores = dense @ documents.T, counts @ terms.T
+    values = [given.mean(cosine + each * lexical_scores) for each in ALPHAS]
+    return ALPHAS[int(np.argmax(values))]
+
+
+def learn(
+    start: Start, config: Any, key: Any, log: Any, *, budget: Any, share: float = 1.0
+) -> dict:
+    """Rows and the MLP of `rows`, trained, at the share that ranks the dev queries best.
+
+    Without train queries the rows are the document vectors.
+    """
+    if not start.given.queries:
+        blank = row_training.untrained(start.documents, config.hidden, key)
+        return row_training.at_share(blank, start.documents, start.seen, 0.0)
+    params = row_training.fit_rows(
+        start.documents, start.examples, config, key, log, budget=budget, share=share
+    )
+    kept = config.kept
+    if kept < 0:
+        kept = row_training.choose_share(
+            params, start.documents, start.seen, start.dev, start.given
+        )
+    log.facts |= {"kept": kept}
+    return row_training.at_share(params, start.documents, start.seen, kept)
+
+
+def plan(start: Start, found: Any, collection: records.Collection, log: Any) -> dict:
+    """BM25 that is added, chosen on dev queries, as part of a state (`lexical_plan.pack`).
+
+    The index of the state has all train queries, also those that were held out.
+    """
+    indexes = [start.space.index] + ([start.expanded] if start.expanded is not None else [])
+    sequence = np.zeros((0, 0), np.float32)
+    if start.given.dev:
+        sequence = row_training.scores(found, start.dev)
+    number, scale, value = lexical_plan.choose(sequence, indexes, start.given)
+    log.facts |= {
+        "bm25": "documents and train queries" if number else "documents",
+        "scale": scale.kind,
+        "weight": scale.weight,
+        "dev_ndcg": round(value, 4),
+    }
+    index = indexes[number]
+    if number:
+        held_in = development.all_pairs(collection)
+        index = lexical.build(lexical_plan.expand(collection.corpus.contents(), *held_in))
+    return lexical_plan.pack(index, scale)
