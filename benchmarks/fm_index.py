@@ -36,7 +36,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import children, fm
+from zoo.index import children, fm, ngrams
 from zoo.search import beam
 
 DOCUMENT = 100  # tokens
@@ -127,7 +127,7 @@ def print_size(data: str, alphabet: int) -> None:
     )
     print(f"{data}: {len(texts)} documents, {num_words} words, {num_tokens} tokens of {num_kinds}")
     for kinds in (num_kinds, SEAL_ALPHABET):
-        index = fm.build(*fm.join(documents), alphabet=kinds)
+        index = fm.build(*ngrams.join(documents), alphabet=kinds)
         whole = sum(leaf.nbytes for leaf in jax.tree.leaves(index))
         print(
             f"alphabet {kinds:6d}: {whole / num_tokens:.2f} bytes a token, "

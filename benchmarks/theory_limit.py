@@ -18,7 +18,7 @@ import theory
 import zoo
 from theory import limit
 from zoo import records
-from zoo.index import fm
+from zoo.index import fm, ngrams
 
 DOCUMENTS, NEGATIVES = 46, 6
 WIDTHS = 2, 3, 4, 8, 16, 32, 64
@@ -77,7 +77,7 @@ def _of_keys(data: records.Collection, before: tuple[str, ...]) -> float:
     words = sorted({word for text in data.corpus.texts for word in _words(text)})
     number = {word: row + 1 for row, word in enumerate(words)}
     texts = [np.array([number[w] for w in _words(t)], np.int32) for t in data.corpus.texts]
-    tokens, starts = fm.join(texts)
+    tokens, starts = ngrams.join(texts)
     index = fm.build(tokens, starts, alphabet=len(words) + 1)
     queries, qrels = data.split("test")
     keys = np.array([[number[w] for w in (*before, text.split()[-1])] for text in queries.texts])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings, strategies as st
 
 from zoo import records
-from zoo.index import fm, suffixes, wavelet
+from zoo.index import fm, ngrams as texts, suffixes, wavelet
 from zoo.search import beam
 
 ALPHABET, LENGTH, BATCH = 6, 3, 2  # few tokens, so n-grams repeat
@@ -34,7 +34,7 @@ def for_every_corpus(test):
 
 
 def build(corpus, **options):
-    return fm.build(*fm.join(corpus), **{"alphabet": ALPHABET} | options)
+    return fm.build(*texts.join(corpus), **{"alphabet": ALPHABET} | options)
 
 
 def occurrences(corpus, ngram):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoo.docids import table
-from zoo.index import fm, trie
+from zoo.index import fm, ngrams, trie
 from zoo.search import beam, guided
 
 BATCH, LENGTH, ALPHABET, NUM = 6, 3, 7, 40
@@ -97,7 +97,7 @@ def test_a_document_whose_bound_is_minus_infinity_is_no_answer():
 
 def test_a_function_of_nodes_serves_ranges_of_an_fm_index():
     """Rare n-grams first: the potential is minus the occurrences below a node."""
-    index = fm.build(*fm.join([[1, 1, 1], [1, 2], [2, 1, 1]]), alphabet=3)
+    index = fm.build(*ngrams.join([[1, 1, 1], [1, 2], [2, 1, 1]]), alphabet=3)
     step = lambda t, token, cache: (jnp.zeros((*token.shape, 3)), cache)
     find = functools.partial(
         beam.beam_search, step, jnp.zeros((1, 1)), index, width=4, length=2, score="model"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from zoo.docids import table
-from zoo.index import filters, fm, trie
+from zoo.index import filters, fm, ngrams, trie
 from zoo.search import beam, diverse, sampling
 
 IDS = table.build(np.array([[1, 1, 2], [1, 2, 0], [2, 1, 1], [2, 1, 3], [2, 3, 1], [3, 0, 0]]), 4)
@@ -195,7 +195,7 @@ def test_annealing_draws_only_allowed_documents_and_loses_no_draw():
 def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
     corpus = [[1, 2, 3, 1], [2, 2, 1, 2], [3, 3, 1]]
     names = sorted({tuple(row[i : i + 3]) for row in corpus for i in range(len(row) - 2)})
-    index = fm.build(*fm.join(corpus), alphabet=ALPHABET)
+    index = fm.build(*ngrams.join(corpus), alphabet=ALPHABET)
 
     @jax.jit
     def draw(index):

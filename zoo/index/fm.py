@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -188,12 +187,29 @@ class FMIndex:
             )
 
 
-def join(documents: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Concatenated tokens i32[n] of documents and their starts i64[N + 1], for `build`."""
-    starts = np.cumsum([0, *map(len, documents)], dtype=np.int64)
-    return np.concatenate(
-        [np.zeros(0, np.int32), *(np.asarray(one, np.int32) for one in documents)]
-    ), starts
+class Rows(NamedTuple):
+    """The sorted suffixes of the reversed documents, on the host."""
+
+    text: np.ndarray  # i32[n] documents reversed, each followed by a separator
+    starts: np.ndarray  # i64[N + 1] of the documents in it
+    place: np.ndarray  # i32[n] in the text, of each row
+
+    def locate(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Document i64[...] of n-grams at rows i[...], and the place in it of the token after."""
+        place = self.place[row]
+        document = np.searchsorted(self.starts, place, side="right") - 1
+        return document, self.starts[document + 1] - 1 - place
+
+
+def sort(tokens: np.ndarray, starts: np.ndarray, *, alphabet: int) -> Rows:
+    """The rows of an index of N documents. Arguments, cost and errors: see `build`."""
+    tokens, starts = np.asarray(tokens), np.asarray(starts, np.int64)
+    _refuse(tokens, starts, alphabet)
+    document = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    closed = starts + np.arange(len(starts))  # starts in the text with separators
+    text = np.zeros(int(closed[-1]), np.int32)
+    text[closed[document + 1] - 2 - (np.arange(len(tokens)) - starts[document])] = tokens
+    return Rows(text, closed, suffixes.suffix_array(text, alphabet))
 
 
 def build(
@@ -212,20 +228,16 @@ def build(
 
     Raises DataError naming the document of an invalid token.
     """
-    tokens, starts = np.asarray(tokens), np.asarray(starts, np.int64)
-    _refuse(tokens, starts, alphabet)
-    document = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    closed = starts + np.arange(len(starts))  # starts in the text with separators
-    size = int(closed[-1])
-    text = np.zeros(size, np.int32)
-    text[closed[document + 1] - 2 - (np.arange(len(tokens)) - starts[document])] = tokens
-    del document
-    array = suffixes.suffix_array(text, alphabet)
-    column = wavelet.build(text[array - 1], alphabet)
-    lengths = np.diff(closed)
-    inside = np.arange(size) - np.repeat(closed[:-1], lengths)
-    kept = (inside % SAMPLED == 0)[array]
-    place = array[kept]
+    return of_rows(sort(tokens, starts, alphabet=alphabet), alphabet=alphabet, tested=tested)
+
+
+def of_rows(rows: Rows, *, alphabet: int, tested: int = TESTED) -> FMIndex:
+    """FM-index of sorted documents, see `build`."""
+    closed, size = rows.starts, len(rows.text)
+    column = wavelet.build(rows.text[rows.place - 1], alphabet)
+    inside = np.arange(size) - np.repeat(closed[:-1], np.diff(closed))
+    kept = (inside % SAMPLED == 0)[rows.place]
+    place = rows.place[kept]
     starts = np.append(closed, np.full(level.size_class(len(closed)) - len(closed), size))
     on_host: dict[str, Any] = {
         "marked": wavelet.pack(kept),
@@ -241,7 +253,7 @@ def _refuse(tokens: np.ndarray, starts: np.ndarray, alphabet: int) -> None:
     if tokens.ndim != 1 or not np.issubdtype(tokens.dtype, np.integer):
         raise records.DataError(
             f"fm: expected integer tokens [n], got {tokens.dtype} {list(tokens.shape)}; join the "
-            "documents with fm.join"
+            "documents with ngrams.join"
         )
     if (
         len(starts) < 2
