@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from zoo import records
-from zoo.data import amazon, download, files, movielens, pydocs, tldr, toy
+from zoo.data import amazon, download, files, limit, movielens, pydocs, tldr, toy
 
 _BEIR = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets"
 _BEIR_LICENCE = "CC BY-SA 4.0 as published by BEIR; the owner's terms apply too"
@@ -104,6 +104,23 @@ CATALOG: dict[str, Entry] = {
     "toy": Entry(
         toy.build, "200 synthetic documents, for tests", "Apache-2.0", "", "train, dev, test"
     ),
+    **{
+        name: Entry(
+            load,
+            f"who likes a thing -> both people who do; {size:,}",
+            "Apache-2.0",
+            "",
+            "test",
+            homepage="https://github.com/google-deepmind/limit",
+            citation="Weller et al. 2025, On the Theoretical Limitations of Embedding-Based "
+            "Retrieval, arXiv:2508.21038",
+        )
+        for name, load, size in (
+            ("limit-small", limit.build, limit.PEOPLE),
+            ("limit", functools.partial(limit.build, limit.FULL), limit.FULL),
+            ("limit-hard", functools.partial(limit.build, limit.FULL, hard=True), limit.FULL),
+        )
+    },
     "toy-walks": Entry(
         toy.interactions,
         "200 synthetic users of 40 items, for tests",
