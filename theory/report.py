@@ -116,7 +116,7 @@ def write(
     started, sections, summary, passed = time.monotonic(), [], [], True
     chosen = list(names) or list(claims.names())
     for name in tqdm(chosen, desc="claims", file=sys.stderr, disable=not sys.stderr.isatty()):
-        claim = claims.get(name)
+        claim, began = claims.get(name), time.monotonic()
         check = claims.check(claim, key, quick=quick)
         passed &= check.passed
         if name in PARTS:
@@ -126,7 +126,7 @@ def write(
         sections.append(_section(check, drawn))
         summary.append(
             f'<tr><td><a href="#{name}">{html.escape(claim.title)}</a></td>'
-            f"<td>{_verdict(check.passed)}</td></tr>"
+            f"<td>{_verdict(check.passed)}</td><td>{time.monotonic() - began:.0f} s</td></tr>"
         )
     if fitted is not None:
         sections.append(_of_system(fitted, data))
@@ -144,7 +144,7 @@ search. Each claim names its source, predicts numbers, measures them, and reject
 nearby; its limits are measured too.</p>
 {_definitions()}
 <h2>Claims</h2>
-<table><tr><th>claim</th><th>check</th></tr>{"".join(summary)}</table>
+<table><tr><th>claim</th><th>check</th><th>took</th></tr>{"".join(summary)}</table>
 {"".join(sections)}
 <p class="small">{len(chosen)} claims in {seconds:.0f} s on {device}, jax {jax.__version__}.
 <code>python -m theory check NAME</code> repeats one.</p></body></html>

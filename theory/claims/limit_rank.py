@@ -64,8 +64,8 @@ def limits():
 def figure(axes, key, n):
     """R@2 over the dimension: free, trained and random vectors."""
     widths = np.array([2, 3, 4, 6, 8, 12, 16, 32, 64, 128])
-    free = [limit.free_vectors(46, int(d), key, steps=1000) for d in widths[:7]]
-    axes.plot(widths[:7], [fit.recall for fit in free], "o-", label="free vectors, trained")
+    free = [limit.free_vectors(46, int(d), key, steps=600) for d in widths[:6]]
+    axes.plot(widths[:6], [fit.recall for fit in free], "o-", label="free vectors, trained")
     words = [limit.word_vectors(46, int(d), key, steps=300) for d in widths[4::2]]
     axes.plot(widths[4::2], [f.recall for f in words], "s-", label="word vectors, trained pairs")
     axes.plot(widths[4::2], [f.unseen for f in words], "s:", label="the same, other pairs")
