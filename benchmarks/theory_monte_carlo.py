@@ -7,6 +7,9 @@ NumPy version, and prints nanoseconds per leaf and corpus, without compilation, 
 
 lean: sums of kept relevance, logs at inner nodes only (T1). naive: both laws of each step,
 normalised, and their KL term by term.
+
+Random bits bound theory.simulate on CPUs: of about 3.4 ns of a core per leaf and corpus, threefry
+takes 2.1, the comparison .5 and the walk up the tree .8; 10,000 corpora are 36 s of a core.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def draw(system: fits.System, parts: alignment.Parts, source: np.ndarray, path: 
 
 
 def _pieces(system: fits.System, ids: np.ndarray) -> list[str]:
-    return tokens.decode(str(system.about.state["tokenizer"]), ids[:, None])
+    pieces = tokens.decode(str(system.about.state["tokenizer"]), ids[:, None])
+    return [piece or "[prompt]" for piece in pieces]
 
 
 if __name__ == "__main__":
