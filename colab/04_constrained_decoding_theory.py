@@ -156,8 +156,8 @@ live(draw_costs, leaves=(2, 256, 2))
 
 # %%
 def figure_of(name):
-    if SMALL and name in ("published_bound", "max_marginals"):
-        return  # the two that take longest
+    if SMALL and name in ("published_bound", "max_marginals", "product_law"):
+        return  # those that take longest
     claim = claims.get(name)
     check = claims.check(claim, KEY, quick=True)
     assert check.passed, f"{name}: the prediction and the measurement differ"
@@ -289,7 +289,7 @@ assert abs(found.mean - theory.recall_exact(100, 50, 50, lead)) < 4 * found.stde
     "the beam search does what the formula says"
 )
 assert theory.recall_exact(100, 50, 50, 0.01) < 0.51, "without a lead a beam finds half"
-assert theory.leaf_recall(20, 3, 10, 10, 0.5) < 0.6 * theory.recall_exact(20, 10, 10, 0.5), (
+assert theory.leaf_recall(20, 3, 10, 10, 0.3) < 0.5 * theory.recall_exact(20, 10, 10, 0.3), (
     "the second level loses again"
 )
 cut = sum(exact.expected_kl_of(tree, 0.5).sum() for tree in trees) / len(trees)
