@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from zoo.records import DataError
 from zoo.search import decoders
-from zoo.text import languages
+from zoo.text import embed, languages
 from zoo.train import optimizers
 
 Value = TypeVar("Value")
@@ -201,6 +201,15 @@ class Reading(Checked):
     strip_accents: bool = option(False, "drop the accents of Latin, Greek and Cyrillic letters")
     document_length: int = option(32, "tokens read per document", limits=SIZE)
     query_length: int = option(32, "tokens read per query", limits=SIZE)
+    encoder: str = option(
+        "",
+        "pretrained encoder whose frozen vectors of texts are read in place of tokens: minilm "
+        "(all-MiniLM-L6-v2) or the folder of a BERT or MPNet; empty = none, tokens are read",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        embed.refuse_encoder(self.SYSTEM, self.encoder)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
+from zoo.data import bounded
 from zoo.nets import bert, pretrained
 from zoo.records import DataError
 from zoo.text import encoders, vector_cache
@@ -290,7 +291,7 @@ def test_known_texts_are_not_encoded_again(tmp_path, monkeypatch):
     vector_cache.compute(texts, "b", encode)
     assert encoded[1:] == [41, len(texts)]
     (folder,) = tmp_path.iterdir()
-    vector_cache.evict(folder, 8 * vector_cache.PART + 200)  # room for the last part and a whole
+    bounded.evict(folder, 8 * vector_cache.PART + 200)  # room for the last part and a whole
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 8 * vector_cache.PART + 200
     monkeypatch.setenv("ZOO_VECTORS_GB", "0")
     vector_cache.compute(texts, "a", encode)

@@ -77,6 +77,7 @@ def read(histories: records.Histories, longest: int) -> np.ndarray:
     ).astype(np.int32)
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def loss_of(net: network.Network, config: Config) -> loop.Loss:
     """Mean loss over the targets of a batch, by config.loss of LOSSES.
 

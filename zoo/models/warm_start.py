@@ -77,7 +77,7 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
         shape, params = network.of(state).spec, state["params"]
     except DataError:
         shape = None
-    if type(shape) is not transformer.Shape:
+    if type(shape) is not transformer.Shape or shape.vector_width:
         raise DataError(
             f"{where}: {recipe} has no plain encoder-decoder to start from; "
             "name a fit of dsi or tiger, or T5 weights"

@@ -59,6 +59,9 @@ class Shape:
     shared: bool = False  # source and target have one vocabulary and one table, that of the source
     # distances from the end of the source with vectors of their own, the rest share one; 0 = none
     recency: int = 0
+    # the source is vectors f32[B, this] of texts, each read as `vector_places` states; 0 = tokens
+    vector_width: int = 0
+    vector_places: int = 4
 
     def __post_init__(self) -> None:
         if self.mlp not in MLPS:
@@ -337,7 +340,14 @@ class EncoderDecoder(nn.Module):
     def setup(self) -> None:
         s = self.shape
         embed: dict[str, Any] = dict(features=s.width, dtype=s.dtype)
-        self.source_embedding = linear.Embed(s.source_vocab, **embed)
+        if s.vector_width:
+            self.source_vector = linear.Linear(
+                (s.vector_places, s.width),
+                dtype=s.dtype,
+                kernel_init=nn.initializers.normal(1.0),  # of vectors of unit length
+            )
+        else:
+            self.source_embedding = linear.Embed(s.source_vocab, **embed)
         if not s.shared:
             self.target_embedding = linear.Embed(s.target_vocab, **embed)
         if s.recency:
@@ -360,10 +370,10 @@ class EncoderDecoder(nn.Module):
         )
 
     def encode(self, source: jax.Array, *, train: bool = False) -> jax.Array:
-        """Encoded source [B, S, D] of source i32[B, S], 0 = pad."""
-        position = jnp.arange(source.shape[1])
+        """Encoded source [B, S, D] of source i32[B, S], 0 = pad, or of vectors f32[B, D']."""
+        x = self.source_vector(source) if self.shape.vector_width else self.source_embedding(source)
+        position = jnp.arange(x.shape[1])
         bias = self.encoder_bias(position, position)[None] + _pad_bias(source)
-        x = self.source_embedding(source)
         if self.shape.recency:
             # tokens after each, pads not counted
             after = (source != 0).sum(axis=1, keepdims=True) - 1 - position[None]
@@ -460,5 +470,7 @@ def output_kernel(params: dict, shape: Shape) -> jax.Array:
 
 
 def _pad_bias(source: jax.Array) -> jax.Array:
-    """f32[B, 1, 1, S]: MASKED where source is pad."""
+    """f32[B, 1, 1, S]: MASKED where source is pad; f32[B, 1, 1, 1] zeros for vectors."""
+    if jnp.issubdtype(source.dtype, jnp.floating):
+        return jnp.zeros((len(source), 1, 1, 1))
     return jnp.where(source == 0, MASKED, 0.0)[:, None, None, :]

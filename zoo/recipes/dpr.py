@@ -27,7 +27,6 @@ from zoo.index import dense
 from zoo.models import corpus_text, dual_encoder, warm_start
 from zoo.nets import dual
 from zoo.options import option
-from zoo.text import tokens
 from zoo.train import stages
 from zoo.update import catalogue
 
@@ -81,7 +80,7 @@ def fit(
     )
     given = dual_encoder.examples(texts, config)
     init_key, train_key = jax.random.split(key)
-    shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
+    shape = dual_encoder.shape_of(texts, config, start)
     params = dual_encoder.init(texts, shape, config, init_key, start)
     params = stages.run(
         [dual_encoder.stage(given, shape, config, log)],
@@ -116,13 +115,8 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
 
     Equals encoding all at once.
     """
-    contents = corpus_text.as_read(config, state, corpus.contents())
-    source = tokens.encode(
-        state["tokenizer"],
-        contents,
-        length=config.document_length,
-        prompt=dual_encoder.PROMPTS[dual.DOCUMENT],
-    )
+    prompt = dual_encoder.PROMPTS[dual.DOCUMENT]
+    source = corpus_text.read_documents(config, state, corpus.contents(), prompt=prompt)
     fresh = dual_encoder.encode(
         state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT
     )

@@ -204,6 +204,7 @@ def _random(key: jax.Array, *, shape: bottleneck.Shape) -> dict:
     return bottleneck.RqVae(shape).init(key, jnp.zeros((1, shape.width)))
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def loss_function(shape: bottleneck.Shape, *, commitment: float, reduction: str) -> loop.Loss:
     """Loss of batches {"vector": f32[B, D]}."""
     net = bottleneck.RqVae(shape)
