@@ -31,7 +31,16 @@ Value = TypeVar("Value")
 SIZE, COUNT, AMOUNT = (1, math.inf), (0, math.inf), (0.0, math.inf)
 SHARE, PROBABILITY = (0.0, 0.99), (0.0, 1.0)
 # the options that describe an encoder to `transformer.Shape`, and an encoder-decoder
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")
+SHAPE = (
+    "width",
+    "heads",
+    "head_width",
+    "encoder_hidden",
+    "encoder_layers",
+    "dropout",
+    "dtype",
+    "mlp",
+)
 WRITER = (*SHAPE, "decoder_hidden", "decoder_layers")
 
 
@@ -160,6 +169,11 @@ class Encoding(Training):
     encoder_hidden: int = option(256, "width of the encoder's MLPs (d_ff)", limits=SIZE)
     encoder_layers: int = option(
         0, "encoder layers; 0 = a text is the bag of its word embeddings", limits=COUNT
+    )
+    mlp: str = option(
+        "gelu",
+        "MLPs: gelu, the gated ones of T5 v1.1, or relu, the plain ones of the first T5",
+        one_of=("gelu", "relu"),
     )
     word_dropout: float = option(
         0.5, "fraction of source tokens masked during training", limits=SHARE

@@ -28,7 +28,7 @@ def keep() -> None:
     import jax
 
     limit = bounded.limit_bytes(LIMIT, LIMIT_GB)
-    if not limit or jax.config.jax_compilation_cache_dir:
+    if not limit or getattr(jax.config, "jax_compilation_cache_dir", None):
         return
     folder = download.cache() / "compiled"
     bounded.evict(folder, limit)

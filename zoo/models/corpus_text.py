@@ -65,7 +65,13 @@ def read(
         )
     queries, answers = encoder_decoder.pairs(collection)
     made, origins = query_generator.make_queries(
-        config.queries, collection, per_document=config.generated, seed=0, log=log
+        config.queries,
+        collection,
+        per_document=config.generated,
+        seed=0,
+        log=log,
+        # without train queries among the examples, all documents get as many
+        count_train=config.generated_share < 1,
     )
     log.phase("tokens and vectors")
     contents = collection.corpus.contents()

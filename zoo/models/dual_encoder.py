@@ -226,11 +226,16 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
     return dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
 
 
-def shape_of(texts: corpus_text.Texts, config, start: warm_start.Start | None = None) -> dual.Shape:
-    """The shape of the encoders of these texts, in the family of `start`."""
+def shape_of(
+    vocabulary: int, config, start: warm_start.Start | None = None, *, vector_width: int = 0
+) -> dual.Shape:
+    """The shape of the encoders for a vocabulary of this size, in the family of `start`.
+
+    vector_width: of texts that are vectors, 0 = tokens.
+    """
     encoder = transformer.Shape(
-        source_vocab=tokens.count(texts.tokenizer),
-        vector_width=texts.vector_width,
+        source_vocab=vocabulary,
+        vector_width=vector_width,
         target_vocab=1,
         target_length=1,
         **{field: getattr(config, field) for field in options.SHAPE},

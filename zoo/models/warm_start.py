@@ -101,7 +101,7 @@ def configure(recipe: str, config: Any, given: Mapping[str, Any], start: Start) 
 
     Raises DataError if they conflict.
     """
-    wanted = {name: getattr(start.shape, name) for name in SIZES} | {
+    wanted = {name: getattr(start.shape, name) for name in (*SIZES, "mlp")} | {
         **{name: start.options.get(name, default) for name, default in READING.items()},
         "vector_start": False,
     }

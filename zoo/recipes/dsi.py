@@ -224,8 +224,14 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE,
+            stem=False,
+            mlp="relu",
+            encoder_hidden=3072,
+            decoder_hidden=3072,
             vectors="minilm",
             vector_start=False,
+            smoothing=0.0,
+            optimizer="adafactor",
             index_ratio=32.0,
             generated=0,
             document_length=32,
@@ -253,7 +259,9 @@ RECIPE = recipes.Recipe(
         "task (generated); the paper has none",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), "
-        "index_ratio 0.3 and word dropout",
+        "index_ratio 0.3, word dropout and stems",
+        "Adafactor in paper does not scale updates by the size of parameters; the rate and the "
+        "warm-up are one point of the paper's grid",
     ),
     starts=True,
     answering=("beam", "decoding"),

@@ -284,6 +284,11 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE,
+            stem=False,
+            mlp="relu",
+            encoder_hidden=3072,
+            decoder_hidden=3072,
+            weight_decay=1e-4,
             vectors="minilm",
             vector_start=False,
             queries="seq2seq",

@@ -76,6 +76,23 @@ class Config(options_.Checked):
     SYSTEM = "rqvae"
 
 
+def parse(text: str) -> Config:
+    """The defaults with options of a text NAME=VALUE,...; `hidden` is widths joined by x.
+
+    >>> parse("hidden=512x256,code_width=32").hidden
+    (512, 256)
+
+    Raises DataError as `options.replace`, and for levels and codes, which a system has itself.
+    """
+    options = dict(part.partition("=")[::2] for part in text.split(",") if part)
+    for name in ("levels", "codes"):
+        if name in options:
+            raise DataError(f"rqvae: {name} is an option of the system itself; set it there")
+    if "hidden" in options:
+        options["hidden"] = options["hidden"].replace("x", ",")
+    return configured(options)
+
+
 def configured(options: Mapping[str, Any]) -> Config:
     """The defaults with options replaced, values as text; `hidden` is widths with commas.
 
@@ -90,6 +107,9 @@ def configured(options: Mapping[str, Any]) -> Config:
                 f"rqvae: option hidden expects widths with commas, as 512,256, got {widths!r}"
             ) from None
     return options_.replace(Config(), options, system="rqvae")
+
+
+OPTIONS = {field.name for field in dataclasses.fields(Config)} - {"levels", "codes"}
 
 
 def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
