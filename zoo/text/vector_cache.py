@@ -21,7 +21,7 @@ from zoo.records import DataError
 
 PART = 2048  # texts of a file
 AT_ONCE = 8  # parts that are encoded together
-FEWEST = 16  # a smaller part is computed faster than it is worth a file
+FEWEST = 16  # fewer texts, such as a query, are not worth a file
 LIMIT, LIMIT_GB = "ZOO_VECTORS_GB", 2.0
 
 
@@ -44,7 +44,7 @@ def compute(
         ends = np.cumsum([len(parts[number]) for number in group])
         for number, vectors in zip(group, np.split(fresh, ends[:-1])):
             found[number] = vectors
-            if limit and len(vectors) >= FEWEST:
+            if limit and len(texts) >= FEWEST:
                 _write(paths[number], vectors)
     if missing and limit:
         bounded.evict(folder, limit, "*.npy")
