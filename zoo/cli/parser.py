@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import zoo
-from zoo.cli import ask, data, docids, evaluation, exchange, flags, queries, systems
+from zoo.cli import ask, data, docids, evaluation, exchange, explain, flags, queries, systems
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     systems.add_command(commands)
     systems.remove_command(commands)
     ask.retrieve_command(commands)
+    explain.explain_command(commands)
     evaluation.evaluate_command(commands)
     evaluation.compare_command(commands)
     exchange.report_command(commands)

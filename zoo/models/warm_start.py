@@ -91,7 +91,7 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
         shape,
         params,
         state["tokenizer"],
-        np.asarray(state["docids"]["tokens"]),
+        np.asarray(state["docids"]["tokens"]) if "docids" in state else None,
         options,
     )
 
