@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Recommend by writing names
+# # Recommend by generating identifiers
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
 #
@@ -71,13 +71,13 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## Who saw what
 #
-# MovieLens-100k: 943 people, 1,682 films. It may be used for research and not passed on, so it is
-# fetched from its owners, or from the copy in RecBole's wheel where only a package index can be
-# reached. Your own logs go in the same way: `MY_LOGS` is a folder with `interactions.csv`
-# (`user_id,item_id,timestamp`) and, if there is one, `items.jsonl`.
+# MovieLens-100k: 943 people, 1,682 films. Its licence allows research but no redistribution, so it
+# is downloaded from its owners, or from the copy in RecBole's wheel if only a package index can be
+# reached. For your own logs, set `MY_LOGS` to a folder with `interactions.csv`
+# (`user_id,item_id,timestamp`) and, optionally, `items.jsonl`.
 #
-# The last event of each user is what is to be found, the last but one what choices are made by;
-# everything before is learned from.
+# The last event of each user is the test target, the last but one is for validation, and earlier
+# events are for training.
 
 # %%
 MY_LOGS = None
@@ -86,7 +86,8 @@ logs = load.load(MY_LOGS or ("toy-walks" if SMALL else "ml-100k"))
 rows = logs.corpus.rows()
 title = {item: logs.corpus.titles[rows[item]] or item for item in logs.corpus.ids}
 print(
-    f"{len(logs.histories):,} users, {len(logs.corpus):,} items, {len(logs.histories.items):,} events"
+    f"{len(logs.histories):,} users, {len(logs.corpus):,} items, "
+    f"{len(logs.histories.items):,} events"
 )
 
 # %% [markdown]
@@ -123,9 +124,9 @@ display(
 # %% [markdown]
 # ## Names of films
 #
-# Rings are codes, the first inmost, coloured by genre, the paler the fewer films of a slice have
-# it. The codes come from what is written about a film (title, year, and its genres among the words)
-# and from what people see one after the other.
+# Rings are codes, the first one inside. The colour of a slice is its most common genre; the paler
+# the slice, the smaller its majority. The codes come from the text of a film (title, year and
+# genres) and from which films people watch one after the other.
 
 # %%
 genres, where = categories.of(logs.corpus)
@@ -158,8 +159,8 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=title[
 # %% [markdown]
 # ## More diverse, less sure
 #
-# Drawn at a temperature instead of searched for, answers spread over more genres and hit less
-# often.
+# Sampled at a temperature instead of found by beam search, answers cover more genres and are right
+# less often.
 
 # %%
 for decoding in ("trie", "sampled,temperature=1", "sampled,temperature=2"):
@@ -167,7 +168,8 @@ for decoding in ("trie", "sampled,temperature=1", "sampled,temperature=2"):
         zoo.with_options(tiger, {"decoding": decoding}), logs, categories=genres
     ).measures
     print(
-        f"{decoding}: Recall@10 {found['R@10']:.4f}, entropy of genres in ten answers {found['entropy@10']:.3f}"
+        f"{decoding}: Recall@10 {found['R@10']:.4f}, "
+        f"entropy of genres in ten answers {found['entropy@10']:.3f}"
     )
 
 # %% [markdown]
@@ -179,7 +181,8 @@ by_item, by_name = (
     results["TIGER"].measures["R@10" + recommend.BY_IDENTIFIER],
 )
 print(
-    f"TIGER's Recall@10: {by_item:.4f} counting items, {by_name:.4f} counting names (equal codes are one name)"
+    f"TIGER's Recall@10: {by_item:.4f} counting items, {by_name:.4f} counting names "
+    "(equal codes are one name)"
 )
 assert by_name >= by_item - 1e-9, "counting names flatters"
 assert len(np.unique(codes, axis=0)) == len(codes), "every item has a name of its own"

@@ -73,10 +73,10 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # ## Three documents are enough
 #
 # Names have two tokens. The model knows the relevance of all four names: 00 .1, 01 .4, 10 .3, 11
-# .2. The corpus holds 00, 10 and 11. The best answer is 10 (.5 of what exists). Masking what does
-# not exist and renormalising, at each step, gives the first token half to 0, half to 1, and all of
-# the half to 00: it wins with .5, and it is the least relevant of the three. How far the two are
-# apart is measured by the KL, which is 0 where they agree.
+# .2. The corpus holds 00, 10 and 11. The best answer is 10, with .5 of the probability of what
+# exists. Masking and renormalising at each step gives both first tokens probability .5, and 00 all
+# the mass of its branch: it wins with .5, although it is the least relevant of the three. The KL
+# divergence measures how far the two distributions are apart.
 
 # %%
 relevance = np.array([0.1, 0.4, 0.3, 0.2])
@@ -94,16 +94,18 @@ print(
 # %% [markdown]
 # ## The first theorem: relevance is changed
 #
-# Keep each document with probability $p$, mask the rest, renormalise. The expected KL between what
-# the decoder says and the true relevance given the corpus has a lower bound; the published one is
+# Keep each document with probability $p$, mask the rest, renormalise. The expected KL between the
+# decoder's distribution and the true relevance given the corpus has a lower bound; the published is
 # $0.05\,E^2[A]/p$, with $A$ the Simpson index of a branch (how concentrated its relevance is).
-# `theory.expected_kl` computes the left side *exactly*, without drawing a corpus, so the bound can
-# be looked at where it holds and where it does not.
+# `theory.expected_kl` computes the left side *exactly*, without sampling a corpus, and so shows
+# where the bound holds and where it does not.
 
 
 # %%
 def costs(leaves, keep):
-    """Exact cost of the first step and the published bound, uniform relevance in 32 branches of so many leaves."""
+    """Exact cost of the first step and the published bound, for uniform relevance in 32 branches of
+    so many leaves.
+    """
     tree = worlds.Tree(
         (np.zeros(32, np.int64), np.repeat(np.arange(32), leaves)),
         np.full(32 * leaves, 1 / (32 * leaves)),
@@ -122,7 +124,8 @@ def draw_costs(leaves=64):
     axes.set_ylim(1e-8, 10)
     fails = shares[published > cost]
     told = (
-        f"{leaves} leaves a branch: the published bound fails for p below {fails[fails < 0.5].max():.2g}"
+        f"{leaves} leaves a branch: the published bound fails for p below "
+        f"{fails[fails < 0.5].max():.2g}"
         if (fails < 0.5).any()
         else f"{leaves} leaves a branch"
     )
@@ -132,7 +135,7 @@ def draw_costs(leaves=64):
 display(Image(draw_costs()))
 
 # %% [markdown]
-# Slide, if this is a live notebook; the figure above is what you see otherwise.
+# In a live notebook, move the sliders; otherwise see the figure above.
 
 
 # %%
@@ -149,9 +152,9 @@ def live(draw, **ranges):
 live(draw_costs, leaves=(2, 256, 2))
 
 # %% [markdown]
-# Where does it hold? The map has every branch size and every $p$. Inside the drawn line the
-# published form is a bound. Outside, on both sides, it is not: for small $p$ it grows while the
-# cost vanishes, and near $p = 1$ it lacks a factor $1 - p$.
+# Where does it hold? The map covers all branch sizes and all $p$. Inside the line the published
+# form is a bound. On both sides of it, it is not: for small $p$ it grows while the cost vanishes,
+# and near $p = 1$ it lacks a factor $1 - p$.
 
 
 # %%
@@ -187,8 +190,8 @@ figure_of("count_correction")
 # ## The second theorem: a beam finds half
 #
 # Let $k$ of $b$ branches hold one relevant document each, among $n$ others of moderate scores. The
-# beam keeps the branches of the largest *sum*. As $n$ grows, the noise of the sum drowns the
-# relevant document: recall sinks to $k/b$, one half for $b = 2k$, while the first answer stays
+# beam keeps the branches with the largest *sums*. As $n$ grows, the noise of the sum hides the
+# relevant document: recall falls to $k/b$, one half for $b = 2k$, while the first answer stays
 # right.
 
 # %%
@@ -204,7 +207,10 @@ def draw_recall(snr=1.0, width=50):
     axes.plot(widths, widths / 100, ":", color=style.COLOURS[1], linewidth=2)
     axes.axvline(width, color=style.INK, linewidth=0.8)
     axes.set_ylim(0, 1.02)
-    told = f"A lead of {snr:g} standard deviations: a beam of {width} finds {theory.recall_exact(100, 50, int(width), snr):.0%}; dots are chance"
+    told = (
+        f"A lead of {snr:g} standard deviations: a beam of {width} finds "
+        f"{theory.recall_exact(100, 50, int(width), snr):.0%}; dots are chance"
+    )
     return style.save(drawn, axes, f"{FIGURES}/recall.png", told, legend=None)
 
 
@@ -219,15 +225,16 @@ world = worlds.SparseThick(100, 50, 10_000, 101.0, tails.gaussian(1.0, 1.0))
 lead = (101.0 - 1.0) / np.sqrt(10_000)
 found = simulate.recall(world, KEY, width=50, num_queries=200 if SMALL else 2000)
 print(
-    f"lead {lead:g}: formula {theory.recall_exact(100, 50, 50, lead):.4f}, beam search {found.mean:.4f} ± {found.stderr:.4f}"
+    f"lead {lead:g}: formula {theory.recall_exact(100, 50, 50, lead):.4f}, "
+    f"beam search {found.mean:.4f} ± {found.stderr:.4f}"
 )
 
 # %% [markdown]
 # ### Ways out of the ceiling
 #
-# A wider beam pays for recall, and dearly. Ranking a prefix by its *best* document instead of its
-# sum finds the exact top $k$ with a beam of $k$: `decoding=max-marginal`, or `decoding=best-first`,
-# which proves it by bounds.
+# A wider beam improves recall at a high cost. Ranking prefixes by their *best* document instead of
+# the sum finds the exact top $k$ with a beam of $k$: `decoding=max-marginal`, or
+# `decoding=best-first`, which proves it by bounds.
 
 # %%
 figure_of("max_marginals")
