@@ -31,9 +31,8 @@ def fit(
 ) -> tuple[dict, table.Docids]:
     """State and identifiers of documents with vectors f32[N, D].
 
-    branching: clusters that a cluster is split into; leaf_size: the most documents of a cluster
-      that is not split.
-    shorten: changes the identifiers, as long as each stays below its cluster.
+    branching: number of clusters that a cluster is split into. leaf_size: maximal documents of a
+      cluster that is not split. shorten: changes identifiers; each must stay below its cluster.
     """
     try:
         tree, ids = cluster.hierarchical(vectors, key, branching=branching, leaf_size=leaf_size)
@@ -49,7 +48,7 @@ def assign(
 ) -> table.Docids:
     """Identifiers of new documents with vectors f32[n, D].
 
-    Clusters do not change, only the last position gets tokens.
+    Clusters do not change; only the last position gets new tokens.
     """
     length = taken.tokens.shape[1]
     if "paths" in state:
