@@ -163,7 +163,7 @@ def open(config: Config, state: dict) -> scoring.Scored:
         for first in range(0, len(items), USERS):
             rows = np.arange(first, min(first + USERS, len(items)))
             size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))
-            scores = all_scores(params, jnp.asarray(items[np.resize(rows, size)]), net)
+            scores = all_scores(params, jnp.asarray(items[np.resize(rows, size)]), net=net)
             found.append(np.asarray(scores)[: len(rows)])
         scores = np.concatenate(found)
         return scoring.recommendable(scores, histories, state, filter=config.filter)
