@@ -63,6 +63,4 @@ class CausalItems(items.Items):
         causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
         bias = (self.bias(position, position) + causal[None])[None]
         x = self.read(source, train=train)
-        for layer in self.layers:
-            x = transformer.apply_layer(layer, x, bias, train=train)
-        return self.norm(x)
+        return self.norm(transformer.apply_stack(self.layers, x, None, bias, train=train))
