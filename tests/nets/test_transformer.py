@@ -468,34 +468,3 @@ def test_dropout_is_drawn_from_the_key_and_only_in_training():
     np.testing.assert_array_equal(trained(1), trained(1))
     assert np.abs(trained(1) - trained(2)).max() > 0.01 and np.abs(trained(1) - calm).max() > 0.01
     np.testing.assert_allclose(trained(1, rate=0.0), calm, **CLOSE)
-
-
-def test_a_scan_over_layers_equals_them_one_by_one(monkeypatch):
-    source, target = case()[0], case()[1][:, 0]
-    net = transformer.EncoderDecoder(dataclasses.replace(SHAPE, dropout=0.0))
-
-    def loss(params):
-        return jnp.square(net.apply(params, source, target, train=True)).mean()
-
-    unrolled = jax.value_and_grad(loss)(params())
-    monkeypatch.setattr(transformer, "SCANNED", 2)
-    assert "scan" in str(jax.make_jaxpr(loss)(params()))
-    scanned = jax.value_and_grad(loss)(params())
-    jax.tree.map(functools.partial(np.testing.assert_allclose, **CLOSE), unrolled, scanned)
-
-
-def test_a_scan_draws_the_masks_of_its_key(monkeypatch):
-    monkeypatch.setattr(transformer, "SCANNED", 2)
-    shape = dataclasses.replace(SHAPE, dropout=0.5, decoder_layers=1)
-    net = transformer.EncoderDecoder(shape)
-    given = params(dataclasses.replace(SHAPE, decoder_layers=1))["params"]
-    same = {"params": given | {"encoder_1": given["encoder_0"]}}
-    source = case()[0]
-
-    def encoded(key):
-        return net.apply(
-            same, source, train=True, rngs={"dropout": jax.random.key(key)}, method="encode"
-        )
-
-    np.testing.assert_array_equal(encoded(0), encoded(0))
-    assert (np.asarray(encoded(0)) != np.asarray(encoded(1))).any()

@@ -133,9 +133,7 @@ def training_step(
 def answering(call: programs.Call, target: chips.Target) -> Measured:
     """A compiled call that answers, on one device of the target."""
     alone = jax.sharding.SingleDeviceSharding(target.devices[0])
-    placed = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=alone), call.arguments
-    )
+    placed = jax.tree.map(lambda leaf: programs.shape_of(leaf, alone), call.arguments)
     return _compile(f"answer: {call.name}", call.function, placed, call.options, target.chip, 1)
 
 

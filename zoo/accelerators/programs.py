@@ -14,8 +14,8 @@ import numpy as np
 from zoo import recipes, records
 from zoo.train import execution as executions, log as logs, stages
 
-# Jitted functions that answer queries. A caller reaches each through its module, so that `_record`
-# can take its place.
+# Jitted functions that answer queries. A caller reaches each through its module, so that `record`
+# can take its place. The second argument of each is the batch.
 ANSWERING = (
     ("zoo.models.generate", "answer"),
     ("zoo.models.next_item", "all_scores"),
@@ -31,8 +31,9 @@ class Call(NamedTuple):
 
     name: str
     function: Any
-    arguments: tuple[Any, ...]  # pytrees of jax.ShapeDtypeStruct
-    options: Mapping[str, Any]  # by keyword: static ones, or pytrees as the arguments
+    arguments: tuple[Any, ...]  # pytrees of arrays
+    options: Mapping[str, Any]  # by keyword, static
+    result: Any  # pytree of jax.ShapeDtypeStruct
 
 
 class Programs(NamedTuple):
@@ -63,7 +64,7 @@ def of_recipe(
     state = recipe.fit(collection.without("test"), config, key, log)
     count = sum(np.size(leaf) for leaf in jax.tree.leaves(state.get("params", {})))
     ask = recipe.open(config, state)
-    with _record() as calls:
+    with record() as calls:
         ask(_queries(collection, queries), min(K, len(collection.corpus)))
     return Programs(log.programs, calls, int(count))
 
@@ -78,17 +79,16 @@ def _queries(collection: Any, count: int) -> Any:
 
 
 @contextlib.contextmanager
-def _record() -> Iterator[list[Call]]:
+def record() -> Iterator[list[Call]]:
     """The calls of ANSWERING inside the context. They compute nothing and return zeros."""
     calls: list[Call] = []
 
     def recorder(name: str, function: Any) -> Callable:
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Any:
-            static = {key: value for key, value in options.items() if not _arrays(value)}
-            shapes = jax.eval_shape(lambda *rest: function(*rest, **static), *arguments)
-            calls.append(Call(name, function, jax.tree.map(_shape, arguments), options))
-            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+            result = jax.eval_shape(lambda *rest: function(*rest, **options), *arguments)
+            calls.append(Call(name, function, arguments, options, result))
+            return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), result)
 
         return call
 
@@ -103,10 +103,7 @@ def _record() -> Iterator[list[Call]]:
             setattr(module, name, function)
 
 
-def _arrays(value: Any) -> bool:
-    return any(isinstance(leaf, (jax.Array, np.ndarray)) for leaf in jax.tree.leaves(value))
-
-
-def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+def shape_of(leaf: Any, sharding: Any = None) -> jax.ShapeDtypeStruct:
+    """The shape and dtype of an array or number."""
     leaf = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
