@@ -46,7 +46,9 @@ def test_a_scan_draws_the_masks_of_its_key(monkeypatch):
     net = transformer.EncoderDecoder(dataclasses.replace(SHAPE, dropout=0.5))
     params = net.init(jax.random.key(0), SOURCE, TARGET)
     encoded = lambda key: np.asarray(
-        net.apply(params, SOURCE, train=True, rngs={"dropout": jax.random.key(key)}, method="encode")
+        net.apply(
+            params, SOURCE, train=True, rngs={"dropout": jax.random.key(key)}, method="encode"
+        )
     )
     np.testing.assert_array_equal(encoded(0), encoded(0))
     assert (encoded(0) != encoded(1)).any()
