@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.nets import transformer
+from zoo.nets import stack, transformer
 
 SHAPE = transformer.Shape(
     source_vocab=13,
@@ -33,7 +33,7 @@ def test_a_scan_over_layers_equals_them_one_by_one(monkeypatch):
         return jnp.square(net.apply(params, SOURCE, TARGET, train=True)).mean()
 
     unrolled = jax.value_and_grad(loss)(params)
-    monkeypatch.setattr(transformer, "SCANNED", 2)
+    monkeypatch.setattr(stack, "SCANNED", 2)
     assert "scan" in str(jax.make_jaxpr(loss)(params))
     scanned = jax.value_and_grad(loss)(params)
     # float32 sums in another order
@@ -42,7 +42,7 @@ def test_a_scan_over_layers_equals_them_one_by_one(monkeypatch):
 
 
 def test_a_scan_draws_the_masks_of_its_key(monkeypatch):
-    monkeypatch.setattr(transformer, "SCANNED", 2)
+    monkeypatch.setattr(stack, "SCANNED", 2)
     net = transformer.EncoderDecoder(dataclasses.replace(SHAPE, dropout=0.5))
     params = net.init(jax.random.key(0), SOURCE, TARGET)
     encoded = lambda key: np.asarray(

@@ -12,7 +12,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from zoo.nets import items, transformer
+from zoo.nets import items, stack, transformer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,4 +63,4 @@ class CausalItems(items.Items):
         causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
         bias = (self.bias(position, position) + causal[None])[None]
         x = self.read(source, train=train)
-        return self.norm(transformer.apply_stack(self.layers, x, None, bias, train=train))
+        return self.norm(stack.apply(self.layers, x, None, bias, train=train))

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import linear
+from zoo.nets import linear, stack
 
 # a decoder layer each: key, value [B, K, P, H, Dh] of P positions
 Cache = list[dict[str, jax.Array]]
@@ -30,8 +30,6 @@ Memory = list[dict[str, jax.Array]]
 MLPS = "gelu", "relu"  # gated GELU of T5 v1.1; plain ReLU of the first T5
 # added to attention logits of absent positions; finite, so a row without any position stays finite
 MASKED = -1e9
-# layers from which on a stack is one scan in training: XLA then compiles one layer instead of all
-SCANNED = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -328,50 +326,6 @@ class DecoderLayer(nn.Module):
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
 
-def apply_layer(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
-    """The layer's output, recomputed in the backward pass if `shape.remat` (arXiv 1604.06174)."""
-    run = lambda layer, *arrays: layer(*arrays, train=train)
-    return nn.remat(run)(layer, *arrays) if train and layer.shape.remat else run(layer, *arrays)
-
-
-def apply_stack(
-    layers: list[Any], x: jax.Array, own: list[Any] | None, *arrays: Any, train: bool
-) -> jax.Array:
-    """Output of layers of one class: of each on the output of the one before.
-
-    In training SCANNED or more layers are one `lax.scan` over their parameters, which are stacked
-    for it: a stack of 12 compiles several times faster, and equals the unrolled one but for the
-    draws of dropout. Parameters are stored layer by layer either way.
-
-    Args:
-      own: what each layer reads besides, after x.
-      arrays: what all layers read, after that.
-    """
-    if not train or len(layers) < SCANNED or layers[0].is_initializing():
-        for number, layer in enumerate(layers):
-            read = () if own is None else (own[number],)
-            x = apply_layer(layer, x, *read, *arrays, train=train)
-        return x
-    shape = layers[0].shape
-    alone = type(layers[0])(shape, parent=None)
-    keys = jnp.stack([layer.make_rng("dropout") for layer in layers]) if shape.dropout else None
-
-    def body(x: jax.Array, given: Any) -> tuple[jax.Array, None]:
-        params, read, key = given
-        read = () if own is None else (read,)
-        rngs = {} if key is None else {"dropout": key}
-        return alone.apply({"params": params}, x, *read, *arrays, train=True, rngs=rngs), None
-
-    cast = lambda leaf: leaf.astype(shape.dtype) if leaf.ndim > 1 else leaf  # as each layer does
-    params = [jax.tree.map(cast, layer.variables["params"]) for layer in layers]
-    stacked = (_stack(params), None if own is None else _stack(own), keys)
-    return jax.lax.scan(jax.checkpoint(body) if shape.remat else body, x, stacked)[0]
-
-
-def _stack(trees: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
 class EncoderDecoder(nn.Module):
     """T5: `encode` a source, then `decode` whole identifiers or `step` through them."""
 
@@ -419,7 +373,7 @@ class EncoderDecoder(nn.Module):
             after = (source != 0).sum(axis=1, keepdims=True) - 1 - position[None]
             x = x + self.recency(jnp.clip(after, 0, self.shape.recency - 1))
         x = self.drop(x, deterministic=not train)
-        x = apply_stack(self.encoder, x, None, bias, train=train)
+        x = stack.apply(self.encoder, x, None, bias, train=train)
         return self.drop(self.encoder_norm(x), deterministic=not train)
 
     def memory(self, encoded: jax.Array) -> Memory:
@@ -443,7 +397,7 @@ class EncoderDecoder(nn.Module):
         causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
         bias = (self.decoder_bias(position, position) + causal[None])[None]
         x = self.drop(self._target_table()(shifted), deterministic=not train)
-        x = apply_stack(self.decoder, x, memory, bias, _pad_bias(source), train=train)
+        x = stack.apply(self.decoder, x, memory, bias, _pad_bias(source), train=train)
         return self.drop(self.decoder_norm(x), deterministic=not train)
 
     def step(
