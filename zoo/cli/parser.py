@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 
 import zoo
-from zoo.cli import ask, compiling, data, docids, evaluation, exchange, explain, flags, queries, systems
+from zoo.cli import (
+    ask,
+    compiling,
+    data,
+    docids,
+    evaluation,
+    exchange,
+    explain,
+    flags,
+    queries,
+    systems,
+)
 
 
 def parser() -> argparse.ArgumentParser:
