@@ -243,8 +243,8 @@ figure_of("max_marginals")
 # ## The product law: the whole search
 #
 # One half is only the first factor. Every level selects again, with a signal that grows by
-# $\sqrt b$ and fewer relevant nodes among more candidates; recall of the whole search is the
-# product (`theory.leaf_recall`). It says what depth costs, and where to spend the beam
+# the root of $b$ and fewer relevant nodes among more candidates; recall of the whole search is
+# the product (`theory.leaf_recall`). It says what depth costs, and where to spend the beam
 # (`theory.beam_schedule`): on the first level, as `first_beam` of TIGER does.
 
 # %%
