@@ -1,6 +1,7 @@
 """Measures equal values worked by hand and their definitions."""
 
 import math
+import shutil
 
 import hypothesis
 import hypothesis.strategies as st
@@ -176,3 +177,15 @@ def test_tables_show_the_usual_names():
         "nDCG@10",
         "Recall@100",
     ]
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="the backend is a Perl script")
+def test_exponential_gains_of_queries_and_documents_with_any_ids():
+    """Grades 1, 3 at ranks 1, 2: (1 + 7 / log2 3) / (7 + 1 / log2 3); the script rounds to 5e-6."""
+    documents, scores = np.array([[0, 1]], np.int32), np.array([[2.0, 1.0]], np.float32)
+    ranking = records.Ranking(("a query",), ("a b", "c"), documents, scores)
+    qrels = records.Qrels({"a query": {"a b": 1, "c": 3}})
+    name = "nDCG(dcg='exp-log2')@2"
+    expected = (1 + 7 / np.log2(3)) / (7 + 1 / np.log2(3))
+    found = measures.evaluate(ranking, qrels, [name])[name]
+    np.testing.assert_allclose(found, expected, atol=5e-6)

@@ -59,12 +59,15 @@ def per_query(
             "evaluation: the ranking answers none of the judged queries; retrieve the queries of "
             "this split"
         )
-    run = {query: _falling_scores(ranking, rows[query]) for query in asked}
+    # by number: some backends write text files, where no id may be a word or hold a blank
     order = {query: row for row, query in enumerate(qrels.grades)}
+    names: dict[str, str] = {}
+    number = lambda found: {names.setdefault(d, str(len(names))): v for d, v in found.items()}
+    run = {str(order[q]): number(_falling_scores(ranking, rows[q])) for q in asked}
+    judged = {str(order[q]): number(grades) for q, grades in qrels.grades.items()}
     values = {measure: np.zeros(len(order)) for measure in parsed.values()}
-    judged = {query: dict(grades) for query, grades in qrels.grades.items()}
     for metric in ir_measures.iter_calc(list(values), judged, run):
-        values[metric.measure][order[metric.query_id]] = metric.value
+        values[metric.measure][int(metric.query_id)] = metric.value
     return {name: values[measure] for name, measure in parsed.items()}
 
 
