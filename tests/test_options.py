@@ -31,7 +31,7 @@ class Config(options.Writing, options.Reading, options.Answering):
     [
         ({"codes": 1}, "mine: option codes expects 2 or more, got 1"),
         ({"encoder_layers": 4}, "mine: option encoder_layers expects 0 to 3, got 4"),
-        ({"batch": 0}, "mine: option batch expects 1 or more, got 0"),
+        ({"batch": 0}, "mine: option batch expects 1 to 1,048,576, got 0"),
         ({"generated_share": 1.5}, "mine: option generated_share expects 0 to 1, got 1.5"),
         ({"rate": math.nan}, "mine: option rate expects 0 or more, got nan"),
         ({"rate": math.inf}, "mine: option rate expects 0 or more, got inf"),

@@ -29,6 +29,7 @@ Value = TypeVar("Value")
 
 # limits: the smallest and the largest value of an option
 SIZE, COUNT, AMOUNT = (1, math.inf), (0, math.inf), (0.0, math.inf)
+WIDTH, DEPTH, BATCH = (1, 2**16), (1, 1024), (1, 2**20)  # of networks: beyond, no memory suffices
 SHARE, PROBABILITY = (0.0, 0.99), (0.0, 1.0)
 # the options that describe an encoder to `transformer.Shape`, and an encoder-decoder
 SHAPE = (
@@ -140,7 +141,7 @@ class Training(Checked):
 
     dropout: float = option(0.0, "dropout rate of the network", limits=SHARE)
     dtype: str = option("float32", "dtype of activations", one_of=("float32", "bfloat16"))
-    batch: int = option(128, "examples per training step", limits=SIZE)
+    batch: int = option(128, "examples per training step", limits=BATCH)
     steps: int = option(0, "training steps; 0 = computed from visits", limits=COUNT)
     visits: float = option(
         250.0, "epochs: how often each document, example or history is seen", limits=AMOUNT
@@ -163,12 +164,12 @@ class Training(Checked):
 class Encoding(Training):
     """Options of a T5 encoder."""
 
-    width: int = option(128, "model width (d_model)", limits=SIZE)
-    heads: int = option(4, "attention heads", limits=SIZE)
-    head_width: int = option(32, "width of an attention head (d_kv)", limits=SIZE)
-    encoder_hidden: int = option(256, "width of the encoder's MLPs (d_ff)", limits=SIZE)
+    width: int = option(128, "model width (d_model)", limits=WIDTH)
+    heads: int = option(4, "attention heads", limits=DEPTH)
+    head_width: int = option(32, "width of an attention head (d_kv)", limits=WIDTH)
+    encoder_hidden: int = option(256, "width of the encoder's MLPs (d_ff)", limits=WIDTH)
     encoder_layers: int = option(
-        0, "encoder layers; 0 = a text is the bag of its word embeddings", limits=COUNT
+        0, "encoder layers; 0 = a text is the bag of its word embeddings", limits=(0, 1024)
     )
     mlp: str = option(
         "gelu",
@@ -184,8 +185,8 @@ class Encoding(Training):
 class Writing(Encoding):
     """Options of a T5 encoder-decoder."""
 
-    decoder_hidden: int = option(4096, "width of the decoder's MLPs (d_ff)", limits=SIZE)
-    decoder_layers: int = option(1, "decoder layers", limits=SIZE)
+    decoder_hidden: int = option(4096, "width of the decoder's MLPs (d_ff)", limits=WIDTH)
+    decoder_layers: int = option(1, "decoder layers", limits=DEPTH)
     smoothing: float = option(0.1, "label smoothing", limits=SHARE)
 
 

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print(f"zoo: {records.printable(' '.join(str(error).split()))}", file=sys.stderr)
         return BAD_INPUT
+    except MemoryError as error:
+        print(f"zoo: not enough memory ({error}); choose smaller sizes", file=sys.stderr)
+        return BAD_INPUT
     except KeyboardInterrupt as error:
         preempted = isinstance(error, interrupts.Preempted)
         print(f"zoo: {str(error) or 'interrupted'}", file=sys.stderr, flush=True)

@@ -36,9 +36,9 @@ class Config(options.Training, options.Validation):
     negatives: int = option(
         1, "sampled negatives per target, for bce and bpr-max", limits=options.SIZE
     )
-    history: int = option(20, "number of latest items that are read", limits=options.SIZE)
-    width: int = option(64, "model width", limits=options.SIZE)
-    layers: int = option(1, "number of layers", limits=options.SIZE)
+    history: int = option(20, "number of latest items that are read", limits=options.WIDTH)
+    width: int = option(64, "model width", limits=options.WIDTH)
+    layers: int = option(1, "number of layers", limits=options.DEPTH)
     dropout: float = 0.3
     visits: float = 60.0
     fewest_steps: int = 1000

@@ -44,7 +44,7 @@ class Config(code_stages.Config, options.Answering):
         "learned, or for the same retriever kmeans (residual k-means) or random",
         one_of=("learned", "kmeans", "random"),
     )
-    levels: int = option(3, "M, codes per document", limits=options.SIZE)
+    levels: int = option(3, "M, codes per document", limits=(1, 1024))
     codes: int = option(
         32, "K, codes per position; at most one for every 4 documents", limits=(2, math.inf)
     )

@@ -56,7 +56,7 @@ class Config(options.Writing, options.Answering, options.Validation):
         "weight of co-occurrence vectors beside those of the text; 0 = text alone",
         limits=options.AMOUNT,
     )
-    levels: int = option(3, "codes per item", limits=options.SIZE)
+    levels: int = option(3, "codes per item", limits=(1, 1024))
     codes: int = option(256, "codes per level, capped at one per 4 items", limits=(2, math.inf))
     collisions: str = option(
         "counter",

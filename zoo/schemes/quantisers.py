@@ -43,7 +43,7 @@ class Config(options.Checked):
     """
 
     kind: str = option("rqvae", "quantiser", one_of=KINDS)
-    levels: int = option(3, "codes per document; atomic has 1", limits=options.SIZE)
+    levels: int = option(3, "codes per document; atomic has 1", limits=(1, 1024))
     codes: int = option(
         256,
         "codes per level; lsh expects a power of two, atomic has as many as documents",

@@ -42,7 +42,7 @@ class Config(options_.Checked):
     code_width: int = option(
         192, "d, width of the codebooks; 32 in the paper", limits=options_.SIZE
     )
-    levels: int = option(3, "codes per document", limits=options_.SIZE)
+    levels: int = option(3, "codes per document", limits=(1, 1024))
     codes: int = option(256, "codes per level", limits=options_.SIZE)
     residual_grad: str = option(
         "pass", "gradient of the residuals between levels", one_of=bottleneck.RESIDUAL_GRADS
