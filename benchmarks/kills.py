@@ -6,8 +6,9 @@
 Each command first runs once without interruption. Then it runs in another folder, and the script
 kills it (SIGKILL) at a moment drawn uniformly from its running time and repeats it until `--kills`
 kills have hit it while it ran; the last repetition finishes. The result must equal the
-uninterrupted one: the same files, every array bit for bit, every text. The comparison ignores
-seconds, rates, paths and TensorBoard's files. Prints one line per command; exits 1 if any differs.
+uninterrupted one: the same files, every array bit for bit, every text, every example of a dataset
+(array_record's bytes differ between two runs). The comparison ignores seconds, rates, paths and
+TensorBoard's files. Prints one line per command; exits 1 if any differs.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
         name = path.relative_to(folder).as_posix()
         if not path.is_file() or path.name.startswith(LEFT_OUT):
             continue
+        if path.match("*.array_record-*"):
+            found[name] = of_examples(path)
+            continue
         if any(parent in path.parents for parent in arrays):
             continue  # Orbax's files hold times; of_arrays compares their arrays
         if path.name == "manifest.json":
@@ -91,6 +95,16 @@ def contents(folder: pathlib.Path) -> dict[str, str]:
     for parent in arrays:
         found[parent.relative_to(folder).as_posix()] = of_arrays(parent)
     return found
+
+
+def of_examples(path: pathlib.Path) -> str:
+    """Digest of the examples in a shard of a TFDS dataset, in order."""
+    import tensorflow_datasets
+
+    source = tensorflow_datasets.builder_from_directory(path.parent).as_data_source()
+    split = path.name.partition("-")[2].partition(".")[0]
+    rows = [[(name, str(value)) for name, value in sorted(row.items())] for row in source[split]]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def of_arrays(folder: pathlib.Path) -> str:

@@ -4,6 +4,9 @@ import itertools
 
 import mutations as bad
 import numpy as np
+import pretrained
+
+from zoo.models import warm_start
 
 
 class Door:
@@ -47,6 +50,41 @@ class Options(Door):
     def command(self, rng, folder, good):
         more = [] if self.good else self.wrong[next(self.turn)]
         return [*super().command(rng, folder, good), *more]
+
+
+class Reader(Door):
+    """A function of a folder that reads what a command reads before long work."""
+
+    def __init__(self, read, files, broken):
+        super().__init__([], files, broken)
+        self.read = read
+
+    def command(self, rng, folder, good):
+        def read():
+            self.read(folder)
+            return 0
+
+        return read
+
+
+class Made(Door):
+    """A command on the files that another command wrote; see `collect`."""
+
+    def __init__(self, made_by, arguments, broken):
+        super().__init__(arguments, {}, {})
+        self.made_by, self.of_suffix = made_by, broken
+
+    def collect(self, run, folder, good):
+        """Runs the command that writes the files, and keeps them. run: of arguments."""
+        run([part.format(folder=folder, **good) for part in self.made_by])
+        found = {path for path in folder.rglob("*") if path.is_file()}
+        self.files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(found)}
+        self.broken = {
+            name: change
+            for name in self.files
+            for end, change in self.of_suffix.items()
+            if name.endswith(end)
+        }
 
 
 SEARCH = {
@@ -140,6 +178,30 @@ DOORS = {
         ],
         {"c.txt": b"a\nb\na\nb\n"},
         {"c.txt": bad.LABELS_BAD},
+    ),
+    "T5": Reader(
+        lambda folder: warm_start.of_weights(folder / "t5"),
+        pretrained.t5(),
+        {
+            "t5/config.json": bad.T5_CONFIG_BAD,
+            "t5/model.safetensors.index.json": bad.INDEX_BAD,
+            "t5/tokenizer.json": bad.TOKENIZER_BAD,
+            "t5/b.safetensors": bad.BYTES_BAD,
+        },
+    ),
+    "identifiers": Made(
+        "docids fit rqkmeans --data {beir} --levels 2 --codes 2 --out {folder}/made".split(),
+        ["docids", "stats", "{folder}/made", "--plot", "{folder}/out"],
+        {"made/docids.json": bad.DOCIDS_BAD, "texts.json": bad.BYTES_BAD, "json": bad.NOT_JSON},
+    ),
+    "TFDS": Made(
+        "data prepare {beir} --out {folder}/made".split(),
+        ["data", "get", "{folder}/made/in", "--out", "{folder}/out"],
+        {
+            "dataset_info.json": bad.DATASET_BAD,
+            "features.json": bad.NOT_JSON,
+            "corpus/1.0.0/in-train.array_record-00000-of-00001": bad.BYTES_BAD,
+        },
     ),
     "Parquet": Door(
         GET,

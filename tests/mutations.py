@@ -159,12 +159,7 @@ TEXT_BAD = [
     lambda rng, content: b"\n" * rng.randrange(3),
 ]
 DOCUMENTS_BAD = [*JSON, value("id", IDS), repeated, value("body", ["\ud800"])]
-TABLE_BAD = [
-    bad_byte,
-    row(lambda rng, cells: cells[:1]),
-    row(lambda rng, cells: [*cells, b"x"]),
-    repeated,
-]
+TABLE_BAD = [bad_byte, row(lambda rng, cells: [*cells, b"x"]), repeated]
 TABLE_BAD += [cell(0, [b"", b'"a"b', b'"open'])]
 ASKED_BAD = [
     bad_byte,
@@ -192,6 +187,76 @@ LABELS_BAD = [
     bad_byte,
     lambda rng, content: content + b"x\n",
     lambda rng, content: content.split(b"\n", 1)[1],
+]
+
+
+def pair(keys, wrong):
+    """A mutation of the value of a random key of a JSON object."""
+
+    def mutate(rng, content):
+        value = json.loads(content)
+        value[rng.choice(keys or list(value))] = rng.choice(wrong)
+        return json.dumps(value).encode()
+
+    return mutate
+
+
+def inside(*places, wrong):
+    """A mutation of the value at a random one of these paths into a JSON value."""
+
+    def mutate(rng, content):
+        value = here = json.loads(content)
+        *path, last = rng.choice(places)
+        for step in path:
+            here = here[step]
+        here[last] = rng.choice(wrong)
+        return json.dumps(value).encode()
+
+    return mutate
+
+
+def cut(rng, content):
+    return content[: rng.randrange(len(content))]
+
+
+NOT_JSON = [
+    bad_byte,
+    lambda rng, content: content[: rng.randrange(content.rstrip().rindex(b"}"))],
+    lambda rng, content: rng.choice([b"", b"[]", b"1", b"null", b'"x"', b"[" * 9999, b"{}"]),
+]
+BYTES_BAD = [cut, lambda rng, content: rng.choice([b"", b"\0" * 99, b"\xff" * 999])]
+WRONG = ["x", "", -1, 1.5, [], {}, 10**12, 1e400, [[1]], {"a": 1}]
+DOCIDS_BAD = [*NOT_JSON, pair(["kind", "levels", "codes", "collisions", "documents"], WRONG)]
+DOCIDS_BAD += [pair(["relative_error"], ["x", [], {}])]
+NUMBERS = ["vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "num_layers", "num_decoder_layers"]
+NUMBERS += ["relative_attention_num_buckets", "relative_attention_max_distance"]
+T5_CONFIG_BAD = [
+    *NOT_JSON,
+    pair(NUMBERS, [*WRONG, 0, True, 1.0, "8", 2**31 - 1]),
+    pair(NUMBERS[:-1], [1000, 10**6, 3]),
+    pair(["dropout_rate"], [*WRONG, True, 1, float("nan")]),
+    pair(["tie_word_embeddings"], [*WRONG, None, 0, 1, "true"]),
+    pair(["model_type", "feed_forward_proj"], [*WRONG, None, True, "bert", "gated-silu"]),
+    pair(["layer_norm_epsilon", "pad_token_id", "decoder_start_token_id"], [*WRONG, None, 7]),
+]
+INDEX_BAD = [
+    *NOT_JSON,
+    pair(["weight_map"], [*WRONG, None, ["a"], {"x": 1}, {"x": None}, {"x": "../b.safetensors"}]),
+    pair(["weight_map"], [{"x": "missing"}, {"x": ["b.safetensors"]}, {"x": "b.safetensors"}]),
+]
+TOKENIZER_BAD = [
+    *NOT_JSON,
+    inside(["model"], ["added_tokens"], ["model", "vocab"], wrong=[*WRONG, None]),
+    inside(["model", "type"], ["version"], wrong=["BPE", "x", [], 1]),
+    inside(["model", "vocab", 0], ["model", "vocab", 4], wrong=["x", 1, [1, 2], ["x"], None, {}]),
+    inside(["normalizer"], ["pre_tokenizer"], ["decoder"], wrong=["x", 1, [1], {"type": "x"}]),
+]
+DATASET_BAD = [
+    *NOT_JSON,
+    pair(["metadata"], [{}, {"zoo": 1}, {"zoo": {}}, {"zoo": {"name": 1}}, [], "x", 1]),
+    pair(["fileFormat"], ["x", 1, [], {}]),
+    pair(["splits"], [[], [1], "x", [{}], [{"name": "other"}]]),
+    pair(["version"], ["x", 1, [], "9"]),
 ]
 
 

@@ -331,7 +331,7 @@ def logged_steps(folder):
 def test_keywords_of_training_equal_the_fields_of_execution():
     fields = {field.name for field in dataclasses.fields(execution.Execution)}
     assert execution.Flags.__annotations__.keys() == fields
-    with pytest.raises(TypeError, match="no parameter 'mseh'; those of training are: mesh, accum"):
+    with pytest.raises(TypeError, match="no parameter 'mseh'; those of training are: learn, mesh"):
         zoo.fit("bm25", toy.build(5), mseh="data=2", quiet=True)
     with pytest.raises(records.DataError, match="accumulate: expected 1 or more"):
         zoo.fit("bm25", toy.build(5), accumulate=0, quiet=True)

@@ -294,7 +294,7 @@ def test_several_queries_are_printed_one_after_the_other(data, system, zoo_comma
         (["--query", "egg", "-k", "many"], "invalid int value: 'many'"),
         (["--queries", "no-such.jsonl"], "no-such.jsonl: expected a file, found nothing"),
         (["--query", "egg", "--queries", "x.jsonl"], "not allowed with"),
-        ([], "one of the arguments --query --queries --history --histories"),
+        ([], "one of the arguments --query --queries --history --user --histories"),
         (
             ["--query", "egg", "--run", "no/such/folder/a.trec"],
             "expected the folder no/such/folder to exist",

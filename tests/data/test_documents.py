@@ -209,3 +209,27 @@ def test_a_log_is_written_as_sequences(tmp_path):
     importing.convert(tmp_path / "own.csv", tmp_path / "texts", named="id=what,text=text")
     assert files.read_beir(tmp_path / "texts").corpus.texts == ("x", "y", "z")
     assert histories.read(tmp_path / "own").left_out == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts", "note"),
+    [
+        # a header that has more semicolons than tabs
+        ("a.tsv", "id\ttext (a; b; c; d)\nx\tone\n", {"x": "text (a; b; c; d): one"}, ""),
+        ("b.csv", "id,text,more\nx,one\ny,two,2\n", {"x": "one", "y": "two"}, "1 rows have fewer"),
+        ("c.csv", "# made by hand\nid,text\nx,one\n", {"x": "one"}, ""),
+        ("d.csv", "#id,text\nx,one\n", {"x": "one"}, ""),
+        ("e.csv", "7,first one\n8,second\n", {"1": "2: first one", "2": "2: second"}, "no header"),
+    ],
+)
+def test_tables_as_people_have_them(tmp_path, name, content, texts, note):
+    (tmp_path / name).write_text(content)
+    found = documents.read(tmp_path / name)
+    assert dict(zip(found.corpus.ids, found.corpus.texts)) == texts
+    assert note in "; ".join(found.notes)
+
+
+def test_columns_of_a_table_without_header_are_named_by_number(tmp_path):
+    (tmp_path / "a.csv").write_text("x,one\ny,two\n")
+    found = documents.read(tmp_path / "a.csv", {"id": "1", "text": "2"})
+    assert found.corpus.ids == ("x", "y") and found.corpus.texts == ("one", "two")

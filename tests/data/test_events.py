@@ -272,7 +272,7 @@ def test_histories_to_continue_are_read_from_json_lines(tmp_path):
     corpus = records.Corpus(("a,1", "b c"), ("", ""), ("", ""))
     path = tmp_path / "asked.jsonl"
     path.write_text('["a,1", "b c"]\n\n{"user": "u 7", "items": ["b c"]}\n')
-    found = histories.read_asked(path, corpus)
+    found, named = histories.read_asked(path, corpus)
     assert found.ids == ("0", "u 7")
     assert [found.history(row).tolist() for row in (0, 1)] == [[0, 1], [1]]
     for line, message in (

@@ -222,7 +222,7 @@ def test_an_error_while_writing_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "_sequences", breaks)
     with pytest.raises(KeyboardInterrupt):
         tfds.prepare("toy-walks", tmp_path / "out")
-    assert os.listdir(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_unreachable_site_or_another_file_raises_the_error_of_load(tmp_path, monkeypatch):

@@ -304,7 +304,7 @@ def test_mismatched_tensors_are_refused_by_name_and_shape(tmp_path):
         t5_weights.load(write(tmp_path, tensors, LATER | {"feed_forward_proj": "gated-silu"}))
     with refused("model_type t5 or mt5, got 'umt5'"):
         t5_weights.load(write(tmp_path, tensors, LATER | {"model_type": "umt5"}))
-    with refused("not the configuration of a T5 .*d_kv"):
+    with refused("not the configuration of a T5: expected d_kv"):
         t5_weights.load(
             write(
                 tmp_path, tensors, {name: value for name, value in LATER.items() if name != "d_kv"}

@@ -12,7 +12,7 @@ import numpy as np
 from zoo import recipes, records
 from zoo.api import answer, inputs
 from zoo.api.fitted import Fitted
-from zoo.data import categories as item_categories, self_queries, trec
+from zoo.data import categories as item_categories, learning, self_queries, trec
 from zoo.metrics import exposure, measures, recommend
 from zoo.ranking import scores
 from zoo.records import DataError
@@ -76,6 +76,14 @@ def evaluate(
     if leave_out_self is None:
         leave_out_self = self_queries.are_documents(queries, collection.corpus)
     return _answered(opened, queries, qrels, split, leave_out_self)
+
+
+def sentence_if_learned(fitted: Fitted, split: str) -> str:
+    """Says that the system has learned from the split, so that measures mean little; or ""."""
+    learn = fitted.about.get("learn", "train")
+    if not learning.includes(learn, split):
+        return ""
+    return f"{fitted.name} was fitted with learn={learn}: it has learned the answers of {split}"
 
 
 def evaluate_run(

@@ -19,6 +19,7 @@ import numpy as np
 from zoo import recipes, records
 from zoo.api import fitted as stored, inputs as given, run_folder
 from zoo.api.fitted import Fitted
+from zoo.data import learning
 from zoo.models import warm_start
 from zoo.records import DataError
 from zoo.train import execution as executions, log as logs
@@ -27,12 +28,19 @@ WEIGHTS = "weights"  # role of the fit or folder whose parameters training start
 FILE_OPTIONS = ("queries", "vectors", "encoder")  # options that may name a file or folder
 
 
+class Flags(executions.Flags, total=False):
+    """Keywords of `fit` that the command line has as flags."""
+
+    learn: str
+
+
 class Job(NamedTuple):
     """A fit before it begins."""
 
     recipe: recipes.Recipe
     size: str
     seed: int
+    learn: str  # one of `learning.KINDS`
     config: Any  # the recipe's Config
     start: warm_start.Start | None  # weights that training starts from
     execution: executions.Execution
@@ -43,6 +51,7 @@ class Job(NamedTuple):
             "recipe": self.recipe.name,
             "size": self.size,
             "seed": self.seed,
+            "learn": self.learn,
             "config": dataclasses.asdict(self.config),
             "execution": self.execution.decisive(),
             **_files(self.config),
@@ -66,9 +75,9 @@ def fit(
     inputs: Mapping[str, str | os.PathLike] | None = None,
     out: str | os.PathLike | None = None,
     quiet: bool = False,
-    **execution: Unpack[executions.Flags],
+    **flags: Unpack[Flags],
 ) -> Fitted:
-    """Fits a system to a collection; the test split is withheld.
+    """Fits a system to a collection; the test split is withheld unless `learn` is "all".
 
     Args:
       recipe: a name of `recipes.names()`.
@@ -83,7 +92,9 @@ def fit(
       out: folder for the result, the logs, and the checkpoints of training. A fit with the same
         arguments that was interrupted there resumes; one that was finished there is returned.
       quiet: no progress bars and no lines on stderr.
-      execution: fields of `zoo.train.execution.Execution`, such as mesh="data=8" and accumulate=2;
+      flags: learn="train+dev" also learns from dev, to be evaluated on test, and learn="all" from
+        everything, for use (`zoo.data.learning`); nothing selects checkpoints then. The others are
+        fields of `zoo.train.execution.Execution`, such as mesh="data=8" and accumulate=2;
         every system that trains follows them. Of several processes the first one writes.
 
     Raises:
@@ -95,9 +106,8 @@ def fit(
 
     from zoo.train import processes, sharding
 
-    planned = _execution(execution)
-    sharding.mesh_of(planned.mesh)
-    job = _job(recipe, size, options or {}, seed, inputs or {}, planned)
+    job = _job(recipe, size, options or {}, seed, inputs or {}, dict(flags))
+    sharding.mesh_of(job.execution.mesh)
     run = job.identity()
     written = out if processes.first() else None
     if written is not None:
@@ -105,13 +115,15 @@ def fit(
         run_folder.refuse_occupied(pathlib.Path(written), known)
     collection = given.load_data(data)
     given.refuse_other_kind(job.recipe, collection)
-    run["data"] = given.fingerprint(collection)
+    learned = learning.select(collection, job.learn)
+    run["data"] = given.fingerprint(learned)
     with run_folder.opened(written, run, jax.__version__) as finished:
         if finished:
             if not quiet:
                 print(f"{out}: this fit was finished before; nothing to do", file=sys.stderr)
             return stored.load(pathlib.Path(written))
-        fitted = _fitted(job, collection, given.source_of(data), out, run, quiet=quiet)
+        source = given.source_of(data)
+        fitted = _fitted(job, collection, learned, source, out, run, quiet=quiet)
         if written is not None:
             stored.save(fitted, written)
             shutil.rmtree(pathlib.Path(written) / logs.CHECKPOINTS, ignore_errors=True)
@@ -120,11 +132,12 @@ def fit(
 
 
 def _execution(given: Mapping[str, Any]) -> executions.Execution:
+    """Raises TypeError for a keyword that `fit` does not have."""
     known = [field.name for field in dataclasses.fields(executions.Execution)]
     for name in given:
         if name not in known:
             raise TypeError(
-                f"fit: no parameter {name!r}; those of training are: {', '.join(known)}"
+                f"fit: no parameter {name!r}; those of training are: learn, {', '.join(known)}"
             )
     return executions.Execution(**given)
 
@@ -135,11 +148,14 @@ def _job(
     options: Mapping[str, Any],
     seed: int,
     inputs: Mapping[str, str | os.PathLike],
-    execution: executions.Execution,
+    flags: dict[str, Any],
 ) -> Job:
     """The fit that the arguments describe. Raises DataError for a bad seed, name or option."""
     if not 0 <= seed < 2**32:
         raise DataError(f"fit: expected a seed from 0 to {2**32 - 1}, got {seed}")
+    learn = flags.pop("learn", learning.KINDS[0])
+    learning.refuse_unknown(learn)
+    execution = _execution(flags)
     for role in inputs:
         if role != WEIGHTS:
             raise DataError(f"fit: expected inputs with the role {WEIGHTS}, got {role!r}")
@@ -148,12 +164,13 @@ def _job(
     start = _start(chosen, os.fspath(inputs[WEIGHTS])) if WEIGHTS in inputs else None
     if start is not None:
         config = warm_start.configure(recipe, config, options, start)
-    return Job(chosen, size, seed, config, start, execution)
+    return Job(chosen, size, seed, learn, config, start, execution)
 
 
 def _fitted(
     job: Job,
     collection: records.Collection | records.Interactions,
+    learned: records.Collection | records.Interactions,
     source: str,
     out: str | os.PathLike | None,
     run: Mapping[str, Any],
@@ -181,9 +198,7 @@ def _fitted(
         )
     weights = {} if job.start is None else {"start": job.start}
     with contextlib.closing(log):
-        state = job.recipe.fit(
-            collection.without("test"), job.config, jax.random.key(job.seed), log, **weights
-        )
+        state = job.recipe.fit(learned, job.config, jax.random.key(job.seed), log, **weights)
     return Fitted(
         recipe=job.recipe.name,
         size=job.size,
@@ -194,12 +209,14 @@ def _fitted(
         digests=stored.digests_of(collection.corpus),
         about={
             **_about(collection, state, log),
+            "learn": job.learn,
             **job.origin(),
             "source": source,
             "seconds": round(time.monotonic() - started, 2),
             "jax": ", then ".join(versions),
         },
         history=tuple(log.history),
+        users=stored.digests_of_users(learned),
     )
 
 

@@ -12,6 +12,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from zoo import recipes, records
 from zoo.records import DataError
 
@@ -19,6 +21,7 @@ from zoo.records import DataError
 # the same
 LAYOUT = 2
 RUN, FIT, STATE, DOCUMENTS = "run.json", "fit.json", "state", "documents.jsonl"
+USERS = "users.npy"
 MANIFEST = f"{STATE}/manifest.json"  # digests of the other files of the state
 SNIPPET = 160  # characters of a document that are kept for display
 
@@ -37,6 +40,8 @@ class Fitted:
     about: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]] = ()  # scalars logged while fitting
     digests: tuple[str, ...] = ()  # of each whole document; () if fitted by an earlier version
+    # u64, ascending: digests of the users that a recommender learned from; None if not known
+    users: np.ndarray | None = None
 
     def __repr__(self) -> str:
         parameters = self.about.get("parameters")
@@ -87,7 +92,7 @@ def _write(fitted: Fitted, folder: pathlib.Path) -> None:
     from zoo.train import checkpoint
 
     remedy = lambda: "nothing was lost; free some space and repeat the command"
-    with checkpoint.full_disk(folder, remedy):
+    with records.full_disk(folder, remedy):
         part = folder / f"{STATE}.part"
         checkpoint.save_state(dict(fitted.state), part)
         part.rename(folder / STATE)
@@ -110,7 +115,12 @@ def _write_about(fitted: Fitted, folder: pathlib.Path) -> None:
         "config": dataclasses.asdict(fitted.config),
     }
     head |= {"about": dict(fitted.about), "history": list(fitted.history)}
-    head["files"] = {name: _digest((folder / name).read_bytes()) for name in (DOCUMENTS, MANIFEST)}
+    files = [DOCUMENTS, MANIFEST]
+    if fitted.users is not None:
+        with atomic.file(folder / USERS, "wb") as out:
+            np.save(out, fitted.users, allow_pickle=False)
+        files.append(USERS)
+    head["files"] = {name: _digest((folder / name).read_bytes()) for name in files}
     with atomic.file(folder / FIT) as out:
         json.dump(head | {"sha256": _digest(json.dumps(head).encode())}, out, indent=1)
 
@@ -145,7 +155,7 @@ def load(folder: str | os.PathLike) -> Fitted:
                     "copy the folder again or fit again"
                 )
         config = _config_of(folder, head)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{folder / FIT}: not what `zoo fit` writes ({error}); fit again") from None
@@ -165,6 +175,7 @@ def load(folder: str | os.PathLike) -> Fitted:
         head["about"],
         tuple(head["history"]),
         tuple(row["digest"] for row in rows if "digest" in row),
+        np.load(folder / USERS, allow_pickle=False) if USERS in head["files"] else None,
     )
 
 
@@ -194,6 +205,30 @@ def digests_of(corpus: records.Corpus) -> tuple[str, ...]:
         _digest("\x00".join(row).encode("utf-8", "surrogatepass"))[:16]
         for row in zip(corpus.ids, corpus.titles, corpus.texts)
     )
+
+
+def digests_of_users(learned: records.Collection | records.Interactions) -> np.ndarray | None:
+    """First 64 bits of the SHA-256 of the ids of users with an event, u64 in ascending order.
+
+    None of a collection without users.
+    """
+    if isinstance(learned, records.Collection):
+        return None
+    found = learned.histories
+    return np.sort(_user_digests([found.ids[row] for row in np.flatnonzero(found.lengths)]))
+
+
+def unknown_users(fitted: Fitted, users: Sequence[str]) -> list[str]:
+    """Those of the users that the system did not learn from; none if that is not known."""
+    if fitted.users is None:
+        return []
+    known = np.isin(_user_digests(users), fitted.users)
+    return [user for user, is_known in zip(users, known) if not is_known]
+
+
+def _user_digests(users: Sequence[str]) -> np.ndarray:
+    first = [hashlib.sha256(user.encode("utf-8", "surrogatepass")).digest()[:8] for user in users]
+    return np.frombuffer(b"".join(first), "<u8").astype(np.uint64)
 
 
 def joined(corpus: records.Corpus, more: records.Corpus) -> records.Corpus:

@@ -95,6 +95,27 @@ def data_of(
     return in_fitted_order(fitted, collection)
 
 
+def history_of(
+    fitted: Fitted, folder: str | os.PathLike, data: str | None, user: str
+) -> records.Histories:
+    """All events of one user of the data that a folder's system was fitted to, or of `data`.
+
+    Raises DataError if the system takes no histories, or the data has no such user.
+    """
+    if recipes.get(fitted.recipe).asks != "history":
+        raise DataError(f"retrieve: {fitted.recipe} searches and knows no users; pass a query")
+    collection = data_of(fitted, folder, data)
+    found = collection.histories
+    if user not in found.ids:
+        short = f"; users with fewer than 3 events are left out ({collection.left_out})"
+        raise DataError(
+            f"retrieve: user {user!r} is not among the {len(found):,} users of {collection.name}, "
+            f"such as {', '.join(found.ids[:3])}{short if collection.left_out else ''}; "
+            "pass the history itself"
+        )
+    return found.take([found.ids.index(user)])
+
+
 def refuse_other_kind(
     recipe: recipes.Recipe, collection: records.Collection | records.Interactions
 ) -> None:

@@ -54,7 +54,7 @@ def opened(out: str | os.PathLike | None, run: Mapping[str, Any], jax: str) -> I
         yield False
         return
     folder = pathlib.Path(out)
-    existed = folder.is_dir()
+    made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         refuse_occupied(folder, run)
@@ -73,10 +73,9 @@ def opened(out: str | os.PathLike | None, run: Mapping[str, Any], jax: str) -> I
             _note(folder, run, jax)
             yield False
         except Exception:
-            if not goes_on and not any(_checkpoints(folder)):
+            if not goes_on and not logs.has_checkpoints(folder):
                 atomic.empty(folder)
-                if not existed:
-                    folder.rmdir()
+                atomic.remove_empty(made)
             raise
 
 
@@ -125,7 +124,7 @@ def _note(folder: pathlib.Path, run: Mapping[str, Any], jax: str) -> None:
 def _read(folder: pathlib.Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / RUN).read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise DataError(
             f"{folder / RUN}: not what `zoo fit` writes; remove the folder or name another"
         ) from None
@@ -137,10 +136,3 @@ def _changed(folder: pathlib.Path, run: Mapping[str, Any]) -> list[str]:
         return list(run)
     before = _read(folder)
     return [name for name in run if before.get(name) != run[name]]
-
-
-def _checkpoints(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Checkpoints of every phase of training that were written whole."""
-    for path in (folder / logs.CHECKPOINTS).glob("**/"):
-        if path.name.isdecimal():
-            yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from zoo import records
@@ -30,11 +31,15 @@ def retrieve_command(commands: Any) -> None:
         help="item ids, oldest first, for a recommender; ids with commas in quotes, as in CSV",
     )
     asked.add_argument(
+        "--user", metavar="ID", help="a user of the data; all of their events are the history"
+    )
+    asked.add_argument(
         "--histories",
         "--history-file",
         metavar="FILE.jsonl",
         help='a list of item ids per line, or {"user": ..., "items": [...]}',
     )
+    flags.fitted_data(added)
     added.add_argument("-k", type=int, default=10, help="answers per query (default: 10)")
     flags.answering(added)
     added.add_argument(
@@ -47,12 +52,18 @@ def retrieve(parsed: argparse.Namespace) -> None:
     from zoo.data import files, histories, streams, trec
 
     flags.refuse_unwritable(parsed.run_file)
+    if parsed.data is not None and parsed.user is None:
+        raise records.DataError("retrieve: --data is where --user is looked up; name a user")
     queries = files.read_queries(parsed.queries) if parsed.queries is not None else parsed.query
     fitted = load(parsed)
     if parsed.history is not None:
         queries = records.Histories.of(fitted.documents, histories.parse_ids(parsed.history))
     if parsed.histories is not None:
-        queries = histories.read_asked(parsed.histories, fitted.documents)
+        queries, users = histories.read_asked(parsed.histories, fitted.documents)
+        _say_unknown(fitted, users)
+    if parsed.user is not None:
+        queries = inputs.history_of(fitted, parsed.folder, parsed.data, parsed.user)
+        _say_unknown(fitted, [parsed.user])
     queries = inputs.as_queries(fitted, queries)
     if parsed.run_file:
         trec.refuse_ids(parsed.run_file, fitted.name, queries.ids, fitted.documents.ids)
@@ -70,6 +81,17 @@ def retrieve(parsed: argparse.Namespace) -> None:
         lines = answers.format_answers(fitted, rows, ranking.answers(number))
         print(("\n" if number else "") + records.printable(query))
         print("\n".join(lines) or "  no answer")
+
+
+def _say_unknown(fitted: stored.Fitted, users: Sequence[str]) -> None:
+    """Prints which of the users are not among those that the system learned from."""
+    if unknown := stored.unknown_users(fitted, users):
+        shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        print(
+            f"zoo: {len(unknown)} of {len(users)} users are not among those that the system "
+            f"learned from ({records.printable(shown)}); only their histories are used",
+            file=sys.stderr,
+        )
 
 
 def load(parsed: argparse.Namespace) -> stored.Fitted:

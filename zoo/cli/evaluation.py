@@ -75,6 +75,8 @@ def evaluate(parsed: argparse.Namespace) -> None:
             "(--no-leave-out-self keeps it)",
             file=said,
         )
+    if head.get("learned"):
+        print(head["learned"], file=said)
     if result.by_identifier:
         print(recommend.sentence_by_identifier(result.measures), file=said)
     _write(parsed, result, run.name, head)
@@ -128,6 +130,9 @@ def compare(parsed: argparse.Namespace) -> None:
     print(table(comparison, **_columns(results[0])))
     if comparison.runs[0].beside:
         print(BESIDE)
+    for fitted in systems:
+        if learned := evaluation.sentence_if_learned(fitted, parsed.split):
+            print(learned)
 
 
 def _leave_out_self(parser: flags.Parser) -> None:
@@ -159,6 +164,8 @@ def _of_system(parsed: argparse.Namespace) -> tuple[evaluation.Evaluation, Any, 
         "config": dataclasses.asdict(fitted.config),
         "about": dict(fitted.about),
     }
+    if learned := evaluation.sentence_if_learned(fitted, parsed.split):
+        head["learned"] = learned
     return result, _run(result, fitted.name, fitted.about["seconds"]), head
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from zoo import recipes
 from zoo.api import add, fit, fitted as stored
 from zoo.cli import flags, help as help_
+from zoo.data import learning
 from zoo.train import execution
 
 # flags of training that change the programs
@@ -57,6 +58,13 @@ def fit_command(commands: Any) -> None:
     flags.seed(added)
     flags.out(added, "a new folder, or the folder of the same fit, interrupted")
     added.add_argument(
+        "--learn",
+        default=learning.KINDS[0],
+        choices=learning.KINDS,
+        help="train+dev learns from dev too, to be evaluated on test; all learns from everything, "
+        "for use (default: train)",
+    )
+    added.add_argument(
         "--init-from",
         metavar="DIR",
         help="initial weights: a folder with T5's (safetensors or a t5x checkpoint) and its "
@@ -85,6 +93,7 @@ def fit_system(parsed: argparse.Namespace) -> None:
         size=parsed.size,
         options=flags.options_of(parsed),
         seed=parsed.seed,
+        learn=parsed.learn,
         inputs={} if parsed.init_from is None else {fit.WEIGHTS: parsed.init_from},
         out=parsed.out,
         **executed,
@@ -92,10 +101,11 @@ def fit_system(parsed: argparse.Namespace) -> None:
     about = fitted.about
     if "num_users" in about:
         print(_events(about))
+    learned = "" if parsed.learn == "train" else f", learning from {parsed.learn}"
     parameters = f", {about['parameters']:,} parameters" if about["parameters"] else ""
     print(
         f"{parsed.out}: {fitted.name} fitted to {about['num_documents']} documents of "
-        f"{about['collection']} in {about['seconds']:.0f} s{parameters}"
+        f"{about['collection']}{learned} in {about['seconds']:.0f} s{parameters}"
     )
 
 

@@ -11,7 +11,7 @@ import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from zoo import records
@@ -43,6 +43,13 @@ def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
             f"{path}: expected the name of a file, got a folder; add a file name"
         )
     remove_stale(path.parent, path.name)
+    with records.full_disk(path), _part_of(path, mode) as handle:
+        yield handle
+
+
+@contextlib.contextmanager
+def _part_of(path: pathlib.Path, mode: str) -> Iterator[IO]:
+    """An open file beside `path` that replaces it when the block ends, else is removed."""
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     handle = tempfile.NamedTemporaryFile(
         mode, dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False, **text
@@ -70,6 +77,18 @@ def folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     refuse_occupied(path)
+    made = [parent for parent in path.absolute().parents if not parent.exists()]
+    try:
+        with records.full_disk(path), _part_folder(path) as part:
+            yield part
+    except BaseException:
+        remove_empty(made)
+        raise
+
+
+@contextlib.contextmanager
+def _part_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder beside `path` that takes its place when the block ends, else is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_stale(path.parent, path.name)
     part = pathlib.Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
@@ -111,6 +130,13 @@ def empty(folder: pathlib.Path) -> None:
     """Removes everything in a folder."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def remove_empty(folders: Iterable[pathlib.Path]) -> None:
+    """Removes those of the folders that are empty, in this order."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def refuse_occupied(path: str | os.PathLike) -> None:

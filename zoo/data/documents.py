@@ -214,8 +214,9 @@ def of_rows(header: Sequence[str], rows: Sequence[Mapping[str, Any]], where: str
 
 
 def _read_table(path: pathlib.Path, named: Mapping[str, str]):
-    header, rows = _rows(path)
-    return _of_table(header, rows, named, f"{path}:1", first=1)
+    header, rows, later = _rows(path, named)
+    found, notes = _of_table(header, rows, named, f"{path}:1", first=1)
+    return found, [*notes, *later()]
 
 
 def _of_table(
@@ -249,17 +250,46 @@ def _of_table(
     return found, notes
 
 
-def _rows(path: pathlib.Path) -> tuple[tuple[str, ...], Iterator[tuple[str, Mapping[str, Any]]]]:
+def _rows(
+    path: pathlib.Path, named: Mapping[str, str]
+) -> tuple[tuple[str, ...], Iterator[tuple[str, Mapping[str, Any]]], Callable[[], list[str]]]:
+    """Columns, rows, and what is to be said of the rows when all have been read."""
     if tabular.ending(path) == ".json":
         values = _array(path)
         header = tuple(dict.fromkeys(key for value in values for key in value))
-        return header, ((f"{path}: object {n}", v) for n, v in enumerate(values, start=1))
+        return header, ((f"{path}: object {n}", v) for n, v in enumerate(values, start=1)), list
     if tabular.ending(path) == ".jsonl":
         values = [(where, value) for _, where, value in jsonl.objects_of(path)]
-        return tuple(dict.fromkeys(key for _, value in values for key in value)), iter(values)
-    table = tabular.read(path, headed=True)
+        return tuple(dict.fromkeys(key for _, value in values for key in value)), iter(values), list
+    short: list[str] = []
+    table = tabular.read(path, headed=True, short=short)
+    if _is_data(table.header, named):
+        table = tabular.read(path, headed=False, short=short)
     rows = ((where, dict(zip(table.header, cells))) for where, cells in table.rows)
-    return table.header, rows
+
+    def notes() -> list[str]:
+        found = [] if table.headed else ["no header: columns are called 1, 2, ..."]
+        if short:
+            found.append(
+                f"{len(short)} rows have fewer cells than the first line, such as {short[0]}; "
+                "those that are missing are taken as empty"
+            )
+        return found
+
+    return table.header, rows, notes
+
+
+def _is_data(header: Sequence[str], named: Mapping[str, str]) -> bool:
+    """Whether the first line is a row: it names nothing, and holds a number or an address.
+
+    Or the user names columns by number.
+    """
+    asked = [part for column in named.values() for part in column.split("+") if part]
+    if asked:
+        return all(part.isdecimal() and part not in header for part in asked)
+    if columns.choose_documents(header, {}, "").of:
+        return False
+    return any(cell.replace(".", "", 1).isdecimal() or "://" in cell for cell in header)
 
 
 def _array(path: pathlib.Path) -> list[dict]:

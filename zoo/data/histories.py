@@ -179,14 +179,16 @@ def parse_ids(text: str) -> list[str]:
     return ids
 
 
-def read_asked(path: str | os.PathLike, corpus: records.Corpus) -> records.Histories:
-    """The histories of a JSON-lines file, for a recommender to continue.
+def read_asked(
+    path: str | os.PathLike, corpus: records.Corpus
+) -> tuple[records.Histories, list[str]]:
+    """The histories of a JSON-lines file, for a recommender to continue, and the named users.
 
     A line is a list of item ids, oldest first, or {"user": ..., "items": [...]}; users without a
     name are numbered from 0. Raises DataError naming the line of an unknown item.
     """
     path = pathlib.Path(path)
-    rows, users, taken = corpus.rows(), {}, []
+    rows, users, taken, with_name = corpus.rows(), {}, [], []
     for line, text in jsonl.lines_of(path):
         where = f"{path}:{line}"
         value = jsonl.value_of(text, where)
@@ -203,6 +205,7 @@ def read_asked(path: str | os.PathLike, corpus: records.Corpus) -> records.Histo
                 f"{where}: user {user!r} stands already on line {users[user]}; give each one line"
             )
         users[user] = line
+        with_name += [user] if named else []
         names = [jsonl.name_of(item, "items", where) for item in ids]
         unknown = next((name for name in names if name not in rows), None)
         if unknown is not None:
@@ -214,6 +217,5 @@ def read_asked(path: str | os.PathLike, corpus: records.Corpus) -> records.Histo
     if not users:
         raise records.DataError(f"{path}: expected at least one history, got an empty file")
     starts = np.cumsum([0, *map(len, taken)], dtype=np.int64)
-    return records.Histories(
-        tuple(users), np.array([*itertools.chain.from_iterable(taken)], np.int32), starts
-    )
+    items = np.array([*itertools.chain.from_iterable(taken)], np.int32)
+    return records.Histories(tuple(users), items, starts), with_name

@@ -1,6 +1,7 @@
 """Tables of any kind as rows of cells: separated text (RFC 4180), JSON lines, Parquet.
 
-Separators are found in the first line: a comma, a tab, a semicolon, `::` or a bar. Quoted cells
+Separators are found in the first line: a comma, a tab, a semicolon, `::` or a bar; a .tsv has tabs
+if any stand there. Lines before it that begin with # and have one cell are comments. Quoted cells
 may hold separators and line breaks. RecBole's files (.inter, .item) have tabs, typed names and no
 quotes. Every error names the line, or the row, that is wrong.
 """
@@ -40,11 +41,15 @@ def ending(path: pathlib.Path) -> str:
     return pathlib.PurePath(path.name.removesuffix(".gz")).suffix.lower()
 
 
-def read(path: pathlib.Path, *, headed: bool | None = None) -> Table:
+def read(
+    path: pathlib.Path, *, headed: bool | None = None, short: list[str] | None = None
+) -> Table:
     """The table in a file, by the ending of its name.
 
     headed: whether the first line names columns; None: it does, unless it looks like a rating
       (user, item, stars, seconds since 1970), as in MovieLens.
+    short: if a list, rows with fewer cells than the header are filled up with empty ones, and their
+      places are added to it; None: such rows are errors.
     Raises DataError, also while rows are read, naming file and line.
     """
     kind = ending(path)
@@ -60,13 +65,14 @@ def read(path: pathlib.Path, *, headed: bool | None = None) -> Table:
     typed = kind in _TYPED
     if headed is False or (headed is None and not typed and _is_rating(cells)):
         header = tuple(str(place) for place in range(1, len(cells) + 1))
-        every = _same_length(_with_first((where, cells), rows), header, "the first line")
+        every = _same_length(_with_first((where, cells), rows), header, "the first line", short)
         return Table(path, header, every, headed=False, separator=separator)
     header = tuple(cell.strip().partition(":")[0] if typed else cell.strip() for cell in cells)
     if len(set(header)) != len(header):
         text = jsonl.short(separator.join(cells))
         raise records.DataError(f"{where}: the header names a column twice: {text}; rename one")
-    return Table(path, header, _same_length(_pairs(rows), header, "the header"), True, separator)
+    every = _same_length(_pairs(rows), header, "the header", short)
+    return Table(path, header, every, True, separator)
 
 
 def split_lines(path: pathlib.Path) -> Iterator[tuple[str, list[str], str]]:
@@ -80,7 +86,7 @@ def split_lines(path: pathlib.Path) -> Iterator[tuple[str, list[str], str]]:
             if text.strip():
                 yield f"{path}:{number}", text.rstrip("\r\n").split("\t"), "\t"
         return
-    separator = _separator(head)
+    separator = "\t" if ending(path) == ".tsv" and "\t" in head else _separator(head)
     if len(separator) > 1:
         for number, text in lines:
             if text.strip():
@@ -111,8 +117,11 @@ class _Lines:
         self._next: tuple[int, str] | None = None
 
     def peek(self) -> str | None:
-        """The first line that is not blank; None if there is none."""
-        self._next = next((line for line in self._lines if line[1].strip()), None)
+        """The first line that is not blank, nor a comment; None if there is none."""
+        lines = (line for line in self._lines if line[1].strip())
+        self._next = next(lines, None)
+        while self._next is not None and _is_comment(self._next[1]):
+            self._next = next(lines, None)
         if self._next is not None:
             self.number = self._next[0] - 1
         return None if self._next is None else self._next[1]
@@ -124,6 +133,11 @@ class _Lines:
         line, self._next = self._next or next(self._lines), None
         self.number = line[0]
         return line
+
+
+def _is_comment(line: str) -> bool:
+    """Whether a first line is a remark, and not a header whose first name begins with #."""
+    return line.startswith("#") and " " in line and not any(mark in line for mark in ",\t;|")
 
 
 def _separator(line: str) -> str:
@@ -164,11 +178,15 @@ def _pairs(rows):
     return ((where, cells) for where, cells, _ in rows)
 
 
-def _same_length(rows, header: Sequence[str], like: str):
+def _same_length(rows, header: Sequence[str], like: str, short: list[str] | None):
     for where, cells in rows:
+        if short is not None and len(cells) < len(header):
+            short.append(where)
+            cells = [*cells, *[""] * (len(header) - len(cells))]
         if len(cells) != len(header):
+            many = f"{len(header)} cell{'s' if len(header) > 1 else ''}"
             raise records.DataError(
-                f"{where}: expected {len(header)} cells as in {like}, got {len(cells)} in "
+                f"{where}: expected {many} as in {like}, got {len(cells)} in "
                 f"{jsonl.short(','.join(cells))}"
             )
         if cells[0] == header[0] and tuple(cells) == tuple(header):

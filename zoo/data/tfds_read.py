@@ -110,19 +110,19 @@ def _opened(folder: pathlib.Path, table: str):
 
 def _examples(builder, split: str) -> Iterator[tables.Example]:
     """The examples of a split in order, with text as str."""
-    if builder.info.file_format.value == "array_record":
-        source = builder.as_data_source(split)
-        blocks = (
-            source.__getitems__(range(first, min(first + _BLOCK, len(source))))
-            for first in range(0, len(source), _BLOCK)
-        )
-        rows = (row for block in blocks for row in block)
-    else:
-        options = tensorflow_datasets.ReadConfig(interleave_cycle_length=1)
-        rows = tensorflow_datasets.as_numpy(
-            builder.as_dataset(split, read_config=options, shuffle_files=False)
-        )
     with _named(builder.data_dir):
+        if builder.info.file_format.value == "array_record":
+            source = builder.as_data_source(split)
+            blocks = (
+                source.__getitems__(range(first, min(first + _BLOCK, len(source))))
+                for first in range(0, len(source), _BLOCK)
+            )
+            rows = (row for block in blocks for row in block)
+        else:
+            options = tensorflow_datasets.ReadConfig(interleave_cycle_length=1)
+            rows = tensorflow_datasets.as_numpy(
+                builder.as_dataset(split, read_config=options, shuffle_files=False)
+            )
         for row in rows:
             yield {
                 name: value.decode() if isinstance(value, bytes) else value

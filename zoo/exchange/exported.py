@@ -128,7 +128,7 @@ def read(folder: str | os.PathLike) -> Export:
             f"{folder}: holds no exported system (no {MANIFEST}); "
             "expected a folder that `zoo export` wrote"
         ) from None
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RecursionError) as error:
         raise DataError(
             f"{folder / MANIFEST}: not a manifest ({error}); export the system again"
         ) from None

@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.api import fitted as stored, inputs as given
-from zoo.data import batches
+from zoo.data import batches, learning
 from zoo.exchange import exported
 from zoo.records import DataError
 
@@ -69,7 +69,8 @@ def export(
         )
     collection = given.data_of(fitted, folder, data)
     with atomic.folder(out) as part:
-        kinds = recipe.examples(collection.without("test"), fitted.config, fitted.state)
+        learned = learning.select(collection, fitted.about.get("learn", "train"))
+        kinds = recipe.examples(learned, fitted.config, fitted.state)
         _write(part, fitted, collection, kinds)
         exported.seal(part)
     return pathlib.Path(out)

@@ -57,7 +57,7 @@ def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
     folder = pathlib.Path(folder)
     try:
         about = json.loads((folder / "trie.json").read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"store: {folder} holds no trie: {error}; expected a folder that `store.save` wrote"
         ) from error

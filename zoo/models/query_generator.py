@@ -316,7 +316,12 @@ def _resume(kept: pathlib.Path | None) -> list[list[list[str]]]:
         if line.endswith("\n")
     ]
     kept.write_text("".join(lines), encoding="utf-8")
-    return [json.loads(line) for line in lines]
+    try:
+        return [json.loads(line) for line in lines]
+    except (ValueError, RecursionError) as error:
+        raise records.DataError(
+            f"{kept}: changed since it was written ({error}); remove the folder"
+        ) from None
 
 
 @functools.partial(jax.jit, static_argnames=("net", "num", "end", "top_k"))

@@ -9,7 +9,6 @@ gated GELU and one of a single branch for ReLU, as in the configurations that t5
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pathlib
 import re
@@ -20,16 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.nets import transformer
+from zoo.nets import safetensors_files, t5_config, transformer
 from zoo.records import DataError
 
-CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+CONFIG = "config.json"
 STATE, STEP = "state", re.compile(r"checkpoint_(\d+)")  # of t5x: MODEL_DIR/checkpoint_100/state
-MLP_OF = {"relu": "relu", "gated-gelu": "gelu"}  # feed_forward_proj -> Shape.mlp
-# what our network takes for granted
-FIXED = {"layer_norm_epsilon": 1e-6, "pad_token_id": 0, "decoder_start_token_id": 0}
-KINDS = "t5", "mt5"
-MAX_DISTANCE = 128  # T5's, where a checkpoint does not say
 
 
 class Pretrained(NamedTuple):
@@ -57,12 +51,13 @@ def load(folder: str | os.PathLike, *, target_length: int = 32) -> Pretrained:
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise DataError(
-            f"{folder}: no such folder; expected one with {CONFIG} and {WEIGHTS}, "
-            "or a checkpoint of t5x"
+            f"{folder}: no such folder; expected one with {CONFIG} and "
+            f"{safetensors_files.WEIGHTS}, or a checkpoint of t5x"
         )
     if (folder / CONFIG).is_file():
-        tensors = _safetensors(folder)
-        shape, tensors = _shape_by_config(folder / CONFIG, tensors, target_length)
+        config = t5_config.read(folder / CONFIG)
+        tensors = safetensors_files.read_folder(folder)
+        shape, tensors = _shape_by_config(config, tensors, folder, target_length)
         return _filled(shape, tensors, HUGGING_FACE, folder)
     tensors, where = _t5x_arrays(folder)
     return _filled(_shape_by_arrays(tensors, where, target_length), tensors, T5X, where)
@@ -129,75 +124,31 @@ def _matrix(path: tuple[str, ...], size: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _shape_by_config(
-    path: pathlib.Path, tensors: dict[str, np.ndarray], target_length: int
+    config: t5_config.Config,
+    tensors: dict[str, np.ndarray],
+    folder: pathlib.Path,
+    target_length: int,
 ) -> tuple[transformer.Shape, dict[str, np.ndarray]]:
-    """The shape, and the tensors with a head where the files imply one.
-
-    The output is scaled by D^-0.5 if tables are tied; later versions of the format say so in
-    `scale_decoder_outputs`.
-    """
-    config, sizes = _read_config(path)
+    """The shape, and the tensors with a head where the files imply one."""
+    sizes, scaled = config
+    if max(sizes["encoder_layers"], sizes["decoder_layers"]) > len(tensors):
+        raise DataError(
+            f"{folder}: {CONFIG} names {sizes['encoder_layers']} and {sizes['decoder_layers']} "
+            f"layers, but there are {len(tensors)} tensors; this is another architecture"
+        )
     table = next((tensors[name] for name in SHARED if name in tensors), None)
     if table is None:
-        raise DataError(f"{path.parent}: no tensor {SHARED[0]!r}; this is another architecture")
+        raise DataError(f"{folder}: no tensor {SHARED[0]!r}; this is another architecture")
     tensors = {name: tensor for name, tensor in tensors.items() if name not in SHARED} | {
         SHARED[0]: table
     }
     head = tensors.pop(HEAD, table)
-    scaled = bool(
-        config.get("scale_decoder_outputs", config.get("tie_word_embeddings", True) is not False)
-    )
     tied = scaled and (head is table or head.shape == table.shape and bool((head == table).all()))
     if not tied:
         tensors[HEAD] = (
             np.float32(sizes["width"] ** -0.5) * np.asarray(head, np.float32) if scaled else head
         )
     return transformer.Shape(**sizes, target_length=target_length, tied=tied, shared=True), tensors
-
-
-def _read_config(path: pathlib.Path) -> tuple[dict, dict]:
-    """The configuration and its sizes. Raises DataError for another architecture."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        if config.get("model_type") not in KINDS:
-            raise DataError(
-                f"{path}: expected model_type {' or '.join(KINDS)}, "
-                f"got {config.get('model_type')!r}; this architecture is not supported"
-            )
-        for name, value in FIXED.items():
-            if config.get(name, value) != value:
-                raise DataError(
-                    f"{path}: expected {name} {value!r}, got {config[name]!r}; "
-                    "this architecture is not supported"
-                )
-        kind = config.get("feed_forward_proj", "relu")
-        if kind not in MLP_OF:
-            raise DataError(
-                f"{path}: expected feed_forward_proj {' or '.join(MLP_OF)}, got {kind!r}; "
-                "this architecture is not supported"
-            )
-        sizes = dict(
-            mlp=MLP_OF[kind],
-            source_vocab=config["vocab_size"],
-            target_vocab=config["vocab_size"],
-            width=config["d_model"],
-            heads=config["num_heads"],
-            head_width=config["d_kv"],
-            encoder_hidden=config["d_ff"],
-            decoder_hidden=config["d_ff"],
-            encoder_layers=config["num_layers"],
-            decoder_layers=config.get("num_decoder_layers") or config["num_layers"],
-            dropout=float(config.get("dropout_rate", 0.1)),
-            buckets=config.get("relative_attention_num_buckets", 32),
-            max_distance=config.get("relative_attention_max_distance", MAX_DISTANCE),
-        )
-    except (ValueError, AttributeError, KeyError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{path}: not the configuration of a T5 ({type(error).__name__}: {error})"
-        ) from None
-    return config, sizes
 
 
 def _shape_by_arrays(
@@ -230,49 +181,11 @@ def _shape_by_arrays(
         encoder_layers=layers("encoder"),
         decoder_layers=layers("decoder"),
         buckets=buckets,
-        max_distance=MAX_DISTANCE,
+        max_distance=t5_config.MAX_DISTANCE,
         mlp="gelu" if gated else "relu",
         tied="decoder/logits_dense/kernel" not in tensors,
         shared=True,
     )
-
-
-def _safetensors(folder: pathlib.Path) -> dict[str, np.ndarray]:
-    """All tensors of a folder, of one file or of those that its index names."""
-    from safetensors import SafetensorError, safe_open
-
-    if (folder / INDEX).is_file():
-        try:
-            files = sorted(
-                set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values())
-            )
-        except (ValueError, KeyError, AttributeError):
-            raise DataError(
-                f"{folder / INDEX}: expected the weight_map of a sharded model; "
-                "copy the folder again"
-            ) from None
-    else:
-        files = [WEIGHTS]
-    tensors: dict[str, np.ndarray] = {}
-    for name in files:
-        if not (folder / name).is_file():
-            pickled = next(
-                iter(sorted(path.name for path in folder.glob("pytorch_model*.bin"))), None
-            )
-            remedy = (
-                f"{pickled} is a pickle, which is not read; save it as safetensors"
-                if pickled
-                else "copy the folder again"
-            )
-            raise DataError(f"{folder / name}: missing; {remedy}")
-        try:
-            with safe_open(folder / name, "np") as file:
-                tensors |= {key: file.get_tensor(key) for key in file.keys()}
-        except (SafetensorError, OSError) as error:
-            raise DataError(
-                f"{folder / name}: not a whole safetensors file ({error}); copy it again"
-            ) from None
-    return tensors
 
 
 def _t5x_arrays(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], pathlib.Path]:

@@ -71,6 +71,7 @@ def results(systems: Sequence[Measured]) -> html.Html:
         f" Options may have been chosen on {own.result.split}; evaluate --split test only once, "
         "at the end."
     )
+    learned = evaluate.sentence_if_learned(own.fitted, own.result.split)
     header = ("system", *map(measures.label, shown))
     rows = [
         (name, *(f"{result.measures[measure]:.{digits}f}" for measure in shown))
@@ -81,7 +82,8 @@ def results(systems: Sequence[Measured]) -> html.Html:
         html.element(
             "p",
             f"{len(own.result.ranking):,} {own.askers}{rule if history else ''}."
-            f"{'' if own.result.split == 'test' else caution}",
+            f"{'' if own.result.split == 'test' else caution}"
+            f"{f' {learned}.' if learned else ''}",
         ),
         html.table(header, rows, own=0),
         _differences(systems),

@@ -69,7 +69,10 @@ def write_report(
         ]
         for name, recipe, options in _baselines(fitted, collection):
             log.phase(f"fit and evaluate {name}")
-            rival = fit.fit(recipe, collection, size=fitted.size, options=options, quiet=True)
+            learn = fitted.about.get("learn", "train")
+            rival = fit.fit(
+                recipe, collection, size=fitted.size, options=options, quiet=True, learn=learn
+            )
             systems.append(
                 results.Measured(name, rival, evaluate.evaluate(rival, collection, split=split))
             )

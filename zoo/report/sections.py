@@ -53,6 +53,7 @@ def data(fitted: stored.Fitted, collection: records.Collection | records.Interac
         "data": about["collection"],
         "fingerprint": about["corpus"],
         **_sizes(collection),
+        "learned from": about.get("learn", "train"),
         "time to fit": f"{about['seconds']:,.0f} s",
         "parameters": f"{about['parameters']:,}" if about["parameters"] else "none",
         "machine": about["device"],

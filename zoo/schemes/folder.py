@@ -107,7 +107,8 @@ def fit(vectors: np.ndarray, config: quantisers.Config, key: jax.Array, log: Any
 def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
     """Notes in a folder what is made there until it is.
 
-    Bad input leaves no trace of a folder that was opened here.
+    An error before the first checkpoint leaves the folder as it was; after it, what is written
+    stays, so that the same call goes on.
 
     Raises DataError if the folder holds anything but the same, unfinished.
     """
@@ -116,19 +117,23 @@ def _unfinished(out: pathlib.Path, identity: str) -> Iterator[None]:
         raise DataError(f"{out}: holds identifiers already; remove it or name another folder")
     if new := not note.exists():
         atomic.refuse_occupied(out)
+        made = [path for path in (out, *out.absolute().parents) if not path.exists()]
         out.mkdir(parents=True, exist_ok=True)
-        with atomic.file(note) as file:
-            file.write(identity)
     elif note.read_text(encoding="utf-8") != identity:
         raise DataError(
             f"{out}: holds unfinished identifiers of another configuration or of other data; "
             "repeat that command, or remove the folder"
         )
     try:
-        yield
-    except DataError:
-        if new:
-            shutil.rmtree(out)
+        with records.full_disk(out):
+            if new:
+                with atomic.file(note) as file:
+                    file.write(identity)
+            yield
+    except Exception:
+        if new and not logs.has_checkpoints(out):
+            atomic.empty(out)
+            atomic.remove_empty(made)
         raise
     note.unlink()
 
@@ -144,9 +149,19 @@ def load(folder: str | os.PathLike) -> tuple[dict, dict]:
             f"{folder}: expected identifiers with {ABOUT}, found none; make them with zoo docids "
             "fit"
         )
-    return checkpoint.load_state(folder / STATE), json.loads(
-        (folder / ABOUT).read_text(encoding="utf-8")
-    )
+    state = checkpoint.load_state(folder / STATE)
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        good = json.loads(state["about"]).items() <= about.items()
+        good = good and about["documents"] == len(state["codes"])
+        good = good and type(about["relative_error"]) in (int, float, type(None))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        good = False
+    if not good:
+        raise DataError(
+            f"{folder / ABOUT}: not what `zoo docids fit` writes; make the identifiers again"
+        )
+    return state, about
 
 
 def read_labels(path: str | os.PathLike, count: int) -> list[str]:

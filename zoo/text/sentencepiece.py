@@ -86,7 +86,7 @@ def published(path: str | os.PathLike) -> str:
         content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
         first = [piece for piece, _ in content["model"]["vocab"][:3]]
         fits = content["model"]["type"] == "Unigram" and first == ["<pad>", "</s>", "<unk>"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise DataError(
             f"{path}: not a tokenizer of unigram pieces; expected T5's tokenizer.json"
         ) from None
@@ -95,7 +95,23 @@ def published(path: str | os.PathLike) -> str:
             f"{path}: expected unigram pieces with <pad>, </s> and <unk> first, as T5's; got "
             f"{first}"
         )
-    return _guarded(content)
+    try:
+        return _checked(_guarded(content))
+    except BaseException as error:  # the library's Exception, and panics of its Rust code
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise DataError(f"{path}: not a whole tokenizer ({said}); copy it again") from None
+
+
+def _checked(made: str) -> str:
+    """The JSON of a tokenizer that parses and encodes a text."""
+    from tokenizers import Tokenizer
+
+    known = Tokenizer.from_str(made)
+    if any(token >= known.get_vocab_size() for token in known.encode("a word, 1").ids):
+        raise ValueError("its tokens are not numbered from 0")
+    return made
 
 
 def _guarded(content: dict) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -10,7 +9,6 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -18,7 +16,6 @@ import numpy as np
 from zoo.records import DataError
 
 ARRAYS, TEXTS, MANIFEST = "arrays", "texts.json", "manifest.json"
-FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG  # no space on the disk, in the quota, or for a file
 
 
 def save_state(state: dict, folder: pathlib.Path) -> None:
@@ -58,7 +55,7 @@ def load_state(folder: pathlib.Path) -> dict:
         )
     try:
         digests = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise DataError(
             f"{folder / MANIFEST}: not a manifest; copy the folder again or fit again"
         ) from None
@@ -128,22 +125,6 @@ def digest(path: pathlib.Path) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def full_disk(folder: pathlib.Path, remedy: Callable[[], str]) -> Iterator[None]:
-    """Raises DataError, ending in remedy(), in place of Orbax's errors on a full disk."""
-    try:
-        yield
-    except Exception as error:  # TensorStore's are ValueErrors, Orbax's of many kinds
-        if getattr(error, "errno", None) in FULL or any(
-            os.strerror(code) in str(error) for code in FULL
-        ):
-            raise DataError(
-                f"{folder}: no space left to write to "
-                f"({shutil.disk_usage(folder).free / 1e6:.0f} MB are free); {remedy()}"
-            ) from error
-        raise
 
 
 def refuse_full(folder: pathlib.Path, size: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from zoo import records
 from zoo.records import DataError
 from zoo.train import checkpoint, processes
 
@@ -155,7 +156,7 @@ class Checkpoints:
         part.replace(folder / DIGESTS)
 
     def _explained(self) -> Any:
-        return checkpoint.full_disk(self._folder, self._kept)
+        return records.full_disk(self._folder, self._kept)
 
     def _kept(self) -> str:
         """What was saved, and what to do about a full disk."""
@@ -182,7 +183,7 @@ def _changed(folder: pathlib.Path) -> str:
         return ""
     try:
         written = dict(json.loads((folder / DIGESTS).read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return f"{DIGESTS} is not what was written"
     found = _digests(folder)
     for name in sorted(written.keys() | found.keys()):

@@ -13,7 +13,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from zoo.train import checkpoint, execution as executions
+from zoo import records
+from zoo.train import execution as executions
 
 CHECKPOINTS = "training"  # folder within the log's
 # between redraws on a terminal, and between lines in a file
@@ -151,7 +152,12 @@ class Log:
 
     def _explained(self) -> contextlib.AbstractContextManager:
         remedy = "free some space and repeat the command"
-        return checkpoint.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
+        return records.full_disk(self._folder or pathlib.Path("."), lambda: remedy)
+
+
+def has_checkpoints(folder: pathlib.Path) -> bool:
+    """Whether a folder of a log holds a checkpoint, of any phase, that was written whole."""
+    return any(path.name.isdecimal() for path in (folder / CHECKPOINTS).glob("**/"))
 
 
 class _Board:
@@ -207,8 +213,17 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     """Rows of a log that an interrupted run left, without a last line that was cut off."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     if len(whole) < len(lines):
         path.write_text("".join(whole), encoding="utf-8")
-    return [json.loads(line) for line in whole]
+    try:
+        found = [json.loads(line) for line in whole]
+        if not all({"phase", "step"} <= row.keys() for row in found):
+            raise ValueError("a row without phase and step")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise records.DataError(
+            f"{path}: changed since it was written ({error}); remove the folder, or copy it again"
+        ) from None
+    return found
