@@ -239,3 +239,19 @@ def test_each_decoder_is_traced_once_for_all_queries():
         legal = decoders.decoder(name).constraint(INDEX, IDS)
         one, other = find(CACHE, legal), find(CACHE + 1, legal)
         assert traced == [name] and not np.array_equal(one.beams.token, other.beams.token)
+
+
+def test_a_potential_guides_beams_and_is_refused_by_other_decoders():
+    scores = jnp.asarray(np.random.default_rng(1).normal(size=(BATCH, len(IDS))), jnp.float32)
+    bounds = guided.upper_bounds(guided.nodes(IDS), 3 * scores)
+    sizes = {"k": K, "width": len(IDS), "length": LENGTH}
+    for name in ("trie", "renormalised", "logit"):
+        decode = decoders.decoder(name)
+        plain = decode(step, CACHE, INDEX, **sizes).beams
+        found = decode(step, CACHE, INDEX, **sizes, potential=bounds).beams
+        alone = np.empty((BATCH, len(IDS)))  # scores of the identifiers by leaf
+        np.put_along_axis(alone, np.asarray(plain.leaf), np.asarray(plain.score), axis=1)
+        sums = alone + np.asarray(bounds[-1])
+        np.testing.assert_array_equal(found.leaf, np.argsort(-sums, axis=1))
+    with pytest.raises(records.DataError, match="best-first: takes no potential; .* trie, "):
+        decoders.decoder("best-first")(step, CACHE, INDEX, **sizes, potential=bounds)

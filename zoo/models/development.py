@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from zoo import records
 SHARE = 0.1  # of the train queries that are held out where there is no dev split
 MOST = 500  # dev queries
 DEPTH = 10
+DISCOUNTS = 1 / np.log2(np.arange(DEPTH) + 2)
+LEADING = 100  # documents by each score that may lead by a sum of scores
 
 
 class Development(NamedTuple):
@@ -23,22 +25,47 @@ class Development(NamedTuple):
     judged: list[Mapping[int, int]]  # of each dev query, row -> grade above 0
     kind: str  # dev split, held out, or none
 
-    def ndcg(self, scores: np.ndarray) -> np.ndarray:
-        """f64[B] nDCG@10 of scores f32[B, N] of the dev queries, ties by row."""
-        gains = np.zeros(len(scores))
-        discounts = 1 / np.log2(np.arange(DEPTH) + 2)
-        for row, (score, judged) in enumerate(zip(scores, self.judged)):
-            few = min(DEPTH, len(score))
-            best = np.argpartition(-score, few - 1)[:few]
-            best = best[np.lexsort((best, -score[best]))]
-            found = np.array([judged.get(int(place), 0) for place in best], float)
-            ideal = np.sort(np.fromiter(judged.values(), float))[::-1][:DEPTH]
-            gains[row] = (found @ discounts[:few]) / (ideal @ discounts[: len(ideal)])
-        return gains
+    def grades(self, num_documents: int) -> np.ndarray:
+        """f32[B, N] grades of all documents, 0 where there is none."""
+        found = np.zeros((len(self.judged), num_documents), np.float32)
+        for row, judged in enumerate(self.judged):
+            found[row, list(judged)] = list(judged.values())
+        return found
+
+    def ideal(self) -> np.ndarray:
+        """f64[B] DCG@10 of the best ranking of each dev query."""
+        best = [np.sort(np.fromiter(each.values(), float))[::-1][:DEPTH] for each in self.judged]
+        return np.array([gains @ DISCOUNTS[: len(gains)] for gains in best])
 
     def mean(self, scores: np.ndarray) -> float:
-        """Mean of `ndcg`."""
-        return float(self.ndcg(scores).mean())
+        """Mean nDCG@10 of scores f32[B, N] of the dev queries."""
+        return float((dcg(scores, self.grades(scores.shape[1])) / self.ideal()).mean())
+
+
+def dcg(scores: np.ndarray, grades: np.ndarray) -> np.ndarray:
+    """f64[B] DCG@10 of documents with scores and grades f32[B, M], ties by place."""
+    few = min(DEPTH, scores.shape[1])
+    best = np.sort(np.argpartition(-scores, few - 1, axis=1)[:, :few], axis=1)
+    order = np.argsort(-gather(scores, best), axis=1, kind="stable")
+    return gather(grades, gather(best, order)) @ DISCOUNTS[:few]
+
+
+def leading(scores: Sequence[np.ndarray], *, depth: int = LEADING) -> np.ndarray:
+    """i64[B, M] documents among the `depth` best by any of some scores f32[B, N], each once.
+
+    Queries with fewer documents than others have some further ones.
+    """
+    among = np.zeros(scores[0].shape, np.float32)
+    for each in scores:
+        few = min(depth, each.shape[1])
+        np.put_along_axis(among, np.argpartition(-each, few - 1, axis=1)[:, :few], 1.0, axis=1)
+    most = int(among.sum(axis=1).max(initial=1))
+    return np.sort(np.argpartition(-among, most - 1, axis=1)[:, :most], axis=1)
+
+
+def gather(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Values [B, M] at places i[B, K] -> [B, K]."""
+    return np.take_along_axis(values, places, axis=1)
 
 
 def split(collection: records.Collection, *, seed: int = 0) -> Development:

@@ -22,6 +22,7 @@ from zoo.search import decoders, guided
 from zoo.text import tokens
 
 QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
+ANSWERS = 100  # hypotheses of the last level, if no more are wanted, where inner levels are fixed
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
 
 
@@ -82,7 +83,7 @@ class Opened:
         length = self.model.net.spec.target_length
         width = max(self.beam, wanted)
         if self.fixed:
-            return (self.beam,) * (length - 1) + (width,)
+            return (self.beam,) * (length - 1) + (max(min(self.beam, ANSWERS), wanted),)
         return (max(self.first, width), width)[-length:]
 
     def search(

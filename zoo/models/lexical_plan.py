@@ -20,6 +20,11 @@ WEIGHTS: Mapping[str, Sequence[float]] = {
     RAW: (0.0, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.4),
     BEST: (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6),
 }
+COARSE: Mapping[str, Sequence[float]] = {  # enough to compare what BM25 is added to
+    RAW: (0.0, 0.01, 0.03, 0.06, 0.12, 0.24),
+    BEST: (0.1, 0.3, 0.8, 1.6),
+}
+NOTHING: Mapping[str, Sequence[float]] = {RAW: (0.0,)}
 UNTUNED = (RAW, 0.04)  # without dev queries
 
 
@@ -51,23 +56,33 @@ def expand(contents: Sequence[str], queries: Sequence[str], answers: Sequence[in
 
 
 def choose(
-    sequence: np.ndarray, indexes: Sequence[lexical.Index], given: development.Development
+    sequence: np.ndarray,
+    lexical_scores: Sequence[np.ndarray],
+    given: development.Development,
+    weights: Mapping[str, Sequence[float]] = WEIGHTS,
 ) -> tuple[int, Scale, float]:
-    """(number of an index, scale, nDCG@10) that rank the dev queries best, with scores f32[B, N].
+    """(number of an index, scale, nDCG@10) that rank the dev queries best.
 
     Without dev queries the last index and UNTUNED.
+
+    sequence: f32[B, N] scores of the dev queries. lexical_scores: f32[B, N] of each index.
     """
     if not given.dev:
-        return len(indexes) - 1, Scale(*UNTUNED), float("nan")
+        return -1, Scale(*UNTUNED), float("nan")
+    # only documents that lead by one of the scores can lead by a sum
+    leading = development.leading([sequence, *lexical_scores])
+    judged = development.gather(given.grades(sequence.shape[1]), leading)
+    few = development.gather(sequence, leading)
+    ideal = given.ideal()
     best = (-1.0, 0, Scale(RAW, 0.0))
-    for number, index in enumerate(indexes):
-        lexical_scores = scores(index, given.dev)
-        for kind, weights in WEIGHTS.items():
-            for weight in weights:
-                scale = Scale(kind, weight)
-                value = given.mean(sequence + scale(lexical_scores))
-                if value > best[0] + 1e-9:
-                    best = value, number, scale
+    for number, scores_ in enumerate(lexical_scores):
+        for kind, values in weights.items():
+            whole = Scale(kind, 1.0)(scores_)
+            words = development.gather(whole, leading)
+            for weight in values:
+                gain = development.dcg(few + np.float32(weight) * words, judged) / ideal
+                if gain.mean() > best[0] + 1e-9:
+                    best = float(gain.mean()), number, Scale(kind, weight)
     return best[1], best[2], best[0]
 
 

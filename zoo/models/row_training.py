@@ -149,19 +149,6 @@ def at_share(params: Any, documents: Any, seen: Any, share: float) -> dict:
     }
 
 
-def choose_share(
-    params: Any, documents: np.ndarray, seen: np.ndarray, dev: np.ndarray, given: Any
-) -> float:
-    """The share of SHARES that ranks the dev queries f32[B, D] best; 0 without dev queries.
-
-    The first of equal ones, so that training must earn its place.
-    """
-    if not len(dev):
-        return 0.0
-    values = [given.mean(scores(at_share(params, documents, seen, share), dev)) for share in SHARES]
-    return SHARES[int(np.argmax(values))]
-
-
 def scores(found: Mapping[str, Any], queries: np.ndarray) -> np.ndarray:
     """f32[B, N] scores h . r of all documents, without the temperature."""
     blocks = [

@@ -13,7 +13,7 @@ from zoo.models import development, lexical_plan, query_generator, row_training,
 from zoo.options import option
 from zoo.text import embed
 
-ALPHAS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1)  # that are tried on dev queries
+ALPHAS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.1)  # that are tried on dev queries
 UNTUNED = 0.02  # without dev queries
 
 
@@ -65,7 +65,9 @@ class Start(NamedTuple):
     documents: np.ndarray  # f32[N, D]
     examples: row_training.Examples
     dev: np.ndarray  # f32[B, D] dev queries
-    expanded: lexical.Index | None  # BM25 of documents and the train queries that are not held out
+    # BM25 of documents and, if there are any, of documents with the train queries that are kept
+    indexes: list[lexical.Index]
+    words: list[np.ndarray]  # f32[B, N] scores of the dev queries by each index
     seen: np.ndarray  # bool[N, 1] documents with a train query
 
 
@@ -84,13 +86,15 @@ def begin(collection: records.Collection, config: Any, log: Any) -> Start:
     encode = lambda texts: text_vectors.of_queries(found.state, texts, log)
     counts = lambda texts: lexical.bags(index, texts) @ components
     dev = encode(given.dev), counts(given.dev)
-    alpha = _alpha(config.alpha, given, found.documents, terms, *dev)
+    indexes = [index]
+    if given.queries:
+        expanded = lexical_plan.expand(contents, given.queries, given.answers)
+        indexes.append(lexical.build(expanded))
+    words = [lexical_plan.scores(each, given.dev) for each in indexes if given.dev]
+    alpha = _alpha(config, given, found.documents, terms, *dev, words)
     space = text_vectors.Space(found.state, index, components, np.asarray(alpha, np.float32))
     vectors = lambda texts: _vectors(space, encode(texts), counts(texts), found.documents)
     log.facts |= {"encoder": found.state["how"], "alpha": alpha, "dev": given.kind}
-    expanded = None
-    if given.queries:
-        expanded = lexical.build(lexical_plan.expand(contents, given.queries, given.answers))
     return Start(
         given,
         space,
@@ -99,7 +103,8 @@ def begin(collection: records.Collection, config: Any, log: Any) -> Start:
             vectors(given.queries), given.answers, vectors(made), np.asarray(origins, np.int64)
         ),
         vectors(given.dev),
-        expanded,
+        indexes,
+        words,
         row_training.seen_of(len(contents), given.answers),
     )
 
@@ -111,20 +116,30 @@ def _vectors(space: Any, dense: np.ndarray, terms: Any, like: np.ndarray) -> np.
 
 
 def _alpha(
-    alpha: float,
+    config: Any,
     given: development.Development,
     documents: np.ndarray,
     terms: np.ndarray,
     dense: np.ndarray,
     counts: np.ndarray,
+    words: list[np.ndarray],
 ) -> float:
-    if alpha >= 0 or not terms.shape[1]:
-        return max(alpha, 0.0)
+    if config.alpha >= 0 or not terms.shape[1]:
+        return max(config.alpha, 0.0)
     if not given.dev:
         return UNTUNED
     cosine, lexical_scores = dense @ documents.T, counts @ terms.T
-    values = [given.mean(cosine + each * lexical_scores) for each in ALPHAS]
-    return ALPHAS[int(np.argmax(values))]
+    value = lambda alpha: _value(cosine + np.float32(alpha) * lexical_scores, words, config, given)
+    return ALPHAS[int(np.argmax([value(alpha) for alpha in ALPHAS]))]
+
+
+def _value(sequence: np.ndarray, words: list[np.ndarray], config: Any, given: Any) -> float:
+    """nDCG@10 of the dev queries by scores f32[B, N] and what the system adds to them.
+
+    BM25 at its best weight if the system has it in its score: what is best alone need not be.
+    """
+    grid = lexical_plan.COARSE if config.lexical else lexical_plan.NOTHING
+    return lexical_plan.choose(sequence, words, given, grid)[2]
 
 
 def learn(
@@ -141,12 +156,19 @@ def learn(
         start.documents, start.examples, config, key, log, budget=budget, share=share
     )
     kept = config.kept
+    at_share = lambda share: row_training.at_share(params, start.documents, start.seen, share)
+    if kept < 0 and not start.given.dev:
+        kept = 0.0
     if kept < 0:
-        kept = row_training.choose_share(
-            params, start.documents, start.seen, start.dev, start.given
-        )
+        values = [
+            _value(row_training.scores(at_share(each), start.dev), start.words, config, start.given)
+            for each in row_training.SHARES
+        ]
+        kept = row_training.SHARES[
+            int(np.argmax(values))
+        ]  # the first: training must earn its place
     log.facts |= {"kept": kept}
-    return row_training.at_share(params, start.documents, start.seen, kept)
+    return at_share(kept)
 
 
 def plan(start: Start, found: Any, collection: records.Collection, log: Any) -> dict:
@@ -154,19 +176,19 @@ def plan(start: Start, found: Any, collection: records.Collection, log: Any) -> 
 
     The index of the state has all train queries, also those that were held out.
     """
-    indexes = [start.space.index] + ([start.expanded] if start.expanded is not None else [])
+    indexes = start.indexes
     sequence = np.zeros((0, 0), np.float32)
     if start.given.dev:
         sequence = row_training.scores(found, start.dev)
-    number, scale, value = lexical_plan.choose(sequence, indexes, start.given)
+    number, scale, value = lexical_plan.choose(sequence, start.words, start.given)
     log.facts |= {
-        "bm25": "documents and train queries" if number else "documents",
+        "bm25": "documents and train queries" if len(indexes) > 1 and number else "documents",
         "scale": scale.kind,
         "weight": scale.weight,
         "dev_ndcg": round(value, 4),
     }
     index = indexes[number]
-    if number:
+    if len(indexes) > 1 and number:
         held_in = development.all_pairs(collection)
         index = lexical.build(lexical_plan.expand(collection.corpus.contents(), *held_in))
     return lexical_plan.pack(index, scale)

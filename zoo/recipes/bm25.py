@@ -14,6 +14,7 @@ import numpy as np
 
 from zoo import options, recipes, records
 from zoo.index import lexical
+from zoo.models import development, lexical_plan
 from zoo.options import option
 from zoo.text import languages
 from zoo.update import catalogue
@@ -84,12 +85,8 @@ def _expand(collection: records.Collection, contents: list[str]) -> list[str]:
 
     Raises DataError if there is no train split.
     """
-    queries, qrels = collection.split("train")
-    texts, rows = dict(zip(queries.ids, queries.texts)), collection.corpus.rows()
-    expanded = list(contents)
-    for query, document in qrels.pairs():
-        expanded[rows[document]] += f"\n{texts[query]}"
-    return expanded
+    collection.split("train")  # refuses a collection without
+    return lexical_plan.expand(contents, *development.all_pairs(collection))
 
 
 RECIPE = recipes.Recipe(

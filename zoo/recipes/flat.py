@@ -81,8 +81,6 @@ def open(config: Config, state: dict) -> recipes.Ask:
 
 def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with more documents, whose rows are their vectors."""
-    if "space" not in state:
-        raise records.DataError("fitted by an earlier version; fit again")
     vectors = text_vectors.Space(**state["space"]).new_documents(corpus)
     document = np.concatenate([np.asarray(state["params"]["document"]), vectors])
     index = lexical.extend(state["lexical"]["index"], corpus.contents())

@@ -45,7 +45,8 @@ def fit(collection: records.Collection, config: Config, key: Any, log: Any) -> d
     held_out = lexical.build(lexical_plan.expand(contents, given.queries, given.answers))
     asked = text_vectors.of_queries(state["encoder"], given.dev, log)
     sequence = asked @ state["params"]["document"].T if given.dev else asked
-    _, scale, value = lexical_plan.choose(sequence, [held_out], given)
+    words = [lexical_plan.scores(held_out, given.dev)]
+    _, scale, value = lexical_plan.choose(sequence, words, given)
     log.facts |= {"scale": scale.kind, "weight": scale.weight, "dev_ndcg": round(value, 4)}
     index = lexical.build(lexical_plan.expand(contents, *development.all_pairs(collection)))
     return state | {"lexical": lexical_plan.pack(index, scale)}

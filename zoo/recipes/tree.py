@@ -94,7 +94,7 @@ def open(config: Config, state: dict) -> generate.Opened:
     model = model._replace(params=dict(model.params) | {"places": jax.device_put(places)})
     space = text_vectors.Space(**state["space"])
     opened = generate.open(config, model, lambda queries: space.queries(queries.texts))
-    row_bytes = 4 * config.beam * shape.places * shape.width
+    row_bytes = 4 * min(config.beam, shape.clusters) * shape.places * shape.width
     return dataclasses.replace(
         opened,
         plan=lexical_plan.open(
