@@ -20,6 +20,8 @@ import json
 import os
 import pathlib
 import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,16 +31,46 @@ OPEN, CLOSE = (
     "<!-- search results: `make results` writes this -->",
     "<!-- end of search results -->",
 )
-SYSTEMS = {  # name in the table -> recipe, options
-    "BM25": ("bm25", {}),
-    "BM25 + train queries": ("bm25", {"expand_with_queries": True}),
-    "DPR": ("dpr", {}),
-    "DPR-HN": ("dpr-hn", {}),
-    "DSI": ("dsi", {}),
-    "DSI-QG": ("dsi-qg", {}),
-    "NCI": ("nci", {}),
-    "GenRet": ("genret", {}),
+
+
+class System(NamedTuple):
+    """A row of the table."""
+
+    recipe: str
+    options: Mapping[str, Any] = {}  # of the fit
+    answering: Mapping[str, Any] = {}  # options of answering
+    fit: str = ""  # name of the row whose fit it uses; its own by default
+    decoder: str = "exact"  # how the best documents are found
+
+
+SYSTEMS = {  # by name in the table
+    "Tree": System("tree", decoder="beam 10, BM25 ahead"),
+    "Tree, without BM25": System("tree", {}, {"lexical": 0.0}, "Tree", "beam 10"),
+    "Tree, all clusters": System("tree", {}, {"beam": 100_000}, "Tree"),
+    "Flat": System("flat"),
+    "Hybrid": System("hybrid"),
+    "Hybrid, reciprocal ranks": System("hybrid", {}, {"fusion": "reciprocal"}, "Hybrid"),
+    "Dense": System("dense"),
+    "Dense, nearest train query": System("dense-max"),
+    "BM25": System("bm25"),
+    "BM25 + train queries": System("bm25", {"expand_with_queries": True}),
+    "DPR": System("dpr"),
+    "DPR-HN": System("dpr-hn"),
+    "DSI": System("dsi", decoder="beam 100"),
+    "DSI, random identifiers": System("dsi", {"identifiers": "naive"}, decoder="beam 100"),
+    "DSI-QG": System("dsi-qg", decoder="beam 100"),
+    "NCI": System("nci", decoder="beam 100"),
+    "GenRet": System("genret", decoder="beam 100"),
 }
+# systems that the tree is compared with query by query
+PEERS = (
+    "BM25 + train queries",
+    "Hybrid",
+    "Dense",
+    "Dense, nearest train query",
+    "Flat",
+    "Tree, all clusters",
+)
 SEEDS = (0, 1, 2)
 DEPTH = 10
 # column -> value of a query, from the rank of its first relevant document (0: not in the top DEPTH)
@@ -70,25 +102,25 @@ def measure(
     about = describe(collection)
     _write(folder / "collection.json", about)
     for name in systems:
-        recipe, options = SYSTEMS[name]
-        if recipe not in recipes.names():
+        system = SYSTEMS[name]
+        if system.recipe not in recipes.names():
             print(
-                f"{collection.name}, {name}: no recipe {recipe} in this checkout; left out",
+                f"{collection.name}, {name}: no recipe {system.recipe} in this checkout; left out",
                 flush=True,
             )
             continue
-        if options.get("expand_with_queries") and "train" not in collection.qrels:
+        if system.options.get("expand_with_queries") and "train" not in collection.qrels:
             print(f"{collection.name}, {name}: no train queries; left out", flush=True)
             continue
-        trains = hasattr(recipes.get(recipe).presets[size], "minutes")
-        options = options | ({"minutes": float(minutes)} if trains else {})
+        trains = hasattr(recipes.get(system.recipe).presets[size], "minutes")
+        options = dict(system.options) | ({"minutes": float(minutes)} if trains else {})
         for seed in seeds if trains else SEEDS[:1]:
             path = folder / f"{slug(name)}.{seed}.json"
             run = {
                 "system": name,
-                "recipe": recipe,
+                "recipe": system.recipe,
                 "size": size,
-                "options": options,
+                "options": options | system.answering,
                 "seed": seed,
                 "corpus": about["corpus"],
             }
@@ -101,18 +133,21 @@ def measure(
                         "it was measured by"
                     )
                 continue
-            out = work / collection.name / f"{slug(name)}.{seed}"
+            out = work / collection.name / f"{slug(system.fit or name)}.{seed}"
             done = (out / "fit.json").exists()
             fitted = (
                 zoo.load(out)
                 if done
-                else zoo.fit(recipe, data, size=size, options=options, seed=seed, out=out)
+                else zoo.fit(system.recipe, data, size=size, options=options, seed=seed, out=out)
             )
-            run |= values(zoo.evaluate(fitted, collection), collection)
+            fitted = zoo.with_options(fitted, system.answering) if system.answering else fitted
+            evaluation = zoo.evaluate(fitted, collection)
+            run |= values(evaluation, collection)
             run |= {
                 name: fitted.about[name]
                 for name in ("seconds", "parameters", "device", "python", "jax")
-            } | {"cores": len(os.sched_getaffinity(0))}
+            } | {"cores": len(os.sched_getaffinity(0)), "facts": fitted.about.get("facts", {})}
+            run["milliseconds"] = round(1000 / evaluation.queries_per_second, 2)
             _write(path, run)
             print(
                 f"{collection.name}, {name}, seed {seed}: {DECIDES} {np.mean(run[DECIDES]):.3f}, "
@@ -183,6 +218,7 @@ def describe(collection) -> dict:
         "test": len(judged),
         "train": len(collection.qrels["train"]) if "train" in collection.qrels else 0,
         "taught": round(float(np.mean(known)), 3),
+        "seen": [int(one) for one in known],
         "overlap": [round(share, 2) for share in shares],
     }
 
@@ -213,17 +249,23 @@ def stored(folder: pathlib.Path) -> tuple[dict, dict[str, list[dict]]]:
 
 def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
     """Markdown of one collection: sizes, one row per system, best first, and the verdict."""
-    cells = {}
+    cells, halves = {}, {}
+    seen = np.array(about.get("seen", []), bool)
     for system, found in runs.items():
         ranks, gains = (np.array([run[field] for run in found]) for field in ("ranks", DECIDES))
         cells[system] = {
             column: estimate(value(ranks).astype(float)) for column, value in SHOWN.items()
         } | {DECIDES: estimate(gains)}
+        halves[system] = [
+            f"{gains[:, which].mean():.3f}" if len(which) and which.any() else "-"
+            for which in (seen, ~seen)
+        ]
     order = sorted(runs, key=lambda system: -cells[system][DECIDES][0])
     columns = [*SHOWN, DECIDES]
     lines = [
-        f"| {name} | {' | '.join(columns)} | fit (s) | parameters | seeds |",
-        f"| --- |{' ---: |' * (len(columns) + 3)}",
+        f"| {name} | {' | '.join(columns)} | seen | unseen | decoder | ms a query | fit (s) "
+        "| parameters | seeds |",
+        f"| --- |{' ---: |' * (len(columns) + 2)} --- |{' ---: |' * 4}",
     ]
     for system in order:
         found = runs[system]
@@ -232,8 +274,11 @@ def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
             for mean, half in (cells[system][column] for column in columns)
         )
         seconds = np.mean([run["seconds"] for run in found])
+        timed = [run["milliseconds"] for run in found if "milliseconds" in run]
         lines.append(
-            f"| {system} | {numbers} | {seconds:,.0f} | {found[0]['parameters']:,} | {len(found)} |"
+            f"| {system} | {numbers} | {' | '.join(halves[system])} | {SYSTEMS[system].decoder} | "
+            f"{f'{np.mean(timed):.1f}' if timed else '-'} | {seconds:,.0f} | "
+            f"{found[0]['parameters']:,} | {len(found)} |"
         )
     machines = sorted(
         {
@@ -246,7 +291,24 @@ def section(name: str, about: dict, runs: dict[str, list[dict]]) -> str:
         f"{about['documents']:,} documents, {about['train']:,} train and {about['test']:,} "
         f"test queries; measured on {'; '.join(machines)}."
     )
-    return "\n".join([*lines, "", f"{sizes} {verdict(about, runs, cells, order)}"])
+    return "\n".join([*lines, "", f"{sizes} {verdict(about, runs, cells, order)}", *paired(runs)])
+
+
+def paired(runs: dict[str, list[dict]], first: str = "Tree") -> list[str]:
+    """A line on the differences of nDCG@10 of the tree and its peers on the same queries.
+
+    Each with half of its 95 % interval over queries, of means over seeds.
+    """
+    if first not in runs:
+        return []
+    mean = lambda system: np.mean([run[DECIDES] for run in runs[system]], axis=0)
+    told = []
+    for system in PEERS:
+        if system in runs:
+            difference = mean(first) - mean(system)
+            half = 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+            told.append(f"{system} {difference.mean():+.3f} ± {half:.3f}")
+    return ["", f"{first}, {DECIDES} less that of: {'; '.join(told)}."] if told else []
 
 
 def verdict(about: dict, runs: dict[str, list[dict]], cells: dict, order: list[str]) -> str:

@@ -112,7 +112,7 @@ def test_a_run_is_measured_once_and_of_the_same_kind(folder, tmp_path, capsys, m
     options = dict(
         minutes=1.0, work=tmp_path / "work", size="tiny", systems=["BM25", "GenRet"], seeds=(0, 1)
     )
-    monkeypatch.setitem(results.SYSTEMS, "GenRet", ("no-such-recipe", {}))
+    monkeypatch.setitem(results.SYSTEMS, "GenRet", results.System("no-such-recipe"))
     results.measure("toy", **options)
     assert sorted(path.name for path in (folder / "toy").iterdir()) == [
         "bm25.0.json",

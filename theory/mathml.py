@@ -26,7 +26,6 @@ SYMBOLS = {
     "to": "→",
     "cdots": "⋯",
     "propto": "∝",
-    "cdot": "⋅",
     "cap": "∩",
     "in": "∈",
     "infty": "∞",
@@ -95,8 +94,7 @@ def _atom(tokens: list) -> tuple[str, bool, list]:
     if kind == 3:
         return f"<mi>{text}</mi>", False, tokens
     if kind == 4:
-        sign = "−" if text == "-" else html.escape(text)
-        return f"<mo>{sign}</mo>", False, tokens
+        return f"<mo>{html.escape(text)}</mo>", False, tokens
     if text == "frac":
         above, _, tokens = _atom(tokens)
         below, _, tokens = _atom(tokens)
@@ -106,9 +104,7 @@ def _atom(tokens: list) -> tuple[str, bool, list]:
         return f"<msqrt>{inner}</msqrt>", False, tokens
     if text == "bar":
         inner, _, tokens = _atom(tokens)
-        # browsers without a math font set an overline character onto the letter itself
-        bar = "border-top:.06em solid;padding-top:.1em"
-        return f'<mrow style="{bar}">{inner}</mrow>', False, tokens
+        return f"<mover accent='true'>{inner}<mo stretchy='false'>‾</mo></mover>", False, tokens
     if text not in SYMBOLS:
         raise ValueError(f"mathml: expected a command of this module, got \\{text}")
     tag = "mi" if text in ("log",) or SYMBOLS[text].isalpha() and text not in LARGE else "mo"
