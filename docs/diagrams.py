@@ -85,6 +85,10 @@ STEPS = {
         ),
         ("query", "*the same\nencoder-decoder", "beam over the trie\nof codes", "documents"),
     ),
+    "genre": (
+        ("query", "*encoder-decoder", "words of the title\nof its document"),
+        ("query", "*encoder-decoder", "beam over the trie\nof titles", "documents"),
+    ),
     "seal": (
         ("query", "*encoder-decoder", "spans and title\nof its document"),
         (

@@ -29,11 +29,12 @@ def target(
     """
     num_new = wider.target_vocab - shape.target_vocab
     tree = dict(params["params"])
-    table = tree["target_embedding"]["embedding"]
+    name = "source_embedding" if shape.shared else "target_embedding"
+    table = tree[name]["embedding"]
     fresh = _mean(table, siblings, num_new)
     if output is not None and shape.tied:
         fresh = jnp.asarray(output) * shape.width**0.5
-    tree["target_embedding"] = {"embedding": jnp.concatenate([table, fresh])}
+    tree[name] = {"embedding": jnp.concatenate([table, fresh])}
     if "head" in tree:
         kernel = tree["head"]["kernel"]
         fresh = _mean(kernel.T, siblings, num_new) if output is None else jnp.asarray(output)

@@ -25,14 +25,16 @@ def fit(
     length: int = 32,
     vocabulary: int = 8000,
     duplicates: str = "counter",
+    tokenizer: str = "",
 ) -> tuple[dict, table.Docids]:
     """State and identifiers; a document without a title is named by the beginning of its text.
 
     length: tokens of an identifier at most; vocabulary: sub-words that are learned from the names;
-    duplicates: one of `text.POLICIES`.
+    duplicates: one of `text.POLICIES`; tokenizer: of the system, used in place of one that is
+    trained on the names.
     """
     names = _names(corpus)
-    tokenizer = tokens.train(names, size=vocabulary)
+    tokenizer = tokenizer or tokens.train(names, size=vocabulary)
     ids = _spell(tokenizer, names, length, duplicates, None)
     # as long as the longest, so that no place is decoded in vain
     ids = table.Docids(ids.tokens[:, : ids.lengths.max()], ids.alphabet)

@@ -68,7 +68,7 @@ def add(
         shape,
         target_vocab=ids.alphabet,
         last_tokens=last,
-        source_vocab=shape.source_vocab + (num_new if reads else 0),
+        source_vocab=shape.source_vocab + (num_new if reads or shape.shared else 0),
     )
     siblings = _siblings(table.unpack(state["docids"]), fresh)
     params = widen.target(state["params"], shape, wider, siblings, output)
