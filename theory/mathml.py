@@ -26,6 +26,7 @@ SYMBOLS = {
     "to": "→",
     "cdots": "⋯",
     "propto": "∝",
+    "cdot": "⋅",
     "cap": "∩",
     "in": "∈",
     "infty": "∞",
@@ -94,7 +95,8 @@ def _atom(tokens: list) -> tuple[str, bool, list]:
     if kind == 3:
         return f"<mi>{text}</mi>", False, tokens
     if kind == 4:
-        return f"<mo>{html.escape(text)}</mo>", False, tokens
+        sign = "−" if text == "-" else html.escape(text)
+        return f"<mo>{sign}</mo>", False, tokens
     if text == "frac":
         above, _, tokens = _atom(tokens)
         below, _, tokens = _atom(tokens)
@@ -104,7 +106,9 @@ def _atom(tokens: list) -> tuple[str, bool, list]:
         return f"<msqrt>{inner}</msqrt>", False, tokens
     if text == "bar":
         inner, _, tokens = _atom(tokens)
-        return f"<mover accent='true'>{inner}<mo stretchy='false'>‾</mo></mover>", False, tokens
+        # browsers without a math font set an overline character onto the letter itself
+        bar = "border-top:.06em solid;padding-top:.1em"
+        return f'<mrow style="{bar}">{inner}</mrow>', False, tokens
     if text not in SYMBOLS:
         raise ValueError(f"mathml: expected a command of this module, got \\{text}")
     tag = "mi" if text in ("log",) or SYMBOLS[text].isalpha() and text not in LARGE else "mo"

@@ -9,7 +9,7 @@ from theory import claims, mathml, report
 
 def test_scripts_fractions_and_limits_by_hand():
     found = mathml.convert(r"\frac{1-p}{2p} x_i^2 + \sum_{t=1}^{m} \rho_t")
-    assert "<mfrac><mrow><mn>1</mn><mo>-</mo><mi>p</mi></mrow>" in found
+    assert "<mfrac><mrow><mn>1</mn><mo>−</mo><mi>p</mi></mrow>" in found
     assert "<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>" in found
     assert "<munderover><mo>∑</mo>" in found and "<msub><mi>ρ</mi><mi>t</mi></msub>" in found
 
