@@ -169,8 +169,7 @@ def learned():
     return collection, fitted
 
 
-@pytest.mark.slow
-@pytest.mark.trains  # for half a minute
+@pytest.mark.slow  # trains for half a minute
 def test_learned_codes_are_diverse_and_conflict_less_than_k_means_of_the_same_size(learned):
     collection, fitted = learned
     codes = genret.codes_of(np.asarray(fitted.state["docids"]["tokens"]), 8)
@@ -189,8 +188,7 @@ def _spread(codes):
     return found["conflicts"], [found[f"diversity_{t}"] for t in (1, 2, 3)]
 
 
-@pytest.mark.slow
-@pytest.mark.trains  # shares the training above
+@pytest.mark.slow  # shares the training above
 def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(learned):
     collection, fitted = learned
     config, state = fitted.config, fitted.state
