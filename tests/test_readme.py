@@ -142,7 +142,10 @@ def test_every_how_to_section_of_the_readme_has_a_block():
 @pytest.mark.slow  # fits six systems, three of them in a new process without compiled programs
 @pytest.mark.trains
 def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
-    """In a copy of the pages; two minutes on pydocs become two steps on the toy collection."""
+    """In a copy of the pages.
+
+    Two minutes on pydocs become two steps on the toy collection, and so does the fit on a mesh.
+    """
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -153,6 +156,7 @@ def test_the_blocks_of_the_readme_run_one_after_the_other(tmp_path):
         code if kind == "bash" else f"python - <<'END'\n{code}END" for kind, code in BLOCKS
     )
     script = script.replace("minutes=2", "steps=2").replace("--data pydocs", "--data toy")
+    script = script.replace("--mesh", "--set steps=2 --mesh")  # eight virtual devices on two cores
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
