@@ -6,6 +6,10 @@ Both read the same texts on the same cores, in rounds that alternate, so that an
 machine slows both; the best round of each counts. Without sentence-transformers (`pip install
 sentence-transformers`, never a dependency of the zoo) only ours is measured. Texts are documents of
 a collection by name or folder; by default drawn from a word list, 20 to 300 words long.
+
+Measured on one core of a busy Xeon (AMX), jax 0.10.2, torch 2.14.1, 24 abstracts of 156 words: ours
+6.0 texts a second in float32 and 5.8 in bfloat16, sentence-transformers 5.2 and 13.3. XLA on a CPU
+has no fast bfloat16 product, so float32 is what the zoo uses.
 """
 
 from __future__ import annotations
