@@ -56,6 +56,17 @@ class Docids:
                 order = order[np.argsort(half.astype(np.uint16)[order], kind="stable")]
         return order
 
+    @functools.cached_property
+    def sorted_keys(self) -> np.ndarray:
+        """void[M] identifiers in `order`, as bytes that sort like them; what `lookup` searches."""
+        return _keys(self.tokens[self.order])
+
+    @functools.cached_property
+    def by_document(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """i64[M] rows by document, i32[M] their documents, and the most identifiers of one."""
+        order = np.argsort(self.documents, kind="stable")
+        return order, self.documents[order], int(np.bincount(self.documents).max())
+
     def fingerprint(self) -> str:
         """First 16 hex digits of the SHA-256 of shape, alphabet, tokens and, where there is one,
         `document`.
@@ -127,7 +138,7 @@ def offset(ids: Docids) -> Docids:
 def lookup(ids: Docids, tokens: np.ndarray) -> np.ndarray:
     """i32[...] document named tokens[..., :], the first row of several; -1 = none.
 
-    tokens: integers [..., L], PAD after the end. Exact; cost O(L log M) a row.
+    tokens: integers [..., L], PAD after the end. Exact; cost O(L log M) a row, after one sort.
     """
     first, end = span(ids, tokens)
     row = ids.order[np.minimum(first, len(ids) - 1)]
@@ -146,7 +157,7 @@ def span(ids: Docids, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"lookup: expected tokens [..., {length}], got {list(tokens.shape)}; decode to length "
             f"{length}"
         )
-    known, wanted = _keys(ids.tokens[ids.order]), _keys(tokens)
+    known, wanted = ids.sorted_keys, _keys(tokens)
     return np.searchsorted(known, wanted), np.searchsorted(known, wanted, side="right")
 
 
@@ -163,10 +174,10 @@ def gather(ids: Docids, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if ids.document is None:
         return documents, ids.tokens[np.maximum(documents, 0)]
-    order = np.argsort(ids.document, kind="stable")
-    first = np.searchsorted(ids.document[order], documents)
-    end = np.searchsorted(ids.document[order], documents, side="right")
-    place = first[..., None] + np.arange(np.bincount(ids.document).max())  # -> [B, E, m]
+    order, document, most = ids.by_document
+    first = np.searchsorted(document, documents)
+    end = np.searchsorted(document, documents, side="right")
+    place = first[..., None] + np.arange(most)  # -> [B, E, m]
     found = (documents >= 0)[..., None] & (place < end[..., None])
     tokens = ids.tokens[order[np.minimum(place, len(ids) - 1)]]
     rows = np.where(found, documents[..., None], -1).astype(np.int32)

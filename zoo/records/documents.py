@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
+import types
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 
@@ -36,9 +38,16 @@ class Corpus:
             f"{title}\n{text}" if title else text for title, text in zip(self.titles, self.texts)
         ]
 
-    def rows(self) -> dict[str, int]:
+    def rows(self) -> Mapping[str, int]:
         """Row of each document id."""
-        return {document: row for row, document in enumerate(self.ids)}
+        return self._rows
+
+    @functools.cached_property
+    def _rows(self) -> Mapping[str, int]:
+        return types.MappingProxyType({document: row for row, document in enumerate(self.ids)})
+
+    def __getstate__(self) -> dict:  # without `_rows`
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def fingerprint(self) -> str:
         """First 16 hex digits of the SHA-256 of all ids, titles and texts."""

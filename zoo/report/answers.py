@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from zoo.api import fitted as stored
 from zoo.records import printable
 
 
 def format_answers(
-    fitted: stored.Fitted, rows: dict[str, int], answers: Sequence[tuple[str, float]]
+    fitted: stored.Fitted, rows: Mapping[str, int], answers: Sequence[tuple[str, float]]
 ) -> list[str]:
     """One line per answer: rank, score, id, and title or text."""
     lines = []
