@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo import recipes, records
-from zoo.api import fitted as stored, inputs
+from zoo.api import fitted as stored, inputs, restrict
 from zoo.api.fitted import Fitted
 from zoo.records import DataError
 
@@ -49,12 +49,33 @@ class Opened:
     fitted: Fitted
     ask: recipes.Ask
 
-    def __call__(self, queries: Asked, k: int = 10) -> records.Ranking:
-        """See `retrieve`."""
+    def __call__(
+        self,
+        queries: Asked,
+        k: int = 10,
+        *,
+        allowed: restrict.Ids | None = None,
+        excluded: restrict.Ids | None = None,
+    ) -> records.Ranking:
+        """The k best documents per query, see `retrieve`, among those that may answer it.
+
+        allowed: ids of the documents that may be answered, such as what is in stock; excluded: ids
+        that may not, such as what a user has seen. Either one list for all queries, or a list per
+        query. Systems that generate identifiers restrict their trie; systems that score every
+        document restrict their scores; others rank every document first.
+        """
         if k < 1:
             raise DataError(f"retrieve: expected k of at least 1, got {k}")
         k = min(k, len(self.fitted.documents))
-        ranking = self.ask(inputs.as_queries(self.fitted, queries), k)
+        asked = inputs.as_queries(self.fitted, queries)
+        rows = self.fitted.documents.rows()
+        ranking = restrict.ask(
+            self.ask,
+            asked,
+            k,
+            allowed=restrict.mask_of(allowed, rows, len(asked)),
+            excluded=restrict.rows_of(excluded, rows, len(asked)),
+        )
         return dataclasses.replace(ranking, titles=self.fitted.documents.titles)
 
 

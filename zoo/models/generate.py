@@ -60,29 +60,47 @@ class Opened:
     beam: int
     first: int  # hypotheses kept at the first level, if more than the beam
     queries_at_once: Callable[[int], int]  # of the width of the beam
-    ask: Callable[[Any, int], records.Ranking] | None = None  # by default `search` of `read`
+    allowed: np.ndarray | None = None  # bool[N] documents that `legal` is restricted to
+    # (self, queries, k, allowed=, excluded=) -> Ranking; by default `search` of `read`
+    ask: Callable[..., records.Ranking] | None = None
     # queries -> f32[B, N] scores of documents that are added to those of their identifiers; the
     # best below a prefix is its potential (PAG, arXiv 2404.14600)
     plan: Callable[[Any], np.ndarray] | None = None
     # whether the beam keeps its width at inner levels where more answers are wanted
     fixed: bool = False
 
-    def __call__(self, queries: records.Queries | records.Histories, k: int) -> records.Ranking:
+    def __call__(
+        self,
+        queries: records.Queries | records.Histories,
+        k: int,
+        *,
+        allowed: np.ndarray | None = None,
+        excluded: np.ndarray | None = None,
+    ) -> records.Ranking:
+        """The k best documents of each query; allowed, excluded: see `search`."""
         if self.ask is not None:
-            return self.ask(queries, k)
+            return self.ask(self, queries, k, allowed=allowed, excluded=excluded)
         planned = None if self.plan is None else self.plan(queries)
-        return self.search(self.read(queries), queries.ids, k, planned=planned)
+        sources = self.read(queries)
+        return self.search(
+            sources, queries.ids, k, allowed=allowed, excluded=excluded, planned=planned
+        )
 
     @functools.cached_property
     def nodes(self) -> guided.Nodes:
         """Where the documents are in the trie."""
         return guided.nodes(self.model.ids)
 
-    def widths(self, wanted: int) -> tuple[int, ...]:
-        """Hypotheses kept at each level for so many answers."""
-        length = self.model.net.spec.target_length
-        width = max(self.beam, wanted)
+    def width(self, k: int) -> int:
+        """Beam width for k answers: at least k."""
+        wanted = min(k, self.model.ids.num_documents)
+        return max(self.beam, wanted)
+
+    def widths(self, k: int) -> tuple[int, ...]:
+        """Hypotheses kept at each level for k answers."""
+        length, width = self.model.net.spec.target_length, self.width(k)
         if self.fixed:
+            wanted = min(k, self.model.ids.num_documents)
             return (self.beam,) * (length - 1) + (max(min(self.beam, ANSWERS), wanted),)
         return (max(self.first, width), width)[-length:]
 
@@ -92,28 +110,30 @@ class Opened:
         names: Sequence[str],
         k: int,
         *,
+        allowed: np.ndarray | None = None,
         excluded: np.ndarray | None = None,
         planned: np.ndarray | None = None,
     ) -> records.Ranking:
         """The k best documents for sources i32[B, S], or vectors f32[B, D], of queries with these
         ids.
 
-        excluded: i32[B, E] rows of documents that are no answers to each query, -1 = none; only if
-        `decode.filters`. planned: f32[B, N], what `plan` returns. Decoders that draw repeat their
+        allowed: bool[B, N] documents that may answer each query. excluded: i32[B, E] rows that may
+        not, -1 = none. planned: f32[B, N], what `plan` returns. Decoders that draw repeat their
         draws for the same queries.
+        Raises DataError for a restriction if the decoder does not filter.
         """
+        self._refuse_filters(allowed, excluded)
         model, wanted = self.model, min(k, self.model.ids.num_documents)
-        width = max(self.beam, wanted)
+        width = self.width(k)
         documents = np.full((len(names), k), -1, np.int32)
         scores = np.full((len(names), k), -np.inf, np.float32)
         generated = invalid = proven = 0
         for rows, length, size in _query_batches(sources, self.queries_at_once(width)):
             # the last batch repeats rows: one shape serves all
             padded = np.resize(rows, size)
-            legal = (
-                self.legal
-                if excluded is None
-                else _exclude(self.legal, *table.gather(model.ids, excluded[padded])[::-1])
+            legal = self._restricted(
+                None if allowed is None else allowed[padded],
+                None if excluded is None else excluded[padded],
             )
             found = answer(
                 model.params,
@@ -127,7 +147,7 @@ class Opened:
                 collect=self.collect,
                 # programs are compiled for each k only where k decides what is computed
                 k=wanted if self.decode.finds_k else width,
-                width=self.widths(wanted),
+                width=self.widths(k),
             )
             found = Found(*(part[: len(rows)] for part in jax.device_get(found)))
             columns = min(k, found.documents.shape[1])
@@ -145,6 +165,24 @@ class Opened:
             invalid / max(generated, 1),
             proven / max(len(names), 1),
         )
+
+    def _restricted(self, allowed: np.ndarray | None, excluded: np.ndarray | None) -> Any:
+        """What is searched for a batch: allowed bool[B, N], excluded i32[B, E], see `search`."""
+        legal = self.legal
+        if allowed is not None:
+            both = allowed if self.allowed is None else allowed & self.allowed
+            legal = filters.keep(self.model.index, both)
+        if excluded is not None:
+            legal = _exclude(legal, *table.gather(self.model.ids, excluded)[::-1])
+        return legal
+
+    def _refuse_filters(self, *restrictions: np.ndarray | None) -> None:
+        if not self.decode.filters and any(each is not None for each in restrictions):
+            able = ", ".join(name for name, kind in decoders.KINDS.items() if kind.filters)
+            raise records.DataError(
+                f"decoding {self.decode.name!r} cannot restrict the answers of a query; "
+                f"set decoding to one of {able}"
+            )
 
 
 def open(
@@ -178,6 +216,7 @@ def open(
         beam=int(config.beam),
         first=int(getattr(config, "first_beam", 0)),
         queries_at_once=at_once,
+        allowed=allowed,
     )
 
 

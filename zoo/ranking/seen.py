@@ -7,17 +7,37 @@ import dataclasses
 import numpy as np
 
 from zoo import records
-from zoo.index import level
+
+LEAST, FACTOR = 16, 4  # E is one of 16, 64, 256, ..: few sizes, so few programs
+
+
+def width_class(width: int) -> int:
+    """The size E that `width` items are padded to."""
+    size = LEAST
+    while size < width:
+        size *= FACTOR
+    return size
 
 
 def pad_histories(histories: records.Histories) -> np.ndarray:
     """i32[B, E] items of each history, padded with -1; E is rounded up to reuse programs."""
-    size = level.width_class(max(int(histories.lengths.max(initial=1)), 1))
+    size = width_class(int(histories.lengths.max(initial=0)))
     rows = np.full((len(histories), size), -1, np.int32)
     rows[histories.users, np.arange(len(histories.items)) - histories.starts[histories.users]] = (
         histories.items
     )
     return rows
+
+
+def join(rows: np.ndarray, more: np.ndarray | None) -> np.ndarray:
+    """i32[B, E] of rows i32[B, E1] and i32[B, E2], -1 = none, with as few columns as hold them."""
+    if more is None:
+        return rows
+    both = np.concatenate([rows, more], axis=1)
+    both = np.take_along_axis(both, np.argsort(both < 0, axis=1, kind="stable"), axis=1)
+    size = width_class(int((both >= 0).sum(axis=1).max(initial=0)))
+    missing = [(0, 0), (0, max(size - both.shape[1], 0))]
+    return np.pad(both, missing, constant_values=-1)[:, :size]
 
 
 def remove(ranking: records.Ranking, histories: records.Histories, k: int) -> records.Ranking:

@@ -255,24 +255,38 @@ def _vectors(
 def open(config: Config, state: dict) -> generate.Opened:
     """Items by the probability of their identifiers given the identifiers of the history."""
     known = np.asarray(state["seen"])
-    allowed = known if config.new_items >= 0 and not known.all() else None
+    trained = known if config.new_items >= 0 and not known.all() else None
     model, longest = generate.load(state), _longest(config, state)
     ids = model.ids
     read = lambda histories: _after_users(
         to_tokens(ids, histories.latest(longest)), histories.ids, ids.alphabet, config
     )
-    opened = generate.open(config, model, read, allowed=allowed)
+    opened = generate.open(config, model, read, allowed=trained)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
 
-    def ask(histories: records.Histories, k: int) -> records.Ranking:
+    def ask(
+        opened: generate.Opened,
+        histories: records.Histories,
+        k: int,
+        *,
+        allowed: np.ndarray | None = None,
+        excluded: np.ndarray | None = None,
+    ) -> records.Ranking:
         sources, wanted = read(histories), min(k, ids.num_documents)
+        restricted = {"allowed": allowed, "excluded": excluded}
         if leave_out and not opened.decode.filters:
             wanted = min(k + int(histories.lengths.max(initial=0)), ids.num_documents)
-            return seen.remove(opened.search(sources, histories.ids, wanted), histories, k)
-        excluded = seen.pad_histories(histories) if leave_out else None
-        found = opened.search(sources, histories.ids, wanted, excluded=excluded)
-        if allowed is not None:
+            found = opened.search(sources, histories.ids, wanted, **restricted)
+            return seen.remove(found, histories, k)
+        if leave_out:
+            excluded = seen.join(seen.pad_histories(histories), excluded)
+        found = opened.search(sources, histories.ids, wanted, allowed=allowed, excluded=excluded)
+        if opened.allowed is not None:
             unseen = ~known & ~catalogue.removed(state)
+            if allowed is not None:
+                raise records.DataError(
+                    "tiger: allowed items do not combine with new_items; set new_items=-1"
+                )
             found = cold_items.mixed(
                 found, ids.tokens, unseen, config.new_items, k, excluded=excluded
             )
