@@ -231,7 +231,9 @@ class Reading(Checked):
 class Answering(Checked):
     """Options of a system that generates identifiers."""
 
-    beam: int = option(100, "beam width", limits=SIZE)
+    beam: int = option(
+        0, "beam width; 0 = 20 for up to 10 answers, else 100 or as many as answers", limits=COUNT
+    )
     decoding: str = option(
         "trie",
         "decoder and its options, NAME or NAME,OPTION=VALUE,...; free is unconstrained: "

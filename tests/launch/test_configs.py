@@ -14,6 +14,7 @@ from gin import config_parser
 
 from zoo import recipes
 from zoo.launch import module, tasks
+from zoo.models import generate
 from zoo.nets import transformer
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -184,7 +185,7 @@ def test_an_experiment_has_the_sizes_of_its_preset_and_is_short(name):
     expected = {  # no smoothing over the heads of positions, see zoo.exchange.transfer
         "DROPOUT_RATE": preset.dropout,
         "BATCH_SIZE": preset.batch,
-        "BEAM": preset.beam,
+        "BEAM": preset.beam or generate.WIDE,
         "LABEL_SMOOTHING": preset.smoothing if recipe == "dsi" else 0.0,
         "WORD_DROPOUT": preset.word_dropout,
     }

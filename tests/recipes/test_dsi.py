@@ -30,7 +30,7 @@ def hurried(collection):
         {"dtype": "int8"},
         {"decay": "sudden"},
         {"batch": 0},
-        {"beam": 0},
+        {"beam": -1},
         {"width": -1},
         {"word_dropout": 1.0},
         {"rate": -1.0},

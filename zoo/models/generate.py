@@ -21,6 +21,8 @@ from zoo.ranking import collect as collecting
 from zoo.search import decoders, guided
 from zoo.text import tokens
 
+# a beam of 20 finds as good a top 10 as one of 100, in a seventh of the time; depths beyond need it
+FEW, NARROW, WIDE = 10, 20, 100
 QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
 ANSWERS = 100  # hypotheses of the last level, if no more are wanted, where inner levels are fixed
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
@@ -57,7 +59,7 @@ class Opened:
     decode: decoders.Decode
     collect: collecting.Collect
     legal: Any  # what `decode` searches
-    beam: int
+    beam: int  # 0 = by the number of answers
     first: int  # hypotheses kept at the first level, if more than the beam
     queries_at_once: Callable[[int], int]  # of the width of the beam
     allowed: np.ndarray | None = None  # bool[N] documents that `legal` is restricted to
@@ -92,9 +94,9 @@ class Opened:
         return guided.nodes(self.model.ids)
 
     def width(self, k: int) -> int:
-        """Beam width for k answers: at least k."""
+        """Beam width for k answers: at least k; without a beam of its own, one of a few widths."""
         wanted = min(k, self.model.ids.num_documents)
-        return max(self.beam, wanted)
+        return max(self.beam or (NARROW if k <= FEW else WIDE), wanted)
 
     def widths(self, k: int) -> tuple[int, ...]:
         """Hypotheses kept at each level for k answers."""

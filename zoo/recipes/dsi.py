@@ -187,6 +187,7 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
 
 SMALL = Config()
 BASE = Config(
+    beam=100,
     vocabulary=32_000,
     document_length=64,
     width=768,

@@ -232,6 +232,7 @@ def _refuse(config: Config, num_documents: int, log: logs.Log) -> None:
 
 
 BASE = Config(
+    beam=100,
     codes=512,
     vocabulary=32_000,
     document_length=128,

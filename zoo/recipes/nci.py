@@ -244,6 +244,7 @@ def without_lone_leaves(ids: table.Docids) -> table.Docids:
 
 
 BASE = Config(
+    beam=100,
     vocabulary=32_000,
     width=768,
     heads=12,
