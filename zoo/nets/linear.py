@@ -18,6 +18,7 @@ from flax import linen as nn
 
 # shift and factor of each step of a 32-bit mixer
 ROUND = ((16, 0x21F0AAAD), (15, 0x735A2D97), (15, 1))
+BLOCK = 256  # rows, see `by_rows`
 
 
 class Linear(nn.Module):
@@ -41,6 +42,32 @@ class Linear(nn.Module):
         kernel = self.param("kernel", made, (*inward, *features)).reshape(flat)
         y = x.astype(self.dtype).reshape(-1, flat[0]) @ kernel.astype(self.dtype)
         return y.reshape(*x.shape[:split], *features)
+
+
+class Kernel(nn.Module):
+    """The kernel [inward, features] of the `Linear` of the same name, for a product elsewhere."""
+
+    inward: int
+    features: int
+    kernel_init: Callable
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        return self.param("kernel", self.kernel_init, (self.inward, self.features))
+
+
+def by_rows(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """function(rows [n, D]) of x [..., D], in blocks of BLOCK rows on a CPU; rows are independent.
+
+    What is between two products of a wide MLP then stays in the cache of a core.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    if len(rows) <= BLOCK or jax.default_backend() != "cpu":
+        return function(rows).reshape(*x.shape[:-1], -1)
+    num_blocks = -(-len(rows) // BLOCK)
+    padded = jnp.pad(rows, ((0, num_blocks * BLOCK - len(rows)), (0, 0)))
+    done = jax.lax.map(function, padded.reshape(num_blocks, BLOCK, -1))
+    return done.reshape(-1, done.shape[-1])[: len(rows)].reshape(*x.shape[:-1], -1)
 
 
 def inner(x: jax.Array, rows: jax.Array) -> jax.Array:

@@ -208,6 +208,20 @@ class GatedMlp(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         s = self.shape
         normal = nn.initializers.normal
+        if not train:
+            gate, value, out = (
+                linear.Kernel(inward, features, normal(inward**-0.5), name=name)().astype(s.dtype)
+                for name, inward, features in (
+                    ("gate", s.width, self.hidden),
+                    ("value", s.width, self.hidden),
+                    ("out", self.hidden, s.width),
+                )
+            )
+
+            def gated(rows: jax.Array) -> jax.Array:
+                return (nn.gelu(rows @ gate, approximate=True) * (rows @ value)) @ out
+
+            return linear.by_rows(gated, x.astype(s.dtype))
         gate = linear.Linear(
             self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate"
         )(x)
