@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoo import recipes, records
-from zoo.api import fitted as stored, inputs, restrict
+from zoo.api import allocator, fitted as stored, inputs, restrict
 from zoo.api.fitted import Fitted
 from zoo.records import DataError
 
@@ -88,6 +88,7 @@ def open(fitted: Fitted | str | os.PathLike) -> Opened:
     >>> ask = zoo.open("runs/dsi")  # doctest: +SKIP
     >>> ask("a lock for threads", k=3)  # doctest: +SKIP
     """
+    allocator.keep_freed_memory()
     if not isinstance(fitted, Fitted):
         fitted = stored.load(fitted)
     return Opened(fitted, fitted.opened)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api import fitted as stored, inputs as given, run_folder
+from zoo.api import allocator, fitted as stored, inputs as given, run_folder
 from zoo.api.fitted import Fitted
 from zoo.data import learning
 from zoo.models import warm_start
@@ -106,6 +106,7 @@ def fit(
 
     from zoo.train import processes, sharding
 
+    allocator.keep_freed_memory()
     job = _job(recipe, size, options or {}, seed, inputs or {}, dict(flags))
     sharding.mesh_of(job.execution.mesh)
     run = job.identity()
