@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: escaped elements, tables and embedded figures; no script, no network.
+"""Self-contained HTML pages: escaped elements, tables and embedded figures; no network.
 
 A value that is not `Html` is text and is escaped, so that titles and queries cannot become markup.
 """

@@ -9,7 +9,7 @@ import shlex
 from zoo import recipes, records
 from zoo.api import evaluate, fit, fitted as stored, inputs
 from zoo.records import DataError
-from zoo.report import examples, html, results, sections
+from zoo.report import examples, html, results, sections, walk_view
 
 PAGE, SPLIT = "report.html", "dev"
 BASELINES = {  # what a system asks for -> (name, recipe, options)
@@ -112,6 +112,7 @@ def _page(
         sections.training(fitted),
         sections.identifiers(fitted, collection.corpus),
         results.results(systems),
+        walk_view.section(fitted, *collection.split(systems[0].result.split)),
         examples.examples(systems[0], collection),
         html.element("p", html.element("code", again), " writes this page again.", class_="small"),
     )
