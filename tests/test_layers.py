@@ -39,6 +39,7 @@ ALLOWED = {
     "zoo.api": API,
     "zoo.report": REPORT,
     "zoo.exchange": REPORT,
+    "zoo.serve": {*REPORT, "zoo.report"},  # report: the view of a search
     "zoo.accelerators": REPORT,
     "zoo.cli": {
         *REPORT,
@@ -46,6 +47,7 @@ ALLOWED = {
         "zoo.report",
         "zoo.exchange",
         "zoo.accelerators",
+        "zoo.serve",
     },  # zoo: its version
     "zoo.__main__": {"zoo.cli"},
     "zoo.launch": {"zoo.exchange", "zoo.docids", "zoo.index", "zoo.search", "zoo.nets"}

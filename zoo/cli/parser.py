@@ -15,6 +15,7 @@ from zoo.cli import (
     explain,
     flags,
     queries,
+    serve,
     systems,
 )
 
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     explain.explain_command(commands)
     evaluation.evaluate_command(commands)
     evaluation.compare_command(commands)
+    serve.serve_command(commands)
     exchange.report_command(commands)
     exchange.export_command(commands)
     exchange.import_command(commands)

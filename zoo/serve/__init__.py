@@ -1,0 +1,1 @@
+"""An HTTP server of fitted systems, and its page."""
