@@ -11,9 +11,10 @@ documents can be added and removed: the result equals an index of all remaining 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -118,7 +119,7 @@ def search(index: Index, texts: Sequence[str], k: int) -> tuple[np.ndarray, np.n
         raise records.DataError(f"BM25: expected k >= 1, got {k}")
     settings, analysis = _settings(index)
     found = terms.of_queries(texts, analysis)
-    numbers = {word: number for number, word in enumerate(json.loads(index["words"]))}
+    numbers = _numbers(index["words"])
     groups = {
         term: _weights(index, numbers[word], settings)
         for term, word in enumerate(found.vocabulary)
@@ -165,7 +166,7 @@ def bags(index: Index, texts: Sequence[str]):
 
     _, analysis = _settings(index)
     found = terms.of_queries(texts, analysis)
-    numbers = {word: number for number, word in enumerate(json.loads(index["words"]))}
+    numbers = _numbers(index["words"])
     known = np.array([numbers.get(word, -1) for word in found.vocabulary], np.int64)
     term = known[found.numbers] if len(known) else np.zeros(0, np.int64)
     query = np.repeat(np.arange(len(texts)), np.diff(found.starts))
@@ -178,8 +179,14 @@ def bags(index: Index, texts: Sequence[str]):
 
 def rows_of_terms(index: Index, grown: Index) -> np.ndarray:
     """i64[V] the row in `matrix(grown)` of each term of an index that `extend` made grown of."""
-    numbers = {word: number for number, word in enumerate(json.loads(grown["words"]))}
+    numbers = _numbers(grown["words"])
     return np.array([numbers[word] for word in json.loads(index["words"])], np.int64)
+
+
+@functools.lru_cache(maxsize=4)
+def _numbers(words: str) -> Mapping[str, int]:
+    """Number of each word of a JSON list; parsed once per index, not per search."""
+    return {word: number for number, word in enumerate(json.loads(words))}
 
 
 def _settings(index: Index) -> tuple[dict, terms.Analysis]:
