@@ -194,6 +194,9 @@ const zooWalk = (() => {
       svg.setAttribute("class", "edges");
       svg.setAttribute("aria-hidden", "true");
       stage = make("div", null, "stage", svg, make("div", null, "levels", root, ...levels));
+      stage.tabIndex = 0; /* so that keys scroll it */
+      stage.setAttribute("role", "region");
+      stage.setAttribute("aria-label", "the tree, step by step");
       const lists = make("div", null, "lists",
         list("What the search found", data.answers, data.exact, data, options, "not in the exact top"),
         data.exact ? list(`Exact top ${data.exact ? data.exact.length : ""} by the model`, data.exact, data.answers, data, options, "missed by the search")

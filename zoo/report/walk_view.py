@@ -18,6 +18,8 @@ from zoo.report import html, walks
 
 NUM_WALKS, SEED, BEAM = 10, 0, 5  # as the examples of `zoo.report.examples`
 HEIGHT = 980  # pixels of a notebook's cell
+# wider than the text of the page
+_WIDE = "#walk-view { width: min(72rem, 94vw); margin-left: calc(50% - min(36rem, 47vw)); }"
 _SHOW = """
 (() => {
   const all = JSON.parse(document.getElementById("walk-data").textContent);
@@ -84,7 +86,7 @@ def _view(found: Sequence[dict[str, Any]], names: Sequence[str]) -> list[html.Ht
     data = html.Html(json.dumps(list(found)).replace("<", "\\u003c"))
     read = lambda name: (importlib.resources.files("zoo.report") / name).read_text("utf-8")
     return [
-        html.element("style", html.Html(read("walk.css"))),
+        html.element("style", html.Html(read("walk.css") + _WIDE)),
         html.element("p", label),
         html.element("div", id="walk-view"),
         html.element("script", data, type="application/json", id="walk-data"),

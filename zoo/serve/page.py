@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.resources
 import secrets
 from typing import Any
@@ -54,7 +55,8 @@ def routes(app: fastapi.FastAPI, server: Any) -> None:
     async def titles(system: str, text: str) -> fastapi.Response:
         """Documents whose title or id begins with, or else holds, a text."""
         version = checks.version_of(server.catalogue, system, "")
-        return responses.JSONResponse({"titles": _completions(version, text[:LETTERS])})
+        found = await asyncio.to_thread(_completions, version, text[:LETTERS])
+        return responses.JSONResponse({"titles": found})
 
     @app.post("/walk")
     async def walk(body: schemas.Walk) -> fastapi.Response:
