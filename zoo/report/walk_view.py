@@ -56,7 +56,7 @@ def section(
     document; [] for a system that generates no identifiers.
     """
     opened = answer.open(fitted)
-    if not isinstance(opened.ask, generate.Opened):
+    if not isinstance(opened.ask, generate.Opened) or opened.ask.fixed:
         return []
     walker, rows = walks.Walker(opened), fitted.documents.rows()
     count = min(NUM_WALKS, len(queries))

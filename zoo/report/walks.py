@@ -40,6 +40,8 @@ class Walker:
             raise DataError(
                 f"walk: {opened.fitted.recipe} generates no identifiers; there is no tree to show"
             )
+        if opened.ask.fixed or opened.ask.plan is not None:
+            raise DataError(f"walk: {opened.fitted.recipe} has a search of its own; not shown yet")
         self.opened, self.model = opened, opened.ask.model
         self.fitted = opened.fitted
         self.shared = beam_walk.guides(self.model)

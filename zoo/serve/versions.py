@@ -52,7 +52,8 @@ class Version:
     @functools.cached_property
     def walker(self) -> walks.Walker | None:
         """Shows searches; None if the system generates no identifiers."""
-        if not isinstance(self.fitted.opened, generate.Opened):
+        opened = self.fitted.opened
+        if not isinstance(opened, generate.Opened) or opened.fixed or opened.plan is not None:
             return None
         return walks.Walker(self.opened)
 
@@ -65,10 +66,10 @@ class Version:
     def widths(self, most: int) -> tuple[int, ...]:
         """Beams that are warmed up: the system's own, and one for up to `most` answers.
 
-        (0,) if it has no beam.
+        (0,) if it has none, or one that the number of answers does not change.
         """
         opened = self.fitted.opened
-        if not isinstance(opened, generate.Opened):
+        if not isinstance(opened, generate.Opened) or opened.fixed:
             return (0,)
         own = opened.width(min(DEPTHS[0], most))
         return tuple(sorted({own, max(own, opened.width(most))}))
