@@ -48,7 +48,7 @@ class Config(row_training.Config, vector_start.Config, options.Answering):
         "weight of BM25 in the score and in the beam; 0 = none, -1 = chosen on dev queries",
         limits=(-1.0, 1e6),
     )
-    beam: int = option(10, "clusters that are searched")
+    beam: int = option(10, "clusters that are searched", limits=options.SIZE)
     decoding: str = "logit"
 
     SYSTEM = "tree"
