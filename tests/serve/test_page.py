@@ -82,7 +82,7 @@ def opened(browser, address, request):
     tab.goto(address)
     tab.get_by_label("Query").fill("bab cec")
     tab.keyboard.press("Enter")
-    tab.get_by_role("status").wait_for()
+    tab.locator(".told").wait_for()
     yield tab
     assert errors == []
     tab.close()
@@ -91,7 +91,7 @@ def opened(browser, address, request):
 @needs_browser
 @pytest.mark.browser
 def test_a_query_is_answered_and_its_tree_unfolds(opened):
-    assert "first answer is" in opened.get_by_role("status").inner_text()
+    assert "first answer is" in opened.locator(".told").inner_text()
     levels = opened.locator(".walk .level:not(.root)")
     assert levels.count() >= 3 and opened.locator(".walk svg path").count() > 5
     first = opened.locator(".walk .node.kept[aria-expanded]").first
@@ -115,13 +115,13 @@ def test_decoder_beam_and_the_wanted_document_change_the_search(opened):
     sync_api.expect(kept).to_have_count(1)
     exact.last.click()
     opened.locator(".walk .told .want").wait_for()
-    assert "is lost at step" in opened.get_by_role("status").inner_text()
+    assert "is lost at step" in opened.locator(".told").inner_text()
     assert opened.get_by_label("Follow a document").input_value() == last
     for decoder in ("counted", "lookahead", "max-marginal", "potential", "best-first"):
         with opened.expect_response("**/walk") as response:
             opened.get_by_label("Decoder").select_option(decoder)
         assert response.value.json()["decoder"] == decoder
-    told = opened.get_by_role("status")
+    told = opened.locator(".told")
     sync_api.expect(told).to_contain_text("found 10 of the model's 10")
 
 

@@ -34,7 +34,7 @@ class Names:
         """Number, name and some titles of the documents at these places of the trie."""
         count = end - first
         places = np.unique(np.linspace(first, end - 1, min(count, SAMPLED)).astype(np.int64))
-        titles = [html.short(self._titles[row], LETTERS) for row in self._documents[places]]
+        titles = [html.short(self._titles[int(row)], LETTERS) for row in self._documents[places]]
         shown = titles[:: max(1, len(titles) // TITLES)][:TITLES]
         name = titles[0] if count == 1 else self._name(titles)
         return {"documents": count, "name": name, "titles": shown}

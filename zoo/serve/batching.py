@@ -50,6 +50,9 @@ class _Job:
     deadline: float
 
 
+_Work = tuple[tuple, Asked | None, Callable[[], Any] | None]  # key, query, function
+
+
 class Batcher:
     """One queue and one thread that computes; nobody waits for a batch to fill.
 
@@ -87,13 +90,13 @@ class Batcher:
         """What a function returns that computes between two batches. Raises Refused as `ask`."""
         return (await self._wait([(("call", id(function)), None, function)]))[0]
 
-    async def _wait(self, work: list[tuple]) -> list[Any]:
+    async def _wait(self, work: list[_Work]) -> list[Any]:
         if len(self._jobs) + len(work) > self.limits.queue:
             raise Refused(
                 429, "queue_full", f"{len(self._jobs)} queries wait already; try again later"
             )
         loop, deadline = asyncio.get_running_loop(), time.monotonic() + self.limits.seconds
-        jobs = [_Job(*each, loop.create_future(), deadline) for each in work]
+        jobs = [_Job(key, asked, call, loop.create_future(), deadline) for key, asked, call in work]
         self._jobs.extend(jobs)
         self._arrived.set()
         try:

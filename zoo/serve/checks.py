@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import records
 from zoo.api import inputs
 from zoo.ranking import seen
 from zoo.records import DataError
@@ -99,7 +100,7 @@ def _query(version: versions.Version, query: Any, limits: limits_.Limits) -> Any
         found = inputs.as_queries(version.fitted, [query])
     except DataError as error:
         raise Refused(422, "query", str(error)) from None
-    return found.texts[0] if version.asks == "text" else found.items
+    return found.texts[0] if isinstance(found, records.Queries) else found.items
 
 
 def _rows(

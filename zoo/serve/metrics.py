@@ -22,12 +22,13 @@ class Metrics:
         self._lock = threading.Lock()
         self._started = time.monotonic()
         self._counts: collections.Counter = collections.Counter()
+        self._invalid = self._busy = 0.0  # queries whose identifiers name nothing; seconds
         self._latencies: collections.deque = collections.deque(maxlen=KEPT)
         self._seconds: collections.deque = collections.deque()  # [second, queries] of the window
         self.compilations = 0  # of the process, also before the server was ready
         jax.monitoring.register_event_duration_secs_listener(self._on_event)
 
-    def _on_event(self, event: str, seconds: float, **_: object) -> None:
+    def _on_event(self, event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event == COMPILED:
             self.compilations += 1
 
@@ -49,8 +50,8 @@ class Metrics:
             self._counts["queries"] += queries
             self._counts["batches"] += 1
             self._counts["short"] += short
-            self._counts["invalid"] += invalid * queries
-            self._counts["busy"] += seconds
+            self._invalid += invalid * queries
+            self._busy += seconds
             if not self._seconds or self._seconds[-1][0] != now:
                 self._seconds.append([now, 0])
             self._seconds[-1][1] += queries
@@ -86,10 +87,10 @@ class Metrics:
         for name, kind, value in (
             ("queries_total", "counter", counts.get("queries", 0)),
             ("batches_total", "counter", counts.get("batches", 0)),
-            ("batch_seconds_total", "counter", f"{counts.get('busy', 0.0):.6f}"),
+            ("batch_seconds_total", "counter", f"{self._busy:.6f}"),
             ("queries_per_second", "gauge", f"{self.rate():.3f}"),
             ("queue_length", "gauge", queue),
-            ("invalid_share", "gauge", f"{counts.get('invalid', 0.0) / queries:.6f}"),
+            ("invalid_share", "gauge", f"{self._invalid / queries:.6f}"),
             ("short_lists_total", "counter", counts.get("short", 0)),
             ("compilations_total", "counter", self.compilations),
             ("compilations_after_warm_up", "gauge", max(self.compilations - warm, 0)),

@@ -143,7 +143,7 @@ def _answering(app: fastapi.FastAPI, server: Server) -> None:
         if (body.queries is None) == (body.histories is None):
             raise Refused(422, "batch", "expected queries or histories, one of the two")
         kind = "history" if body.queries is None else "text"
-        queries: Sequence[Any] = body.histories if body.queries is None else body.queries or ()
+        queries: Any = body.histories if body.queries is None else body.queries
         return await _answer(server, kind, queries, body, many=True)
 
 

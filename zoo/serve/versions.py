@@ -185,10 +185,11 @@ class Catalogue:
         """The version before answers again. Raises DataError if none is held."""
         with self._lock:
             versions = self._versions[name]
-            if len(versions) < 2:
-                raise DataError(f"serve: no version of {name} before {versions[-1].version}")
-            self._versions[name] = versions[:-1]
-            return versions[-2]
+            *before, last = versions
+            if not before:
+                raise DataError(f"serve: no version of {name} before {last.version}")
+            self._versions[name] = tuple(before)
+            return before[-1]
 
     def _load(self, name: str, folder: pathlib.Path) -> Version:
         fitted = answer.open(stored.load(folder)).fitted
