@@ -17,7 +17,7 @@ sys.argv = ["zoo", "list"]
 assert main.main() == 0
 import jax, jax.numpy as jnp
 def chain(x):
-    for size in range(12):
+    for size in range(60):
         x = jnp.sort(jnp.concatenate([x, jnp.sin(x[: size + 3])]))
     return x
 jax.jit(chain)(jnp.arange(7.0)).block_until_ready()

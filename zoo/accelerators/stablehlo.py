@@ -98,7 +98,8 @@ def export(
     with atomic.folder(out) as part:
         (part / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         (part / "answer.stablehlo").write_bytes(serialised)
-        np.savez(part / "arrays.npz", **dict(zip(names, map(np.asarray, arguments))))
+        arrays: dict[str, Any] = dict(zip(names, map(np.asarray, arguments)))
+        np.savez(part / "arrays.npz", **arrays)
         np.save(part / "inputs.npy", np.asarray(call.arguments[1]))
         (part / "run.py").write_text(RUN, encoding="utf-8")
         _write_documents(part, fitted)
