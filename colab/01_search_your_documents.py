@@ -168,7 +168,8 @@ def agreement(labels):
 
 shuffled = np.random.default_rng(0).permutation(labels)
 print(
-    f"of the commonest part of their first code: {agreement(labels):.0%} of documents, {agreement(shuffled):.0%} were names dealt out at random"
+    f"of the commonest part of their first code: {agreement(labels):.0%} of documents, "
+    f"{agreement(shuffled):.0%} were names dealt out at random"
 )
 
 # %% [markdown]

@@ -123,7 +123,9 @@ display(
 
 # %%
 def spread(system):
-    """Of each level the share of codes in use and the diversity; the share of documents that share their codes with another."""
+    """Of each level the share of codes in use and the diversity; and of documents the share whose
+    codes are also those of another.
+    """
     codes = genret.codes_of(system.state["docids"]["tokens"], system.state["num_codes"])
     num_codes = int(system.state["num_codes"])
     counts = [np.bincount(column, minlength=num_codes) for column in codes.T]
@@ -139,7 +141,8 @@ def spread(system):
 spreads = {label: spread(system) for label, system in systems.items()}
 for label, (usage, diversity, conflicts) in spreads.items():
     print(
-        f"{label:14s} usage {np.round(usage, 2)}  diversity {np.round(diversity, 2)}  share codes with another: {conflicts:.1%}"
+        f"{label:14s} usage {np.round(usage, 2)}  diversity {np.round(diversity, 2)}  "
+        f"share codes with another: {conflicts:.1%}"
     )
 
 # %% [markdown]

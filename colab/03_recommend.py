@@ -86,7 +86,8 @@ logs = load.load(MY_LOGS or ("toy-walks" if SMALL else "ml-100k"))
 rows = logs.corpus.rows()
 title = {item: logs.corpus.titles[rows[item]] or item for item in logs.corpus.ids}
 print(
-    f"{len(logs.histories):,} users, {len(logs.corpus):,} items, {len(logs.histories.items):,} events"
+    f"{len(logs.histories):,} users, {len(logs.corpus):,} items, "
+    f"{len(logs.histories.items):,} events"
 )
 
 # %% [markdown]
@@ -167,7 +168,8 @@ for decoding in ("trie", "sampled,temperature=1", "sampled,temperature=2"):
         zoo.with_options(tiger, {"decoding": decoding}), logs, categories=genres
     ).measures
     print(
-        f"{decoding}: Recall@10 {found['R@10']:.4f}, entropy of genres in ten answers {found['entropy@10']:.3f}"
+        f"{decoding}: Recall@10 {found['R@10']:.4f}, "
+        f"entropy of genres in ten answers {found['entropy@10']:.3f}"
     )
 
 # %% [markdown]
@@ -179,7 +181,8 @@ by_item, by_name = (
     results["TIGER"].measures["R@10" + recommend.BY_IDENTIFIER],
 )
 print(
-    f"TIGER's Recall@10: {by_item:.4f} counting items, {by_name:.4f} counting names (equal codes are one name)"
+    f"TIGER's Recall@10: {by_item:.4f} counting items, {by_name:.4f} counting names "
+    "(equal codes are one name)"
 )
 assert by_name >= by_item - 1e-9, "counting names flatters"
 assert len(np.unique(codes, axis=0)) == len(codes), "every item has a name of its own"

@@ -103,7 +103,9 @@ print(
 
 # %%
 def costs(leaves, keep):
-    """Exact cost of the first step and the published bound, uniform relevance in 32 branches of so many leaves."""
+    """Exact cost of the first step and the published bound, for uniform relevance in 32 branches of
+    so many leaves.
+    """
     tree = worlds.Tree(
         (np.zeros(32, np.int64), np.repeat(np.arange(32), leaves)),
         np.full(32 * leaves, 1 / (32 * leaves)),
@@ -122,7 +124,8 @@ def draw_costs(leaves=64):
     axes.set_ylim(1e-8, 10)
     fails = shares[published > cost]
     told = (
-        f"{leaves} leaves a branch: the published bound fails for p below {fails[fails < 0.5].max():.2g}"
+        f"{leaves} leaves a branch: the published bound fails for p below "
+        f"{fails[fails < 0.5].max():.2g}"
         if (fails < 0.5).any()
         else f"{leaves} leaves a branch"
     )
@@ -204,7 +207,10 @@ def draw_recall(snr=1.0, width=50):
     axes.plot(widths, widths / 100, ":", color=style.COLOURS[1], linewidth=2)
     axes.axvline(width, color=style.INK, linewidth=0.8)
     axes.set_ylim(0, 1.02)
-    told = f"A lead of {snr:g} standard deviations: a beam of {width} finds {theory.recall_exact(100, 50, int(width), snr):.0%}; dots are chance"
+    told = (
+        f"A lead of {snr:g} standard deviations: a beam of {width} finds "
+        f"{theory.recall_exact(100, 50, int(width), snr):.0%}; dots are chance"
+    )
     return style.save(drawn, axes, f"{FIGURES}/recall.png", told, legend=None)
 
 
@@ -219,7 +225,8 @@ world = worlds.SparseThick(100, 50, 10_000, 101.0, tails.gaussian(1.0, 1.0))
 lead = (101.0 - 1.0) / np.sqrt(10_000)
 found = simulate.recall(world, KEY, width=50, num_queries=200 if SMALL else 2000)
 print(
-    f"lead {lead:g}: formula {theory.recall_exact(100, 50, 50, lead):.4f}, beam search {found.mean:.4f} ± {found.stderr:.4f}"
+    f"lead {lead:g}: formula {theory.recall_exact(100, 50, 50, lead):.4f}, "
+    f"beam search {found.mean:.4f} ± {found.stderr:.4f}"
 )
 
 # %% [markdown]

@@ -98,7 +98,8 @@ fits = {
 for name, fitted in fits.items():
     rates = [row["examples_per_second"] for row in fitted.history if "examples_per_second" in row]
     print(
-        f"{name:15s} {meshes[name] or '-':18s} loss {fitted.history[-1]['loss']:.4f}  {np.median(rates):8,.0f} examples/s"
+        f"{name:15s} {meshes[name] or '-':18s} loss {fitted.history[-1]['loss']:.4f}  "
+        f"{np.median(rates):8,.0f} examples/s"
     )
 
 # %%

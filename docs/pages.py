@@ -245,6 +245,7 @@ def reference() -> str:
         for name in package.__all__:
             shown = f"{package.__name__}.{name}"
             out.write(
-                f'::: {package._HOME[name]}.{name}\n    options: {{heading: "{shown}", toc_label: "{shown}"}}\n\n'
+                f"::: {package._HOME[name]}.{name}\n"
+                f'    options: {{heading: "{shown}", toc_label: "{shown}"}}\n\n'
             )
     return out.getvalue()

@@ -141,7 +141,10 @@ def _provenance(source: pathlib.Path, found: dict) -> str:
         else f" The notebook's code has changed since; {command} renews them."
     )
     if found["setting"] == "small":
-        return f'!!! warning "Not results"\n    What cells print and show below is of the small setting, a quick pass for tests ({told}). {command} runs the full one.{changed}'
+        return (
+            '!!! warning "Not results"\n    What cells print and show below is of the small '
+            f"setting, a quick pass for tests ({told}). {command} runs the full one.{changed}"
+        )
     return f'!!! note "Outputs"\n    What cells print and show below is of a full {told}.{changed}'
 
 
@@ -167,7 +170,10 @@ def _cut(text: str) -> str:
 
 def _figure(file: str, caption: str) -> str:
     told = html.escape(caption)
-    return f'<figure><img class="drawn" src="../{file}" alt="{told}" loading="lazy"><figcaption>{told}</figcaption></figure>'
+    return (
+        f'<figure><img class="drawn" src="../{file}" alt="{told}" loading="lazy">'
+        f"<figcaption>{told}</figcaption></figure>"
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
