@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from zoo import records
 from zoo.data import streams
@@ -43,7 +43,7 @@ def file(path: str | os.PathLike, mode: str = "w") -> Iterator[IO]:
             f"{path}: expected the name of a file, got a folder; add a file name"
         )
     remove_stale(path.parent, path.name)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     handle = tempfile.NamedTemporaryFile(
         mode, dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False, **text
     )

@@ -31,7 +31,10 @@ Collect = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
 class Docs(Protocol):
     """The documents of identifiers; `zoo.index.trie.Trie` is one."""
 
-    documents_per_leaf: int  # most documents of an identifier
+    @property
+    def documents_per_leaf(self) -> int:
+        """Most documents of an identifier."""
+        ...
 
     def documents_of(self, leaf: jax.Array) -> jax.Array:
         """i32[B, K, documents_per_leaf] rows of documents, -1 after the last and for leaf -1."""
