@@ -1,1 +1,1 @@
-"""What a document is called: identifiers as arrays of tokens."""
+"""Document identifiers as arrays of tokens."""

@@ -1,8 +1,7 @@
-"""Codes that are used evenly: a measure of it, balanced targets for training, and k-means whose
-clusters have bounded sizes.
+"""Balanced codes: a measure of balance, balanced targets for training, and size-bounded k-means.
 
-What learned tokenizers share (GenRet, arXiv 2304.04171, sec. 3.3): without it most documents get
-the same few codes.
+For learned tokenizers (GenRet, arXiv 2304.04171, sec. 3.3), which otherwise give most documents the
+same few codes.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ def diversity(codes: np.ndarray, *, num_codes: int) -> float:
     """1 - sum_j |n_j - n / K| / 2n for n codes i[n] of which n_j are j: 1 if all are used equally,
     1 / K if only one is.
 
-    GenRet's measure. n / K is not rounded (public code does), so that n codes, one each of K > n,
-    have n / K. Raises ValueError if there are no codes, or one is not from 0 to K - 1.
+    GenRet's measure. n / K is not rounded, unlike in its public code, so n < K distinct codes have
+    n / K. Raises ValueError if there are no codes, or one is not from 0 to K - 1.
     """
     codes = np.asarray(codes).reshape(-1)
     if not len(codes) or codes.min() < 0 or codes.max() >= num_codes:
@@ -50,29 +49,26 @@ def scaled(logits: jax.Array) -> jax.Array:
 
 
 def targets(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) -> jax.Array:
-    """i32[B] the code of which each row has the largest share in `plan`, and the highest score
-    where shares are level.
+    """i32[B] the code with the largest share of each row in `plan`; ties go to the highest score.
 
-    The shares of a row that is alone in its group, or among others of the same scores, are 1 / K
-    whatever its scores are.
+    A row alone in its group, or in a group of equal rows, has shares of 1 / K whatever its scores.
     """
     shares = plan(scores, together, epsilon=epsilon)
     return (jnp.log(jnp.maximum(shares, 1e-30)) + TIE * scores).argmax(axis=1).astype(jnp.int32)
 
 
 def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) -> jax.Array:
-    """f32[B, K] shares of codes of each row that maximise <P, scores> + epsilon H(P), balanced
-    within each group of rows.
+    """f32[B, K] shares P that maximise <P, scores> + epsilon H(P), balanced in each group of rows.
 
     A row sums to 1; a column sums to n / K over the n rows of a group (Sinkhorn, Cuturi 2013, arXiv
-    1306.0895). So a group of a prefix spreads over all codes whatever the others do. All groups are
-    balanced at once: a group's sums of columns are a product with `together`. Rounds end when no
-    column misses its sum by more than ERROR, or RELATIVE of it; no gradient passes.
+    1306.0895), so every group spreads over all codes. All groups are balanced at once: the column
+    sums of a group are a product with `together`. Iterations stop when every column sum is within
+    ERROR, or a share RELATIVE, of its target. No gradient flows through the plan.
 
     Args:
       scores: f32[B, K] from -1 to 1 (`scaled`).
-      together: bool[B, B], whether two rows are of one group; a row that is not even with itself
-        takes no part, and gets zeros.
+      together: bool[B, B], whether two rows are in one group; a row with a False diagonal is left
+        out and gets zeros.
       epsilon: at least LEAST_EPSILON.
 
     O(rounds B^2 K), at most ROUNDS of them.
@@ -107,8 +103,8 @@ def plan(scores: jax.Array, together: jax.Array, *, epsilon: float = EPSILON) ->
 
 
 def bounds(num_rows: int, num_codes: int) -> tuple[int, int]:
-    """Least and most rows of a cluster at initialisation: min(n / 2K, K / 4) and 2K, GenRet's, or
-    2n / K where K codes would not hold n.
+    """Minimal and maximal rows per cluster at initialisation: min(n / 2K, K / 4) and 2K (GenRet),
+    or 2n / K if K clusters of 2K rows cannot hold n.
     """
     least = int(min(num_rows / (2 * num_codes), num_codes / 4))
     return least, max(2 * num_codes, -(-2 * num_rows // num_codes))
@@ -117,11 +113,11 @@ def bounds(num_rows: int, num_codes: int) -> tuple[int, int]:
 def kmeans(
     vectors: np.ndarray, key: jax.Array, *, num_codes: int, least: int, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """k-means with `least` to `most` rows a cluster: centroids f32[K, D] and codes i32[n].
+    """k-means with `least` to `most` rows per cluster: centroids f32[K, D] and codes i32[n].
 
-    Starts from the unbounded k-means of `quantize.rq_kmeans`, then LLOYD times at most: rows go to
-    centroids by `assign`, centroids to the means of their rows. A cluster without rows (least 0)
-    keeps its centroid.
+    Starts from the unbounded k-means of `quantize.rq_kmeans`, then iterates at most LLOYD times:
+    assigns rows by `assign` and moves centroids to the means of their rows. An empty cluster
+    (least 0) keeps its centroid.
 
     Args:
       vectors: f32[n, D], not all equal; K at most n, least * K <= n <= most * K.
@@ -141,13 +137,12 @@ def kmeans(
 
 
 def assign(cost: np.ndarray, *, least: int, most: int) -> np.ndarray:
-    """i32[n] a column for each row of cost f[n, K] at little total cost, `least` to `most` rows a
-    column.
+    """i32[n] a column per row of cost f[n, K] at low total cost, `least` to `most` rows per column.
 
-    Every row takes its cheapest column. Then full columns keep the rows that would lose most by
-    leaving, the others ask at their next choice (deferred acceptance); then columns with too few
-    take the rows that lose least, from columns that can spare them. Exact where no bound binds, a
-    heuristic else. Raises ValueError if no assignment keeps to the bounds.
+    Every row starts in its cheapest column. Full columns then keep the rows that would lose most by
+    leaving, and the others move to their next choice (deferred acceptance); columns with too few
+    rows take those that lose least from columns that have enough. Exact if no bound is active, else
+    a heuristic. Raises ValueError if no assignment satisfies the bounds.
     """
     rows, columns = cost.shape
     if not least * columns <= rows <= most * columns:

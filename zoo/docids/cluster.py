@@ -56,9 +56,7 @@ def kmeans(
 
 
 class Tree(NamedTuple):
-    """The clusters of `hierarchical`, C of them at all depths, by which new vectors find their
-    place.
-    """
+    """The C clusters of `hierarchical`, of all depths; `descend` assigns new vectors to them."""
 
     paths: np.ndarray  # i32[C, L - 1] tokens from the root to each cluster, PAD behind
     centroids: np.ndarray  # f32[C, D]
@@ -67,9 +65,9 @@ class Tree(NamedTuple):
 def hierarchical(
     vectors: np.ndarray, key: jax.Array, *, branching: int = 10, leaf_size: int = 100
 ) -> tuple[Tree, table.Docids]:
-    """Identifiers by recursive k-means, sec.
+    """Identifiers by recursive k-means: DSI's, arXiv 2202.06991, sec. 3.2 and algorithm 1.
 
-    3.2 and algorithm 1 of arXiv:2202.06991 (branching k, leaf_size c there).
+    branching and leaf_size are k and c there.
 
     A cluster of more than `leaf_size` documents is split into `branching` clusters, whose number is
     the next digit; the documents of a smaller one are numbered 0, 1, ... in row order, which is the

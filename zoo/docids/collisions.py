@@ -1,16 +1,13 @@
-"""Identifiers of codes: what happens where several documents have the same codes, and where
-documents are added later.
+"""From codes to identifiers: policies for documents with equal codes, and for added documents.
 
 Code c of a level is token c + 1. `collide` and `extend` take one of POLICIES:
 
 counter    a last token numbers documents of equal codes 1, 2, ... in row order; all have it
            (TIGER, arXiv 2305.05065, sec. 3.1)
-sinkhorn   documents that agree in all but the last code get different last codes at the least total
+sinkhorn   documents with equal codes but for the last get different last codes at the least total
            distance; the Sinkhorn plan of that problem is rounded to an assignment (after LC-Rec,
-           arXiv 2311.09049, sec. 3.1,
-           whose plan may leave duplicates). Where more than C agree, those that fit worst first
-           move to the nearest earlier
-           code that has room
+           arXiv 2311.09049, sec. 3.1, whose plan may leave duplicates). If more than C agree, those
+           that fit worst first move to the nearest earlier code that has room
 refuse     an error
 """
 
@@ -51,8 +48,7 @@ def collide(
 
     Raises:
       ValueError: all of several documents have the same codes; documents collide under `refuse`;
-        under `sinkhorn`, there are
-        more documents than identifiers.
+        there are more documents than identifiers under `sinkhorn`.
     """
     codes = np.asarray(codes)
     if len(codes) > 1 and (codes == codes[0]).all():
@@ -146,8 +142,8 @@ def _numbers(codes: np.ndarray) -> np.ndarray:
 
 
 def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
-    """Codes of which no more begin alike than there are ways to go on: rows beyond move to codes
-    with room, level by level.
+    """Codes such that every prefix has at most as many rows as continuations: surplus rows move to
+    codes with room, level by level.
     """
     length = codes.shape[1]
     if len(known) + len(codes) > num_codes**length:
@@ -177,9 +173,7 @@ def _with_room(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Cost
 
 
 def _shared_out(known: np.ndarray, codes: np.ndarray, num_codes: int, costs: Costs) -> np.ndarray:
-    """Codes changed where needed, of each row the last if that will do, so that no row is another
-    or a known one.
-    """
+    """Codes changed so that no row equals another or a known one, in the last code if possible."""
     codes = _with_room(known, codes, num_codes, costs)
     together = np.concatenate([known, codes])
     _, prefix = np.unique(together[:, :-1], axis=0, return_inverse=True)

@@ -7,9 +7,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-TOLERANCE = 1e-4  # Lloyd stops when an iteration takes off a smaller share of the error
+TOLERANCE = 1e-4  # Lloyd stops when an iteration lowers the error by a smaller share
 TRIALS = 8  # rows that k-means++ tries for each seed
-SEEDED = 64  # rows a code that k-means++ draws its seeds from
+SEEDED = 64  # rows per code that k-means++ draws its seeds from
 BLOCK = 16384  # rows whose distances are held at once
 
 
@@ -44,8 +44,9 @@ def kmeans(vectors: jax.Array, key: jax.Array, iterations: int, *, num_codes: in
 def _refilled(
     centroids: jax.Array, count: jax.Array, vectors: jax.Array, distance: jax.Array
 ) -> jax.Array:
-    """Codes without rows at the rows that are farthest from their own code, one each, where these
-    are off it at all.
+    """Centroids with each empty code moved to a row far from its own, one row each.
+
+    Rows that equal their centroid are not used.
     """
     empty = count == 0
     far, row = jax.lax.top_k(distance, len(count))
@@ -54,7 +55,7 @@ def _refilled(
 
 
 def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Array, jax.Array]:
-    """Sum [C, D] and number [C] of each code's rows, added in an order that is always the same."""
+    """Sum [C, D] and number [C] of each code's rows, in a deterministic order of addition."""
 
     # in the order of the rows; 20 times as fast as the product on a CPU
     def segments(vectors, code):
@@ -70,8 +71,8 @@ def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Arra
 
 
 def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
-    """Greedy k-means++ seeds: of TRIALS rows drawn in proportion to their squared distance from the
-    nearest, the best is next.
+    """Greedy k-means++ seeds: each next seed is the best of TRIALS rows, drawn in proportion to
+    their squared distance from the nearest seed.
     """
     draws = jax.random.uniform(key, (num_codes, TRIALS))
     squares = (vectors**2).sum(axis=1)

@@ -1,6 +1,4 @@
-"""Codes of vectors: residual and product k-means, random hyperplanes, random codes.
-
-And how well a table of codes is used.
+"""Codes of vectors: residual and product k-means, random hyperplanes, random codes; statistics.
 
 Codes are i32[N, L], row n the codes of vector n, each from 0 to C - 1. `zoo.docids.collisions`
 makes identifiers of them.
@@ -16,7 +14,7 @@ import numpy as np
 
 from zoo.docids import lloyd
 
-ITERATIONS = 25  # of Lloyd at most, a level
+ITERATIONS = 25  # of Lloyd per level, at most
 # below these shares of the codes that could be in use
 COLLAPSED_USAGE, COLLAPSED_PERPLEXITY = 0.5, 0.05
 
@@ -29,11 +27,11 @@ class Hyperplanes(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """How N rows of codes are spread."""
+    """Usage of N rows of codes."""
 
     usage: np.ndarray  # f64[L] share of the codes of a level that some row has
     perplexity: np.ndarray  # f64[L] exp of the entropy (nats) of a level's codes; from 1 to C
-    # f64[L] bits of the first 1, 2, ..., L codes together; log2 N when every row is told apart
+    # f64[L] bits of the first 1, 2, ..., L codes together; log2 N if all rows differ
     entropy: np.ndarray
     prefixes: np.ndarray  # i64[L] distinct beginnings of 1, 2, ..., L codes
     colliding: float  # share of rows whose codes are also another row's
@@ -45,9 +43,7 @@ class Stats(NamedTuple):
 def rq_kmeans(
     vectors: np.ndarray, key: jax.Array, *, levels: int, codes: int, iterations: int = ITERATIONS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Residual k-means: level l clusters what the centroids of levels 0 ..
-
-    l-1 leave of the vectors.
+    """Residual k-means: level l clusters the residuals of levels 0 to l-1.
 
     Each level: greedy k-means++ seeds (Arthur and Vassilvitskii 2007, sec. 7) from SEEDED * C rows
     (`zoo.docids.lloyd`), then Lloyd; a code without rows moves to the row that is farthest from its
@@ -132,16 +128,12 @@ def lsh_encode(vectors: np.ndarray, planes: Hyperplanes) -> np.ndarray:
 
 
 def random(num_rows: int, key: jax.Array, *, levels: int, codes: int) -> np.ndarray:
-    """Independent uniform codes i32[N, L], identifiers without meaning: the control that the others
-    must beat.
-    """
+    """Independent uniform codes i32[N, L]: the control, identifiers without meaning."""
     return np.asarray(jax.random.randint(key, (num_rows, levels), 0, codes, jnp.int32))
 
 
 def encode(vectors: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """Codes i32[N, L]: the nearest code of each level to what the levels before leave.
-
-    The first of equally near ones.
+    """Codes i32[N, L]: per level the nearest code to the residual; the first one wins ties.
 
     vectors: f32[N, D]; codebooks: f32[L, C, D], of `rq_kmeans` or `product` or learned. Codebooks
     do not change: new vectors get codes in the same space. O(N L C D).
@@ -161,9 +153,7 @@ def decode(codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
 
 
 def distances(vectors: np.ndarray, codes: np.ndarray, codebooks: np.ndarray) -> np.ndarray:
-    """f32[N, C] squared distances from every last code to what the earlier codes of each row leave
-    of its vector.
-    """
+    """f32[N, C] squared distances of the residuals after the earlier codes to every last code."""
     residual = vectors - decode(codes[:, :-1], codebooks[:-1])
     last = np.asarray(codebooks[-1])
     squares = (residual**2).sum(axis=1)[:, None] - 2 * residual @ last.T + (last**2).sum(axis=1)
@@ -181,7 +171,7 @@ def relative_error(vectors: np.ndarray, approximations: np.ndarray) -> float:
 def stats(codes: np.ndarray, *, num_codes: int) -> Stats:
     """How codes i32[N, L] from 0 to num_codes - 1 are spread.
 
-    A tokenizer that says the same of everything is `collapsed`.
+    A tokenizer that gives all rows nearly the same codes is `collapsed`.
     """
     codes = np.asarray(codes)
     rows, levels = codes.shape
@@ -212,8 +202,8 @@ def _bits(counts: np.ndarray) -> float:
 
 
 def checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.ndarray:
-    """Vectors as f32[N, D]; ValueError, in the name of who asks, for what has no codes: too few,
-    not finite, or all equal.
+    """Vectors as f32[N, D]; raises ValueError, prefixed by `name`, if they are too few, not finite,
+    or all equal.
     """
     vectors = np.asarray(vectors, np.float32)
     if vectors.ndim != 2 or 0 in vectors.shape or levels < 1:

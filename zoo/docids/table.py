@@ -1,7 +1,7 @@
-"""Docids: the identifiers of documents, one row of tokens each, prefix-free.
+"""Docids: prefix-free identifiers of documents, one row of tokens each.
 
-Usually row n names document n. With `document`, a document may have several identifiers (a title
-and a URL, or all orders of a set of keywords) and several documents may share one.
+By default row n names document n. With `document`, a document may have several identifiers (a title
+and a URL, or all orders of a set of keywords), and several documents may share one.
 """
 
 from __future__ import annotations
@@ -75,16 +75,13 @@ def build(
     Args:
       tokens: integers [M, L], M and L at least 1, PAD = 0 only after the end of an identifier.
       alphabet: V, greater than every token; by default the largest token plus one.
-      document: integers [M], row of the document of each identifier; documents may then share an
-        identifier.
+      document: integers [M], row of the document of each identifier; documents may then share one.
         By default identifier n names document n, and no two are equal.
 
     Raises:
       ValueError: naming the row, for a wrong shape or type, a token outside 0 .. V-1, a PAD before
-        a token, an
-        empty identifier, a negative document; naming both rows if one identifier begins another, if
-        two
-        documents have the same one without `document`, or one document has it twice.
+        a token, an empty identifier, or a negative document; naming both rows if one identifier is
+        a prefix of another, documents share one without `document`, or a document has one twice.
     """
     tokens = np.asarray(tokens)
     if tokens.ndim != 2 or 0 in tokens.shape or not np.issubdtype(tokens.dtype, np.integer):
@@ -128,9 +125,7 @@ def offset(ids: Docids) -> Docids:
 
 
 def lookup(ids: Docids, tokens: np.ndarray) -> np.ndarray:
-    """i32[...] document named tokens[..., :], -1 where there is none.
-
-    The first row of several that share it.
+    """i32[...] document named tokens[..., :], the first row of several; -1 = none.
 
     tokens: integers [..., L], PAD after the end. Exact; cost O(L log M) a row.
     """
@@ -140,8 +135,7 @@ def lookup(ids: Docids, tokens: np.ndarray) -> np.ndarray:
 
 
 def span(ids: Docids, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First place i64[...] in `ids.order` of the identifiers equal to tokens[..., :], and the place
-    after the last.
+    """Range of identifiers equal to tokens[..., :] in `ids.order`: first i64[...], end i64[...].
 
     The documents that they name are ids.documents[ids.order[first:end]].
     """
@@ -180,7 +174,7 @@ def gather(ids: Docids, documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def join(ids: Docids, more: Docids) -> Docids:
-    """The identifiers of both; documents of `more` are numbered on from the last of `ids`.
+    """The identifiers of both; rows of documents of `more` follow those of `ids`.
 
     Raises ValueError as `build`, if an identifier begins another or, where both are one-to-one, is
     equal.

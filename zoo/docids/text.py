@@ -1,10 +1,10 @@
-"""Identifiers that are text: numbers as strings, titles and URLs in sub-words, keywords in one
-order or in any.
+"""Textual identifiers: numbers as strings, titles and URLs in sub-words, ordered and unordered
+keywords.
 
 Sub-word tokens come from a function `encode`, such as `functools.partial(zoo.text.tokens.whole,
-tokenizer)`; `alphabet` is then `tokens.count(tokenizer)`. An identifier may begin another, so each
-is closed by a token of its own kind, END = `alphabet`: no text has it. Documents of the same text
-are told apart by one of POLICIES:
+tokenizer)`; `alphabet` is then `tokens.count(tokenizer)`. A text may be a prefix of another, so
+each identifier ends in a token that no text has, END = `alphabet`. POLICIES for documents of equal
+text:
 
 counter    the k-th of them in row order ends in token END + k - 1: identifiers get no longer
 refuse     an error
@@ -32,9 +32,7 @@ Encode = Callable[[Sequence[str]], Sequence[np.ndarray]]  # N texts -> N of i[..
 
 
 def naive_string(num_documents: int, key: jax.Array) -> table.Docids:
-    """Arbitrary integers written as text, DSI's naive string identifiers (sec.
-
-    3.2 of arXiv:2202.06991).
+    """Arbitrary integers as strings of digits: DSI's naive identifiers, arXiv 2202.06991, sec. 3.2.
 
     The integers are a random permutation of 0 .. N-1, without leading zeros; digit d is token d +
     1. "7" begins "70": every string shorter than the longest is closed by END, so no identifier
@@ -52,7 +50,7 @@ def naive_string(num_documents: int, key: jax.Array) -> table.Docids:
 
 
 def next_naive(taken: np.ndarray, count: int) -> np.ndarray:
-    """i32[count, L] identifiers like those of `naive_string` that are none of i32[M, L].
+    """i32[count, L] identifiers like those of `naive_string` that are not among i32[M, L].
 
     First the integers from M on, then strings with leading zeros, which no integer has. Raises
     ValueError if fewer are left.
@@ -239,8 +237,8 @@ def keyword_sets(terms: Sequence[Sequence[str]], *, duplicates: str) -> Keywords
 def _closed(
     rows: np.ndarray, end: int, duplicates: str, taken: np.ndarray | None = None
 ) -> table.Docids:
-    """Docids of rows i32[N, L] of which the last is PAD, each closed by `end` + its number among
-    the same rows.
+    """Docids of rows i32[N, L] whose last column is PAD, each closed by `end` + its number among
+    equal rows.
     """
     if duplicates not in POLICIES:
         raise records.DataError(

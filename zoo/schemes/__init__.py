@@ -1,1 +1,1 @@
-"""How documents get identifiers, and how new documents do."""
+"""How documents, also new ones, get identifiers."""

@@ -31,9 +31,8 @@ def fit(
 ) -> tuple[dict, table.Docids]:
     """State and identifiers of documents with vectors f32[N, D].
 
-    branching: clusters that a cluster is split into; leaf_size: the most documents of a cluster
-      that is not split.
-    shorten: changes the identifiers, as long as each stays below its cluster.
+    branching: number of clusters that a cluster is split into. leaf_size: maximal documents of a
+      cluster that is not split. shorten: changes identifiers; each must stay below its cluster.
     """
     if vectors is None:
         raise ValueError("clusters: expected vectors of the documents, got None")
@@ -54,7 +53,7 @@ def assign(
 ) -> table.Docids:
     """Identifiers of new documents with vectors f32[n, D].
 
-    Clusters do not change, only the last position gets tokens.
+    Clusters do not change; only the last position gets new tokens.
     """
     if vectors is None:
         raise ValueError("clusters: expected vectors of the documents, got None")

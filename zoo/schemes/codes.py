@@ -1,6 +1,4 @@
-"""How codes are spread over documents: statistics of identifiers in a folder or a fitted system,
-and how many codes to take.
-"""
+"""Statistics of the codes of a folder or a fitted system, and a cap on their number."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ FEWEST_OF = 4  # documents per code, on average
 
 
 def stats(state: Mapping[str, Any]) -> quantize.Stats:
-    """How the codes of `folder.make`, before collisions were resolved, are spread."""
+    """Statistics of the codes of `folder.make` before collisions were resolved."""
     return quantize.stats(np.asarray(state["codes"]), num_codes=json.loads(state["about"])["codes"])
 
 
@@ -32,8 +30,9 @@ def codes_of(config: Any, state: Mapping[str, Any]) -> np.ndarray | None:
 
 
 def cap_codes(codes: int, num_documents: int, log, *, power_of_two: bool = False) -> int:
-    """`codes`, or one for every FEWEST_OF documents if that is less, with a warning: emptier codes
-    carry no information.
+    """min(codes, num_documents / FEWEST_OF), with a warning if that is less than `codes`.
+
+    Emptier codes carry no information.
 
     power_of_two: round the lower number down to a power of two, as LSH needs.
     """
@@ -48,10 +47,7 @@ def cap_codes(codes: int, num_documents: int, log, *, power_of_two: bool = False
 
 
 def num_codes_of(config: Any, state: Mapping[str, Any]) -> int | None:
-    """Codes of each level, which are fewer than the config says where there are few documents.
-
-    None if unknown.
-    """
+    """Codes per level after `cap_codes`; None if unknown."""
     found = state.get("num_codes", state.get("tokenizer_of_documents", {}).get("num_codes"))
     return getattr(config, "codes", None) if found is None else int(found)
 

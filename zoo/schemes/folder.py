@@ -40,8 +40,8 @@ def make(
     """State of the codes of N documents, also written into a folder with a table of identifiers, a
     summary and the log.
 
-    Codes are capped for few documents (`codes.cap_codes`). Interrupted at any point, the same call
-    goes on.
+    Codes are capped for few documents (`codes.cap_codes`). After an interruption the same call
+    resumes.
 
     Args:
       names_of: ids of the N documents.

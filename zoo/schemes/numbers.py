@@ -1,6 +1,4 @@
-"""Schemes whose identifiers are numbers that say nothing of the document: one token each, or
-digits.
-"""
+"""Schemes of arbitrary identifiers: one token per document, or digits."""
 
 from __future__ import annotations
 
@@ -51,8 +49,7 @@ def assign_naive(
     vectors: np.ndarray | None,
     taken: table.Docids,
 ) -> table.Docids:
-    """The next integers, or strings with leading zeros once all integers of as many digits are in
-    use.
+    """The next integers; after the last integer of that length, strings with leading zeros.
 
     Raises DataError if no string of as many digits is left.
     """

@@ -1,17 +1,15 @@
-"""Schemes that name documents by codes of their vectors, with a policy for documents of equal
-codes.
+"""Schemes of codes of vectors, with a policy for documents of equal codes.
 
     rqvae      codes of a trained auto-encoder (zoo.schemes.rqvae), TIGER's
     rqkmeans   residual k-means
     pq         product quantisation
     lsh        sides of random hyperplanes
     random     codes that do not depend on the document: the control
-    atomic     a code per document, the scheme of that name, without levels, codes or collisions
+    atomic     the scheme atomic: one code per document; levels, codes and collisions do not apply
 
-New documents get the codes of the quantiser that was fitted. Code c is token c + 1;
-`scheme.position_specific` gives every position its own tokens. The state holds what encodes
-("fitted"), the options ("about") and the tokens of each position that exist from the start
-("sizes").
+New documents are encoded by the fitted quantiser. Code c is token c + 1;
+`scheme.position_specific` gives every position its own tokens. The state holds the quantiser
+("fitted"), its options ("about") and the number of tokens per position after the fit ("sizes").
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""RQ-VAE as a tokenizer of vectors: trained through the one loop, with codebooks that start from
-k-means and are kept in use.
+"""RQ-VAE as a tokenizer of vectors: codebooks start from k-means, unused codes are restarted.
 
-Not a system by itself: systems that name items by their content take the codes from here. TIGER
-(arXiv 2305.05065), sec. 3.1 and 4.
+TIGER (arXiv 2305.05065), sec. 3.1 and 4. Not a system by itself: it makes the codes of systems that
+name items by their content.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from zoo.options import option
 from zoo.records import DataError
 from zoo.train import loop, optimizers, stages
 
-SEEN = 32768  # vectors at most that initialisation, restarts and evaluations look at
+SEEN = 32768  # maximal vectors of initialisation, restarts and evaluations
 BLOCK = 4096  # vectors that are encoded at once
 
 
@@ -96,7 +95,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     """State of a tokenizer fitted to vectors f32[N, D]; what `encode`, `decode` and `latents` read.
 
     At each evaluation the log gets, by level, the share of codes in use and their perplexity, the
-    relative error and the share of vectors that collide; a level that has collapsed is warned of.
+    relative error and the share of vectors that collide. Warns if a level has collapsed.
 
     Raises ValueError for vectors that no quantiser takes (see `quantize.rq_kmeans`).
     """
@@ -149,10 +148,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
 
 
 def encode(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
-    """Codes i32[N, L] of vectors f32[N, D], those of the fit or new ones.
-
-    The codebooks do not change.
-    """
+    """Codes i32[N, L] of vectors f32[N, D], of the fit or new."""
     return np.asarray(
         _apply(
             state["params"], _scaled(state, vectors), shape=_shape(state), method="quantize"
@@ -161,8 +157,9 @@ def encode(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
 
 
 def latents(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
-    """f32[N, d] what the codebooks f32[L, C, d] of the state,
-    `state["params"]["params"]["codebooks"]`, quantise.
+    """f32[N, d] encoded vectors, which the codebooks quantise.
+
+    Codebooks: f32[L, C, d] in `state["params"]["params"]["codebooks"]`.
     """
     return np.asarray(
         _apply(state["params"], _scaled(state, vectors), shape=_shape(state), method="encode")
@@ -231,9 +228,7 @@ def loss_function(
 def _restart_codes(
     params: dict, vectors: jax.Array, key: jax.Array, *, shape: bottleneck.Shape
 ) -> dict:
-    """Parameters with every code that none of the vectors [N, D] has moved to what a random vector
-    leaves for its level.
-    """
+    """Parameters with every code that no vector [N, D] uses moved to a random vector's residual."""
     codebooks = params["params"]["codebooks"]
     encoded = bottleneck.RqVae(shape).apply(params, vectors, method="encode")
     residual = cast(jax.Array, encoded)

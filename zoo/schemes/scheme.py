@@ -4,7 +4,7 @@
 >>> state, ids = naming.fit(corpus, vectors, key, log)          # doctest: +SKIP
 >>> more = naming.assign(state, new, vectors_of_new, ids)       # doctest: +SKIP
 
-`assign` neither fits again nor renames: it returns the identifiers of the new documents alone.
+`assign` neither refits nor renames: it returns the identifiers of the new documents alone.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ class Scheme(NamedTuple):
 
     # (corpus, vectors f32[N, D] | None, key, log) -> (state, Docids of the N documents)
     fit: Callable[[records.Corpus, np.ndarray | None, jax.Array, Any], tuple[dict, table.Docids]]
-    # (state, corpus, vectors f32[n, D] | None, taken) -> Docids of the n documents alone, over an
-    # alphabet
-    # that holds those of `taken` too; taken: identifiers in use, and those of removed documents
+    # (state, corpus, vectors f32[n, D] | None, taken) -> Docids of the n documents alone, whose
+    # alphabet includes that of `taken`: identifiers in use, and those of removed documents
     assign: Callable[[State, records.Corpus, np.ndarray | None, table.Docids], table.Docids]
     needs_vectors: bool
 
