@@ -73,8 +73,8 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # ## Something to search
 #
 # By default: the documentation of the Python that runs this notebook. A document is a function,
-# class or method; a query is a sentence of its docstring *that was removed from the document*, so
-# no query stands in its document word for word; on average 39 % of its words still occur there.
+# class or method; a query is a sentence of its docstring *that was removed from the document*. No
+# query occurs verbatim in its document; on average, 39 % of its words do.
 #
 # To search your own files, put the path of a folder of text files into `MY_FILES`; or of a folder
 # in the BEIR layout (`corpus.jsonl`, `queries.jsonl`, `qrels/train.tsv`) into `zoo.fit(...,
@@ -103,9 +103,9 @@ print(collection.corpus.ids[7], "|", collection.corpus.texts[7][:200])
 # %% [markdown]
 # ## Two systems
 #
-# BM25 counts words. DSI clusters the documents into a tree, calls each by its path (a *semantic
-# identifier*), and learns to write that path from questions: those of the training split, and some
-# that are made from each document by rule.
+# BM25 counts words. DSI clusters the documents into a tree; the path to a document is its *semantic
+# identifier*. It learns to generate that path from queries: those of the training split, and
+# queries made from each document by rule.
 
 # %%
 bm25 = zoo.fit("bm25", collection)
@@ -128,9 +128,9 @@ for system in (bm25, dsi):
 # %% [markdown]
 # ## Who is better?
 #
-# The test queries were seen by neither. Hit@k is the share of queries with a right document among
-# the first k answers; MRR and nDCG also ask how far up it stands. A difference comes with its 95 %
-# interval, and with the chance (p) of one as large if both were equally good.
+# Neither system has seen the test queries. Hit@k is the fraction of queries with a relevant
+# document among the first k answers; MRR and nDCG also depend on its rank. Differences have a 95 %
+# confidence interval and the p-value of a paired randomisation test.
 
 # %% tags=["not-on-site"]
 if "test" in collection.qrels:
@@ -146,9 +146,9 @@ if "test" in collection.qrels:
 # %% [markdown]
 # ## What is the identifier of a document?
 #
-# Rings are the levels of the tree of identifiers, from the inside out; a colour is a part of the
-# library (the first word of the name), the paler the fewer documents of a slice have it. If names
-# carried no meaning, the inner ring would be pale all over.
+# Rings are the levels of the tree of identifiers, the first one inside. The colour of a slice is
+# the most common part of the library in it (the first word of the name); the paler the slice, the
+# smaller its majority. If identifiers carried no meaning, the inner ring would be pale.
 
 # %%
 labels = [name.split("." if not MY_FILES else "/")[0] for name in collection.corpus.ids]
@@ -175,9 +175,9 @@ print(
 # %% [markdown]
 # ## How is an answer written?
 #
-# Token by token. A beam search keeps the eight most probable beginnings at each step; a trie, the
-# tree of all names that exist, forbids everything else. Numbers are `token: probability of the
-# token`. Grey ends were given up.
+# Token by token. A beam search keeps the eight most probable prefixes at each step; a trie, the
+# tree of all identifiers that exist, masks all other tokens. Numbers are `token: probability of the
+# token`; grey prefixes were dropped.
 
 # %%
 way = zoo.path(dsi, question, width=8)
@@ -188,9 +188,9 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=questi
 # %% [markdown]
 # ## Mistakes
 #
-# Queries that one answers at once and the other not among its first ten. Read a few: do those that
-# BM25 misses use other words than their documents? Do those that DSI misses ask for a document that
-# has many neighbours like it?
+# Queries that one system answers first and the other not in its first ten. Read a few: do the
+# queries that BM25 misses use other words than their documents? Do the queries that DSI misses have
+# documents with many similar neighbours?
 
 # %%
 if "test" in collection.qrels:

@@ -115,10 +115,10 @@ display(
 # %% [markdown]
 # ## Are all codes used, and do names collide?
 #
-# What gives documents their codes can fail in two ways: it uses few of them, or gives many
-# documents the same ones. Usage is the share of codes that some document has. Diversity is 1 when
-# every code has equally many documents, and falls with every document that would have to move.
-# Documents of the same codes are told apart by a counter at the end of the name.
+# A tokenizer of documents can fail in two ways: it uses few codes, or gives many documents the same
+# codes. Usage is the fraction of codes that any document has. Diversity is 1 if every code has the
+# same number of documents, and falls with every document that would have to move. A counter at the
+# end of the identifier distinguishes documents with the same codes.
 
 
 # %%
@@ -148,7 +148,7 @@ for label, (usage, diversity, conflicts) in spreads.items():
 # %% [markdown]
 # ## What does a code mean?
 #
-# For each of the first codes, the words that its documents have and the others have not.
+# For each first code, the words that are frequent in its documents and rare in others.
 
 # %%
 learned = systems["GenRet"]
@@ -172,10 +172,10 @@ labels = [name.split(".")[0] for name in collection.corpus.ids]
 display(Image(trees.sunburst(codes, labels, PICTURES / "rings.png")))
 
 # %% [markdown]
-# ## A document that came later
+# ## Adding a document
 #
-# The trained network names it from its text; nothing is trained. It can be asked for at once, and
-# is found if the query leads to the codes that the document got.
+# The trained network assigns its codes from its text, without further training. The document can be
+# retrieved at once, if the query leads to those codes.
 
 # %%
 fresh = zoo.Corpus(

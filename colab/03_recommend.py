@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Recommend by writing names
+# # Recommend by generating identifiers
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/03_recommend.ipynb)
 #
@@ -71,13 +71,13 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## Who saw what
 #
-# MovieLens-100k: 943 people, 1,682 films. It may be used for research and not passed on, so it is
-# fetched from its owners, or from the copy in RecBole's wheel where only a package index can be
-# reached. Your own logs go in the same way: `MY_LOGS` is a folder with `interactions.csv`
-# (`user_id,item_id,timestamp`) and, if there is one, `items.jsonl`.
+# MovieLens-100k: 943 people, 1,682 films. Its licence allows research but no redistribution, so it
+# is downloaded from its owners, or from the copy in RecBole's wheel if only a package index can be
+# reached. For your own logs, set `MY_LOGS` to a folder with `interactions.csv`
+# (`user_id,item_id,timestamp`) and, optionally, `items.jsonl`.
 #
-# The last event of each user is what is to be found, the last but one what choices are made by;
-# everything before is learned from.
+# The last event of each user is the test target, the last but one is for validation, and earlier
+# events are for training.
 
 # %%
 MY_LOGS = None
@@ -124,9 +124,9 @@ display(
 # %% [markdown]
 # ## Names of films
 #
-# Rings are codes, the first inmost, coloured by genre, the paler the fewer films of a slice have
-# it. The codes come from what is written about a film (title, year, and its genres among the words)
-# and from what people see one after the other.
+# Rings are codes, the first one inside. The colour of a slice is its most common genre; the paler
+# the slice, the smaller its majority. The codes come from the text of a film (title, year and
+# genres) and from which films people watch one after the other.
 
 # %%
 genres, where = categories.of(logs.corpus)
@@ -159,8 +159,8 @@ display(Image(trees.beam_path(levels, names, PICTURES / "beam.png", query=title[
 # %% [markdown]
 # ## More diverse, less sure
 #
-# Drawn at a temperature instead of searched for, answers spread over more genres and hit less
-# often.
+# Sampled at a temperature instead of found by beam search, answers cover more genres and are right
+# less often.
 
 # %%
 for decoding in ("trie", "sampled,temperature=1", "sampled,temperature=2"):

@@ -73,10 +73,10 @@ print(f"running on {jax.device_count()} x {jax.devices()[0].device_kind}")
 # ## Three documents are enough
 #
 # Names have two tokens. The model knows the relevance of all four names: 00 .1, 01 .4, 10 .3, 11
-# .2. The corpus holds 00, 10 and 11. The best answer is 10 (.5 of what exists). Masking what does
-# not exist and renormalising, at each step, gives the first token half to 0, half to 1, and all of
-# the half to 00: it wins with .5, and it is the least relevant of the three. How far the two are
-# apart is measured by the KL, which is 0 where they agree.
+# .2. The corpus holds 00, 10 and 11. The best answer is 10, with .5 of the probability of what
+# exists. Masking and renormalising at each step gives both first tokens probability .5, and 00 all
+# the mass of its branch: it wins with .5, although it is the least relevant of the three. The KL
+# divergence measures how far the two distributions are apart.
 
 # %%
 relevance = np.array([0.1, 0.4, 0.3, 0.2])
@@ -94,11 +94,11 @@ print(
 # %% [markdown]
 # ## The first theorem: relevance is changed
 #
-# Keep each document with probability $p$, mask the rest, renormalise. The expected KL between what
-# the decoder says and the true relevance given the corpus has a lower bound; the published one is
+# Keep each document with probability $p$, mask the rest, renormalise. The expected KL between the
+# decoder's distribution and the true relevance given the corpus has a lower bound; the published is
 # $0.05\,E^2[A]/p$, with $A$ the Simpson index of a branch (how concentrated its relevance is).
-# `theory.expected_kl` computes the left side *exactly*, without drawing a corpus, so the bound can
-# be looked at where it holds and where it does not.
+# `theory.expected_kl` computes the left side *exactly*, without sampling a corpus, and so shows
+# where the bound holds and where it does not.
 
 
 # %%
@@ -135,7 +135,7 @@ def draw_costs(leaves=64):
 display(Image(draw_costs()))
 
 # %% [markdown]
-# Slide, if this is a live notebook; the figure above is what you see otherwise.
+# In a live notebook, move the sliders; otherwise see the figure above.
 
 
 # %%
@@ -152,9 +152,9 @@ def live(draw, **ranges):
 live(draw_costs, leaves=(2, 256, 2))
 
 # %% [markdown]
-# Where does it hold? The map has every branch size and every $p$. Inside the drawn line the
-# published form is a bound. Outside, on both sides, it is not: for small $p$ it grows while the
-# cost vanishes, and near $p = 1$ it lacks a factor $1 - p$.
+# Where does it hold? The map covers all branch sizes and all $p$. Inside the line the published
+# form is a bound. On both sides of it, it is not: for small $p$ it grows while the cost vanishes,
+# and near $p = 1$ it lacks a factor $1 - p$.
 
 
 # %%
@@ -178,10 +178,10 @@ figure_of("published_bound")
 # %% [markdown]
 # ### Ways out of the cost
 #
-# The price is what the decoder does not know about the survivors. One number per child, the
-# logarithm of the documents below it, removes what sizes explain (`--set decoding=counted`): most
-# of the cost if relevance is even, little if it is concentrated. The mass of the documents below
-# removes all of it (`decoding=lookahead`).
+# The cost arises because the decoder does not know which documents exist below a child. One number
+# per child, the logarithm of its number of documents, removes what sizes explain (`--set
+# decoding=counted`): most of the cost if relevance is even, little if it is concentrated. The total
+# relevance of its documents removes all of it (`decoding=lookahead`).
 
 # %% tags=["not-on-site"]
 figure_of("count_correction")
@@ -190,8 +190,8 @@ figure_of("count_correction")
 # ## The second theorem: a beam finds half
 #
 # Let $k$ of $b$ branches hold one relevant document each, among $n$ others of moderate scores. The
-# beam keeps the branches of the largest *sum*. As $n$ grows, the noise of the sum drowns the
-# relevant document: recall sinks to $k/b$, one half for $b = 2k$, while the first answer stays
+# beam keeps the branches with the largest *sums*. As $n$ grows, the noise of the sum hides the
+# relevant document: recall falls to $k/b$, one half for $b = 2k$, while the first answer stays
 # right.
 
 # %%
@@ -232,9 +232,9 @@ print(
 # %% [markdown]
 # ### Ways out of the ceiling
 #
-# A wider beam pays for recall, and dearly. Ranking a prefix by its *best* document instead of its
-# sum finds the exact top $k$ with a beam of $k$: `decoding=max-marginal`, or `decoding=best-first`,
-# which proves it by bounds.
+# A wider beam improves recall at a high cost. Ranking prefixes by their *best* document instead of
+# the sum finds the exact top $k$ with a beam of $k$: `decoding=max-marginal`, or
+# `decoding=best-first`, which proves it by bounds.
 
 # %%
 figure_of("max_marginals")

@@ -15,11 +15,11 @@
 #
 # [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/generative-retrieval-zoo/generative-retrieval-zoo/blob/main/colab/05_scale_on_tpu.ipynb)
 #
-# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts: a mesh, the
-# grid of devices that share the work, is a flag. This notebook spreads a fit over every device that
-# it finds, in bf16 (floats of 16 bits), interrupts training and resumes it, and exports what
-# [t5x](https://github.com/google-research/t5x) needs to train the same model. A run on eight
-# virtual devices of two CPU cores took four minutes; it has not been run on a TPU.
+# The same recipe trains on one core, on the eight cores of a TPU, and on many hosts; the device
+# mesh is a flag. This notebook trains on all devices that it finds, in bfloat16, interrupts
+# training and resumes it, and exports what [t5x](https://github.com/google-research/t5x) needs to
+# train the same model. A run on eight virtual devices of two CPU cores took four minutes; it has
+# not been run on a TPU.
 
 # %%
 REPOSITORY = "https://github.com/generative-retrieval-zoo/generative-retrieval-zoo"
@@ -80,9 +80,9 @@ print(f"running on {devices} x {jax.devices()[0].device_kind}")
 # %% [markdown]
 # ## One fit, every device
 #
-# `data=N` splits each batch over N devices; `model=N` splits the matrices; `fsdp=N` splits
-# parameters and the optimiser's state and gathers what a layer needs. Computation is bf16, the
-# parameters that the optimiser changes stay f32.
+# `data=N` splits each batch over N devices; `model=N` shards the matrices; `fsdp=N` shards
+# parameters and optimiser state and gathers them layer by layer. Computation is in bfloat16;
+# parameters stay in float32.
 
 # %%
 # one small program to compile
@@ -118,11 +118,11 @@ display(
 )
 
 # %% [markdown]
-# ## Stopped in the middle
+# ## Interrupt and resume
 #
-# A preemptible machine gets a signal shortly before it goes. The fit then saves and ends; the same
-# command goes on from there. (In a process of its own, on the CPU: a TPU belongs to one process,
-# and this notebook holds it.)
+# A preemptible machine gets a signal shortly before it shuts down. The fit then saves a checkpoint
+# and exits; the same command resumes. (Here in another process, on the CPU: a TPU belongs to one
+# process, this notebook.)
 
 
 # %%

@@ -106,14 +106,9 @@ class Opened:
         documents = np.full((len(names), k), -1, np.int32)
         scores = np.full((len(names), k), -np.inf, np.float32)
         generated = invalid = proven = 0
-        how = How(
-            model.net,
-            self.decode,
-            # programs are compiled for each k only where k decides what is computed
-            k=wanted if self.decode.finds_k else width,
-            width=self.widths(wanted),
-            collect=self.collect,
-        )
+        # programs are compiled for each k only where k decides what is computed
+        at = wanted if self.decode.finds_k else width
+        how = How(model.net, self.decode, at, self.widths(wanted), self.collect)
         for rows, length, size in _query_batches(sources, self.queries_at_once(width)):
             # the last batch repeats rows: one shape serves all
             padded = np.resize(rows, size)
