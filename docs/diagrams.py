@@ -85,6 +85,15 @@ STEPS = {
         ),
         ("query", "*the same\nencoder-decoder", "beam over the trie\nof codes", "documents"),
     ),
+    "seal": (
+        ("query", "*encoder-decoder", "spans and title\nof its document"),
+        (
+            "query",
+            "*encoder-decoder",
+            "n-grams of the corpus,\nby an FM-index",
+            "documents that\nhold the best",
+        ),
+    ),
     "tiger": (
         (
             "texts of items",

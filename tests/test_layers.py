@@ -39,7 +39,14 @@ ALLOWED = {
     "zoo.api": API,
     "zoo.report": REPORT,
     "zoo.exchange": REPORT,
-    "zoo.cli": {*REPORT, "zoo", "zoo.report", "zoo.exchange"},  # zoo: its version
+    "zoo.accelerators": REPORT,
+    "zoo.cli": {
+        *REPORT,
+        "zoo",
+        "zoo.report",
+        "zoo.exchange",
+        "zoo.accelerators",
+    },  # zoo: its version
     "zoo.__main__": {"zoo.cli"},
     "zoo.launch": {"zoo.exchange", "zoo.docids", "zoo.index", "zoo.search", "zoo.nets"}
     | {"zoo.data", "zoo.text", "zoo.records"},

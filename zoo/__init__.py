@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         evaluate as evaluate,
         evaluate_run as evaluate_run,
     )
+    from zoo.api.explain import Explained as Explained, explain as explain
     from zoo.api.fit import fit as fit
     from zoo.api.fitted import Fitted as Fitted, load as load, save as save
     from zoo.docids.table import Docids as Docids
@@ -53,6 +54,8 @@ _HOME = {
     "open": "zoo.api.answer",
     "retrieve": "zoo.api.answer",
     "path": "zoo.api.answer",
+    "explain": "zoo.api.explain",
+    "Explained": "zoo.api.explain",
     "evaluate": "zoo.api.evaluate",
     "evaluate_run": "zoo.api.evaluate",
     "save": "zoo.api.fitted",

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from zoo.records import DataError
 from zoo.search import decoders
-from zoo.text import languages
+from zoo.text import embed, languages
 from zoo.train import optimizers
 
 Value = TypeVar("Value")
@@ -31,7 +31,16 @@ Value = TypeVar("Value")
 SIZE, COUNT, AMOUNT = (1, math.inf), (0, math.inf), (0.0, math.inf)
 SHARE, PROBABILITY = (0.0, 0.99), (0.0, 1.0)
 # the options that describe an encoder to `transformer.Shape`, and an encoder-decoder
-SHAPE = ("width", "heads", "head_width", "encoder_hidden", "encoder_layers", "dropout", "dtype")
+SHAPE = (
+    "width",
+    "heads",
+    "head_width",
+    "encoder_hidden",
+    "encoder_layers",
+    "dropout",
+    "dtype",
+    "mlp",
+)
 WRITER = (*SHAPE, "decoder_hidden", "decoder_layers")
 
 
@@ -161,6 +170,11 @@ class Encoding(Training):
     encoder_layers: int = option(
         0, "encoder layers; 0 = a text is the bag of its word embeddings", limits=COUNT
     )
+    mlp: str = option(
+        "gelu",
+        "MLPs: gelu, the gated ones of T5 v1.1, or relu, the plain ones of the first T5",
+        one_of=("gelu", "relu"),
+    )
     word_dropout: float = option(
         0.5, "fraction of source tokens masked during training", limits=SHARE
     )
@@ -215,6 +229,15 @@ class Reading(Checked):
     strip_accents: bool = option(False, "drop the accents of Latin, Greek and Cyrillic letters")
     document_length: int = option(32, "tokens read per document", limits=SIZE)
     query_length: int = option(32, "tokens read per query", limits=SIZE)
+    encoder: str = option(
+        "",
+        "pretrained encoder whose frozen vectors of texts are read in place of tokens: minilm "
+        "(all-MiniLM-L6-v2) or the folder of a BERT or MPNet; empty = none, tokens are read",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        embed.refuse_encoder(self.SYSTEM, self.encoder)
 
 
 @dataclasses.dataclass(frozen=True)

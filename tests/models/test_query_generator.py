@@ -107,8 +107,14 @@ def test_other_splits_are_not_read_and_an_interrupted_command_resumes(made, tmp_
 @pytest.mark.slow
 def test_rules_and_folders_give_queries_alike(made):
     log = logs.Log(quiet=True)
-    rules = query_generator.make_queries("rules", COLLECTION, per_document=3, seed=0, log=log)
-    assert rules == generate.by_rules(COLLECTION.corpus, per_document=3, seed=0)
+    texts, rows = query_generator.make_queries("rules", COLLECTION, per_document=3, seed=0, log=log)
+    kept, ruled = (
+        set(zip(texts, rows)),
+        generate.by_rules(COLLECTION.corpus, per_document=3, seed=0),
+    )
+    # but for repetitions; every document has some
+    assert kept <= set(zip(*ruled)) and len(kept) == len(texts) < len(ruled[0])
+    assert set(rows) == set(range(len(COLLECTION.corpus)))
     texts, rows = query_generator.make_queries(
         str(made), COLLECTION, per_document=2, seed=0, log=log
     )

@@ -102,6 +102,27 @@ def test_losses_by_task_reach_the_optimiser_apart_and_sum_to_one_loss():
     assert float(apart[1]["near_loss"]) == 1 and float(apart[1]["far_asked"]) == 1
 
 
+def test_equal_trainings_share_their_compiled_step():
+    made = lambda: optimizers.by_name(
+        "adamw", optimizers.schedule(0.1, warmup=1, decay="constant"), weight_decay=0.0, clip=1.0
+    )
+    after = []
+    steps = [step.step_function(pull, made(), jax.random.key(seed)) for seed in (0, 1, 1)]
+    for advance in steps:
+        progress = step.begin(params(), made())
+        after.append(advance(progress, {"x": jnp.ones(2)}, np.float32(0))[1]["loss"])
+    assert {id(advance.jitted) for advance in steps} == {id(steps[0].jitted)}
+    assert steps[0].jitted._cache_size() == 1
+    assert after[0] == after[1] == 1  # v is 0: the key reaches the gradient alone
+    norms = [
+        advance(step.begin(params(), made()), {"x": jnp.ones(2)}, np.float32(0))[1]["gradient_norm"]
+        for advance in steps
+    ]
+    assert norms[0] != norms[1] == norms[2]
+    other = step.step_function(lambda *arguments: pull(*arguments), made(), jax.random.key(0))
+    assert other.jitted is not steps[0].jitted
+
+
 def slow_to_compile(seconds):
     def loss(params, batch, key):
         time.sleep(seconds)  # while it is traced

@@ -24,7 +24,7 @@ from zoo.records import DataError
 from zoo.train import execution as executions, log as logs
 
 WEIGHTS = "weights"  # role of the fit or folder whose parameters training starts from
-FILE_OPTIONS = ("queries", "vectors")  # options that may name a file or folder
+FILE_OPTIONS = ("queries", "vectors", "encoder")  # options that may name a file or folder
 
 
 class Job(NamedTuple):

@@ -33,17 +33,37 @@ def export_command(commands: Any) -> None:
     added = flags.command(
         commands,
         "export",
-        "write identifiers, trie, examples and parameters of a fitted system for t5x",
+        "write a fitted system for t5x to train, or as a StableHLO program that answers",
         "zoo export runs/dsi --out exports/dsi",
         export,
     )
     flags.folder(added)
     flags.fitted_data(added)
     flags.out(added)
+    added.add_argument(
+        "--format",
+        choices=("t5x", "stablehlo"),
+        default="t5x",
+        help="t5x: identifiers, trie, examples and parameters; stablehlo: a program for CPU, CUDA "
+        "and TPU that needs JAX alone (default: t5x)",
+    )
+    added.add_argument(
+        "--batch", type=int, default=8, help="queries of the stablehlo program (default: 8)"
+    )
+    added.add_argument("-k", type=int, default=10, help="answers of it (default: 10)")
 
 
 def export(parsed: argparse.Namespace) -> None:
     """Writes an export and prints what it holds."""
+    if parsed.format == "stablehlo":
+        from zoo.accelerators import stablehlo
+
+        program = stablehlo.export(parsed.folder, parsed.out, batch=parsed.batch, k=parsed.k)
+        print(
+            f"{parsed.out}: a program of {program['recipe']} for {program['batch']} queries on "
+            f"{', '.join(program['platforms'])}; python {parsed.out}/run.py runs its example"
+        )
+        return
     from zoo.exchange import exported, transfer
 
     about = exported.read(transfer.export(parsed.folder, parsed.out, parsed.data)).about

@@ -55,10 +55,10 @@ def group(commands: Any, name: str, about: str) -> Any:
     )
 
 
-def data(parser: Parser) -> None:
+def data(parser: Parser, *, required: bool = True) -> None:
     parser.add_argument(
         "--data",
-        required=True,
+        required=required,
         metavar="NAME|PATH",
         help="a name of `zoo data list`, ir:NAME of ir_datasets, or a path: a folder in the BEIR "
         "layout, a log of events, a TFDS dataset",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from zoo import records
-from zoo.cli import flags, parser
+from zoo.cli import compiled, flags, parser
 from zoo.train import interrupts
 
 BAD_INPUT, INTERRUPTED = flags.BAD_INPUT, 130  # exit codes
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # an answer may hold characters that the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if arguments is None:  # a process of its own
+            compiled.keep()
         parsed = parser.parser().parse_args(arguments)
         if hasattr(parsed, "data") and hasattr(parsed, "columns"):
             parsed.data = flags.with_columns(parsed.data, parsed.columns)

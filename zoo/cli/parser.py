@@ -5,7 +5,18 @@ from __future__ import annotations
 import argparse
 
 import zoo
-from zoo.cli import ask, data, docids, evaluation, exchange, flags, queries, systems
+from zoo.cli import (
+    ask,
+    compiling,
+    data,
+    docids,
+    evaluation,
+    exchange,
+    explain,
+    flags,
+    queries,
+    systems,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,9 +40,11 @@ def parser() -> argparse.ArgumentParser:
     generated = flags.group(commands, "queries", "generated queries")
     queries.generate_command(generated)
     systems.fit_command(commands)
+    compiling.compile_command(commands)
     systems.add_command(commands)
     systems.remove_command(commands)
     ask.retrieve_command(commands)
+    explain.explain_command(commands)
     evaluation.evaluate_command(commands)
     evaluation.compare_command(commands)
     exchange.report_command(commands)

@@ -68,3 +68,4 @@ def generate(parsed: argparse.Namespace) -> None:
         collection, parsed.out, count=parsed.count, options=options, seed=parsed.seed, start=start
     )
     print(f"{parsed.out}: {len(written.queries)} queries for {len(written.corpus)} documents")
+    print(*written.notes, sep="\n")

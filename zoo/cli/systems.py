@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from zoo import recipes
@@ -13,6 +13,8 @@ from zoo.api import add, fit, fitted as stored
 from zoo.cli import flags, help as help_
 from zoo.train import execution
 
+# flags of training that change the programs
+EXECUTION_OF_PROGRAMS = ("mesh", "accumulate", "average", "remat", "skip")
 KINDS = {"text": "search", "history": "recommendation"}  # by what a system asks for
 
 
@@ -60,7 +62,13 @@ def fit_command(commands: Any) -> None:
         help="initial weights: a folder with T5's (safetensors or a t5x checkpoint) and its "
         "tokenizer, or an earlier fit",
     )
-    _execution(added.add_argument_group("execution, the same for every system that trains"))
+    group = added.add_argument_group("execution, the same for every system that trains")
+    execution_flags(group)
+    group.add_argument(
+        "--processes",
+        metavar="auto|ADDRESS:PORT,NUMBER,COUNT",
+        help="join a training run by several processes; start each with the same command",
+    )
 
 
 def fit_system(parsed: argparse.Namespace) -> None:
@@ -151,9 +159,11 @@ def remove_documents(parsed: argparse.Namespace) -> None:
     )
 
 
-def _execution(group: argparse._ArgumentGroup) -> None:
-    """A flag per field of `Execution`, and how processes join."""
+def execution_flags(group: argparse._ArgumentGroup, names: Collection[str] | None = None) -> None:
+    """A flag per field of `Execution`, or per field of `names`."""
     for field in dataclasses.fields(execution.Execution):
+        if names is not None and field.name not in names:
+            continue
         about = field.metadata["about"]
         if isinstance(field.default, bool):
             group.add_argument(f"--{field.name}", action="store_true", help=about)
@@ -166,11 +176,6 @@ def _execution(group: argparse._ArgumentGroup) -> None:
             metavar=field.metadata["metavar"],
             help=f"{about} (default: {default})",
         )
-    group.add_argument(
-        "--processes",
-        metavar="auto|ADDRESS:PORT,NUMBER,COUNT",
-        help="join a training run by several processes; start each with the same command",
-    )
 
 
 def _events(about: Mapping[str, Any]) -> str:

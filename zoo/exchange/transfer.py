@@ -63,6 +63,11 @@ def export(
             f"{folder}: {fitted.recipe} has no encoder-decoder that a launcher could train; "
             f"expected one of: {able}"
         )
+    if "encoder" in fitted.state:
+        raise DataError(
+            f"{folder}: reads vectors of encoder={fitted.config.encoder}, and an export holds "
+            "tokens; fit without encoder to train elsewhere"
+        )
     collection = given.data_of(fitted, folder, data)
     with atomic.folder(out) as part:
         kinds = recipe.examples(collection.without("test"), fitted.config, fitted.state)

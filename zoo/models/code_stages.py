@@ -19,7 +19,7 @@ from zoo.docids import balanced
 from zoo.models import code_tokenizer, corpus_text, encoder_decoder, warm_start
 from zoo.nets import codebooks, network, transformer
 from zoo.options import option
-from zoo.text import tokens
+from zoo.text import embed, tokens
 from zoo.train import log as logs, loop, stages
 
 EVALUATIONS = 4  # of the codes in a main stage
@@ -85,7 +85,7 @@ def read(texts: corpus_text.Texts, config: Config) -> Material:
     queries = texts.encode(
         [*texts.queries, *texts.made, *(texts.contents[row] for row in alone)], config.query_length
     )
-    documents = texts.encode(texts.contents, config.document_length)
+    documents = texts.encode(texts.contents, config.document_length, side=embed.DOCUMENT)
     unknown = tokens.unknown(texts.tokenizer)
     return Material(documents, queries, owner, num_real, made_share, unknown)
 
@@ -105,6 +105,7 @@ def create(
         target_vocab=1 + levels * num_codes,
         target_length=levels,
         last_tokens=tuple((t + 1) * num_codes for t in range(levels)),
+        vector_width=texts.vector_width,
         **{field: getattr(config, field) for field in options.WRITER},
     )
     # the head holds the codebooks

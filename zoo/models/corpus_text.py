@@ -25,10 +25,23 @@ class Texts(NamedTuple):
     origins: list[int]  # row of the document per generated query
     tokenizer: str
     languages: dict[str, str]  # of the stems, by script
+    encoder: str = ""  # pretrained, of `options.Reading`
+    log: Any = None  # with the encoder's progress
 
-    def encode(self, texts: list[str], length: int, prompt: str = "") -> np.ndarray:
-        """i32[n, length] tokens of texts, see `tokens.encode`."""
+    def encode(
+        self, texts: list[str], length: int, prompt: str = "", *, side: str = embed_.QUERY
+    ) -> np.ndarray:
+        """What a system reads of texts: i32[n, length] tokens (`tokens.encode`), or the vectors
+        f32[n, D] of the encoder, for which `side` counts in place of length and prompt.
+        """
+        if self.encoder:
+            return embed_.encode(texts, self.encoder, self.log, side=side)
         return tokens.encode(self.tokenizer, texts, length=length, prompt=prompt)
+
+    @property
+    def vector_width(self) -> int:
+        """D of the vectors that are read; 0 = tokens are."""
+        return embed_.width_of(self.encoder) if self.encoder else 0
 
 
 def read(
@@ -45,9 +58,20 @@ def read(
     The tokenizer and the languages are those of `state`, a fitted system; else of `start`; else
     they are trained, with the prompts, and detected.
     """
+    if start is not None and config.encoder:
+        raise records.DataError(
+            f"{config.SYSTEM}: weights of {start.where} read tokens, and encoder={config.encoder} "
+            "gives vectors; leave one of the two out"
+        )
     queries, answers = encoder_decoder.pairs(collection)
     made, origins = query_generator.make_queries(
-        config.queries, collection, per_document=config.generated, seed=0, log=log
+        config.queries,
+        collection,
+        per_document=config.generated,
+        seed=0,
+        log=log,
+        # without train queries among the examples, all documents get as many
+        count_train=config.generated_share < 1,
     )
     log.phase("tokens and vectors")
     contents = collection.corpus.contents()
@@ -57,7 +81,7 @@ def read(
         chosen = start.options["languages"]
     else:
         chosen = languages.choose(config.language, segments.segment(contents))
-    if config.stem:
+    if _stems(config):
         contents, queries, made = (
             languages.stem_texts(texts, chosen) for texts in (contents, queries, made)
         )
@@ -72,23 +96,41 @@ def read(
             prompts=prompts,
             strip_accents=config.strip_accents,
         )
-    return Texts(contents, queries, answers, made, origins, tokenizer, chosen)
+    return Texts(contents, queries, answers, made, origins, tokenizer, chosen, config.encoder, log)
 
 
-def pack_languages(texts: Texts) -> dict[str, str]:
-    """The part of a system's state that `as_read` and `reader` need."""
-    return {"languages": json.dumps(texts.languages)}
+def pack_languages(texts: Texts) -> dict[str, Any]:
+    """The part of a system's state that `as_read`, `read_documents` and `reader` need."""
+    packed: dict[str, Any] = {"languages": json.dumps(texts.languages)}
+    if texts.encoder:
+        packed["encoder"] = {"how": texts.encoder, "digest": embed_.digest_of(texts.encoder)}
+    return packed
 
 
 def as_read(config, state: dict, texts: Sequence[str]) -> list[str]:
     """Texts as the fitted system reads them: stemmed in the languages of the fit, if it stems."""
-    return languages.stem_texts(texts, _languages(state)) if config.stem else list(texts)
+    return languages.stem_texts(texts, _languages(state)) if _stems(config) else list(texts)
+
+
+def read_documents(config, state: dict, texts: Sequence[str], *, prompt: str = "") -> np.ndarray:
+    """What a fitted system reads of documents: i32[n, S] tokens after a prompt, or f32[n, D]."""
+    if "encoder" in state:
+        return embed_.embed_texts(state["encoder"], texts, logs.Log(quiet=True))
+    read = as_read(config, state, texts)
+    return tokens.encode(state["tokenizer"], read, length=config.document_length, prompt=prompt)
 
 
 def reader(config, state: dict, *, prompt: str = "") -> Callable[[records.Queries], np.ndarray]:
-    """A function from queries to i32[B, S]: the tokens that the system reads, after a prompt."""
+    """A function from queries to what the system reads: i32[B, S] tokens after a prompt, or the
+    vectors f32[B, D] of its encoder.
+    """
+    if "encoder" in state:
+        quiet = logs.Log(quiet=True)
+        return lambda queries: embed_.embed_texts(
+            state["encoder"], queries.texts, quiet, side=embed_.QUERY
+        )
     encode = tokens.encoder(state["tokenizer"], length=config.query_length, prompt=prompt)
-    chosen = _languages(state) if config.stem else None
+    chosen = _languages(state) if _stems(config) else None
 
     def read(queries: records.Queries) -> np.ndarray:
         return encode(
@@ -113,7 +155,20 @@ def embed(texts: Texts, dim: int) -> vectors.Vectors:
 
 def words(embedded: vectors.Vectors, config) -> np.ndarray | None:
     """Initial source embeddings f32[source_vocab, D] of deviation 1; None for random ones."""
-    return embedded.words / embedded.words.std() if config.vector_start else None
+    if config.encoder or not config.vector_start:
+        return None
+    return embedded.words / embedded.words.std()
+
+
+def _stems(config) -> bool:
+    """Whether texts are stemmed: a pretrained encoder reads them as they are."""
+    return config.stem and not getattr(config, "encoder", "")
+
+
+def _naming(config) -> str:
+    """What embeds documents for their identifiers, a name of `embed.fit`."""
+    how = getattr(config, "vectors", embed_.AUTO)
+    return (getattr(config, "encoder", "") or embed_.TFIDF) if how == embed_.AUTO else how
 
 
 def _languages(state: dict) -> dict[str, str]:
@@ -124,8 +179,8 @@ def _languages(state: dict) -> dict[str, str]:
 def naming_vectors(
     config: Any, corpus: records.Corpus, embedded: vectors.Vectors, log: Any
 ) -> np.ndarray:
-    """f32[N, D] vectors that name the documents of a fit; by `config.vectors`, default tfidf."""
-    if (how := getattr(config, "vectors", embed_.TFIDF)) != embed_.TFIDF:
+    """f32[N, D] vectors that name the documents of a fit, by `config.vectors`."""
+    if (how := _naming(config)) != embed_.TFIDF:
         return embed_.embed(corpus, how, log)
     return embedded.documents
 
@@ -137,7 +192,7 @@ def pack_naming(
 
     named: the state of the scheme. embedded: kept if `new_vectors` needs it.
     """
-    fitted = naming.needs_vectors and getattr(config, "vectors", "tfidf") == "tfidf"
+    fitted = naming.needs_vectors and _naming(config) == embed_.TFIDF
     kept = {"words": embedded.words} if fitted else {}
     return pack_languages(texts) | {"scheme": named} | kept
 
@@ -149,7 +204,7 @@ def new_vectors(
     if not naming.needs_vectors:
         return None
     contents = corpus.contents()
-    if (how := getattr(config, "vectors", embed_.TFIDF)) != embed_.TFIDF:
+    if (how := _naming(config)) != embed_.TFIDF:
         return embed_.embed_texts({"how": how}, contents, logs.Log(quiet=True))
     if "words" not in state:
         raise records.DataError(

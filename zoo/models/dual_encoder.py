@@ -17,7 +17,7 @@ from zoo.index import dense
 from zoo.models import corpus_text, encoder_decoder, warm_start
 from zoo.nets import dual, transformer
 from zoo.objectives import ranking
-from zoo.text import tokens
+from zoo.text import embed, tokens
 from zoo.train import execution as executions, log as logs, loop, stages
 
 # first token of a text, which tells a shared tower its side
@@ -59,7 +59,9 @@ def examples(texts: corpus_text.Texts, config) -> Examples:
         weights=np.concatenate(
             [np.full(len(given), weight / len(given)) for given, _, weight in kinds]
         ),
-        documents=texts.encode(texts.contents, config.document_length, PROMPTS[dual.DOCUMENT]),
+        documents=texts.encode(
+            texts.contents, config.document_length, PROMPTS[dual.DOCUMENT], side=embed.DOCUMENT
+        ),
         known=np.unique(numbers * len(texts.contents) + answers),
         numbers=numbers,
         num_train=len(texts.queries) if share < 1 else 0,
@@ -74,10 +76,14 @@ def init(
     key: jax.Array,
     start: warm_start.Start | None = None,
 ) -> Any:
-    """Initial parameters: random, or SVD vectors, or the encoder of `start` in each tower."""
+    """Initial parameters: random, or SVD vectors, or the encoder of `start` in each tower; if texts
+    are vectors, the identity, which ranks as they do.
+    """
     blank = jnp.zeros((1, 1), jnp.int32)
+    if texts.encoder:
+        blank = jnp.zeros((1, texts.vector_width))
     params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
-    if config.vector_start:
+    if config.vector_start and not texts.encoder:
         words = corpus_text.embed(texts, config.width).words
         size = np.linalg.norm(words, axis=1)
         for tower in params["params"].values():
@@ -148,6 +154,7 @@ def stage(
     )
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
     """Contrastive loss, eq. 2 of DPR; document i is relevant to query i.
 
@@ -219,10 +226,16 @@ def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> 
     return cast(jax.Array, found)
 
 
-def shape_of(vocabulary: int, config, start: warm_start.Start | None = None) -> dual.Shape:
-    """The shape of the encoders for a vocabulary of this size, in the family of `start`."""
+def shape_of(
+    vocabulary: int, config, start: warm_start.Start | None = None, *, vector_width: int = 0
+) -> dual.Shape:
+    """The shape of the encoders for a vocabulary of this size, in the family of `start`.
+
+    vector_width: of texts that are vectors, 0 = tokens.
+    """
     encoder = transformer.Shape(
         source_vocab=vocabulary,
+        vector_width=vector_width,
         target_vocab=1,
         target_length=1,
         **{field: getattr(config, field) for field in options.SHAPE},

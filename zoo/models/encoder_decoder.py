@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,6 +40,7 @@ def sizes_of(config: options.Writing, tokenizer: str, ids: table.Docids) -> dict
     }
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def likelihood(
     net: network.Network,
     *,
@@ -74,8 +76,11 @@ def predict(
 def drop_words(
     source: jax.Array, key: jax.Array, share: float, unknown: int = tokens.UNKNOWN
 ) -> jax.Array:
-    """Source i32[B, S] with a fraction of its tokens replaced by the unknown token."""
-    if not share:
+    """Source i32[B, S] with a fraction of its tokens replaced by the unknown token.
+
+    Vectors f32[B, D] are returned as they are.
+    """
+    if not share or jnp.issubdtype(source.dtype, jnp.floating):
         return source
     chosen = jax.random.bernoulli(key, share, source.shape) & (source != tokens.PAD)
     return jnp.where(chosen, unknown, source)

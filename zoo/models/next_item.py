@@ -95,6 +95,7 @@ def read(histories: records.Histories, longest: int) -> np.ndarray:
     ).astype(np.int32)
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def loss_of(net: network.Network, config: Config) -> loop.Loss:
     """Mean loss over the targets of a batch, by config.loss of LOSSES.
 
@@ -185,7 +186,7 @@ def open(config: Config, state: dict) -> scoring.Scored:
         for first in range(0, len(items), USERS):
             rows = np.arange(first, min(first + USERS, len(items)))
             size = next(size for size in (1, 8, 64, USERS) if size >= len(rows))
-            scores = all_scores(params, jnp.asarray(items[np.resize(rows, size)]), net)
+            scores = all_scores(params, jnp.asarray(items[np.resize(rows, size)]), net=net)
             found.append(np.asarray(scores)[: len(rows)])
         scores = np.concatenate(found)
         return scoring.recommendable(scores, histories, state, filter=config.filter)

@@ -15,7 +15,7 @@ import jax
 
 from zoo import options as options_, records
 from zoo.data import atomic, files
-from zoo.models import query_generator, warm_start
+from zoo.models import query_filter, query_generator, warm_start
 from zoo.train import log as logs
 
 DRAWN = "drawn.jsonl"  # samples of an unfinished command, a batch per line
@@ -74,7 +74,8 @@ def write(
     result = _collection(collection, texts, rows)
     files.write_beir(result, out)
     shutil.rmtree(work)
-    return result
+    note = query_filter.describe(log.facts["queries"])
+    return dataclasses.replace(result, notes=(note,))
 
 
 def _collection(

@@ -6,7 +6,8 @@ by such queries. Queries of other splits than train are never read.
 
 Deviations: trained from scratch, with one sub-word embedding table for documents and queries that
 is initialised from the SVD of the corpus, unless T5 weights are given; no cross-encoder ranks the
-candidates (DSI-QG has one). Duplicates are dropped, so a document may get fewer queries.
+candidates (DSI-QG has one). Queries that BM25 does not lead back to their document, junk and
+duplicates are dropped (`zoo.models.query_filter`), so a document may get fewer queries.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 
 from zoo import options as options_, records
 from zoo.data import batches, files
-from zoo.models import encoder_decoder, generate as seq2seq, warm_start
+from zoo.models import encoder_decoder, generate as seq2seq, query_filter, warm_start
 from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.search import nucleus
@@ -64,30 +65,78 @@ class Config(options_.Writing):
         1.0, "probability mass of the tokens that are sampled from", limits=(1e-6, 1.0)
     )
     temperature: float = option(1.0, "sampling temperature", limits=(1e-3, math.inf))
+    round_trip: int = option(
+        10,
+        "a generated query is kept if BM25 has its document among so many first answers; 0 = "
+        "always",
+        limits=options_.COUNT,
+    )
 
     SYSTEM = "queries"
 
 
 def make_queries(
-    kind: str, collection: records.Collection, *, per_document: int, seed: int, log
+    kind: str,
+    collection: records.Collection,
+    *,
+    per_document: int,
+    seed: int,
+    log,
+    count_train: bool = False,
 ) -> tuple[list[str], list[int]]:
     """Generated queries and the row of the document of each, in the order of the documents.
 
-    kind: rules (`zoo.text.rules`), seq2seq (trains a generator first), or the folder of
+    What was kept, its share and examples of what was dropped go to `log.facts["queries"]`.
+
+    Args:
+      kind: rules (`zoo.text.rules`, by kind of document), seq2seq (trains a generator first; a
+        document that it has no query for gets those of the rules), or the folder of
         `zoo queries generate`.
+      count_train: the train queries of a document count among its `per_document`, so that
+        documents without any get the most; each gets at least one.
     """
     if not per_document:
         return [], []
-    if kind == RULES:
-        return rules.by_rules(collection.corpus, per_document=per_document, seed=seed)
-    if kind != SEQ2SEQ:
-        return read(kind, collection.corpus, per_document=per_document)
-    config, key = Config(), jax.random.key(seed)
-    state = fit(collection, config, key, log)
-    log.phase("queries")
-    return generate_queries(
-        state, config, collection.corpus, count=per_document, seed=seed, log=log
-    )
+    corpus = collection.corpus
+    if kind == SEQ2SEQ:
+        config = Config()
+        state = fit(collection, config, jax.random.key(seed), log)
+        log.phase("queries")
+        made = generate_queries(state, config, corpus, count=per_document, seed=seed, log=log)
+    if kind in (RULES, SEQ2SEQ):
+        ruled = rules.by_rules(corpus, per_document=per_document, seed=seed)
+        if kind == RULES:
+            found = query_filter.keep(corpus, *ruled, first=0)
+            log.facts["queries"] = found.report
+            made = found.queries, found.rows
+        made = _complete(made, ruled)
+    else:
+        made = read(kind, corpus, per_document=per_document)
+    room = np.full(len(corpus), per_document)
+    if count_train:
+        answers = np.asarray(encoder_decoder.pairs(collection)[1], np.int64)
+        room = np.maximum(room - np.bincount(answers, minlength=len(corpus)), 1)
+    return _cap(*made, room)
+
+
+def _cap(texts: list[str], rows: list[int], room: np.ndarray) -> tuple[list[str], list[int]]:
+    """The first room[row] queries of each document."""
+    left, kept = room.tolist(), []
+    for number, row in enumerate(rows):
+        if left[row] > 0:
+            left[row] -= 1
+            kept.append(number)
+    return [texts[number] for number in kept], [rows[number] for number in kept]
+
+
+def _complete(
+    made: tuple[list[str], list[int]], ruled: tuple[list[str], list[int]]
+) -> tuple[list[str], list[int]]:
+    """Queries, and those of the rules for documents that have none, in the order of documents."""
+    have = set(made[1])
+    both = [*zip(*made), *((text, row) for text, row in zip(*ruled) if row not in have)]
+    both.sort(key=lambda pair: pair[1])  # stable
+    return [text for text, _ in both], [row for _, row in both]
 
 
 def read(
@@ -156,7 +205,10 @@ def fit(
         target_vocab=size,
         target_length=target.shape[1],
         shared=True,
-        **{field: getattr(config, field) for field in (*warm_start.SIZES, "dropout", "dtype")},
+        **{
+            field: getattr(config, field)
+            for field in (*warm_start.SIZES, "dropout", "dtype", "mlp")
+        },
     )
     words = _initial_words(tokenizer, contents, size, config.width) if start is None else None
     if start is not None:
@@ -203,6 +255,8 @@ def generate_queries(
 ) -> tuple[list[str], list[int]]:
     """At most `count` different queries for each document, and its row; reproducible by seed.
 
+    Only those that `query_filter.keep` keeps; its report goes to `log.facts["queries"]`.
+
     kept: file of the sampled batches, from which an interrupted command resumes.
     """
     net, tokenizer = network.of(state), state["tokenizer"]
@@ -229,7 +283,7 @@ def generate_queries(
             flat = tokens.decode(tokenizer, drawn.reshape(-1, drawn.shape[-1]))
             texts.append(
                 [
-                    list(dict.fromkeys(filter(None, flat[i : i + SPARE * count])))[:count]
+                    list(dict.fromkeys(filter(None, flat[i : i + SPARE * count])))
                     for i in range(0, len(flat), SPARE * count)
                 ]
             )
@@ -242,7 +296,11 @@ def generate_queries(
         for row, own in enumerate(own for batch in texts for own in batch)
         for text in own
     ]
-    return [text for text, _ in found], [row for _, row in found]
+    filtered = query_filter.keep(
+        corpus, [text for text, _ in found], [row for _, row in found], first=config.round_trip
+    )
+    log.facts["queries"] = filtered.report
+    return _cap(filtered.queries, filtered.rows, np.full(len(corpus), count))
 
 
 def _resume(kept: pathlib.Path | None) -> list[list[list[str]]]:

@@ -11,6 +11,7 @@ from zoo import options, records
 from zoo.index import lexical
 from zoo.models import development, lexical_plan, query_generator, row_training, text_vectors
 from zoo.options import option
+from zoo.text import embed
 
 ALPHAS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1)  # that are tried on dev queries
 UNTUNED = 0.02  # without dev queries
@@ -22,10 +23,19 @@ class Frozen(options.Checked):
 
     encoder: str = option(
         text_vectors.AUTO,
-        "minilm (all-MiniLM-L6-v2), tfidf (TF-IDF and SVD), or auto: minilm where it is installed",
-        one_of=text_vectors.ENCODERS,
+        "minilm (all-MiniLM-L6-v2), the folder of a BERT or MPNet, tfidf (TF-IDF and SVD), or "
+        "auto: minilm where it is installed",
     )
     encoder_width: int = option(384, "dimensions of tfidf", limits=options.SIZE)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        known = self.encoder in text_vectors.ENCODERS or embed.is_encoder(self.encoder)
+        if not known:
+            raise records.DataError(
+                f"{self.SYSTEM}: option encoder expects one of {', '.join(text_vectors.ENCODERS)}, "
+                f"or the folder of an encoder, got {self.encoder!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,7 +77,7 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
         shape, params = network.of(state).spec, state["params"]
     except DataError:
         shape = None
-    if type(shape) is not transformer.Shape:
+    if type(shape) is not transformer.Shape or shape.vector_width:
         raise DataError(
             f"{where}: {recipe} has no plain encoder-decoder to start from; "
             "name a fit of dsi or tiger, or T5 weights"
@@ -91,7 +91,7 @@ def of_fit(where: str, recipe: str, config: Any, state: Mapping[str, Any]) -> St
         shape,
         params,
         state["tokenizer"],
-        np.asarray(state["docids"]["tokens"]),
+        np.asarray(state["docids"]["tokens"]) if "docids" in state else None,
         options,
     )
 
@@ -101,7 +101,7 @@ def configure(recipe: str, config: Any, given: Mapping[str, Any], start: Start) 
 
     Raises DataError if they conflict.
     """
-    wanted = {name: getattr(start.shape, name) for name in SIZES} | {
+    wanted = {name: getattr(start.shape, name) for name in (*SIZES, "mlp")} | {
         **{name: start.options.get(name, default) for name, default in READING.items()},
         "vector_start": False,
     }

@@ -12,7 +12,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from zoo.nets import items, layers, transformer
+from zoo.nets import items, layers, stack, transformer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +63,4 @@ class CausalItems(items.Items):
         causal = jnp.where(position[None, :] > position[:, None], layers.MASKED, 0.0)
         bias = (self.bias(position, position) + causal[None])[None]
         x = self.read(source, train=train)
-        for layer in self.layers:
-            x = transformer.apply_layer(layer, x, bias, train=train)
-        return self.norm(x)
+        return self.norm(stack.apply(self.layers, x, None, bias, train=train))

@@ -8,6 +8,9 @@ Karpukhin et al. 2020, "Dense Passage Retrieval for Open-Domain Question Answeri
     mean      the mean of its states
     weighted  sum_t w(x_t) h_t / sum_t 1 with a learned weight w for each word, so that a bag of
               words can be initialised as TF-IDF
+
+Texts that are vectors of a pretrained encoder (`encoder.vector_width`) are mapped by a matrix that
+starts as the identity.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import transformer
+from zoo.nets import linear, transformer
 
 POOLINGS, TOWERS = ("first", "mean", "weighted"), ("shared", "two")
 QUERY, DOCUMENT = "query", "document"
@@ -43,12 +46,26 @@ class Shape:
 
 
 class Tower(nn.Module):
-    """f32[B, D] vectors of texts i32[B, S], 0 = pad."""
+    """f32[B, D] vectors of texts i32[B, S], 0 = pad, or of their vectors f32[B, D']."""
 
     shape: Shape
 
     @nn.compact
     def __call__(self, source: jax.Array, *, train: bool = False) -> jax.Array:
+        s = self.shape
+        if s.encoder.vector_width:
+            vector = linear.Linear(
+                s.encoder.vector_width,
+                kernel_init=lambda key, shape: jnp.eye(*shape),
+                name="vector",
+            )(source)
+        else:
+            vector = self._pooled(source, train)
+        if s.normalised:
+            vector /= jnp.sqrt(jnp.sum(vector**2, axis=1, keepdims=True) + 1e-12)
+        return vector
+
+    def _pooled(self, source: jax.Array, train: bool) -> jax.Array:
         s = self.shape
         states = (
             transformer.EncoderDecoder(s.encoder, name="encoder")
@@ -65,8 +82,6 @@ class Tower(nn.Module):
                     source
                 ]
             vector = jnp.einsum("bs,bsd->bd", weight, states) / count
-        if s.normalised:
-            vector /= jnp.sqrt(jnp.sum(vector**2, axis=1, keepdims=True) + 1e-12)
         return vector
 
 

@@ -141,8 +141,10 @@ def _encoder_decoder(spec: transformer.Shape) -> Network:
     net = spec.net()
 
     def init(key: jax.Array) -> Any:
-        blank = jnp.zeros((1, 1), jnp.int32), jnp.zeros((1, spec.target_length), jnp.int32)
-        return jax.jit(net.init)(key, *blank)
+        source = jnp.zeros((1, 1), jnp.int32)
+        if spec.vector_width:
+            source = jnp.zeros((1, spec.vector_width))
+        return jax.jit(net.init)(key, source, jnp.zeros((1, spec.target_length), jnp.int32))
 
     def encode(params: Any, inputs: jax.Array, *, train: bool = False, rngs: Any = None) -> Memory:
         encoded = net.apply(params, inputs, train=train, rngs=rngs, method="encode")

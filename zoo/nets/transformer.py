@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import layers, linear
+from zoo.nets import layers, linear, stack
 
 # a decoder layer each: key, value [B, K, P, H, Dh] of P positions
 Cache = list[dict[str, jax.Array]]
@@ -57,6 +57,9 @@ class Shape:
     shared: bool = False  # source and target have one vocabulary and one table, that of the source
     # distances from the end of the source with vectors of their own, the rest share one; 0 = none
     recency: int = 0
+    # the source is vectors f32[B, this] of texts, each read as `vector_places` states; 0 = tokens
+    vector_width: int = 0
+    vector_places: int = 4
 
     def __post_init__(self) -> None:
         if self.mlp not in MLPS:
@@ -154,12 +157,6 @@ class DecoderLayer(nn.Module):
         return x + self.drop(self.mlp(self.mlp_norm(x), train=train), deterministic=not train)
 
 
-def apply_layer(layer: EncoderLayer | DecoderLayer, *arrays: Any, train: bool) -> jax.Array:
-    """The layer's output, recomputed in the backward pass if `shape.remat` (arXiv 1604.06174)."""
-    run = lambda layer, *arrays: layer(*arrays, train=train)
-    return nn.remat(run)(layer, *arrays) if train and layer.shape.remat else run(layer, *arrays)
-
-
 class EncoderDecoder(nn.Module):
     """T5: `encode` a source, then `decode` whole identifiers or `step` through them."""
 
@@ -168,7 +165,14 @@ class EncoderDecoder(nn.Module):
     def setup(self) -> None:
         s = self.shape
         embed: dict[str, Any] = dict(features=s.width, dtype=s.dtype)
-        self.source_embedding = linear.Embed(s.source_vocab, **embed)
+        if s.vector_width:
+            self.source_vector = linear.Linear(
+                (s.vector_places, s.width),
+                dtype=s.dtype,
+                kernel_init=nn.initializers.normal(1.0),  # of vectors of unit length
+            )
+        else:
+            self.source_embedding = linear.Embed(s.source_vocab, **embed)
         if not s.shared:
             self.target_embedding = linear.Embed(s.target_vocab, **embed)
         if s.recency:
@@ -191,17 +195,16 @@ class EncoderDecoder(nn.Module):
         )
 
     def encode(self, source: jax.Array, *, train: bool = False) -> jax.Array:
-        """Encoded source [B, S, D] of source i32[B, S], 0 = pad."""
-        position = jnp.arange(source.shape[1])
+        """Encoded source [B, S, D] of source i32[B, S], 0 = pad, or of vectors f32[B, D']."""
+        x = self.source_vector(source) if self.shape.vector_width else self.source_embedding(source)
+        position = jnp.arange(x.shape[1])
         bias = self.encoder_bias(position, position)[None] + _pad_bias(source)
-        x = self.source_embedding(source)
         if self.shape.recency:
             # tokens after each, pads not counted
             after = (source != 0).sum(axis=1, keepdims=True) - 1 - position[None]
             x = x + self.recency(jnp.clip(after, 0, self.shape.recency - 1))
         x = self.drop(x, deterministic=not train)
-        for layer in self.encoder:
-            x = apply_layer(layer, x, bias, train=train)
+        x = stack.apply(self.encoder, x, None, bias, train=train)
         return self.drop(self.encoder_norm(x), deterministic=not train)
 
     def memory(self, encoded: jax.Array) -> Memory:
@@ -225,8 +228,7 @@ class EncoderDecoder(nn.Module):
         causal = jnp.where(position[None, :] > position[:, None], layers.MASKED, 0.0)
         bias = (self.decoder_bias(position, position) + causal[None])[None]
         x = self.drop(self._target_table()(shifted), deterministic=not train)
-        for layer, kept in zip(self.decoder, memory):
-            x = apply_layer(layer, x, kept, bias, _pad_bias(source), train=train)
+        x = stack.apply(self.decoder, x, memory, bias, _pad_bias(source), train=train)
         return self.drop(self.decoder_norm(x), deterministic=not train)
 
     def step(
@@ -291,5 +293,7 @@ def output_kernel(params: dict, shape: Shape) -> jax.Array:
 
 
 def _pad_bias(source: jax.Array) -> jax.Array:
-    """f32[B, 1, 1, S]: layers.MASKED where source is pad."""
+    """f32[B, 1, 1, S]: MASKED where source is pad; f32[B, 1, 1, 1] zeros for vectors."""
+    if jnp.issubdtype(source.dtype, jnp.floating):
+        return jnp.zeros((len(source), 1, 1, 1))
     return jnp.where(source == 0, layers.MASKED, 0.0)[:, None, None, :]

@@ -20,6 +20,7 @@ MODULES = {
     "dsi": "zoo.recipes.dsi",
     "dsi-qg": "zoo.recipes.dsi_qg",
     "nci": "zoo.recipes.nci",
+    "seal": "zoo.recipes.seal",
     "dpr": "zoo.recipes.dpr",
     "dpr-hn": "zoo.recipes.dpr_hn",
     "genret": "zoo.recipes.genret",

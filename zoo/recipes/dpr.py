@@ -81,7 +81,9 @@ def fit(
     )
     given = dual_encoder.examples(texts, config)
     init_key, train_key = jax.random.split(key)
-    shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
+    shape = dual_encoder.shape_of(
+        tokens.count(texts.tokenizer), config, start, vector_width=texts.vector_width
+    )
     params = dual_encoder.init(texts, shape, config, init_key, start)
     params = stages.run(
         [dual_encoder.stage(given, shape, config, log)],
@@ -116,13 +118,8 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
 
     Equals encoding all at once.
     """
-    contents = corpus_text.as_read(config, state, corpus.contents())
-    source = tokens.encode(
-        state["tokenizer"],
-        contents,
-        length=config.document_length,
-        prompt=dual_encoder.PROMPTS[dual.DOCUMENT],
-    )
+    prompt = dual_encoder.PROMPTS[dual.DOCUMENT]
+    source = corpus_text.read_documents(config, state, corpus.contents(), prompt=prompt)
     fresh = dual_encoder.encode(
         state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT
     )
@@ -184,11 +181,15 @@ PRESETS = {
     "base": BASE,
     "paper": dataclasses.replace(
         BASE,
+        stem=False,
+        mlp="relu",
+        encoder_hidden=3072,
         pooling="first",
         towers="two",
         temperature=0.0,
         vector_start=False,
         generated=0,
+        weight_decay=0.0,
         batch=128,
         rate=1e-5,
         visits=40.0,
@@ -196,7 +197,7 @@ PRESETS = {
 }
 DEVIATIONS = (
     "trained from scratch unless --init-from names T5 weights, whose encoder both towers then "
-    "have; the paper's encoders are BERT's",
+    "have; the paper's encoders are BERT's, with plain GELU MLPs where size paper has plain ReLU",
     "small and base have one tower for both sides, and the cosine over a temperature; the paper "
     "two towers and the plain product",
     "small's text is a bag of words (encoder_layers=0) with a learned weight a word "

@@ -67,7 +67,9 @@ def fit(
     )
     given = dual_encoder.examples(texts, config)
     init_key, train_key, mine_key = jax.random.split(key, 3)
-    shape = dual_encoder.shape_of(tokens.count(texts.tokenizer), config, start)
+    shape = dual_encoder.shape_of(
+        tokens.count(texts.tokenizer), config, start, vector_width=texts.vector_width
+    )
     seed = int(jax.random.randint(mine_key, (), 0, 2**31 - 1))
     rows = np.arange(given.num_train or len(given.answers))
 

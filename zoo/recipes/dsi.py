@@ -42,9 +42,9 @@ class Config(options.Writing, options.Reading, options.Answering):
         100, "c, the maximal number of documents in a leaf", limits=options.SIZE
     )
     vectors: str = option(
-        "tfidf",
-        "vectors that are clustered: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), the "
-        "folder of an encoder, or FILE.npy",
+        "auto",
+        "vectors that are clustered: auto (of the encoder, else tfidf), tfidf (TF-IDF and SVD), "
+        "minilm (all-MiniLM-L6-v2), the folder of an encoder, or FILE.npy",
     )
     index_ratio: float = option(
         0.3, "indexing examples per retrieval example", limits=options.AMOUNT
@@ -60,7 +60,8 @@ class Config(options.Writing, options.Reading, options.Answering):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        embed.refuse_embedding(self.SYSTEM, self.vectors)
+        if self.vectors != embed.AUTO:
+            embed.refuse_embedding(self.SYSTEM, self.vectors)
 
 
 def fit(
@@ -87,7 +88,9 @@ def fit(
             "index_ratio=0; raise one of the two"
         )
     start = warm_start.writing(start, ids.tokens)
-    shape = transformer.Shape(**encoder_decoder.sizes_of(config, texts.tokenizer, ids))
+    shape = transformer.Shape(
+        **encoder_decoder.sizes_of(config, texts.tokenizer, ids), vector_width=texts.vector_width
+    )
     net = network.build(warm_start.match_shape(shape, start))
     init_key, train_key = jax.random.split(train_key)
     words = corpus_text.words(embedded, config)
@@ -132,7 +135,7 @@ def _sources(
     made_share = (config.generated_share if texts.queries else 1.0) if texts.made else 0.0
     kinds = {
         "index": (
-            texts.encode(texts.contents, config.document_length, INDEX),
+            texts.encode(texts.contents, config.document_length, INDEX, side=embed.DOCUMENT),
             np.arange(len(named)),
             1 - retrieval_share,
         ),
@@ -212,8 +215,14 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE,
+            stem=False,
+            mlp="relu",
+            encoder_hidden=3072,
+            decoder_hidden=3072,
             vectors="minilm",
             vector_start=False,
+            smoothing=0.0,
+            optimizer="adafactor",
             index_ratio=32.0,
             generated=0,
             document_length=32,
@@ -241,7 +250,9 @@ RECIPE = recipes.Recipe(
         "task (generated); the paper has none",
         "the search is constrained to identifiers that exist (decoding=trie); the paper's is free",
         "small has a wide one-layer decoder over the embeddings of words (encoder_layers=0), "
-        "index_ratio 0.3 and word dropout",
+        "index_ratio 0.3, word dropout and stems",
+        "Adafactor in paper does not scale updates by the size of parameters; the rate and the "
+        "warm-up are one point of the paper's grid",
     ),
     starts=True,
     answering=("beam", "decoding"),

@@ -68,7 +68,12 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE,
+            stem=False,
+            mlp="relu",
+            encoder_hidden=3072,
+            decoder_hidden=3072,
             vector_start=False,
+            weight_decay=0.0,
             queries="seq2seq",
             word_dropout=0.0,
             batch=128,

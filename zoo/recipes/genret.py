@@ -29,7 +29,6 @@ from zoo.models import (
 from zoo.nets import codebooks, network
 from zoo.options import option
 from zoo.schemes import codes as identifiers, scheme as schemes
-from zoo.text import tokens
 from zoo.train import log as logs, stages
 from zoo.update import grow
 
@@ -94,7 +93,10 @@ def fit(
         # the fit of the last position is the last of all
         share, held = 1 - config.learning + config.learning / config.levels * FIT, config.levels - 1
     naming = naming_of(config, num_codes, codes)
-    named, ids = naming.fit(collection.corpus, embedded.documents, code_key, log)
+    vectors = None
+    if naming.needs_vectors:
+        vectors = corpus_text.naming_vectors(config, collection.corpus, embedded, log)
+    named, ids = naming.fit(collection.corpus, vectors, code_key, log)
     codes = codes_of(ids.tokens, num_codes)
 
     model = model._replace(shape=code_stages.with_counter(model.shape, ids.alphabet))
@@ -186,8 +188,7 @@ def examples(
 
 def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
     """i32[n, M] codes of texts of documents, known or new, by the fitted tokenizer."""
-    texts = corpus_text.as_read(config, state, texts)
-    sources = tokens.encode(state["tokenizer"], texts, length=config.document_length)
+    sources = corpus_text.read_documents(config, state, texts)
     return code_tokenizer.tokenize(
         state["params"],
         sources,
@@ -266,6 +267,10 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE,
+            stem=False,
+            mlp="relu",
+            encoder_hidden=3072,
+            decoder_hidden=3072,
             vector_start=False,
             queries="seq2seq",
             generated=5,

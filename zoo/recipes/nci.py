@@ -11,6 +11,7 @@ dropout (eq. 6), beam search over the tree of identifiers.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -38,9 +39,9 @@ class Config(options.Writing, options.Reading, options.Answering):
     branching: int = option(30, "k of the hierarchical k-means", limits=(2, math.inf))
     leaf_size: int = option(30, "c, the maximal number of documents in a leaf", limits=options.SIZE)
     vectors: str = option(
-        "tfidf",
-        "vectors that are clustered: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), the "
-        "folder of an encoder, or FILE.npy",
+        "auto",
+        "vectors that are clustered: auto (of the encoder, else tfidf), tfidf (TF-IDF and SVD), "
+        "minilm (all-MiniLM-L6-v2), the folder of an encoder, or FILE.npy",
     )
     query_share: float = option(
         0.4,
@@ -79,7 +80,8 @@ class Config(options.Writing, options.Reading, options.Answering):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        embed.refuse_embedding(self.SYSTEM, self.vectors)
+        if self.vectors != embed.AUTO:
+            embed.refuse_embedding(self.SYSTEM, self.vectors)
 
 
 def fit(
@@ -103,6 +105,7 @@ def fit(
     start = warm_start.writing(start, ids.tokens)
     shape = heads.PrefixShape(
         **encoder_decoder.sizes_of(config, texts.tokenizer, ids),
+        vector_width=texts.vector_width,
         last_tokens=schemes.last_tokens(named, ids.alphabet),
         adaptor_layers=config.adaptor_layers,
     )
@@ -164,6 +167,7 @@ def _sources(texts: corpus_text.Texts, config: Config, ids: table.Docids) -> lis
     ]
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def consistent(net: network.Network, config: Config, *, unknown: int = tokens.UNKNOWN) -> loop.Loss:
     """Loss of batches {"source", "target"}: cross-entropy, halved over two passes, + alpha x their
     symmetric divergence (eq. 6).
@@ -211,9 +215,11 @@ def pieces(
     of each i64[n].
 
     A document of more than `length` tokens has number + tokens / 3000 spans; each draws from a
-    stream of its own.
+    stream of its own. A pretrained encoder reads whole documents alone: f32[N, D].
     """
-    beginnings = texts.encode(texts.contents, length)
+    beginnings = texts.encode(texts.contents, length, side=embed.DOCUMENT)
+    if texts.encoder:
+        return beginnings, np.arange(len(beginnings))
     spans, rows = [beginnings], list(range(len(beginnings)))
     for row, words in enumerate(tokens.whole(texts.tokenizer, texts.contents)):
         if number and len(words) > length:
@@ -270,6 +276,11 @@ RECIPE = recipes.Recipe(
         "base": BASE,
         "paper": dataclasses.replace(
             BASE,
+            stem=False,
+            mlp="relu",
+            encoder_hidden=3072,
+            decoder_hidden=3072,
+            weight_decay=1e-4,
             vectors="minilm",
             vector_start=False,
             queries="seq2seq",

@@ -23,7 +23,7 @@ from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.ranking import cold_items, seen
 from zoo.recipes import popularity
-from zoo.schemes import codes as codes_, quantisers, scheme as schemes
+from zoo.schemes import codes as codes_, quantisers, rqvae as rqvae_, scheme as schemes
 from zoo.search import decoders
 from zoo.text import embed
 from zoo.train import log as logs, stages
@@ -43,6 +43,11 @@ class Config(options.Writing, options.Answering, options.Validation):
         "tfidf",
         "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per "
         "item",
+    )
+    rqvae: str = option(
+        "",
+        "options of identifiers=rqvae, NAME=VALUE,..., as hidden=512x256x128,code_width=32; "
+        f"names: {', '.join(sorted(rqvae_.OPTIONS))}",
     )
     neighbours: float = option(
         0.0,
@@ -111,6 +116,7 @@ class Config(options.Writing, options.Answering, options.Validation):
     def __post_init__(self) -> None:
         super().__post_init__()
         embed.refuse_embedding("tiger", self.vectors)
+        rqvae_.parse(self.rqvae)
         if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
             remedy = "set collisions=counter"
             raise records.DataError(
@@ -221,7 +227,8 @@ def _quick(config: Config) -> Config:
 
 def naming_of(config: Config, codes: int) -> schemes.Scheme:
     """How items are named, with so many codes at each level (sec. 3.1)."""
-    made = quantisers.Config(config.identifiers, config.levels, codes, config.collisions)
+    training = rqvae_.parse(config.rqvae)
+    made = quantisers.Config(config.identifiers, config.levels, codes, config.collisions, training)
     return schemes.position_specific(schemes.of_codes(made))
 
 
@@ -345,6 +352,10 @@ RECIPE = recipes.Recipe(
             dtype="float32",
             recency=False,
             first_beam=0,
+            mlp="relu",
+            user_tokens=2000,
+            filter="no",
+            rqvae="hidden=512x256x128,code_width=32,linear=false,batch=1024,steps=240000",
         ),
     },
     fit=fit,
@@ -358,8 +369,12 @@ RECIPE = recipes.Recipe(
         "out last codes in place of a counter",
         "tokens are position-specific and so are output heads; no user tokens unless "
         "user_tokens=2000",
-        "gated MLPs (T5 v1.1); the paper's are of the first T5; places from the end of a history "
-        "have vectors unless recency=false",
+        "gated MLPs (T5 v1.1) but in paper, whose are of the first T5 (mlp=relu); places from the "
+        "end of a history have vectors unless recency=false",
+        "the RQ-VAE learns by AdamW at 1e-3 in every size, paper included: the paper's Adagrad at "
+        "0.4 collapses to one code; its 20,000 epochs are 240,000 steps of 1,024 items of Beauty",
+        "AdamW without weight decay trains the network of paper, with the paper's rates; which "
+        "optimiser the paper has is not known",
         "the search is constrained to identifiers that exist (decoding=trie) and keeps up to 256 "
         "first codes (first_beam); the paper's is free, of one width",
         "base follows re-implementations (cosine, 3e-4, dropout .2): the paper's constant .01 was "

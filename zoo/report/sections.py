@@ -10,6 +10,7 @@ import numpy as np
 
 from zoo import recipes, records
 from zoo.api import fitted as stored
+from zoo.models import query_filter
 from zoo.report import html
 
 TREE_LEVELS = 2  # shown of a tree of codes
@@ -57,6 +58,8 @@ def data(fitted: stored.Fitted, collection: records.Collection | records.Interac
         "machine": about["device"],
         "versions": f"Python {about['python']}, jax {about['jax']}",
     }
+    if made := about.get("facts", {}).get("queries"):
+        rows["generated queries"] = query_filter.describe(made)
     warnings = (
         [html.element("h3", "Warnings"), html.items(warned)]
         if warned

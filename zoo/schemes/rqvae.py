@@ -75,6 +75,23 @@ class Config(options_.Checked):
     SYSTEM = "rqvae"
 
 
+def parse(text: str) -> Config:
+    """The defaults with options of a text NAME=VALUE,...; `hidden` is widths joined by x.
+
+    >>> parse("hidden=512x256,code_width=32").hidden
+    (512, 256)
+
+    Raises DataError as `options.replace`, and for levels and codes, which a system has itself.
+    """
+    options = dict(part.partition("=")[::2] for part in text.split(",") if part)
+    for name in ("levels", "codes"):
+        if name in options:
+            raise DataError(f"rqvae: {name} is an option of the system itself; set it there")
+    if "hidden" in options:
+        options["hidden"] = options["hidden"].replace("x", ",")
+    return configured(options)
+
+
 def configured(options: Mapping[str, Any]) -> Config:
     """The defaults with options replaced, values as text; `hidden` is widths with commas.
 
@@ -89,6 +106,9 @@ def configured(options: Mapping[str, Any]) -> Config:
                 f"rqvae: option hidden expects widths with commas, as 512,256, got {widths!r}"
             ) from None
     return options_.replace(Config(), options, system="rqvae")
+
+
+OPTIONS = {field.name for field in dataclasses.fields(Config)} - {"levels", "codes"}
 
 
 def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
@@ -202,6 +222,7 @@ def _random(key: jax.Array, *, shape: bottleneck.Shape) -> Any:
     return bottleneck.RqVae(shape).init(key, jnp.zeros((1, shape.width)))
 
 
+@functools.lru_cache(maxsize=32)  # equal losses share their compiled step
 def loss_function(
     shape: bottleneck.Shape, *, commitment: float, reduction: objectives.Reduction
 ) -> loop.Loss:

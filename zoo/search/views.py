@@ -87,6 +87,7 @@ def partial_hypotheses(
         node, total, token, cache, written = carried
         logits, cache = step(t, token, cache)
         found = view.choose(t, node, total, projection.dense(logits), width=width, score="model")
+        assert found.parent is not None  # an FM-index always branches
         cache, written = beam.gather((cache, written), found.parent)
         written = written.at[:, :, t].set(found.token)
         return (found.node, found.score, found.token, cache, written), (written, found.score)

@@ -16,7 +16,8 @@ from zoo.nets import pretrained
 from zoo.records import DataError
 from zoo.text import encoders, languages, tokens, vector_cache, vectors as texts_vectors, words
 
-TFIDF, MINILM = "tfidf", pretrained.MINILM
+# AUTO: the vectors of a system's encoder, or TFIDF if it has none
+AUTO, TFIDF, MINILM = "auto", "tfidf", pretrained.MINILM
 EMBEDDINGS = (TFIDF, MINILM)  # of texts: TF-IDF and SVD, all-MiniLM-L6-v2
 QUERY, DOCUMENT = pretrained.QUERY, pretrained.DOCUMENT
 
@@ -56,6 +57,11 @@ def encode(texts: Sequence[str], how: str, log: Any, *, side: str = DOCUMENT) ->
     identity = f"{encoder.digest} {side} float32 1"
     run = lambda missing: encoders.encode(missing, log=log, encoder=encoder, side=side)
     return vector_cache.compute(texts, identity, run)
+
+
+def width_of(how: str) -> int:
+    """D of the vectors of an encoder."""
+    return _load(how).shape.width
 
 
 def digest_of(how: str) -> str:

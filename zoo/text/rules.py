@@ -13,6 +13,7 @@ import random
 import re
 
 from zoo import records
+from zoo.text import kinds
 
 SHORTEST, LONGEST = 3, 16  # words of a generated query
 MOST_TERMS = 8
@@ -26,7 +27,8 @@ def by_rules(
     corpus: records.Corpus, *, per_document: int, seed: int
 ) -> tuple[list[str], list[int]]:
     """Queries of three kinds, turn about: terms of a document drawn by TF-IDF weight, sentences,
-    and spans of words.
+    and spans of words; in place of the last two, what is asked of code, commands and FAQs
+    (`zoo.text.kinds.phrases`), as far as a document has any.
 
     Terms are SHORTEST to MOST_TERMS different words of title and text, drawn without replacement
     with weight tf * ln(N / df) (as the terms of Ultron's pre-training, arXiv 2208.09257); some
@@ -47,7 +49,13 @@ def by_rules(
         words = text.split() or title.split() or [name]
         sentences = [part.split() for part in _BORDER.split(text)]
         sentences = [part[:LONGEST] for part in sentences if len(part) >= SHORTEST]
+        asked = kinds.phrases(title, text)
+        draw.shuffle(asked)
         for number in range(per_document):
+            if asked and number % 3:
+                queries.append(asked.pop())
+                rows.append(row)
+                continue
             if weights and number % 3 == 0:
                 span = _terms(weights, draw)
             elif sentences and number % 3 == 1:

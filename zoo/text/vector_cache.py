@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from zoo.data import atomic, download
+from zoo.data import atomic, bounded, download
 from zoo.records import DataError
 
 PART = 2048  # texts of a file
 AT_ONCE = 8  # parts that are encoded together
-FEWEST = 16  # a smaller part is computed faster than it is worth a file
+FEWEST = 16  # fewer texts, such as a query, are not worth a file
 LIMIT, LIMIT_GB = "ZOO_VECTORS_GB", 2.0
 
 
@@ -32,7 +32,7 @@ def compute(
 
     identity: of everything but the texts that decides the vectors.
     """
-    limit = limit_bytes()
+    limit = bounded.limit_bytes(LIMIT, LIMIT_GB)
     folder = download.cache() / "vectors"
     parts = [texts[first : first + PART] for first in range(0, len(texts), PART)]
     paths = [folder / f"{_digest(identity, part)}.npy" for part in parts]
@@ -44,37 +44,12 @@ def compute(
         ends = np.cumsum([len(parts[number]) for number in group])
         for number, vectors in zip(group, np.split(fresh, ends[:-1])):
             found[number] = vectors
-            if limit and len(vectors) >= FEWEST:
+            if limit and len(texts) >= FEWEST:
                 _write(paths[number], vectors)
     if missing and limit:
-        evict(folder, limit)
+        bounded.evict(folder, limit, "*.npy")
     whole = [vectors for vectors in found if vectors is not None]
     return np.concatenate(whole) if whole else encode(texts)
-
-
-def limit_bytes() -> int:
-    """The most bytes that the folder keeps. Raises DataError for a variable that is no number."""
-    value = os.environ.get(LIMIT, str(LIMIT_GB))
-    with contextlib.suppress(ValueError):
-        if 0 <= (limit := float(value)) < 1e6:
-            return int(limit * 1e9)
-    raise DataError(f"{LIMIT}: expected gigabytes, 0 = store no vectors, got {value!r}")
-
-
-def evict(folder: pathlib.Path, limit: int, pattern: str = "*.npy") -> None:
-    """Removes the files that were used longest ago until the others have `limit` bytes together.
-
-    The time of use is that of the last change, which reading sets.
-    """
-    files = []
-    for path in folder.glob(pattern):
-        with contextlib.suppress(OSError):  # another process may remove it
-            files.append((path.stat().st_mtime, path.stat().st_size, path))
-    kept = 0
-    for _, size, path in sorted(files, reverse=True):
-        kept += size
-        if kept > limit:
-            path.unlink(missing_ok=True)
 
 
 def _digest(identity: str, texts: Sequence[str]) -> str:

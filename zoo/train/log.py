@@ -47,6 +47,8 @@ class Log:
         # {"stage", "steps", "seconds"} of every finished stage, see zoo.train.stages
         self.stages: list[dict[str, Any]] = []
         self.facts: dict[str, Any] = {}  # what a fit chose, by name, for its record
+        # a list: stages add the program that they would run, and train nothing (`zoo compile`)
+        self.programs: list[Any] | None = None
         self.quiet = quiet
         self._phase = ""
         self._folder = None if folder is None else pathlib.Path(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,9 @@ Rate = Callable[[jax.Array, jax.Array], jax.Array]
 DECAYS = ("constant", "linear", "cosine", "rsqrt")
 
 
+@functools.lru_cache(maxsize=64)
 def schedule(peak: float, *, warmup: int, decay: str) -> Rate:
-    """Learning rate: peak * min(1, (step + 1) / warmup) * decay.
+    """Learning rate: peak * min(1, (step + 1) / warmup) * decay; memoised, see `step_function`.
 
     decay: constant, 1; linear, 1 - fraction; cosine, (1 + cos(pi fraction)) / 2; rsqrt,
         sqrt(warmup / step) from step `warmup` on.
@@ -69,10 +71,11 @@ def adagrad(rate: Rate, *, clip: float) -> optax.GradientTransformation:
 NAMES = ("adamw", "adafactor", "adagrad")
 
 
+@functools.lru_cache(maxsize=64)
 def by_name(
     name: str, rate: Rate, *, weight_decay: float, clip: float
 ) -> optax.GradientTransformation:
-    """The optimiser of that name, one of NAMES; only adamw has weight decay."""
+    """The optimiser of that name, one of NAMES; only adamw has weight decay. Memoised."""
     if name == "adamw":
         return adamw(rate, weight_decay=weight_decay, clip=clip)
     return {"adafactor": adafactor, "adagrad": adagrad}[name](rate, clip=clip)

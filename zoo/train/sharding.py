@@ -47,15 +47,7 @@ def mesh_of(text: str) -> jax.sharding.Mesh | None:
     """
     if not text:
         return None
-    sizes: dict[str, int] = {}
-    for part in text.split(","):
-        axis, _, size = part.strip().partition("=")
-        if axis not in AXES or axis in sizes or not size.isdecimal() or not int(size):
-            raise DataError(
-                f"mesh: expected sizes of {', '.join(AXES)}, as data=4,model=2, "
-                f"got {text!r} ({part.strip()!r})"
-            )
-        sizes[axis] = int(size)
+    sizes = sizes_of(text)
     wanted, found = math.prod(sizes.values()), jax.device_count()
     if wanted != found:
         remedy = (
@@ -71,6 +63,23 @@ def mesh_of(text: str) -> jax.sharding.Mesh | None:
     return jax.make_mesh(
         tuple(sizes.values()), tuple(sizes), axis_types=(jax.sharding.AxisType.Auto,) * len(sizes)
     )
+
+
+def sizes_of(text: str) -> dict[str, int]:
+    """Sizes of the axes of a mesh by the text such as "data=4,model=2".
+
+    Raises DataError for other axes and for sizes that are not positive.
+    """
+    sizes: dict[str, int] = {}
+    for part in text.split(","):
+        axis, _, size = part.strip().partition("=")
+        if axis not in AXES or axis in sizes or not size.isdecimal() or not int(size):
+            raise DataError(
+                f"mesh: expected sizes of {', '.join(AXES)}, as data=4,model=2, "
+                f"got {text!r} ({part.strip()!r})"
+            )
+        sizes[axis] = int(size)
+    return sizes
 
 
 def layout(

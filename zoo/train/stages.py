@@ -38,6 +38,17 @@ class Stage(NamedTuple):
     hooks: loop.Hooks = loop.Hooks()
 
 
+class Program(NamedTuple):
+    """The training step of a stage, as `run` would compile it."""
+
+    name: str  # of the stage
+    loss: loop.Loss | Mapping[str, loop.Loss]
+    params: Any  # pytree of jax.ShapeDtypeStruct
+    optimizer: Any  # optax.GradientTransformation
+    batches: Any  # iterator of dicts of arrays [B, ...]
+    validated: bool  # whether the step also carries the best parameters so far
+
+
 class Budget:
     """Steps and seconds that the stages of one training share.
 
@@ -144,6 +155,11 @@ def _train(
         attached=None if docids is None else {"docids": docids},
     )
     stream = stage.batches(sources, batch_size=training.batch, seed=seed)
+    if log.programs is not None:
+        shapes = jax.eval_shape(lambda: params)
+        validated = stage.hooks.validation is not None
+        log.programs.append(Program(stage.name, stage.loss, shapes, optimizer, stream, validated))
+        return loop.Result(params, 0, 0.0)
     result = loop.train(stage.loss, params, stream, optimizer, run, stage.hooks)
     _warn_of_few_steps(stage, result, run, log, budget)
     return result

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from zoo.records import DataError
@@ -17,6 +19,7 @@ Loss = Callable[[Any, dict, jax.Array], tuple[jax.Array, dict]]
 
 # the average of the first steps forgets faster: its decay is at most (1 + t) / (RAMP + t)
 RAMP = 10
+PROGRAMS = 16  # step functions that are kept, with their compiled programs, for later trainings
 
 
 class Progress(NamedTuple):
@@ -62,8 +65,12 @@ def step_function(
     *,
     execution: executions.Execution = executions.Execution(),
     places: Any = None,
-) -> Callable:
+) -> Step:
     """The jitted (progress, batch, fraction) -> (progress, scalars); traces once per batch shape.
+
+    Another training in this process with an equal loss and optimiser, such as the same fit again,
+    uses the compiled programs of the first: the key is an argument of the program. Losses and
+    optimisers are equal if one memoised function returned both.
 
     Args:
       loss: with a mapping of task -> loss, each task's loss reads the whole batch, and the
@@ -73,11 +80,40 @@ def step_function(
 
     The fraction f32[] of the training that is over goes to the optimiser with the step.
     """
+    plain = places is None and not isinstance(loss, Mapping)
+    # a mesh's shardings are of one training, as are the losses of a mapping
+    jitted = (_jit_once if plain else _jit)(loss, optimizer, execution, places)
+    # NumPy, for a mesh of several processes
+    return Step(jitted, np.asarray(jax.random.key_data(key)))
+
+
+class Step(NamedTuple):
+    """A jitted step with the key of its training."""
+
+    jitted: Any  # (progress, batch, fraction, u32[...] data of the key) -> (progress, scalars)
+    key_data: np.ndarray
+
+    def __call__(self, progress: Progress, batch: dict, fraction: Any) -> tuple[Progress, dict]:
+        return self.jitted(progress, batch, fraction, self.key_data)
+
+    def trace(self, progress: Progress, batch: dict, fraction: Any) -> Any:
+        """As `trace` of a jitted function."""
+        return self.jitted.trace(progress, batch, fraction, self.key_data)
+
+
+def _jit(
+    loss: Loss | Mapping[str, Loss],
+    optimizer: optax.GradientTransformation,
+    execution: executions.Execution,
+    places: Any,
+) -> Callable:
     optimizer = optax.with_extra_args_support(optimizer)
     gradient_of, apart = _gradient(loss), isinstance(loss, Mapping)
 
-    def step(progress: Progress, batch: dict, fraction: jax.Array) -> tuple[Progress, dict]:
-        draw = jax.random.fold_in(key, progress.step)
+    def step(
+        progress: Progress, batch: dict, fraction: jax.Array, key_data: jax.Array
+    ) -> tuple[Progress, dict]:
+        draw = jax.random.fold_in(jax.random.wrap_key_data(key_data), progress.step)
         mesh = None if places is None else places.step.mesh
         (value, metrics), gradient = _accumulate(
             gradient_of, progress.params, batch, draw, execution.accumulate, mesh
@@ -99,6 +135,9 @@ def step_function(
 
     options: dict[str, Any] = {} if places is None else {"out_shardings": (places, None)}
     return jax.jit(step, donate_argnums=0, **options)
+
+
+_jit_once = functools.lru_cache(maxsize=PROGRAMS)(_jit)
 
 
 def _advance(

@@ -1,0 +1,1 @@
+"""Compiles the programs of a system for accelerators that need not be there."""
