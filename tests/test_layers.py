@@ -70,7 +70,8 @@ LONG_FUNCTIONS = {
     "zoo/search/best_first.py:best_first": "a search's contract: half of it is documentation"
 }
 MANY_PARAMETERS = {
-    "zoo/launch/decode.py:trie_beam_search": "t5x calls it with the arguments of its decoders"
+    "zoo/accelerators/plan.py:compile_recipe": "a public call with the arguments of zoo.fit",
+    "zoo/launch/decode.py:trie_beam_search": "t5x calls it with the arguments of its decoders",
 }
 
 

@@ -36,6 +36,7 @@ from zoo.train import stages
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
 DOCUMENTS = 32  # per batch of samples
+SHAPE = (*warm_start.SIZES, "dropout", "dtype", "mlp")  # options that are sizes of the network
 SPARE = 2  # samples per wanted query, since some repeat
 
 
@@ -205,10 +206,7 @@ def fit(
         target_vocab=size,
         target_length=target.shape[1],
         shared=True,
-        **{
-            field: getattr(config, field)
-            for field in (*warm_start.SIZES, "dropout", "dtype", "mlp")
-        },
+        **{field: getattr(config, field) for field in SHAPE},
     )
     words = _initial_words(tokenizer, contents, size, config.width) if start is None else None
     if start is not None:
