@@ -42,7 +42,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import table as docids
-from zoo.index import children, trie
+from zoo.index import children, topk, trie
 from zoo.search import beam
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -114,7 +114,7 @@ class Dense:
             total.reshape(len(node), -1), min(width, node.shape[1] * logits.shape[2])
         )
         place, total = jax.lax.sort((place, total), dimension=1, num_keys=1)
-        child = jnp.maximum(children.pick(child.reshape(len(node), -1), place), 0)
+        child = jnp.maximum(topk.pick(child.reshape(len(node), -1), place), 0)
         return children.Winners(total, place % logits.shape[2], child, place // logits.shape[2])
 
     def leaf(self, length, node):

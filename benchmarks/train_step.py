@@ -37,9 +37,8 @@ import numpy as np
 import optax
 
 from zoo.data import batches, load
-from zoo.models import encoder_decoder
+from zoo.models import encoder_decoder, item_tokens
 from zoo.nets import network
-from zoo.recipes import tiger
 from zoo.train import optimizers, step
 
 BATCH, LENGTH, CODES, ALPHABET = 32, 81, 4, 1025
@@ -168,7 +167,9 @@ def histories(name: str) -> batches.Batches:
     A user token, then 4 random codes per item, at most 20 items.
     """
     data = load.load(name)
-    before, following, users = tiger.prefixes(data.without("test").without("dev").histories, 20)
+    before, following, users = item_tokens.prefixes(
+        data.without("test").without("dev").histories, 20
+    )
     codes = (
         np.random.default_rng(0).integers(1, ALPHABET, (len(data.corpus), CODES)).astype(np.int32)
     )

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.nets import transformer
+from zoo.nets import layers, transformer
 
 
 class Parts(NamedTuple):
@@ -49,9 +49,9 @@ def _last_layer(module: Any, source: jax.Array, target: jax.Array) -> _Last:
     memory = module.memory(module.encode(source))
     shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
     position = jnp.arange(target.shape[1])
-    causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
+    causal = jnp.where(position[None, :] > position[:, None], layers.MASKED, 0.0)
     bias = (module.decoder_bias(position, position) + causal[None])[None]
-    pads = jnp.where(source == 0, transformer.MASKED, 0.0)[:, None, None, :]
+    pads = jnp.where(source == 0, layers.MASKED, 0.0)[:, None, None, :]
     table = module.source_embedding if module.shape.shared else module.target_embedding
     x = table(shifted)
     for layer, kept in zip(module.decoder[:-1], memory):

@@ -1,6 +1,6 @@
 """The law of a fitted system: r(d | q) of all its documents, by the system's own exact scorer.
 
-`zoo.search.decoders.all_scores` walks a beam as wide as the trie, so that every identifier gets the
+`zoo.search.requests.all_scores` walks a beam as wide as the trie, so that every identifier gets the
 log-probability that the network gives it; that is also what decoding=lookahead and max-marginal
 start from. Mass on identifiers that name no document is left out: r is conditioned on the corpus.
 """
@@ -22,7 +22,7 @@ from zoo.api import answer, fitted as stored, inputs
 from zoo.docids import table
 from zoo.index import trie
 from zoo.models import generate
-from zoo.search import decoders, guided
+from zoo.search import guided, requests
 
 PREFIXES = 2**14  # of a batch: queries x documents
 
@@ -103,7 +103,7 @@ def _scores(
     params: Any, source: jax.Array, index: trie.Trie, where: guided.Nodes, *, net: Any
 ) -> jax.Array:
     step, cache = generate.steps(params, source, net)
-    scores = decoders.all_scores(
+    scores = requests.all_scores(
         step, cache, index, num_leaves=len(where.parent[-1]), length=net.spec.target_length
     )
     return scores[:, where.leaf]

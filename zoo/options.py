@@ -190,6 +190,20 @@ class Writing(Encoding):
     smoothing: float = option(0.1, "label smoothing", limits=SHARE)
 
 
+# sizes of T5's base encoder, and what goes with them on an accelerator
+T5_BASE: Mapping[str, Any] = dict(
+    vocabulary=32_000,
+    width=768,
+    heads=12,
+    head_width=64,
+    encoder_hidden=2048,
+    encoder_layers=12,
+    dropout=0.1,
+    dtype="bfloat16",
+    batch=256,
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Reading(Checked):
     """Options of a system that reads texts, see `zoo.models.corpus_text`."""

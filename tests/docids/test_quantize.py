@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from zoo.docids import quantize
+from zoo.docids import lloyd, quantize
 
 LEVELS, CODES, WIDTH, ROWS = 2, 4, 6, 40
 seeds = st.integers(0, 2**31 - 1)
@@ -135,7 +135,7 @@ def test_codes_left_without_rows_move_to_the_farthest_rows_one_each():
     vectors, centroids = normal(0, 4), normal(1, 5)
     count, distance = np.array([2, 0, 1, 0, 0]), np.array([3.0, 0.0, 5.0, 0.0], np.float32)
     # rows 2 and 0 are far from their codes, 1 and 3 are not: codes 1 and 3 move, 4 gains nothing
-    found = quantize._refilled(
+    found = lloyd._refilled(
         *map(
             jnp.asarray,
             (centroids, count, np.r_["0,2", vectors, vectors[:1]], np.append(distance, 0)),
@@ -247,10 +247,10 @@ def test_relative_error_is_0_when_exact_and_1_for_the_mean():
 
 def test_fitting_traces_once_for_all_levels():
     vectors, key = normal(3, 57, 11), jax.random.key(0)
-    quantize._kmeans.clear_cache()
+    lloyd.kmeans.clear_cache()
     quantize.rq_kmeans(vectors, key, levels=3, codes=5, iterations=3)
     quantize.rq_kmeans(2 * vectors, key, levels=2, codes=5, iterations=4)
-    assert quantize._kmeans._cache_size() == 1
+    assert lloyd.kmeans._cache_size() == 1
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 import zoo
 from zoo import recipes, records
+from zoo.data import toy
 from zoo.exchange import exported
 from zoo.nets import network
 from zoo.recipes import dsi, genret, tiger
@@ -209,6 +210,21 @@ def test_examples_of_tiger_predict_every_event_from_earlier_ones():
     assert learned.rows["source"].tolist() == [[9, 10, 0, 0], [9, 10, 3, 4]] and learned.rows[
         "target"
     ].tolist() == [[3, 4], [5, 6]]
+
+
+def test_a_removed_item_is_exported_for_histories_and_never_answered(tmp_path):
+    walks = toy.interactions()
+    options = {"steps": 2, "identifiers": "random"}
+    zoo.fit("tiger", walks, size="tiny", options=options, out=tmp_path / "tiger", quiet=True)
+    zoo.save(zoo.remove(zoo.load(tmp_path / "tiger"), "d3"), tmp_path / "less")
+    source = exported.read(zoo.export(tmp_path / "less", tmp_path / "out", walks))
+    assert len(source.docids()) == 40  # rows do not move
+    assert set(source.trie().documents.tolist()) == set(range(40)) - {3}
+    held = [dict(grades) for grades in walks.split("test")[1].grades.values()]
+    assert {"d3": 1} in held  # the control
+    questions = source.questions("test")
+    assert len(questions.ids) == len(held) - held.count({"d3": 1})
+    assert 3 not in questions.relevant
 
 
 def test_examples_of_genret_name_documents_and_their_queries(collection):

@@ -10,7 +10,7 @@ import zoo
 from zoo import records
 from zoo.cli import main
 from zoo.data import files, toy
-from zoo.models import query_generator
+from zoo.models import query_folder, query_generator
 from zoo.text import rules as generate
 from zoo.train import log as logs, loop
 
@@ -36,7 +36,7 @@ COLLECTION = toy.build(60)
 def made(tmp_path_factory):
     out = tmp_path_factory.mktemp("queries") / "made"
     # half a minute: 400 steps
-    query_generator.write(COLLECTION, out, count=4, options=QUICK, seed=0, quiet=True)
+    query_folder.write(COLLECTION, out, count=4, options=QUICK, seed=0, quiet=True)
     return out
 
 
@@ -92,7 +92,7 @@ def test_other_splits_are_not_read_and_an_interrupted_command_resumes(made, tmp_
 
     monkeypatch.setattr(loop, "SAVE_SECONDS", 0.5)
     monkeypatch.setattr(query_generator, "_draw", stopped)
-    write = lambda: query_generator.write(
+    write = lambda: query_folder.write(
         other, tmp_path / "made", count=4, options=QUICK, seed=0, quiet=True
     )
     with pytest.raises(KeyboardInterrupt):

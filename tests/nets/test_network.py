@@ -75,7 +75,9 @@ def test_candidates_have_their_scores_among_all_items(kind):
     params = net.init(jax.random.key(0))
     hidden = net.encode(params, SOURCE)
     every = np.asarray(net.logits(params, hidden, None))
-    assert every.shape == (2, 4, 9) and net.step is None
+    assert every.shape == (2, 4, 9)
+    with pytest.raises(TypeError, match="generates nothing"):
+        net.empty_cache(2)
     candidates = jnp.broadcast_to(jnp.asarray([9, 1, 4]), (2, 4, 3))
     found = np.asarray(net.logits(params, hidden, candidates))
     np.testing.assert_allclose(found, every[..., [8, 0, 3]], atol=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
-from zoo.nets import t5_weights, transformer
+from zoo.nets import layers, t5_weights, transformer
 from zoo.records import DataError
 from zoo.search import automaton, beam
 
@@ -46,7 +46,7 @@ def drawn(config):
     shapes = {"shared": (config["vocab_size"], d)}
     if not config["tie_word_embeddings"]:
         shapes["lm_head"] = (config["vocab_size"], d)
-    for stack, layers, attentions in (
+    for stack, count, attentions in (
         ("encoder", "num_layers", ["SelfAttention"]),
         ("decoder", "num_decoder_layers", ["SelfAttention", "EncDecAttention"]),
     ):
@@ -55,7 +55,7 @@ def drawn(config):
             config["relative_attention_num_buckets"],
             config["num_heads"],
         )
-        for layer in range(config[layers]):
+        for layer in range(config[count]):
             for number, part in enumerate([*attentions, "DenseReluDense"]):
                 place = f"{stack}.block.{layer}.layer.{number}"
                 shapes[f"{place}.layer_norm"] = (d,)
@@ -138,7 +138,7 @@ def logits_in_numpy(tensors, config, source, target):
         table = weights[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"]
         positions = np.arange(length)
         # against the definition, one at a time, in test_transformer
-        buckets = transformer.relative_buckets(
+        buckets = layers.relative_buckets(
             positions, positions, bidirectional=stack == "encoder", buckets=8, max_distance=20
         )
         return table[np.asarray(buckets)]  # -> [Q, K, H]

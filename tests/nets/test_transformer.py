@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.nets import transformer
+from zoo.nets import layers, transformer
 from zoo.objectives import sequence
 
 B, K, S, L = 3, 4, 7, 5
@@ -225,7 +225,7 @@ def test_steps_of_the_first_t5_equal_teacher_forcing_and_its_head_is_tied():
 def test_relative_buckets_equal_the_definition(bidirectional, buckets, max_distance):
     query, key = np.arange(150, 153), np.arange(300)
     call = functools.partial(
-        transformer.relative_buckets,
+        layers.relative_buckets,
         bidirectional=bidirectional,
         buckets=buckets,
         max_distance=max_distance,
@@ -241,7 +241,7 @@ def test_relative_buckets_worked_by_hand():
     # 8 buckets both ways: 4 a side, distances 0 and 1 exact, then from 2 and from 2 sqrt(8 / 2) =
     # 4; later keys from 4 on
     at_four = functools.partial(
-        transformer.relative_buckets, np.array([4]), np.arange(10), buckets=8, max_distance=8
+        layers.relative_buckets, np.array([4]), np.arange(10), buckets=8, max_distance=8
     )
     np.testing.assert_array_equal(at_four(bidirectional=True), [[3, 2, 2, 1, 0, 5, 6, 6, 7, 7]])
     # 8 buckets backwards only: distances 0 to 3 exact, 4 in the next; later keys share bucket 0

@@ -1,6 +1,4 @@
-"""From beams to documents: shared identifiers, several per document, merged views."""
-
-import functools
+"""From beams to documents: shared identifiers, several per document."""
 
 import jax
 import jax.numpy as jnp
@@ -86,14 +84,6 @@ def test_answers_of_a_free_search_are_looked_up():
     located = jax.jit(collect.locate)(beams, index)
     assert located.leaf.tolist() == [[1, -1, 2], [0, -1, -1]]  # [2, 0] names nothing here
     assert found(collect.by_leaf(), located, index) == [[(0, -1), (1, -1), (2, -3)], [(3, -1)]]
-
-
-def test_views_merge_by_sum_or_by_the_best():
-    one, two = index_of([0, 1, 2, 3], [0, 1, 2, 3]), index_of([0, 1, 2, 3], [2, 2, 0, 1])
-    beams = beams_of([[0, 1]], [[5, 4]]), beams_of([[2, 3]], [[1, 3]])
-    merge = functools.partial(collect.merged, [collect.by_leaf(), collect.by_leaf()])
-    assert found(merge(combine="sum"), beams, (one, two)) == [[(1, 7), (0, 6)]]
-    assert found(merge(combine="max"), beams, (one, two)) == [[(0, 5), (1, 4)]]
 
 
 @given(seed=st.integers(0, 2**32 - 1), combine=st.sampled_from(["max", "sum", "logsumexp"]))

@@ -176,6 +176,18 @@ def test_added_documents_are_found_and_the_others_stay(fitted, tmp_path):
     with pytest.raises(records.DataError, match="document 'd20' is in the system already"):
         zoo.add(grown, later[0])
 
+    # adding equals encoding all documents at once with what was fitted
+    none = fitted.state | {"corpus_ids": "[]", "vectors": fitted.state["vectors"][:0]}
+    once = dataclasses.replace(grown, state=dpr.add(fitted.config, none, whole.corpus))
+    other = dataclasses.replace(
+        grown, state=once.state | {"vectors": once.state["vectors"][::-1].copy()}
+    )
+    rankings = [
+        zoo.retrieve(system, whole.queries, 30).documents for system in (grown, once, other)
+    ]
+    np.testing.assert_array_equal(rankings[0], rankings[1])
+    assert (rankings[0] != rankings[2]).any(axis=1).all()  # the control
+
     zoo.save(grown, tmp_path / "grown")
     again = zoo.load(tmp_path / "grown")
     assert (

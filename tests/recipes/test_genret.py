@@ -226,10 +226,7 @@ def test_new_documents_are_named_by_the_tokenizer_and_found_in_the_grown_trie(le
         grown["params"],
         jnp.asarray(source),
         merged,
-        net=net,
-        decode=decoders.decoder("trie"),
-        k=10,
-        width=100,
+        how=generate.How(net, decoders.decoder("trie"), k=10, width=100),
     )
     np.testing.assert_array_equal(
         np.asarray(merged.documents_of(found.leaf))[:, :10, 0], after.documents

@@ -9,30 +9,8 @@ import zoo
 from zoo import recipes, records
 from zoo.data import toy
 from zoo.docids import table
-from zoo.recipes import tiger
 from zoo.schemes import codes, rqvae
 from zoo.train import loop
-
-HISTORIES = records.Histories(
-    ("a", "b", "c"), np.array([5, 6, 7, 8, 1, 2], np.int32), np.array([0, 4, 5, 6])
-)
-
-
-def test_every_event_but_the_first_is_a_target_of_its_prefix():
-    before, following, users = tiger.prefixes(HISTORIES, 2)
-    np.testing.assert_array_equal(users, [0, 0, 0, 1][: len(users)])
-    np.testing.assert_array_equal(following, [6, 7, 8])
-    np.testing.assert_array_equal(before, [[-1, 5], [5, 6], [6, 7]])
-    before, _, _ = tiger.prefixes(HISTORIES, 9)
-    np.testing.assert_array_equal(before[-1], [-1] * 6 + [5, 6, 7])  # no event of another user
-
-
-def test_a_history_becomes_tokens_without_gaps_and_pads_at_the_end():
-    ids = table.build(np.array([[1, 3, 0], [1, 4, 5], [2, 3, 0]], np.int32))
-    found = tiger.to_tokens(ids, np.array([[-1, 2, 1], [0, 1, 0], [-1, -1, -1]], np.int32))
-    np.testing.assert_array_equal(
-        found, [[2, 3, 1, 4, 5, 0, 0, 0, 0], [1, 3, 1, 4, 5, 1, 3, 0, 0], [0] * 9]
-    )
 
 
 def test_histories_longer_than_in_training_are_truncated():
@@ -271,24 +249,9 @@ def test_a_user_token_comes_first_and_depends_on_the_name():
     renamed = records.Histories(tuple(f"{name}!" for name in asked.ids), asked.items, asked.starts)
     other = zoo.retrieve(fitted, renamed, 5)
     assert (found.scores != other.scores).any(axis=1).mean() > 0.8  # one in fifty keeps its token
-    sources = tiger._after_users(
-        np.zeros((2, 3), np.int32), ("a", "b"), 9, tiger.Config(user_tokens=50)
-    )
-    assert (
-        sources.shape == (2, 4)
-        and ((sources[:, 0] >= 9) & (sources[:, 0] < 59)).all()
-        and sources[0, 0] != sources[1, 0]
-    )
 
 
 def test_seen_items_are_excluded_if_no_user_repeats_an_item():
-    assert not tiger._repeats(HISTORIES)
-    # twice, by two users
-    again = records.Histories(("a", "b"), np.array([5, 6, 1, 5, 1], np.int32), np.array([0, 3, 5]))
-    assert not tiger._repeats(again)
-    assert tiger._repeats(
-        records.Histories(("a",), np.array([5, 6, 5], np.int32), np.array([0, 3]))
-    )
     once = np.concatenate(
         [np.random.default_rng(user).permutation(40)[:8] for user in range(60)]
     ).astype(np.int32)

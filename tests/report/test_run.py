@@ -301,8 +301,15 @@ def test_training_in_stages_has_one_figure_over_all_stages():
         )
     ]
     rows = [{"phase": phase, "step": 10, "loss": 1.0, **found} for phase, found in stages]
-    fitted = dataclasses.replace(zoo.fit("markov", "toy-walks", quiet=True), history=tuple(rows))
+    fitted = zoo.fit("markov", "toy-walks", quiet=True)
+    took = [{"stage": phase, "steps": 10 * len(phase), "seconds": 0.5} for phase, _ in stages]
+    about = {**fitted.about, "stages": took}
+    fitted = dataclasses.replace(fitted, history=tuple(rows), about=about)
     source = sections.training(fitted)
+    assert rows_of(source, "Training") == [
+        ["stage", "steps", "seconds"],
+        *([phase, str(10 * len(phase)), "0.5"] for phase, _ in stages),
+    ]
     assert (
         "12.5% of documents share their codes in the end, and diversity is 0.81 at least" in source
     )

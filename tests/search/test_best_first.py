@@ -63,8 +63,7 @@ def search(tables, legal, *, k, width, score, sweeps=64, frontier=64):
         width=width,
         length=LENGTH,
         score=score,
-        sweeps=sweeps,
-        frontier=frontier,
+        limits=best_first.Limits(sweeps, frontier),
     )
 
 
@@ -370,7 +369,8 @@ def test_bad_arguments_are_refused_before_tracing():
     index, cache = trie.build(docids.build(np.array([[1, 1, 1]]), ALPHABET)), empty_cache(1)
     step = tabled_step(draw_tables(0)[:1])
     good = dict(k=1, width=1, length=LENGTH, score="model")
-    for change in ({"k": 0}, {"sweeps": 0}, {"frontier": 0}):
+    limits = best_first.Limits
+    for change in ({"k": 0}, {"limits": limits(sweeps=0)}, {"limits": limits(frontier=0)}):
         with pytest.raises(ValueError, match="expected k, sweeps and frontier of at least 1"):
             best_first.best_first(step, cache, index, **good | change)
     with pytest.raises(ValueError, match="expected width and length of at least 1"):

@@ -11,7 +11,7 @@ import pytest
 from zoo import records
 from zoo.docids import table
 from zoo.index import trie
-from zoo.search import automaton, beam, decoders, guided
+from zoo.search import automaton, beam, decoders, guided, requests
 
 pytestmark = pytest.mark.exact  # sines of hundreds: the last digits of their arguments count
 BATCH, LENGTH, ALPHABET, K, WIDTH = 40, 3, 6, 4, 4
@@ -140,7 +140,7 @@ def test_counted_scores_are_of_all_identifiers_together_1_and_nearer_to_the_post
 
 
 def test_all_scores_equal_brute_force():
-    scores = decoders.all_scores(step, CACHE, INDEX, num_leaves=60, length=LENGTH)
+    scores = requests.all_scores(step, CACHE, INDEX, num_leaves=60, length=LENGTH)
     np.testing.assert_allclose(scores, brute_force("model"), atol=1e-5)
 
 
@@ -148,8 +148,8 @@ def test_a_name_implies_its_constraint():
     kinds = {name: type(decoders.decoder(name).constraint(INDEX, IDS)) for name in decoders.NAMES}
     special = {
         "counted": guided.Counted,
-        "lookahead": decoders.Enumerated,
-        "max-marginal": decoders.Enumerated,
+        "lookahead": requests.Enumerated,
+        "max-marginal": requests.Enumerated,
         "free": automaton.Free,
     }
     assert kinds == dict.fromkeys(decoders.NAMES, trie.Trie) | special

@@ -38,17 +38,8 @@ def _drawn(key, temperature, top_p, *, num, end, top_k):
     table = jnp.log(jnp.asarray(SHARES, jnp.float32))
     only = jnp.where(jnp.arange(5) == 4, 0.0, -jnp.inf)
     step = lambda t, token, cache: (jnp.where((token == 3)[..., None], only, table), cache + 1)
-    return nucleus.draw(
-        step,
-        jnp.zeros((2, 1)),
-        key,
-        num=num,
-        length=3,
-        end=end,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-    )
+    likely = lambda logits: nucleus.truncated(logits / temperature, top_k=top_k, top_p=top_p)
+    return nucleus.draw(step, jnp.zeros((2, 1)), key, num=num, length=3, end=end, likely=likely)
 
 
 def test_draws_have_the_frequencies_of_the_chain_and_end():

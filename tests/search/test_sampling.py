@@ -63,8 +63,10 @@ FAR = 6.0
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
 def test_draws_have_the_distribution_of_the_decoder(temperature):
-    draw = jax.jit(functools.partial(sampling.sample, step, num=4, length=LENGTH, score="model"))
-    beams = draw(cache_of(MANY // 4), INDEX, jax.random.key(0), temperature=temperature)
+    draw = jax.jit(functools.partial(sampling.sample, step, length=LENGTH, score="model"))
+    beams = draw(
+        cache_of(MANY // 4), INDEX, jax.random.key(0), temperature=jnp.full(4, temperature)
+    )
     counts = np.bincount(rows_of(beams).ravel(), minlength=len(IDS))
     assert abs(chi_square(counts, MANY * np.exp(log_probabilities(temperature)))) < FAR
     # the control
@@ -81,9 +83,8 @@ def test_temperature_zero_is_greedy():
         cache_of(2),
         INDEX,
         jax.random.key(0),
-        num=3,
+        temperature=jnp.zeros(3),
         length=LENGTH,
-        temperature=0.0,
         score="renormalised",
     )
     greedy = beam.beam_search(
@@ -201,7 +202,7 @@ def test_ngrams_of_an_fm_index_are_drawn_with_their_scores_and_rows():
     def draw(index):
         given = cache_of(3), index
         apart = sampling.sample(
-            step, *given, jax.random.key(6), num=4, length=LENGTH, temperature=1.0, score="model"
+            step, *given, jax.random.key(6), temperature=jnp.ones(4), length=LENGTH, score="model"
         )
         distinct, _ = sampling.sample_distinct(
             step, *given, jax.random.key(6), width=7, length=LENGTH, score="model"

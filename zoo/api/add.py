@@ -45,9 +45,9 @@ def add(fitted: Fitted, documents: records.Corpus | str | os.PathLike) -> Fitted
                 "remove it first, or leave it out"
             )
     _refuse_other_content(fitted, documents, back)
-    state = fitted.state
+    state = dict(fitted.state)
     if back:
-        state = catalogue.restore(state, [known[documents.ids[row]] for row in back])
+        state = catalogue.restore(state, np.array([known[documents.ids[row]] for row in back]))
     new = _take(
         documents, [row for row in range(len(documents)) if documents.ids[row] not in known]
     )

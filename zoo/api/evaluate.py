@@ -63,19 +63,16 @@ def evaluate(
         learned.
     """
     collection = inputs.load_data(data)
-    recipe = recipes.get(fitted.recipe)
-    inputs.refuse_other_kind(recipe, collection)
+    inputs.refuse_other_kind(recipes.get(fitted.recipe), collection)
     collection = inputs.in_fitted_order(fitted, collection)
-    queries, qrels = collection.split(split)
-    opened = answer.open(fitted)
-    opened(queries.take([0]), DEPTH)
-    if recipe.asks == "history":
+    if isinstance(collection, records.Interactions):
         return _recommended(
-            opened, collection, queries, qrels, split, _categories(collection.corpus, categories)
+            answer.open(fitted), collection, split, _categories(collection.corpus, categories)
         )
+    queries, qrels = collection.split(split)
     if leave_out_self is None:
         leave_out_self = self_queries.are_documents(queries, collection.corpus)
-    return _answered(opened, queries, qrels, split, leave_out_self)
+    return _answered(answer.open(fitted), queries, qrels, split, leave_out_self)
 
 
 def sentence_if_learned(fitted: Fitted, split: str) -> str:
@@ -107,15 +104,17 @@ def evaluate_run(
         answers no query of the split.
     """
     collection = inputs.load_data(data)
-    queries, qrels = collection.split(split)
     if not isinstance(run, records.Ranking):
         run = trec.read(run, collection.corpus.ids)
-    ranking = _aligned(run, queries.ids, split)
-    if isinstance(queries, records.Histories):
-        targets = recommend.targets(qrels, queries.ids, collection.corpus)
+    if isinstance(collection, records.Interactions):
+        histories, qrels = collection.split(split)
+        ranking = _aligned(run, histories.ids, split)
+        targets = recommend.targets(qrels, histories.ids, collection.corpus)
         places = recommend.places_in(ranking, targets)
         found = _categories(collection.corpus, categories)
         return _recommendations(collection, split, ranking, places, targets, None, found)
+    queries, qrels = collection.split(split)
+    ranking = _aligned(run, queries.ids, split)
     if leave_out_self is None:
         leave_out_self = self_queries.are_documents(queries, collection.corpus)
     return _answers(split, ranking, qrels, None, leave_out_self)
@@ -159,6 +158,7 @@ def _answered(
     leave_out_self: bool,
 ) -> Evaluation:
     """Evaluation of a system that answers texts with documents."""
+    opened(queries.take([0]), DEPTH)  # compiles
     started = time.monotonic()
     ranking = opened(queries, DEPTH + leave_out_self)
     rate = len(queries) / max(time.monotonic() - started, 1e-9)
@@ -189,12 +189,12 @@ def _answers(
 def _recommended(
     opened: answer.Opened,
     collection: records.Interactions,
-    histories: records.Histories,
-    qrels: records.Qrels,
     split: str,
     categories: list[str] | None,
 ) -> Evaluation:
     """Evaluation of a recommender; exact over all items if the system scores them all."""
+    histories, qrels = collection.split(split)
+    opened(histories.take([0]), DEPTH)  # compiles
     targets = recommend.targets(qrels, histories.ids, collection.corpus)
     started = time.monotonic()
     if isinstance(opened.ask, scores.Scored):

@@ -99,8 +99,8 @@ def fit(
 
     Raises:
       TypeError: data or a keyword of another kind; the message says what is accepted.
-      DataError: unknown names, unreadable data, or a folder that holds something else. An error
-        before the first checkpoint leaves `out` as it was.
+      DataError: unknown names, unreadable data, or a folder that holds something else; before the
+        first checkpoint, errors leave `out` as it was.
     """
     import jax
 
@@ -112,14 +112,13 @@ def fit(
     run = job.identity()
     written = out if processes.first() else None
     if written is not None:
-        known = run if jax.process_count() == 1 else None
-        run_folder.refuse_occupied(pathlib.Path(written), known)
+        run_folder.refuse_occupied(pathlib.Path(written), run if jax.process_count() == 1 else None)
     collection = given.load_data(data)
     given.refuse_other_kind(job.recipe, collection)
     learned = learning.select(collection, job.learn)
     run["data"] = given.fingerprint(learned)
     with run_folder.opened(written, run, jax.__version__) as finished:
-        if finished:
+        if finished and written is not None:
             if not quiet:
                 print(f"{out}: this fit was finished before; nothing to do", file=sys.stderr)
             return stored.load(pathlib.Path(written))

@@ -85,11 +85,13 @@ def data_of(
     Raises DataError if it is gone or has changed.
     """
     if data is None:
-        data = fitted.about.get("source") or fitted.about["collection"]
-        if not load.exists(data):
+        source: str = fitted.about.get("source") or fitted.about["collection"]
+        if not load.exists(source):
             raise DataError(
-                f"{folder}: its data {data} is not there any more; say where it is now with --data"
+                f"{folder}: its data {source} is not there any more; "
+                "say where it is now with --data"
             )
+        data = source
     collection = load_data(data)
     refuse_other_kind(recipes.get(fitted.recipe), collection)
     return in_fitted_order(fitted, collection)

@@ -50,7 +50,7 @@ def generate_command(commands: Any) -> None:
 def generate(parsed: argparse.Namespace) -> None:
     """Trains a generator and writes its queries."""
     from zoo.data import load
-    from zoo.models import query_generator, warm_start
+    from zoo.models import query_folder, warm_start
 
     flagged = {name: getattr(parsed, name) for name in ("top_k", "top_p", "temperature")}
     options: dict[str, Any] = {
@@ -64,7 +64,7 @@ def generate(parsed: argparse.Namespace) -> None:
             f"{parsed.data}: has histories, and queries are generated for documents; "
             "name data with corpus.jsonl"
         )
-    written = query_generator.write(
+    written = query_folder.write(
         collection, parsed.out, count=parsed.count, options=options, seed=parsed.seed, start=start
     )
     print(f"{parsed.out}: {len(written.queries)} queries for {len(written.corpus)} documents")

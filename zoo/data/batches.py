@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from zoo.records import DataError
+
+if TYPE_CHECKING:
+    import grain
 
 SMALLEST_LENGTH = 8  # of the length classes 8, 16, 32, ...
 RAREST_CLASS = 0.05  # a length class with a smaller share of the batches joins the next longer one
@@ -162,7 +165,7 @@ class Batches:
         return picked[self._block], self.lengths[kind]
 
 
-def numbered(batch: Callable[[int], dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+def numbered(batch: Callable[[int], dict[str, np.ndarray]]) -> grain.DatasetIterator:
     """batch(0), batch(1), ... made ahead in a thread.
 
     Its `get_state` and `set_state` are grain's.
@@ -249,5 +252,5 @@ def digest(rows: Mapping[str, np.ndarray], *settings: object) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     for name, values in rows.items():
         digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(np.ascontiguousarray(values))
+        digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()[:16]

@@ -8,16 +8,28 @@ the files; its ids are grouped, never its texts.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
-import apache_beam as beam
+import apache_beam as beam  # pyright: ignore[reportMissingImports]
+from apache_beam.options import pipeline_options  # pyright: ignore[reportMissingImports]
 
 from zoo import records
 from zoo.data import ranges, tables
 
+# what DirectRunner is where it cannot download another
+_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
-@beam.ptransform_fn
-def documents(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):
+
+def options(text: str) -> pipeline_options.PipelineOptions:
+    """Beam's options as on a command line; by default a runner of this machine."""
+    found = pipeline_options.PipelineOptions(shlex.split(text))
+    standard = found.view_as(pipeline_options.StandardOptions)
+    standard.runner = standard.runner or _LOCAL_RUNNER
+    return found
+
+
+def _documents(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):
     """(row, example) of each document. An id that stands twice ends the pipeline."""
     read = _read(pipeline, pieces)
     _ = (
@@ -29,8 +41,7 @@ def documents(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):
     return read | "Examples" >> beam.MapTuple(lambda row, where, example: (row, example))
 
 
-@beam.ptransform_fn
-def judgements(
+def _judgements(
     pipeline: beam.Pipeline,
     pieces: Sequence[ranges.Piece],
     rows: Sequence[tables.Example],
@@ -55,6 +66,10 @@ def judgements(
     return numbered | "Checked" >> beam.Map(
         lambda row, checked: row, beam.pvalue.AsSingleton(checked)
     )
+
+
+documents = beam.ptransform_fn(_documents)
+judgements = beam.ptransform_fn(_judgements)
 
 
 def _read(pipeline: beam.Pipeline, pieces: Sequence[ranges.Piece]):

@@ -44,12 +44,12 @@ class Documents(NamedTuple):
 
 
 def read(
-    path: str | os.PathLike, named: Mapping[str, str] | None = None, *, encoding: str = "utf-8"
+    path: str | os.PathLike, named: Mapping[str, str] | None = None, *, encoding: str | None = None
 ) -> Documents:
     """The documents of a folder or a file, in the order of their paths or of the file.
 
     named: role (id, title, text) -> column of a table; several columns of text joined by `+`.
-    encoding: of text files that are neither UTF-8 nor say what they are.
+    encoding: of text files that are neither UTF-8 nor declare one; None: Windows-1252 for HTML.
     Raises DataError, naming the file, for what cannot be read and if there is no document with
     text.
     """

@@ -122,7 +122,7 @@ def _read_table(path: pathlib.Path, named: Mapping[str, str]) -> Events:
             (f"{path.name} has no header: read as user, item, rating, time",),
         )
     place = {role: table.header.index(column) for role, column in choice.of.items()}
-    user_at, item_at, time_at = (place.get(role) for role in (columns.USER, columns.ITEM, "time"))
+    user_at, item_at, time_at = place[columns.USER], place[columns.ITEM], place.get(columns.TIME)
     cells_of = (
         (where, cells[user_at], cells[item_at], None if time_at is None else cells[time_at])
         for where, cells in table.rows
@@ -138,9 +138,9 @@ def _read_table(path: pathlib.Path, named: Mapping[str, str]) -> Events:
 def of_rows(header: Sequence[str], rows: Sequence[Mapping[str, Any]], where: str) -> Events:
     """The events of rows in memory, by the usual columns. Raises DataError naming the row."""
     choice = columns.choose_events(header, {}, where)
-    user, item, time = (choice.of.get(role) for role in (columns.USER, columns.ITEM, columns.TIME))
+    user, item, time = choice.of[columns.USER], choice.of[columns.ITEM], choice.of.get(columns.TIME)
     cells_of = (
-        (f"{where}: row {number}", row.get(user), row.get(item), row.get(time))
+        (f"{where}: row {number}", row.get(user), row.get(item), row.get(time) if time else None)
         for number, row in enumerate(rows)
     )
     return _collect(cells_of, choice, where)

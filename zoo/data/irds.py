@@ -25,7 +25,7 @@ def load(name: str) -> records.Collection:
     no documents.
     """
     try:
-        import ir_datasets
+        import ir_datasets  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise records.DataError(
             f"{name}: needs the package ir_datasets; pip install 'generative-retrieval-zoo[ir]'"

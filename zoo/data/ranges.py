@@ -43,7 +43,7 @@ class Count(NamedTuple):
 def pieces(paths: Iterable[str | os.PathLike], size: int = PIECE) -> list[Piece]:
     """The pieces of files, each of at most `size` bytes and a line."""
     ends = []
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(path) for path in paths]:
         length = -1 if path.endswith(".gz") else epath.Path(path).stat().length
         firsts = [0] if length < 0 else range(0, max(length, 1), size)
         ends += [(path, first, -1 if length < 0 else min(first + size, length)) for first in firsts]

@@ -18,6 +18,7 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 # Modules that act when imported (print, open a browser or a window, hook the terminal), that hold
 # no documentation
@@ -34,7 +35,8 @@ RENAMED = {"posixpath": "os.path", "genericpath": "os.path", "builtins": ""}
 
 def main() -> None:
     """Writes [[name, [parameter, ...], documentation], ...] to standard output, sorted by name."""
-    sys.modules["readline"] = None  # pdb imports it from Python 3.13 on, if it is there
+    # pdb imports readline from Python 3.13 on, if it is there; None is documented to prevent that
+    sys.modules["readline"] = None  # pyright: ignore[reportArgumentType]
     with (
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
@@ -150,7 +152,7 @@ def _length(name: str) -> tuple[int, int, str]:
     return name.count("."), len(name), name
 
 
-def _parameters(value: object) -> list[str]:
+def _parameters(value: Any) -> list[str]:
     try:
         return [name for name in inspect.signature(value).parameters if name not in ("self", "cls")]
     # written in C without a signature, or with a default that cannot be evaluated

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -96,7 +97,8 @@ class StreamedBatches:
         places = range(
             number * self._batch_size + self._shard, (number + 1) * self._batch_size, self._shards
         )
-        return self._arrays_of(self._examples([int(self._order[place]) for place in places]))
+        rows = [cast(int, self._order[place]) for place in places]  # None only in filtered sets
+        return self._arrays_of(self._examples([int(row) for row in rows]))
 
     def _examples(self, rows: Sequence[int]) -> list:
         if hasattr(self._source, "__getitems__"):

@@ -23,6 +23,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ ABOUT = {
     "queries": "queries of all splits",
     "qrels": "judgements with the text of their query, a split each",
 }
-Example = Mapping[str, object]
+Example = Mapping[str, Any]
 
 
 Splits = Mapping[str, Callable[[], Iterator[Example]]]  # each call starts anew
@@ -49,17 +50,18 @@ def of(collection: records.Collection | records.Interactions) -> dict[str, Split
     underlines.
     """
     if isinstance(collection, records.Interactions):
-        if not all(isinstance(place, int) for place in collection.held.values()):
+        held = {name: at for name, at in collection.held.items() if isinstance(at, int)}
+        if len(held) < len(collection.held):
             raise records.DataError(
                 f"{collection.name}: is split by time or ratio, and tables hold leave-one-out "
                 "splits; use the folder itself, or split it by leave-one-out"
             )
-        if 1 not in collection.held.values():
+        if 1 not in held.values():
             raise records.DataError(
                 f"{collection.name}: expected a split that asks for the last event, as test does; "
                 f"got {dict(collection.held)}"
             )
-        places = {"train": max(collection.held.values()) + 1, **collection.held}
+        places = {"train": max(held.values()) + 1, **held}
         sequences = {
             split: functools.partial(_sequences, collection.histories, place)
             for split, place in places.items()
@@ -68,7 +70,9 @@ def of(collection: records.Collection | records.Interactions) -> dict[str, Split
             "items": {"train": functools.partial(_documents, collection.corpus)},
             "sequences": sequences,
         }
-    tables = {"corpus": {"train": functools.partial(_documents, collection.corpus)}}
+    tables: dict[str, Splits] = {
+        "corpus": {"train": functools.partial(_documents, collection.corpus)}
+    }
     if len(collection.queries):
         tables["queries"] = {"train": functools.partial(query_rows, collection.queries)}
     if collection.qrels:

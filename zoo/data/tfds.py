@@ -26,9 +26,9 @@ import io
 import os
 import pathlib
 import re
-import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import tqdm
@@ -46,8 +46,6 @@ except ImportError as error:
 FORMATS = ("array_record", "tfrecord")
 # a new one when an example's features or order change
 RELEASES = {"1.0.0": "Tables of zoo.data.tables."}
-# what DirectRunner is where it cannot download another
-_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=True):
@@ -59,6 +57,11 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
     # what has been read already
     collection: records.Collection | records.Interactions | None = None
 
+    @property
+    def table(self) -> str:
+        """Name of the table, the builder's configuration."""
+        return cast(tensorflow_datasets.core.BuilderConfig, self.builder_config).name
+
     def _info(self) -> tensorflow_datasets.core.DatasetInfo:
         entry = catalog.CATALOG.get(self.source)
         of = f"{self.source}: {entry.description}" if entry else f"The user's own data {self.name}"
@@ -66,7 +69,7 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
             builder=self,
             description=f"{of}. Made by the Generative Retrieval Zoo"
             + (f" from {entry.address}." if entry and entry.address else "."),
-            features=features(self.builder_config.name),
+            features=features(self.table),
             homepage=entry.homepage if entry else None,
             citation=entry.citation if entry else None,
             license=entry.licence if entry else "that of the folder it was made from",
@@ -77,14 +80,14 @@ class Tables(tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=T
     def _split_generators(self, dl_manager) -> Mapping[str, Iterable]:
         collection = self.collection or self._read(dl_manager)
         made = tables.of(collection)
-        if self.builder_config.name not in made:
+        if self.table not in made:
             raise records.DataError(
-                f"{collection.name}: has no {self.builder_config.name}; it has: {', '.join(made)}"
+                f"{collection.name}: has no {self.table}; it has: {', '.join(made)}"
             )
-        self.info.metadata[tfds_read.METADATA_KEY] = tables.about(collection)
-        splits = made[self.builder_config.name].items()
+        cast(dict, self.info.metadata)[tfds_read.METADATA_KEY] = tables.about(collection)
+        splits = made[self.table].items()
         return {
-            split: self._generate_examples(rows(), f"writing {self.builder_config.name}, {split}")
+            split: self._generate_examples(rows(), f"writing {self.table}, {split}")
             for split, rows in splits
         }
 
@@ -147,18 +150,18 @@ class LargeSearch(SearchTables):
         from zoo.data import beam_corpus, ranges  # needs apache_beam
 
         folder = pathlib.Path(os.fspath(dl_manager.manual_dir))
-        table, pieces = self.builder_config.name, ranges.pieces(files.corpus_files(folder))
+        pieces = ranges.pieces(files.corpus_files(folder))
         judged = qrels.files_of(folder / "qrels") if (folder / "qrels").is_dir() else {}
         names = tables.split_names(judged)
-        self.info.metadata[tfds_read.METADATA_KEY] = {
+        cast(dict, self.info.metadata)[tfds_read.METADATA_KEY] = {
             "name": folder.resolve().name,
             "corpus": None,
             "splits": names,
         }
-        if table == "corpus":
+        if self.table == "corpus":
             return {"train": beam_corpus.documents(pieces)}
         queries = files.read_queries(files.present(folder / "queries.jsonl"))
-        if table == "queries":
+        if self.table == "queries":
             return {"train": self._generate_examples(tables.query_rows(queries), "writing queries")}
         texts = dict(zip(queries.ids, queries.texts))
         rows = {
@@ -278,12 +281,9 @@ def _beam_options(source: str, beam: str):
             f"{source}: Beam builds a folder in the BEIR layout, with corpus.jsonl or corpus/; "
             "leave out --beam for others"
         )
-    from apache_beam.options import pipeline_options
+    from zoo.data import beam_corpus
 
-    options = pipeline_options.PipelineOptions(shlex.split(beam))
-    standard = options.view_as(pipeline_options.StandardOptions)
-    standard.runner = standard.runner or _LOCAL_RUNNER
-    return options
+    return beam_corpus.options(beam)
 
 
 def _tables_of(folder: pathlib.Path) -> Sequence[str]:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from zoo import records
 from zoo.data import tables
@@ -67,7 +68,7 @@ def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str
     splits: SeqIO's name -> split of the table (default: the table's own; SeqIO's `validation` is
     `dev` where there is one).
     """
-    import seqio
+    import seqio  # pyright: ignore[reportMissingImports]
 
     folder = pathlib.Path(folder)
     builder = _opened(folder, table)
@@ -84,8 +85,8 @@ def seqio_source(folder: str | os.PathLike, table: str, splits: Mapping[str, str
     )
 
 
-def _opened(folder: pathlib.Path, table: str):
-    """A builder that reads a table of a dataset."""
+def _opened(folder: pathlib.Path, table: str) -> Any:
+    """A TFDS builder that reads a table of a dataset."""
     found = sorted((folder / table).glob("*/dataset_info.json"))
     if len(found) != 1:
         have = (

@@ -100,7 +100,8 @@ def _date(match: re.Match, text: str, where: str) -> tuple[str, int]:
     """(kind, nanoseconds since 1970) of a date."""
     *parts, fraction, zone = match.groups()
     try:
-        moment = datetime.datetime(*(int(part or 0) for part in parts))
+        year, month, day, hour, minute, second = (int(part or 0) for part in parts)
+        moment = datetime.datetime(year, month, day, hour, minute, second)
         shift = _offset(zone)
     except ValueError as error:
         raise records.DataError(

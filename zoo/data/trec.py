@@ -110,7 +110,7 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[str, tuple[str, str, int, float
 def _answer(line: dict[str, Any], where: str) -> tuple[str, str, int, float]:
     query, document = (jsonl.name_of(line.get(key), key, where) for key in _KEYS[:2])
     rank, score = (line.get(key) for key in _KEYS[2:])
-    if type(rank) is not int or type(score) not in (int, float):
+    if type(rank) is not int or not (type(score) is int or type(score) is float):
         raise records.DataError(
             f'{where}: expected a whole number in "rank" and a number in "score", got '
             f"{jsonl.short(repr((rank, score)))}"

@@ -6,18 +6,15 @@ makes identifiers of them.
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zoo.docids import lloyd
+
 ITERATIONS = 25  # of Lloyd per level, at most
-TOLERANCE = 1e-4  # Lloyd stops when an iteration takes off a smaller share of the error
-TRIALS = 8  # rows that k-means++ tries for each seed
-SEEDED = 64  # rows a code that k-means++ draws its seeds from
-BLOCK = 16384  # rows whose distances are held at once
 # below these shares of the codes that could be in use
 COLLAPSED_USAGE, COLLAPSED_PERPLEXITY = 0.5, 0.05
 
@@ -48,9 +45,9 @@ def rq_kmeans(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Residual k-means: level l clusters the residuals of levels 0 to l-1.
 
-    Each level: greedy k-means++ seeds (Arthur and Vassilvitskii 2007, sec. 7) from SEEDED * C rows,
-    then Lloyd; a code without rows moves to the row that is farthest from its own. A code stays
-    unused only where the residuals have fewer distinct values than codes.
+    Each level: greedy k-means++ seeds (Arthur and Vassilvitskii 2007, sec. 7) from SEEDED * C rows
+    (`zoo.docids.lloyd`), then Lloyd; a code without rows moves to the row that is farthest from its
+    own. A code stays unused only where the residuals have fewer distinct values than codes.
 
     Args:
       vectors: f32[N, D], finite, not all equal.
@@ -66,7 +63,7 @@ def rq_kmeans(
     for level in jax.random.split(key, levels):
         shift = residual.mean(axis=0)  # distances lose fewer digits about the origin
         codebooks.append(
-            _kmeans(residual - shift[None], level, iterations, num_codes=codes) + shift[None]
+            lloyd.kmeans(residual - shift[None], level, iterations, num_codes=codes) + shift[None]
         )
         residual = residual - codebooks[-1][encode(residual, codebooks[-1][None])[:, 0]]
     codebooks = np.stack(jax.device_get(codebooks))
@@ -93,7 +90,7 @@ def product(
     for level, draw in enumerate(jax.random.split(key, levels)):
         columns = slice(level * dim // levels, (level + 1) * dim // levels)
         mean = vectors[:, columns].mean(axis=0)
-        centroids = _kmeans(
+        centroids = lloyd.kmeans(
             jnp.asarray(vectors[:, columns] - mean), draw, iterations, num_codes=codes
         )
         codebooks[level, :, columns] = np.asarray(centroids) + mean
@@ -235,108 +232,7 @@ def checked(name: str, vectors: np.ndarray, *, levels: int, codes: int) -> np.nd
 def _encode(vectors: jax.Array, codebooks: jax.Array) -> jax.Array:
     def level(residual, codebook):
         shift = codebook.mean(axis=0)
-        code, _ = _nearest(residual - shift[None], codebook - shift[None])
+        code, _ = lloyd.nearest(residual - shift[None], codebook - shift[None])
         return residual - codebook[code], code
 
     return jax.lax.scan(level, vectors, codebooks)[1].T
-
-
-@functools.partial(jax.jit, static_argnames="num_codes")
-def _kmeans(vectors: jax.Array, key: jax.Array, iterations: int, *, num_codes: int) -> jax.Array:
-    """f32[C, D] centroids of vectors [N, D]."""
-
-    def update(state):
-        i, centroids, code, distance, before = state
-        total, count = _sums(vectors, code, num_codes)
-        centroids = jnp.where(count[:, None] > 0, total / jnp.maximum(count, 1)[:, None], centroids)
-        centroids = jax.lax.cond(
-            (count == 0).any(), _refilled, lambda c, *_: c, centroids, count, vectors, distance
-        )
-        code, after = _nearest(vectors, centroids)
-        return i + 1, centroids, code, after, distance.sum()
-
-    def goes_on(state):
-        i, _, _, distance, before = state
-        return (i < iterations) & ((i == 0) | (before - distance.sum() > TOLERANCE * before))
-
-    rows, seeds = jax.random.split(key)
-    seeded = jax.random.choice(
-        rows, len(vectors), (min(SEEDED * num_codes, len(vectors)),), replace=False
-    )
-    centroids = _seeds(vectors[seeded], seeds, num_codes)
-    return jax.lax.while_loop(
-        goes_on, update, (0, centroids, *_nearest(vectors, centroids), jnp.inf)
-    )[1]
-
-
-def _refilled(
-    centroids: jax.Array, count: jax.Array, vectors: jax.Array, distance: jax.Array
-) -> jax.Array:
-    """Codes without rows at the rows that are farthest from their own code, one each, where these
-    are off it at all.
-    """
-    empty = count == 0
-    far, row = jax.lax.top_k(distance, len(count))
-    rank = jnp.cumsum(empty) - 1
-    return jnp.where((empty & (far[rank] > 0))[:, None], vectors[row[rank]], centroids)
-
-
-def _sums(vectors: jax.Array, code: jax.Array, num_codes: int) -> tuple[jax.Array, jax.Array]:
-    """Sum [C, D] and number [C] of each code's rows, added in an order that is always the same."""
-
-    # in the order of the rows; 20 times as fast as the product on a CPU
-    def segments(vectors, code):
-        return jax.ops.segment_sum(vectors, code, num_codes)
-
-    # an accelerator adds segments in the order in which they happen to come
-    def contracted(vectors, code):
-        member = (code[None] == jnp.arange(num_codes)[:, None]).astype(vectors.dtype)
-        return jnp.matmul(member, vectors, precision="highest")
-
-    total = jax.lax.platform_dependent(vectors, code, cpu=segments, default=contracted)
-    return total, jnp.bincount(code, length=num_codes)
-
-
-def _seeds(vectors: jax.Array, key: jax.Array, num_codes: int) -> jax.Array:
-    """Greedy k-means++ seeds: of TRIALS rows drawn in proportion to their squared distance from the
-    nearest, the best is next.
-    """
-    draws = jax.random.uniform(key, (num_codes, TRIALS))
-    squares = (vectors**2).sum(axis=1)
-
-    def nearer(distance, rows):
-        seeds = vectors[rows]  # -> [T, D]
-        found = (
-            squares[:, None]
-            - 2 * jnp.matmul(vectors, seeds.T, precision="highest")
-            + squares[rows][None]
-        )
-        return jnp.minimum(distance[:, None], jnp.maximum(found, 0))  # -> [N, T]
-
-    def add(distance, draw):
-        below = jnp.cumsum(distance)
-        # past the end where every distance is 0
-        rows = jnp.searchsorted(below, draw * below[-1], side="right")
-        rows = jnp.minimum(rows, len(vectors) - 1)
-        distances = nearer(distance, rows)
-        best = distances.sum(axis=0).argmin()
-        return distances[:, best], vectors[rows[best]]
-
-    row = (draws[0, :1] * len(vectors)).astype(int)
-    distance = nearer(jnp.full(len(vectors), jnp.inf), row)[:, 0]
-    _, others = jax.lax.scan(add, distance, draws[1:])
-    return jnp.concatenate([vectors[row], others])
-
-
-def _nearest(vectors: jax.Array, centroids: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """i32[N] argmin_c |x - c|^2 and f32[N] that distance, at least 0."""
-    squares = (centroids**2).sum(axis=1)
-
-    def row(x):
-        score = squares - 2 * jnp.matmul(centroids, x, precision="highest")
-        code = jnp.argmin(score)
-        return code.astype(jnp.int32), jnp.maximum(
-            score[code] + jnp.matmul(x, x, precision="highest"), 0
-        )
-
-    return jax.lax.map(row, vectors, batch_size=min(BLOCK, len(vectors)))

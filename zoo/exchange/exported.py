@@ -2,7 +2,7 @@
 
 about.json          recipe, configuration, network, lengths, kinds of examples, differences
 docids.npy          i32[N, L] identifiers; row n names document n
-trie/               of the identifiers, as `zoo.index.store` writes it
+trie/               of the identifiers that may be answered, as `zoo.index.store` writes it
 examples/KIND/      training examples: inputs.npy i32[n, S], targets.npy i32[n, L]
 questions/SPLIT/    inputs.npy, targets.npy, queries.jsonl and relevant.npy, i32[B, R] rows of
                     documents, -1 = none
@@ -75,7 +75,7 @@ class Export:
         return table.Docids(self.array(DOCIDS), self.shape.target_vocab)
 
     def trie(self) -> trie.Trie:
-        """The trie of the identifiers, on the host."""
+        """The trie of the identifiers that may be answered, on the host."""
         for name in self.digests:
             if name.startswith(f"{TRIE}/"):
                 self.checked(name)

@@ -16,6 +16,7 @@ from zoo.api import fitted as stored, inputs as given
 from zoo.data import batches, learning
 from zoo.exchange import exported
 from zoo.records import DataError
+from zoo.update import catalogue
 
 DIFFERENCES = (
     "parameters are trained by t5x's trainer and optimiser on SeqIO's mixture of the same "
@@ -147,6 +148,7 @@ def _write(
     """Writes all files but the manifest. kinds: examples by kind."""
     from zoo.docids import table as docids
     from zoo.index import store, trie
+    from zoo.models import generate
     from zoo.nets import network
     from zoo.text import tokens
     from zoo.train import checkpoint, t5x_layout
@@ -154,7 +156,7 @@ def _write(
     state, config = fitted.state, fitted.config
     ids = docids.unpack(state["docids"])
     np.save(part / exported.DOCIDS, ids.tokens)
-    store.save(trie.build(ids), part / exported.TRIE)
+    store.save(trie.build(generate.answerable(state)), part / exported.TRIE)
     inputs = {kind: source.rows["source"] for kind, source in kinds.items()}
     for kind, source in kinds.items():
         _save_arrays(
@@ -177,12 +179,8 @@ def _write(
     )
     about = {
         "format": exported.FORMAT,
-        **{
-            "recipe": fitted.recipe,
-            "size": fitted.size,
-            "seed": fitted.seed,
-            "config": dataclasses.asdict(config),
-        },
+        **{name: getattr(fitted, name) for name in ("recipe", "size", "seed")},
+        "config": dataclasses.asdict(config),
         "network": json.loads(state[network.STATE]),
         "lengths": {
             "inputs": max(rows.shape[1] for rows in inputs.values()),
@@ -210,9 +208,10 @@ def _write_questions(
     split: str,
     ids: Any,
 ) -> tuple[int, np.ndarray]:
-    """Number and inputs of the queries of a split with a relevant document."""
+    """Number and inputs of the queries of a split with a relevant document that may be answered."""
     queries, qrels = collection.split(split)
-    rows = collection.corpus.rows()
+    hidden = catalogue.removed(fitted.state)
+    rows = {name: row for name, row in collection.corpus.rows().items() if not hidden[row]}
     relevant = [
         [
             rows[document]

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import table
-from zoo.index import level as levels, projection, topk
+from zoo.index import bitmaps, level as levels, projection, topk
 
 BLOCK = levels.BLOCK
 
@@ -36,18 +36,6 @@ class Winners(NamedTuple):
     parent: jax.Array | None  # i32[B, W] hypothesis that each continues; None = each its own, W = K
 
 
-class Mask(NamedTuple):
-    """The edges of a level that a filter leaves, see `zoo.index.filters`; None restricts nothing.
-
-    G = 1 or B.
-    """
-
-    child: jax.Array | None  # u32[G, M' / 32 + 1] bit of each child
-    rows: jax.Array | None  # u32[G, H, w] what is left of the rows of heavy nodes
-    # i32[B, E] children without an allowed document below, each once; -1 = none
-    gone: jax.Array | None
-
-
 def best(
     level: levels.Level,
     node: jax.Array,
@@ -56,7 +44,7 @@ def best(
     *,
     width: int,
     score: Score,
-    mask: Mask | None = None,
+    mask: bitmaps.Mask | None = None,
 ) -> Winners:
     """The best children of nodes i32[B, K] with scores f32[B, K]; never a top-k over K V."""
     if score == "logit":
@@ -78,7 +66,7 @@ def best(
 
 
 def children(
-    level: levels.Level, node: jax.Array, num_places: int, mask: Mask | None = None
+    level: levels.Level, node: jax.Array, num_places: int, mask: bitmaps.Mask | None = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The first `num_places` children i32[B, K, C] of nodes i32[B, K], their tokens, and a mask.
 
@@ -89,23 +77,17 @@ def children(
     real = first + offset < end
     child = jnp.minimum(first + offset, len(level.token) - 1)
     if mask is not None and mask.child is not None:
-        real &= bit_of(mask.child, child)
+        real &= bitmaps.bit_of(mask.child, child)
     if mask is not None and mask.gone is not None:
-        gone = _gone(
+        gone = bitmaps.gone_of(
             level,
             node,
             mask.gone,
             -(-num_places // BLOCK),
             lambda child, parent_first: child - parent_first,
         )
-        real &= ~_bits(gone).reshape(*node.shape, -1)[..., :num_places]
+        real &= ~bitmaps.bits(gone).reshape(*node.shape, -1)[..., :num_places]
     return child, level.tokens(child), real
-
-
-def bit_of(words: jax.Array, index: jax.Array) -> jax.Array:
-    """bool[B, ...]: bits at i32[B, ...] of u32[G, n], G = 1 or B."""
-    read = lambda row, place: (row[place // BLOCK] >> (place % BLOCK).astype(jnp.uint32)) & 1 == 1
-    return read(words[0], index) if len(words) == 1 else jax.vmap(read)(words, index)
 
 
 def logits_of(logits: jax.Array, token: jax.Array, real: jax.Array) -> jax.Array:
@@ -118,11 +100,6 @@ def logits_of(logits: jax.Array, token: jax.Array, real: jax.Array) -> jax.Array
     else:
         value = jnp.take_along_axis(logits, token, axis=-1, mode="promise_in_bounds")
     return jnp.where(real, jnp.where(token == table.PAD, 0.0, value), -jnp.inf)
-
-
-def pick(rows: jax.Array, place: jax.Array) -> jax.Array:
-    """[B, K, ...] -> [B, W, ...] at places i32[B, W]."""
-    return jax.vmap(lambda row, index: row.at[index].get(mode="promise_in_bounds"))(rows, place)
 
 
 def best_of_all(
@@ -149,10 +126,10 @@ def best_of_all(
     )
     value = jnp.where(token < alphabet, _read(logits, parent, token), -jnp.inf)
     total = _total(
-        pick(before, parent)[..., None], value, pick(normaliser, parent)[..., None]
+        topk.pick(before, parent)[..., None], value, topk.pick(normaliser, parent)[..., None]
     ).reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)
-    return pick(total, place), pick(
+    return topk.pick(total, place), topk.pick(
         (parent[..., None] * alphabet + token).reshape(batch, -1), place
     )
 
@@ -173,12 +150,17 @@ def _best_of_light(level, node, before, logits, width, score, mask) -> Winners:
             total, token, child, jax.lax.broadcasted_iota(jnp.int32, total.shape, 1) // num_places
         )
     place = jnp.sort(topk.top_k(total, width)[1], axis=1)  # back to lexicographic order
-    return Winners(pick(total, place), pick(token, place), pick(child, place), place // num_places)
+    return Winners(
+        topk.pick(total, place),
+        topk.pick(token, place),
+        topk.pick(child, place),
+        place // num_places,
+    )
 
 
 def _best_of_split(level, node, before, logits, width, score, mask) -> Winners:
     batch, beams = node.shape
-    words = _rows(level, node, mask)  # -> [B, K, w]
+    words = bitmaps.rows(level, node, mask)  # -> [B, K, w]
     bound = _largest_of_words(level, logits, words)
     normaliser = (
         _normaliser_of_words(level, logits, words)
@@ -200,7 +182,7 @@ def _best_of_split(level, node, before, logits, width, score, mask) -> Winners:
         bound = jnp.concatenate(
             [total.reshape(batch, beams, own, BLOCK).max(axis=-1), bound], axis=-1
         )
-        words = jnp.concatenate([_packed(real), words], axis=-1)
+        words = jnp.concatenate([bitmaps.pack(real), words], axis=-1)
     num_chunks = bound.shape[2]
     bound, words = bound.reshape(batch, -1), words.reshape(batch, -1)
     if bound.shape[1] <= width:
@@ -209,7 +191,7 @@ def _best_of_split(level, node, before, logits, width, score, mask) -> Winners:
         chunk = jnp.sort(topk.top_k(bound, width)[1], axis=1)
 
     parent, word = chunk // num_chunks, chunk % num_chunks - own
-    first = pick(level.first(node), parent)[..., None]
+    first = topk.pick(level.first(node), parent)[..., None]
     inside = jax.lax.broadcasted_iota(jnp.int32, (*chunk.shape, BLOCK), 2)  # -> [B, Q, 32]
     token = word[..., None] * BLOCK + inside
     place = jnp.clip(first + token + own * BLOCK, 0, len(level.token) - 1)  # of a light node
@@ -217,17 +199,23 @@ def _best_of_split(level, node, before, logits, width, score, mask) -> Winners:
     if own:
         token = jnp.where(word[..., None] < 0, level.tokens(place), token)
     value = jnp.where(token == table.PAD, 0.0, _read(logits, parent, token))
-    value = jnp.where(_bits(pick(words, chunk)).reshape(token.shape), value, -jnp.inf)
+    value = jnp.where(bitmaps.bits(topk.pick(words, chunk)).reshape(token.shape), value, -jnp.inf)
     total = _total(
-        pick(before, parent)[..., None], value, pick(normaliser, parent)[..., None], token
+        topk.pick(before, parent)[..., None], value, topk.pick(normaliser, parent)[..., None], token
     ).reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)  # -> [B, W]
 
-    parent, word, inside = pick(parent, place // BLOCK), pick(word, place // BLOCK), place % BLOCK
-    rank = _rank(level, pick(node, parent), word, inside)
+    parent, word, inside = (
+        topk.pick(parent, place // BLOCK),
+        topk.pick(word, place // BLOCK),
+        place % BLOCK,
+    )
+    rank = bitmaps.rank(level, topk.pick(node, parent), word, inside)
     offset = jnp.where(word < 0, (word + own) * BLOCK + inside, rank)
-    child = jnp.minimum(pick(level.first(node), parent) + offset, len(level.token) - 1)
-    return Winners(pick(total, place), pick(token.reshape(batch, -1), place), child, parent)
+    child = jnp.minimum(topk.pick(level.first(node), parent) + offset, len(level.token) - 1)
+    return Winners(
+        topk.pick(total, place), topk.pick(token.reshape(batch, -1), place), child, parent
+    )
 
 
 def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
@@ -236,7 +224,7 @@ def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
     Ties at the cut go to lower tokens.
     """
     batch, beams = node.shape
-    words = _rows(level, node, mask)
+    words = bitmaps.rows(level, node, mask)
     low, span = level.form.low, level.form.words * BLOCK
     heavy, _ = level.row(node)
     _, token, real = children(level, node, max(level.form.light, 1), mask)
@@ -265,10 +253,10 @@ def _best_of_wide(level, node, before, logits, width, score, mask) -> Winners:
         for heavy, light in ((total, gain), (chosen % span + low, token), (parent, light_parent))
     )
     place = topk.top_k(total, min(width, total.shape[1]))[1]
-    total, token, parent = (pick(x, place) for x in (total, token, parent))
+    total, token, parent = (topk.pick(x, place) for x in (total, token, parent))
     order = jnp.lexsort((token, parent), axis=1)  # back to lexicographic order
-    total, token, parent = (pick(x, order) for x in (total, token, parent))
-    child = jnp.maximum(level.find(pick(node, parent), token), 0)
+    total, token, parent = (topk.pick(x, order) for x in (total, token, parent))
+    child = jnp.maximum(level.find(topk.pick(node, parent), token), 0)
     return Winners(total, token, child, parent)
 
 
@@ -295,67 +283,6 @@ def _total(before, value, normaliser, token=None):
     return jnp.where(possible & (forced | jnp.isfinite(normaliser)), before + gain, -jnp.inf)
 
 
-def _rank(level, node, word, bit):
-    """i32[B, W] number of children of heavy nodes i32[B, W] before bit i32[B, W] of a word."""
-    # -> [B, W, w], of all children, allowed or not: nodes are counted by them
-    row = level.rows[level.row(node)[1]]
-    index = jax.lax.broadcasted_iota(jnp.int32, row.shape, 2)
-    here = (jnp.uint32(1) << bit.astype(jnp.uint32)) - 1
-    below = jnp.where(
-        index < word[..., None], row, jnp.where(index == word[..., None], row & here[..., None], 0)
-    )
-    return jax.lax.population_count(below).astype(jnp.int32).sum(axis=2)
-
-
-def _rows(level, node, mask):
-    """u32[B, K, w] allowed children of heavy nodes i32[B, K]; 0 for light nodes."""
-    heavy, row = level.row(node)
-    rows = level.rows[None] if mask is None or mask.rows is None else mask.rows
-    words = rows[0][row] if len(rows) == 1 else jax.vmap(lambda rows, index: rows[index])(rows, row)
-    if mask is not None and mask.gone is not None:
-        words &= ~_gone(
-            level,
-            node,
-            mask.gone,
-            words.shape[2],
-            lambda child, _: level.tokens(child) - level.form.low,
-        )
-    return jnp.where(heavy[..., None], words, 0)
-
-
-def _gone(level, node, gone, num_words, bit_of_child):
-    """u32[B, K, num_words] bits of the removed children `gone` i32[B, E] of nodes i32[B, K].
-
-    bit_of_child(child, first child) gives the index of a child's bit.
-    """
-    first, end = level.first(node)[:, None], level.first(node + 1)[:, None]
-    owned = (first <= gone[..., None]) & (gone[..., None] < end)  # -> [B, E, K]
-    # the first hypothesis at that node; a dead one may stand there too
-    parent = jnp.argmax(owned, axis=2)
-    bit = bit_of_child(jnp.maximum(gone, 0), pick(first[:, 0], parent))
-    word = jnp.where(owned.any(axis=2) & (bit < num_words * BLOCK), bit // BLOCK, num_words)
-    value = jnp.uint32(1) << (bit % BLOCK).astype(jnp.uint32)
-    blank = jnp.zeros((*node.shape, num_words), jnp.uint32)
-    bits = jax.vmap(lambda to, k, w, v: to.at[k, w].add(v, mode="drop"))(blank, parent, word, value)
-    # all at a node as the first of them
-    return pick(bits, jnp.argmax(node[..., None] == node[:, None], axis=2))
-
-
-def _bits(words):
-    """bool[..., 32] of u32[...]."""
-    return (
-        words[..., None] >> jax.lax.broadcasted_iota(jnp.uint32, (*words.shape, BLOCK), words.ndim)
-    ) & 1 == 1
-
-
-def _packed(bits):
-    """u32[B, K, C / 32] of bool[B, K, C]."""
-    bits = bits.reshape(*bits.shape[:2], -1, BLOCK)
-    return (bits.astype(jnp.uint32) << jax.lax.broadcasted_iota(jnp.uint32, bits.shape, 3)).sum(
-        axis=3, dtype=jnp.uint32
-    )
-
-
 def _read(logits, parent, token):
     """f32[B, Q, 32] logits of tokens i32[B, Q, 32] after hypotheses i32[B, Q]."""
     read = jax.vmap(lambda rows, row, column: rows.at[row[:, None], column].get(mode="clip"))
@@ -378,12 +305,12 @@ def _largest_of_words(level, logits, words):
     """f32[B, K, w] maximal logit per block of 32 tokens among the set bits; -inf without any."""
     least = topk.ordered(jnp.float32(-jnp.inf))
     return topk.unordered(
-        jnp.where(_bits(words), topk.ordered(_in_words(level, logits)), least).max(axis=3)
+        jnp.where(bitmaps.bits(words), topk.ordered(_in_words(level, logits)), least).max(axis=3)
     )
 
 
 def _normaliser_of_words(level, logits, words):
     """f32[B, K] log-sum-exp of the logits at the set bits."""
     return jax.nn.logsumexp(
-        jnp.where(_bits(words), _in_words(level, logits), -jnp.inf), axis=(2, 3)
+        jnp.where(bitmaps.bits(words), _in_words(level, logits), -jnp.inf), axis=(2, 3)
     )

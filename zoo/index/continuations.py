@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from zoo.index import children, topk, wavelet
+from zoo.index import topk, wavelet
 
 
 class Found(NamedTuple):
@@ -71,8 +71,8 @@ def best(
     total = found.total.reshape(batch, -1)
     place = jnp.sort(topk.top_k(total, min(width, total.shape[1]))[1], axis=1)
     return (
-        children.pick(total, place),
-        children.pick(found.token.reshape(batch, -1), place),
+        topk.pick(total, place),
+        topk.pick(found.token.reshape(batch, -1), place),
         place // found.token.shape[2],
     )
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.index import children, level as levels, trie
+from zoo.index import bitmaps, level as levels, trie
 
 BLOCK = levels.BLOCK
 
@@ -71,7 +71,7 @@ def without(index: trie.Trie, tokens: jax.Array, rows: jax.Array) -> trie.Trie:
             f"got {list(tokens.shape)} and {list(rows.shape)}"
         )
     base = index.filter or trie.Filter(
-        (children.Mask(None, None, None),) * index.length, None, None, None, None
+        (bitmaps.Mask(None, None, None),) * index.length, None, None, None, None
     )
     if base.excluded is not None:
         raise ValueError(
@@ -116,12 +116,12 @@ def _is_allowed(index, base, leaf, rows):
     place = index.places(index.length, jnp.maximum(leaf, 0))[0][..., None]
     next_places = jax.lax.broadcasted_iota(jnp.int32, (*rows.shape, index.documents_per_leaf), 2)
     place = jnp.minimum(place + next_places, len(index.documents) - 1)
-    return (children.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(
+    return (bitmaps.bit_of(base.allowed, place) & (index.documents[place] == rows[..., None])).any(
         axis=2
     )
 
 
-def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> children.Mask:
+def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> bitmaps.Mask:
     """Mask of a level for children that are alive, bool[G, M']."""
     rows: Any = None
     if level.form.heavy:
@@ -134,7 +134,7 @@ def _mask(level: levels.Level, start: np.ndarray, alive: np.ndarray) -> children
             ]
         )
     child: Any = _packed(alive, len(level.token))
-    return children.Mask(child, rows, None)
+    return bitmaps.Mask(child, rows, None)
 
 
 def _counted_before(bits: np.ndarray, words: int) -> np.ndarray:

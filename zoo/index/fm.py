@@ -24,7 +24,7 @@ import numpy as np
 
 from zoo import records
 from zoo.docids import table
-from zoo.index import children as winners, continuations, level, suffixes, wavelet
+from zoo.index import children as winners, continuations, level, suffixes, topk, wavelet
 
 TESTED = 64
 SAMPLED = 8  # every so many places of a document one is kept
@@ -106,7 +106,7 @@ class FMIndex:
         total, token, parent = continuations.best(
             self.column, node, before, gain, width=width, tested=self.tested
         )
-        return winners.Winners(total, token, self.extend(winners.pick(node, parent), token), parent)
+        return winners.Winners(total, token, self.extend(topk.pick(node, parent), token), parent)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:
         """i32[...] first row of an n-gram, unique among n-grams of one length.

@@ -15,8 +15,10 @@ import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from zoo import records
 from zoo.text import languages, terms, words
@@ -25,7 +27,7 @@ from zoo.text import languages, terms, words
 K1, B = 0.9, 0.4
 RULES = "UAX #29, character pairs, NFKC casefold"  # a change makes older indexes unreadable
 
-Index = dict[str, np.ndarray | str]
+Index = dict[str, Any]  # arrays and JSON texts, see `build`
 
 
 def build(
@@ -82,7 +84,7 @@ def extend(index: Index, texts: Sequence[str]) -> Index:
     )
 
 
-def remove(index: Index, rows: Sequence[int]) -> Index:
+def remove(index: Index, rows: npt.ArrayLike) -> Index:
     """The index without the documents of these rows; those behind them move up. Cost O(M).
 
     Equals `build` on the other texts if that detects the same languages.
@@ -91,12 +93,12 @@ def remove(index: Index, rows: Sequence[int]) -> Index:
     """
     settings, _ = _settings(index)
     keep = np.ones(len(index["lengths"]), bool)
-    rows = np.asarray(rows, np.int64).reshape(-1)
-    if ((rows < 0) | (rows >= len(keep))).any():
+    gone = np.asarray(rows, np.int64).reshape(-1)
+    if ((gone < 0) | (gone >= len(keep))).any():
         raise records.DataError(
-            f"BM25: expected rows of 0 to {len(keep) - 1}, got {rows.min()} to {rows.max()}"
+            f"BM25: expected rows of 0 to {len(keep) - 1}, got {gone.min()} to {gone.max()}"
         )
-    keep[rows] = False
+    keep[gone] = False
     kept = keep[index["documents"]]
     return _index(
         json.loads(index["words"]),

@@ -47,3 +47,8 @@ def ordered(value: jax.Array) -> jax.Array:
 def unordered(bits: jax.Array) -> jax.Array:
     """Inverse of `ordered`."""
     return jax.lax.bitcast_convert_type(bits ^ ((bits >> 31) & 0x7FFFFFFF), jnp.float32)
+
+
+def pick(rows: jax.Array, place: jax.Array) -> jax.Array:
+    """[B, K, ...] -> [B, W, ...] at places i32[B, W]."""
+    return jax.vmap(lambda row, index: row.at[index].get(mode="promise_in_bounds"))(rows, place)

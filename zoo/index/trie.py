@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo.docids import table
-from zoo.index import children, level as levels
+from zoo.index import bitmaps, children, level as levels
 
 ROOT = 0  # the one node at depth 0
 
@@ -34,7 +34,7 @@ class Filter(NamedTuple):
     G = 1 for all queries, or B for one restriction per query.
     """
 
-    masks: tuple[children.Mask, ...]  # L
+    masks: tuple[bitmaps.Mask, ...]  # L
     allowed: jax.Array | None  # u32[G, N / 32 + 1] bit of each place of `Trie.documents`
     before: jax.Array | None  # i32[G, N / 32 + 1] places allowed before each word of them
     excluded: jax.Array | None  # i32[B, E] rows of documents, -1 = none
@@ -194,7 +194,7 @@ class Trie:
         place = jnp.clip(place, 0, len(self.documents) - 1)
         document = self.documents[place]
         if self.filter is not None and self.filter.allowed is not None:
-            real &= children.bit_of(self.filter.allowed, place)
+            real &= bitmaps.bit_of(self.filter.allowed, place)
         if self.filter is not None and self.filter.excluded is not None:
             real &= (document[..., None] != self.filter.excluded[:, None, None]).all(axis=-1)
         return jnp.where(real, document, -1)
@@ -202,7 +202,7 @@ class Trie:
     def _first_document(self, leaf: jax.Array) -> jax.Array:
         return leaf if self.documents_per_leaf == 1 else self.document_start[leaf]
 
-    def _mask(self, t: int) -> children.Mask | None:
+    def _mask(self, t: int) -> bitmaps.Mask | None:
         return None if self.filter is None else self.filter.masks[t]
 
     def _check(self, logits: jax.Array) -> None:

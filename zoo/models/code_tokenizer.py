@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -237,9 +237,8 @@ def _states(
         params, net.apply(params, source, train=train, method="encode", **options), method="memory"
     )
     target = jnp.pad(codebooks.tokens(codes, num_codes), ((0, 0), (0, 1)))  # the last is not read
-    return net.apply(
-        params, target, memory, source, train=train, method="states", **options
-    ).astype(jnp.float32)
+    found = net.apply(params, target, memory, source, train=train, method="states", **options)
+    return cast(jax.Array, found).astype(jnp.float32)
 
 
 def _books(params: dict, count: int, num_codes: int) -> list[jax.Array]:
@@ -267,10 +266,8 @@ def _weigh(
     """The loss, its terms, and the fractions of padding rows and of documents without siblings."""
     terms = {name: tokenizing.masked_mean(values, real) for name, values in terms.items()}
     alone = tokenizing.masked_mean(siblings.sum(axis=1) == 1, real)
-    return sum(getattr(weights, name) * value for name, value in terms.items()), terms | {
-        "alone": alone,
-        "filling": 1 - real.mean(),
-    }
+    total = sum((getattr(weights, name) * value for name, value in terms.items()), jnp.zeros(()))
+    return total, terms | {"alone": alone, "filling": 1 - real.mean()}
 
 
 def _blocks(

@@ -185,10 +185,16 @@ def naming_vectors(
     return embedded.documents
 
 
-def kept_for_new(config: Any, naming: schemes.Scheme, embedded: vectors.Vectors) -> dict:
-    """What `new_vectors` needs of the fit, as part of the state."""
+def pack_naming(
+    texts: Texts, config: Any, naming: schemes.Scheme, named: dict, embedded: vectors.Vectors
+) -> dict:
+    """The part of a state that reads queries and names new documents.
+
+    named: the state of the scheme. embedded: kept if `new_vectors` needs it.
+    """
     fitted = naming.needs_vectors and _naming(config) == embed_.TFIDF
-    return {"words": embedded.words} if fitted else {}
+    kept = {"words": embedded.words} if fitted else {}
+    return pack_languages(texts) | {"scheme": named} | kept
 
 
 def new_vectors(

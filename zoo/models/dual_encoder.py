@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -168,9 +168,8 @@ def contrast(shape: dual.Shape, config, *, unknown: int = tokens.UNKNOWN) -> loo
         document = encoder_decoder.drop_words(
             batch["document"], hide_documents, config.word_dropout, unknown
         )
-        scores = net.apply(params, source, document, train=True, rngs={"dropout": drop}) / (
-            config.temperature or 1.0
-        )
+        found = net.apply(params, source, document, train=True, rngs={"dropout": drop})
+        scores = cast(jax.Array, found) / (config.temperature or 1.0)
         scores = jnp.where(batch["allowed"], scores, -jnp.inf)
         right = jnp.arange(len(source))
         return ranking.softmax(scores, right).mean(), {
@@ -223,7 +222,8 @@ def encode(params: Any, source: np.ndarray, *, shape: dual.Shape, side: str) -> 
 
 @functools.partial(jax.jit, static_argnames=("shape", "side"))
 def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> jax.Array:
-    return dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
+    found = dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
+    return cast(jax.Array, found)
 
 
 def shape_of(

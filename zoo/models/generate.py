@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from zoo.docids import table
 from zoo.index import filters, projection, trie
 from zoo.nets import network
 from zoo.ranking import collect as collecting
-from zoo.search import decoders, guided
+from zoo.search import decoders, guided, requests
 from zoo.text import tokens
 
 # a beam of 20 finds as good a top 10 as one of 100, in a seventh of the time; depths beyond need it
@@ -130,6 +130,9 @@ class Opened:
         documents = np.full((len(names), k), -1, np.int32)
         scores = np.full((len(names), k), -np.inf, np.float32)
         generated = invalid = proven = 0
+        # programs are compiled for each k only where k decides what is computed
+        at = wanted if self.decode.finds_k else width
+        how = How(model.net, self.decode, at, self.widths(wanted), self.collect)
         for rows, length, size in _query_batches(sources, self.queries_at_once(width)):
             # the last batch repeats rows: one shape serves all
             padded = np.resize(rows, size)
@@ -144,12 +147,7 @@ class Opened:
                 legal if self.decode.filters else model.index,
                 jax.random.fold_in(jax.random.key(0), int(rows[0])) if self.decode.draws else None,
                 None if planned is None else (planned[padded], self.nodes),
-                net=model.net,
-                decode=self.decode,
-                collect=self.collect,
-                # programs are compiled for each k only where k decides what is computed
-                k=wanted if self.decode.finds_k else width,
-                width=self.widths(k),
+                how=how,
             )
             found = Found(*(part[: len(rows)] for part in jax.device_get(found)))
             columns = min(k, found.documents.shape[1])
@@ -232,7 +230,17 @@ class Found(NamedTuple):
     proven: jax.Array  # bool[B]
 
 
-@functools.partial(jax.jit, static_argnames=("net", "decode", "collect", "k", "width"))
+class How(NamedTuple):
+    """How sources are answered; hashable, a static argument of `answer`."""
+
+    net: network.Network
+    decode: decoders.Decode
+    k: int
+    width: int | tuple[int, ...]
+    collect: collecting.Collect = collecting.by_leaf()
+
+
+@functools.partial(jax.jit, static_argnames="how")
 def answer(
     params: Any,
     source: jax.Array,
@@ -241,23 +249,17 @@ def answer(
     key: jax.Array | None,
     planned: tuple[jax.Array, guided.Nodes] | None = None,
     *,
-    net: network.Network,
-    decode: decoders.Decode,
-    collect: collecting.Collect,
-    k: int,
-    width: tuple[int, ...],
+    how: How,
 ) -> Found:
     """Documents for source i32[B, S]: `generate`, then `collect` by the trie of the identifiers.
 
     planned: scores f32[B, N] that guide the beam and are added to those of the documents found.
     """
     bounds = None if planned is None else guided.upper_bounds(planned[1], planned[0])
-    beams, proven = generate(
-        params, source, legal, key, net=net, decode=decode, k=k, width=width, potential=bounds
-    )
-    if decode.name == "free":
+    beams, proven = generate(params, source, legal, key, how=how, potential=bounds)
+    if how.decode.name == "free":
         beams = collecting.locate(beams, index)
-    documents, scores = collect(beams, index)
+    documents, scores = how.collect(beams, index)
     if planned is not None:
         documents, scores = collecting.add(documents, scores, planned[0])
     alive = beams.score > -jnp.inf
@@ -266,28 +268,25 @@ def answer(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("net", "decode", "k", "width"))
+@functools.partial(jax.jit, static_argnames="how")
 def generate(
     params: Any,
     source: jax.Array,
     legal: Any,
     key: jax.Array | None = None,
     *,
-    net: network.Network,
-    decode: decoders.Decode,
-    k: int,
-    width: int | tuple[int, ...],
+    how: How,
     potential: tuple[jax.Array, ...] | None = None,
-) -> decoders.Answers:
+) -> requests.Answers:
     """Identifiers for source i32[B, S] among `legal`, what `decode.constraint` returns."""
-    step, cache = steps(params, source, net)
-    return decode(
+    step, cache = steps(params, source, how.net)
+    return how.decode(
         step,
         cache,
         legal,
-        k=k,
-        width=width,
-        length=net.spec.target_length,
+        k=how.k,
+        width=how.width,
+        length=how.net.spec.target_length,
         key=key,
         potential=potential,
     )
@@ -310,7 +309,7 @@ def steps(params: dict, source: jax.Array, net: network.Network, *, places: int 
     return step, net.empty_cache(source.shape[0], places)
 
 
-def answerable(state: dict) -> table.Docids:
+def answerable(state: Mapping[str, Any]) -> table.Docids:
     """The identifiers of the documents that may be answered: a recommender keeps removed items."""
     ids = table.unpack(state["docids"])
     return table.subset(ids, ~np.asarray(state["removed"])) if "removed" in state else ids

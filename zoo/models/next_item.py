@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -48,6 +49,23 @@ class Config(options.Training, options.Validation):
     dev_users: int = 2000
     patience: int = 6
     filter: bool = option(False, "never recommend items of the user's history")
+
+
+# values of the sizes tiny and paper that the networks share
+TINY: Mapping[str, Any] = dict(
+    width=32,
+    dropout=0.0,
+    history=4,
+    batch=32,
+    fewest_steps=200,
+    most_steps=200,
+    rate=1e-2,
+    warmup=20,
+    dev_users=0,
+)
+PAPER: Mapping[str, Any] = dict(
+    history=50, visits=200.0, weight_decay=0.0, decay="constant", warmup=0
+)
 
 
 def windows(histories: records.Histories, longest: int) -> dict[str, np.ndarray]:
@@ -107,12 +125,17 @@ def loss_of(net: network.Network, config: Config) -> loop.Loss:
 
 
 def fit(
-    spec: Any, collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log
+    shape: type, collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log
 ) -> dict:
-    """The state of a fitted network; spec: see `zoo.nets.network`.
+    """The state of a fitted network.
 
     The events of dev are not learned from: they select the parameters.
+
+    shape: class of the network's spec, see `zoo.nets.network`; its fields are options of `config`.
     """
+    sizes = {field.name: getattr(config, field.name, None) for field in dataclasses.fields(shape)}
+    sizes |= {"num_items": len(collection.corpus)}
+    spec = shape(**{name: value for name, value in sizes.items() if value is not None})
     net = network.build(spec)
     init_key, train_key = jax.random.split(key)
     rows = windows(collection.without("dev").histories, config.history)

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import json
 import math
 import os
 import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,18 +26,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from zoo import options as options_, records
-from zoo.data import atomic, batches, files
+from zoo.data import batches, files
 from zoo.models import encoder_decoder, generate as seq2seq, query_filter, warm_start
 from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.search import nucleus
 from zoo.text import rules, tokens, vectors
-from zoo.train import log as logs, stages
+from zoo.train import stages
 
 RULES, SEQ2SEQ = "rules", "seq2seq"
 DOCUMENTS = 32  # per batch of samples
+SHAPE = (*warm_start.SIZES, "dropout", "dtype", "mlp")  # options that are sizes of the network
 SPARE = 2  # samples per wanted query, since some repeat
-DRAWN = "drawn.jsonl"  # samples of an unfinished command, a batch per line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,10 +206,7 @@ def fit(
         target_vocab=size,
         target_length=target.shape[1],
         shared=True,
-        **{
-            field: getattr(config, field)
-            for field in (*warm_start.SIZES, "dropout", "dtype", "mlp")
-        },
+        **{field: getattr(config, field) for field in SHAPE},
     )
     words = _initial_words(tokenizer, contents, size, config.width) if start is None else None
     if start is not None:
@@ -340,96 +335,5 @@ def _draw(
     temperature, top_p = sampling
     length = net.spec.target_length
     step, cache = seq2seq.steps(params, source, net, places=length)
-    return nucleus.draw(
-        step,
-        cache,
-        key,
-        num=num,
-        length=length,
-        end=end,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-    )
-
-
-def write(
-    collection: records.Collection,
-    out: str | os.PathLike,
-    *,
-    count: int,
-    options: Mapping[str, Any],
-    seed: int,
-    start: warm_start.Start | None = None,
-    quiet: bool = False,
-) -> records.Collection:
-    """Trains a generator and writes a BEIR folder with its queries as the train split.
-
-    Interrupted, the same call resumes, from a folder beside `out` with the suffix ".unfinished".
-    """
-    atomic.refuse_occupied(out)
-    if count < 1:
-        raise records.DataError(f"queries: expected a count of at least 1, got {count}")
-    config = options_.replace(Config(), options, system="queries")
-    if start is not None:
-        config = warm_start.configure("queries", config, options, start)
-    collection = collection.without(*(split for split in collection.qrels if split != "train"))
-    run = {
-        "config": dataclasses.asdict(config),
-        "seed": seed,
-        "start": "" if start is None else start.digest,
-        "data": _digest(collection),
-    }
-    work = pathlib.Path(f"{os.fspath(out).rstrip('/')}.unfinished")
-    existed = work.exists()
-    log = logs.Log(work, quiet=quiet, identity=json.dumps(run, sort_keys=True))
-    try:
-        state = fit(collection, config, jax.random.key(seed), log, start)
-        log.phase("queries")
-        name = hashlib.sha256(f"{log.identity} {count}".encode()).hexdigest()[:8]
-        texts, rows = generate_queries(
-            state,
-            config,
-            collection.corpus,
-            count=count,
-            seed=seed,
-            log=log,
-            kept=work / f"{name}-{DRAWN}",
-        )
-    except records.DataError:
-        log.close()
-        if not existed:  # bad input leaves nothing behind
-            shutil.rmtree(work)
-        raise
-    finally:
-        log.close()
-    result = _collection(collection, texts, rows)
-    files.write_beir(result, out)
-    shutil.rmtree(work)
-    note = query_filter.describe(log.facts["queries"])
-    return dataclasses.replace(result, notes=(note,))
-
-
-def _collection(
-    collection: records.Collection, texts: list[str], rows: list[int]
-) -> records.Collection:
-    """The documents with generated queries as the train split."""
-    names = tuple(f"g{number}" for number in range(len(texts)))
-    grades = {query: {collection.corpus.ids[row]: 1} for query, row in zip(names, rows)}
-    return records.Collection(
-        f"{collection.name} generated",
-        collection.corpus,
-        records.Queries(names, tuple(texts)),
-        {"train": records.Qrels(grades)},
-    )
-
-
-def _digest(collection: records.Collection) -> str:
-    """First 16 hex digits of the SHA-256 of everything that a generator reads."""
-    read = [
-        collection.corpus.fingerprint(),
-        collection.queries.ids,
-        collection.queries.texts,
-        [dict(qrels.grades) for qrels in collection.qrels.values()],
-    ]
-    return hashlib.sha256(json.dumps(read).encode()).hexdigest()[:16]
+    likely = lambda logits: nucleus.truncated(logits / temperature, top_k=top_k, top_p=top_p)
+    return nucleus.draw(step, cache, key, num=num, length=length, end=end, likely=likely)

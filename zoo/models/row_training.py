@@ -167,8 +167,7 @@ def _scores(mlp: Any, document: jax.Array, query: jax.Array) -> jax.Array:
 
 def fit_clusters(
     found: Mapping[str, Any],
-    centroids: np.ndarray,
-    cluster: np.ndarray,
+    clusters: tuple[np.ndarray, np.ndarray],
     given: Examples,
     config: Any,
     key: jax.Array,
@@ -179,8 +178,9 @@ def fit_clusters(
 ) -> dict:
     """Parameters {"cluster" f32[C, D], "cluster_mlp"} of the first step; `found` does not move.
 
-    cluster: i[N] of each document.
+    clusters: centroids f32[C, D], and the cluster i[N] of each document.
     """
+    centroids, cluster = clusters
     init_key, train_key = jax.random.split(key)
     mlp = rows.mlp(init_key, centroids.shape[1], config.hidden)
     params = {"cluster": jnp.zeros(centroids.shape), "mlp": _scaled(mlp)}

@@ -127,16 +127,17 @@ def reader(start: Start, prompts: Sequence[str]) -> str:
 
 def writing(start: Start | None, names: np.ndarray) -> Start | None:
     """The start of a system that generates the identifiers i32[N, L]."""
-    same = start is not None and start.names is not None and np.array_equal(start.names, names)
-    return start._replace(keeps=start.keeps | {"target"}) if same else start
+    if start is None or start.names is None or not np.array_equal(start.names, names):
+        return start
+    return start._replace(keeps=start.keeps | {"target"})
 
 
 def writing_what_it_reads(start: Start | None, names: np.ndarray) -> Start | None:
     """Like `writing`, if the source are identifiers too: keeps both tables, or draws both."""
     if start is None:
         return None
-    start = writing(start._replace(tokenizer="", keeps=frozenset()), names)
-    return start._replace(keeps=frozenset({"source", "target"})) if start.keeps else start
+    same = start.names is not None and np.array_equal(start.names, names)
+    return start._replace(tokenizer="", keeps=frozenset({"source", "target"} if same else ()))
 
 
 def match_shape(shape: transformer.Shape, start: Start | None) -> transformer.Shape:

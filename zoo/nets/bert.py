@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import transformer
+from zoo.nets import layers
 
 MASKED = -1e9  # added to attention logits of pads
 MAX_DISTANCE = 128  # of the relative position bias
@@ -115,7 +115,7 @@ class Bert(nn.Module):
             x = x + self.type_embedding(jnp.zeros((1, 1), jnp.int32))
         bias = jnp.where(tokens == s.pad, MASKED, 0.0)[:, None, None, :]
         if s.buckets:
-            bucket = transformer.relative_buckets(
+            bucket = layers.relative_buckets(
                 place, place, bidirectional=True, buckets=s.buckets, max_distance=MAX_DISTANCE
             )
             bias = bias + jnp.moveaxis(self.relative_bias(bucket), -1, 0)[None]

@@ -12,7 +12,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from zoo.nets import items, stack, transformer
+from zoo.nets import items, layers, stack, transformer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,13 +54,13 @@ class CausalItems(items.Items):
     def setup(self) -> None:
         super().setup()
         blocks = self.shape.blocks()
-        self.bias = transformer.RelativeBias(blocks, bidirectional=False)
+        self.bias = transformer.relative_bias(blocks, bidirectional=False)
         self.layers = [transformer.EncoderLayer(blocks) for _ in range(blocks.encoder_layers)]
-        self.norm = transformer.RMSNorm(blocks.dtype)
+        self.norm = layers.RMSNorm(blocks.dtype)
 
     def __call__(self, source: jax.Array, *, train: bool = False) -> jax.Array:
         position = jnp.arange(source.shape[1])
-        causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
+        causal = jnp.where(position[None, :] > position[:, None], layers.MASKED, 0.0)
         bias = (self.bias(position, position) + causal[None])[None]
         x = self.read(source, train=train)
         return self.norm(stack.apply(self.layers, x, None, bias, train=train))

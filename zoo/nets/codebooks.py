@@ -7,14 +7,18 @@ the input embeddings. A shape with `last_tokens` restricts the head to the token
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+Codes = TypeVar("Codes", np.ndarray, jax.Array)
+
 HEAD, INPUTS = ("head", "kernel"), ("target_embedding", "embedding")  # f32[D, V] and f32[V, D]
 
 
-def tokens(codes: jax.Array, num_codes: int) -> jax.Array:
+def tokens(codes: Codes, num_codes: int) -> Codes:
     """i32[..., T] tokens of codes i32[..., T] of positions 0, 1, ...; the last may exceed K."""
     return codes + np.broadcast_to(
         1 + num_codes * np.arange(codes.shape[-1], dtype=np.int32), codes.shape
@@ -26,7 +30,7 @@ def codebook(params: dict, position: int, num_codes: int) -> jax.Array:
     return params["params"][HEAD[0]][HEAD[1]][:, _rows(position, num_codes)].T
 
 
-def place(params: dict, position: int, vectors: jax.Array) -> dict:
+def place(params: dict, position: int, vectors: np.ndarray | jax.Array) -> dict:
     """Parameters with vectors f32[K, D] as E_t."""
     kernel = params["params"][HEAD[0]][HEAD[1]]
     return _replace(params, HEAD, kernel.at[:, _rows(position, len(vectors))].set(vectors.T))

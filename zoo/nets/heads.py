@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from zoo.nets import transformer
+from zoo.nets import layers, transformer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +64,9 @@ class PrefixAware(transformer.EncoderDecoder):
         self.adaptor_source = self.param(
             "adaptor_source", nn.initializers.normal(1.0), (1, 1, s.width)
         )
-        self.adaptor_bias = transformer.RelativeBias(s, bidirectional=False)
+        self.adaptor_bias = transformer.relative_bias(s, bidirectional=False)
         self.adaptor = [transformer.DecoderLayer(s) for _ in range(s.adaptor_layers)]
-        self.adaptor_norm = transformer.RMSNorm(s.dtype)
+        self.adaptor_norm = layers.RMSNorm(s.dtype)
         # M
         self.adaptor_out = self.param(
             "adaptor_out", nn.initializers.zeros, (*columns.shape, s.width, s.width)
@@ -91,7 +91,7 @@ class PrefixAware(transformer.EncoderDecoder):
         """a_i [B, L, D] of the prefixes of target i32[B, L]; position i sees target[:, :i]."""
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
-        causal = jnp.where(position[None, :] > position[:, None], transformer.MASKED, 0.0)
+        causal = jnp.where(position[None, :] > position[:, None], layers.MASKED, 0.0)
         bias = (self.adaptor_bias(position, position) + causal[None])[None]
         x = self.drop(self.target_embedding(shifted), deterministic=not train)
         for layer in self.adaptor:
@@ -111,7 +111,7 @@ class PrefixAware(transformer.EncoderDecoder):
         """Logits f32[B, K, V] of position t after token i32[B, K] (0 at t = 0), and the cache."""
         states, decoder = self.extend(t, token, cache["decoder"], memory, source)
         position = jnp.arange(self.shape.target_length)
-        past = jnp.where(position > t, transformer.MASKED, 0.0)[None, None]
+        past = jnp.where(position > t, layers.MASKED, 0.0)[None, None]
         bias = self.adaptor_bias(jnp.asarray(t)[None], position) + past
         x, adaptor = self.target_embedding(token), []
         for layer, own in zip(self.adaptor, cache["adaptor"]):

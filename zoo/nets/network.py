@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,10 @@ from zoo.records import DataError
 
 WIDE = 2048  # alphabets from here on have their logits computed where they are read
 STATE = "network"  # entry of a fitted state that describes its network
+
+
+def _absent(*arguments: Any, **options: Any) -> NoReturn:
+    raise TypeError("network: an item network scores candidates and generates nothing")
 
 
 class Network(NamedTuple):
@@ -39,11 +43,11 @@ class Network(NamedTuple):
     # states [..., D]: f32[..., C] of the candidates target i32[..., C], f32[..., N] if None.
     logits: Callable[..., jax.Array]
     # (params, memory, t, token i32[B, K], cache) -> (f32[B, K, V] or Factors, cache) of position t
-    # after token at t - 1 (0 at t = 0); None for item networks
-    step: Callable[..., tuple] | None = None
+    # after token at t - 1 (0 at t = 0); item networks have none
+    step: Callable[..., tuple] = _absent
     # (batch, places=0) -> cache of the first step, leaves [B, 1, ...]; it grows with every step,
     # unless it has places for all L positions
-    empty_cache: Callable[..., Any] | None = None
+    empty_cache: Callable[..., Any] = _absent
 
 
 class Memory(NamedTuple):
@@ -118,8 +122,9 @@ def intercept(network: Network, at: Sequence[str], edit: Callable[[str, Any], An
 
         return call
 
-    step = None if network.step is None else within(network.step)
-    return network._replace(encode=within(network.encode), logits=within(network.logits), step=step)
+    return network._replace(
+        encode=within(network.encode), logits=within(network.logits), step=within(network.step)
+    )
 
 
 def _interceptor(at: frozenset[str], edit: Callable[[str, Any], Any]) -> Callable:

@@ -2,9 +2,9 @@
 
 Raffel et al. 2020 (arXiv 1910.10683), sec. 2.1: T5 v1.1 with gated GELU (Shazeer 2020,
 arXiv 2002.05202) and a separate output head, the default, and the first T5 with ReLU (`mlp="relu"`)
-and tied target embeddings (`tied`). Pre-norm RMSNorm without bias, attention without 1/sqrt(d)
-(the initialiser contains it), one table of relative position biases per stack.
-`zoo.nets.t5_weights` reads published weights.
+and tied target embeddings (`tied`). Norms come before what they scale, and a stack has one table of
+relative position biases. `zoo.nets.layers` has the layers, `zoo.nets.t5_weights` reads published
+weights.
 
 Deviations: source and identifiers have separate vocabularies and embeddings, unless `shared`, as in
 T5. Optional `recency` vectors encode the distance from the end of the source, which relative biases
@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import linear, stack
+from zoo.nets import layers, linear, stack
 
 # a decoder layer each: key, value [B, K, P, H, Dh] of P positions
 Cache = list[dict[str, jax.Array]]
@@ -28,8 +28,6 @@ Cache = list[dict[str, jax.Array]]
 Memory = list[dict[str, jax.Array]]
 
 MLPS = "gelu", "relu"  # gated GELU of T5 v1.1; plain ReLU of the first T5
-# added to attention logits of absent positions; finite, so a row without any position stays finite
-MASKED = -1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,202 +82,21 @@ class Shape:
         return empty_cache(self, batch, places=places)
 
 
-class RMSNorm(nn.Module):
-    """x / rms(x) * scale, computed in float32."""
-
-    dtype: jax.typing.DTypeLike
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],))
-        x = x.astype(jnp.float32)
-        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
-        return (x * jnp.expand_dims(scale, range(x.ndim - 1))).astype(self.dtype)
+def attention(shape: Shape) -> layers.Attention:
+    """The attention of a shape's layers."""
+    s = shape
+    return layers.Attention(s.width, s.heads, s.head_width, s.dropout, s.dtype)
 
 
-def relative_buckets(
-    query: jax.Array, key: jax.Array, *, bidirectional: bool, buckets: int, max_distance: int
-) -> jax.Array:
-    """Bucket of each (query, key) distance, i32[Q, K]; T5's scheme: half exact, half logarithmic.
-
-    query, key: i32[Q], i32[K] positions.
-    """
-    distance = key[None, :] - query[:, None]
-    if bidirectional:
-        buckets //= 2
-        offset = jnp.where(distance > 0, buckets, 0)
-        distance = jnp.abs(distance)
-    else:
-        offset = 0
-        distance = jnp.maximum(-distance, 0)
-    exact = buckets // 2
-    ratio = jnp.log(jnp.maximum(distance, 1) / exact) / jnp.log(max_distance / exact)
-    coarse = jnp.minimum(exact + (ratio * (buckets - exact)).astype(jnp.int32), buckets - 1)
-    return offset + jnp.where(distance < exact, distance, coarse)
+def relative_bias(shape: Shape, *, bidirectional: bool) -> layers.RelativeBias:
+    """The table of relative positions of a stack."""
+    return layers.RelativeBias(shape.heads, shape.buckets, shape.max_distance, bidirectional)
 
 
-class Attention(nn.Module):
-    """Multi-head attention: self-attention, cross-attention, and one position with a cache."""
-
-    shape: Shape
-
-    def setup(self) -> None:
-        s = self.shape
-        normal = nn.initializers.normal
-        heads: dict[str, Any] = dict(features=(s.heads, s.head_width), dtype=s.dtype)
-        self.query = linear.Linear(kernel_init=normal((s.width * s.head_width) ** -0.5), **heads)
-        self.key = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
-        self.value = linear.Linear(kernel_init=normal(s.width**-0.5), **heads)
-        self.out = linear.Linear(
-            s.width,
-            contracted=2,
-            dtype=s.dtype,
-            kernel_init=normal((s.heads * s.head_width) ** -0.5),
-        )
-        self.drop = linear.Dropout(s.dropout)
-
-    def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
-        """Attention of x [B, S, D] over itself with bias broadcast to [B, H, S, S] -> [B, S, D]."""
-        logits = (
-            jnp.einsum("bqhd,bshd->bhqs", self.query(x), self.key(x)).astype(jnp.float32) + bias
-        )
-        return self.out(
-            jnp.einsum("bhqs,bshd->bqhd", self._weights(logits, x.dtype, train), self.value(x))
-        )
-
-    def remember(self, x: jax.Array) -> dict[str, jax.Array]:
-        """Keys [B, H, Dh, S] and values [B, H, S, Dh] of x [B, S, D].
-
-        In the layout of `over`, so that no step transposes them.
-        """
-        return {
-            "key": jnp.einsum("bshd->bhds", self.key(x)),
-            "value": jnp.einsum("bshd->bhsd", self.value(x)),
-        }
-
-    def over(
-        self, x: jax.Array, memory: dict[str, jax.Array], bias: jax.Array, *, train: bool
-    ) -> jax.Array:
-        """Attention of x [B, Q, D] over a memory, with bias [B, H, Q, S] -> [B, Q, D]."""
-        logits = (
-            jnp.einsum("bqhd,bhds->bhqs", self.query(x), memory["key"]).astype(jnp.float32) + bias
-        )
-        read = jnp.einsum("bhqs,bhsd->bhqd", self._weights(logits, x.dtype, train), memory["value"])
-        return self.out(jnp.swapaxes(read, 1, 2))
-
-    def extend(
-        self, x: jax.Array, cache: dict[str, jax.Array], t: jax.Array | int, bias: jax.Array
-    ) -> tuple[jax.Array, dict]:
-        """One position of causal self-attention with a cache.
-
-        x: [B, K, D] at position t. cache: key, value [B, K, P, H, Dh], either P = t, which grows by
-        one, or P = L, of which position t is written. bias: f32[H, 1, L], masked after t.
-
-        Returns [B, K, D] and the cache.
-        """
-        fresh = {"key": self.key(x)[:, :, None], "value": self.value(x)[:, :, None]}
-        places = cache["key"].shape[2]
-        if places < bias.shape[2]:
-            cache = {name: jnp.concatenate([cache[name], fresh[name]], axis=2) for name in cache}
-            bias = bias[:, :, : places + 1]
-        else:
-            cache = {
-                name: jax.lax.dynamic_update_slice_in_dim(cache[name], fresh[name], t, axis=2)
-                for name in cache
-            }
-        # -> [B, K, P, H]
-        logits = (
-            self.query(x)[:, :, None].astype(jnp.float32) * cache["key"].astype(jnp.float32)
-        ).sum(axis=4) + bias[:, 0].T[None, None]
-        weights = jax.nn.softmax(logits, axis=2).astype(x.dtype)
-        return self.out((weights[..., None] * cache["value"]).sum(axis=2)), cache
-
-    def _weights(self, logits: jax.Array, dtype: Any, train: bool) -> jax.Array:
-        return self.drop(jax.nn.softmax(logits), deterministic=not train).astype(dtype)
-
-
-class GatedMlp(nn.Module):
-    """(GELU(x W0) * x W1) W2."""
-
-    shape: Shape
-    hidden: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        s = self.shape
-        normal = nn.initializers.normal
-        if not train:
-            gate, value, out = (
-                linear.Kernel(inward, features, normal(inward**-0.5), name=name)().astype(s.dtype)
-                for name, inward, features in (
-                    ("gate", s.width, self.hidden),
-                    ("value", s.width, self.hidden),
-                    ("out", self.hidden, s.width),
-                )
-            )
-
-            def gated(rows: jax.Array) -> jax.Array:
-                return (nn.gelu(rows @ gate, approximate=True) * (rows @ value)) @ out
-
-            return linear.by_rows(gated, x.astype(s.dtype))
-        gate = linear.Linear(
-            self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="gate"
-        )(x)
-        value = linear.Linear(
-            self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value"
-        )(x)
-        x = linear.Dropout(s.dropout)(
-            nn.gelu(gate, approximate=True) * value, deterministic=not train
-        )
-        return linear.Linear(
-            s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out"
-        )(x)
-
-
-class ReluMlp(nn.Module):
-    """ReLU(x W0) W2."""
-
-    shape: Shape
-    hidden: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        s = self.shape
-        normal = nn.initializers.normal
-        x = nn.relu(
-            linear.Linear(
-                self.hidden, dtype=s.dtype, kernel_init=normal(s.width**-0.5), name="value"
-            )(x)
-        )
-        x = linear.Dropout(s.dropout)(x, deterministic=not train)
-        return linear.Linear(
-            s.width, dtype=s.dtype, kernel_init=normal(self.hidden**-0.5), name="out"
-        )(x)
-
-
-def mlp_of(shape: Shape, hidden: int) -> GatedMlp | ReluMlp:
+def mlp(shape: Shape, hidden: int) -> layers.GatedMlp | layers.ReluMlp:
     """The MLP of the shape's family."""
-    return {"gelu": GatedMlp, "relu": ReluMlp}[shape.mlp](shape, hidden)
-
-
-class RelativeBias(nn.Module):
-    """f32[H, Q, K] added to the logits of every self-attention of a stack."""
-
-    shape: Shape
-    bidirectional: bool
-
-    @nn.compact
-    def __call__(self, query: jax.Array, key: jax.Array) -> jax.Array:
-        s = self.shape
-        table = self.param("table", nn.initializers.normal(0.1), (s.buckets, s.heads))
-        bucket = relative_buckets(
-            query,
-            key,
-            bidirectional=self.bidirectional,
-            buckets=s.buckets,
-            max_distance=s.max_distance,
-        )
-        return jnp.moveaxis(table[bucket], -1, 0)
+    kind = {"gelu": layers.GatedMlp, "relu": layers.ReluMlp}[shape.mlp]
+    return kind(shape.width, hidden, shape.dropout, shape.dtype)
 
 
 class EncoderLayer(nn.Module):
@@ -289,8 +106,8 @@ class EncoderLayer(nn.Module):
 
     def setup(self) -> None:
         s = self.shape
-        self.attention_norm, self.attention = RMSNorm(s.dtype), Attention(s)
-        self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.encoder_hidden)
+        self.attention_norm, self.attention = layers.RMSNorm(s.dtype), attention(s)
+        self.mlp_norm, self.mlp = layers.RMSNorm(s.dtype), mlp(s, s.encoder_hidden)
         self.drop = linear.Dropout(s.dropout)
 
     def __call__(self, x: jax.Array, bias: jax.Array, *, train: bool) -> jax.Array:
@@ -307,9 +124,9 @@ class DecoderLayer(nn.Module):
 
     def setup(self) -> None:
         s = self.shape
-        self.self_norm, self.self_attention = RMSNorm(s.dtype), Attention(s)
-        self.cross_norm, self.cross_attention = RMSNorm(s.dtype), Attention(s)
-        self.mlp_norm, self.mlp = RMSNorm(s.dtype), mlp_of(s, s.decoder_hidden)
+        self.self_norm, self.self_attention = layers.RMSNorm(s.dtype), attention(s)
+        self.cross_norm, self.cross_attention = layers.RMSNorm(s.dtype), attention(s)
+        self.mlp_norm, self.mlp = layers.RMSNorm(s.dtype), mlp(s, s.decoder_hidden)
         self.drop = linear.Dropout(s.dropout)
 
     def __call__(
@@ -360,11 +177,11 @@ class EncoderDecoder(nn.Module):
             self.target_embedding = linear.Embed(s.target_vocab, **embed)
         if s.recency:
             self.recency = linear.Embed(s.recency, s.width, dtype=s.dtype)
-        self.encoder_bias = RelativeBias(s, bidirectional=True)
-        self.decoder_bias = RelativeBias(s, bidirectional=False)
+        self.encoder_bias = relative_bias(s, bidirectional=True)
+        self.decoder_bias = relative_bias(s, bidirectional=False)
         self.encoder = [EncoderLayer(s) for _ in range(s.encoder_layers)]
         self.decoder = [DecoderLayer(s) for _ in range(s.decoder_layers)]
-        self.encoder_norm, self.decoder_norm = RMSNorm(s.dtype), RMSNorm(s.dtype)
+        self.encoder_norm, self.decoder_norm = layers.RMSNorm(s.dtype), layers.RMSNorm(s.dtype)
         self.drop = linear.Dropout(s.dropout)
         if not s.tied:
             self.head = linear.Linear(
@@ -408,7 +225,7 @@ class EncoderDecoder(nn.Module):
         """Like `decode`, with the head's input [B, L, D] in place of the logits."""
         shifted = jnp.pad(target[:, :-1], ((0, 0), (1, 0)))
         position = jnp.arange(target.shape[1])
-        causal = jnp.where(position[None, :] > position[:, None], MASKED, 0.0)
+        causal = jnp.where(position[None, :] > position[:, None], layers.MASKED, 0.0)
         bias = (self.decoder_bias(position, position) + causal[None])[None]
         x = self.drop(self._target_table()(shifted), deterministic=not train)
         x = stack.apply(self.decoder, x, memory, bias, _pad_bias(source), train=train)
@@ -426,7 +243,7 @@ class EncoderDecoder(nn.Module):
     ):
         """Like `step`, with the head's input [B, K, D] in place of the logits."""
         position = jnp.arange(self.shape.target_length)
-        past = jnp.where(position > t, MASKED, 0.0)[None, None]
+        past = jnp.where(position > t, layers.MASKED, 0.0)[None, None]
         bias = self.decoder_bias(jnp.asarray(t)[None], position) + past
         x = self._target_table()(token)
         extended = []
@@ -479,4 +296,4 @@ def _pad_bias(source: jax.Array) -> jax.Array:
     """f32[B, 1, 1, S]: MASKED where source is pad; f32[B, 1, 1, 1] zeros for vectors."""
     if jnp.issubdtype(source.dtype, jnp.floating):
         return jnp.zeros((len(source), 1, 1, 1))
-    return jnp.where(source == 0, MASKED, 0.0)[:, None, None, :]
+    return jnp.where(source == 0, layers.MASKED, 0.0)[:, None, None, :]

@@ -11,7 +11,7 @@ searches. docs is the trie of the identifiers, or what has its `documents_of` an
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import jax
@@ -31,7 +31,10 @@ Collect = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
 class Docs(Protocol):
     """The documents of identifiers; `zoo.index.trie.Trie` is one."""
 
-    documents_per_leaf: int  # most documents of an identifier
+    @property
+    def documents_per_leaf(self) -> int:
+        """Most documents of an identifier."""
+        ...
 
     def documents_of(self, leaf: jax.Array) -> jax.Array:
         """i32[B, K, documents_per_leaf] rows of documents, -1 after the last and for leaf -1."""
@@ -68,19 +71,6 @@ class ByLeaf:
         return _combined(flat(rows), flat(scores), self.combine)
 
 
-@dataclasses.dataclass(frozen=True)
-class Merged:
-    """See `merged`."""
-
-    views: tuple[Collect, ...]
-    combine: Combine
-
-    def __call__(self, beams: Sequence[Any], docs: Sequence[Docs]) -> tuple[jax.Array, jax.Array]:
-        found = [view(*pair) for view, *pair in zip(self.views, beams, docs, strict=True)]
-        rows, scores = (jnp.concatenate(part, axis=1) for part in zip(*found))
-        return _combined(rows, scores, self.combine)
-
-
 def by_leaf(*, ties: Ties = "row", length_penalty: float = 0.0, combine: Combine = "max") -> ByLeaf:
     """Documents by the scores of their identifiers; M = K x the most documents of an identifier.
 
@@ -90,16 +80,6 @@ def by_leaf(*, ties: Ties = "row", length_penalty: float = 0.0, combine: Combine
         their summed probabilities.
     """
     return ByLeaf(ties, float(length_penalty), combine)
-
-
-def merged(views: Sequence[Collect], *, combine: Combine = "sum") -> Merged:
-    """Documents of several searches, such as of titles, n-grams and pseudo-queries (MINDER).
-
-    Its arguments are sequences with one entry per view. combine: of the scores that views give to a
-    document. A view that does not answer it adds nothing, so "sum" is for scores of at least 0, and
-    "max" or "logsumexp" for log-probabilities.
-    """
-    return Merged(tuple(views), combine)
 
 
 def add(documents: jax.Array, scores: jax.Array, more: jax.Array) -> tuple[jax.Array, jax.Array]:

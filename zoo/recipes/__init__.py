@@ -36,10 +36,10 @@ MODULES = {
 SIZES = ("tiny", "small", "base", "paper")
 
 
-# An opened system: (queries, k) -> Ranking. Systems that generate identifiers return
-# `zoo.models.generate.Opened`,
-# recommenders that score every item `zoo.ranking.scores.Scored`.
-Ask = Callable[[records.Queries | records.Histories, int], records.Ranking]
+# An opened system: (queries, k) -> Ranking, of records.Queries or records.Histories as the recipe
+# asks. Systems that generate identifiers return `zoo.models.generate.Opened`, recommenders that
+# score every item `zoo.ranking.scores.Scored`.
+Ask = Callable[[Any, int], records.Ranking]
 
 
 class Recipe(NamedTuple):

@@ -152,18 +152,10 @@ def pack_state(
 
 SMALL = Config()
 BASE = Config(
+    **options.T5_BASE,
     pooling="mean",
-    vocabulary=32_000,
     document_length=256,
-    width=768,
-    heads=12,
-    head_width=64,
-    encoder_hidden=2048,
-    encoder_layers=12,
-    dropout=0.1,
     word_dropout=0.0,
-    dtype="bfloat16",
-    batch=256,
     rate=1e-4,
     warmup=1000,
     visits=500.0,

@@ -107,8 +107,7 @@ def fit(
         docids=ids.tokens,
     )
     state = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
-    state |= corpus_text.pack_languages(texts) | {"scheme": named}
-    return state | corpus_text.kept_for_new(config, naming, embedded)
+    return state | corpus_text.pack_naming(texts, config, naming, named, embedded)
 
 
 def open(config: Config, state: dict) -> generate.Opened:
@@ -188,19 +187,11 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
 SMALL = Config()
 BASE = Config(
     beam=100,
-    vocabulary=32_000,
+    **options.T5_BASE,
     document_length=64,
-    width=768,
-    heads=12,
-    head_width=64,
-    encoder_hidden=2048,
     decoder_hidden=2048,
-    encoder_layers=12,
     decoder_layers=12,
-    dropout=0.1,
     word_dropout=0.3,
-    dtype="bfloat16",
-    batch=256,
     rate=1e-3,
     warmup=2000,
     visits=2000.0,

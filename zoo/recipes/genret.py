@@ -120,9 +120,8 @@ def fit(
     state = generate.pack_state(
         params, network.build(model.shape), ids, texts.tokenizer, collection.corpus
     )
-    state |= {"scheme": named, "num_codes": np.asarray(num_codes)}
-    state |= corpus_text.pack_languages(texts)
-    return state | corpus_text.kept_for_new(config, naming, embedded)
+    state |= {"num_codes": np.asarray(num_codes)}
+    return state | corpus_text.pack_naming(texts, config, naming, named, embedded)
 
 
 def codes_of(named: np.ndarray, num_codes: int) -> np.ndarray:
@@ -195,7 +194,7 @@ def tokenize(config: Config, state: dict, texts: Sequence[str]) -> np.ndarray:
         sources,
         shape=network.of(state).spec,
         levels=config.levels,
-        num_codes=identifiers.num_codes_of(config, state),
+        num_codes=int(state["num_codes"]),
     )
 
 
@@ -203,7 +202,7 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with more documents, named by `tokenize` or as kmeans and random name documents."""
     learned = config.identifiers == "learned"
     codes = tokenize(config, state, corpus.contents()) if learned else None
-    naming = naming_of(config, identifiers.num_codes_of(config, state), codes)
+    naming = naming_of(config, int(state["num_codes"]), codes)
     vectors = corpus_text.new_vectors(config, state, naming, corpus)
     return grow.add(state, corpus, grow.assign(state, corpus, naming, vectors))
 
@@ -211,6 +210,8 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
 def naming_of(config: Config, num_codes: int, codes: np.ndarray | None = None) -> schemes.Scheme:
     """How documents are named; codes: i32[n, M] of learned identifiers, by the network."""
     if config.identifiers == "learned":
+        if codes is None:
+            raise ValueError("genret: expected the codes that the network gives, got None")
         return schemes.position_specific(schemes.of_given(codes, num_codes))
     name = {"kmeans": "rq", "random": "random"}[config.identifiers]
     return schemes.position_specific(schemes.scheme(name, levels=config.levels, codes=num_codes))
@@ -233,20 +234,12 @@ def _refuse(config: Config, num_documents: int, log: logs.Log) -> None:
 
 BASE = Config(
     beam=100,
+    **options.T5_BASE,
     codes=512,
-    vocabulary=32_000,
     document_length=128,
-    width=768,
-    heads=12,
-    head_width=64,
-    encoder_hidden=2048,
     decoder_hidden=2048,
-    encoder_layers=12,
     decoder_layers=12,
-    dropout=0.1,
     word_dropout=0.3,
-    dtype="bfloat16",
-    batch=256,
     rate=5e-4,
     warmup=2000,
     visits=2000.0,

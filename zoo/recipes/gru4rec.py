@@ -8,13 +8,11 @@ default here is cross-entropy over all items.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
-import jax
-
-from zoo import recipes, records
+from zoo import recipes
 from zoo.models import next_item
 from zoo.nets import recurrent
-from zoo.train import log as logs
 from zoo.update import catalogue, items
 
 
@@ -25,51 +23,17 @@ class Config(next_item.Config):
     SYSTEM = "gru4rec"
 
 
-def fit(collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log) -> dict:
-    """The fitted network."""
-    spec = recurrent.Shape(
-        num_items=len(collection.corpus),
-        width=config.width,
-        layers=config.layers,
-        dropout=config.dropout,
-        dtype=config.dtype,
-    )
-    return next_item.fit(spec, collection, config, key, log)
-
-
-TINY = Config(
-    width=32,
-    dropout=0.0,
-    history=4,
-    batch=32,
-    fewest_steps=200,
-    most_steps=200,
-    rate=1e-2,
-    warmup=20,
-    dev_users=0,
-)
-
 RECIPE = recipes.Recipe(
     name="gru4rec",
     paper="Hidasi et al. 2016, Session-based Recommendations with Recurrent Neural Networks, "
     "arXiv 1511.06939",
     presets={
-        "tiny": TINY,
+        "tiny": Config(**next_item.TINY),
         "small": Config(),
         "base": Config(width=128, history=50, batch=256, visits=200.0),
-        "paper": Config(
-            loss="bpr-max",
-            negatives=512,
-            width=100,
-            history=50,
-            dropout=0.2,
-            visits=200.0,
-            weight_decay=0.0,
-            decay="constant",
-            warmup=0,
-        ),
+        "paper": Config(**next_item.PAPER, loss="bpr-max", negatives=512, width=100, dropout=0.2),
     },
-    fit=fit,
+    fit=functools.partial(next_item.fit, recurrent.Shape),
     open=next_item.open,
     deviations=(
         "loss=ce, the default, is cross-entropy over all items; the papers' losses compare the "

@@ -122,9 +122,8 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
         (weights, (users, latest[users, place])), shape=(len(histories), num_items)
     )
     parts = tuple(np.asarray(state[name]) for name in ("similarities", "neighbours", "starts"))
-    scores = (
-        voters @ sparse.csr_array(parts, shape=(num_items, num_items), dtype=np.float64)
-    ).toarray()
+    similar = sparse.csr_array(parts, shape=(num_items, num_items), dtype=np.float64)
+    scores = sparse.csr_array(voters @ similar).toarray()
     scores[scores == 0] = -np.inf
     return scoring.recommendable(scores, histories, state, filter=config.filter)
 

@@ -109,7 +109,9 @@ def score(config: Config, state: dict, histories: records.Histories) -> np.ndarr
         dtype=np.float64,
     )
     share = np.asarray(state["popularity"], np.float64)
-    scores = (voters @ chain).toarray() + SHARE_WEIGHT * share / max(share.sum(), 1.0)
+    scores = sparse.csr_array(voters @ chain).toarray() + SHARE_WEIGHT * share / max(
+        share.sum(), 1.0
+    )
     return scoring.recommendable(scores, histories, state, filter=config.filter)
 
 

@@ -128,8 +128,7 @@ def fit(
         docids=ids.tokens,
     )
     state = generate.pack_state(params, net, ids, texts.tokenizer, collection.corpus)
-    state |= corpus_text.pack_languages(texts) | {"scheme": named}
-    return state | corpus_text.kept_for_new(config, naming, embedded)
+    return state | corpus_text.pack_naming(texts, config, naming, named, embedded)
 
 
 def naming_of(config: Config) -> schemes.Scheme:
@@ -186,7 +185,8 @@ def consistent(net: network.Network, config: Config, *, unknown: int = tokens.UN
         source = encoder_decoder.drop_words(source, hide, config.word_dropout, unknown)
         logits = encoder_decoder.predict(net, params, source, target, drop)
         likelihood = sequence.cross_entropy(logits, target, smoothing=config.smoothing).mean()
-        divergence = sequence.disagreement(*jnp.split(logits, 2), batch["target"]).mean()
+        first, second = jnp.split(logits, 2)
+        divergence = sequence.disagreement(first, second, batch["target"]).mean()
         metrics = {
             "identifiers_right": encoder_decoder.exact(logits, target),
             "divergence": divergence,
@@ -245,19 +245,11 @@ def without_lone_leaves(ids: table.Docids) -> table.Docids:
 
 BASE = Config(
     beam=100,
-    vocabulary=32_000,
-    width=768,
-    heads=12,
-    head_width=64,
-    encoder_hidden=2048,
+    **options.T5_BASE,
     decoder_hidden=2048,
-    encoder_layers=12,
     decoder_layers=6,
     adaptor_layers=4,
-    dropout=0.1,
     word_dropout=0.3,
-    dtype="bfloat16",
-    batch=256,
     rate=5e-4,
     warmup=2000,
     visits=2000.0,

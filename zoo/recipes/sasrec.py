@@ -8,14 +8,12 @@ and Vasilev 2023, arXiv 2309.07602); that is the default here, and loss=bce is t
 from __future__ import annotations
 
 import dataclasses
-
-import jax
+import functools
 
 from zoo import options, recipes, records
 from zoo.models import next_item
 from zoo.nets import causal
 from zoo.options import option
-from zoo.train import log as logs
 from zoo.update import catalogue, items
 
 
@@ -37,56 +35,18 @@ class Config(next_item.Config):
             )
 
 
-def fit(collection: records.Interactions, config: Config, key: jax.Array, log: logs.Log) -> dict:
-    """The fitted network."""
-    spec = causal.Shape(
-        num_items=len(collection.corpus),
-        width=config.width,
-        layers=config.layers,
-        heads=config.heads,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        dtype=config.dtype,
-    )
-    return next_item.fit(spec, collection, config, key, log)
-
-
-TINY = Config(
-    width=32,
-    layers=1,
-    hidden=64,
-    dropout=0.0,
-    history=4,
-    batch=32,
-    fewest_steps=200,
-    most_steps=200,
-    rate=1e-2,
-    warmup=20,
-    dev_users=0,
-)
-
 RECIPE = recipes.Recipe(
     name="sasrec",
     paper="Kang and McAuley 2018, Self-Attentive Sequential Recommendation, arXiv 1808.09781",
     presets={
-        "tiny": TINY,
+        "tiny": Config(**next_item.TINY, layers=1, hidden=64),
         "small": Config(),
         "base": Config(width=128, heads=4, hidden=256, history=50, batch=256, visits=200.0),
         "paper": Config(
-            loss="bce",
-            width=50,
-            heads=1,
-            hidden=50,
-            history=50,
-            dropout=0.5,
-            visits=200.0,
-            weight_decay=0.0,
-            decay="constant",
-            warmup=0,
-            patience=20,
+            **next_item.PAPER, loss="bce", width=50, heads=1, hidden=50, dropout=0.5, patience=20
         ),
     },
-    fit=fit,
+    fit=functools.partial(next_item.fit, causal.Shape),
     open=next_item.open,
     deviations=(
         "loss=ce, the default, is cross-entropy over all items (arXiv 2309.07602); the paper has "

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import zlib
 
 import jax
 import numpy as np
@@ -19,18 +18,17 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.data import batches
 from zoo.docids import collisions, table
-from zoo.models import encoder_decoder, generate, validation, warm_start
+from zoo.models import encoder_decoder, generate, item_tokens, item_vectors, validation, warm_start
 from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.ranking import cold_items, seen
 from zoo.recipes import popularity
 from zoo.schemes import codes as codes_, quantisers, rqvae as rqvae_, scheme as schemes
 from zoo.search import decoders
-from zoo.text import embed, vectors as texts
+from zoo.text import embed
 from zoo.train import log as logs, stages
 from zoo.update import catalogue, grow
 
-WINDOW, NEAR = 3, 128  # events that are near, and dimensions of their vectors
 VALIDATION_BEAM = 10
 
 
@@ -150,12 +148,7 @@ def fit(
     """
     name_key, train_key = jax.random.split(key)
     learned = collection.without("dev").histories
-    log.phase("identifiers")
-    embedder, vectors = _vectors(collection.corpus, learned, config, log)
-    codes = len(collection.corpus)
-    if config.identifiers != "atomic":
-        codes = codes_.cap_codes(config.codes, codes, log, power_of_two=config.identifiers == "lsh")
-    named, ids = naming_of(config, codes).fit(collection.corpus, vectors, name_key, log)
+    named, ids = _name(collection.corpus, learned, config, name_key, log)
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
         raise records.DataError(
@@ -166,19 +159,17 @@ def fit(
         source_vocab=ids.alphabet + int(config.user_tokens),
         target_vocab=ids.alphabet,
         target_length=ids.tokens.shape[1],
-        last_tokens=schemes.last_tokens(named, ids.alphabet),
+        last_tokens=schemes.last_tokens(named["scheme"], ids.alphabet),
         recency=longest * ids.tokens.shape[1] if config.recency else 0,
         **{field: getattr(config, field) for field in options.WRITER},
     )
     start = warm_start.writing_what_it_reads(start, ids.tokens)
     net = network.build(warm_start.match_shape(shape, start))
     known = {
-        "repeats": np.asarray(_repeats(learned)),
+        "repeats": np.asarray(item_tokens.repeats(learned)),
         "seen": popularity.counts(learned, len(collection.corpus)) > 0,
         "longest": np.asarray(longest),
-        "num_codes": np.asarray(codes),
-        "scheme": named,
-        **embedder,
+        **named,
     }
     pack = lambda params: generate.pack_state(params, net, ids, "", collection.corpus) | known
     validate = validation.by_dev(
@@ -200,6 +191,27 @@ def fit(
         docids=ids.tokens,
     )
     return pack(params)
+
+
+def _name(
+    corpus: records.Corpus,
+    learned: records.Histories,
+    config: Config,
+    key: jax.Array,
+    log: logs.Log,
+) -> tuple[dict, table.Docids]:
+    """What names new items, and the identifiers of all."""
+    log.phase("identifiers")
+    state, vectors, codes = {}, None, len(corpus)
+    if config.identifiers not in quantisers.WITHOUT_VECTORS:
+        weight = config.neighbours
+        state["embedder"], vectors = item_vectors.fit(
+            corpus, learned, log, embedding=config.vectors, neighbours=weight, system="tiger"
+        )
+    if config.identifiers != "atomic":
+        codes = codes_.cap_codes(config.codes, codes, log, power_of_two=config.identifiers == "lsh")
+    state["scheme"], ids = naming_of(config, codes).fit(corpus, vectors, key, log)
+    return state | {"num_codes": np.asarray(codes)}, ids
 
 
 def _quick(config: Config) -> Config:
@@ -224,32 +236,10 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with new items, named by their texts; under neighbours they have none."""
     naming, vectors = naming_of(config, int(state["num_codes"])), None
     if naming.needs_vectors:
-        vectors = embed.embed_new(state, corpus, logs.Log(quiet=True))
-        if config.neighbours:
-            vectors = np.pad(vectors, ((0, 0), (0, NEAR)))
+        vectors = item_vectors.of_new(state, corpus, neighbours=config.neighbours)
     fresh = grow.assign(state, corpus, naming, vectors)
     seen = np.concatenate([state["seen"], np.zeros(len(corpus), bool)])
     return grow.add(state, corpus, fresh, reads=True) | {"seen": seen}
-
-
-def _vectors(
-    corpus: records.Corpus, learned: records.Histories, config: Config, log
-) -> tuple[dict, np.ndarray | None]:
-    """State that embeds new items, and the vectors f32[N, D] that identifiers are made of."""
-    if config.identifiers in quantisers.WITHOUT_VECTORS:
-        return {}, None
-    embedder, vectors = embed.fit(corpus, config.vectors, log)
-    if config.neighbours:
-        near = texts.cooccurrence_svd(
-            learned.items, learned.starts, num_items=len(vectors), window=WINDOW, dim=NEAR, seed=0
-        )
-        vectors = np.concatenate([vectors, np.float32(config.neighbours) * near], axis=1)
-    if (vectors == vectors[0]).all():
-        remedy = "set neighbours=1 to name them by what users take near them, or identifiers=random"
-        raise records.DataError(
-            f"tiger: the texts of the {len(vectors)} items tell nothing apart; {remedy}"
-        )
-    return {"embedder": embedder}, vectors
 
 
 def open(config: Config, state: dict) -> generate.Opened:
@@ -258,8 +248,11 @@ def open(config: Config, state: dict) -> generate.Opened:
     trained = known if config.new_items >= 0 and not known.all() else None
     model, longest = generate.load(state), _longest(config, state)
     ids = model.ids
-    read = lambda histories: _after_users(
-        to_tokens(ids, histories.latest(longest)), histories.ids, ids.alphabet, config
+    read = lambda histories: item_tokens.after_users(
+        item_tokens.to_tokens(ids, histories.latest(longest)),
+        histories.ids,
+        ids.alphabet,
+        config.user_tokens,
     )
     opened = generate.open(config, model, read, allowed=trained)
     leave_out = config.filter == "yes" or config.filter == "auto" and not state["repeats"]
@@ -313,59 +306,14 @@ def _longest(config: Config, state: dict) -> int:
 def _examples(
     learned: records.Histories, longest: int, config: Config, ids: table.Docids
 ) -> batches.Source:
-    before, following, users = prefixes(learned, longest)
-    source = _after_users(
-        to_tokens(ids, before), [learned.ids[user] for user in users], ids.alphabet, config
+    before, following, users = item_tokens.prefixes(learned, longest)
+    source = item_tokens.after_users(
+        item_tokens.to_tokens(ids, before),
+        [learned.ids[user] for user in users],
+        ids.alphabet,
+        config.user_tokens,
     )
     return batches.Source({"source": source, "target": ids.tokens[following]}, 1.0)
-
-
-def _repeats(histories: records.Histories) -> bool:
-    """Whether any user took an item twice."""
-    pairs = histories.users * (int(histories.items.max(initial=0)) + 1) + histories.items
-    return len(np.unique(pairs)) < len(pairs)
-
-
-def _after_users(sources: np.ndarray, names, alphabet: int, config: Config) -> np.ndarray:
-    """Sources i32[B, S] behind the token of each user, by a hash of the name (sec. 3.2.1).
-
-    As they are without user tokens.
-    """
-    if not config.user_tokens:
-        return sources
-    users = [
-        alphabet + zlib.crc32(name.encode("utf-8", "surrogatepass")) % int(config.user_tokens)
-        for name in names
-    ]
-    return np.concatenate([np.array(users, np.int32).reshape(-1, 1), sources], axis=1)
-
-
-def prefixes(
-    histories: records.Histories, longest: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Events before each target i32[n, longest], -1 = none.
-
-    Targets i32[n], every event but the first of a user; their users i64[n].
-
-    At most `longest` events before. They stand oldest first and end in the last column.
-    """
-    place = np.arange(len(histories.items))
-    first = histories.starts[histories.users]
-    target = place[place > first]
-    window = target[:, None] - longest + np.arange(longest)
-    inside = window >= first[target][:, None]
-    before = np.where(inside, histories.items[np.maximum(window, 0)], -1).astype(np.int32)
-    return before, histories.items[target], histories.users[target]
-
-
-def to_tokens(ids: table.Docids, items: np.ndarray) -> np.ndarray:
-    """i32[B, H L] tokens of items i32[B, H], -1 = none, oldest first, padding at the end."""
-    num_users, longest = items.shape
-    tokens = np.where((items >= 0)[..., None], ids.tokens[np.maximum(items, 0)], table.PAD).reshape(
-        num_users, longest * ids.tokens.shape[1]
-    )
-    order = np.argsort(tokens == table.PAD, axis=1, kind="stable")
-    return np.take_along_axis(tokens, order, axis=1).astype(np.int32)
 
 
 BASE = Config(

@@ -64,8 +64,7 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log: Any
     found = vector_start.learn(start, config, row_key, log, budget=budget, share=1 - CLUSTERS)
     clusters = row_training.fit_clusters(
         found,
-        np.asarray(named["centroids"]),
-        ids.tokens[:, 0] - 1,
+        (np.asarray(named["centroids"]), ids.tokens[:, 0] - 1),
         start.examples,
         config,
         cluster_key,

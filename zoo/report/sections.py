@@ -70,7 +70,9 @@ def data(fitted: stored.Fitted, collection: records.Collection | records.Interac
 
 
 def training(fitted: stored.Fitted) -> html.Html:
-    """A figure per phase of all logged scalars; and one over all stages that learn identifiers."""
+    """The steps of each stage; a figure per phase of all logged scalars, and one over all stages
+    that learn identifiers.
+    """
     from zoo.report import plots
 
     phases: dict[str, list] = {}
@@ -79,6 +81,12 @@ def training(fitted: stored.Fitted) -> html.Html:
     parts: list[html.Html] = []
     if not phases:
         parts.append(html.element("p", "No scalars were logged: there are no training steps."))
+    took = [
+        (each["stage"], f"{each['steps']:,}", f"{each['seconds']:,.1f}")
+        for each in fitted.about.get("stages", ())
+    ]
+    if took:
+        parts.append(html.table(("stage", "steps", "seconds"), took))
     learned = [row for row in fitted.history if "conflicts" in row]
     if len({row["phase"] for row in learned}) > 1:
         last = learned[-1]

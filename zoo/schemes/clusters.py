@@ -21,7 +21,7 @@ from zoo.records import DataError
 
 def fit(
     corpus: records.Corpus,
-    vectors: np.ndarray,
+    vectors: np.ndarray | None,
     key: jax.Array,
     log: Any,
     *,
@@ -34,6 +34,8 @@ def fit(
     branching: number of clusters that a cluster is split into. leaf_size: maximal documents of a
       cluster that is not split. shorten: changes identifiers; each must stay below its cluster.
     """
+    if vectors is None:
+        raise ValueError("clusters: expected vectors of the documents, got None")
     try:
         tree, ids = cluster.hierarchical(vectors, key, branching=branching, leaf_size=leaf_size)
     except ValueError as error:
@@ -44,12 +46,17 @@ def fit(
 
 
 def assign(
-    state: Mapping[str, Any], corpus: records.Corpus, vectors: np.ndarray, taken: table.Docids
+    state: Mapping[str, Any],
+    corpus: records.Corpus,
+    vectors: np.ndarray | None,
+    taken: table.Docids,
 ) -> table.Docids:
     """Identifiers of new documents with vectors f32[n, D].
 
     Clusters do not change; only the last position gets new tokens.
     """
+    if vectors is None:
+        raise ValueError("clusters: expected vectors of the documents, got None")
     length = taken.tokens.shape[1]
     if "paths" in state:
         tree = cluster.Tree(np.asarray(state["paths"]), np.asarray(state["centroids"]))

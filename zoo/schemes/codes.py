@@ -18,7 +18,7 @@ def stats(state: Mapping[str, Any]) -> quantize.Stats:
     return quantize.stats(np.asarray(state["codes"]), num_codes=json.loads(state["about"])["codes"])
 
 
-def codes_of(config: Any, state: dict) -> np.ndarray | None:
+def codes_of(config: Any, state: Mapping[str, Any]) -> np.ndarray | None:
     """Codes of the content in a fitted system's identifiers, i[N, levels], without the counter.
 
     None without identifiers.
@@ -46,7 +46,7 @@ def cap_codes(codes: int, num_documents: int, log, *, power_of_two: bool = False
     return min(codes, most)
 
 
-def num_codes_of(config: Any, state: dict) -> int | None:
+def num_codes_of(config: Any, state: Mapping[str, Any]) -> int | None:
     """Codes per level after `cap_codes`; None if unknown."""
     found = state.get("num_codes", state.get("tokenizer_of_documents", {}).get("num_codes"))
     return getattr(config, "codes", None) if found is None else int(found)

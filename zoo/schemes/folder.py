@@ -51,7 +51,7 @@ def make(
     Raises DataError if the folder holds something else.
     """
     out = pathlib.Path(out)
-    content = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest() + repr((config, seed))
+    content = hashlib.sha256(np.ascontiguousarray(vectors).data).hexdigest() + repr((config, seed))
     identity = hashlib.sha256(content.encode()).hexdigest()[:16]
     with (
         _unfinished(out, identity),

@@ -14,7 +14,7 @@ from zoo.records import DataError
 
 
 def fit_atomic(
-    corpus: records.Corpus, vectors: None, key: jax.Array, log: Any
+    corpus: records.Corpus, vectors: np.ndarray | None, key: jax.Array, log: Any
 ) -> tuple[dict, table.Docids]:
     """A token per document; the state holds nothing but the name."""
     ids = table.atomic(len(corpus))
@@ -22,7 +22,10 @@ def fit_atomic(
 
 
 def assign_atomic(
-    state: Mapping[str, Any], corpus: records.Corpus, vectors: None, taken: table.Docids
+    state: Mapping[str, Any],
+    corpus: records.Corpus,
+    vectors: np.ndarray | None,
+    taken: table.Docids,
 ) -> table.Docids:
     """The tokens that follow those in use; the alphabet grows by one per document."""
     tokens = taken.alphabet + np.arange(len(corpus), dtype=np.int32)[:, None]
@@ -30,7 +33,7 @@ def assign_atomic(
 
 
 def fit_naive(
-    corpus: records.Corpus, vectors: None, key: jax.Array, log: Any
+    corpus: records.Corpus, vectors: np.ndarray | None, key: jax.Array, log: Any
 ) -> tuple[dict, table.Docids]:
     """Random integers as strings of digits (`text.naive_string`).
 
@@ -41,7 +44,10 @@ def fit_naive(
 
 
 def assign_naive(
-    state: Mapping[str, Any], corpus: records.Corpus, vectors: None, taken: table.Docids
+    state: Mapping[str, Any],
+    corpus: records.Corpus,
+    vectors: np.ndarray | None,
+    taken: table.Docids,
 ) -> table.Docids:
     """The next integers; after the last integer of that length, strings with leading zeros.
 

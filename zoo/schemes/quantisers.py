@@ -155,6 +155,8 @@ def _fit(
     if config.kind == "random":
         seed = np.asarray(jax.random.randint(key, (), 0, 2**31 - 1))
         return {"seed": seed}, quantize.random(len(corpus), key, levels=levels, codes=codes)
+    if vectors is None:
+        raise ValueError(f"{config.kind}: expected vectors of the documents, got None")
     if config.kind == "rqvae":
         training = dataclasses.replace(config.training, levels=levels, codes=codes)
         fitted = rqvae.fit(vectors, training, key, log)
@@ -204,9 +206,8 @@ def _costs(
     """Squared distances to the codes of a level, if the codes stand for vectors."""
     if kind in WITHOUT_DISTANCES:
         return None
+    points = np.asarray(vectors, np.float32)
+    codebooks = fitted["params"]["params"]["codebooks"] if kind == "rqvae" else fitted["codebooks"]
     if kind == "rqvae":
-        vectors = rqvae.latents(fitted, vectors)
-        codebooks = np.asarray(fitted["params"]["params"]["codebooks"])
-    else:
-        vectors, codebooks = np.asarray(vectors, np.float32), fitted["codebooks"]
-    return lambda rows, codes: quantize.distances(vectors[rows], codes, codebooks[: codes.shape[1]])
+        points, codebooks = rqvae.latents(fitted, points), np.asarray(codebooks)
+    return lambda rows, codes: quantize.distances(points[rows], codes, codebooks[: codes.shape[1]])

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -147,10 +147,11 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         else None,
         amend_every=config.restart_every,
     )
+    reduction = cast(objectives.Reduction, config.reduction)  # an option of these two values
     stage = stages.Stage(
         "rqvae",
         [batches.Source({"source": source, "vector": scaled}, 1.0)],
-        loss_function(shape, commitment=config.commitment, reduction=config.reduction),
+        loss_function(shape, commitment=config.commitment, reduction=reduction),
         hooks=hooks,
     )
     training = options_.Training(
@@ -166,7 +167,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
     }
 
 
-def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
+def encode(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
     """Codes i32[N, L] of vectors f32[N, D], of the fit or new."""
     return np.asarray(
         _apply(
@@ -175,7 +176,7 @@ def encode(state: dict, vectors: np.ndarray) -> np.ndarray:
     )
 
 
-def latents(state: dict, vectors: np.ndarray) -> np.ndarray:
+def latents(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
     """f32[N, d] encoded vectors, which the codebooks quantise.
 
     Codebooks: f32[L, C, d] in `state["params"]["params"]["codebooks"]`.
@@ -185,7 +186,7 @@ def latents(state: dict, vectors: np.ndarray) -> np.ndarray:
     )
 
 
-def decode(state: dict, codes: np.ndarray) -> np.ndarray:
+def decode(state: Mapping[str, Any], codes: np.ndarray) -> np.ndarray:
     """f32[N, D] vectors that codes i32[N, L] stand for."""
     output = quantize.decode(codes, state["params"]["params"]["codebooks"])
     return (
@@ -216,18 +217,22 @@ def _init(
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _random(key: jax.Array, *, shape: bottleneck.Shape) -> dict:
+def _random(key: jax.Array, *, shape: bottleneck.Shape) -> Any:
     """Parameters before anything is seen."""
     return bottleneck.RqVae(shape).init(key, jnp.zeros((1, shape.width)))
 
 
 @functools.lru_cache(maxsize=32)  # equal losses share their compiled step
-def loss_function(shape: bottleneck.Shape, *, commitment: float, reduction: str) -> loop.Loss:
+def loss_function(
+    shape: bottleneck.Shape, *, commitment: float, reduction: objectives.Reduction
+) -> loop.Loss:
     """Loss of batches {"vector": f32[B, D]}."""
     net = bottleneck.RqVae(shape)
 
     def loss(params, batch, key):
-        decoded, quantized = net.apply(params, batch["vector"])
+        decoded, quantized = cast(
+            tuple[jax.Array, bottleneck.Quantized], net.apply(params, batch["vector"])
+        )
         return objectives.rq_vae(
             batch["vector"],
             decoded,
@@ -246,7 +251,8 @@ def _restart_codes(
 ) -> dict:
     """Parameters with every code that no vector [N, D] uses moved to a random vector's residual."""
     codebooks = params["params"]["codebooks"]
-    residual = bottleneck.RqVae(shape).apply(params, vectors, method="encode")
+    encoded = bottleneck.RqVae(shape).apply(params, vectors, method="encode")
+    residual = cast(jax.Array, encoded)
     moved = []
     for codebook, draw in zip(codebooks, jax.random.split(key, shape.levels)):
         code = bottleneck.quantize(
@@ -312,11 +318,11 @@ def _block(params: dict, rows: jax.Array, *, shape: bottleneck.Shape, method: st
     return bottleneck.RqVae(shape).apply(params, rows, method=method)
 
 
-def _scaled(state: dict, vectors: np.ndarray) -> jax.Array:
+def _scaled(state: Mapping[str, Any], vectors: np.ndarray) -> jax.Array:
     return jnp.asarray((np.asarray(vectors, np.float32) - state["mean"]) * state["scale"])
 
 
-def _shape(state: dict) -> bottleneck.Shape:
+def _shape(state: Mapping[str, Any]) -> bottleneck.Shape:
     about = json.loads(state["shape"])
     return bottleneck.Shape(**about | {"hidden": tuple(about["hidden"])})
 

@@ -18,7 +18,7 @@ from zoo.text import tokens
 
 def fit(
     corpus: records.Corpus,
-    vectors: None,
+    vectors: np.ndarray | None,
     key: jax.Array,
     log: Any,
     *,
@@ -43,7 +43,10 @@ def fit(
 
 
 def assign(
-    state: Mapping[str, Any], corpus: records.Corpus, vectors: None, taken: table.Docids
+    state: Mapping[str, Any],
+    corpus: records.Corpus,
+    vectors: np.ndarray | None,
+    taken: table.Docids,
 ) -> table.Docids:
     """Identifiers of new documents, cut to the length of those in use.
 

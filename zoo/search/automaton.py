@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from zoo.docids import table
-from zoo.index import children, projection
+from zoo.index import children, projection, topk
 
 OPEN, ENDED = 0, 1  # nodes of Free
 
@@ -119,7 +119,7 @@ class Free:
         logits = jnp.where((node == ENDED)[..., None], only, logits)
         total, place = children.best_of_all(before, logits, width=width, score=score)
         parent, token = place // alphabet, place % alphabet
-        ended = (children.pick(node, parent) == ENDED) | (token == table.PAD)
+        ended = (topk.pick(node, parent) == ENDED) | (token == table.PAD)
         return children.Winners(total, token, jnp.where(ended, ENDED, OPEN), parent)
 
     def leaf(self, length: int, node: jax.Array) -> jax.Array:

@@ -21,6 +21,16 @@ from zoo.index import children
 from zoo.search import automaton as automata, beam
 
 
+class Limits(NamedTuple):
+    """Where a search stops without a proof."""
+
+    # passes down the levels; the number of nodes of the largest level / width is enough for a
+    # proof, and far fewer are in practice
+    sweeps: int = 16
+    # prefixes of a level that wait; of more, the least probable are dropped
+    frontier: int = 4096
+
+
 class Found(NamedTuple):
     """Answers to B queries and what is known of them."""
 
@@ -75,10 +85,9 @@ def best_first(
     width: int,
     length: int,
     score: children.Score,
-    sweeps: int = 16,
-    frontier: int = 4096,
+    limits: Limits = Limits(),
 ) -> Found:
-    """The k identifiers of highest probability, proven where `sweeps` and `frontier` suffice.
+    """The k identifiers of highest probability, proven where the limits suffice.
 
     A sweep goes down the levels and expands, at each, the `width` most probable prefixes that wait
     and are not below the k-th best identifier so far. The first sweep is a beam search; those that
@@ -96,19 +105,15 @@ def best_first(
     Ties go to the lower identifier, for which prefixes that equal the k-th best are expanded too:
     where very many do, as for a model that is uniform, sweeps run out.
 
-    Args: step, cache, automaton, length, score: as for `beam_search`. `step` is traced twice a
-      level. Scores must not rise
-        from a prefix to a longer one: log-probabilities do not, nor does any automaton of
-          `zoo.search`.
+    Args:
+      step, cache, automaton, length, score: as for `beam_search`. `step` is traced twice a level.
+        Scores must not rise from a prefix to a longer one: log-probabilities do not, nor does any
+        automaton of `zoo.search`.
       k: answers; may exceed the number of identifiers.
       width: prefixes of a level that are expanded together.
-      sweeps: most of them. Enough for a proof: number of nodes of the largest level / width, and
-        far fewer in practice.
-      frontier: most prefixes of a level that wait; when full the least probable go, and `bound`
-        says what was lost.
+      limits: of time and memory; `bound` says what they cost.
 
-    Returns:
-      Found. Memory: sweeps x width caches and `frontier` x 16 bytes a query and level.
+    Returns Found. Memory: sweeps x width caches and `frontier` x 16 bytes per query and level.
     """
     beam.check(cache, width=width, length=length, score=score)
     if score == "logit":
@@ -116,14 +121,13 @@ def best_first(
             "best_first: a sum of logits does not bound what is below a prefix; "
             "expected score model or renormalised"
         )
-    if min(k, sweeps, frontier) < 1:
+    if min(k, *limits) < 1:
         raise ValueError(
-            "best_first: expected k, sweeps and frontier of at least 1, "
-            f"got {k}, {sweeps} and {frontier}"
+            f"best_first: expected k, sweeps and frontier of at least 1, got {(k, *limits)}"
         )
     batch = jax.tree.leaves(cache)[0].shape[0]
     expand = functools.partial(beam.score_children, score=score)
-    levels = _levels(step, cache, automaton, expand, width, length, sweeps, frontier)
+    levels = _levels(step, cache, automaton, expand, width, length, limits)
     expand_node = functools.partial(expand, automaton)
     visits = [
         functools.partial(_visit, step, expand_node, t, level=level, last=t == length - 1)
@@ -137,7 +141,7 @@ def best_first(
         return state._replace(sweep=state.sweep + 1)
 
     def unfinished(state: _State) -> jax.Array:
-        return (state.sweep < sweeps) & (
+        return (state.sweep < limits.sweeps) & (
             _largest_useful(state, _largest_open(state)) > -jnp.inf
         ).any()
 
@@ -199,7 +203,7 @@ def _visit(
 
 
 def _levels(
-    step, cache, automaton, expand: Callable, width: int, length: int, sweeps: int, frontier: int
+    step, cache, automaton, expand: Callable, width: int, length: int, limits: Limits
 ) -> list[_Level]:
     """Sizes of all levels, by abstract evaluation."""
     levels, waiting, num_nodes = [], 1, 1
@@ -215,9 +219,9 @@ def _levels(
             lambda a, n, x: expand(a, t, n, x)[0], automaton, index, logits
         ).shape[2]
         # one visit sees them all, or each sweep may make one
-        kept = w if num_nodes <= w else sweeps * w
+        kept = w if num_nodes <= w else limits.sweeps * w
         levels.append(_Level(w, waiting, kept, num_children, cache))
-        waiting, num_nodes = min(frontier, kept * num_children), num_nodes * num_children
+        waiting, num_nodes = min(limits.frontier, kept * num_children), num_nodes * num_children
     return levels
 
 

@@ -39,29 +39,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from zoo import records
 from zoo.docids import table
 from zoo.index import children, trie
-from zoo.search import automaton as automata, beam, best_first, diverse, guided, sampling
+from zoo.search import automaton as automata, beam, guided, requests
 
 BUDGET = 2 * 2**30  # bytes that the prefixes of a batch may take
 SCORES = typing.get_args(children.Score)
-
-
-class Answers(NamedTuple):
-    """Answers to B queries, and whether they are proven the k most probable legal identifiers."""
-
-    beams: beam.Beams  # k columns or more
-    proven: jax.Array  # bool[B]; False for decoders that prove nothing
-
-
-class Enumerated(NamedTuple):
-    """A trie whose identifiers are all scored before the search."""
-
-    index: trie.Trie
-    where: guided.Nodes
 
 
 class Option(NamedTuple):
@@ -77,8 +62,7 @@ class Option(NamedTuple):
 class Kind(NamedTuple):
     """What a name stands for."""
 
-    # (step, cache, legal, *, k, width, length, key, and the options) -> Answers
-    run: Callable[..., Answers]
+    run: Callable[..., requests.Answers]  # (requests.Request, options by name) -> Answers
     options: Mapping[str, Option]
     filters: bool  # whether `legal` may be a trie with a filter for each query
     plans: bool = False  # whether it takes a potential
@@ -123,7 +107,7 @@ class Decode:
             return automata.Free()
         if self.name == "counted":
             return guided.counted(index)
-        return Enumerated(index, guided.nodes(ids)) if self.name in TABLED else index
+        return requests.Enumerated(index, guided.nodes(ids)) if self.name in TABLED else index
 
     def __call__(
         self,
@@ -136,7 +120,7 @@ class Decode:
         length: int,
         key: jax.Array | None = None,
         potential: beam.Potential | None = None,
-    ) -> Answers:
+    ) -> requests.Answers:
         """The answers. Jit with the decoder and the sizes static.
 
         Args: step, cache, length: as for `beam.beam_search`. legal: what `constraint` returns. k:
@@ -151,18 +135,8 @@ class Decode:
             )
         if self.draws and key is None:
             raise ValueError(f"decoding {self.name}: answers are random; expected a key")
-        planned = {} if potential is None else {"potential": potential}
-        return KINDS[self.name].run(
-            step,
-            cache,
-            legal,
-            k=k,
-            width=width,
-            length=length,
-            key=key,
-            **planned,
-            **dict(self.options),
-        )
+        request = requests.Request((step, cache, legal), k, width, length, key, potential)
+        return KINDS[self.name].run(request, **dict(self.options))
 
     def queries_at_once(self, index: trie.Trie, cache: beam.Cache, *, width: int, most: int) -> int:
         """Number of queries of a batch, at most `most`, whose prefixes stay within BUDGET.
@@ -240,86 +214,6 @@ def _value(name: str, key: str, option: Option, value: float | int | str) -> flo
     return number
 
 
-def all_scores(
-    step: beam.Step, cache: beam.Cache, index: automata.Automaton, *, num_leaves: int, length: int
-) -> jax.Array:
-    """f32[B, num_leaves] log-probability of every identifier, by a beam as wide as the trie."""
-    beams = beam.beam_search(step, cache, index, width=num_leaves, length=length, score="model")
-    blank = jnp.full(num_leaves + 1, -jnp.inf)  # NO_LEAF = -1 writes to the last place
-    return jax.vmap(lambda leaf, score: blank.at[leaf].set(score))(beams.leaf, beams.score)[:, :-1]
-
-
-def _unproven(beams: beam.Beams) -> Answers:
-    return Answers(beams, jnp.zeros(len(beams.score), bool))
-
-
-def _last(width: int | Sequence[int], length: int) -> int:
-    return beam.widths(width, length)[-1]
-
-
-def _beam(step, cache, legal, *, k, width, length, key, score, potential=None):
-    return _unproven(
-        beam.beam_search(
-            step, cache, legal, width=width, length=length, score=score, potential=potential
-        )
-    )
-
-
-def _tabled(step, cache, legal, *, k, width, length, key, guide):
-    index, where = legal
-    scores = all_scores(step, cache, index, num_leaves=len(where.parent[-1]), length=length)
-    guided_index = guide(index, where, scores[:, where.leaf])
-    width = _last(width, length)
-    beams = beam.beam_search(
-        lambda t, token, cache: (jnp.zeros((*token.shape, index.alphabet)), cache),
-        jnp.zeros((len(scores), 1)),
-        guided_index,
-        width=width,
-        length=length,
-        score="model",
-    )
-    exact = isinstance(guided_index, guided.MaxMarginal) and width >= k
-    return Answers(beams, jnp.full(len(scores), exact))
-
-
-def _best_first(step, cache, legal, *, k, width, length, key, **options):
-    found = best_first.best_first(
-        step, cache, legal, k=k, width=_last(width, length), length=length, **options
-    )
-    return Answers(found.beams, found.proven)
-
-
-def _diverse(step, cache, legal, *, k, width, length, key, groups, **options):
-    width = -(-_last(width, length) // groups) * groups
-    return _unproven(
-        diverse.diverse_beam_search(
-            step, cache, legal, width=width, groups=groups, length=length, **options
-        )
-    )
-
-
-def _sampled(step, cache, legal, *, k, width, length, key, **options):
-    beams, perturbed = sampling.sample_distinct(
-        step, cache, legal, key, width=k, length=length, **options
-    )
-    return _unproven(beams._replace(score=perturbed))
-
-
-def _nucleus(step, cache, legal, *, k, width, length, key, **options):
-    num = _last(width, length)
-    drawn = sampling.sample(step, cache, legal, key, num=num, length=length, **options)
-    return _unproven(beam.distinct(drawn))
-
-
-def _reverse_annealed(step, cache, legal, *, k, width, length, key, most, steepness, middle, score):
-    rising = sampling.rising(k, most=most, steepness=steepness, middle=middle)
-    beams = sampling.reverse_anneal(
-        step, cache, legal, key, temperature=rising, length=length, score=score
-    )
-    by_rank = jnp.where(beams.score > -jnp.inf, 1 / (1 + jnp.arange(k)), -jnp.inf)
-    return _unproven(beams._replace(score=by_rank))
-
-
 def _score(default: str, *names: str) -> dict[str, Option]:
     help = "what a step adds: model (log-probability), renormalised (over children) or logit"
     return {"score": Option(default, help, names=names or SCORES)}
@@ -328,14 +222,18 @@ def _score(default: str, *names: str) -> dict[str, Option]:
 _TEMPERATURE = Option(1.0, "temperature of the draws", 1e-3)
 
 KINDS: Mapping[str, Kind] = {
-    "trie": Kind(functools.partial(_beam, score="model"), {}, True, True),
-    "renormalised": Kind(functools.partial(_beam, score="renormalised"), {}, True, True),
-    "logit": Kind(functools.partial(_beam, score="logit"), {}, True, True),
-    "counted": Kind(functools.partial(_beam, score="model"), {}, False),
-    "lookahead": Kind(functools.partial(_tabled, guide=guided.lookahead), {}, False),
-    "max-marginal": Kind(functools.partial(_tabled, guide=guided.max_marginal), {}, False),
+    "trie": Kind(functools.partial(requests.run_beam, score="model"), {}, True, True),
+    "renormalised": Kind(
+        functools.partial(requests.run_beam, score="renormalised"), {}, True, True
+    ),
+    "logit": Kind(functools.partial(requests.run_beam, score="logit"), {}, True, True),
+    "counted": Kind(functools.partial(requests.run_beam, score="model"), {}, False),
+    "lookahead": Kind(functools.partial(requests.run_tabled, guide=guided.lookahead), {}, False),
+    "max-marginal": Kind(
+        functools.partial(requests.run_tabled, guide=guided.max_marginal), {}, False
+    ),
     "best-first": Kind(
-        _best_first,
+        requests.run_best_first,
         {
             "sweeps": Option(16, "most passes down the levels", 1),
             "frontier": Option(4096, "most prefixes of a level that wait", 1),
@@ -344,7 +242,7 @@ KINDS: Mapping[str, Kind] = {
         False,
     ),
     "diverse": Kind(
-        _diverse,
+        requests.run_diverse,
         {
             "groups": Option(5, "beams that share the width", 1),
             "penalty": Option(0.5, "nats for each earlier beam that took the token"),
@@ -352,9 +250,11 @@ KINDS: Mapping[str, Kind] = {
         },
         True,
     ),
-    "sampled": Kind(_sampled, {"temperature": _TEMPERATURE, **_score("renormalised")}, True),
+    "sampled": Kind(
+        requests.run_sampled, {"temperature": _TEMPERATURE, **_score("renormalised")}, True
+    ),
     "nucleus": Kind(
-        _nucleus,
+        requests.run_nucleus,
         {
             "temperature": _TEMPERATURE,
             "top_p": Option(0.9, "share of the mass that the likely children hold", 1e-6, 1),
@@ -363,7 +263,7 @@ KINDS: Mapping[str, Kind] = {
         True,
     ),
     "reverse-annealed": Kind(
-        _reverse_annealed,
+        requests.run_reverse_annealed,
         {
             "most": Option(1.5, "temperature that the last draw approaches"),
             "steepness": Option(10.0, "of the logistic curve of temperatures", 1e-3),
@@ -372,7 +272,7 @@ KINDS: Mapping[str, Kind] = {
         },
         True,
     ),
-    "free": Kind(functools.partial(_beam, score="model"), {}, False),
+    "free": Kind(functools.partial(requests.run_beam, score="model"), {}, False),
 }
 NAMES = tuple(KINDS)
 TABLED = ("lookahead", "max-marginal")  # these score every identifier first

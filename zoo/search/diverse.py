@@ -33,8 +33,7 @@ def diverse_beam_search(
       groups: number of beams; must divide width.
       penalty: lambda, at least 0, in nats.
 
-    Returns:
-      Beams of `width` columns, by score without the penalties.
+    Returns Beams of `width` columns, by score without the penalties.
     """
     beam.check(cache, width=width, length=length, score=score)
     if groups < 1 or width % groups or penalty < 0:
@@ -53,8 +52,7 @@ def diverse_beam_search(
         gain, tokens, nodes = beam.score_children(automaton, t, node, logits, score=score)
         total, key = total[..., None] + gain, key[..., None] + gain  # -> [B, G K, C]
         here, num_children = token.shape[1] // groups, gain.shape[2]
-        used = jnp.zeros((batch, logits.shape[2]))
-        kept = []
+        used, kept = jnp.zeros((batch, logits.shape[2])), []
         for group in range(groups):
             rows = slice(group * here, (group + 1) * here)
             flat = lambda x: x[:, rows].reshape(batch, -1, *x.shape[3:])

@@ -6,6 +6,8 @@ For long sequences without a constraint: one compiled step in a loop serves ever
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -22,9 +24,7 @@ def draw(
     num: int,
     length: int,
     end: int,
-    temperature,
-    top_k: int,
-    top_p,
+    likely: Callable[[jax.Array], jax.Array],
 ) -> jax.Array:
     """i32[B, num, length] independent samples per query, PAD after the end of each.
 
@@ -33,8 +33,7 @@ def draw(
       num: number of samples per query.
       length: most tokens of a sample.
       end: the token that ends a text; if it is not PAD, PAD is never sampled.
-      temperature: above 0; logits are divided by it before truncation.
-      top_k, top_p: see `truncated`.
+      likely: logits f32[B, num, V] -> the logits that are sampled from, such as `truncated`.
     """
     beam.check(cache, width=num, length=length)
     batch = jax.tree.leaves(cache)[0].shape[0]
@@ -46,8 +45,7 @@ def draw(
         logits = projection.dense(logits).astype(jnp.float32)
         if end != table.PAD:
             logits = logits.at[..., table.PAD].set(-jnp.inf)
-        likely = truncated(logits / temperature, top_k=top_k, top_p=top_p)
-        drawn = jax.random.categorical(jax.random.fold_in(key, t), likely, axis=-1)
+        drawn = jax.random.categorical(jax.random.fold_in(key, t), likely(logits), axis=-1)
         token = jnp.where(ended, table.PAD, drawn).astype(jnp.int32)
         return token, cache, ended | (drawn == end), written.at[:, :, t].set(token)
 
@@ -58,7 +56,7 @@ def draw(
     )[3]
 
 
-def truncated(logits: jax.Array, *, top_k: int, top_p) -> jax.Array:
+def truncated(logits: jax.Array, *, top_k: int, top_p: float | jax.Array) -> jax.Array:
     """Logits f32[..., V] with -inf outside the top_k largest and the nucleus of these.
 
     The nucleus is the smallest set of tokens with mass top_p; the largest logit always stays.

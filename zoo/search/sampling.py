@@ -21,28 +21,29 @@ def sample(
     automaton: automata.Automaton,
     key: jax.Array,
     *,
-    num: int,
+    temperature: jax.Array,
     length: int,
-    temperature,
     score: children.Score,
     top_p: float = 1.0,
 ) -> beam.Beams:
     """`num` independent samples per query in the order drawn; an identifier may repeat.
 
-    Args: step, cache, automaton, length, score: as for `beam.beam_search`; scores are at
-      temperature 1. key: of the samples. num: number of samples per query. temperature: scalar or
-      f32[num], at least 0, of each sample. top_p: nucleus sampling (arXiv:1904.09751): only the
-      smallest set of children with this share of
-        the mass at temperature 1 is sampled from.
+    Args:
+      step, cache, automaton, length, score: as for `beam.beam_search`; scores are at temperature 1.
+      key: of the samples.
+      temperature: f32[num] of each sample, at least 0; 0 is greedy.
+      top_p: nucleus sampling (arXiv:1904.09751): only the smallest set of children with this share
+        of the mass at temperature 1 is sampled from.
 
     Returns: Beams [B, num, ...], not sorted. A sample that reached a prefix without a legal child
       has score -inf.
     """
+    num = len(temperature)
     beam.check(cache, width=num, length=length, score=score)
     batch = jax.tree.leaves(cache)[0].shape[0]
     lane = jnp.zeros((batch, num), jnp.int32)
     node, cache = beam.gather((automaton.start(batch), cache), lane)
-    temperature = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), (num,))[None, :, None]
+    temperature = temperature[None, :, None]
     token, total, history = jnp.full((batch, num), beam.BOS), jnp.zeros((batch, num)), []
     for t in range(length):
         logits, cache = step(t, token, cache)
@@ -73,7 +74,7 @@ def sample_distinct(
 ) -> tuple[beam.Beams, jax.Array]:
     """`width` samples without replacement: stochastic beam search (arXiv:1903.06059, alg. 1).
 
-    In the order drawn.     Column 0 is a sample from the decoder's distribution, column j from the
+    In the order drawn. Column 0 is a sample from the decoder's distribution, column j from the
     distribution that columns 0 .. j-1 leave: exact, at the cost of one beam search.
 
     Args:
@@ -164,13 +165,9 @@ def reverse_anneal(
                 axis=3
             )
             left = taken < automaton.counts(t + 1, nodes)
-            place = _draw(
-                jax.random.fold_in(jax.random.fold_in(key, i), t),
-                jnp.where(left, gain, -jnp.inf),
-                temperature[i],
-            )
-            best = jnp.where(left, gain, -jnp.inf)
-            token, node, gain = (_child(x, place) for x in (candidates, nodes, best))
+            gain = jnp.where(left, gain, -jnp.inf)
+            place = _draw(jax.random.fold_in(jax.random.fold_in(key, i), t), gain, temperature[i])
+            token, node, gain = (_child(x, place) for x in (candidates, nodes, gain))
             total = total + gain
             tokens.append(token[:, 0])
             path.append(node[:, 0])

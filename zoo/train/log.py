@@ -92,7 +92,7 @@ class Log:
         if _scalars_of(row) in self._logged:
             return  # before the run was interrupted
         self.history.append(row)
-        if self._file is not None:
+        if self._file is not None and self._board is not None:
             with self._explained():
                 self._file.write(json.dumps(row) + "\n")
                 self._file.flush()
@@ -180,8 +180,8 @@ class _Board:
 
         for name in row.keys() - {"phase", "step"}:
             value = summary.scalar(f"{phase}/{name}", row[name])
-            event = event_pb2.Event(wall_time=time.time(), step=row["step"], summary=value)
-            self._writer.write_event(event)
+            make = event_pb2.Event  # pyright: ignore[reportAttributeAccessIssue]  # protobuf adds it
+            self._writer.write_event(make(wall_time=time.time(), step=row["step"], summary=value))
         if time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._writer.flush()
             self._flushed = time.monotonic()

@@ -168,7 +168,7 @@ class _Training:
             self.checkpoints = stack.enter_context(
                 checkpoints.Checkpoints(run.folder, run.identity, run.key, run.attached)
             )
-            self._restore()
+            self._restore(self.checkpoints)
         self.done = self.first = int(self.progress.step)
         run.log.rewind(self.done)
         bar = stack.enter_context(run.log.progress(run.steps, "train", "steps", start=self.done))
@@ -227,7 +227,7 @@ class _Training:
         if self.checkpoints is not None and self.decided.save and self.fraction < 1:
             self.reports.flush()
             if not int(self.progress.failed):
-                self._save()
+                self._save(self.checkpoints)
             self.saved = time.monotonic()
 
     def finish(self) -> None:
@@ -241,7 +241,7 @@ class _Training:
                 self.progress, self.batches, run.key, run.folder, self.placed.fetch
             )
         if self.checkpoints is not None and (stopped or self.done > self.first):
-            self._save()
+            self._save(self.checkpoints)
         # writing may be interrupted too
         if not (stopped or self.stopped()):
             return
@@ -263,21 +263,21 @@ class _Training:
             params = self._current()
         return Result(params, self.done, self.decided.seconds)
 
-    def _restore(self) -> None:
-        found = self.checkpoints.restore(self.progress)
+    def _restore(self, checkpoints_: checkpoints.Checkpoints) -> None:
+        found = checkpoints_.restore(self.progress)
         if found is not None:
             self.progress, position = self.placed.put(found[0]), found[1]
             self.batches.seek(position["batches"])
             self.clock.set(position["seconds"])
             self.fraction = position["fraction"]
 
-    def _save(self) -> None:
+    def _save(self, checkpoints_: checkpoints.Checkpoints) -> None:
         position = {
             "batches": self.batches.position(),
             "seconds": self.clock.seconds(),
             "fraction": self.fraction,
         }
-        self.checkpoints.save(self.done, self.progress, position)
+        checkpoints_.save(self.done, self.progress, position)
 
     def _validate(self, validation: best.Validation) -> None:
         score = processes.same(float(validation.score(self._current())))

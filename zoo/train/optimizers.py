@@ -98,8 +98,8 @@ def freeze(optimizer: optax.GradientTransformation, held: Any) -> optax.Gradient
 def _scale_by(rate: Rate) -> optax.GradientTransformationExtraArgs:
     """Updates times -rate(step, fraction), the extra arguments that the loop passes."""
 
-    def update(updates, state, params=None, *, step, fraction, **others):
-        factor = -rate(step, fraction)
+    def update(updates, state, params=None, **extra):
+        factor = -rate(extra["step"], extra["fraction"])
         return jax.tree.map(lambda leaf: factor.astype(leaf.dtype) * leaf, updates), state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)

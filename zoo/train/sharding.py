@@ -131,10 +131,9 @@ def layouts(params: Any, tree: Any, mesh: jax.sharding.Mesh) -> Any:
     def place(path: tuple, leaf: Any) -> jax.sharding.NamedSharding:
         names = _names(path)
         owners = (specs[names[start:]] for start in range(len(names)) if names[start:] in specs)
-        shape, spec = next(owners, (None, None))
-        return jax.sharding.NamedSharding(
-            mesh, spec if shape == leaf.shape else jax.sharding.PartitionSpec()
-        )
+        replicated = jax.sharding.PartitionSpec()
+        shape, spec = next(owners, (None, replicated))
+        return jax.sharding.NamedSharding(mesh, spec if shape == leaf.shape else replicated)
 
     return jax.tree.map_with_path(place, tree)
 
@@ -204,9 +203,8 @@ class Placement:
 
     def fetch(self, tree: Any) -> Any:
         """Arrays of the progress as this process's own."""
-        return (
-            tree if self._mesh is None else jax.tree.map(lambda leaf: whole(leaf, self._mesh), tree)
-        )
+        mesh = self._mesh
+        return tree if mesh is None else jax.tree.map(lambda leaf: whole(leaf, mesh), tree)
 
 
 def rows(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:

@@ -44,12 +44,8 @@ def products(program: core.ClosedJaxpr | core.Jaxpr) -> float:
     for equation in getattr(program, "jaxpr", program).eqns:
         if equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            left = equation.invars[0].aval.shape
-            found += (
-                2.0
-                * math.prod(equation.outvars[0].aval.shape)
-                * math.prod(left[axis] for axis in contracted)
-            )
+            left, product = _shape(equation.invars[0]), _shape(equation.outvars[0])
+            found += 2.0 * math.prod(product) * math.prod(left[axis] for axis in contracted)
             continue
         inner = [products(part) for value in equation.params.values() for part in _programs(value)]
         if inner:
@@ -59,6 +55,10 @@ def products(program: core.ClosedJaxpr | core.Jaxpr) -> float:
                 turns * devices * (max(inner) if equation.primitive.name == "cond" else sum(inner))
             )
     return found
+
+
+def _shape(variable: Any) -> tuple[int, ...]:
+    return variable.aval.shape
 
 
 def _programs(value: Any) -> Iterator[core.ClosedJaxpr | core.Jaxpr]:

@@ -64,7 +64,7 @@ def step_function(
     key: jax.Array,
     *,
     execution: executions.Execution = executions.Execution(),
-    places: Progress | None = None,
+    places: Any = None,
 ) -> Step:
     """The jitted (progress, batch, fraction) -> (progress, scalars); traces once per batch shape.
 
@@ -76,7 +76,7 @@ def step_function(
       loss: with a mapping of task -> loss, each task's loss reads the whole batch, and the
         optimiser gets the sum of their gradients and, as the extra argument `gradients`, a dict of
         the gradient of each task.
-      places: shardings of the progress on a mesh, which the step preserves.
+      places: shardings of the progress on a mesh, a Progress, which the step preserves.
 
     The fraction f32[] of the training that is over goes to the optimiser with the step.
     """
@@ -105,7 +105,7 @@ def _jit(
     loss: Loss | Mapping[str, Loss],
     optimizer: optax.GradientTransformation,
     execution: executions.Execution,
-    places: Progress | None,
+    places: Any,
 ) -> Callable:
     optimizer = optax.with_extra_args_support(optimizer)
     gradient_of, apart = _gradient(loss), isinstance(loss, Mapping)
@@ -133,7 +133,7 @@ def _jit(
             metrics["skipped"] = after.skipped
         return after, metrics
 
-    options = {} if places is None else {"out_shardings": (places, None)}
+    options: dict[str, Any] = {} if places is None else {"out_shardings": (places, None)}
     return jax.jit(step, donate_argnums=0, **options)
 
 
@@ -229,7 +229,7 @@ def _average(average: Any, params: Any, step: jax.Array, decay: float) -> Any:
 
     TensorFlow's ExponentialMovingAverage(num_updates).
     """
-    decay = jnp.minimum(decay, (1 + step) / (RAMP + step))
+    ramp = jnp.minimum(decay, (1 + step) / (RAMP + step))
     return jax.tree.map(
-        lambda old, new: old + (1 - decay).astype(old.dtype) * (new - old), average, params
+        lambda old, new: old + (1 - ramp).astype(old.dtype) * (new - old), average, params
     )

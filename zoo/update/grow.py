@@ -114,7 +114,8 @@ def _rows(
     net = shape.net()
     memory = net.apply(params, net.apply(params, source, method="encode"), method="memory")
     blank = jnp.zeros((len(source), 1), jnp.int32)
-    hidden = net.apply(params, blank, memory, source, method="states")[:, 0].astype(jnp.float32)
+    states: Any = net.apply(params, blank, memory, source, method="states")
+    hidden = jnp.asarray(states)[:, 0].astype(jnp.float32)
     rows = transformer.output_kernel(params, shape).T[known].astype(jnp.float32)  # -> [N, D]
     logits = hidden @ rows.T
     mean = jax.nn.softmax(logits) @ rows
