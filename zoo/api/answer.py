@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo import recipes, records
 from zoo.api import allocator, fitted as stored, inputs, restrict
@@ -121,4 +121,5 @@ def path(
             f"path: {opened.fitted.recipe} generates no identifiers; "
             "expected a system with an encoder-decoder, such as dsi"
         )
-    return beam_path.trace(opened.ask, inputs.as_queries(opened.fitted, [query]), width=width)
+    asked = cast(records.Queries, inputs.as_queries(opened.fitted, [query]))
+    return beam_path.trace(opened.ask, asked, width=width)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from zoo import records
 from zoo.api import answer, inputs
 from zoo.api.fitted import Fitted
 from zoo.records import DataError
@@ -41,7 +42,8 @@ def explain(fitted: Fitted | str | os.PathLike, query: str, k: int = 3) -> list[
         raise DataError(f"explain: expected k of at least 1, got {k}")
     documents = opened.fitted.documents
     rows = documents.rows()
-    (found,) = opened.ask.explain(inputs.as_queries(opened.fitted, [query]), k)
+    asked = cast(records.Queries, inputs.as_queries(opened.fitted, [query]))
+    (found,) = opened.ask.explain(asked, k)
     return [
         Explained(name, documents.titles[rows[name]], sum(e.value for e in why), tuple(why))
         for name, why in found

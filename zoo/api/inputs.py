@@ -107,6 +107,7 @@ def history_of(
     if recipes.get(fitted.recipe).asks != "history":
         raise DataError(f"retrieve: {fitted.recipe} searches and knows no users; pass a query")
     collection = data_of(fitted, folder, data)
+    assert isinstance(collection, records.Interactions)  # `data_of` refuses others
     found = collection.histories
     if user not in found.ids:
         short = f"; users with fewer than 3 events are left out ({collection.left_out})"

@@ -13,33 +13,36 @@ from zoo.docids import table
 from zoo.index import projection, trie
 from zoo.models import generate
 from zoo.nets import network
-from zoo.search import automaton as automata, beam, decoders, guided
+from zoo.search import automaton as automata, beam, decoders, guided, requests
 
 WIDTH, PRUNED = 64, 32  # hypotheses that a walk can keep, and children shown beside them
+
+
+Array = jax.Array | np.ndarray  # on the device, or fetched
 
 
 class Level(NamedTuple):
     """Children of the hypotheses that were alive, best first; C = WIDTH + PRUNED at most."""
 
-    token: np.ndarray  # i32[C]
-    parent: np.ndarray  # i32[C] place among the children of the level before; -1 at the root
-    score: np.ndarray  # f32[C] of the prefix by the decoder, -inf = no such child
-    key: np.ndarray  # f32[C] what the beam ranks by: the score and the potential
-    kept: np.ndarray  # bool[C]
-    first: np.ndarray  # i32[C] place in `Trie.documents` of the first document below
-    end: np.ndarray  # i32[C]
-    num_children: np.ndarray  # i32[] of which the C are the best
-    cutoff: np.ndarray  # f32[] key of the last that is kept
-    wanted: np.ndarray  # i32[] place of the wanted prefix, -1 = not among the C
-    wanted_key: np.ndarray  # f32[] -inf if its parent was pruned before
-    wanted_rank: np.ndarray  # i32[] children with a larger key
+    token: Array  # i32[C]
+    parent: Array  # i32[C] place among the children of the level before; -1 at the root
+    score: Array  # f32[C] of the prefix by the decoder, -inf = no such child
+    key: Array  # f32[C] what the beam ranks by: the score and the potential
+    kept: Array  # bool[C]
+    first: Array  # i32[C] place in `Trie.documents` of the first document below
+    end: Array  # i32[C]
+    num_children: Array  # i32[] of which the C are the best
+    cutoff: Array  # f32[] key of the last that is kept
+    wanted: Array  # i32[] place of the wanted prefix, -1 = not among the C
+    wanted_key: Array  # f32[] -inf if its parent was pruned before
+    wanted_rank: Array  # i32[] children with a larger key
 
 
 class Walk(NamedTuple):
     """The levels of a search and its answers."""
 
     levels: tuple[Level, ...]  # L
-    documents: np.ndarray  # i32[C] row of the document of each child of the last level, -1 = none
+    documents: Array  # i32[C] row of the document of each child of the last level, -1 = none
 
 
 class Guides(NamedTuple):
@@ -80,7 +83,7 @@ def leaf_scores(
 ) -> jax.Array:
     """f32[M] log-probability of every identifier for source i32[1, S]."""
     step, cache = _tempered(params, source, temperature, net)
-    return decoders.all_scores(
+    return requests.all_scores(
         step, cache, index, num_leaves=num_leaves, length=net.spec.target_length
     )[0]
 

@@ -67,12 +67,12 @@ class Kind(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Keys of B queries before scoring; log-probability -inf = none."""
+    """Keys of B queries before scoring, on the device or the host; log-probability -inf = none."""
 
-    tokens: jax.Array  # i32[B, Q, L]
-    log_prob: jax.Array  # f32[B, Q]
-    node: jax.Array  # i32[B, Q, 2] of the FM-index
-    first: jax.Array  # f32[B, V] log-probabilities of single tokens
+    tokens: Any  # i32[B, Q, L]
+    log_prob: Any  # f32[B, Q]
+    node: Any  # i32[B, Q, 2] of the FM-index
+    first: Any  # f32[B, V] log-probabilities of single tokens
 
 
 class Keys(NamedTuple):
@@ -234,8 +234,8 @@ def query_ngrams(sources: np.ndarray, longest: int, without: Sequence[int] = ())
     found = [np.zeros((len(sources), 1, max(longest, 1)), np.int32)]
     for length in range(2, min(longest, sources.shape[1]) + 1):
         every = np.lib.stride_tricks.sliding_window_view(sources, length, axis=1)
-        legal = ~np.isin(every, (tokens.PAD, *without)).any(axis=2)
-        windows = np.where(legal[..., None], every, tokens.PAD).astype(np.int32)
+        banned: np.ndarray = np.isin(every, (tokens.PAD, *without)).any(axis=2)
+        windows = np.where(banned[..., None], tokens.PAD, every).astype(np.int32)
         found.append(np.pad(windows, [(0, 0), (0, 0), (0, longest - length)]))
     return np.concatenate(found, axis=1)
 

@@ -43,11 +43,13 @@ class Scale(NamedTuple):
 
 def scores(index: lexical.Index, texts: Sequence[str]) -> np.ndarray:
     """f32[B, N] BM25 scores of all documents, 0 where no term is shared."""
-    product = lexical.bags(index, texts) @ lexical.matrix(index)
+    product: Any = lexical.bags(index, texts) @ lexical.matrix(index)
     return np.asarray(product.todense(), np.float32)
 
 
-def expand(contents: Sequence[str], queries: Sequence[str], answers: Sequence[int]) -> list[str]:
+def expand(
+    contents: Sequence[str], queries: Sequence[str], answers: Sequence[int] | np.ndarray
+) -> list[str]:
     """Contents with the train queries of each document on lines of their own."""
     expanded = list(contents)
     for query, row in zip(queries, answers):
@@ -102,7 +104,7 @@ def open(state: Mapping[str, Any], *, weight: float, unit: float) -> Any:
     matrix, scale = lexical.matrix(state["index"]), Scale(str(state["kind"]), weight * unit)
 
     def plan(queries: Any) -> np.ndarray:
-        product = lexical.bags(state["index"], queries.texts) @ matrix
+        product: Any = lexical.bags(state["index"], queries.texts) @ matrix
         return scale(np.asarray(product.todense(), np.float32))
 
     return plan

@@ -78,7 +78,9 @@ def read(
     return Read(texts, parts, ngram_corpus.marks(texts.tokenizer))
 
 
-def stemmed(config: Writing, corpus: records.Corpus, chosen: dict[str, str]) -> records.Corpus:
+def stemmed(
+    config: options.Reading, corpus: records.Corpus, chosen: dict[str, str]
+) -> records.Corpus:
     """The corpus as the system reads it."""
     if not config.stem:
         return corpus

@@ -42,7 +42,10 @@ def keep(
     if first:
         standing = np.flatnonzero(fate == KEPT)
         found = _round_trip(
-            corpus, [queries[n] for n in standing], [rows[n] for n in standing], first
+            corpus,
+            [queries[n] for n in standing.tolist()],
+            [rows[n] for n in standing.tolist()],
+            first,
         )
         fate[standing[~found]] = LOST
     kept = np.flatnonzero(fate == KEPT).tolist()

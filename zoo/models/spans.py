@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -37,9 +38,9 @@ def draw(
     """
     found = np.zeros((len(queries), count, length), np.int32)
     uniform = np.random.default_rng(seed).random((len(queries), count))
-    weight = np.zeros(likeness.shape[0])
+    weight = np.zeros(len(likeness.indptr) - 1)  # a row per token
     for row, (query, document) in enumerate(zip(queries, documents, strict=True)):
-        near = likeness[np.unique(query)]
+        near: Any = likeness[np.unique(query)]
         np.maximum.at(weight, near.indices, near.data)
         sums = np.concatenate([[0.0], np.cumsum(weight[document])])
         weight[near.indices] = 0

@@ -69,7 +69,7 @@ def components(index: lexical.Index, rank: int, seed: int = 0) -> np.ndarray:
     """f32[V, R] left singular vectors of the weights of an index, R = min(rank, V, N)."""
     from sklearn.utils import extmath
 
-    weights = lexical.matrix(index)
+    weights: Any = lexical.matrix(index)
     rank = min(rank, *weights.shape)
     if not rank:
         return np.zeros((weights.shape[0], 0), np.float32)

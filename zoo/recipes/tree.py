@@ -73,7 +73,8 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log: Any
         share=CLUSTERS,
     )
     log.phase("weights")
-    shape = rows.Shape(start.documents.shape[1], *map(int, named["sizes"]), config.hidden)
+    codes, places = map(int, named["sizes"])
+    shape = rows.Shape(start.documents.shape[1], codes, places, config.hidden)
     return {
         "params": jax.device_get(dict(found) | clusters),
         network.STATE: network.dump(shape),

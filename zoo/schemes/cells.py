@@ -51,12 +51,16 @@ def fit(
 
 
 def assign(
-    state: Mapping[str, Any], corpus: records.Corpus, vectors: np.ndarray, taken: table.Docids
+    state: Mapping[str, Any],
+    corpus: records.Corpus,
+    vectors: np.ndarray | None,
+    taken: table.Docids,
 ) -> table.Docids:
     """Identifiers of new documents: the next places of the cluster with the nearest centroid.
 
     A cluster may grow past the size that bounded it.
     """
+    assert vectors is not None  # the scheme needs them
     centroids = np.asarray(state["centroids"])
     distance = (centroids**2).sum(axis=1)[None] - 2 * vectors @ centroids.T
     codes = distance.argmin(axis=1)

@@ -83,7 +83,8 @@ def parse(text: str) -> Config:
 
     Raises DataError as `options.replace`, and for levels and codes, which a system has itself.
     """
-    options = dict(part.partition("=")[::2] for part in text.split(",") if part)
+    split = (part.partition("=") for part in text.split(",") if part)
+    options = {name: value for name, _, value in split}
     for name in ("levels", "codes"):
         if name in options:
             raise DataError(f"rqvae: {name} is an option of the system itself; set it there")

@@ -82,7 +82,8 @@ def step_function(
     """
     plain = places is None and not isinstance(loss, Mapping)
     # a mesh's shardings are of one training, as are the losses of a mapping
-    jitted = (_jit_once if plain else _jit)(loss, optimizer, execution, places)
+    jit: Any = _jit_once if plain else _jit  # the cached one hashes its arguments
+    jitted = jit(loss, optimizer, execution, places)
     # NumPy, for a mesh of several processes
     return Step(jitted, np.asarray(jax.random.key_data(key)))
 
