@@ -53,11 +53,10 @@ if importlib.util.find_spec("zoo") is None:
 # %%
 import os
 
+FLAGS = os.environ.get("XLA_FLAGS", "")
 if not glob.glob("/dev/accel*") + glob.glob("/dev/vfio/[0-9]*") and not shutil.which("nvidia-smi"):
     # eight devices to play with
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-    )
+    os.environ["XLA_FLAGS"] = FLAGS + " --xla_force_host_platform_device_count=8"
 
 import json
 import pathlib
@@ -145,7 +144,7 @@ def command(out):
     ]
 
 
-alone = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+alone = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": FLAGS}
 begun = subprocess.Popen(
     command(RUNS / "stopped"), env=alone, stdout=subprocess.PIPE, stderr=subprocess.PIPE
 )

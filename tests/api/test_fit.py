@@ -44,7 +44,7 @@ def fitted(collection):
 
 def python(*arguments, **options):
     """A process of this interpreter in the repository; one CPU device, fast compilation."""
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"XLA_FLAGS": os.environ["XLA_FLAGS"].replace("count=8", "count=1")}
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,

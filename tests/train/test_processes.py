@@ -27,8 +27,7 @@ def started(folder, steps):
         port = free.getsockname()[1]
     settings = {
         "PYTHONPATH": str(HERE.parents[1]),
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("count=8", "count=2"),
     }
     command = [sys.executable, str(HERE / "paired_run.py"), str(folder)]
     return [
