@@ -208,20 +208,14 @@ def main() -> None:
                 params,
                 jnp.asarray(source),
                 index,
-                net=network.build(shape),
-                decode=decoders.decoder("trie"),
-                k=width,
-                width=width,
+                how=generate.How(network.build(shape), decoders.decoder("trie"), width, width),
             )
             loose = functools.partial(
                 generate.generate,
                 params,
                 jnp.asarray(source),
                 free,
-                net=network.build(shape),
-                decode=decoders.decoder("trie"),
-                k=width,
-                width=width,
+                how=generate.How(network.build(shape), decoders.decoder("trie"), width, width),
             )
             theirs = their_search(net, ids, width)
             tokens, scores = theirs(source)

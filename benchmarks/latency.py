@@ -129,11 +129,7 @@ def model_call(opened: generate.Opened, query: str):
             opened.legal,
             opened.legal,
             None,
-            net=model.net,
-            decode=opened.decode,
-            collect=opened.collect,
-            k=width,
-            width=widths,
+            how=generate.How(model.net, opened.decode, width, widths, opened.collect),
         )
     )
 

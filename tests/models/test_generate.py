@@ -33,10 +33,7 @@ def test_a_wide_alphabet_changes_how_logits_are_computed_and_no_answer(monkeypat
             params,
             source,
             trie.build(ids),
-            net=network.build(shape),
-            decode=decoders.decoder("trie"),
-            k=5,
-            width=10,
+            how=generate.How(network.build(shape), decoders.decoder("trie"), k=5, width=10),
         ).beams
     )
     lazy = find()

@@ -21,8 +21,7 @@ from zoo.ranking import collect as collecting
 from zoo.search import decoders, guided, requests
 from zoo.text import tokens
 
-# a beam of 20 finds as good a top 10 as one of 100, in a seventh of the time; depths beyond need it
-FEW, NARROW, WIDE = 10, 20, 100
+FEW, NARROW, WIDE = 10, 20, 100  # a beam of 20 finds as good a top 10 as one of 100
 QUERY_BATCHES = 1, 8, 64  # sizes that batches of queries are padded to
 ANSWERS = 100  # hypotheses of the last level, if no more are wanted, where inner levels are fixed
 MANY = 8  # batches of queries that are worth a compilation for each class of lengths
@@ -65,11 +64,10 @@ class Opened:
     allowed: np.ndarray | None = None  # bool[N] documents that `legal` is restricted to
     # (self, queries, k, allowed=, excluded=) -> Ranking; by default `search` of `read`
     ask: Callable[..., records.Ranking] | None = None
-    # queries -> f32[B, N] scores of documents that are added to those of their identifiers; the
-    # best below a prefix is its potential (PAG, arXiv 2404.14600)
+    # queries -> f32[B, N] scores added to those of identifiers; the best below a prefix is its
+    # potential (PAG, arXiv 2404.14600)
     plan: Callable[[Any], np.ndarray] | None = None
-    # whether the beam keeps its width at inner levels where more answers are wanted
-    fixed: bool = False
+    fixed: bool = False  # whether inner levels keep their width where more answers are wanted
 
     def __call__(
         self,
