@@ -146,7 +146,9 @@ def test_counters_of_equal_titles_continue(fitted):
 
 
 def test_unknown_schemes_and_options_are_refused():
-    with pytest.raises(records.DataError, match="no scheme 'vq'; expected one of: clusters, rq, "):
+    with pytest.raises(
+        records.DataError, match="no scheme 'vq'; expected one of: clusters, cells, rq, "
+    ):
         schemes.scheme("vq")
     with pytest.raises(TypeError, match="width"):
         schemes.scheme("rq", width=3)

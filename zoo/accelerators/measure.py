@@ -127,7 +127,9 @@ def training_step(
         {name: placed(array, rows) for name, array in batch.items()},
         jax.ShapeDtypeStruct((), np.float32, sharding=everywhere),
     )
-    return _compile(f"train: {program.name}", function, arguments, {}, target.chip, devices.size)
+    key = placed(np.asarray(function.key_data), everywhere)
+    name, chip = f"train: {program.name}", target.chip
+    return _compile(name, function.jitted, (*arguments, key), {}, chip, devices.size)
 
 
 def answering(call: programs.Call, target: chips.Target) -> Measured:
