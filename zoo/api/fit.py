@@ -109,20 +109,35 @@ def fit(
     allocator.keep_freed_memory()
     job = _job(recipe, size, options or {}, seed, inputs or {}, dict(flags))
     sharding.mesh_of(job.execution.mesh)
-    run = job.identity()
-    written = out if processes.first() else None
-    if written is not None:
-        run_folder.refuse_occupied(pathlib.Path(written), run if jax.process_count() == 1 else None)
+    if out is not None and processes.first():
+        known = job.identity() if jax.process_count() == 1 else None
+        run_folder.refuse_occupied(pathlib.Path(out), known)
     collection = given.load_data(data)
     given.refuse_other_kind(job.recipe, collection)
+    return _fit_in(out, job, collection, given.source_of(data), quiet=quiet)
+
+
+def _fit_in(
+    out: str | os.PathLike | None,
+    job: Job,
+    collection: records.Collection | records.Interactions,
+    source: str,
+    *,
+    quiet: bool,
+) -> Fitted:
+    """The fit of a job, written to a folder if one is named, or found finished there."""
+    import jax
+
+    from zoo.train import processes
+
+    written = out if processes.first() else None
     learned = learning.select(collection, job.learn)
-    run["data"] = given.fingerprint(learned)
+    run = job.identity() | {"data": given.fingerprint(learned)}
     with run_folder.opened(written, run, jax.__version__) as finished:
         if finished and written is not None:
             if not quiet:
                 print(f"{out}: this fit was finished before; nothing to do", file=sys.stderr)
             return stored.load(pathlib.Path(written))
-        source = given.source_of(data)
         fitted = _fitted(job, collection, learned, source, out, run, quiet=quiet)
         if written is not None:
             stored.save(fitted, written)

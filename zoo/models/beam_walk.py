@@ -119,14 +119,9 @@ def walk(
 ) -> Walk:
     """The walk for source i32[1, S]. One program serves all beams up to `width`.
 
-    Args:
-      params, net: of the model.
-      temperature: f32[] that logits are divided by.
-      legal: what is searched; index: the trie of the same identifiers.
-      potential: L + 1 of f32[1, M_t], as for `beam.beam_search`.
-      keep: i32[] hypotheses that are kept, at most `width`.
-      threshold: f32[] least key that is kept; -inf = the beam alone decides.
-      wanted: i32[L] nodes whose path is followed, -1 = none.
+    temperature: f32[] divides logits. index: the trie of the identifiers of `legal`. potential: as
+    for `beam.beam_search`. keep: i32[] hypotheses kept, at most `width`. threshold: f32[] least key
+    that is kept, -inf = the beam decides. wanted: i32[L] nodes of the path to follow, -1 = none.
     """
     step, cache = _tempered(params, source, temperature, net)
     node, total = index.start(1), jnp.zeros((1, 1), jnp.float32)
@@ -163,12 +158,9 @@ def walk(
         documents = jnp.where(alive, index.documents_of(pick(child)[None])[0, :, 0], -1)
         # hypotheses in lexicographic order, those that are dropped behind
         slot = jnp.argsort(jnp.where(kept, place, ranked.size))[: min(width, len(best))]
-        state = (
-            pick(child)[slot],
-            pick(tokens)[slot],
-            jnp.where(kept, pick(scores), -jnp.inf)[slot],
-        )
-        node, token, total = (part[None] for part in state)
+        alive_scores = jnp.where(kept, pick(scores), -jnp.inf)
+        state = (pick(child), pick(tokens), alive_scores)
+        node, token, total = (part[slot][None] for part in state)
         cache = beam.gather(cache, (place // gain.shape[2])[slot][None])
     return Walk(tuple(levels), documents)
 
