@@ -117,7 +117,7 @@ def walk(
     width: int = WIDTH,
     pruned: int = PRUNED,
 ) -> Walk:
-    """The walk for source i32[1, S]. One program serves all beams up to `width`.
+    """The walk for source i32[1, S]; one program serves all beams up to `width`.
 
     temperature: f32[] divides logits. index: the trie of the identifiers of `legal`. potential: as
     for `beam.beam_search`. keep: i32[] hypotheses kept, at most `width`. threshold: f32[] least key
@@ -158,8 +158,7 @@ def walk(
         documents = jnp.where(alive, index.documents_of(pick(child)[None])[0, :, 0], -1)
         # hypotheses in lexicographic order, those that are dropped behind
         slot = jnp.argsort(jnp.where(kept, place, ranked.size))[: min(width, len(best))]
-        alive_scores = jnp.where(kept, pick(scores), -jnp.inf)
-        state = (pick(child), pick(tokens), alive_scores)
+        state = pick(child), pick(tokens), jnp.where(kept, pick(scores), -jnp.inf)
         node, token, total = (part[slot][None] for part in state)
         cache = beam.gather(cache, (place // gain.shape[2])[slot][None])
     return Walk(tuple(levels), documents)

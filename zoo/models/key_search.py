@@ -234,7 +234,7 @@ def query_ngrams(sources: np.ndarray, longest: int, without: Sequence[int] = ())
     found = [np.zeros((len(sources), 1, max(longest, 1)), np.int32)]
     for length in range(2, min(longest, sources.shape[1]) + 1):
         every = np.lib.stride_tricks.sliding_window_view(sources, length, axis=1)
-        banned: np.ndarray = np.isin(every, (tokens.PAD, *without)).any(axis=2)
+        banned: Any = np.isin(every, (tokens.PAD, *without)).any(axis=2)
         windows = np.where(banned[..., None], tokens.PAD, every).astype(np.int32)
         found.append(np.pad(windows, [(0, 0), (0, 0), (0, longest - length)]))
     return np.concatenate(found, axis=1)
