@@ -73,6 +73,8 @@ LONG_FUNCTIONS = {
 }
 MANY_PARAMETERS = {
     "zoo/accelerators/plan.py:compile_recipe": "a public call with the arguments of zoo.fit",
+    "zoo/models/beam_walk.py:walk": "a jitted program: its parameters are the arrays that it reads",
+    "zoo/report/walks.py:_search": "what a reader may change of the search that a view shows",
     "zoo/launch/decode.py:trie_beam_search": "t5x calls it with the arguments of its decoders",
 }
 
