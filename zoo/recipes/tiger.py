@@ -247,7 +247,7 @@ def open(config: Config, state: dict) -> generate.Opened:
     known = np.asarray(state["seen"])
     trained = known if config.new_items >= 0 and not known.all() else None
     model, longest = generate.load(state), _longest(config, state)
-    ids = model.ids
+    ids = table.unpack(state["docids"])  # of removed items too: histories name them
     read = lambda histories: item_tokens.after_users(
         item_tokens.to_tokens(ids, histories.latest(longest)),
         histories.ids,
