@@ -2,7 +2,7 @@
 
 A search scores a prefix by the mass r(T_v) that the model gives it. Documents that left the corpus
 still count in that mass. With r restricted to the corpus C known exactly, the answer is
-d* = argmax_C r. A beam may miss d* for two reasons, which are told apart by what repairs them:
+d* = argmax_C r. A beam may miss d* for two reasons; different decoders repair them:
 
     decoy: look-ahead (masses over C) finds d*, masking does not: removed documents drew the beam
     sum:   look-ahead misses d* too: many moderate documents outweigh the best one (T6)

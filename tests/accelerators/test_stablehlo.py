@@ -41,4 +41,12 @@ def test_systems_without_one_program_are_refused(tmp_path):
     zoo.fit("bm25", toy.build(20), out=tmp_path / "bm25", quiet=True)
     with pytest.raises(zoo.DataError, match="answers by 0 programs"):
         stablehlo.export(tmp_path / "bm25", tmp_path / "program")
+    with pytest.raises(zoo.DataError, match="at least 1, got 0 and 10"):
+        stablehlo.export(tmp_path / "bm25", tmp_path / "program", batch=0)
+    options = {"steps": 1, "identifiers": "random"}
+    zoo.fit(
+        "tiger", toy.interactions(), size="tiny", options=options, out=tmp_path / "t", quiet=True
+    )
+    with pytest.raises(zoo.DataError, match="filter=auto may search another index"):
+        stablehlo.export(tmp_path / "t", tmp_path / "program")
     assert not (tmp_path / "program").exists()

@@ -68,7 +68,9 @@ def target(topology: str) -> Target:
         found = topologies.get_topology_desc(topology, platform="tpu").devices
     except Exception as error:  # of the plugin: no libtpu, or a layout that it does not know
         text = str(error).splitlines()[0]
-        remedy = "pip install 'jax[tpu]'" if "libtpu" in text or "plugin" in text else EXAMPLES
+        remedy = (
+            "pip install 'jax[tpu]'" if "libtpu" in text or "not installed" in text else EXAMPLES
+        )
         raise DataError(
             f"topology: {topology!r} cannot be compiled for ({text}); {remedy}"
         ) from None

@@ -165,7 +165,7 @@ def _compile(
     chip: chips.Chip | None,
     devices: int,
 ) -> Measured:
-    begun = time.monotonic()
+    start = time.monotonic()
     lowered = function.lower(*arguments, **options)
     try:
         compiled = lowered.compile()
@@ -173,9 +173,9 @@ def _compile(
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         reason = next(line for line in str(error).splitlines() if "RESOURCE_EXHAUSTED" in line)
-        spent = time.monotonic() - begun
+        spent = time.monotonic() - start
         return Measured(name, devices, spent, 0, 0, 0, 0, 0.0, 0.0, {}, {}, chip, reason.strip())
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - start
     memory, cost, text = compiled.memory_analysis(), compiled.cost_analysis(), compiled.as_text()
     return Measured(
         name,

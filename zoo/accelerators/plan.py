@@ -71,6 +71,9 @@ def compile_recipe(
 
     Raises DataError for a topology or mesh that does not exist, or that does not fit the system.
     """
+    for what, count in (("documents", documents), ("queries", queries)):
+        if count < 1:
+            raise records.DataError(f"compile: expected 1 or more {what}, got {count}")
     target = chips.target(topology)
     chosen = recipes.get(recipe)
     config = recipes.configure(chosen, size, options or {})

@@ -108,10 +108,12 @@ def export(
 
 def _call(fitted: stored.Fitted, batch: int, k: int) -> programs.Call:
     """The one call that answers a batch of queries."""
-    if getattr(fitted.config, "filter", False):
+    if min(batch, k) < 1:
+        raise DataError(f"export: expected a batch and k of at least 1, got {batch} and {k}")
+    if isinstance(getattr(fitted.config, "filter", None), str) and fitted.config.filter != "no":
         raise DataError(
-            f"{fitted.name}: filter=yes searches another index for each user, and a program has "
-            "one; fit or open it with filter=no"
+            f"{fitted.name}: filter={fitted.config.filter} may search another index for each "
+            "user, and a program has one; fit it with --set filter=no"
         )
     recipe = recipes.get(fitted.recipe)
     ask = recipe.open(fitted.config, fitted.state)

@@ -72,8 +72,8 @@ def split(collection: records.Collection, *, seed: int = 0) -> Development:
     """Train and dev queries of a collection.
 
     Without a dev split, a tenth of the train queries is held out: half of it all queries of some
-    documents, so that these documents are as unseen as those that have no train query at all, the
-    other half queries of any documents.
+    documents, which are then as unseen as documents without train queries; the other half are
+    queries of any documents.
     """
     rows, texts = collection.corpus.rows(), _texts(collection)
     train = _grades(collection, "train", rows)
