@@ -127,7 +127,7 @@ def test_rematerialisation_builds_another_network():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "lstm"}, "expected a kind of t5, nci, rows, causal, gru, got 'lstm'"),
+        ({"kind": "lstm"}, "expected a kind of t5, nci, llama, rows, causal, gru, got 'lstm'"),
         ({}, "got None"),
         ({"kind": "gru", "num_items": 3, "heads": 2}, "no gru network has these sizes .*heads"),
     ],

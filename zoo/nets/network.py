@@ -4,8 +4,9 @@
     params = net.init(key)
     hidden = net.encode(params, items)
 
-Kinds: t5 and nci are encoder-decoders that generate identifiers, rows generates them from a vector;
-causal and gru read the items of a history and score every item as the next one.
+Kinds: t5 and nci are encoder-decoders that generate identifiers, llama a causal language model that
+continues a prompt by them, rows generates them from a vector; causal and gru read the items of a
+history and score every item as the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import causal, heads, recurrent, rows, transformer
+from zoo.nets import causal, heads, llama, recurrent, rows, transformer
 from zoo.records import DataError
 
 WIDE = 2048  # alphabets from here on have their logits computed where they are read
@@ -206,10 +207,44 @@ def _rows(spec: rows.Shape) -> Network:
     )
 
 
+def _llama(spec: llama.Shape) -> Network:
+    net = llama.Llama(spec)
+
+    def encode(params: Any, inputs: jax.Array, *, train: bool = False, rngs: Any = None) -> Any:
+        return net.apply(params, inputs, method="read")
+
+    def logits(
+        params: Any,
+        memory: llama.Memory,
+        target: jax.Array,
+        *,
+        train: bool = False,
+        rngs: Any = None,
+    ) -> jax.Array:
+        states: Any = net.apply(params, target, memory, method="states")
+        return llama.logits(params, spec, states)
+
+    def step(params: Any, memory: llama.Memory, t: Any, token: jax.Array, cache: Any) -> tuple:
+        hidden, cache = net.apply(params, t, token, cache, memory, method="extend")
+        if spec.target_vocab < WIDE:
+            return llama.logits(params, spec, hidden), cache
+        return Factors(hidden.astype(jnp.float32), llama.output_rows(params, spec).T), cache
+
+    return Network(
+        spec,
+        functools.partial(llama.init, spec),
+        encode,
+        logits,
+        step,
+        functools.partial(llama.empty_cache, spec),
+    )
+
+
 # kind -> class of its spec, and spec -> Network
 KINDS: dict[str, tuple[type, Callable[[Any], Network]]] = {
     "t5": (transformer.Shape, _encoder_decoder),
     "nci": (heads.PrefixShape, _encoder_decoder),
+    "llama": (llama.Shape, _llama),
     "rows": (rows.Shape, _rows),
     "causal": (causal.Shape, _items(causal.CausalItems)),
     "gru": (recurrent.Shape, _items(recurrent.RecurrentItems)),
