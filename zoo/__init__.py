@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
         retrieve as retrieve,
         with_options as with_options,
     )
+    from zoo.api.dynamic import Grown as Grown, divide as divide, grow as grow
     from zoo.api.evaluate import (
         Evaluation as Evaluation,
         evaluate as evaluate,
@@ -56,6 +57,9 @@ _HOME = {
     "path": "zoo.api.answer",
     "explain": "zoo.api.explain",
     "Explained": "zoo.api.explain",
+    "divide": "zoo.api.dynamic",
+    "grow": "zoo.api.dynamic",
+    "Grown": "zoo.api.dynamic",
     "evaluate": "zoo.api.evaluate",
     "evaluate_run": "zoo.api.evaluate",
     "save": "zoo.api.fitted",

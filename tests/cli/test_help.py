@@ -26,7 +26,7 @@ def zoo_command(capsys):
 COMMANDS = (
     *("list", "data list", "data get", "data prepare", "data cold", "docids fit", "docids stats"),
     *("queries generate", "fit", "add", "retrieve", "evaluate", "compare", "report", "export"),
-    *("import", "serve", "demo"),
+    *("import", "serve", "demo", "dynamic"),
 )
 
 

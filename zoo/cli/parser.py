@@ -10,6 +10,7 @@ from zoo.cli import (
     compiling,
     data,
     docids,
+    dynamic,
     evaluation,
     exchange,
     explain,
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     explain.explain_command(commands)
     evaluation.evaluate_command(commands)
     evaluation.compare_command(commands)
+    dynamic.dynamic_command(commands)
     serve.serve_command(commands)
     exchange.report_command(commands)
     exchange.export_command(commands)

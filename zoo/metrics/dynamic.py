@@ -13,6 +13,7 @@ arXiv 1706.08840), because a document that is not in the corpus is never answere
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ PUBLISHED = {
 }
 
 
-def forgetting(hits: np.ndarray) -> float:
+def forgetting(hits: np.ndarray | Sequence[float]) -> float:
     """F_n = (1/n) sum_{i=1..n} (P_0 - P_i) of hits f64[n+1] = P_0 ... P_n; below 0 = improved.
 
     >>> forgetting([0.5, 0.25, 0.0])
@@ -52,13 +53,13 @@ def forgetting(hits: np.ndarray) -> float:
     return float((kept[0] - kept[1:]).mean())
 
 
-def forgetting_from_best(hits: np.ndarray) -> float:
+def forgetting_from_best(hits: np.ndarray | Sequence[float]) -> float:
     """(1/n) sum_{i=1..n} (max_{j<i} P_j - P_i) of hits f64[n+1]; F_n where hits never rise."""
     kept = _curve(hits, least=2)
     return float((np.maximum.accumulate(kept)[:-1] - kept[1:]).mean())
 
 
-def generalisation(hits: np.ndarray) -> float:
+def generalisation(hits: np.ndarray | Sequence[float]) -> float:
     """GA_n = (1/n) sum_{i=1..n} G_i of hits f64[n] = G_1 ... G_n; without the hits on D0.
 
     >>> generalisation([0.5, 0.25])
@@ -67,17 +68,26 @@ def generalisation(hits: np.ndarray) -> float:
     return float(_curve(hits, least=1).mean())
 
 
-def backward_transfer(hits: np.ndarray) -> float:
+def backward_transfer(hits: np.ndarray | Sequence[float]) -> float:
     """-F_n of hits f64[n+1] = P_0 ... P_n: what later documents do to old queries."""
     return -forgetting(hits)
 
 
-def forward_transfer(hits: np.ndarray) -> float:
+def forward_transfer(hits: np.ndarray | Sequence[float]) -> float:
     """GA_n of hits f64[n] = G_1 ... G_n: how well new documents are found without training."""
     return generalisation(hits)
 
 
-def _curve(hits: np.ndarray, *, least: int) -> np.ndarray:
+def half_interval(samples: Sequence[np.ndarray]) -> float:
+    """Half the width of the 95 % normal interval of the mean of the means of f64[B_i] samples.
+
+    1.96 sqrt(sum_i s_i^2 / B_i) / n, s_i the standard deviation of sample i.
+    """
+    variances = [np.var(values, ddof=1) / len(values) for values in samples if len(values) > 1]
+    return float(1.96 * np.sqrt(sum(variances)) / len(samples))
+
+
+def _curve(hits: np.ndarray | Sequence[float], *, least: int) -> np.ndarray:
     values = np.asarray(hits, np.float64)
     if values.ndim != 1 or len(values) < least or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(

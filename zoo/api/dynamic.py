@@ -1,0 +1,190 @@
+"""Systems on a corpus that grows: fitted on D0, then given D1 to Dn without training.
+
+After each step the queries of D0 and those of the part that was added are asked of all documents
+so far (Zhang et al. 2025, arXiv 2504.17519). Hits are of documents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from zoo import recipes, records
+from zoo.api import add, answer, fit, inputs
+from zoo.api.fitted import Fitted
+from zoo.data import atomic, dynamic as growing_
+from zoo.docids import cluster
+from zoo.metrics import dynamic, measures
+from zoo.records import DataError
+from zoo.text import embed
+from zoo.train import log as logs
+
+MEASURES = ("Success@1", "Success@10")
+DEPTH = 10
+CLUSTERS = 20  # of documents, divided by cluster
+WIDTH = 64  # of the vectors that are clustered
+
+
+class Cell(NamedTuple):
+    """What a system finds after a step."""
+
+    old: Mapping[str, Sequence[float]]  # measure -> of each query of D0
+    new: Mapping[str, Sequence[float]]  # measure -> of each query of the part; empty at step 0
+    seconds: float  # to fit D0, or to add the part
+    added: int  # documents of the part
+
+
+class Grown(NamedTuple):
+    """A system on a growing corpus."""
+
+    name: str
+    cells: tuple[Cell, ...]  # n + 1
+
+    def old(self, measure: str = "Success@10") -> np.ndarray:
+        """f64[n+1] P_0 ... P_n."""
+        return np.array([np.mean(cell.old[measure]) for cell in self.cells])
+
+    def new(self, measure: str = "Success@10") -> np.ndarray:
+        """f64[n] G_1 ... G_n."""
+        return np.array([np.mean(cell.new[measure]) for cell in self.cells[1:]])
+
+    def forgetting(self, measure: str = "Success@10") -> tuple[float, float]:
+        """F_n, and half its 95 % interval over queries."""
+        queries = np.array([cell.old[measure] for cell in self.cells])
+        drops = queries[0] - queries[1:].mean(axis=0)
+        return dynamic.forgetting(self.old(measure)), dynamic.half_interval([drops])
+
+    def generalisation(self, measure: str = "Success@10") -> tuple[float, float]:
+        """GA_n, and half its 95 % interval over queries."""
+        queries = [np.asarray(cell.new[measure]) for cell in self.cells[1:]]
+        return dynamic.generalisation(self.new(measure)), dynamic.half_interval(queries)
+
+    def seconds_a_document(self) -> float:
+        """To add one."""
+        later = self.cells[1:]
+        return sum(cell.seconds for cell in later) / sum(cell.added for cell in later)
+
+
+def divide(
+    data: records.Collection | records.Interactions | str | os.PathLike,
+    by: str = "random",
+    *,
+    steps: int = 5,
+    initial: float = 0.5,
+    seed: int = 0,
+    values: Sequence[Any] | None = None,
+) -> growing_.Growing:
+    """D0 to Dn of a collection or its name, see `zoo.data.dynamic.split`.
+
+    By cluster, documents are grouped by k-means of their TF-IDF and SVD vectors, of all parts:
+    which documents arrive together is decided before anything is fitted.
+    """
+    collection = inputs.load_data(data)
+    if not isinstance(collection, records.Collection):
+        raise DataError(f"dynamic: {collection.name} has histories; name a collection with queries")
+    if by == "cluster" and values is None:
+        vectors = embed.embed(collection.corpus, embed.TFIDF, logs.Log(quiet=True), dim=WIDTH)
+        key = jax.random.key(seed)
+        _, assigned = cluster.kmeans(vectors, max(CLUSTERS, 2 * steps + 2), key, iterations=30)
+        values = np.asarray(assigned).tolist()
+    return growing_.split(collection, by, steps=steps, initial=initial, seed=seed, values=values)
+
+
+def grow(
+    recipe: str,
+    growing: growing_.Growing,
+    *,
+    size: str = "small",
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    split: str = "test",
+    out: str | os.PathLike | None = None,
+    quiet: bool = False,
+) -> Grown:
+    """Fits a system on D0, adds each part, and asks after each step.
+
+    out: a folder that keeps the fit and a cell for each step; repeated, the call resumes.
+    Raises DataError if the system takes no documents after it is fitted, or the folder holds cells
+    of another division, split or fit.
+    """
+    chosen = recipes.get(recipe)
+    if chosen.add is None or chosen.asks != "text":
+        able = [name for name in recipes.names() if _takes_texts(recipes.get(name))]
+        raise DataError(f"{recipe}: takes no documents later; use one of: {', '.join(able)}")
+    folder = None if out is None else pathlib.Path(out)
+    config = recipes.configure(chosen, size, options or {})
+    identity = json.dumps(
+        [recipe, size, repr(config), seed, split, growing.fingerprint()], sort_keys=True
+    )
+    kept = [_read(folder, step, identity) for step in range(growing.steps + 1)]
+    cells = [cell for cell in kept if cell is not None]
+    if len(cells) == len(kept):
+        return Grown(recipe, tuple(cells))
+    started = time.monotonic()
+    fitted = fit.fit(
+        recipe,
+        growing.initial(),
+        size=size,
+        options=options,
+        seed=seed,
+        out=None if folder is None else folder / "fit",
+        quiet=quiet,
+    )
+    seconds, cells = time.monotonic() - started, []
+    for step, cell in enumerate(kept):
+        if step:
+            part, started = growing.corpus(step), time.monotonic()
+            fitted = add.add(fitted, part)
+            seconds = time.monotonic() - started
+        if cell is None:
+            cell = _ask(fitted, growing, step, split, seconds)
+            _write(folder, step, identity, cell)
+        cells.append(cell)
+    return Grown(recipe, tuple(cells))
+
+
+def _takes_texts(recipe: recipes.Recipe) -> bool:
+    return recipe.add is not None and recipe.asks == "text"
+
+
+def _ask(fitted: Fitted, growing: growing_.Growing, step: int, split: str, seconds: float) -> Cell:
+    found = [_hits(fitted, *growing.queries(part, split)) for part in sorted({0, step})]
+    return Cell(found[0], found[1] if step else {}, seconds, len(growing.parts[step]))
+
+
+def _hits(fitted: Fitted, queries: records.Queries, qrels: records.Qrels) -> dict[str, list[float]]:
+    ranking = answer.open(fitted)(queries, DEPTH)
+    return {
+        name: values.tolist()
+        for name, values in measures.per_query(ranking, qrels, MEASURES).items()
+    }
+
+
+def _file(folder: pathlib.Path, step: int) -> pathlib.Path:
+    return folder / f"step-{step}.json"
+
+
+def _read(folder: pathlib.Path | None, step: int, identity: str) -> Cell | None:
+    """The cell of a step, if it was finished."""
+    if folder is None or not _file(folder, step).exists():
+        return None
+    found = json.loads(_file(folder, step).read_text(encoding="utf-8"))
+    if found.pop("identity") != identity:
+        raise DataError(
+            f"{_file(folder, step)}: belongs to another fit, division or split; name another folder"
+        )
+    return Cell(**found)
+
+
+def _write(folder: pathlib.Path | None, step: int, identity: str, cell: Cell) -> None:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic.file(_file(folder, step)) as out:
+            json.dump({"identity": identity, **cell._asdict()}, out)
