@@ -10,58 +10,37 @@ history is an example; beam search.
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import jax
 import numpy as np
 
 from zoo import options, recipes, records
 from zoo.data import batches
-from zoo.docids import collisions, table
-from zoo.models import encoder_decoder, generate, item_tokens, item_vectors, validation, warm_start
+from zoo.docids import table
+from zoo.models import (
+    encoder_decoder,
+    generate,
+    item_identifiers,
+    item_tokens,
+    validation,
+    warm_start,
+)
 from zoo.nets import network, transformer
 from zoo.options import option
 from zoo.ranking import cold_items, seen
 from zoo.recipes import popularity
-from zoo.schemes import codes as codes_, quantisers, rqvae as rqvae_, scheme as schemes
+from zoo.schemes import scheme as schemes
 from zoo.search import decoders
-from zoo.text import embed
-from zoo.train import log as logs, stages
+from zoo.train import stages
 from zoo.update import catalogue, grow
 
 VALIDATION_BEAM = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(options.Writing, options.Answering, options.Validation):
+class Config(item_identifiers.Naming, options.Writing, options.Answering, options.Validation):
     """Options of TIGER."""
 
-    identifiers: str = option(
-        "rqkmeans", "quantiser of the item vectors; rqvae is the paper's", one_of=quantisers.KINDS
-    )
-    vectors: str = option(
-        "tfidf",
-        "item vectors: tfidf (TF-IDF and SVD), minilm (all-MiniLM-L6-v2), or FILE.npy, a row per "
-        "item",
-    )
-    rqvae: str = option(
-        "",
-        "options of identifiers=rqvae, NAME=VALUE,..., as hidden=512x256x128,code_width=32; "
-        f"names: {', '.join(sorted(rqvae_.OPTIONS))}",
-    )
-    neighbours: float = option(
-        0.0,
-        "weight of co-occurrence vectors beside those of the text; 0 = text alone",
-        limits=options.AMOUNT,
-    )
-    levels: int = option(3, "codes per item", limits=(1, 1024))
-    codes: int = option(256, "codes per level, capped at one per 4 items", limits=(2, math.inf))
-    collisions: str = option(
-        "counter",
-        "items with equal codes: counter (a last token, the paper's), sinkhorn (reassigns the "
-        "last code) or refuse",
-        one_of=collisions.POLICIES,
-    )
     user_tokens: int = option(
         0,
         "hash buckets of the user token before a history; 0 = none, 2000 in the paper",
@@ -115,14 +94,6 @@ class Config(options.Writing, options.Answering, options.Validation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        embed.refuse_embedding("tiger", self.vectors)
-        rqvae_.parse(self.rqvae)
-        if self.collisions == "sinkhorn" and self.identifiers in ("lsh", "random"):
-            remedy = "set collisions=counter"
-            raise records.DataError(
-                f"tiger: identifiers={self.identifiers} has no distances to share out codes by "
-                f"(collisions=sinkhorn); {remedy}"
-            )
         if self.new_items >= 0 and not decoders.parse(self.decoding).filters:
             allowed = " or ".join(name for name in decoders.NAMES if decoders.KINDS[name].filters)
             raise records.DataError(
@@ -148,7 +119,7 @@ def fit(
     """
     name_key, train_key = jax.random.split(key)
     learned = collection.without("dev").histories
-    named, ids = _name(collection.corpus, learned, config, name_key, log)
+    named, ids = item_identifiers.fit(collection.corpus, learned, config, name_key, log)
     longest = min(config.history, int(learned.lengths.max()) - 1)  # places beyond are not trained
     if longest < 1:
         raise records.DataError(
@@ -193,27 +164,6 @@ def fit(
     return pack(params)
 
 
-def _name(
-    corpus: records.Corpus,
-    learned: records.Histories,
-    config: Config,
-    key: jax.Array,
-    log: logs.Log,
-) -> tuple[dict, table.Docids]:
-    """What names new items, and the identifiers of all."""
-    log.phase("identifiers")
-    state, vectors, codes = {}, None, len(corpus)
-    if config.identifiers not in quantisers.WITHOUT_VECTORS:
-        weight = config.neighbours
-        state["embedder"], vectors = item_vectors.fit(
-            corpus, learned, log, embedding=config.vectors, neighbours=weight, system="tiger"
-        )
-    if config.identifiers != "atomic":
-        codes = codes_.cap_codes(config.codes, codes, log, power_of_two=config.identifiers == "lsh")
-    state["scheme"], ids = naming_of(config, codes).fit(corpus, vectors, key, log)
-    return state | {"num_codes": np.asarray(codes)}, ids
-
-
 def _quick(config: Config) -> Config:
     """The config of answers during training."""
     return dataclasses.replace(
@@ -225,18 +175,9 @@ def _quick(config: Config) -> Config:
     )
 
 
-def naming_of(config: Config, codes: int) -> schemes.Scheme:
-    """How items are named, with so many codes at each level (sec. 3.1)."""
-    training = rqvae_.parse(config.rqvae)
-    made = quantisers.Config(config.identifiers, config.levels, codes, config.collisions, training)
-    return schemes.position_specific(schemes.of_codes(made))
-
-
 def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """The state with new items, named by their texts; under neighbours they have none."""
-    naming, vectors = naming_of(config, int(state["num_codes"])), None
-    if naming.needs_vectors:
-        vectors = item_vectors.of_new(state, corpus, neighbours=config.neighbours)
+    naming, vectors = item_identifiers.of_new(config, state, corpus)
     fresh = grow.assign(state, corpus, naming, vectors)
     seen = np.concatenate([state["seen"], np.zeros(len(corpus), bool)])
     return grow.add(state, corpus, fresh, reads=True) | {"seen": seen}
