@@ -1,6 +1,7 @@
 """Tries loaded from disk, and tries sharded over several devices."""
 
 import json
+import os
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +60,17 @@ def test_a_folder_without_a_trie_is_refused(tmp_path):
     (tmp_path / "trie" / "trie.json").write_text(json.dumps(about | {"format": 0}))
     with pytest.raises(ValueError, match="has format 0, expected 1"):
         store.load(tmp_path / "trie")
+
+
+def test_a_save_that_was_killed_is_removed_by_the_next(tmp_path):
+    for name in (".trie.x.part", ".other.x.part"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    store.save(trie.build(draw(num=50)), tmp_path / "trie")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.x.part", "trie"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (tmp_path / "trie").stat().st_mode & 0o777 == 0o777 & ~mask
 
 
 def test_a_save_that_fails_leaves_nothing(tmp_path, monkeypatch):

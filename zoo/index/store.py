@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import json
 import os
 import pathlib
 import shutil
 import tempfile
+import time
 from typing import Any
 
 import jax
@@ -16,6 +19,7 @@ import numpy as np
 from zoo.index import level as levels, trie
 
 FORMAT = 1  # of the files; another is refused
+STALE_SECONDS = 1.0  # an unfinished save that is younger may not be locked yet
 FIELDS = ("base", "offset", "heavy", "rank", "token", "rows")
 
 
@@ -28,8 +32,11 @@ def save(index: trie.Trie, folder: str | os.PathLike) -> None:
     if folder.exists():
         raise FileExistsError(f"store: {folder} exists; choose another folder or remove it")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    _remove_stale(folder)
+    partial = pathlib.Path(tempfile.mkdtemp(".part", f".{folder.name}.", folder.parent))
+    held = os.open(partial, os.O_RDONLY)
     try:
+        _lock(held)
         np.save(partial / "document_start.npy", np.asarray(index.document_start))
         np.save(partial / "documents.npy", np.asarray(index.documents))
         for t, level in enumerate(index.levels):
@@ -42,10 +49,15 @@ def save(index: trie.Trie, folder: str | os.PathLike) -> None:
             "forms": [level.form._asdict() for level in index.levels],
         }
         (partial / "trie.json").write_text(json.dumps(about, indent=1))
+        mask = os.umask(0)
+        os.umask(mask)
+        partial.chmod(0o777 & ~mask)  # mkdtemp's is for the owner alone
         partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
 
 
 def load(folder: str | os.PathLike, *, mapped: bool = False) -> trie.Trie:
@@ -122,3 +134,33 @@ def shard(index: trie.Trie, mesh: jax.sharding.Mesh, axis: str) -> trie.Trie:
             "store: expected a trie without a filter; shard it first and filter the result"
         )
     return jax.tree.map(spread, index)
+
+
+def _remove_stale(folder: pathlib.Path) -> None:
+    """Removes what saves to `folder` that were killed have left; their locks are gone."""
+    for partial in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime < STALE_SECONDS:
+                continue
+            held = os.open(partial, os.O_RDONLY)
+            try:
+                if _lock(held):
+                    shutil.rmtree(partial)
+            finally:
+                os.close(held)
+
+
+def _lock(held: int) -> bool:
+    """Locks an open folder until it is closed; False if another process holds it.
+
+    True without doing anything where the system has no such locks.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True
