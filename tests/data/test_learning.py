@@ -82,3 +82,30 @@ def test_users_are_kept_as_digests(log, tmp_path):
     np.testing.assert_array_equal(again.users, fitted.users)
     assert stored.unknown_users(again, ["u", "w", "v"]) == ["w"]
     assert histories.read(log).histories.ids == ("u", "v")
+
+
+def test_users_with_few_events_are_learned_by_all_alone(tmp_path, capsys):
+    """a: x y; b: x; c: z x y z. Popularity under all: x 3, y 2, z 2; under train+dev z x y."""
+    rows = ("c,z,1", "a,y,9", "a,x,8", "b,x,1", "c,x,2", "c,y,3", "c,z,4")
+    (tmp_path / "events.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    for data in (tmp_path / "events.csv", tmp_path / "copy"):
+        if data.name == "copy":
+            histories.write(histories.read(tmp_path / "events.csv"), data)
+        found = histories.read(data)
+        assert found.left_out == 2 and len(found.histories) == 1
+        learned = learning.select(found, "all")
+        assert learned.histories.ids == ("c", "a", "b") and learned.left_out == 0
+        taken = [
+            [learned.corpus.ids[i] for i in learned.histories.history(row)] for row in (0, 1, 2)
+        ]
+        assert taken == [["z", "x", "y", "z"], ["x", "y"], ["x"]]
+        assert learning.select(found, "train+dev").histories.ids == ("c",)
+    run = str(tmp_path / "run")
+    assert (
+        main.main(["fit", "popularity", "--data", str(data), "--out", run, "--learn", "all"]) == 0
+    )
+    fitted = zoo.load(run)
+    assert fitted.about["num_users"] == 3 and fitted.about["users_left_out"] == 0
+    assert zoo.retrieve(fitted, [["y"]], 1)[0][0].document == "x"
+    assert main.main(["retrieve", run, "--user", "b", "-k", "2"]) == 0
+    assert "not among" not in capsys.readouterr().err

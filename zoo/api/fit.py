@@ -223,7 +223,7 @@ def _fitted(
         documents=stored.for_display(collection.corpus),
         digests=stored.digests_of(collection.corpus),
         about={
-            **_about(collection, state, log),
+            **_about(learned if job.learn == "all" else collection, state, log),
             "learn": job.learn,
             **job.origin(),
             "source": source,

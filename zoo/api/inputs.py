@@ -108,12 +108,11 @@ def history_of(
         raise DataError(f"retrieve: {fitted.recipe} searches and knows no users; pass a query")
     collection = data_of(fitted, folder, data)
     assert isinstance(collection, records.Interactions)  # `data_of` refuses others
-    found = collection.histories
+    found = collection.everything().histories
     if user not in found.ids:
-        short = f"; users with fewer than 3 events are left out ({collection.left_out})"
         raise DataError(
             f"retrieve: user {user!r} is not among the {len(found):,} users of {collection.name}, "
-            f"such as {', '.join(found.ids[:3])}{short if collection.left_out else ''}; "
+            f"such as {', '.join(found.ids[:3])}; "
             "pass the history itself"
         )
     return found.take([found.ids.index(user)])
@@ -176,9 +175,18 @@ def in_fitted_order(
     corpus = records.Corpus(*(tuple(column[row] for row in order) for column in columns))
     if isinstance(collection, records.Collection):
         return dataclasses.replace(collection, corpus=corpus)
-    items = np.argsort(order).astype(np.int32)[collection.histories.items]
-    histories = dataclasses.replace(collection.histories, items=items)
-    return dataclasses.replace(collection, corpus=corpus, histories=histories)
+    places = np.argsort(order).astype(np.int32)
+
+    def moved(histories: records.Histories) -> records.Histories:
+        return dataclasses.replace(histories, items=places[histories.items])
+
+    short = collection.short
+    return dataclasses.replace(
+        collection,
+        corpus=corpus,
+        histories=moved(collection.histories),
+        short=short and short._replace(histories=moved(short.histories)),
+    )
 
 
 def as_queries(fitted: Fitted, queries: Any) -> records.Queries | records.Histories:

@@ -62,4 +62,5 @@ def hide(interactions: records.Interactions, share: float, seed: int = 0) -> rec
         times=None if interactions.times is None else interactions.times[stays],
         left_out=interactions.left_out + int((~kept).sum()),
         tied=0,
+        short=None,  # they may have hidden items
     )

@@ -5,10 +5,10 @@ items, the items are those of the events, without names.
 
 Rules: events are sorted by time within each user; those of equal time keep the order of the file
 (`zoo.data.splits` shuffles them), and so do all without a time column. A repeated event stays.
-Both are counted. Users with fewer than 3 events are left out and counted, as leave-one-out needs
-one event to test, one to tune and one to start from. Items without any event stay in the corpus
-and compete. Ratings are not read: every event counts. Users come in the order in which the file
-first names them.
+Both are counted. Users with fewer than 3 events are counted and kept apart (`Interactions.short`),
+as leave-one-out needs one event to test, one to tune and one to start from. Items without any event
+stay in the corpus and compete. Ratings are not read: every event counts. Users come in the order in
+which the file first names them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -96,20 +96,34 @@ def build(
             f"{path}: expected a user with at least {FEWEST} events, found none among "
             f"{len(lengths)} users"
         )
+    short = None if kept.all() else records.Short(*_of_users(found, item_rows, order, ~kept))
     order = order[kept[users[order]]]
-    ids = tuple(user for user, keep in zip(found.users.where, kept) if keep)
-    starts = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
+    histories, own_times = _of_users(found, item_rows, order, kept)
     held = {} if found.held is None else {"held": {s: p[kept] for s, p in found.held.items()}}
     return records.Interactions(
         name,
         corpus,
-        records.Histories(ids, item_rows[order], starts),
+        histories,
         left_out=int((~kept).sum()),
         tied=0 if times is None else count_ties(users[order], times[order]),
-        times=None if times is None else times[order],
+        times=own_times,
         notes=found.notes,
+        short=short,
         **held,
     )
+
+
+def _of_users(
+    found: events.Events, item_rows: np.ndarray, order: np.ndarray, kept: np.ndarray
+) -> tuple[records.Histories, np.ndarray | None]:
+    """Histories of some users, bool[users], and the times of their events, in this order."""
+    users = found.users.numbers
+    order = order[kept[users[order]]]
+    ids = tuple(user for user, keep in zip(found.users.where, kept) if keep)
+    lengths = np.bincount(users, minlength=len(kept))[kept]
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    times = None if found.times is None else found.times[order]
+    return records.Histories(ids, item_rows[order], starts), times
 
 
 def count_ties(users: np.ndarray, times: np.ndarray) -> int:
@@ -125,8 +139,8 @@ def write(interactions: records.Interactions, folder: str | os.PathLike) -> None
     The folder appears whole or not at all. Raises DataError if it exists and is not empty, or an id
     has white space at its ends, a tab or a line break.
     """
-    corpus, histories = interactions.corpus, interactions.histories
-    for name in (*corpus.ids, *histories.ids):
+    corpus, short = interactions.corpus, interactions.short
+    for name in (*corpus.ids, *interactions.everything().histories.ids):
         if jsonl.is_bad_id(name):
             raise records.DataError(
                 f"{folder}: cannot write the id {name!r}; ids need no white space at the ends, no "
@@ -137,22 +151,34 @@ def write(interactions: records.Interactions, folder: str | os.PathLike) -> None
             for name, title, text in zip(corpus.ids, corpus.titles, corpus.texts):
                 _write_line(out, {"_id": name, "title": title, "text": text})
         with open(part / "sequences.jsonl", "w", encoding="utf-8", newline="\n") as out:
-            for row, user in enumerate(histories.ids):
-                _write_line(out, _sequence(interactions, row, user))
+            for line in _sequences(interactions, interactions.histories, interactions.times):
+                _write_line(out, line)
+            for line in _sequences(interactions, *short) if short is not None else ():
+                _write_line(out, line)
 
 
-def _sequence(interactions: records.Interactions, row: int, user: str) -> dict:
-    """A line of sequences.jsonl; places of splits only where they are not leave-one-out's."""
-    histories = interactions.histories
-    taken = histories.history(row)
-    line: dict[str, Any] = {"user": user, "items": [interactions.corpus.ids[i] for i in taken]}
-    if interactions.times is not None:
-        start, end = histories.starts[row : row + 2]
-        line["times"] = interactions.times[start:end].tolist()
-    places = interactions.held.items()
-    if list(interactions.held) != ["dev", "test"] or not all(isinstance(p, int) for _, p in places):
-        line["held"] = {s: p if isinstance(p, int) else int(p[row]) for s, p in places}
-    return line
+def _sequences(
+    interactions: records.Interactions, histories: records.Histories, times: np.ndarray | None
+) -> Iterator[dict]:
+    """Lines of sequences.jsonl; places of splits only where they are not leave-one-out's.
+
+    No split asks a short user.
+    """
+    held = interactions.held
+    usual = list(held) == ["dev", "test"] and all(isinstance(p, int) for p in held.values())
+    asked = histories is interactions.histories
+    for row, user in enumerate(histories.ids):
+        taken = histories.history(row)
+        line: dict[str, Any] = {"user": user, "items": [interactions.corpus.ids[i] for i in taken]}
+        if times is not None:
+            start, end = histories.starts[row : row + 2]
+            line["times"] = times[start:end].tolist()
+        if not usual:
+            line["held"] = {
+                split: 0 if not asked else place if isinstance(place, int) else int(place[row])
+                for split, place in held.items()
+            }
+        yield line
 
 
 def _write_line(out, value: dict) -> None:

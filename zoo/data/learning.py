@@ -15,7 +15,7 @@ def select(collection: Data, kind: str) -> Data:
 
     train       without test; dev is left to select checkpoints
     train+dev   dev is learned from too, to be evaluated on test: nothing selects checkpoints
-    all         every split, for use: no split is left to evaluate
+    all         every split and the users too short for any, for use: nothing is left to evaluate
 
     Interactions of train+dev and all have no splits; of a collection, all judgements are those of
     train (a document that several splits judge keeps its highest grade).
@@ -27,6 +27,8 @@ def select(collection: Data, kind: str) -> Data:
         return collection.without("test")
     seen = collection if kind == "all" else collection.without("test")
     if isinstance(seen, records.Interactions):
+        if kind == "all":
+            return seen.everything()
         return dataclasses.replace(seen, held={}, times=None)
     merged: dict[str, dict[str, int]] = {}
     for qrels in seen.qrels.values():

@@ -8,6 +8,10 @@ from zoo.records.documents import (
     Queries as Queries,
 )
 from zoo.records.full_disk import full_disk as full_disk
-from zoo.records.histories import Histories as Histories, Interactions as Interactions
+from zoo.records.histories import (
+    Histories as Histories,
+    Interactions as Interactions,
+    Short as Short,
+)
 from zoo.records.printable import printable as printable
 from zoo.records.ranking import Answer as Answer, Ranking as Ranking

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -109,6 +109,13 @@ class Histories:
         return digest.hexdigest()[:16]
 
 
+class Short(NamedTuple):
+    """Users with too few events for the splits."""
+
+    histories: Histories
+    times: np.ndarray | None  # i64[E] of their events
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Interactions:
     """Items and the events of users; the data of a recommender.
@@ -132,6 +139,7 @@ class Interactions:
     tied: int = 0
     times: np.ndarray | None = None  # i64[E] of the events of `histories`, in any unit
     notes: tuple[str, ...] = ()  # remarks on how the data were read, one line each
+    short: Short | None = None  # users of `left_out`, if their events are known
 
     def __post_init__(self) -> None:
         numbers = [place for place in self.held.values() if isinstance(place, int)]
@@ -175,6 +183,19 @@ class Interactions:
     def qrels(self) -> Mapping[str, Qrels]:
         """Split -> the target item of each user."""
         return {split: self._targets(split) for split in self.held}
+
+    def everything(self) -> Interactions:
+        """The interactions of all users, short ones last, without splits and times."""
+        whole = dataclasses.replace(self, held={}, times=None)
+        if self.short is None:
+            return whole
+        known, more = self.histories, self.short.histories
+        items = np.concatenate([known.items, more.items])
+        starts = np.concatenate([known.starts, known.starts[-1] + more.starts[1:]])
+        joined = Histories((*known.ids, *more.ids), items, starts)
+        return dataclasses.replace(
+            whole, histories=joined, left_out=self.left_out - len(more), short=None
+        )
 
     def asked(self, split: str) -> np.ndarray:
         """Rows of the users with a target in a split, i64[B'], ascending."""
