@@ -6,6 +6,7 @@ raise, hang, or leave a complete or partial folder behind.
 
 import collections
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -17,6 +18,8 @@ from doors import DOORS, Made, Options
 from zoo import records
 from zoo.cli import main
 
+# another seed draws other inputs: ZOO_FUZZ_SEED=7 pytest tests/cli/test_malformed.py
+SEED = os.environ.get("ZOO_FUZZ_SEED", "")
 CASES = 150  # invalid mutations per door; a third as many with random bytes
 SECONDS = 60  # a longer case counts as a hang
 
@@ -86,7 +89,7 @@ def test_malformed_inputs_are_refused_in_one_line_and_leave_nothing(name, good, 
     door, wrong, counts = DOORS[name], [], collections.Counter()
     for seed in range(len(door.wrong) if isinstance(door, Options) else CASES + CASES // 3):
         bad = seed < CASES or isinstance(door, Options)
-        rng = random.Random(f"{name} {seed}")
+        rng = random.Random(f"{name} {seed}{SEED and ' ' + SEED}")
         folder = tmp_path / str(seed)
         door.write(rng, folder, None if bad else [mutations.any_bytes])
         said, code = outcome(door.command(rng, folder, good), capsys)
