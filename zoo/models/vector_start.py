@@ -69,6 +69,7 @@ class Start(NamedTuple):
     indexes: list[lexical.Index]
     words: list[np.ndarray]  # f32[B, N] scores of the dev queries by each index
     seen: np.ndarray  # bool[N, 1] documents with a train query
+    floor: np.ndarray  # f64[B] nDCG@10 of the dev queries by the encoder alone
 
 
 def begin(collection: records.Collection, config: Any, log: Any) -> Start:
@@ -91,7 +92,9 @@ def begin(collection: records.Collection, config: Any, log: Any) -> Start:
         expanded = lexical_plan.expand(contents, given.queries, given.answers)
         indexes.append(lexical.build(expanded))
     words = [lexical_plan.scores(each, given.dev) for each in indexes if given.dev]
-    alpha = _alpha(config, given, found.documents, terms, *dev, words)
+    cosine = dev[0] @ found.documents.T if given.dev else np.zeros((0, len(contents)), np.float32)
+    floor = given.gains(cosine)
+    alpha = _alpha(config, given, cosine, terms, dev[1], words, floor)
     space = text_vectors.Space(found.state, index, components, np.asarray(alpha, np.float32))
     vectors = lambda texts: _vectors(space, encode(texts), counts(texts), found.documents)
     log.facts |= {"encoder": found.state["how"], "alpha": alpha, "dev": given.kind}
@@ -106,6 +109,7 @@ def begin(collection: records.Collection, config: Any, log: Any) -> Start:
         indexes,
         words,
         row_training.seen_of(len(contents), given.answers),
+        floor,
     )
 
 
@@ -118,28 +122,32 @@ def _vectors(space: Any, dense: np.ndarray, terms: Any, like: np.ndarray) -> np.
 def _alpha(
     config: Any,
     given: development.Development,
-    documents: np.ndarray,
+    cosine: np.ndarray,
     terms: np.ndarray,
-    dense: np.ndarray,
     counts: np.ndarray,
     words: list[np.ndarray],
+    floor: np.ndarray,
 ) -> float:
     if config.alpha >= 0 or not terms.shape[1]:
         return max(config.alpha, 0.0)
     if not given.dev:
         return UNTUNED
-    cosine, lexical_scores = dense @ documents.T, counts @ terms.T
-    value = lambda alpha: _value(cosine + np.float32(alpha) * lexical_scores, words, config, given)
+    lexical_scores = counts @ terms.T
+    value = lambda alpha: _value(
+        cosine + np.float32(alpha) * lexical_scores, words, config, given, floor
+    )
     return ALPHAS[int(np.argmax([value(alpha) for alpha in ALPHAS]))]
 
 
-def _value(sequence: np.ndarray, words: list[np.ndarray], config: Any, given: Any) -> float:
-    """nDCG@10 of the dev queries by scores f32[B, N] and what the system adds to them.
+def _value(
+    sequence: np.ndarray, words: list[np.ndarray], config: Any, given: Any, floor: np.ndarray
+) -> float:
+    """Value on dev queries of scores f32[B, N] and what the system adds to them.
 
     BM25 at its best weight if the system has it in its score: what is best alone need not be.
     """
     grid = lexical_plan.COARSE if config.lexical else lexical_plan.NOTHING
-    return lexical_plan.choose(sequence, words, given, grid)[2]
+    return lexical_plan.choose(sequence, words, given, grid, floor)[2]
 
 
 def learn(
@@ -161,7 +169,13 @@ def learn(
         kept = 0.0
     if kept < 0:
         values = [
-            _value(row_training.scores(at_share(each), start.dev), start.words, config, start.given)
+            _value(
+                row_training.scores(at_share(each), start.dev),
+                start.words,
+                config,
+                start.given,
+                start.floor,
+            )
             for each in row_training.SHARES
         ]
         kept = row_training.SHARES[
@@ -180,12 +194,14 @@ def plan(start: Start, found: Any, collection: records.Collection, log: Any) -> 
     sequence = np.zeros((0, 0), np.float32)
     if start.given.dev:
         sequence = row_training.scores(found, start.dev)
-    number, scale, value = lexical_plan.choose(sequence, start.words, start.given)
+    number, scale, value = lexical_plan.choose(
+        sequence, start.words, start.given, floor=start.floor
+    )
     log.facts |= {
         "bm25": "documents and train queries" if len(indexes) > 1 and number else "documents",
         "scale": scale.kind,
         "weight": scale.weight,
-        "dev_ndcg": round(value, 4),
+        "dev_value": round(value, 4),
     }
     index = indexes[number]
     if len(indexes) > 1 and number:

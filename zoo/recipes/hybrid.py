@@ -47,7 +47,7 @@ def fit(collection: records.Collection, config: Config, key: Any, log: Any) -> d
     sequence = asked @ state["params"]["document"].T if given.dev else asked
     words = [lexical_plan.scores(held_out, given.dev)]
     _, scale, value = lexical_plan.choose(sequence, words, given)
-    log.facts |= {"scale": scale.kind, "weight": scale.weight, "dev_ndcg": round(value, 4)}
+    log.facts |= {"scale": scale.kind, "weight": scale.weight, "dev_value": round(value, 4)}
     index = lexical.build(lexical_plan.expand(contents, *development.all_pairs(collection)))
     return state | {"lexical": lexical_plan.pack(index, scale)}
 
