@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from zoo.api.explain import Explained as Explained, explain as explain
     from zoo.api.fit import fit as fit
     from zoo.api.fitted import Fitted as Fitted, load as load, save as save
+    from zoo.api.learn import learn as learn
     from zoo.docids.table import Docids as Docids
     from zoo.exchange.transfer import export as export, import_checkpoint as import_checkpoint
     from zoo.index.trie import Trie as Trie
@@ -62,6 +63,7 @@ _HOME = {
     "Grown": "zoo.api.dynamic",
     "evaluate": "zoo.api.evaluate",
     "evaluate_run": "zoo.api.evaluate",
+    "learn": "zoo.api.learn",
     "save": "zoo.api.fitted",
     "load": "zoo.api.fitted",
     "write_report": "zoo.report.run",

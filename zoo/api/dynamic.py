@@ -6,6 +6,7 @@ so far (Zhang et al. 2025, arXiv 2504.17519). Hits are of documents.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 
 from zoo import recipes, records
-from zoo.api import add, answer, fit, inputs
+from zoo.api import add, answer, fit, inputs, learn as learning
 from zoo.api.fitted import Fitted
 from zoo.data import atomic, dynamic as growing_
 from zoo.docids import cluster
@@ -26,6 +27,7 @@ from zoo.records import DataError
 from zoo.text import embed
 from zoo.train import log as logs
 
+REFIT = "refit"
 MEASURES = ("Success@1", "Success@10")
 DEPTH = 10
 CLUSTERS = 20  # of documents, divided by cluster
@@ -110,44 +112,74 @@ def grow(
 ) -> Grown:
     """Fits a system on D0, adds each part, and asks after each step.
 
+    recipe: a name, or a name and how new documents are learned: "dsi+edit", "dsi+continue"
+    (`zoo.learn`, options with that prefix, such as edit.lam), "dsi+refit": a fit to all documents
+    so far, with the train queries of D0. Their fit of D0 is that of "dsi", in a folder beside.
     out: a folder that keeps the fit and a cell for each step; repeated, the call resumes.
     Raises DataError if the system takes no documents after it is fitted, or the folder holds cells
     of another division, split or fit.
     """
-    chosen = recipes.get(recipe)
+    name, _, way = recipe.partition("+")
+    chosen = recipes.get(name)
+    if way not in ("", *learning.WAYS, REFIT):
+        known = ", ".join((*learning.WAYS, REFIT))
+        raise DataError(f"{recipe}: expected {name} or {name}+ one of {known}")
+    given = dict(options or {})
+    taught = {key: given.pop(key) for key in list(given) if key.startswith(f"{way}.") and way}
+    given = {key: value for key, value in given.items() if "." not in key}
     if chosen.add is None or chosen.asks != "text":
-        able = [name for name in recipes.names() if _takes_texts(recipes.get(name))]
+        able = [each for each in recipes.names() if _takes_texts(recipes.get(each))]
         raise DataError(f"{recipe}: takes no documents later; use one of: {', '.join(able)}")
     folder = None if out is None else pathlib.Path(out)
-    config = recipes.configure(chosen, size, options or {})
-    identity = json.dumps(
-        [recipe, size, repr(config), seed, split, growing.fingerprint()], sort_keys=True
-    )
+    config = recipes.configure(chosen, size, given)
+    decides = [recipe, size, repr(config), seed, split, growing.fingerprint()]
+    identity = json.dumps([*decides, taught] if taught else decides, sort_keys=True)
     kept = [_read(folder, step, identity) for step in range(growing.steps + 1)]
     cells = [cell for cell in kept if cell is not None]
     if len(cells) == len(kept):
         return Grown(recipe, tuple(cells))
+    begin = functools.partial(fit.fit, name, size=size, options=given, seed=seed, quiet=quiet)
+    if folder is not None:
+        where = folder.with_name(name) if way else folder
+        begin = functools.partial(begin, out=where / "fit")
     started = time.monotonic()
-    fitted = fit.fit(
-        recipe,
-        growing.initial(),
-        size=size,
-        options=options,
-        seed=seed,
-        out=None if folder is None else folder / "fit",
-        quiet=quiet,
-    )
+    fitted = begin(growing.initial())
     seconds, cells = time.monotonic() - started, []
     for step, cell in enumerate(kept):
-        if step:
-            part, started = growing.corpus(step), time.monotonic()
-            fitted = add.add(fitted, part)
+        if step and (way != REFIT or cell is None):
+            started = time.monotonic()
+            fitted = (
+                begin(growing.so_far(step), out=None)
+                if way == REFIT
+                else _more(fitted, growing, step, way, taught, quiet)
+            )
             seconds = time.monotonic() - started
         if cell is None:
             cell = _ask(fitted, growing, step, split, seconds)
             _write(folder, step, identity, cell)
         cells.append(cell)
     return Grown(recipe, tuple(cells))
+
+
+def _more(
+    fitted: Fitted,
+    growing: growing_.Growing,
+    step: int,
+    way: str,
+    options: Mapping[str, Any],
+    quiet: bool,
+) -> Fitted:
+    """The system with the documents of a part."""
+    if not way:
+        return add.add(fitted, growing.corpus(step))
+    return learning.learn(
+        fitted,
+        growing.corpus(step),
+        by=way,
+        data=growing.so_far(step - 1),
+        options={key.partition(".")[2]: value for key, value in options.items()},
+        quiet=quiet,
+    )
 
 
 def _takes_texts(recipe: recipes.Recipe) -> bool:

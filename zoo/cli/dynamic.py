@@ -21,7 +21,12 @@ def dynamic_command(commands: Any) -> None:
         "zoo dynamic bm25 dsi seal --data pydocs --steps 5 --out runs/growing",
         run_dynamic,
     )
-    added.add_argument("recipes", nargs="+", metavar="RECIPE", help="systems, see `zoo list`")
+    added.add_argument(
+        "recipes",
+        nargs="+",
+        metavar="RECIPE",
+        help="see `zoo list`; dsi+edit, dsi+continue and dsi+refit learn new documents too",
+    )
     flags.data(added)
     added.add_argument("--steps", type=int, default=5, help="parts added to D0 (default: 5)")
     added.add_argument(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from zoo import recipes
-from zoo.api import add, fit, fitted as stored
+from zoo.api import add, fit, fitted as stored, learn
 from zoo.cli import flags, help as help_
 from zoo.data import learning
 from zoo.train import execution
@@ -113,7 +113,7 @@ def add_command(commands: Any) -> None:
     added = flags.command(
         commands,
         "add",
-        "add documents to a fitted system, without training",
+        "add documents to a fitted system, which names them, or learns them too (--by)",
         "zoo add runs/genret later --out runs/genret-more",
         add_documents,
     )
@@ -121,6 +121,16 @@ def add_command(commands: Any) -> None:
     added.add_argument(
         "documents", metavar="NAME|PATH", help="a collection, of which only the documents are read"
     )
+    added.add_argument(
+        "--by",
+        default=learn.INDEX,
+        choices=learn.WAYS,
+        help="index names them, without training; edit changes the decoder in closed form; "
+        "continue trains on queries made of them and replayed ones (default: index)",
+    )
+    flags.fitted_data(added)
+    flags.settings(added, "change an option of edit or continue; repeatable")
+    flags.seed(added)
     flags.out(added)
 
 
@@ -129,12 +139,19 @@ def add_documents(parsed: argparse.Namespace) -> None:
     from zoo.data import atomic
 
     atomic.refuse_occupied(parsed.out)  # not even an unfinished fit
-    after = add.add(stored.load(parsed.folder), parsed.documents)
+    after = learn.learn(
+        stored.load(parsed.folder),
+        parsed.documents,
+        by=parsed.by,
+        data=parsed.data,
+        options=flags.options_of(parsed),
+        seed=parsed.seed,
+    )
     stored.save(after, parsed.out)
     count = after.about["changes"][-1]["added"]
     print(
         f"{parsed.out}: {after.name} with {count} documents more than {parsed.folder}, "
-        f"{after.about['num_documents']} in all"
+        f"{after.about['num_documents']} in all; {learn.sentence(after)}"
     )
 
 

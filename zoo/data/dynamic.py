@@ -68,6 +68,15 @@ class Growing:
             {name: judged for name, judged in qrels.items() if len(judged)},
         )
 
+    def so_far(self, part: int) -> records.Collection:
+        """D0 to D_part with the queries of D0: later documents bring no queries to learn from."""
+        first, more = self.initial(), [self.corpus(number) for number in range(1, part + 1)]
+        columns = zip(
+            *((corpus.ids, corpus.titles, corpus.texts) for corpus in (first.corpus, *more))
+        )
+        corpus = records.Corpus(*(sum(column, ()) for column in columns))
+        return dataclasses.replace(first, corpus=corpus, name=f"{self.collection.name} D{part}")
+
     def queries(self, part: int, split: str) -> tuple[records.Queries, records.Qrels]:
         """The queries of a split whose relevant documents are all in a part, and their judgements.
 
