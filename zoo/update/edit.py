@@ -16,7 +16,8 @@ Deviations: DOME has no public code, and the closed form is that of its family (
 arXiv 2210.07229), not read in the paper. `layers` is an option; `zoo.update.patching` shows which
 layers recover identifiers. Pseudo-queries come from the caller. GenRecEdit's z is found with
 cross-entropy and weight decay and stops at the arg-max; here both settings share the loss of DOME,
-a fixed number of steps, and one decay. Positions beyond the last layer share it, with the keys of
+a fixed number of steps, and one decay. Its step of 0.5 overshoots in narrow decoders; here steps
+are relative to the layer's output. Positions beyond the last layer share it, with the keys of
 earlier positions protected.
 """
 
@@ -64,7 +65,11 @@ class Config(options.Checked):
         limits=options.AMOUNT,
     )
     steps: int = option(50, "steps of Adam for each delta", limits=options.SIZE)
-    rate: float = option(0.5, "step size of Adam, falling to 0.01 by a cosine", limits=(1e-6, 1e3))
+    rate: float = option(
+        0.1,
+        "step size of Adam in units of the layer's output, its root mean square; falls by a cosine",
+        limits=(1e-6, 1e3),
+    )
     hard: float = option(
         0.3,
         "alpha, share of the one-hot target at the first step; 1 = hard targets alone",
@@ -195,27 +200,27 @@ def _deltas(
     zero = jnp.zeros(state.shape, jnp.float32)
     original = jax.nn.softmax(logits(zero))
     onehot = jax.nn.one_hot(target, original.shape[-1])
-    size = jnp.square(state).sum(-1)
+    scale = live[..., None] * jnp.sqrt(jnp.square(state).mean(-1, keepdims=True))
 
-    def loss(delta: jax.Array, alpha: jax.Array) -> jax.Array:
+    def loss(unit: jax.Array, alpha: jax.Array) -> jax.Array:
         wanted = alpha * onehot + (1 - alpha) * original
         # -inf for tokens of other positions, of which none is wanted
-        log_p = jnp.where(wanted > 0, jax.nn.log_softmax(logits(delta * live[..., None])), 0.0)
-        shrunk = config.decay * jnp.square(delta).sum(-1) / size
+        log_p = jnp.where(wanted > 0, jax.nn.log_softmax(logits(unit * scale)), 0.0)
+        shrunk = config.decay * jnp.square(unit).mean(-1)
         return (((-wanted * log_p).sum(-1) + shrunk) * live).sum()
 
-    rate = optax.cosine_decay_schedule(config.rate, config.steps, min(0.01 / config.rate, 1.0))
+    rate = optax.cosine_decay_schedule(config.rate, config.steps, alpha=0.02)
     adam = optax.adam(rate)
 
     def update(carry: tuple, step: jax.Array) -> tuple[tuple, None]:
-        delta, moments = carry
+        unit, moments = carry
         share = step / max(config.steps - 1, 1) if config.anneal else 0.0
         alpha = config.hard + (1 - config.hard) * share
-        change, moments = adam.update(jax.grad(loss)(delta, jnp.asarray(alpha)), moments)
-        return (optax.apply_updates(delta, change), moments), None
+        change, moments = adam.update(jax.grad(loss)(unit, jnp.asarray(alpha)), moments)
+        return (optax.apply_updates(unit, change), moments), None
 
-    (delta, _), _ = jax.lax.scan(update, (zero, adam.init(zero)), jnp.arange(config.steps))
-    return (delta * live[..., None],)
+    (unit, _), _ = jax.lax.scan(update, (zero, adam.init(zero)), jnp.arange(config.steps))
+    return (unit * scale,)
 
 
 def _read(
