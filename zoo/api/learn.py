@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from zoo import options as options_, records
+from zoo import options as options_, recipes, records
 from zoo.api import add, answer, inputs
 from zoo.api.fitted import Fitted
 from zoo.docids import table
@@ -57,7 +57,9 @@ def learn(
     if by not in WAYS:
         raise DataError(f"add: expected by to be one of {', '.join(WAYS)}, got {by!r}")
     if not isinstance(documents, records.Corpus):
-        documents = inputs.load_data(documents).corpus
+        collection = inputs.load_data(documents)
+        inputs.refuse_other_kind(recipes.get(fitted.recipe), collection)
+        documents = collection.corpus
     started = time.monotonic()
     named = add.add(fitted, documents)
     if by == INDEX:
