@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-r
 # collecting all files takes longer than their exact tests
 EXACT = $(if $(filter tests/%,$(TESTS)),,$(shell grep -rlE --include='*.py' "pytest\.mark\.exact" tests))
 
-.PHONY: demo lint test test-quick test-oldest test-t5x test-tpu test-notebooks notebooks pictures docs readme results measure clean
+.PHONY: demo lint test test-quick test-oldest test-t5x test-tpu accelerator test-notebooks notebooks pictures docs readme results measure clean
 
 demo: $(READY)
 	$(BIN)/python -m zoo demo --out demo
@@ -67,6 +67,9 @@ test-tpu: # compiles for TPU slices; needs libtpu, which it installs, and no TPU
 	@test -x $(TPU)/bin/python || $(PYTHON) -m venv $(TPU)
 	@$(TPU)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test,tpu]'
 	JAX_PLATFORMS=cpu $(TPU)/bin/python -m pytest tests/accelerators $(TESTS)
+
+accelerator: $(READY) # checks and benchmarks of the GPU or TPU of this machine, to results/; nothing without one
+	$(BIN)/python benchmarks/accelerator.py --out results
 
 readme: demo
 	$(BIN)/python benchmarks/readme.py demo
