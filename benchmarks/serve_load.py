@@ -4,7 +4,8 @@
 
 Each client keeps one connection and asks again as soon as it is answered; the load is bounded by
 their number. Every answer is compared with the ids that the system gives in this process, where the
-same queries are also timed in batches. Halfway the system is loaded anew and rolled back.
+same queries are also timed in batches. After a third of the time the system is loaded anew, later
+rolled back; the load goes on until that is done.
 """
 
 import argparse
@@ -107,13 +108,14 @@ async def wait_until_ready(port: int) -> None:
 
 async def load(port: int, texts: list[str], expected: list[list[str]], options) -> dict:
     """What all clients saw."""
-    found = {"latency": [], "status": {}, "wrong": 0, "lost": 0, "versions": set()}
+    found = {"latency": [], "status": {}, "wrong": 0, "lost": 0, "versions": {}}
+    found["changing"] = options.reload
     until = time.perf_counter() + options.seconds
 
     async def client(number: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         place = number
-        while time.perf_counter() < until:
+        while time.perf_counter() < until or found["changing"]:
             which = place % len(texts)
             body = {"query": texts[which], "k": options.k}
             started = time.perf_counter()
@@ -126,17 +128,19 @@ async def load(port: int, texts: list[str], expected: list[list[str]], options) 
             found["status"][status] = found["status"].get(status, 0) + 1
             if status == 200:
                 answered = json.loads(answer)
-                found["versions"].add(answered["version"])
+                version = answered["version"]
+                found["versions"][version] = found["versions"].get(version, 0) + 1
                 ids = [each["id"] for each in answered["answers"]]
                 found["wrong"] += ids != expected[which]
             place += options.clients
         writer.close()
 
     async def change() -> None:
-        await asyncio.sleep(options.seconds / 3)
         for path in ("/reload", "/rollback"):
+            await asyncio.sleep(options.seconds / 3)
             status, body = await request(port, "POST", path, {})
             print(f"{path}: {status} {json.loads(body).get('version')}")
+        found["changing"] = False
 
     started = time.perf_counter()
     changes = [change()] if options.reload else []
@@ -149,7 +153,7 @@ def report(found: dict, metrics: str, rate: float, options) -> None:
     count, served = len(latency), len(latency) / found["seconds"]
     print(f"{options.clients} clients, {found['seconds']:.0f} s: {count:,} answers")
     print(f"status: {found['status']}, lost: {found['lost']}, other ids: {found['wrong']}")
-    print(f"versions seen: {', '.join(sorted(found['versions']))}")
+    print(f"answers by version: {dict(sorted(found['versions'].items()))}")
     p50, p90, p99 = np.quantile(latency, (0.5, 0.9, 0.99))
     print(f"p50 {p50:.0f} ms, p90 {p90:.0f} ms, p99 {p99:.0f} ms, max {latency.max():.0f} ms")
     print(

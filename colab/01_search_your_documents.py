@@ -1,6 +1,8 @@
 # ---
 # jupyter:
+#   accelerator: GPU
 #   jupytext:
+#     notebook_metadata_filter: accelerator
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -38,17 +40,14 @@ if importlib.util.find_spec("zoo") is None:
         if shutil.which("nvidia-smi")
         else ""
     )
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
-        ],
-        check=True,
-    )
+    # from the repository or, if it cannot be reached, from a wheel beside this notebook
+    wheels = [f"{name}{extra}" for name in glob.glob("./generative_retrieval_zoo-*.whl")]
+    for package in [f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}", *wheels]:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", package]
+        if subprocess.run(command).returncode == 0:
+            break
+    else:
+        raise SystemExit(f"{REPOSITORY} cannot be reached; upload a wheel beside this notebook")
 
 # %%
 import collections

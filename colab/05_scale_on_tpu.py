@@ -1,6 +1,8 @@
 # ---
 # jupyter:
+#   accelerator: TPU
 #   jupytext:
+#     notebook_metadata_filter: accelerator
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -38,17 +40,14 @@ if importlib.util.find_spec("zoo") is None:
         if shutil.which("nvidia-smi")
         else ""
     )
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}",
-        ],
-        check=True,
-    )
+    # from the repository or, if it cannot be reached, from a wheel beside this notebook
+    wheels = [f"{name}{extra}" for name in glob.glob("./generative_retrieval_zoo-*.whl")]
+    for package in [f"generative-retrieval-zoo{extra} @ git+{REPOSITORY}", *wheels]:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", package]
+        if subprocess.run(command).returncode == 0:
+            break
+    else:
+        raise SystemExit(f"{REPOSITORY} cannot be reached; upload a wheel beside this notebook")
 
 # %%
 import os
@@ -179,6 +178,33 @@ for path in sorted((RUNS / "exported").iterdir()):
     print(f"  {path.name}")
 
 # %% [markdown]
+# ## A slice that you do not have
+#
+# `zoo compile` compiles the training step and the answering program for devices that are not here
+# and tells whether they fit, and what would limit them: bounds predicted from peak rates. For a TPU
+# slice it needs the compiler, `pip install libtpu`, and no TPU; without that this cell compiles
+# for the CPU's eight virtual devices.
+
+# %%
+there = importlib.util.find_spec("libtpu") is not None
+slice_, sets = ("v5e:2x4" if there else "cpu"), ["--set", "dtype=bfloat16"]
+for name, value in short.items():
+    sets += ["--set", f"{name}={value}"]
+size, mesh = ("tiny" if SMALL or not there else "small"), ("data=8" if there else "data=4,fsdp=2")
+eight = alone | {"XLA_FLAGS": FLAGS + " --xla_force_host_platform_device_count=8"}
+words = ["compile", "dsi", "--size", size, "--topology", slice_, "--mesh", mesh]
+print("zoo", *words, *sets)
+planned = subprocess.run(
+    [sys.executable, "-m", "zoo", *words, *sets, "--json", str(RUNS / "plan.json")],
+    env=eight,
+    check=True,
+    capture_output=True,
+    text=True,
+)
+print(planned.stdout)
+plan = json.loads((RUNS / "plan.json").read_text())
+
+# %% [markdown]
 # ## What this notebook claims
 
 # %%
@@ -194,4 +220,8 @@ assert json.loads((RUNS / "whole" / "fit.json").read_text())["recipe"] == "dsi"
 assert (RUNS / "exported").is_dir() and any((RUNS / "exported").iterdir()), (
     "what t5x needs is written"
 )
+assert plan["fits"] and {one["name"].split(":")[0] for one in plan["programs"]} == {
+    "train",
+    "answer",
+}, "a training step and an answering program compile for eight devices"
 print("all claims hold")

@@ -28,6 +28,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 KEPT = ROOT / "docs" / "notebooks"
 NOT_ON_SITE = "not-on-site"  # tag of a cell whose pictures the site leaves out
 MOST_LINES = 40  # of a cell's output that a page shows
+SHOWN_SECONDS = 1.0  # a page tells how long a cell took from this on
 
 
 def run(source: pathlib.Path, *, small: bool, folder: pathlib.Path = KEPT) -> dict:
@@ -75,7 +76,7 @@ def store(source: pathlib.Path, notebook, about: dict, folder: pathlib.Path = KE
                 pictures[name], caption = smaller(base64.b64decode(picture))
                 kept["pictures"].append({"file": name, "caption": caption})
         if cell.cell_type == "code":
-            cells.append(kept)
+            cells.append(kept | _seconds(cell))
     for old in folder.glob(f"{source.stem}-*.png"):
         if old.name not in pictures:
             old.unlink()
@@ -86,6 +87,16 @@ def store(source: pathlib.Path, notebook, about: dict, folder: pathlib.Path = KE
         json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     return found
+
+
+def _seconds(cell) -> dict[str, float]:
+    """Of an executed cell, if the kernel reported when it began and ended."""
+    times = cell.metadata.get("execution", {})
+    ends = [times.get(f"iopub.{name}") for name in ("execute_input", "status.idle")]
+    if None in ends:
+        return {}
+    begun, ended = map(datetime.datetime.fromisoformat, ends)
+    return {"seconds": round((ended - begun).total_seconds(), 1)}
 
 
 def smaller(content: bytes) -> tuple[bytes, str]:
@@ -120,15 +131,10 @@ def shown(source: pathlib.Path, folder: pathlib.Path = KEPT) -> tuple[str, list[
     outputs = []
     for kept in found["cells"]:
         text = [f"```text\n{_cut(kept['text'])}\n```"] if kept["text"].strip() else []
-        outputs.append(
-            "\n\n".join(
-                text
-                + [
-                    _figure(picture["file"], before + picture["caption"])
-                    for picture in kept["pictures"]
-                ]
-            )
-        )
+        figures = [_figure(each["file"], before + each["caption"]) for each in kept["pictures"]]
+        seconds = kept.get("seconds", 0.0)
+        took = [f"*This cell took {seconds:,.0f} s.*"] if seconds >= SHOWN_SECONDS else []
+        outputs.append("\n\n".join([*text, *figures, *took]))
     return _provenance(source, found), outputs
 
 

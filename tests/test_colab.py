@@ -1,5 +1,6 @@
 """The notebooks run from top to bottom, their assertions hold, and Colab opens these files."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -59,6 +60,29 @@ def test_a_notebook_names_its_hardware_and_ends_in_assertions(source):
         len(re.findall(r"^\s*assert ", cells[-1], re.MULTILINE)) >= 3
         and "all claims hold" in cells[-1]
     )
+
+
+@every_notebook
+def test_the_first_cell_takes_a_wheel_where_the_repository_cannot_be_reached(
+    source, tmp_path, monkeypatch
+):
+    cells = jupytext.read(source)
+    assert cells.metadata["accelerator"] == ("TPU" if source.name[:2] == "05" else "GPU")
+    code = next(cell.source for cell in cells.cells if cell.cell_type == "code")
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def install(command, **_):
+        asked.append(command[-1])
+        return subprocess.CompletedProcess(command, int("git+" in command[-1]))
+
+    monkeypatch.setattr(subprocess, "run", install)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="cannot be reached"):
+        exec(code, {})
+    (tmp_path / "generative_retrieval_zoo-1-py3-none-any.whl").touch()
+    exec(code, {})
+    assert len(asked) == 3 and asked[-1].startswith("./generative_retrieval_zoo-1-py3-none-any.whl")
 
 
 @pytest.mark.slow  # each fits a system or two

@@ -136,6 +136,9 @@ def test_formulas_are_read_without_a_network_and_others_are_refused(site):
         )
 
 
+ENDS = {"execute_input": "01.500000", "status.idle": "43.750000"}  # of a cell
+
+
 def executed(folder):
     """The source of a notebook of three cells, and the notebook with its outputs.
 
@@ -157,6 +160,8 @@ def executed(folder):
     told = nbformat.v4.new_output("stream", name="stdout", text="running on 1 x cpu\n")
     shown = nbformat.v4.new_output("display_data", data={"image/png": content})
     notebook.cells[1].outputs, notebook.cells[2].outputs = [told, shown], [shown]
+    times = {f"iopub.{name}": f"2026-01-01T00:00:{at}+00:00" for name, at in ENDS.items()}
+    notebook.cells[1].metadata["execution"] = times
     return source, notebook
 
 
@@ -175,6 +180,7 @@ def test_what_a_notebook_shows_is_on_its_page_with_its_finding_and_where_it_is_f
         "running on 1 x cpu" in first
         and "<figcaption>a &lt; b, and half of $p</figcaption>" in first
         and "99_story-1.png" in first
+        and "took 42 s" in first
     )
     assert second == "" and len(list((tmp_path / "kept").glob("*.png"))) == 1
     assert (tmp_path / "kept" / "99_story-1.png").stat().st_size < (
