@@ -39,7 +39,7 @@ SECONDS = 3600  # a cell
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--recipes", nargs="+", default=[*RECIPES, "sasrec"])
     parser.add_argument("--sizes", nargs="+", default=["base", "paper"])
     parser.add_argument("--topologies", nargs="+", default=list(MESHES), choices=MESHES)

@@ -38,14 +38,21 @@ def tokens_to_logits(tables, layered, state):
     return logits, {"layer": {"code": code[None] if layered else code}, "cache_index": t + 1}
 
 
-@functools.partial(jax.jit, static_argnames=("width", "score", "longest", "layered"))
-def decoded(tables, index, *, width, score="model", longest=LENGTH, layered=False):
+@functools.partial(jax.jit, static_argnames=("width", "score", "longest", "layered", "later"))
+def decoded(tables, index, *, width, score="model", longest=LENGTH, layered=False, later=0):
     code = jnp.zeros((1, BATCH) if layered else BATCH, jnp.int32)
     cache = {"layer": {"code": code}, "cache_index": jnp.zeros((), jnp.int32)}
     step = functools.partial(tokens_to_logits, tables, layered)
     inputs = jnp.zeros((BATCH, longest), jnp.int32)
     return decode.decode(
-        inputs, cache, step, index, num_decodes=width, cache_offset=int(layered), score=score
+        inputs,
+        cache,
+        step,
+        index,
+        num_decodes=width,
+        cache_offset=int(layered),
+        score=score,
+        later_beam=later,
     )
 
 
@@ -97,19 +104,31 @@ def test_renormalising_is_another_ranking(tables):
     assert orders[0] != orders[1]  # otherwise the previous test is vacuous
 
 
-def test_a_narrow_beam_equals_that_of_the_zoo(tables, index):
+@pytest.mark.parametrize(("width", "later"), ((2, 0), (4, 2)))
+def test_a_narrow_beam_equals_that_of_the_zoo(tables, index, width, later):
     def step(t, token, code):
         code = jnp.where(t > 0, code * ALPHABET + token, 0)
         return jnp.take_along_axis(tables, row(code, t)[..., None], axis=1), code
 
     ours = jax.jit(
         lambda: beam.beam_search(
-            step, jnp.zeros((BATCH, 1), jnp.int32), index, width=2, length=LENGTH, score="model"
+            step,
+            jnp.zeros((BATCH, 1), jnp.int32),
+            index,
+            width=(width, later or width),
+            length=LENGTH,
+            score="model",
         )
     )()
-    tokens, scores = decoded(tables, index, width=2)
-    np.testing.assert_array_equal(tokens[:, ::-1], ours.token)
-    np.testing.assert_allclose(scores[:, ::-1], ours.score, atol=1e-6)
+    tokens, scores = decoded(tables, index, width=width, later=later)
+    np.testing.assert_array_equal(tokens[:, :-3:-1], ours.token)
+    np.testing.assert_allclose(scores[:, :-3:-1], ours.score, atol=1e-6)
+    assert np.isneginf(scores[:, :-2]).all()
+
+
+def test_later_beams_are_at_most_the_first(tables, index):
+    with pytest.raises(ValueError, match=r"later_beam in 0 .. num_decodes = 2, got 3"):
+        decoded(tables, index, width=2, later=3)
 
 
 def test_missing_identifiers_are_padding_at_the_worst_places(tables, index):

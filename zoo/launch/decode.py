@@ -44,6 +44,7 @@ def trie_beam_search(
     *,
     folder: str,
     score: children.Score = "model",
+    later_beam: int = 0,
 ) -> tuple[jax.Array, jax.Array]:
     """Identifiers i32[B, K, L'] of an export and their scores f32[B, K], in ASCENDING order: the
     best is [:, -1].
@@ -53,6 +54,9 @@ def trie_beam_search(
     cache: of flax, leaves [B, ...], or [layers, B, ...] with cache_offset = 1. num_decodes: K, also
       the width of the beam.
     folder: of the export. score: as of `zoo.search.beam`. eos_id and decode_rng are not read.
+    later_beam: width from the second level on, at most K; 0 = K. With K = 256 first codes and 50
+      later hypotheses this is TIGER's search (`first_beam`); the other answers are padding. Steps
+      compute K rows in any case, since t5x repeats the encoder's output K times.
     """
     index = jax.tree.map(jnp.asarray, _trie(folder))
     return decode(
@@ -63,6 +67,7 @@ def trie_beam_search(
         num_decodes=num_decodes,
         cache_offset=cache_offset,
         score=score,
+        later_beam=later_beam,
     )
 
 
@@ -75,6 +80,7 @@ def decode(
     num_decodes: int,
     cache_offset: int = 0,
     score: children.Score = "model",
+    later_beam: int = 0,
 ) -> tuple[jax.Array, jax.Array]:
     """Like `trie_beam_search`, with the trie as an argument."""
     batch, longest = inputs.shape
@@ -82,6 +88,11 @@ def decode(
         raise ValueError(
             f"decode: targets have {longest} tokens, identifiers {index.length}; "
             f"set TASK_FEATURE_LENGTHS targets to {index.length} or more"
+        )
+
+    if not 0 <= later_beam <= num_decodes:
+        raise ValueError(
+            f"decode: expected later_beam in 0 .. num_decodes = {num_decodes}, got {later_beam}"
         )
 
     def step(t: int, token: jax.Array, kept: dict) -> tuple[jax.Array, dict]:
@@ -108,12 +119,23 @@ def decode(
         cache, one, cache_offset, (batch, 1)
     )
     found = beam.beam_search(
-        step, start, index, width=num_decodes, length=index.length, score=score
+        step,
+        start,
+        index,
+        width=(num_decodes, later_beam or num_decodes),
+        length=index.length,
+        score=score,
     )
-    tokens = jnp.pad(
-        found.token, ((0, 0), (0, 0), (0, longest - index.length)), constant_values=table.PAD
-    )
-    return tokens[:, ::-1], found.score[:, ::-1]
+    return _answers(found, num_decodes, longest)
+
+
+def _answers(found: beam.Beams, num_decodes: int, longest: int) -> tuple[jax.Array, jax.Array]:
+    """Tokens i32[B, num_decodes, longest] and scores, padded, in ascending order."""
+    rows = (0, num_decodes - found.score.shape[1])
+    columns = (0, longest - found.token.shape[2])
+    tokens = jnp.pad(found.token, ((0, 0), rows, columns), constant_values=table.PAD)
+    scores = jnp.pad(found.score, ((0, 0), rows), constant_values=-jnp.inf)
+    return tokens[:, ::-1], scores[:, ::-1]
 
 
 def _parted(cache: Any, apart: Any, offset: int, beams: tuple[int, int]) -> dict:
