@@ -140,3 +140,11 @@ def test_a_choice_that_loses_unseen_documents_costs_more_than_it_gains():
     # .8 on average, and a force of 5 * 10 / (10 + 10) for .985 * .8 - .5
     assert given.value(lost, floor) == pytest.approx(0.8 - 2.5 * 0.288)
     assert given.value(lost, None) > given.value(kept, None)
+
+
+def test_the_encoder_of_english_is_left_out_for_other_scripts(monkeypatch):
+    monkeypatch.setattr(text_vectors.pretrained, "minilm_available", lambda: True)
+    assert text_vectors.resolve("auto", ["Füße, 10 %", "the cat 猫"]) == "minilm"
+    assert text_vectors.resolve("auto", ["北京是中国的首都 (BJ)"]) == "tfidf"
+    assert text_vectors.resolve("minilm", ["北京是中国的首都"]) == "minilm"
+    assert text_vectors.resolve("auto", ["1 + 1"]) == "minilm"

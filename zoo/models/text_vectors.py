@@ -10,6 +10,7 @@ query's terms. So the inner product of a query and a document is
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from zoo.train import log as logs
 
 AUTO = "auto"
 ENCODERS = (AUTO, *embed.EMBEDDINGS)
+SAMPLE = 200  # texts, and characters of each, that show the script
 POWER_ITERATIONS: Any = 2  # of the randomised SVD
 QUIET = logs.Log(quiet=True)
 
@@ -34,16 +36,27 @@ class Vectors(NamedTuple):
     documents: np.ndarray  # f32[N, D]
 
 
-def resolve(encoder: str) -> str:
-    """The encoder that is used: auto is minilm where its weights are installed, else tfidf."""
+def resolve(encoder: str, texts: Sequence[str] = ()) -> str:
+    """The encoder that is used: auto is minilm where its weights are installed, else tfidf.
+
+    minilm is a model of English: for texts whose letters are mostly not Latin auto is tfidf.
+    """
     if encoder != AUTO:
         return encoder
-    return "minilm" if pretrained.minilm_available() else "tfidf"
+    return "minilm" if pretrained.minilm_available() and _latin(texts) else "tfidf"
+
+
+def _latin(texts: Sequence[str]) -> bool:
+    """Whether at least half of the letters of the first texts are Latin; True without letters."""
+    letters = [letter for text in texts[:SAMPLE] for letter in text[:SAMPLE] if letter.isalpha()]
+    latin = sum("LATIN" in unicodedata.name(letter, "") for letter in letters)
+    return 2 * latin >= len(letters)
 
 
 def fit(corpus: records.Corpus, encoder: str, log: Any, *, width: int) -> Vectors:
     """Vectors of documents; width: D of tfidf."""
-    state, documents = embed.fit(corpus, resolve(encoder), log, dim=width)
+    how = resolve(encoder, corpus.contents())
+    state, documents = embed.fit(corpus, how, log, dim=width)
     return Vectors(state, np.asarray(documents, np.float32))
 
 
