@@ -7,6 +7,9 @@ import numpy as np
 import pretrained
 
 from zoo.models import warm_start
+from zoo.nets import pretrained as text_encoders
+from zoo.text import encoders
+from zoo.train import log as logs
 
 
 class Door:
@@ -49,7 +52,7 @@ class Options(Door):
 
     def command(self, rng, folder, good):
         more = [] if self.good else self.wrong[next(self.turn)]
-        return [*super().command(rng, folder, good), *more]
+        return [*super().command(rng, folder, good), *(part.format(**good) for part in more)]
 
 
 class Reader(Door):
@@ -94,6 +97,14 @@ SEARCH = {
 }
 GET = ["data", "get", "{folder}/in", "--out", "{folder}/out"]
 IMPORT = ["data", "import", "{folder}/in/", "--out", "{folder}/out"]
+
+
+def encode(folder):
+    """Vectors of two texts by the encoder of a folder."""
+    encoder = text_encoders.load(str(folder))
+    encoders.encode(["some words", "here"], log=logs.Log(quiet=True), encoder=encoder)
+
+
 TEXT = b"u0 i0 i1 i2\nu1 i2 i1 i0 i3\n"
 ITEM_TABLE = b"item_id,title\n" + b"".join(b"i%d,I%d\n" % (n, n) for n in range(4))
 RUN = b"".join(b"q%d Q0 d%d 1 0.5 x\n" % (n, n) for n in range(4))
@@ -188,6 +199,39 @@ DOORS = {
             "t5/tokenizer.json": bad.TOKENIZER_BAD,
             "t5/b.safetensors": bad.BYTES_BAD,
         },
+    ),
+    "encoder": Reader(
+        lambda folder: encode(folder / "bert"),
+        pretrained.bert(),
+        {
+            "bert/config.json": bad.BERT_CONFIG_BAD,
+            "bert/model.safetensors": bad.BYTES_BAD,
+            "bert/tokenizer.json": bad.WORDS_BAD,
+            "bert/modules.json": bad.MODULES_BAD,
+            "bert/1_Pooling/config.json": bad.POOLING_BAD,
+            "bert/sentence_bert_config.json": bad.TEXTS_BAD,
+            "bert/config_sentence_transformers.json": bad.PROMPTS_BAD,
+        },
+    ),
+    "learn": Options(
+        ["fit", "popularity", "--data", "{log}", "--out", "{folder}/out"],
+        [["--learn", text] for text in ("", "test", "dev", "ALL", "train,dev", "train + dev")],
+    ),
+    "user": Options(
+        ["retrieve", "{recommend}", "--run", "{folder}/out"],
+        [["--user", text] for text in ("", "U0", "u0,u1", "u0 ", "i0", "u0\nu1", "\udc80")]
+        + [["--user", "u0", *more] for more in (["--data", "{beir}"], ["-k", "0"])],
+    ),
+    "compile": Options(
+        ["compile", "dsi", "--size", "tiny", "--json", "{folder}/out"],
+        [[name, text] for name in ("--documents", "--queries") for text in ("0", "-1", "1.5", "x")]
+        + [["--topology", text] for text in ("", "x", "v5e", "v5e:0x4", "v99:2x2")]
+        + [["--mesh", text] for text in ("data", "data=0", "rows=2", "data=-1", "data=x")]
+        + [["--seed=-1"], ["--accumulate", "0"], ["--data", "nobody"], ["--set", "dtype=x"]],
+    ),
+    "stablehlo": Options(
+        ["export", "{search}", "--format", "stablehlo", "--out", "{folder}/out"],
+        [["-k", "0"], ["-k", "x"], ["--batch", "0"], ["--batch=-1"], ["--format", "onnx"]],
     ),
     "identifiers": Made(
         "docids fit rqkmeans --data {beir} --levels 2 --codes 2 --out {folder}/made".split(),

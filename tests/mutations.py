@@ -251,6 +251,29 @@ TOKENIZER_BAD = [
     inside(["model", "vocab", 0], ["model", "vocab", 4], wrong=["x", 1, [1, 2], ["x"], None, {}]),
     inside(["normalizer"], ["pre_tokenizer"], ["decoder"], wrong=["x", 1, [1], {"type": "x"}]),
 ]
+SIZES = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"]
+SIZES += ["max_position_embeddings", "type_vocab_size", "num_attention_heads"]
+BERT_CONFIG_BAD = [
+    *NOT_JSON,
+    pair(SIZES, [*WRONG, 0, True, 4.0, "8", 2**31 - 1, 1000, 3]),
+    pair(["layer_norm_eps", "pad_token_id"], [*WRONG, None, True, 2**40, 10.0, float("nan")]),
+    pair(["model_type", "hidden_act", "is_decoder"], [*WRONG, None, True, 0, "t5"]),
+]
+POOLING_BAD = [*NOT_JSON[:2], pair(["pooling_mode_max_tokens"], [True, 1, "x"])]
+POOLING_BAD += [pair(["pooling_mode"], ["max", 1, ["mean", "cls"], {"a": 1}, [1]])]
+MODULES_BAD = [bad_byte, cut, lambda rng, content: rng.choice([b"1", b"{}", b"[1]", b"[[]]"])]
+MODULES_BAD += [inside([0, "type"], [1, "type"], wrong=[1, None, [], "x"])]
+MODULES_BAD += [inside([0, "path"], [1, "path"], wrong=[1, None, [], {}])]
+TEXTS_BAD = [*NOT_JSON[:2], pair(["max_seq_length"], [*WRONG, 0, 2, True])]
+TEXTS_BAD += [pair(["do_lower_case"], ["x", 1, None, [], {}])]
+PROMPTS_BAD = [*NOT_JSON[:2], pair(["prompts"], ["x", 1, [], [1], {"query": 1}, {"a": None}])]
+WORDS_BAD = [
+    *NOT_JSON,
+    inside(["model"], ["model", "vocab"], wrong=["x", 1, [1], {"a": -1}, {"a": "x"}, [[1]]]),
+    inside(["model", "type"], ["version"], wrong=["x", 1, []]),
+    inside(["model", "vocab", "here"], ["model", "vocab", "[UNK]"], wrong=[6, 10**9, -1, "x", {}]),
+    inside(["normalizer"], ["pre_tokenizer"], ["decoder"], wrong=["x", 1, [1], {"type": "x"}]),
+]
 DATASET_BAD = [
     *NOT_JSON,
     pair(["metadata"], [{}, {"zoo": 1}, {"zoo": {}}, {"zoo": {"name": 1}}, [], "x", 1]),

@@ -89,3 +89,55 @@ def _tokenizer():
     made.pre_tokenizer = pre_tokenizers.Metaspace()
     made.add_special_tokens(["<pad>", "</s>", "<unk>"])
     return made.to_str()
+
+
+BERT = {
+    "vocab_size": 6,
+    "hidden_size": 4,
+    "num_attention_heads": 2,
+    "intermediate_size": 4,
+    "num_hidden_layers": 1,
+    "max_position_embeddings": 8,
+    "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
+}
+
+
+def bert():
+    """name -> bytes of a BERT of a few random weights with a tokenizer of words, under bert/."""
+    random, width = np.random.default_rng(0), BERT["hidden_size"]
+    tables = ("word", BERT["vocab_size"]), ("position", 8), ("token_type", 2)
+    sizes = {f"embeddings.{name}_embeddings.weight": (rows, width) for name, rows in tables}
+    inner = ("attention.self.query", "attention.self.key", "attention.self.value")
+    for name in (*inner, "attention.output.dense", "intermediate.dense", "output.dense"):
+        sizes[f"encoder.layer.0.{name}.weight"] = (width, width)
+        sizes[f"encoder.layer.0.{name}.bias"] = (width,)
+    for place in ("embeddings", "encoder.layer.0.attention.output", "encoder.layer.0.output"):
+        sizes |= {f"{place}.LayerNorm.{leaf}": (width,) for leaf in ("weight", "bias")}
+    tensors = {name: random.normal(size=size).astype(np.float32) for name, size in sizes.items()}
+    words = {word: number for number, word in enumerate("[PAD] [UNK] some words are here".split())}
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": {"type": "Lowercase"},
+        "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"},
+    }
+    modules = [
+        {"type": f"sentence_transformers.models.{kind}", "path": place}
+        for kind, place in (("Transformer", ""), ("Pooling", "1_Pooling"))
+    ]
+    files = {
+        "config.json": BERT,
+        "tokenizer.json": tokenizer,
+        "modules.json": modules,
+        "1_Pooling/config.json": {"pooling_mode_mean_tokens": True},
+        "sentence_bert_config.json": {"max_seq_length": 8, "do_lower_case": False},
+        "config_sentence_transformers.json": {"prompts": {"query": "some "}},
+    }
+    written = {name: json.dumps(value).encode() for name, value in files.items()}
+    written["model.safetensors"] = safetensors.save(tensors)
+    return {f"bert/{name}": content for name, content in written.items()}

@@ -109,8 +109,8 @@ def test_good_inputs_are_accepted(good, tmp_path, capsys):
     """Control: the unmutated inputs, and a run, queries and categories."""
     rng = random.Random(0)
     for number, (name, door) in enumerate(DOORS.items()):
-        if name == "history":
-            continue  # needs one
+        if name in ("history", "user", "compile", "stablehlo"):
+            continue  # they need a history or user, minutes, or a system that can be exported
         folder = tmp_path / str(number)
         door.write(rng, folder, [lambda rng, content: content])
         assert outcome(door.command(rng, folder, good), capsys) == ("", 0), name

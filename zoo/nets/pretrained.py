@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from zoo.nets import bert
+from zoo.nets import bert, bert_config
 from zoo.records import DataError
 
 MINILM = "minilm"  # the name of all-MiniLM-L6-v2
@@ -85,22 +84,21 @@ def load(name: str) -> Encoder:
     Raises DataError if a file is missing, or the architecture or pooling is not supported.
     """
     folder = locate(name)
-    shape = _shape(folder / CONFIG)
+    shape = bert_config.read_shape(folder / CONFIG)
     hashed = hashlib.sha256()
     for file in (CONFIG, WEIGHTS, TOKENIZER, MODULES, LENGTH, PROMPTS):
         if (folder / file).is_file():
             hashed.update((folder / file).read_bytes())
-    length, prompts = _json(folder / LENGTH), _json(folder / PROMPTS).get("prompts") or {}
+    longest, lower, prompts = _texts(folder)
     first, normalised = _pooling(folder)
-    longest = min(length.get("max_seq_length") or shape.longest, shape.longest)
     return Encoder(
         shape,
         _fill(shape, folder / WEIGHTS),
-        (folder / TOKENIZER).read_text(encoding="utf-8"),
-        longest,
+        _text_of(folder / TOKENIZER),
+        shape.longest if longest is None else min(longest, shape.longest),
         first,
         normalised,
-        bool(length.get("do_lower_case", False)),
+        lower,
         {
             QUERY: prompts.get("query", ""),
             DOCUMENT: prompts.get("document", prompts.get("passage", "")),
@@ -109,47 +107,49 @@ def load(name: str) -> Encoder:
     )
 
 
-def _json(path: pathlib.Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _text_of(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except ValueError:
+        raise DataError(f"{path}: not UTF-8; copy it again") from None
 
 
-def _shape(path: pathlib.Path) -> bert.Shape:
-    config = _json(path)
-    family = config.get("model_type", "bert")
-    if family not in FAMILIES:
+def _texts(folder: pathlib.Path) -> tuple[int | None, bool, dict[str, str]]:
+    """The most tokens of a text, whether texts are lower-cased, and their prompts."""
+    length = bert_config.read_json(folder / LENGTH, dict)
+    longest, lower = length.get("max_seq_length"), length.get("do_lower_case", False)
+    if longest is not None:
+        fewest = bert_config.FEWEST_TOKENS
+        bert_config.whole(longest, "max_seq_length", folder / LENGTH, fewest)
+    if not isinstance(lower, bool):
         raise DataError(
-            f"{path}: expected model_type {' or '.join(FAMILIES)}, got {family!r}; "
-            "this architecture is not supported"
+            f"{folder / LENGTH}: expected do_lower_case true or false, got "
+            f"{bert_config.short(lower)}"
         )
-    fixed = {"hidden_act": "gelu", "position_embedding_type": "absolute", "is_decoder": False}
-    for name, value in fixed.items():
-        if config.get(name, value) != value:
-            raise DataError(
-                f"{path}: expected {name} {value!r}, got {config[name]!r}; "
-                "this architecture is not supported"
-            )
-    mpnet = family == "mpnet"
-    pad = config.get("pad_token_id", 1 if mpnet else 0)
-    return bert.Shape(
-        vocabulary=config["vocab_size"],
-        width=config["hidden_size"],
-        heads=config["num_attention_heads"],
-        hidden=config["intermediate_size"],
-        layers=config["num_hidden_layers"],
-        positions=config["max_position_embeddings"],
-        types=0 if mpnet else config["type_vocab_size"],
-        epsilon=config["layer_norm_eps"],
-        pad=pad,
-        first_position=pad + 1 if mpnet else 0,
-        buckets=config.get("relative_attention_num_buckets", 32) if mpnet else 0,
-    )
+    prompts = bert_config.read_json(folder / PROMPTS, dict).get("prompts")
+    prompts = {} if prompts is None else prompts
+    if not (
+        isinstance(prompts, dict) and all(isinstance(value, str) for value in prompts.values())
+    ):
+        raise DataError(
+            f"{folder / PROMPTS}: expected in prompts an object of texts, got "
+            f"{bert_config.short(prompts)}"
+        )
+    return longest, lower, prompts
 
 
 def _pooling(folder: pathlib.Path) -> tuple[bool, bool]:
     """Whether a vector is the first state, and whether it has unit length; modules.json."""
-    modules = _json(folder / MODULES)
+    modules = bert_config.read_json(folder / MODULES, list)
     if not modules:
         return False, True
+    if not all(
+        isinstance(one, dict) and isinstance(one.get("type"), str) and type(one.get("path")) is str
+        for one in modules
+    ):
+        raise DataError(
+            f"{folder / MODULES}: expected modules with a type and a path; copy it again"
+        )
     kinds = {module["type"].rsplit(".", 1)[-1]: module for module in modules}
     other = sorted(kinds.keys() - {"Transformer", "Pooling", "Normalize"})
     if other or "Pooling" not in kinds:
@@ -158,16 +158,17 @@ def _pooling(folder: pathlib.Path) -> tuple[bool, bool]:
             f"got {', '.join(kinds)}"
         )
     path = folder / kinds["Pooling"]["path"] / CONFIG
-    config = _json(path)
+    config = bert_config.read_json(path, dict)
     old = [
         name.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
         for name, value in config.items()
         if name.startswith("pooling_mode_") and value
     ]
     modes = config.get("pooling_mode") or old or ["mean"]
-    modes = [modes] if isinstance(modes, str) else modes
+    modes = list(modes) if isinstance(modes, list) else [modes]
     if modes not in (["mean"], ["cls"]):
-        raise DataError(f"{path}: expected pooling mean or cls, got {', '.join(modes)}")
+        got = ", ".join(map(str, modes))
+        raise DataError(f"{path}: expected pooling mean or cls, got {got}")
     return modes == ["cls"], "Normalize" in kinds
 
 
@@ -177,8 +178,13 @@ def _fill(shape: bert.Shape, path: pathlib.Path) -> Any:
 
     try:
         tensors = {_bare(name): value for name, value in safetensors.load_file(path).items()}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise DataError(f"{path}: not a whole safetensors file ({error}); fetch it again") from None
+    if shape.layers > len(tensors):
+        raise DataError(
+            f"{path}: has {len(tensors)} tensors, expected some for each of the {shape.layers} "
+            f"layers of {CONFIG}"
+        )
     wanted = jax.eval_shape(bert.Bert(shape).init, jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
     flat, structure = jax.tree.flatten_with_path(wanted)
     leaves, used = [], set()
@@ -226,6 +232,8 @@ def _fitted(name: str, tensor: np.ndarray, shape: tuple[int, ...], path: pathlib
         raise DataError(
             f"{path}: tensor {name!r} expected shape {list(expected)}, got {list(tensor.shape)}"
         )
+    if not np.isfinite(turned.astype(np.float32)).all():
+        raise DataError(f"{path}: tensor {name!r} holds NaN or infinity; fetch the file again")
     return jnp.asarray(turned, jnp.float32)
 
 

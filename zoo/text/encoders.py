@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from zoo import records
 from zoo.nets import bert, pretrained
 
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
@@ -102,13 +103,29 @@ def _batches(lengths: np.ndarray, longest: int) -> Iterator[tuple[np.ndarray, in
 def _tokens(
     encoder: pretrained.Encoder, texts: Sequence[str], side: str, max_tokens: int
 ) -> list[list[int]]:
+    """Tokens of each text. Raises DataError for a damaged tokenizer, or one of another encoder."""
     from tokenizers import Tokenizer
 
-    loaded = Tokenizer.from_str(encoder.tokenizer)
-    loaded.no_padding()
-    loaded.enable_truncation(max_tokens)
     prompt = encoder.prompts.get(side, "")
     read = [prompt + text for text in texts]
     if encoder.lower:
         read = [text.lower() for text in read]
-    return [encoding.ids for encoding in loaded.encode_batch_fast(read)]
+    try:
+        loaded = Tokenizer.from_str(encoder.tokenizer)
+        loaded.no_padding()
+        loaded.enable_truncation(max_tokens)
+        rows = [encoding.ids for encoding in loaded.encode_batch_fast(read)]
+    except BaseException as error:  # the library's Exception, and panics of its Rust code
+        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            raise
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise records.DataError(
+            f"{pretrained.TOKENIZER} of the encoder: not a whole tokenizer ({said}); copy it again"
+        ) from None
+    most = max(loaded.get_vocab().values(), default=0)
+    if most >= encoder.shape.vocabulary:
+        raise records.DataError(
+            f"{pretrained.TOKENIZER} of the encoder: has token {most}, and the encoder "
+            f"{encoder.shape.vocabulary} tokens; use the tokenizer that belongs to it"
+        )
+    return rows
