@@ -1,11 +1,13 @@
 """Every command that reads data, with small valid files and mutations of each."""
 
 import itertools
+import time
 
 import mutations as bad
 import numpy as np
 import pretrained
 
+from zoo import records
 from zoo.models import warm_start
 from zoo.nets import pretrained as text_encoders
 from zoo.text import encoders
@@ -70,6 +72,32 @@ class Reader(Door):
         return read
 
 
+class Request(Door):
+    """A body sent to the server of a fitted system; a refusal gives its reason."""
+
+    def __init__(self, files, broken):
+        super().__init__([], files, dict.fromkeys(files, broken))
+        self.client = None
+
+    def command(self, rng, folder, good):
+        if self.client is None:
+            self.client = served(good["search"])
+
+        def send():
+            found = self.client.post(
+                "/search",
+                content=(folder / "body.json").read_bytes(),
+                headers={"Content-Type": "application/json", "Host": "localhost"},
+            )
+            if found.status_code == 200:
+                return 0
+            if not 400 <= found.status_code < 500:
+                raise RuntimeError(f"status {found.status_code}")
+            raise records.DataError(found.json()["error"]["reason"])
+
+        return send
+
+
 class Made(Door):
     """A command on the files that another command wrote; see `collect`."""
 
@@ -103,6 +131,22 @@ def encode(folder):
     """Vectors of two texts by the encoder of a folder."""
     encoder = text_encoders.load(str(folder))
     encoders.encode(["some words", "here"], log=logs.Log(quiet=True), encoder=encoder)
+
+
+def served(folder):
+    """A client of a server of one folder, ready."""
+    from fastapi import testclient
+
+    from zoo.serve import limits, server
+
+    app = server.build([folder], limits.Limits(k=20, text=200), hosts=frozenset())
+    client = testclient.TestClient(app, raise_server_exceptions=False)
+    client.__enter__()
+    until = time.monotonic() + 60
+    while client.get("/health").status_code != 200:
+        assert time.monotonic() < until, "never ready"
+        time.sleep(0.02)
+    return client
 
 
 TEXT = b"u0 i0 i1 i2\nu1 i2 i1 i0 i3\n"
@@ -233,6 +277,7 @@ DOORS = {
         ["export", "{search}", "--format", "stablehlo", "--out", "{folder}/out"],
         [["-k", "0"], ["-k", "x"], ["--batch", "0"], ["--batch=-1"], ["--format", "onnx"]],
     ),
+    "request": Request({"body.json": b'{"query": "word1", "k": 2}'}, bad.REQUEST_BAD),
     "identifiers": Made(
         "docids fit rqkmeans --data {beir} --levels 2 --codes 2 --out {folder}/made".split(),
         ["docids", "stats", "{folder}/made", "--plot", "{folder}/out"],

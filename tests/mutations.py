@@ -246,13 +246,22 @@ INDEX_BAD = [
 ]
 TOKENIZER_BAD = [
     *NOT_JSON,
-    inside(["model"], ["added_tokens"], ["model", "vocab"], wrong=[*WRONG, None]),
+    inside(["model"], ["model", "vocab"], wrong=[*WRONG, None]),
+    # an empty list is none: special tokens are read from the vocabulary
+    inside(["added_tokens"], wrong=[value for value in WRONG if value != []] + [None]),
     inside(["model", "type"], ["version"], wrong=["BPE", "x", [], 1]),
     inside(["model", "vocab", 0], ["model", "vocab", 4], wrong=["x", 1, [1, 2], ["x"], None, {}]),
     inside(["normalizer"], ["pre_tokenizer"], ["decoder"], wrong=["x", 1, [1], {"type": "x"}]),
 ]
 SIZES = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers"]
 SIZES += ["max_position_embeddings", "type_vocab_size", "num_attention_heads"]
+REQUEST_BAD = [
+    *NOT_JSON,
+    pair(["query"], [None, 1, [], {}, "", " ", "x" * 999, ["x"]]),
+    pair(["k"], [0, -1, 1.5, "x", None, [], 10**9, 1e400]),
+    pair(["beam", "allowed", "excluded", "kk"], ["x", 0, {}, [1], ["nobody"], "d0", 1.5]),
+    pair(["system"], ["nobody", "", 1, [], {}, "../search"]),
+]
 BERT_CONFIG_BAD = [
     *NOT_JSON,
     pair(SIZES, [*WRONG, 0, True, 4.0, "8", 2**31 - 1, 1000, 3]),

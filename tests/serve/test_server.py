@@ -113,6 +113,25 @@ def test_a_request_out_of_bounds_is_refused_with_a_reason(client, path, body, st
     assert reason in found.json()["error"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status", "reason"),
+    (
+        ("/search", b'{"query": "\xff"}', 400, "not JSON in UTF-8"),
+        ("/search", b"[" * 9999, 400, "not JSON in UTF-8"),
+        ("/nowhere", b"{}", 404, "Not Found"),
+    ),
+)
+def test_a_request_that_no_route_reads_is_refused_alike(client, path, body, status, reason):
+    found = client.post(path, content=body, headers=JSON)
+    assert found.status_code == status
+    assert set(found.json()) == {"error"}
+    assert reason in reason_of(found)
+
+
+def reason_of(found):
+    return found.json()["error"]["reason"]
+
+
 def test_bodies_hosts_and_content_types_are_guarded(folder):
     app = server.build([str(folder / "bm25")], LIMITS, hosts=server.LOOPBACK)
     with testclient.TestClient(app, base_url="http://localhost") as client:

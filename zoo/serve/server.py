@@ -11,6 +11,7 @@ from typing import Any
 
 import fastapi
 from fastapi import exceptions, responses
+from starlette import exceptions as starlette_exceptions
 
 from zoo.records import DataError
 from zoo.serve import (
@@ -124,6 +125,15 @@ def _answering(app: fastapi.FastAPI, server: Server) -> None:
         return limits_.refusal(
             422, "invalid", f"{place}: {first['msg']}" if place else first["msg"]
         )
+
+    @app.exception_handler(starlette_exceptions.HTTPException)
+    async def failed(
+        request: fastapi.Request, error: starlette_exceptions.HTTPException
+    ) -> fastapi.Response:
+        """A body that is not JSON, an unknown path or method."""
+        said = "the body is not JSON in UTF-8" if error.status_code == 400 else error.detail
+        headers = dict(error.headers or {})
+        return limits_.refusal(error.status_code, "invalid", said, headers)
 
     @app.post("/search", response_model=schemas.Answers, responses=_FAILURES)
     async def search(body: schemas.Search) -> Any:
