@@ -5,8 +5,10 @@ import pytest
 
 import zoo
 from zoo import records
+from zoo.api import dynamic as api
 from zoo.cli import main
 from zoo.data import dynamic, toy
+from zoo.report import dynamic as report
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,17 @@ def test_new_documents_are_found_once_they_are_learned(by, dsi, growing):
     change = found.about["changes"][-1]
     assert change["by"] == by and change["added"] == 6 and change["seconds_a_document"] > 0
     assert 0 <= change["changed"] <= 1 and change["asked"] == 200
+
+
+def test_the_decoder_is_observed_on_new_documents(dsi, growing):
+    named = zoo.add(dsi, growing.corpus(1))
+    cell = api._ask(named, growing, 1, "test", 1.0)
+    length = named.state["docids"]["tokens"].shape[1]
+    assert len(cell.behaviour["accuracy"]) == len(cell.behaviour["entropy"]) == length
+    # an untrained name is not generated in place of an old one
+    assert cell.behaviour["old_share"] > 0.5
+    row = report.text([api.Grown("dsi", (api._ask(dsi, growing, 0, "test", 1.0), cell))])
+    assert "dsi, new documents: token accuracy by position" in row
 
 
 def test_what_cannot_be_learned_is_refused(dsi, growing, tmp_path, capsys):

@@ -23,6 +23,7 @@ from zoo.api.fitted import Fitted
 from zoo.data import atomic, dynamic as growing_
 from zoo.docids import cluster
 from zoo.metrics import dynamic, measures
+from zoo.models import behaviour, generate
 from zoo.records import DataError
 from zoo.text import embed
 from zoo.train import log as logs
@@ -41,6 +42,9 @@ class Cell(NamedTuple):
     new: Mapping[str, Sequence[float]]  # measure -> of each query of the part; empty at step 0
     seconds: float  # to fit D0, or to add the part
     added: int  # documents of the part
+    # of systems that generate codes, on the queries of the part: accuracy and entropy by position
+    # (`zoo.models.behaviour`), and the share of first answers that are older documents
+    behaviour: Mapping[str, Any] = {}
 
 
 class Grown(NamedTuple):
@@ -188,7 +192,31 @@ def _takes_texts(recipe: recipes.Recipe) -> bool:
 
 def _ask(fitted: Fitted, growing: growing_.Growing, step: int, split: str, seconds: float) -> Cell:
     found = [_hits(fitted, *growing.queries(part, split)) for part in sorted({0, step})]
-    return Cell(found[0], found[1] if step else {}, seconds, len(growing.parts[step]))
+    if not step:
+        return Cell(found[0], {}, seconds, len(growing.parts[0]))
+    seen = _behaviour(fitted, *growing.queries(step, split), len(growing.parts[step]))
+    return Cell(found[0], found[1], seconds, len(growing.parts[step]), seen)
+
+
+def _behaviour(
+    fitted: Fitted, queries: records.Queries, qrels: records.Qrels, added: int
+) -> dict[str, Any]:
+    """How the decoder treats identifiers of new documents; nothing of systems without one each."""
+    opened = answer.open(fitted)
+    asks = opened.ask
+    if not isinstance(asks, generate.Opened) or asks.model.ids.document is not None:
+        return {}
+    rows, texts = fitted.documents.rows(), dict(zip(queries.ids, queries.texts))
+    pairs = [(texts[query], rows[name]) for query, name in qrels.pairs()]
+    sources = asks.read(records.Queries.of([text for text, _ in pairs]))
+    targets = asks.model.ids.tokens[[row for _, row in pairs]]
+    found = behaviour.by_position(asks.model.net, asks.model.params, sources, targets)
+    ranking = opened(queries, 1)
+    return {
+        "accuracy": found.accuracy.tolist(),
+        "entropy": found.entropy.tolist(),
+        "old_share": behaviour.old_share(ranking, len(rows) - added),
+    }
 
 
 def _hits(fitted: Fitted, queries: records.Queries, qrels: records.Qrels) -> dict[str, list[float]]:

@@ -26,7 +26,21 @@ def text(systems: Sequence[grown_.Grown]) -> str:
         f"P_i: Hit@10 on {len(systems[0].cells[0].old['Success@10'])} queries of D0 after step i; "
         "G_i: on the queries of D_i. +- 95 % over queries. NQ: arXiv 2504.17519."
     ]
-    return "\n".join([*(line.rstrip() for line in lines), "", *notes, *agreement(systems)])
+    shown = [_behaviour(system) for system in systems if system.cells[-1].behaviour]
+    return "\n".join([*(line.rstrip() for line in lines), "", *notes, *agreement(systems), *shown])
+
+
+def _behaviour(system: grown_.Grown) -> str:
+    """The decoder on queries of new documents, in the mean of the steps."""
+    seen = [cell.behaviour for cell in system.cells[1:]]
+    old = np.mean([each["old_share"] for each in seen])
+    spell = lambda name: " ".join(
+        f"{np.mean(values):.2f}" for values in zip(*(each[name] for each in seen))
+    )
+    return (
+        f"{system.name}, new documents: token accuracy by position {spell('accuracy')}, entropy "
+        f"{spell('entropy')}, first answers that are older documents {old:.2f}"
+    )
 
 
 def agreement(systems: Sequence[grown_.Grown]) -> list[str]:

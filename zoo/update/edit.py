@@ -59,7 +59,7 @@ class Config(options.Checked):
     num_layers: int = option(0, "layers that are edited; 0 = to the last", limits=options.COUNT)
     queries: int = option(10, "pseudo-queries a document", limits=options.SIZE)
     lam: float = option(
-        100.0,
+        10_000.0,
         "weight of known keys, in known pairs: 0 forgets them, more keeps old answers and learns "
         "less",
         limits=options.AMOUNT,
