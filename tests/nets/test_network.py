@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from zoo.nets import causal, heads, network, recurrent, transformer
+from zoo.nets import bottleneck, causal, dual, heads, network, recurrent, transformer
 from zoo.records import DataError
 
 SIZES = dict(
@@ -29,6 +29,7 @@ GENERATORS = {"t5": transformer.Shape(**SIZES), "nci": heads.PrefixShape(**SIZES
 SPECS = GENERATORS | {
     "causal": causal.Shape(num_items=9, width=16, hidden=16),
     "gru": recurrent.Shape(num_items=9, width=16),
+    "rqvae": bottleneck.Shape(width=16, hidden=(8, 4)),
 }
 SOURCE = jnp.asarray([[3, 5, 1, 0], [2, 2, 7, 9]], jnp.int32)
 TARGET = jnp.asarray([[1, 4, 7], [3, 6, 9]], jnp.int32)
@@ -42,6 +43,21 @@ def test_json_of_a_spec_is_the_spec_again_and_names_its_kind(kind):
     assert network.build(text) is network.build(SPECS[kind])  # one, so that jit compiles once
     wider = dataclasses.replace(SPECS[kind], width=32)
     assert network.build(wider) != network.build(SPECS[kind])
+
+
+def test_a_dual_encoder_keeps_the_spec_of_its_towers():
+    spec = dual.Shape(GENERATORS["t5"], towers="two")
+    text = network.dump(spec)
+    assert json.loads(text)["encoder"]["kind"] == "t5" and network.parse(text) == spec
+    net = network.build(text)
+    params = net.init(jax.random.key(0))
+    asked, answers = (net.encode(params, SOURCE, side=side) for side in (dual.QUERY, dual.DOCUMENT))
+    np.testing.assert_allclose(
+        net.logits(params, asked, answers),
+        dual.DualEncoder(spec).apply(params, SOURCE, SOURCE),
+        rtol=1e-6,  # f32 sums in another order
+    )
+    assert np.abs(np.asarray(asked - answers)).max() > 1e-3  # two towers
 
 
 @pytest.mark.parametrize("kind", GENERATORS)
@@ -127,7 +143,10 @@ def test_rematerialisation_builds_another_network():
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"kind": "lstm"}, "expected a kind of t5, nci, llama, rows, causal, gru, got 'lstm'"),
+        (
+            {"kind": "lstm"},
+            "expected a kind of t5, nci, llama, rows, causal, gru, dual, rqvae, got 'lstm'",
+        ),
         ({}, "got None"),
         ({"kind": "gru", "num_items": 3, "heads": 2}, "no gru network has these sizes .*heads"),
     ],

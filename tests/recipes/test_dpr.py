@@ -293,3 +293,13 @@ def test_splitting_a_batch_is_refused():
             accumulate=2,
             quiet=True,
         )
+
+
+def test_a_folder_without_the_spec_of_its_network_is_refused_in_one_line(tmp_path):
+    """Earlier versions recorded the shape of the encoders in another form."""
+    fitted = zoo.fit("dpr", {"a": "tea leaves", "b": "rice"}, options=dataclasses.asdict(CONFIG))
+    old = {name: value for name, value in fitted.state.items() if name != "network"}
+    zoo.save(dataclasses.replace(fitted, state=old | {"shape": "{}"}), tmp_path / "old")
+    with pytest.raises(records.DataError, match="earlier version, .*; fit again") as refused:
+        zoo.retrieve(zoo.load(tmp_path / "old"), ["tea"], 1)
+    assert "\n" not in str(refused.value)

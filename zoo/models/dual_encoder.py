@@ -15,7 +15,7 @@ from zoo import options, records
 from zoo.data import batches
 from zoo.index import dense
 from zoo.models import corpus_text, encoder_decoder, warm_start
-from zoo.nets import dual, transformer
+from zoo.nets import dual, network, transformer
 from zoo.objectives import ranking
 from zoo.text import embed, tokens
 from zoo.train import execution as executions, log as logs, loop, stages
@@ -79,10 +79,7 @@ def init(
     """Initial parameters: random, or SVD vectors, or the encoder of `start` in each tower; if texts
     are vectors, the identity, which ranks as they do.
     """
-    blank = jnp.zeros((1, 1), jnp.int32)
-    if texts.encoder:
-        blank = jnp.zeros((1, texts.vector_width))
-    params = jax.jit(dual.DualEncoder(shape).init)(key, blank, blank)
+    params = network.build(shape).init(key)
     if config.vector_start and not texts.encoder:
         words = corpus_text.embed(texts, config.width).words
         size = np.linalg.norm(words, axis=1)
@@ -222,8 +219,7 @@ def encode(params: Any, source: np.ndarray, *, shape: dual.Shape, side: str) -> 
 
 @functools.partial(jax.jit, static_argnames=("shape", "side"))
 def _encode(params: Any, source: jax.Array, *, shape: dual.Shape, side: str) -> jax.Array:
-    found = dual.DualEncoder(shape).apply(params, source, side=side, method="vectors")
-    return cast(jax.Array, found)
+    return network.build(shape).encode(params, source, side=side)
 
 
 def shape_of(

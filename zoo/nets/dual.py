@@ -16,7 +16,6 @@ starts as the identity.
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import jax
 import jax.numpy as jnp
@@ -36,13 +35,6 @@ class Shape:
     pooling: str = "mean"
     towers: str = "shared"  # one set of weights for both sides, or two
     normalised: bool = True  # vectors have length 1
-
-    @classmethod
-    def of(cls, text: str) -> Shape:
-        """The shape that `dataclasses.asdict` and JSON made this text of."""
-        fields = json.loads(text)
-        encoder = fields["encoder"] | {"last_tokens": tuple(fields["encoder"]["last_tokens"])}
-        return cls(**fields | {"encoder": transformer.Shape(**encoder)})
 
 
 class Tower(nn.Module):

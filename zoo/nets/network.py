@@ -6,7 +6,8 @@
 
 Kinds: t5 and nci are encoder-decoders that generate identifiers, llama a causal language model that
 continues a prompt by them, rows generates them from a vector; causal and gru read the items of a
-history and score every item as the next one.
+history and score every item as the next one; dual encodes queries and documents as vectors; rqvae
+encodes vectors as codes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from zoo.nets import causal, heads, llama, recurrent, rows, transformer
+from zoo.nets import bottleneck, causal, dual, heads, llama, recurrent, rows, transformer
 from zoo.records import DataError
 
 WIDE = 2048  # alphabets from here on have their logits computed where they are read
@@ -29,7 +30,7 @@ STATE = "network"  # entry of a fitted state that describes its network
 
 
 def _absent(*arguments: Any, **options: Any) -> NoReturn:
-    raise TypeError("network: an item network scores candidates and generates nothing")
+    raise TypeError("network: this kind of network generates nothing")
 
 
 class Network(NamedTuple):
@@ -44,7 +45,7 @@ class Network(NamedTuple):
     # states [..., D]: f32[..., C] of the candidates target i32[..., C], f32[..., N] if None.
     logits: Callable[..., jax.Array]
     # (params, memory, t, token i32[B, K], cache) -> (f32[B, K, V] or Factors, cache) of position t
-    # after token at t - 1 (0 at t = 0); item networks have none
+    # after token at t - 1 (0 at t = 0); only of kinds that generate
     step: Callable[..., tuple] = _absent
     # (batch, places=0) -> cache of the first step, leaves [B, 1, ...]; it grows with every step,
     # unless it has places for all L positions
@@ -74,9 +75,11 @@ def parse(spec: Mapping[str, Any] | str) -> Any:
     kind = fields.pop("kind", None)
     if kind not in KINDS:
         raise DataError(f"network: expected a kind of {', '.join(KINDS)}, got {kind!r}")
-    fields = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
-    }
+    for name, value in fields.items():
+        if isinstance(value, Mapping):  # the spec of a part
+            fields[name] = parse(value)
+        elif isinstance(value, list):
+            fields[name] = tuple(value)
     try:
         return KINDS[kind][0](**fields)
     except TypeError as error:
@@ -87,8 +90,14 @@ def parse(spec: Mapping[str, Any] | str) -> Any:
 
 def dump(spec: Any) -> str:
     """JSON that `parse` reads."""
+    return json.dumps(_fields(spec))
+
+
+def _fields(spec: Any) -> dict[str, Any]:
     kind = next(name for name, (own, _) in KINDS.items() if own is type(spec))
-    return json.dumps({"kind": kind} | dataclasses.asdict(spec))
+    values = {field.name: getattr(spec, field.name) for field in dataclasses.fields(spec)}
+    parts = {name: _fields(part) for name, part in values.items() if dataclasses.is_dataclass(part)}
+    return {"kind": kind} | values | parts
 
 
 def build(spec: Any) -> Network:
@@ -240,6 +249,32 @@ def _llama(spec: llama.Shape) -> Network:
     )
 
 
+def _dual(spec: dual.Shape) -> Network:
+    """Memory: vectors f32[B, D] of texts of one side, dual.QUERY or dual.DOCUMENT; texts are tokens
+    i32[B, S] or vectors f32[B, D'].
+    """
+    net, width = dual.DualEncoder(spec), spec.encoder.vector_width
+    blank = jnp.zeros((1, width)) if width else jnp.zeros((1, 1), jnp.int32)
+
+    def encode(
+        params: Any, inputs: jax.Array, *, side: str, train: bool = False, rngs: Any = None
+    ) -> Any:
+        return net.apply(params, inputs, side=side, train=train, rngs=rngs, method="vectors")
+
+    def logits(params: Any, memory: jax.Array, target: jax.Array, **options: Any) -> jax.Array:
+        return memory @ target.T  # of document vectors f32[C, D]
+
+    return Network(spec, lambda key: jax.jit(net.init)(key, blank, blank), encode, logits)
+
+
+def _rqvae(spec: bottleneck.Shape) -> Network:
+    """Memory: vectors f32[B, d] before the bottleneck, of vectors f32[B, D]; it has no logits."""
+    net = bottleneck.RqVae(spec)
+    blank = jnp.zeros((1, spec.width))
+    encode = lambda params, inputs, **options: net.apply(params, inputs, method="encode")
+    return Network(spec, lambda key: jax.jit(net.init)(key, blank), encode, _absent)
+
+
 # kind -> class of its spec, and spec -> Network
 KINDS: dict[str, tuple[type, Callable[[Any], Network]]] = {
     "t5": (transformer.Shape, _encoder_decoder),
@@ -248,6 +283,8 @@ KINDS: dict[str, tuple[type, Callable[[Any], Network]]] = {
     "rows": (rows.Shape, _rows),
     "causal": (causal.Shape, _items(causal.CausalItems)),
     "gru": (recurrent.Shape, _items(recurrent.RecurrentItems)),
+    "dual": (dual.Shape, _dual),
+    "rqvae": (bottleneck.Shape, _rqvae),
 }
 
 

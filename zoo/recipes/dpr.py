@@ -25,7 +25,7 @@ import numpy as np
 from zoo import options, recipes, records
 from zoo.index import dense
 from zoo.models import corpus_text, dual_encoder, warm_start
-from zoo.nets import dual
+from zoo.nets import dual, network
 from zoo.options import option
 from zoo.text import tokens
 from zoo.train import stages
@@ -101,7 +101,7 @@ def open(config: Config, state: dict) -> Callable[[records.Queries, int], record
     there is one.
     """
     read = corpus_text.reader(config, state, prompt=dual_encoder.PROMPTS[dual.QUERY])
-    shape, params = dual.Shape.of(state["shape"]), jax.device_put(state["params"])
+    shape, params = network.of(state).spec, jax.device_put(state["params"])
     index, corpus_ids = dense.build(state["vectors"]), tuple(json.loads(state["corpus_ids"]))
 
     def ask(queries: records.Queries, k: int) -> records.Ranking:
@@ -120,9 +120,8 @@ def add(config: Config, state: dict, corpus: records.Corpus) -> dict:
     """
     prompt = dual_encoder.PROMPTS[dual.DOCUMENT]
     source = corpus_text.read_documents(config, state, corpus.contents(), prompt=prompt)
-    fresh = dual_encoder.encode(
-        state["params"], source, shape=dual.Shape.of(state["shape"]), side=dual.DOCUMENT
-    )
+    shape = network.of(state).spec
+    fresh = dual_encoder.encode(state["params"], source, shape=shape, side=dual.DOCUMENT)
     vectors = np.concatenate([state["vectors"], fresh])
     return catalogue.append(state, corpus) | {"vectors": vectors}
 
@@ -143,7 +142,7 @@ def pack_state(
     return {
         "params": params,
         "vectors": dual_encoder.encode(params, given.documents, shape=shape, side=dual.DOCUMENT),
-        "shape": json.dumps(dataclasses.asdict(shape)),
+        network.STATE: network.dump(shape),
         "tokenizer": texts.tokenizer,
         **corpus_text.pack_languages(texts),
         "corpus_ids": json.dumps(corpus.ids),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ import numpy as np
 from zoo import options as options_
 from zoo.data import batches
 from zoo.docids import quantize
-from zoo.nets import bottleneck
+from zoo.nets import bottleneck, network
 from zoo.objectives import codes as objectives
 from zoo.options import option
 from zoo.records import DataError
@@ -160,12 +159,7 @@ def fit(vectors: np.ndarray, config: Config, key: jax.Array, log: Any) -> dict:
         batch=min(config.batch, len(scaled)),
     )
     params = stages.run([stage], params, training, train_key, log)
-    return {
-        "params": params,
-        "shape": json.dumps(dataclasses.asdict(shape)),
-        "mean": mean,
-        "scale": scale,
-    }
+    return {"params": params, network.STATE: network.dump(shape), "mean": mean, "scale": scale}
 
 
 def encode(state: Mapping[str, Any], vectors: np.ndarray) -> np.ndarray:
@@ -324,8 +318,7 @@ def _scaled(state: Mapping[str, Any], vectors: np.ndarray) -> jax.Array:
 
 
 def _shape(state: Mapping[str, Any]) -> bottleneck.Shape:
-    about = json.loads(state["shape"])
-    return bottleneck.Shape(**about | {"hidden": tuple(about["hidden"])})
+    return network.of(state).spec
 
 
 # fields of bottleneck.Shape, and of options.Training
