@@ -76,6 +76,7 @@ readme: demo
 
 results: $(READY)
 	$(BIN)/python benchmarks/results.py
+	$(BIN)/python benchmarks/picture.py
 
 measure: $(READY)
 	$(BIN)/python benchmarks/results.py --measure $(DATA) --minutes $(MINUTES)
