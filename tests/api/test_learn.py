@@ -5,9 +5,11 @@ import pytest
 
 import zoo
 from zoo import records
-from zoo.api import dynamic as api
+from zoo.api import dynamic as api, inputs
 from zoo.cli import main
 from zoo.data import dynamic, toy
+from zoo.models import behaviour
+from zoo.nets import network
 from zoo.report import dynamic as report
 
 
@@ -70,3 +72,25 @@ def test_what_cannot_be_learned_is_refused(dsi, growing, tmp_path, capsys):
     zoo.save(bm25, tmp_path / "bm25")
     arguments = ["add", str(tmp_path / "bm25"), "toy", "--by", "edit", "--out", str(tmp_path / "x")]
     assert main.main(arguments) == 2 and not (tmp_path / "x").exists()
+
+
+def test_a_recommender_learns_a_cold_item_from_histories():
+    walks = toy.interactions()
+    tiger = zoo.fit("tiger", walks, size="tiny", options={"steps": 60}, quiet=True)
+    item = records.Corpus(("cold",), ("a new thing",), ("that nobody has seen",))
+    histories = [[*map(walks.corpus.ids.__getitem__, row)] for row in ([3, 7], [7, 9], [9, 11, 2])]
+    found = zoo.learn(
+        tiger, item, data=walks, queries={"cold": histories},
+        options={"lam": 1, "protected": 100}, quiet=True,
+    )  # fmt: skip
+    # the item may be generated for its histories, and was not before
+    ids, rows = found.state["docids"]["tokens"], found.documents.rows()
+    hits = lambda system: behaviour.by_position(
+        network.of(system.state), system.state["params"],
+        zoo.open(system).ask.read(inputs.as_queries(system, histories)),
+        np.repeat(ids[rows["cold"]][None], 3, axis=0),
+    ).accuracy.mean()  # fmt: skip
+    assert hits(found) > hits(zoo.add(tiger, item))
+    assert found.about["changes"][-1]["by"] == "edit"
+    with pytest.raises(records.DataError, match="learns new items from histories; pass queries"):
+        zoo.learn(tiger, item, data=walks)
