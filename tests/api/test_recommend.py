@@ -301,8 +301,8 @@ def test_measures_of_items_and_identifiers_are_reported_together(generative, fol
     table = [line.split() for line in capsys.readouterr().out.split("\n\n")[1].splitlines()]
     assert (
         " ".join(table[0])
-        == "system coverage@10 Gini@10 invalid R@10 head R@10 middle R@10 tail R@10 by id nDCG@10 "
-        "by id"
+        == "system coverage@10 Gini@10 invalid R@10 head R@10 middle R@10 tail R@10 memorised "
+        "R@10 generalised R@10 by id nDCG@10 by id"
     )
     shown = dict(zip((row[0] for row in table[2:]), (row[1:] for row in table[2:])))
     names = (
@@ -312,6 +312,8 @@ def test_measures_of_items_and_identifiers_are_reported_together(generative, fol
         "R@10 head",
         "R@10 middle",
         "R@10 tail",
+        "R@10 memorised",
+        "R@10 generalised",
         "R@10 by identifier",
         "nDCG@10 by identifier",
     )

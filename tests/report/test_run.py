@@ -14,7 +14,7 @@ import zoo
 from zoo import recipes, records
 from zoo.cli import main
 from zoo.data import categories, histories, toy
-from zoo.metrics import compare, exposure, measures, recommend
+from zoo.metrics import compare, exposure, measures, recommend, transitions
 from zoo.report import examples, html, results, run, sections
 
 # markup, invalid mathematics, scripts without a font
@@ -135,6 +135,13 @@ def test_numbers_equal_those_of_evaluate(runs):
     by_popularity = rows_of(source, "Recall@10 by popularity")
     assert by_popularity[1][1:] == [
         f"{own.measures[f'R@10 {name}']:.4f}" for name in ("head", "middle", "tail")
+    ]
+    named, by_transition = rows_of(source, "Recall@10 by transition")[:2]
+    assert [title.split(" (")[0] for title in named[1:]] == [
+        name for name in transitions.KINDS if f"users {name}" in own.measures
+    ]
+    assert by_transition[1:] == [
+        f"{own.measures[f'R@10 {title}']:.4f}" for title in (t.split(" (")[0] for t in named[1:])
     ]
     assert (
         f"tiger-rqkmeans reaches nDCG@10 {own.measures['nDCG@10']:.4f} on 200 users of dev: "

@@ -13,7 +13,7 @@ from zoo import recipes, records
 from zoo.api import answer, inputs
 from zoo.api.fitted import Fitted
 from zoo.data import categories as item_categories, learning, self_queries, trec
-from zoo.metrics import exposure, measures, recommend
+from zoo.metrics import exposure, measures, recommend, transitions
 from zoo.ranking import scores
 from zoo.records import DataError
 from zoo.schemes import codes as identifiers
@@ -230,8 +230,10 @@ def _recommendations(
     per_query = recommend.per_query(places)
     means = {name: float(values.mean()) for name, values in per_query.items()}
     means[measures.INVALID_SHARE] = float(ranking.invalid_share)
-    learned = collection.without(*collection.held).histories.items
-    popularity = np.bincount(learned, minlength=len(collection.corpus))
+    learned = collection.without(*collection.held).histories
+    popularity = np.bincount(learned.items, minlength=len(collection.corpus))
     means |= exposure.summary(ranking, places, targets, popularity, categories)
+    last = collection.split(split)[0].latest(1)[:, 0]
+    means |= transitions.summary(learned, last, targets, places)
     curve = recommend.hit_curve(places, DEPTH)
     return Evaluation(split, ranking, means, per_query, curve, rate)

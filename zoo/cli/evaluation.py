@@ -16,8 +16,10 @@ BESIDE = (  # explains the second table of `compare`
     "coverage: fraction of the items among the first 10 of any user; Gini: 0 if all items are "
     "recommended equally often, near 1 if few take it all; invalid: fraction of generated "
     "identifiers of no item; head, middle, tail, new: Recall@10 of users whose target item is "
-    "among the items with a third each of the training events, or with none; by id: items with "
-    "equal codes count as one, which is no measure of recommendation."
+    "among the items with a third each of the training events, or with none; memorised: Recall@10 "
+    "of users whose last item comes right before their target in a training history; generalised: "
+    "of the other users; by id: items with equal codes count as one, which is no measure of "
+    "recommendation."
 )
 
 
@@ -57,7 +59,7 @@ def evaluate_command(commands: Any) -> None:
 def evaluate(parsed: argparse.Namespace) -> None:
     """Evaluates a system or a run; prints a table and writes the files that are asked for."""
     from zoo.data import streams
-    from zoo.metrics import compare, exposure, recommend
+    from zoo.metrics import compare, exposure, recommend, transitions
     from zoo.report import tables
 
     if (parsed.folder is None) == (parsed.foreign is None):
@@ -69,6 +71,7 @@ def evaluate(parsed: argparse.Namespace) -> None:
     print(tables.text(compare.compare([run]), **_columns(result)), file=said)
     if "coverage@10" in result.measures:
         print(exposure.sentence(result.measures), file=said)
+        print(transitions.sentence(result.measures), file=said)
     if result.self_left_out:
         print(
             "a document with the id of the query is left out of its answers "
@@ -242,6 +245,7 @@ def _beside(result: evaluation.Evaluation) -> dict[str, float]:
         "entropy@10": "Entropy@10",
         measures.INVALID_SHARE: "invalid",
     }
-    titles |= {f"R@10 {name}": f"R@10 {name}" for name in exposure.BUCKETS}
+    names = (*exposure.BUCKETS, "memorised", "generalised")
+    titles |= {f"R@10 {name}": f"R@10 {name}" for name in names}
     titles |= {f"{name}{recommend.BY_IDENTIFIER}": f"{name} by id" for name in ("R@10", "nDCG@10")}
     return {title: found[name] for name, title in titles.items() if name in found}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from zoo import recipes
 from zoo.api import evaluate, fitted as stored
-from zoo.metrics import compare, exposure, measures, recommend
+from zoo.metrics import compare, exposure, measures, recommend, transitions
 from zoo.report import html
 
 RANKS_BY = "nDCG@10"  # the measure of the verdict and of the figure
@@ -90,6 +90,7 @@ def results(systems: Sequence[Measured]) -> html.Html:
         _by_identifier(own, shown),
         _exposure(systems),
         _popularity(systems),
+        _transitions(systems),
         name="results",
     )
 
@@ -187,21 +188,35 @@ def _exposure(systems: Sequence[Measured]) -> list:
 
 def _popularity(systems: Sequence[Measured]) -> list:
     """Recall by the popularity of the target item."""
-    values = systems[0].result.measures
-    buckets = [name for name in exposure.BUCKETS if f"users {name}" in values]
-    if not buckets:
-        return []
-    header = ("system", *(f"{name} ({values[f'users {name}']:,.0f} users)" for name in buckets))
-    rows = [
-        (name, *(f"{result.measures[f'R@10 {bucket}']:.4f}" for bucket in buckets))
-        for name, _, result in systems
-    ]
     note = (
         "Head, middle and tail: items by falling popularity, with a third of the training events "
         "each; new items have none."
     )
+    return _recall_in(systems, exposure.BUCKETS, "Recall@10 by popularity", note)
+
+
+def _transitions(systems: Sequence[Measured]) -> list:
+    """Recall by how training knows the transition from the last item to the target."""
+    note = (
+        "Memorised: a training history has the target right after the last item; symmetric: right "
+        "before it; transitive: in two steps, over a third item; other: none of these."
+    )
+    return _recall_in(systems, transitions.KINDS, "Recall@10 by transition", note)
+
+
+def _recall_in(systems: Sequence[Measured], groups: Sequence[str], title: str, note: str) -> list:
+    """A table of Recall@10 in groups of users, for the groups that have some."""
+    values = systems[0].result.measures
+    shown = [name for name in groups if f"users {name}" in values]
+    if not shown:
+        return []
+    header = ("system", *(f"{name} ({values[f'users {name}']:,.0f} users)" for name in shown))
+    rows = [
+        (name, *(f"{result.measures[f'R@10 {group}']:.4f}" for group in shown))
+        for name, _, result in systems
+    ]
     return [
-        html.element("h3", "Recall@10 by popularity"),
+        html.element("h3", title),
         html.table(header, rows, own=0),
         html.element("p", note, class_="small"),
     ]
