@@ -13,7 +13,7 @@ import pytest
 import zoo
 from zoo import records
 from zoo.api import evaluate
-from zoo.cli import main
+from zoo.cli import ask, main
 from zoo.data import trec
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -199,3 +199,15 @@ def test_terminal_escapes_are_not_printed_raw(tmp_path, capsys):
 def test_printable_text_is_unchanged():
     assert records.printable("crème brûlée 東京 💡 שלום") == "crème brûlée 東京 💡 שלום"
     assert records.printable("a\u202eb\nc") == "a\\u202eb\\nc"
+
+
+def test_memory_that_a_device_lacks_is_one_line(system, monkeypatch, capsys):
+    def exhaust(*_, **__):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory\nallocating 48 bytes")
+
+    monkeypatch.setattr(ask.answer, "retrieve", exhaust)
+    assert run_main("retrieve", system, "--query", "capital") == main.BAD_INPUT
+    assert capsys.readouterr().err.splitlines() == [
+        "zoo: not enough memory (RESOURCE_EXHAUSTED: Out of memory allocating 48 bytes); "
+        "choose smaller sizes"
+    ]

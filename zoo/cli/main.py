@@ -40,8 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         print(f"zoo: {records.printable(' '.join(str(error).split()))}", file=sys.stderr)
         return BAD_INPUT
-    except MemoryError as error:
-        print(f"zoo: not enough memory ({error}); choose smaller sizes", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # XLA's
+            raise
+        print(
+            f"zoo: not enough memory ({' '.join(str(error).split())}); choose smaller sizes",
+            file=sys.stderr,
+        )
         return BAD_INPUT
     except KeyboardInterrupt as error:
         preempted = isinstance(error, interrupts.Preempted)
