@@ -24,7 +24,8 @@ def zoo_command(capsys):
 
 
 COMMANDS = (
-    *("list", "data list", "data get", "data prepare", "data cold", "docids fit", "docids stats"),
+    *("list", "data list", "data get", "data prepare", "data cold", "docids fit"),
+    *("docids stats", "docids report"),
     *("queries generate", "fit", "add", "retrieve", "evaluate", "compare", "report", "export"),
     *("import", "serve", "demo", "dynamic"),
 )

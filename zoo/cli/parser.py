@@ -10,6 +10,7 @@ from zoo.cli import (
     compiling,
     data,
     docids,
+    docids_report,
     dynamic,
     evaluation,
     exchange,
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     identifiers = flags.group(commands, "docids", "identifiers without a system")
     docids.fit_command(identifiers)
     docids.stats_command(identifiers)
+    docids_report.report_command(identifiers)
     generated = flags.group(commands, "queries", "generated queries")
     queries.generate_command(generated)
     systems.fit_command(commands)
