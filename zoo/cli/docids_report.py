@@ -38,16 +38,24 @@ def report_command(commands: Any) -> None:
 
 def report(parsed: argparse.Namespace) -> None:
     """Prints a row of measures for the vectors themselves and for each scheme."""
+    import jax
+
+    from zoo import records
     from zoo.data import load
     from zoo.index import dense
-    from zoo.records import DataError
     from zoo.text import embed
     from zoo.train import log as logs
 
+    schemes = {name: _scheme(name, parsed) for name in SCHEMES}
     collection = load.load(parsed.data)
+    if not isinstance(collection, records.Collection):
+        raise records.DataError(
+            f"{parsed.data}: expected documents with judged queries, got histories of items; "
+            "`zoo docids fit --data` makes identifiers of items"
+        )
     corpus = collection.corpus
     if len(corpus) < 2:
-        raise DataError(f"{parsed.data}: expected at least 2 documents, got {len(corpus)}")
+        raise records.DataError(f"{parsed.data}: expected at least 2 documents, got {len(corpus)}")
     queries, qrels = collection.split(parsed.split)
     embedder, vectors = embed.fit(corpus, parsed.embed, logs.Log())
     asked = embed.embed_texts(embedder, queries.texts, logs.Log(), side=embed.QUERY)
@@ -61,27 +69,21 @@ def report(parsed: argparse.Namespace) -> None:
     print(f"{len(corpus)} documents, {len(queries.ids)} queries of {parsed.split}, {parsed.embed}")
     print(f"{'scheme':<9} {columns}")
     print(f"{'vectors':<9} {'':>6} {'':>8} {'':>8} {'':>8} {best:>8.3f} {1:>6.2f}")
-    for name in SCHEMES:
-        tokens = _tokens(name, corpus, vectors, parsed)
+    for name, scheme in schemes.items():
+        _, ids = scheme.fit(corpus, vectors, jax.random.key(parsed.seed), logs.Log())
+        tokens = ids.tokens[:, :-1] if name in _CODES else ids.tokens
         print(f"{name:<9} {_row(tokens, vectors, nearest, corpus.ids, judged, best, parsed.seed)}")
 
 
-def _tokens(name: str, corpus: Any, vectors: np.ndarray, parsed: argparse.Namespace) -> np.ndarray:
-    """i32[N, L] tokens of a scheme, without the counter of documents that have equal codes."""
-    import jax
-
+def _scheme(name: str, parsed: argparse.Namespace) -> Any:
     from zoo.schemes import scheme
-    from zoo.train import log as logs
 
     options: dict[str, Any] = {}
     if name in _CODES:
         options = {"levels": parsed.levels, "codes": parsed.codes}
     elif name == "clusters":
         options = {"branching": parsed.codes, "leaf_size": parsed.codes}
-    _, ids = scheme.scheme(name, **options).fit(
-        corpus, vectors, jax.random.key(parsed.seed), logs.Log()
-    )
-    return ids.tokens[:, :-1] if name in _CODES else ids.tokens
+    return scheme.scheme(name, **options)
 
 
 def _row(
