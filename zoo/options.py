@@ -202,6 +202,10 @@ T5_BASE: Mapping[str, Any] = dict(
     dtype="bfloat16",
     batch=256,
 )
+# MLPs of the first T5, which papers of 2022 start from
+T5_FIRST: Mapping[str, Any] = dict(mlp="relu", encoder_hidden=3072, decoder_hidden=3072)
+# a network that a laptop trains in seconds, and one piece of text a word
+TINY: Mapping[str, Any] = dict(vocabulary=1000, width=64, heads=2, batch=64)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from zoo.index import lexical
 from zoo.models import development, lexical_plan, query_generator, row_training, text_vectors
 from zoo.options import option
 from zoo.text import embed
+
+Chosen = TypeVar("Chosen", bound="Frozen")
 
 ALPHAS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.1)  # that are tried on dev queries
 UNTUNED = 0.01  # without dev queries
@@ -55,6 +57,27 @@ class Config(Frozen):
         "source of generated queries: rules, seq2seq (trains a generator), or the folder of "
         "`zoo queries generate`",
     )
+
+
+def frozen_presets(kind: type[Chosen]) -> dict[str, Chosen]:
+    """The sizes of a system of which nothing is trained; kind: a `Frozen`."""
+    return {
+        "tiny": kind(encoder="tfidf", encoder_width=64),
+        "small": kind(),
+        "base": kind(),
+        "paper": kind(encoder="minilm"),
+    }
+
+
+def presets(kind: type[Chosen]) -> dict[str, Chosen]:
+    """The sizes of a system whose rows are trained; kind: a `Config` and a `row_training.Config`.
+
+    No paper describes these systems: paper equals base.
+    """
+    tiny: dict[str, Any] = dict(encoder="tfidf", encoder_width=32, lexical_rank=32, hidden=32)
+    tiny |= dict(batch=64, fewest_steps=300, most_steps=300, rate=1e-2, kept=1.0)
+    large: dict[str, Any] = dict(hidden=2048, generated=8, most_steps=5000, batch=256)
+    return {"tiny": kind(**tiny), "small": kind(), "base": kind(**large), "paper": kind(**large)}
 
 
 class Start(NamedTuple):

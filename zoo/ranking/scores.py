@@ -76,6 +76,23 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return documents, best
 
 
+def ranking(
+    queries: records.Queries,
+    corpus_ids: tuple[str, ...],
+    k: int,
+    search: Callable[[records.Queries], tuple[np.ndarray, np.ndarray]],
+    *,
+    block: int = 64,
+) -> records.Ranking:
+    """The ranking of a search of blocks of queries: block -> rows i32[B, k], scores f32[B, k]."""
+    found = [
+        search(queries.take(range(first, min(first + block, len(queries)))))
+        for first in range(0, len(queries), block)
+    ]
+    rows, values = (np.concatenate(part) for part in zip(*found))
+    return records.Ranking(queries.ids, corpus_ids, rows, values)
+
+
 def recommendable(
     scores: np.ndarray, histories: records.Histories, state: Mapping[str, Any], *, filter: bool
 ) -> np.ndarray:

@@ -57,12 +57,7 @@ def remove(config: Config, state: dict, rows: np.ndarray) -> dict:
 RECIPE = recipes.Recipe(
     name="dense",
     paper="Reimers and Gurevych 2019, Sentence-BERT, arXiv 1908.10084",
-    presets={
-        "tiny": Config(encoder="tfidf", encoder_width=64),
-        "small": Config(),
-        "base": Config(),
-        "paper": Config(encoder="minilm"),
-    },
+    presets=vector_start.frozen_presets(Config),
     fit=fit,
     open=open,
     add=add,

@@ -19,8 +19,6 @@ from zoo.models import development, frozen_dense, text_vectors, vector_start
 from zoo.ranking import scores
 from zoo.update import vectors
 
-BLOCK = 64  # queries that are scored at once
-
 
 @dataclasses.dataclass(frozen=True)
 class Config(vector_start.Frozen):
@@ -51,16 +49,15 @@ def open(config: Config, state: dict) -> recipes.Ask:
     views = np.asarray(state["params"]["view"])[order]
 
     def ask(queries: records.Queries, k: int) -> records.Ranking:
-        found = []
-        for start in range(0, len(queries), BLOCK):
-            asked = text_vectors.of_queries(state["encoder"], queries.texts[start : start + BLOCK])
+        def search(block: records.Queries) -> tuple[np.ndarray, np.ndarray]:
+            asked = text_vectors.of_queries(state["encoder"], block.texts)
             score = asked @ documents.T
             if len(owners):
                 best = np.maximum.reduceat(asked @ views.T, first, axis=1)
                 score[:, owners] = np.maximum(score[:, owners], best)
-            found.append(scores.top(score, k))
-        rows, values = (np.concatenate(part) for part in zip(*found))
-        return records.Ranking(queries.ids, corpus_ids, rows, values)
+            return scores.top(score, k)
+
+        return scores.ranking(queries, corpus_ids, k, search)
 
     return ask
 
@@ -86,12 +83,7 @@ RECIPE = recipes.Recipe(
     name="dense-max",
     paper="Zhang et al. 2022, Multi-View Document Representation Learning for Open-Domain Dense "
     "Retrieval, arXiv 2203.08372",
-    presets={
-        "tiny": Config(encoder="tfidf", encoder_width=64),
-        "small": Config(),
-        "base": Config(),
-        "paper": Config(encoder="minilm"),
-    },
+    presets=vector_start.frozen_presets(Config),
     fit=fit,
     open=open,
     add=add,

@@ -202,13 +202,10 @@ RECIPE = recipes.Recipe(
     paper="Tay et al. 2022, Transformer Memory as a Differentiable Search Index, arXiv 2202.06991",
     presets={
         "tiny": Config(
-            vocabulary=1000,
-            width=64,
-            heads=2,
+            **options.TINY,
             decoder_hidden=512,
             encoder_layers=1,
             word_dropout=0.3,
-            batch=64,
             fewest_steps=600,
             most_steps=600,
         ),
@@ -217,9 +214,7 @@ RECIPE = recipes.Recipe(
         "paper": dataclasses.replace(
             BASE,
             stem=False,
-            mlp="relu",
-            encoder_hidden=3072,
-            decoder_hidden=3072,
+            **options.T5_FIRST,
             vectors="minilm",
             vector_start=False,
             smoothing=0.0,

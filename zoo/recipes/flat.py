@@ -61,20 +61,17 @@ def open(config: Config, state: dict) -> recipes.Ask:
     encode = jax.jit(row_net.state)
 
     def ask(queries: records.Queries, k: int) -> records.Ranking:
-        found = []
-        for first in range(0, len(queries), BLOCK):
-            block = queries.take(range(first, min(first + BLOCK, len(queries))))
+        def search(block: records.Queries) -> tuple[np.ndarray, np.ndarray]:
             vectors = space.queries(block.texts)
             padded = vectors[np.resize(np.arange(len(vectors)), BLOCK)]
             state_ = np.asarray(encode(params["mlp"], padded))[: len(vectors)]
             if plan is None:
                 rows, values = dense.search(index, state_, k)
-                found.append((rows, values * np.float32(unit)))
-            else:
-                total = unit * (state_ @ np.asarray(params["document"]).T) + plan(block)
-                found.append(scores.top(total, k))
-        rows, values = (np.concatenate(part) for part in zip(*found))
-        return records.Ranking(queries.ids, corpus_ids, rows, values)
+                return rows, values * np.float32(unit)
+            total = unit * (state_ @ np.asarray(params["document"]).T) + plan(block)
+            return scores.top(total, k)
+
+        return scores.ranking(queries, corpus_ids, k, search, block=BLOCK)
 
     return ask
 
@@ -100,28 +97,11 @@ def remove(config: Config, state: dict, rows: np.ndarray) -> dict:
     }
 
 
-BASE = Config(hidden=2048, generated=8, most_steps=5000, batch=256)
-
 RECIPE = recipes.Recipe(
     name="flat",
     paper="after Zeng et al. 2024, Scalable and Effective Generative Information Retrieval "
     "(RIPOR), arXiv 2311.09134: the dense model it starts from",
-    presets={
-        "tiny": Config(
-            encoder="tfidf",
-            encoder_width=32,
-            lexical_rank=32,
-            hidden=32,
-            batch=64,
-            fewest_steps=300,
-            most_steps=300,
-            rate=1e-2,
-            kept=1.0,
-        ),
-        "small": Config(),
-        "base": BASE,
-        "paper": BASE,
-    },
+    presets=vector_start.presets(Config),
     fit=fit,
     open=open,
     deviations=(

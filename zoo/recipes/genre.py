@@ -145,34 +145,13 @@ def _sources(
 
 
 SMALL = Config()
-BASE = Config(
-    vocabulary=32_000,
-    width=768,
-    heads=12,
-    head_width=64,
-    encoder_hidden=2048,
-    decoder_hidden=2048,
-    encoder_layers=12,
-    decoder_layers=12,
-    dtype="bfloat16",
-    batch=256,
-    rate=3e-4,
-    warmup=2000,
-)
+BASE = Config(**options.T5_BASE, decoder_hidden=2048, decoder_layers=12, rate=3e-4, warmup=2000)
 
 RECIPE = recipes.Recipe(
     name="genre",
     paper="De Cao et al. 2021, Autoregressive Entity Retrieval, arXiv 2010.00904",
     presets={
-        "tiny": Config(
-            vocabulary=1000,
-            width=64,
-            heads=2,
-            title_length=6,
-            batch=64,
-            fewest_steps=600,
-            most_steps=600,
-        ),
+        "tiny": Config(**options.TINY, title_length=6, fewest_steps=600, most_steps=600),
         "small": SMALL,
         "base": BASE,
         "paper": dataclasses.replace(

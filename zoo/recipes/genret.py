@@ -250,16 +250,13 @@ RECIPE = recipes.Recipe(
     paper="Sun et al. 2023, Learning to Tokenize for Generative Retrieval, arXiv 2304.04171",
     presets={
         "tiny": Config(
+            **options.TINY,
             levels=2,
             codes=8,
-            vocabulary=1000,
             document_length=32,
-            width=64,
-            heads=2,
             decoder_hidden=512,
             encoder_layers=1,
             word_dropout=0.3,
-            batch=64,
             fewest_steps=800,
             most_steps=800,
             warmup=50,
@@ -269,9 +266,7 @@ RECIPE = recipes.Recipe(
         "paper": dataclasses.replace(
             BASE,
             stem=False,
-            mlp="relu",
-            encoder_hidden=3072,
-            decoder_hidden=3072,
+            **options.T5_FIRST,
             vector_start=False,
             queries="seq2seq",
             generated=5,

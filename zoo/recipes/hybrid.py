@@ -22,7 +22,6 @@ from zoo.ranking import scores
 from zoo.update import vectors
 
 RANK = 60.0  # Cormack et al.'s constant
-BLOCK = 64  # queries that are scored at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +59,13 @@ def open(config: Config, state: dict) -> recipes.Ask:
     plan = lexical_plan.open(state["lexical"], weight=weight, unit=1.0)
 
     def ask(queries: records.Queries, k: int) -> records.Ranking:
-        found = []
-        for first in range(0, len(queries), BLOCK):
-            block = queries.take(range(first, min(first + BLOCK, len(queries))))
+        def search(block: records.Queries) -> tuple[np.ndarray, np.ndarray]:
             cosine = text_vectors.of_queries(state["encoder"], block.texts) @ documents.T
             words = np.zeros_like(cosine) if plan is None else plan(block)
             fuse = _reciprocal if config.fusion == "reciprocal" else np.add
-            found.append(scores.top(fuse(cosine, words), k))
-        rows, values = (np.concatenate(part) for part in zip(*found))
-        return records.Ranking(queries.ids, corpus_ids, rows, values)
+            return scores.top(fuse(cosine, words), k)
+
+        return scores.ranking(queries, corpus_ids, k, search)
 
     return ask
 
@@ -98,12 +95,7 @@ RECIPE = recipes.Recipe(
     name="hybrid",
     paper="Cormack et al. 2009, Reciprocal Rank Fusion, and Wang et al. 2021, BERT-based Dense "
     "Retrievers Require Interpolation with BM25",
-    presets={
-        "tiny": Config(encoder="tfidf", encoder_width=64),
-        "small": Config(),
-        "base": Config(),
-        "paper": Config(encoder="minilm"),
-    },
+    presets=vector_start.frozen_presets(Config),
     fit=fit,
     open=open,
     add=add,

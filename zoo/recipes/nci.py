@@ -260,14 +260,11 @@ RECIPE = recipes.Recipe(
     paper="Wang et al. 2022, A Neural Corpus Indexer for Document Retrieval, arXiv 2206.02743",
     presets={
         "tiny": Config(
+            **options.TINY,
             branching=10,
             leaf_size=10,
-            vocabulary=1000,
-            width=64,
-            heads=2,
             decoder_hidden=256,
             word_dropout=0.3,
-            batch=64,
             fewest_steps=400,
             most_steps=400,
             document_length=16,
@@ -278,9 +275,7 @@ RECIPE = recipes.Recipe(
         "paper": dataclasses.replace(
             BASE,
             stem=False,
-            mlp="relu",
-            encoder_hidden=3072,
-            decoder_hidden=3072,
+            **options.T5_FIRST,
             weight_decay=1e-4,
             vectors="minilm",
             vector_start=False,

@@ -14,7 +14,7 @@ import dataclasses
 
 import jax
 
-from zoo import recipes, records
+from zoo import options, recipes, records
 from zoo.models import key_search, ngram_system, ngram_writer, warm_start
 from zoo.update import ngrams
 
@@ -56,20 +56,7 @@ def open(config: Config, state: dict) -> key_search.Opened:
 
 
 SMALL = Config()
-BASE = Config(
-    vocabulary=32_000,
-    width=768,
-    heads=12,
-    head_width=64,
-    encoder_hidden=2048,
-    decoder_hidden=2048,
-    encoder_layers=12,
-    decoder_layers=12,
-    dtype="bfloat16",
-    batch=256,
-    rate=3e-4,
-    warmup=2000,
-)
+BASE = Config(**options.T5_BASE, decoder_hidden=2048, decoder_layers=12, rate=3e-4, warmup=2000)
 
 RECIPE = recipes.Recipe(
     name="seal",
@@ -77,15 +64,12 @@ RECIPE = recipes.Recipe(
     "Document Identifiers, arXiv 2204.10628",
     presets={
         "tiny": Config(
-            vocabulary=1000,
-            width=64,
-            heads=2,
+            **options.TINY,
             span_length=5,
             title_length=4,
             spans=3,
             titles=1,
             generated=4,
-            batch=64,
             fewest_steps=600,
             most_steps=600,
         ),

@@ -144,29 +144,11 @@ def naming_of(config: Config) -> schemes.Scheme:
     return schemes.position_specific(schemes.scheme("cells", clusters=config.clusters))
 
 
-SMALL = Config()
-BASE = Config(hidden=2048, generated=8, most_steps=5000, batch=256)
-
 RECIPE = recipes.Recipe(
     name="tree",
     paper="after Zeng et al. 2024, Scalable and Effective Generative Information Retrieval "
     "(RIPOR), arXiv 2311.09134, and Planning Ahead in Generative Retrieval (PAG), arXiv 2404.14600",
-    presets={
-        "tiny": Config(
-            encoder="tfidf",
-            encoder_width=32,
-            lexical_rank=32,
-            hidden=32,
-            batch=64,
-            fewest_steps=300,
-            most_steps=300,
-            rate=1e-2,
-            kept=1.0,
-        ),
-        "small": SMALL,
-        "base": BASE,
-        "paper": BASE,
-    },
+    presets=vector_start.presets(Config),
     fit=fit,
     open=open,
     deviations=(
