@@ -98,6 +98,19 @@ STEPS = {
             "documents that\nhold the best",
         ),
     ),
+    "zerogr": (
+        (
+            "instruction, and a query\nor the document",
+            "*causal language\nmodel",
+            "name of the document\nin a few words",
+        ),
+        (
+            "instruction,\nquery",
+            "*causal language\nmodel",
+            "beam over the trie of\nshortest beginnings",
+            "documents",
+        ),
+    ),
     "tiger": (
         (
             "texts of items",

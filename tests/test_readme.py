@@ -17,6 +17,7 @@ from theory import claims, cli as theory_cli
 from zoo import recipes
 from zoo.cli import parser
 from zoo.search import decoders
+from zoo.update import edit
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -204,4 +205,6 @@ def test_every_command_in_the_docs_parses(where, program, line):
         for name in recipes.names()
         for field in dataclasses.fields(recipes.get(name).presets["small"])
     }
+    if words[0] == "add":
+        options |= {field.name for field in dataclasses.fields(edit.Config)}
     assert {setting.partition("=")[0] for setting in getattr(parsed, "set", [])} <= options

@@ -33,6 +33,7 @@ class Shape:
     vocabulary: int  # tokens of the tokenizer
     end: int  # the tokenizer's token that ends a text
     target_length: int  # L, most tokens that are generated
+    extra: int = 0  # tokens of identifiers that follow those of the tokenizer
     width: int = 64  # D
     layers: int = 2
     heads: int = 4  # H, of queries
@@ -67,12 +68,12 @@ class Shape:
     @property
     def target_vocab(self) -> int:
         """V, rows of the table of embeddings."""
-        return self.vocabulary + 1
+        return self.vocabulary + 1 + self.extra
 
     @property
     def source_vocab(self) -> int:
         """The same."""
-        return self.vocabulary + 1
+        return self.target_vocab
 
     @property
     def speeds(self) -> np.ndarray:
@@ -291,3 +292,14 @@ def merge(params: Any, shape: Shape) -> Any:
         return {name: within(leaf) for name, leaf in tree.items()}
 
     return within(params)
+
+
+def widen(params: Any, shape: Shape, extra: int, key: jax.Array) -> tuple[Any, Shape]:
+    """Parameters and shape with this many extra tokens; new rows are drawn like the others."""
+    tables = {"embedding"} if shape.tied else {"embedding", "head"}
+    tree = dict(params["params"])
+    for name in tables:
+        rows = tree[name]
+        drawn = jax.random.normal(key, (extra - shape.extra, shape.width)) * rows.std(axis=0)[None]
+        tree[name] = jnp.concatenate([rows, rows.mean(axis=0)[None] + drawn])
+    return params | {"params": tree}, dataclasses.replace(shape, extra=extra)

@@ -78,7 +78,7 @@ def _template(folder: pathlib.Path) -> str:
 
 
 def fill(shape: llama.Shape, tensors: Mapping[str, np.ndarray], where: str) -> Any:
-    """Parameters of `llama.Llama` of a shape from tensors by their names in a file.
+    """Parameters of `llama.Llama` of a shape without extra tokens from tensors by their names.
 
     Adapters, which no file has, start without effect.
     """
@@ -143,13 +143,16 @@ def _move_end(rows: np.ndarray, end: int) -> np.ndarray:
 
 
 def tensors(params: Any, shape: llama.Shape) -> dict[str, np.ndarray]:
-    """Tensors of a file by name, adapters added into their matrices: the inverse of `fill`."""
+    """Tensors of a file by name: the inverse of `fill`.
+
+    Adapters are added into their matrices; extra tokens, which a file has no place for, left out.
+    """
     tree = llama.merge(params, shape)["params"] if shape.rank else params["params"]
 
     def rows(table: jax.Array) -> np.ndarray:
         whole = np.array(table, np.float32)
         whole[shape.end + 1] = whole[0]
-        return np.ascontiguousarray(whole[1:])
+        return np.ascontiguousarray(whole[1 : shape.vocabulary + 1])
 
     found = {EMBEDDING: rows(tree["embedding"]), NORM: np.asarray(tree["norm"]["scale"])}
     if not shape.tied:

@@ -22,6 +22,7 @@ MODULES = {
     "nci": "zoo.recipes.nci",
     "genre": "zoo.recipes.genre",
     "seal": "zoo.recipes.seal",
+    "zerogr": "zoo.recipes.zerogr",
     "dpr": "zoo.recipes.dpr",
     "dpr-hn": "zoo.recipes.dpr_hn",
     "genret": "zoo.recipes.genret",

@@ -19,7 +19,7 @@ import numpy as np
 from zoo import records
 from zoo.docids import collisions, table
 from zoo.records import DataError
-from zoo.schemes import cells, clusters, numbers, quantisers, titles
+from zoo.schemes import cells, clusters, numbers, phrases, quantisers, titles
 
 State = Mapping[str, Any]  # nested dicts of arrays and text, part of the state of a system
 
@@ -51,6 +51,10 @@ def _title(**options: Any) -> Scheme:
     return Scheme(functools.partial(titles.fit, **options), titles.assign, needs_vectors=False)
 
 
+def _phrases(**options: Any) -> Scheme:
+    return Scheme(functools.partial(phrases.fit, **options), phrases.assign, needs_vectors=False)
+
+
 TABLE: Mapping[str, Callable[..., Scheme]] = {
     "clusters": _clusters,
     "cells": _cells,
@@ -60,6 +64,7 @@ TABLE: Mapping[str, Callable[..., Scheme]] = {
     "rqvae": _codes("rqvae"),
     "random": _codes("random"),
     "title": _title,
+    "phrases": _phrases,
     "naive": lambda: Scheme(numbers.fit_naive, numbers.assign_naive, needs_vectors=False),
     "atomic": lambda: Scheme(numbers.fit_atomic, numbers.assign_atomic, needs_vectors=False),
 }
