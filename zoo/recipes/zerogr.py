@@ -198,6 +198,7 @@ RECIPE = recipes.Recipe(
     presets={
         "tiny": Config(
             weights="",
+            instruction="Name it.",
             vocabulary=600,
             width=64,
             heads=4,
