@@ -82,7 +82,7 @@ def opened(browser, address, request):
     tab.goto(address)
     tab.get_by_label("Query").fill("bab cec")
     tab.keyboard.press("Enter")
-    tab.locator(".told").wait_for()
+    tab.locator(".told").wait_for(timeout=120_000)
     yield tab
     assert errors == []
     tab.close()
