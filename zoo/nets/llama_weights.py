@@ -62,8 +62,25 @@ def load(folder: str | os.PathLike, *, target_length: int = 32) -> Pretrained:
             )
     shape = llama_config.read(folder / CONFIG, target_length=target_length)
     params = fill(shape, safetensors_files.read_folder(folder), str(folder))
-    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8")
-    return Pretrained(shape, params, tokenizer, _template(folder))
+    return Pretrained(shape, params, _tokenizer(folder / TOKENIZER, shape), _template(folder))
+
+
+def _tokenizer(path: pathlib.Path, shape: llama.Shape) -> str:
+    """JSON of a tokenizer, whose tokens all have a row."""
+    from tokenizers import Tokenizer
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        known = Tokenizer.from_str(text).get_vocab_size()
+    except Exception as error:  # tokenizers raises Exception itself
+        said = " ".join(str(error).split())[:120]
+        raise DataError(f"{path}: not a tokenizer ({said}); copy it again") from None
+    if known > shape.vocabulary:
+        raise DataError(
+            f"{path}: has {known:,} tokens, the model {shape.vocabulary:,}; "
+            "it belongs to another model"
+        )
+    return text
 
 
 def _template(folder: pathlib.Path) -> str:

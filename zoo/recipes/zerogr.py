@@ -75,6 +75,8 @@ def fit(collection: records.Collection, config: Config, key: jax.Array, log) -> 
     log.phase("identifiers")
     naming = naming_of(config, base.tokenizer)
     named, ids = naming.fit(collection.corpus, None, model_key, log)
+    # some models have more rows than their tokenizer has tokens
+    ids = table.Docids(ids.tokens, max(ids.alphabet, base.shape.target_vocab))
     params, shape = llama.widen(
         base.params, base.shape, ids.alphabet - base.shape.target_vocab, model_key
     )
