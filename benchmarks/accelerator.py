@@ -75,7 +75,7 @@ def run(arguments: list[str]) -> dict:
     """Exit code, seconds and last lines of one check."""
     # empty: the default device, which tests/conftest.py replaces with CPUs if nothing is set
     environment = {"JAX_PLATFORMS": ""} | os.environ | {"PYTHONPATH": str(ROOT)}
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -91,7 +91,7 @@ def run(arguments: list[str]) -> dict:
         code, text = 124, f"no end after {LIMIT} s"
     lines = text.splitlines()[-40:]
     print("\n".join(lines), flush=True)
-    return {"exit": code, "seconds": round(time.monotonic() - begun, 1), "output": lines}
+    return {"exit": code, "seconds": round(time.monotonic() - start, 1), "output": lines}
 
 
 if __name__ == "__main__":

@@ -48,10 +48,10 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1e9, help="start no cell after these")
     parser.add_argument("--readme", action="store_true", help="write the table of docs/scale.md")
     options = parser.parse_args()
-    rows, failed, begun = read(options.keep), [], time.monotonic()
+    rows, failed, start = read(options.keep), [], time.monotonic()
     for cell in itertools.product(options.recipes, options.sizes, options.topologies):
         key = (*cell, MESHES[cell[2]], " ".join(options.set))
-        if key in rows or time.monotonic() - begun > 60 * options.minutes:
+        if key in rows or time.monotonic() - start > 60 * options.minutes:
             continue
         row, reason = measure(*key)
         if row is None:

@@ -95,8 +95,8 @@ def _seconds(cell) -> dict[str, float]:
     ends = [times.get(f"iopub.{name}") for name in ("execute_input", "status.idle")]
     if None in ends:
         return {}
-    begun, ended = map(datetime.datetime.fromisoformat, ends)
-    return {"seconds": round((ended - begun).total_seconds(), 1)}
+    start, end = map(datetime.datetime.fromisoformat, ends)
+    return {"seconds": round((end - start).total_seconds(), 1)}
 
 
 def smaller(content: bytes) -> tuple[bytes, str]:

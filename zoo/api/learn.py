@@ -204,9 +204,7 @@ def _change_of_answers(
         firsts.append([answers[0].document if answers else "" for answers in ranking])
     hits = [float(np.mean([a == b for a, b in zip(first, wanted)])) for first in firsts]
     changed = float(np.mean([one != other for one, other in zip(*firsts)]))
-    return {
-        "asked": len(asked), "changed": changed, "hit_before": hits[0], "hit_after": hits[1]
-    }  # fmt: skip
+    return dict(asked=len(asked), changed=changed, hit_before=hits[0], hit_after=hits[1])
 
 
 def _with_facts(

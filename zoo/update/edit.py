@@ -13,12 +13,12 @@ of which each layer takes 1 / (layers that remain) of what is missing. GenRecEdi
 edits one layer a position (`by="position"`). Everything else keeps its bits.
 
 Deviations: DOME has no public code, and the closed form is that of its family (Meng et al. 2023,
-arXiv 2210.07229), not read in the paper. `layers` is an option; `zoo.update.patching` shows which
-layers recover identifiers. Pseudo-queries come from the caller. GenRecEdit's z is found with
-cross-entropy and weight decay and stops at the arg-max; here both settings share the loss of DOME,
-a fixed number of steps, and one decay. Its step of 0.5 overshoots in narrow decoders; here steps
-are relative to the layer's output. Positions beyond the last layer share it, with the keys of
-earlier positions protected.
+arXiv 2210.07229), not read in the paper. The band is an option, from the middle layer on by
+default; the paper finds it by patching activations. Pseudo-queries come from the caller.
+GenRecEdit's z is found with cross-entropy and weight decay and stops at the arg-max; here both
+settings share the loss of DOME, a fixed number of steps, and one decay. Its step of 0.5 overshoots
+in narrow decoders; here steps are relative to the layer's output. Positions beyond the last layer
+share it, with the keys of earlier positions protected.
 """
 
 from __future__ import annotations
